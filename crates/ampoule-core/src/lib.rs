@@ -1,1 +1,37 @@
-//! Being written.
+//! What a session is and what a store must do.
+//!
+//! This crate is for those who write a store or read how Ampoule works; applications add [`ampoule`] instead, which
+//! re-exports what they need. Nothing here knows HTTP, files or a runtime, and the clock is given to it.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | what a store promises | [`Store`] |
+//! | how one is written | [`MemoryStore`], the example to copy |
+//! | how one is proved | `conformance`, behind the feature of that name |
+//! | what a session is made of | [`Record`], [`Lifetime`] |
+//! | how parallel writers lose nothing | [`ChangeLog`] |
+//!
+//! [`ampoule`]: https://docs.rs/ampoule
+
+mod change;
+mod clock;
+pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod key;
+mod lifetime;
+mod memory;
+mod record;
+mod store;
+
+pub use bytes::Bytes;
+
+pub use self::change::{Change, ChangeLog, UpdateFn};
+pub use self::clock::{Clock, ManualClock, SystemClock, Time};
+pub use self::error::{Error, ErrorKind};
+pub use self::key::{AsKey, Key, StoreKey, Tag};
+pub use self::lifetime::Lifetime;
+pub use self::memory::{MemoryBounds, MemoryStore};
+pub use self::record::{Content, MAX_KEY, Record};
+pub use self::store::{Entry, Outcome, Put, Reply, Store, Stored, Swept, Version};

@@ -1,0 +1,205 @@
+//! What a request did to its session, kept so that it can be done again to a newer one.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::record::check_key;
+use crate::{Error, Record, Time};
+
+/// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
+pub type UpdateFn = Box<dyn Fn(Option<&Bytes>) -> Result<Option<Bytes>, Error> + Send + Sync>;
+
+/// One change to a session.
+pub enum Change {
+    /// A value was put under a key.
+    Insert(String, Bytes),
+    /// A key was removed.
+    Remove(String),
+    /// A key's value was computed from its present one.
+    Update(String, UpdateFn),
+    /// All entries were removed.
+    Clear,
+    /// The session was given an idle time of its own, at that moment.
+    Timeout(std::time::Duration, Time),
+    /// The session was said to be somebody's, or nobody's.
+    Principal(Option<String>),
+}
+
+/// The changes of a request in their order.
+///
+/// A save applies them to the record that was loaded. When another request was faster, they are applied again to what
+/// that one wrote, so that neither loses anything (promise P1): different keys all survive, an update counts exactly,
+/// and of two values for one key the later commit's stays.
+///
+/// ```
+/// use ampoule_core::{Bytes, Change, ChangeLog, Lifetime, Record, Time};
+///
+/// let mut log = ChangeLog::default();
+/// log.push(Change::Insert("mine".into(), Bytes::from("1")))?;
+///
+/// let mut theirs = Record::new(Time::ZERO, Lifetime::default());
+/// theirs.insert("theirs", Bytes::from("2"))?;
+/// log.apply(&mut theirs)?;
+/// assert_eq!(theirs.keys().collect::<Vec<_>>(), ["theirs", "mine"]);
+/// # Ok::<(), ampoule_core::Error>(())
+/// ```
+#[derive(Default)]
+pub struct ChangeLog(Vec<Change>);
+
+impl ChangeLog {
+    /// Adds a change, and drops the earlier ones that it makes pointless: a log is as long as the keys it names, and
+    /// the updates made to them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a key or principal is empty or too long.
+    pub fn push(&mut self, change: Change) -> Result<(), Error> {
+        match &change {
+            Change::Insert(key, _) | Change::Remove(key) => {
+                check_key(key)?;
+                self.0.retain(|earlier| earlier.key() != Some(key));
+            }
+            Change::Update(key, _) => check_key(key)?,
+            Change::Clear => self.0.retain(|earlier| earlier.key().is_none() && !matches!(earlier, Change::Clear)),
+            Change::Timeout(..) => self.0.retain(|earlier| !matches!(earlier, Change::Timeout(..))),
+            Change::Principal(principal) => {
+                principal.as_deref().map(check_key).transpose()?;
+                self.0.retain(|earlier| !matches!(earlier, Change::Principal(_)));
+            }
+        }
+        self.0.push(change);
+        Ok(())
+    }
+
+    /// Does all changes to this record, in order.
+    ///
+    /// # Errors
+    /// What an update's function returns; the record is then changed in part and must be thrown away.
+    pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
+        self.0.iter().try_for_each(|change| change.apply(record))
+    }
+
+    /// Whether nothing was changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets all changes.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Puts the changes of `other` behind these.
+    ///
+    /// # Errors
+    /// None that `other` did not refuse before.
+    pub fn append(&mut self, other: ChangeLog) -> Result<(), Error> {
+        other.0.into_iter().try_for_each(|change| self.push(change))
+    }
+}
+
+impl Change {
+    /// Does this change to a record.
+    ///
+    /// # Errors
+    /// What an update's function returns.
+    pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
+        match self {
+            Change::Insert(key, value) => record.insert(key, value.clone())?,
+            Change::Remove(key) => drop(record.remove(key)),
+            Change::Update(key, update) => match update(record.get(key))? {
+                Some(value) => record.insert(key, value)?,
+                None => drop(record.remove(key)),
+            },
+            Change::Clear => record.clear(),
+            Change::Timeout(idle, now) => record.lifetime.set_own(*idle, *now),
+            Change::Principal(principal) => record.set_principal(principal.as_deref())?,
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> Option<&String> {
+        match self {
+            Change::Insert(key, _) | Change::Remove(key) | Change::Update(key, _) => Some(key),
+            Change::Clear | Change::Timeout(..) | Change::Principal(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for ChangeLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0).finish()
+    }
+}
+
+impl fmt::Debug for Change {
+    /// Names keys, never values: those are the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Insert(key, value) => write!(f, "Insert({key:?}, {} bytes)", value.len()),
+            Change::Remove(key) => write!(f, "Remove({key:?})"),
+            Change::Update(key, _) => write!(f, "Update({key:?})"),
+            Change::Clear => f.write_str("Clear"),
+            Change::Timeout(idle, _) => write!(f, "Timeout({idle:?})"),
+            Change::Principal(principal) => write!(f, "Principal({})", if principal.is_some() { "set" } else { "none" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lifetime;
+
+    fn insert(key: &str, value: &'static str) -> Change {
+        Change::Insert(key.to_owned(), Bytes::from_static(value.as_bytes()))
+    }
+
+    fn increment(key: &str) -> Change {
+        let add_one = |old: Option<&Bytes>| Ok(Some(Bytes::from(vec![old.map_or(0, |old| old[0]) + 1])));
+        Change::Update(key.to_owned(), Box::new(add_one))
+    }
+
+    fn applied(changes: Vec<Change>) -> Record {
+        let mut log = ChangeLog::default();
+        changes.into_iter().for_each(|change| log.push(change).unwrap());
+        let mut record = Record::new(Time::ZERO, Lifetime::default());
+        record.insert("old", Bytes::from_static(b"x")).unwrap();
+        log.apply(&mut record).unwrap();
+        record
+    }
+
+    #[test]
+    fn an_update_sees_what_came_before_it() {
+        let record = applied(vec![insert("n", "\x05"), increment("n"), increment("n")]);
+        assert_eq!(record.get("n").unwrap()[..], [7]);
+    }
+
+    #[test]
+    fn clear_drops_the_old_and_keeps_what_follows() {
+        let record = applied(vec![insert("a", "1"), increment("b"), Change::Clear, insert("c", "3")]);
+        assert_eq!(record.keys().collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn a_log_is_bounded_by_the_keys_it_names() {
+        let mut log = ChangeLog::default();
+        for _ in 0..1_000 {
+            log.push(insert("a", "1")).unwrap();
+            log.push(Change::Remove("b".into())).unwrap();
+            log.push(Change::Principal(Some("user:1".into()))).unwrap();
+            log.push(Change::Timeout(std::time::Duration::from_secs(1), Time::ZERO)).unwrap();
+        }
+        assert_eq!(log.0.len(), 4);
+        log.push(Change::Clear).unwrap();
+        assert_eq!(log.0.len(), 3, "clear keeps principal and timeout");
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let mut log = ChangeLog::default();
+        log.push(insert("password", "hunter2")).unwrap();
+        log.push(Change::Principal(Some("user:42".into()))).unwrap();
+        assert_eq!(format!("{log:?}"), r#"[Insert("password", 7 bytes), Principal(set)]"#);
+    }
+}

@@ -1,0 +1,162 @@
+//! Time as sessions count it, and the clock that tells it.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment: whole milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+///
+/// Arithmetic saturates: nothing lies before [`Time::ZERO`] or after [`Time::MAX`].
+///
+/// ```
+/// use std::time::Duration;
+/// use ampoule_core::Time;
+///
+/// let noon = Time::from_millis(43_200_000);
+/// assert_eq!((noon + Duration::from_secs(1)).since(noon), Duration::from_secs(1));
+/// assert_eq!(noon.since(noon + Duration::from_secs(1)), Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    /// The start of the Unix epoch.
+    pub const ZERO: Time = Time(0);
+
+    /// The end of the year 9999, the last moment that every file system, database and HTTP date can hold. As a
+    /// deadline it means "never".
+    pub const MAX: Time = Time(253_402_300_799_999);
+
+    /// The moment so many milliseconds after the epoch, at most [`Time::MAX`].
+    pub const fn from_millis(millis: u64) -> Time {
+        if millis > Time::MAX.0 { Time::MAX } else { Time(millis) }
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Time) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, rhs: Duration) -> Time {
+        let millis = u64::try_from(rhs.as_millis()).unwrap_or(u64::MAX);
+        Time::from_millis(self.0.saturating_add(millis))
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Time;
+
+    fn sub(self, rhs: Duration) -> Time {
+        Time(self.0.saturating_sub(u64::try_from(rhs.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Time {
+        Time::ZERO + time.duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+impl From<Time> for SystemTime {
+    fn from(time: Time) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(time.0)
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Time({} ms)", self.0)
+    }
+}
+
+/// What tells the time.
+///
+/// Everything that expires takes its clock from outside, so that a test can hold time still and move it.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Time;
+}
+
+/// The operating system's wall clock: several processes that share a store need one time.
+///
+/// A clock that is set back makes sessions live longer by as much; one that is set forward ends them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        SystemTime::now().into()
+    }
+}
+
+/// A clock that moves only when it is told to, for tests.
+///
+/// ```
+/// use std::time::Duration;
+/// use ampoule_core::{Clock, ManualClock, Time};
+///
+/// let clock = ManualClock::new(Time::from_millis(1_000));
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), Time::from_millis(61_000));
+/// ```
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub const fn new(now: Time) -> ManualClock {
+        ManualClock(AtomicU64::new(now.0))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now() + by);
+    }
+
+    /// Sets the clock, also backward.
+    pub fn set(&self, now: Time) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    /// Stands at 2026-01-01T00:00:00Z.
+    fn default() -> ManualClock {
+        ManualClock::new(Time::from_millis(1_767_225_600_000))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        assert_eq!(Time::MAX + Duration::MAX, Time::MAX);
+        assert_eq!(Time::from_millis(u64::MAX), Time::MAX);
+        assert_eq!(Time::ZERO.since(Time::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn system_time_survives_the_round_trip() {
+        let time = Time::from_millis(1_767_225_600_123);
+        assert_eq!(Time::from(SystemTime::from(time)), time);
+        assert_eq!(Time::from(UNIX_EPOCH - Duration::from_secs(1)), Time::ZERO);
+    }
+}

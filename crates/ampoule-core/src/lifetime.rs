@@ -1,0 +1,99 @@
+//! The two ends of a session: one that use moves, one that nothing moves.
+
+use std::time::Duration;
+
+use crate::Time;
+
+/// How long a session lives.
+///
+/// The idle deadline lies [`idle`](Lifetime::idle) after the last use; the absolute one stands from the first save.
+/// The earlier counts (OWASP's Session Management Cheat Sheet asks for both). Beaker has only the first.
+///
+/// ```
+/// use std::time::Duration;
+/// use ampoule_core::{Lifetime, Time};
+///
+/// let hour = Duration::from_secs(3600);
+/// let life = Lifetime { idle: Some(hour), absolute: Some(Time::ZERO + 3 * hour), own: false };
+/// assert_eq!(life.deadline(Time::ZERO), Time::ZERO + hour);
+/// assert_eq!(life.deadline(Time::ZERO + 5 * hour / 2), Time::ZERO + 3 * hour);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifetime {
+    /// How long a session may lie unused; `None` for as long as you like.
+    pub idle: Option<Duration>,
+    /// When it ends at the latest, used or not; `None` for never.
+    pub absolute: Option<Time>,
+    /// Whether the idle time was set for this session alone ("remember me"): its cookie then outlives the browser.
+    pub own: bool,
+}
+
+impl Lifetime {
+    /// The lifetime of a session made at `now` under these rules.
+    pub fn starting(now: Time, idle: Option<Duration>, absolute: Option<Duration>) -> Lifetime {
+        Lifetime { idle, absolute: absolute.map(|absolute| now + absolute), own: false }
+    }
+
+    /// When a session last used at `accessed` ends.
+    pub fn deadline(&self, accessed: Time) -> Time {
+        let idle = self.idle.map_or(Time::MAX, |idle| accessed + idle);
+        idle.min(self.absolute.unwrap_or(Time::MAX))
+    }
+
+    /// When a session with this deadline was last used, if that can be told: the inverse of [`Lifetime::deadline`].
+    ///
+    /// A use moves the deadline in the store and leaves the record alone, so the deadline knows better.
+    pub fn last_use(&self, deadline: Time) -> Option<Time> {
+        let idle = self.idle?;
+        let clipped = self.absolute.is_some_and(|absolute| deadline >= absolute);
+        (!clipped && deadline < Time::MAX).then(|| deadline - idle)
+    }
+
+    /// Whether a use at `now` should move a deadline that was last moved at `accessed`: when a tenth of the idle time
+    /// has gone. More often would be a write for each read.
+    pub fn is_touch_due(&self, accessed: Time, now: Time) -> bool {
+        let due = self.idle.is_some_and(|idle| now.since(accessed) >= idle / 10);
+        due && self.deadline(now) > self.deadline(accessed)
+    }
+
+    /// This session's own idle time from `now` on. The absolute end gives way if it would come sooner.
+    pub fn set_own(&mut self, idle: Duration, now: Time) {
+        self.idle = Some(idle);
+        self.absolute = self.absolute.map(|absolute| absolute.max(now + idle));
+        self.own = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NOON: Time = Time::from_millis(1_767_268_800_000);
+
+    #[test]
+    fn the_last_use_is_read_back_from_the_deadline() {
+        let life = Lifetime::starting(NOON, Some(HOUR), Some(24 * HOUR));
+        let used = NOON + 3 * HOUR;
+        assert_eq!(life.last_use(life.deadline(used)), Some(used));
+        assert_eq!(life.last_use(life.deadline(NOON + 24 * HOUR)), None, "the absolute end hides it");
+    }
+
+    #[test]
+    fn a_touch_is_due_once_per_tenth_and_never_past_the_absolute_end() {
+        let life = Lifetime::starting(NOON, Some(10 * HOUR), Some(12 * HOUR));
+        assert!(!life.is_touch_due(NOON, NOON + HOUR - Duration::from_millis(1)));
+        assert!(life.is_touch_due(NOON, NOON + HOUR));
+        assert!(!life.is_touch_due(NOON + 2 * HOUR, NOON + 4 * HOUR), "the deadline cannot move any more");
+        assert!(!Lifetime::default().is_touch_due(NOON, NOON + HOUR));
+    }
+
+    #[test]
+    fn a_longer_life_of_its_own_moves_the_absolute_end() {
+        let mut life = Lifetime::starting(NOON, Some(HOUR), Some(2 * HOUR));
+        life.set_own(48 * HOUR, NOON);
+        assert_eq!(life.deadline(NOON), NOON + 48 * HOUR);
+        life.set_own(HOUR, NOON);
+        assert_eq!(life.deadline(NOON), NOON + HOUR);
+    }
+}

@@ -1,0 +1,182 @@
+//! One shard: slots in a slab, found by key through a table of indices and by deadline through an index.
+
+use hashbrown::HashTable;
+
+use super::deadlines::Deadlines;
+use crate::{Entry, StoreKey, Tag, Time, Version};
+
+/// One value. The key stands here alone: table and index hold numbers of slots, which keeps a small session under
+/// 260 bytes in all.
+pub(super) struct Slot {
+    pub(super) key: StoreKey,
+    pub(super) value: Box<[u8]>,
+    pub(super) version: Version,
+    pub(super) deadline: Time,
+    /// Boxed, since most values have none.
+    tag: Option<Box<Tag>>,
+    /// The bucket of the deadline index that has this slot's entry.
+    bucket: u32,
+}
+
+impl Slot {
+    pub(super) fn new(key: StoreKey, entry: Entry, version: Version) -> Slot {
+        let Entry { value, deadline, tag } = entry;
+        let bucket = Deadlines::bucket(deadline);
+        Slot { key, value: value[..].into(), version, deadline, tag: tag.map(Box::new), bucket }
+    }
+
+    pub(super) fn tag(&self) -> Option<Tag> {
+        self.tag.as_deref().copied()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shard {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    deadlines: Deadlines,
+}
+
+/// What [`Shard::expire`] did.
+pub(super) struct Expired {
+    pub(super) removed: Vec<Slot>,
+    pub(super) looked_at: usize,
+    pub(super) more: bool,
+}
+
+/// Keys are digests: any eight of their bytes are as good as a hash, and a client cannot choose them.
+fn hash(key: &StoreKey) -> u64 {
+    key.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+impl Shard {
+    fn number(&self, key: StoreKey) -> Option<u32> {
+        self.table.find(hash(&key), |&slot| self.at(slot).is_some_and(|slot| slot.key == key)).copied()
+    }
+
+    fn at(&self, number: u32) -> Option<&Slot> {
+        self.slots.get(number as usize)?.as_ref()
+    }
+
+    /// The slot of that key, unless its deadline has passed.
+    pub(super) fn live(&self, key: StoreKey, now: Time) -> Option<&Slot> {
+        self.number(key).and_then(|number| self.at(number)).filter(|slot| slot.deadline > now)
+    }
+
+    pub(super) fn size_of(&self, key: StoreKey) -> Option<usize> {
+        self.number(key).and_then(|number| self.at(number)).map(|slot| slot.value.len())
+    }
+
+    /// Puts the slot in, and hands out the one that had its key.
+    pub(super) fn insert(&mut self, mut slot: Slot) -> Option<Slot> {
+        let Some(number) = self.number(slot.key) else {
+            self.insert_new(slot);
+            return None;
+        };
+        let place = self.slots.get_mut(number as usize)?;
+        if let Some(old) = place {
+            if old.bucket <= slot.bucket {
+                slot.bucket = old.bucket;
+            } else {
+                self.deadlines.add(slot.bucket, number);
+            }
+        }
+        let old = place.replace(slot);
+        self.rebuild_index_if_stale();
+        old
+    }
+
+    fn insert_new(&mut self, slot: Slot) {
+        let (key, bucket) = (slot.key, slot.bucket);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize] = Some(slot);
+                number
+            }
+            None => {
+                self.slots.push(Some(slot));
+                // 2^32 slots of 80 bytes would be 320 GiB in one of 64 shards.
+                u32::try_from(self.slots.len() - 1).expect("a shard holds fewer than 2^32 slots")
+            }
+        };
+        self.deadlines.add(bucket, number);
+        let slots = &self.slots;
+        self.table.insert_unique(hash(&key), number, |&number| {
+            slots[number as usize].as_ref().map_or(0, |slot| hash(&slot.key))
+        });
+    }
+
+    pub(super) fn remove(&mut self, key: StoreKey) -> Option<Slot> {
+        let number = self.number(key)?;
+        let slot = self.take(number);
+        self.rebuild_index_if_stale();
+        slot
+    }
+
+    fn take(&mut self, number: u32) -> Option<Slot> {
+        let slot = self.slots.get_mut(number as usize)?.take()?;
+        if let Ok(entry) = self.table.find_entry(hash(&slot.key), |&other| other == number) {
+            entry.remove();
+        }
+        self.free.push(number);
+        Some(slot)
+    }
+
+    pub(super) fn touch(&mut self, key: StoreKey, deadline: Time, now: Time) -> bool {
+        let Some(number) = self.number(key) else { return false };
+        let Some(Some(slot)) = self.slots.get_mut(number as usize) else { return false };
+        if slot.deadline <= now {
+            return false;
+        }
+        slot.deadline = deadline;
+        let bucket = Deadlines::bucket(deadline);
+        if bucket < slot.bucket {
+            slot.bucket = bucket;
+            self.deadlines.add(bucket, number);
+        }
+        true
+    }
+
+    /// Removes what has expired, looking at no more than `budget` entries of the index.
+    pub(super) fn expire(&mut self, now: Time, budget: usize) -> Expired {
+        let mut expired = Expired { removed: Vec::new(), looked_at: 0, more: false };
+        // Slots that live on in the bucket of `now` itself go back into it, after the loop, or it would not end.
+        let mut kept = Vec::new();
+        while let Some((bucket, number)) = self.deadlines.pop(now) {
+            if expired.looked_at == budget {
+                kept.push((bucket, number));
+                expired.more = true;
+                break;
+            }
+            expired.looked_at += 1;
+            let Some(Some(slot)) = self.slots.get_mut(number as usize) else { continue };
+            if slot.bucket != bucket {
+                continue;
+            }
+            if slot.deadline <= now {
+                expired.removed.extend(self.take(number));
+            } else {
+                slot.bucket = Deadlines::bucket(slot.deadline);
+                kept.push((slot.bucket, number));
+            }
+        }
+        for (bucket, number) in kept {
+            self.deadlines.add(bucket, number);
+        }
+        expired
+    }
+
+    fn rebuild_index_if_stale(&mut self) {
+        if !self.deadlines.is_mostly_stale(self.table.len()) {
+            return;
+        }
+        self.deadlines = Deadlines::default();
+        for (number, slot) in (0_u32..).zip(&mut self.slots) {
+            if let Some(slot) = slot {
+                slot.bucket = Deadlines::bucket(slot.deadline);
+                self.deadlines.add(slot.bucket, number);
+            }
+        }
+    }
+}

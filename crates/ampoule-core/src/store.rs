@@ -1,0 +1,107 @@
+//! What a store must do: the smallest contract on which the promises can be built.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::{Error, StoreKey, Tag, Time};
+
+/// What every method of a [`Store`] returns: a future that can be sent between threads.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A keeper of opaque values under opaque keys, each with a version and a deadline.
+///
+/// The contract, which `ampoule_core::conformance` (feature `conformance`) tests on any store:
+///
+/// - **One writer wins.** [`Put::Create`] and [`Put::Replace`] compare and write in one step: of any number of callers
+///   in any number of processes that replace one version, exactly one succeeds.
+/// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again,
+///   so that a slow writer can never replace what it has not seen.
+/// - **A deadline is exact.** From its deadline on a value is absent for every method, whether or not it has been swept.
+/// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
+///   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), never absent.
+/// - **Cancelling is safe.** A future that is dropped leaves its operation done or not done, and the store usable.
+/// - **Absence and conflict are answers**, not errors.
+///
+/// A store is used behind `Arc<dyn Store>`, so that no handler is generic over it. It bounds the time of its own
+/// operations where its driver can hang; callers add a limit of their own.
+pub trait Store: Send + Sync {
+    /// The value under `key`, unless there is none or its deadline has passed.
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>>;
+
+    /// Writes `entry` under `key` if `when` holds, and says which version it now has.
+    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome>;
+
+    /// Moves the deadline of `key` and nothing else: neither value nor version. Says whether the key was there.
+    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool>;
+
+    /// Removes `key`. Says whether it was there.
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool>;
+
+    /// The keys that were last put with `tag` and are still there, in no order.
+    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
+
+    /// Frees what has expired, looking at about `budget` values at most. A store whose engine does that by itself has
+    /// nothing to do. Several processes may sweep one store at once.
+    fn sweep(&self, budget: usize) -> Reply<'_, Swept>;
+
+    /// What this is and where, in a few words for the operator; no password. "memory (lost at restart)".
+    fn describe(&self) -> String;
+}
+
+/// A value on its way into a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Opaque bytes.
+    pub value: Bytes,
+    /// The moment from which the value is absent; [`Time::MAX`] for never.
+    pub deadline: Time,
+    /// What the value can be found by, besides its key.
+    pub tag: Option<Tag>,
+}
+
+/// A value on its way out of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The bytes that were put.
+    pub value: Bytes,
+    /// Which writing of this key it is.
+    pub version: Version,
+    /// The moment from which the value is absent, as last put or touched. A store may round it to the millisecond.
+    pub deadline: Time,
+}
+
+/// Names one writing of one key. Only equality means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub u64);
+
+/// Under which condition a value is written. There is no default: what must be right is always said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// If the key is absent.
+    Create,
+    /// If the key has this version.
+    Replace(Version),
+    /// In any case. For caches; a session is never written so.
+    Always,
+}
+
+/// What became of a [`Store::put`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a conflict means that nothing was written"]
+pub enum Outcome {
+    /// It is written, and this is its version.
+    Stored(Version),
+    /// The condition did not hold; nothing was written.
+    Conflict,
+}
+
+/// What a [`Store::sweep`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many expired values are gone.
+    pub removed: u64,
+    /// Whether the budget ended before the work.
+    pub more: bool,
+}
