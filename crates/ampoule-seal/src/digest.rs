@@ -1,0 +1,41 @@
+//! What may be known of an id by those who must not have it.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// What a store knows a session by: the SHA-256 of its id and a word that sets this use apart. The id has 128 random
+/// bits, so nobody finds it by trying (promise P8).
+pub fn store_digest(id: &[u8; 16]) -> [u8; 32] {
+    // 16 bytes of id and 21 of text are one block of SHA-256, as the id alone would be.
+    Sha256::new().chain_update(b"ampoule store key v1:").chain_update(id).finalize().into()
+}
+
+/// What a log may show of a session: 40 bits of another digest of its id, as eight letters and digits. It is the same
+/// for the same session, and no part of the id or of the store's key.
+///
+/// ```
+/// let fingerprint = ampoule_seal::fingerprint(&[7; 16]);
+/// assert_eq!(fingerprint.to_string(), "g9jxj3a9");
+/// ```
+pub fn fingerprint(id: &[u8; 16]) -> Fingerprint {
+    let digest = Sha256::new().chain_update(b"ampoule fingerprint v1:").chain_update(id).finalize();
+    let mut bits = [0; 8];
+    bits[3..].copy_from_slice(&digest[..5]);
+    Fingerprint(u64::from_be_bytes(bits))
+}
+
+/// See [`fingerprint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u64);
+
+impl fmt::Display for Fingerprint {
+    /// Crockford's base32: no letters that are mistaken for digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        (0..8).rev().try_for_each(|place| {
+            let letter = ALPHABET[(self.0 >> (5 * place) & 31) as usize];
+            write!(f, "{}", char::from(letter))
+        })
+    }
+}
