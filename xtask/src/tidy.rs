@@ -1,0 +1,72 @@
+//! The house rules: reads the workspace once, puts every rule to it, and tells what was found.
+
+mod finding;
+mod floors;
+mod functions;
+mod headers;
+mod leftovers;
+mod links;
+mod manifests;
+mod minimum;
+mod paths;
+mod rust;
+mod sizes;
+mod tree;
+mod whitespace;
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
+
+pub(crate) use finding::Finding;
+pub(crate) use tree::{TextFile, Tree};
+
+/// Why a check could not be made at all, as opposed to a rule that is broken.
+pub(crate) type Failure = Box<dyn Error>;
+
+/// What a check found: the broken rules, and figures that only inform.
+pub(crate) struct Report {
+    pub(crate) findings: Vec<Finding>,
+    figures: Vec<String>,
+}
+
+/// Checks the workspace that holds `folder`.
+pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
+    let metadata = metadata(folder)?;
+    let tree = Tree::read(metadata.workspace_root.as_std_path())?;
+    let (rust, mut findings) = rust::parse(&tree);
+    let functions = functions::list(&rust);
+    findings.extend(floors::check(&metadata, &tree));
+    findings.extend(manifests::check(&metadata, &tree));
+    findings.extend(minimum::check(&metadata, &tree));
+    findings.extend(sizes::check(&rust));
+    findings.extend(functions::check(&functions));
+    for rule in [headers::check, leftovers::check, paths::check, whitespace::check, links::check] {
+        findings.extend(rule(&tree));
+    }
+    findings.sort();
+    Ok(Report { findings, figures: vec![functions::figures(&functions), minimum::figures(&metadata)] })
+}
+
+/// All features, since a published crate must build with any of them.
+fn metadata(folder: &Path) -> Result<Metadata, Failure> {
+    Ok(MetadataCommand::new().current_dir(folder).features(CargoOpt::AllFeatures).exec()?)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        for figure in &self.figures {
+            writeln!(f, "{figure}")?;
+        }
+        match self.findings.len() {
+            0 => write!(f, "tidy: every rule holds"),
+            1 => write!(f, "tidy: 1 finding"),
+            several => write!(f, "tidy: {several} findings"),
+        }
+    }
+}

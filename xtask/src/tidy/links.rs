@@ -1,0 +1,68 @@
+//! A link from page to page leads to a file that is there.
+
+use std::path::{Path, PathBuf};
+
+use pulldown_cmark::{Event, Options, Parser, Tag};
+
+use super::{Finding, TextFile, Tree};
+
+/// Checks the links and pictures of every Markdown page; addresses with a scheme are not asked.
+pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+    tree.of_kind("md").flat_map(|page| in_page(&tree.root, page)).collect()
+}
+
+fn in_page(root: &Path, page: &TextFile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (event, place) in Parser::new_ext(&page.text, Options::all()).into_offset_iter() {
+        let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event else { continue };
+        if target(root, page, &dest_url).is_some_and(|target| !target.exists()) {
+            let line = page.text[..place.start].matches('\n').count() + 1;
+            let what = format!("the link `{dest_url}` leads to no file");
+            findings.push(Finding::new(&page.path, line, what, "mend the path, or write the file"));
+        }
+    }
+    findings
+}
+
+/// The file that a link means; `None` for another site and for a place in the same page.
+fn target(root: &Path, page: &TextFile, link: &str) -> Option<PathBuf> {
+    let path = link.split(['#', '?']).next().filter(|path| !path.is_empty() && !has_scheme(path))?;
+    let folder = page.path.parent().unwrap_or(Path::new(""));
+    Some(path.strip_prefix('/').map_or_else(|| root.join(folder).join(path), |path| root.join(path)))
+}
+
+/// RFC 3986, section 3.1: a letter, then letters, digits, `+`, `-` or `.`, then a colon.
+fn has_scheme(link: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
+    link.starts_with("//") || link.split_once(':').is_some_and(|(scheme, _)| scheme.chars().all(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::tests::sample;
+    use super::*;
+
+    fn lines(page: &str) -> Vec<usize> {
+        let (_folder, tree) = sample(&[("docs/page.md", page), ("docs/there.md", ""), ("top.md", "")]);
+        check(&tree).into_iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn a_link_to_a_missing_file_is_found_with_its_line() {
+        assert_eq!(
+            lines("# A page\n\n[gone](gone.md)\n\n![gone](gone.png)\n\n[by name]\n\n[by name]: gone.md\n"),
+            [3, 5, 7]
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_file_a_place_or_another_site_is_not() {
+        assert_eq!(lines("[a](there.md) [b](there.md#part) [c](../top.md) [d](/top.md) [e](#here)\n"), [0; 0]);
+        assert_eq!(lines("[a](https://example.org/gone) <mailto:a@example.org> [b](//example.org/gone)\n"), [0; 0]);
+    }
+
+    #[test]
+    fn code_is_not_read_for_links() {
+        assert_eq!(lines("`[a](gone.md)`\n\n```\n[b](gone.md)\n```\n"), [0; 0]);
+    }
+}
