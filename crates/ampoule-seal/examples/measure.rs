@@ -41,7 +41,11 @@ fn main() {
         let mut buffer = plain.clone();
         let tag = chacha.encrypt_inout_detached(&nonce, b"name", buffer.as_mut_slice().into()).unwrap();
         println!("{size} bytes");
-        println!("  AES-256-GCM-SIV     seal {:6.0} ns  open {:6.0} ns", time(|| sealer.seal(&plain, b"name")), time(|| sealer.open(&envelope, b"name")));
+        println!(
+            "  AES-256-GCM-SIV     seal {:6.0} ns  open {:6.0} ns",
+            time(|| sealer.seal(&plain, b"name")),
+            time(|| sealer.open(&envelope, b"name"))
+        );
         let chacha_seal = time(|| {
             let mut buffer = plain.clone();
             chacha.encrypt_inout_detached(&nonce, b"name", buffer.as_mut_slice().into()).unwrap()
@@ -51,7 +55,15 @@ fn main() {
             chacha.decrypt_inout_detached(&nonce, b"name", plain.as_mut_slice().into(), &tag)
         });
         println!("  XChaCha20-Poly1305  seal {chacha_seal:6.0} ns  open {chacha_open:6.0} ns");
-        println!("  base64 alone        to   {:6.0} ns  from {:6.0} ns", time(|| URL_SAFE_NO_PAD.encode(&envelope)), time(|| URL_SAFE_NO_PAD.decode(&text)));
-        println!("  as text             seal {:6.0} ns  open {:6.0} ns", time(|| sealer.seal_text(&plain, b"name")), time(|| sealer.open_text(text.as_bytes(), b"name")));
+        println!(
+            "  base64 alone        to   {:6.0} ns  from {:6.0} ns",
+            time(|| URL_SAFE_NO_PAD.encode(&envelope)),
+            time(|| URL_SAFE_NO_PAD.decode(&text))
+        );
+        println!(
+            "  as text             seal {:6.0} ns  open {:6.0} ns",
+            time(|| sealer.seal_text(&plain, b"name")),
+            time(|| sealer.open_text(text.as_bytes(), b"name"))
+        );
     }
 }

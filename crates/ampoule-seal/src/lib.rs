@@ -31,9 +31,10 @@ mod ring;
 mod sealer;
 mod secret;
 mod signer;
+mod text;
 
 pub use self::digest::{Fingerprint, fingerprint, store_digest};
-pub use self::mask::{Masked, mask, verify_masked};
+pub use self::mask::{mask, verify_masked};
 pub use self::random::{random_bytes, random_id};
 pub use self::ring::{EmptyRing, KeyRing};
 pub use self::sealer::{Opened, Sealer, sealed_text_len};

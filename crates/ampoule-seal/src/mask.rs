@@ -1,15 +1,12 @@
 //! Tokens that look different each time, so that a compressed page tells nothing of them (the BREACH attack).
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use crate::random_bytes;
+use crate::{random_bytes, text};
 
-/// Text of a masked token: 86 characters of base64url.
-pub type Masked = String;
-
-/// A token behind a fresh random pad: the pad, then the token combined with it by exclusive or.
+/// A token behind a fresh random pad: the pad, then the token combined with it by exclusive or, as 86 characters of
+/// base64url.
 ///
 /// ```
 /// let token = ampoule_seal::random_bytes();
@@ -17,23 +14,38 @@ pub type Masked = String;
 /// assert_ne!(first, second);
 /// assert!(ampoule_seal::verify_masked(&token, first.as_bytes()) && ampoule_seal::verify_masked(&token, second.as_bytes()));
 /// ```
-pub fn mask(token: &[u8; 32]) -> Masked {
-    let pad: [u8; 32] = random_bytes();
-    let mut bytes = [0; 64];
-    bytes[..32].copy_from_slice(&pad);
-    for (place, (byte, pad)) in bytes[32..].iter_mut().zip(token.iter().zip(pad)) {
-        *place = byte ^ pad;
-    }
-    URL_SAFE_NO_PAD.encode(bytes)
+pub fn mask(token: &[u8; 32]) -> String {
+    mask_with(random_bytes(), token)
 }
 
-/// Whether this text is the token behind some pad. Compared in constant time.
-pub fn verify_masked(token: &[u8; 32], text: &[u8]) -> bool {
+fn mask_with(pad: [u8; 32], token: &[u8; 32]) -> String {
     let mut bytes = [0; 64];
-    if text.len() != 86 || URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok() != Some(64) {
-        return false;
-    }
+    bytes[..32].copy_from_slice(&pad);
+    bytes[32..].copy_from_slice(&xor(&pad, token));
+    text::SHORT.encode(bytes)
+}
+
+/// Whether this text is the token behind some pad; `false` for anything else, whatever is wrong with it. Compared in
+/// constant time, without taking memory from the heap.
+pub fn verify_masked(token: &[u8; 32], text: &[u8]) -> bool {
+    let Some(bytes) = text::decode_array::<64>(text) else { return false };
     let (pad, masked) = bytes.split_at(32);
-    let unmasked: Vec<u8> = masked.iter().zip(pad).map(|(byte, pad)| byte ^ pad).collect();
-    unmasked.ct_eq(token).into()
+    let (Ok(pad), Ok(masked)) = (pad.try_into(), masked.try_into()) else { return false };
+    xor(pad, masked).ct_eq(token).into()
+}
+
+fn xor(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|index| a[index] ^ b[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_token_has_its_golden_text() {
+        let text = mask_with([0xf0; 32], &[0x0f; 32]);
+        assert_eq!(text, format!("{}{}", "8PDw".repeat(10) + "8PD_", "____".repeat(10) + "_w"));
+        assert!(verify_masked(&[0x0f; 32], text.as_bytes()));
+    }
 }

@@ -87,9 +87,16 @@ mod tests {
     #[test]
     fn subkeys_have_their_golden_bytes_and_differ_by_kind_and_purpose() {
         let secret = Secret::new("golden secret of thirty-two bytes").unwrap();
-        let hex = |kind, purpose| subkey(&secret, kind, purpose).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        assert_eq!(hex("sign", "session id of session"), "528d85a79cea138d38abac36932899c17f16e12ae8bea0b369343f400802ef97");
-        assert_eq!(hex("seal", "session cookie session"), "91255bdc28aa817714a0a46ed85bd417823e025e77986742f9c652341d91d2cd");
+        let hex =
+            |kind, purpose| subkey(&secret, kind, purpose).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            hex("sign", "session id of session"),
+            "528d85a79cea138d38abac36932899c17f16e12ae8bea0b369343f400802ef97"
+        );
+        assert_eq!(
+            hex("seal", "session cookie session"),
+            "91255bdc28aa817714a0a46ed85bd417823e025e77986742f9c652341d91d2cd"
+        );
         assert_ne!(hex("sign", "a"), hex("seal", "a"));
         assert_ne!(hex("sign", "a"), hex("sign", "b"));
     }

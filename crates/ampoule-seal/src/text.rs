@@ -1,0 +1,68 @@
+//! Bytes as text: base64url without padding (RFC 4648 section 5), strictly, so that every value has one text.
+
+use base64::Engine;
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
+use base64::engine::Simd;
+use base64::engine::general_purpose::{self, GeneralPurpose};
+
+/// For tokens: below 128 bytes a vectorized engine gains nothing.
+pub(crate) const SHORT: GeneralPurpose = general_purpose::URL_SAFE_NO_PAD;
+
+/// For cookies. It finds out by itself what the processor can do.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
+static LONG: std::sync::LazyLock<Simd> = std::sync::LazyLock::new(|| Simd::url_safe(general_purpose::NO_PAD));
+
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
+const LONG: GeneralPurpose = SHORT;
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    LONG.encode(bytes)
+}
+
+/// The bytes of a text; `None` if it has any other character, padding, or bits left over that are not zero.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    LONG.decode(text).ok()
+}
+
+/// The bytes of a text that has exactly so many.
+pub(crate) fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    // The length is compared first, so that a long text costs nothing.
+    let fits = text.len() == (N * 4).div_ceil(3);
+    (fits && SHORT.decode_slice(text, &mut bytes).ok() == Some(N)).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn another_text_for_the_same_bytes_is_refused() {
+        assert_eq!(decode(b"-_8"), Some(vec![0xfb, 0xff]));
+        for text in ["+/8", "-_8=", "-_9", "-_8\n", " -_8", "-_", "-_88A", "-_8é"] {
+            assert!(decode(text.as_bytes()).is_none_or(|bytes| bytes != [0xfb, 0xff]), "{text}");
+            assert_eq!(decode_array::<2>(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_vectorized_engine_agrees_with_the_plain_one(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let text = encode(&bytes);
+            prop_assert_eq!(&text, &SHORT.encode(&bytes));
+            prop_assert_eq!(decode(text.as_bytes()), Some(bytes));
+        }
+
+        #[test]
+        fn a_text_with_a_foreign_byte_anywhere_is_refused_by_both(
+            (len, at) in (1..600usize).prop_flat_map(|len| (Just(len), 0..len)),
+            foreign in any::<u8>().prop_filter("foreign", |byte| !byte.is_ascii_alphanumeric() && !b"-_".contains(byte)),
+        ) {
+            let mut text = vec![b'A'; len];
+            text[at] = foreign;
+            prop_assert_eq!(decode(&text), None);
+            prop_assert!(SHORT.decode(&text).is_err());
+        }
+    }
+}

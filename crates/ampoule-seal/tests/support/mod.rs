@@ -1,0 +1,26 @@
+//! What several of these tests need.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use ampoule_seal::{KeyRing, Secret};
+
+/// The secret of the golden values.
+pub(crate) const GOLDEN: &str = "golden secret of thirty-two bytes";
+pub(crate) const OTHER: &str = "another secret, of many more bytes than 32";
+
+pub(crate) fn ring(secrets: &[&str]) -> KeyRing {
+    let secrets = secrets.iter().map(|secret| Secret::new(secret).expect("the secrets of these tests are good"));
+    KeyRing::new(secrets.collect()).expect("at least one")
+}
+
+/// Everything that is one flipped bit, one end cut off, or a little more than this.
+pub(crate) fn near_misses(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let flipped = (0..bytes.len() * 8).map(|bit| {
+        let mut bytes = bytes.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    let cut = (0..bytes.len()).flat_map(|at| [bytes[..at].to_vec(), bytes[bytes.len() - at..].to_vec()]);
+    let more = [&b"A"[..], b"AA", b"AAAA", b"=", b"==", b" ", b"\n", b"\0", b";"];
+    let longer = more.into_iter().flat_map(|more| [[bytes, more].concat(), [more, bytes].concat()]);
+    flipped.chain(cut).chain(longer).collect()
+}
