@@ -1,5 +1,6 @@
 //! The house rules: reads the workspace once, puts every rule to it, and tells what was found.
 
+mod defaults;
 mod finding;
 mod floors;
 mod functions;
@@ -38,6 +39,7 @@ pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
     let tree = Tree::read(metadata.workspace_root.as_std_path())?;
     let (rust, mut findings) = rust::parse(&tree);
     let functions = functions::list(&rust);
+    findings.extend(defaults::check(&metadata, &tree));
     findings.extend(floors::check(&metadata, &tree));
     findings.extend(manifests::check(&metadata, &tree));
     findings.extend(minimum::check(&metadata, &tree));
