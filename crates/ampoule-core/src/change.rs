@@ -1,6 +1,7 @@
 //! What a request did to its session, kept so that it can be done again to a newer one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -8,9 +9,10 @@ use crate::record::check_key;
 use crate::{Error, Record, Time};
 
 /// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
-pub type UpdateFn = Box<dyn Fn(Option<&Bytes>) -> Result<Option<Bytes>, Error> + Send + Sync>;
+pub type UpdateFn = Arc<dyn Fn(Option<&Bytes>) -> Result<Option<Bytes>, Error> + Send + Sync>;
 
 /// One change to a session.
+#[derive(Clone)]
 pub enum Change {
     /// A value was put under a key.
     Insert(String, Bytes),
@@ -44,7 +46,7 @@ pub enum Change {
 /// assert_eq!(theirs.keys().collect::<Vec<_>>(), ["theirs", "mine"]);
 /// # Ok::<(), ampoule_core::Error>(())
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ChangeLog(Vec<Change>);
 
 impl ChangeLog {
@@ -157,7 +159,7 @@ mod tests {
 
     fn increment(key: &str) -> Change {
         let add_one = |old: Option<&Bytes>| Ok(Some(Bytes::from(vec![old.map_or(0, |old| old[0]) + 1])));
-        Change::Update(key.to_owned(), Box::new(add_one))
+        Change::Update(key.to_owned(), Arc::new(add_one))
     }
 
     fn applied(changes: Vec<Change>) -> Record {

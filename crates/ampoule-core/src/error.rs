@@ -52,6 +52,26 @@ pub enum ErrorKind {
     Config,
 }
 
+impl ErrorKind {
+    /// The HTTP status that tells a client of it, and a line of text that tells a user and gives no detail away.
+    ///
+    /// | kind | status |
+    /// |---|---|
+    /// | `Unavailable`, `Timeout`, `Full` | 503 |
+    /// | `Gone`, `Conflict` | 409 |
+    /// | all others | 500 |
+    pub fn for_client(self) -> (u16, &'static str) {
+        match self {
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full => {
+                (503, "Your session cannot be reached at the moment. Please try again.\n")
+            }
+            ErrorKind::Gone => (409, "Your session has ended. Please start again.\n"),
+            ErrorKind::Conflict => (409, "Your session was changed at the same time. Please try again.\n"),
+            _ => (500, "Your session could not be used.\n"),
+        }
+    }
+}
+
 impl Error {
     /// An error without a cause of its own.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {

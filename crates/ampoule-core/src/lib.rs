@@ -23,6 +23,8 @@ mod key;
 mod lifetime;
 mod memory;
 mod record;
+#[cfg(feature = "axum")]
+mod response;
 mod store;
 
 pub use bytes::Bytes;

@@ -121,8 +121,12 @@ impl MemoryStore {
         if !holds {
             return Ok(Outcome::Conflict);
         }
-        self.make_room(&mut shard, key, entry.value.len(), now)?;
         let version = Version(self.versions.fetch_add(1, Ordering::Relaxed));
+        if entry.deadline <= now {
+            self.remove(&mut shard, key);
+            return Ok(Outcome::Stored(version));
+        }
+        self.make_room(&mut shard, key, entry.value.len(), now)?;
         self.insert(&mut shard, key, entry, version);
         Ok(Outcome::Stored(version))
     }
@@ -180,10 +184,14 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut shard = self.shard(key);
         let live = shard.live(key, now).is_some();
+        self.remove(&mut shard, key);
+        live
+    }
+
+    fn remove(&self, shard: &mut Shard, key: StoreKey) {
         if let Some(slot) = shard.remove(key) {
             self.forget(&slot);
         }
-        live
     }
 
     fn tagged_now(&self, tag: Tag) -> Vec<StoreKey> {

@@ -40,6 +40,13 @@ impl Record {
         Record { created: now, accessed: now, lifetime, cookie_sent: now, principal: None, entries: Vec::new() }
     }
 
+    /// The same record, last written at `now`.
+    #[must_use]
+    pub fn accessed_at(mut self, now: Time) -> Record {
+        self.accessed = now;
+        self
+    }
+
     /// The encoded value under `key`.
     pub fn get(&self, key: &str) -> Option<&Bytes> {
         self.entries.iter().find(|(name, _)| name == key.as_bytes()).map(|(_, value)| value)

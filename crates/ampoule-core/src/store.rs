@@ -19,6 +19,8 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 /// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again,
 ///   so that a slow writer can never replace what it has not seen.
 /// - **A deadline is exact.** From its deadline on a value is absent for every method, whether or not it has been swept.
+///   A value that is put with a deadline that has passed is absent at once, and so is what it replaced: this is how a
+///   caller removes one version and no other.
 /// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
 ///   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), never absent.
 /// - **Cancelling is safe.** A future that is dropped leaves its operation done or not done, and the store usable.

@@ -1,1 +1,87 @@
-//! Being written.
+//! Sessions for Rust web services.
+//!
+//! A session is data that the server keeps for one client between its requests, found by a cookie. Ampoule's are loaded
+//! only when they are touched, written only when they are saved, and kept in a store that can be exchanged. It descends
+//! from Beaker, the session library of Pylons, and keeps promises that Beaker did not:
+//!
+//! | | promise |
+//! |---|---|
+//! | P1 | **no lost update**: requests that run at once on one session lose nothing |
+//! | P2 | **no resurrection**: once a session is ended, no slower request brings it back |
+//! | P3 | **no fixation**: a live session only ever has an id that this server made |
+//! | P4 | **untouched is free**: no store call, no signature check, no Set-Cookie |
+//! | P5 | **one trip**: at most one round trip to load and one to save |
+//! | P6 | **safe rotation**: a new id at login, without a moment in which the session is lost |
+//! | P7 | **saved is saved**: it survives the process; damage is an error, never an empty session |
+//! | P8 | **the store may be stolen**: who reads it cannot use what he finds |
+//! | P9 | **bounded**: memory, ids, keys, cookies and sweeps |
+//! | P10 | **the outage is honest**: a clear error within a time limit, only where the session is needed |
+//!
+//! # A first session
+//!
+//! ```
+//! use ampoule::{Error, MemoryStore, Options, Secret, Session, SessionLayer};
+//! use axum::{Router, routing::{get, post}};
+//!
+//! async fn home(session: Session) -> Result<String, Error> {
+//!     Ok(match session.get::<String>("name").await? {
+//!         Some(name) => format!("Hello, {name}."),
+//!         None => "Hello, stranger.".to_owned(),
+//!     })
+//! }
+//!
+//! async fn login(session: Session) -> Result<&'static str, Error> {
+//!     session.insert("name", &"Ada")?;
+//!     session.regenerate_id();
+//!     session.save().await?;
+//!     Ok("welcome")
+//! }
+//!
+//! async fn logout(session: Session) -> Result<&'static str, Error> {
+//!     session.delete().await?;
+//!     Ok("goodbye")
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+//! let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
+//! let sessions = SessionLayer::new(MemoryStore::default(), options)?;
+//! let app: Router = Router::new()
+//!     .route("/", get(home))
+//!     .route("/login", post(login))
+//!     .route("/logout", post(logout))
+//!     .layer(sessions);
+//! # Ok(()) }
+//! ```
+
+mod cookie;
+mod home;
+mod id;
+mod layer;
+mod limited;
+mod options;
+mod protocol;
+mod queue;
+mod readonly;
+mod service;
+mod session;
+
+#[cfg(feature = "axum")]
+mod axum;
+
+pub use ampoule_core::{
+    AsKey, Clock, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Store, Swept, SystemClock, Time,
+};
+pub use ampoule_seal::Secret;
+#[cfg(feature = "file")]
+pub use ampoule_store_file::{Durability, FileOptions, FileStore};
+
+#[cfg(feature = "axum")]
+pub use self::axum::MissingLayer;
+pub use self::cookie::attributes::{CookieExpires, CookieOptions, SameSite};
+pub use self::id::SessionId;
+pub use self::layer::SessionLayer;
+pub use self::options::{BadOption, BadOptions, Kind, Options, Settings};
+pub use self::readonly::ReadOnly;
+pub use self::service::{SessionFuture, SessionService, error_response};
+pub use self::session::Session;

@@ -1,0 +1,98 @@
+//! Reading and writing by one caller.
+
+use std::collections::HashSet;
+
+use super::{Subject, fresh_key};
+use crate::{Outcome, Put, Version};
+
+pub(super) async fn absent_is_an_answer(subject: Subject) {
+    let key = fresh_key();
+    assert_eq!(subject.get(key).await, None, "get of a key that was never put");
+    assert!(!subject.touch(key, subject.now() + std::time::Duration::from_secs(9)).await, "touch of an absent key");
+    assert_eq!(subject.get(key).await, None, "touch made a key");
+}
+
+pub(super) async fn what_is_created_is_read(subject: Subject) {
+    let (key, entry) = (fresh_key(), subject.entry("value"));
+    let version = subject.create(key, entry.clone()).await;
+    let stored = subject.get(key).await.expect("a key that was created is there");
+    assert_eq!((stored.value, stored.version), (entry.value, version));
+    let off = stored.deadline.as_millis().abs_diff(entry.deadline.as_millis());
+    assert!(off <= 1, "the deadline is off by {off} ms");
+}
+
+pub(super) async fn create_needs_an_absent_key(subject: Subject) {
+    let key = fresh_key();
+    subject.create(key, subject.entry("first")).await;
+    assert_eq!(subject.put(key, subject.entry("second"), Put::Create).await, Outcome::Conflict);
+    assert_eq!(subject.value(key).await.as_deref(), Some(&b"first"[..]), "a conflict wrote");
+}
+
+pub(super) async fn replace_needs_the_version(subject: Subject) {
+    let key = fresh_key();
+    let first = subject.create(key, subject.entry("first")).await;
+    let Outcome::Stored(second) = subject.put(key, subject.entry("second"), Put::Replace(first)).await else {
+        panic!("a replace of the present version was a conflict");
+    };
+    assert_ne!(first, second, "a write left the version as it was");
+    for wrong in [first, Version(second.0.wrapping_add(1)), Version(0)] {
+        assert_eq!(subject.put(key, subject.entry("third"), Put::Replace(wrong)).await, Outcome::Conflict, "{wrong:?}");
+    }
+    let stored = subject.get(key).await.expect("it is there");
+    assert_eq!((&stored.value[..], stored.version), (&b"second"[..], second));
+}
+
+pub(super) async fn replace_needs_a_key(subject: Subject) {
+    let key = fresh_key();
+    assert_eq!(subject.put(key, subject.entry("x"), Put::Replace(Version(1))).await, Outcome::Conflict);
+    assert_eq!(subject.get(key).await, None, "a replace made a key");
+}
+
+pub(super) async fn always_writes(subject: Subject) {
+    let key = fresh_key();
+    for value in ["first", "second"] {
+        assert!(matches!(subject.put(key, subject.entry(value), Put::Always).await, Outcome::Stored(_)));
+        assert_eq!(subject.value(key).await.as_deref(), Some(value.as_bytes()));
+    }
+}
+
+/// A writer that loaded a version before the key was deleted must not replace what was made after.
+pub(super) async fn versions_never_come_back(subject: Subject) {
+    let key = fresh_key();
+    let mut seen = HashSet::new();
+    for round in 0..20 {
+        let first = subject.create(key, subject.entry("x")).await;
+        let Outcome::Stored(second) = subject.put(key, subject.entry("y"), Put::Replace(first)).await else {
+            panic!("a replace of the present version was a conflict");
+        };
+        for version in [first, second] {
+            assert!(seen.insert(version), "{version:?} came back in round {round}");
+        }
+        subject.delete(key).await;
+    }
+}
+
+pub(super) async fn delete_says_whether_it_was_there(subject: Subject) {
+    let key = fresh_key();
+    assert!(!subject.delete(key).await, "delete of an absent key");
+    subject.create(key, subject.entry("x")).await;
+    assert!(subject.delete(key).await, "delete of a present key");
+    assert_eq!(subject.get(key).await, None, "a deleted key was read");
+    assert!(!subject.delete(key).await, "delete of a deleted key");
+    subject.create(key, subject.entry("again")).await;
+}
+
+pub(super) async fn many_keys_are_kept_apart(subject: Subject) {
+    let keys: Vec<_> = (0..1_000).map(|_| fresh_key()).collect();
+    for (index, key) in keys.iter().enumerate() {
+        subject.create(*key, subject.entry(index.to_string())).await;
+    }
+    for (index, key) in keys.iter().enumerate() {
+        assert_eq!(subject.value(*key).await, Some(index.to_string().into()));
+    }
+}
+
+pub(super) async fn the_description_is_a_line(subject: Subject) {
+    let description = subject.store.describe();
+    assert!(!description.is_empty() && !description.contains('\n'), "{description:?}");
+}

@@ -1,0 +1,22 @@
+//! An error as a response, for handlers that end with `?`.
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+
+use crate::Error;
+
+impl IntoResponse for Error {
+    /// See [`ErrorKind::for_client`](crate::ErrorKind::for_client). The error itself travels in the response's
+    /// extensions, for a layer that logs it.
+    fn into_response(self) -> Response {
+        let (status, text) = self.kind().for_client();
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", "text/plain; charset=utf-8")
+            .header("cache-control", "no-store");
+        let response = if self.is_transient() { response.header("retry-after", "1") } else { response };
+        let mut response = response.body(Body::from(text)).expect("a status and headers of our own are valid");
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}

@@ -1,0 +1,165 @@
+//! The memory store keeps the contract, and its own bounds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Tag, Version};
+use proptest::prelude::*;
+
+fn bounded(entries: usize, bytes: usize) -> (MemoryStore, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    (MemoryStore::new(MemoryBounds { entries, bytes }, clock.clone()), clock)
+}
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+fn entry(clock: &ManualClock, seconds: u64, len: usize) -> Entry {
+    Entry { value: vec![7; len].into(), deadline: clock.now() + Duration::from_secs(seconds), tag: None }
+}
+
+async fn put(store: &MemoryStore, key: StoreKey, entry: Entry, when: Put) {
+    assert!(matches!(store.put(key, entry, when).await.unwrap(), Outcome::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms() {
+    assert_conforms(|| {
+        let clock = Arc::new(ManualClock::default());
+        Subject::new(Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone())), Some(clock))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p9_full_is_an_error_and_evicts_nobody() {
+    let (store, clock) = bounded(10, 1 << 20);
+    for number in 0..10 {
+        put(&store, key(number), entry(&clock, 60, 10), Put::Create).await;
+    }
+    let error = store.put(key(10), entry(&clock, 60, 10), Put::Create).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert_eq!(error.to_string(), "the memory store is full: it may hold 10 sessions in 1048576 bytes");
+    for number in 0..10 {
+        assert!(store.get(key(number)).await.unwrap().is_some());
+        assert!(matches!(store.put(key(number), entry(&clock, 60, 20), Put::Always).await.unwrap(), Outcome::Stored(_)));
+    }
+}
+
+#[tokio::test]
+async fn p9_bytes_are_bounded_too() {
+    let (store, clock) = bounded(1_000, 10_000);
+    put(&store, key(0), entry(&clock, 60, 9_000), Put::Create).await;
+    assert_eq!(store.put(key(1), entry(&clock, 60, 1_000), Put::Create).await.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(store.put(key(0), entry(&clock, 60, 11_000), Put::Always).await.unwrap_err().kind(), ErrorKind::Full);
+    put(&store, key(0), entry(&clock, 60, 100), Put::Always).await;
+    put(&store, key(1), entry(&clock, 60, 1_000), Put::Create).await;
+}
+
+#[tokio::test]
+async fn p9_the_expired_make_room() {
+    let (store, clock) = bounded(100, 1 << 20);
+    for number in 0..100 {
+        put(&store, key(number), entry(&clock, 1, 10), Put::Create).await;
+    }
+    clock.advance(Duration::from_secs(2));
+    store.sweep(1_000).await.unwrap();
+    assert!(store.is_empty());
+    put(&store, key(100), entry(&clock, 1, 10), Put::Create).await;
+}
+
+#[tokio::test]
+async fn p9_coming_and_going_leaves_nothing_behind() {
+    let (store, clock) = bounded(1_000_000, 1 << 30);
+    for number in 0..200_000 {
+        let tagged = Entry { tag: Some(Tag::of("somebody")), ..entry(&clock, 1_000_000, 10) };
+        put(&store, key(number), tagged, Put::Create).await;
+        store.delete(key(number)).await.unwrap();
+    }
+    assert!(store.is_empty());
+    assert_eq!(store.tagged(Tag::of("somebody")).await.unwrap(), []);
+    clock.advance(Duration::from_secs(2_000_000));
+    let swept = store.sweep(200_000).await.unwrap();
+    assert!(swept.removed == 0 && !swept.more, "stale entries of the index are bounded: {swept:?}");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u64, u64),
+    Replace(u64, u64),
+    Always(u64, u64),
+    Touch(u64, u64),
+    Delete(u64),
+    Get(u64),
+    Sweep,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0_u64..6;
+    let life = 0_u64..60;
+    prop_oneof![
+        (key.clone(), life.clone()).prop_map(|(k, l)| Step::Create(k, l)),
+        (key.clone(), life.clone()).prop_map(|(k, l)| Step::Replace(k, l)),
+        (key.clone(), life.clone()).prop_map(|(k, l)| Step::Always(k, l)),
+        (key.clone(), life).prop_map(|(k, l)| Step::Touch(k, l)),
+        key.clone().prop_map(Step::Delete),
+        key.prop_map(Step::Get),
+        Just(Step::Sweep),
+        (0_u64..40).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// Any history of operations gives the answers of a plain map.
+    #[test]
+    fn it_answers_as_a_plain_map_does(steps in proptest::collection::vec(step(), 1..200)) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let (store, clock) = bounded(1_000, 1 << 20);
+            let mut plain: HashMap<u64, (Version, ampoule_core::Time)> = HashMap::new();
+            for step in steps {
+                let now = clock.now();
+                plain.retain(|_, (_, deadline)| *deadline > now);
+                let entry = |life: u64| Entry { deadline: now + Duration::from_secs(life), ..entry(&clock, 0, 5) };
+                match step {
+                    Step::Create(k, life) | Step::Replace(k, life) | Step::Always(k, life) => {
+                        let present = plain.get(&k).map(|(version, _)| *version);
+                        let (when, holds) = match step {
+                            Step::Create(..) => (Put::Create, present.is_none()),
+                            Step::Replace(..) => (Put::Replace(present.unwrap_or(Version(0))), present.is_some()),
+                            _ => (Put::Always, true),
+                        };
+                        match store.put(key(k), entry(life), when).await.unwrap() {
+                            Outcome::Stored(version) => {
+                                assert!(holds);
+                                plain.insert(k, (version, now + Duration::from_secs(life)));
+                            }
+                            Outcome::Conflict => assert!(!holds),
+                        }
+                    }
+                    Step::Touch(k, life) => {
+                        let deadline = now + Duration::from_secs(life);
+                        let there = store.touch(key(k), deadline).await.unwrap();
+                        assert_eq!(there, plain.contains_key(&k));
+                        if let Some(place) = plain.get_mut(&k) {
+                            place.1 = deadline;
+                        }
+                    }
+                    Step::Delete(k) => assert_eq!(store.delete(key(k)).await.unwrap(), plain.remove(&k).is_some()),
+                    Step::Get(k) => {
+                        let stored = store.get(key(k)).await.unwrap().map(|stored| (stored.version, stored.deadline));
+                        assert_eq!(stored, plain.get(&k).copied());
+                    }
+                    Step::Sweep => drop(store.sweep(1_000).await.unwrap()),
+                    Step::Wait(seconds) => clock.advance(Duration::from_secs(seconds)),
+                }
+            }
+            store.sweep(1_000).await.unwrap();
+            let now = clock.now();
+            assert_eq!(store.len(), plain.values().filter(|(_, deadline)| *deadline > now).count());
+        });
+    }
+}

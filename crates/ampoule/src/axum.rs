@@ -1,0 +1,45 @@
+//! Extractors and responses for axum.
+
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::{ReadOnly, Session};
+
+/// A handler asked for a session where none was put: its route lies outside the [`SessionLayer`](crate::SessionLayer).
+///
+/// As a response it is a 500 that says so, since the program must change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingLayer;
+
+impl std::fmt::Display for MissingLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this handler takes a Session, but no SessionLayer is around its route: add .layer(sessions) after the route")
+    }
+}
+
+impl std::error::Error for MissingLayer {}
+
+impl IntoResponse for MissingLayer {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = MissingLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Session, MissingLayer> {
+        parts.extensions.get().cloned().ok_or(MissingLayer)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ReadOnly {
+    type Rejection = MissingLayer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ReadOnly, MissingLayer> {
+        Session::from_request_parts(parts, state).await.map(|session| session.read_only())
+    }
+}

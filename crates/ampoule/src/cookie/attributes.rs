@@ -1,0 +1,245 @@
+//! A cookie's attributes: what may stand in them, and the Set-Cookie header that they make.
+
+use std::time::Duration;
+
+use ampoule_core::{Error, ErrorKind, Lifetime};
+use cookie::{Cookie, Expiration, time};
+use http::HeaderValue;
+
+/// Browsers cap a cookie's age at 400 days (RFC 6265bis section 5.5).
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// How the session's cookie is sent.
+///
+/// The defaults are for production: only over TLS, out of reach of scripts, not with requests that other sites start,
+/// and gone when the browser closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieOptions {
+    /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
+    pub expires: CookieExpires,
+    /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain is
+    /// often somebody else's.
+    pub domain: Option<String>,
+    /// The path below which the cookie is sent. `/` by default.
+    pub path: String,
+    /// Only over TLS, and to loopback. `true` by default; Beaker's is false.
+    pub secure: bool,
+    /// Not for scripts. `true` by default; Beaker's is false.
+    pub httponly: bool,
+    /// Whether requests that other sites start carry the cookie. [`SameSite::Lax`] by default.
+    pub samesite: SameSite,
+    /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default.
+    pub partitioned: bool,
+    /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for
+    /// the path `/`, so that no subdomain can plant one. `false` by default.
+    pub host_prefix: bool,
+    /// How many cookies a session in its cookie may fill, 1 to 9. 2 by default, some 8000 characters: servers and
+    /// proxies commonly refuse more than 8 to 16 KiB of headers.
+    pub max_pieces: usize,
+}
+
+impl Default for CookieOptions {
+    fn default() -> CookieOptions {
+        CookieOptions {
+            expires: CookieExpires::Session,
+            domain: None,
+            path: "/".to_owned(),
+            secure: true,
+            httponly: true,
+            samesite: SameSite::Lax,
+            partitioned: false,
+            host_prefix: false,
+            max_pieces: 2,
+        }
+    }
+}
+
+/// When a session's cookie expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieExpires {
+    /// When the browser is closed, as far as browsers still do that.
+    Session,
+    /// As late as browsers allow: after 400 days without use.
+    Never,
+    /// So long after it was sent; it is sent again when a tenth of it has gone and the session is used.
+    After(Duration),
+}
+
+/// Whether requests that other sites start carry the cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never: who follows a link to the site arrives logged out.
+    Strict,
+    /// With links that are followed, not with forms, frames or scripts of other sites.
+    Lax,
+    /// Always; browsers then demand `secure`.
+    None,
+}
+
+impl CookieOptions {
+    /// How old the cookie may get. A lifetime of the session's own ("remember me") is the cookie's too.
+    pub(crate) fn max_age(&self, lifetime: &Lifetime) -> Option<Duration> {
+        let age = match (lifetime.own, lifetime.idle, self.expires) {
+            (true, Some(idle), _) => idle,
+            (_, _, CookieExpires::Session) => return None,
+            (_, _, CookieExpires::Never) => MAX_AGE,
+            (_, _, CookieExpires::After(age)) => age,
+        };
+        Some(age.min(MAX_AGE))
+    }
+
+    /// The same with the domain and path that a request chose.
+    pub(crate) fn with(&self, domain: Option<&str>, path: Option<&str>) -> CookieOptions {
+        let mut options = self.clone();
+        options.domain = domain.map(str::to_owned).or(options.domain);
+        options.path = path.map_or(options.path, str::to_owned);
+        options
+    }
+
+    /// What is wrong with these options for a cookie of that name, each with the option's name.
+    pub(crate) fn faults(&self, name: &str) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let mut check = |option, result: Result<(), Error>| {
+            if let Err(error) = result {
+                faults.push((option, error.to_string()));
+            }
+        };
+        check("key", self.check_name(name));
+        check("cookie_domain", self.domain.as_deref().map_or(Ok(()), |text| domain(text).map(drop)));
+        check("cookie_path", path(&self.path).map(drop));
+        let needs_secure = self.samesite == SameSite::None || self.partitioned;
+        let insecure = invalid("samesite = none and partitioned need secure: browsers drop the cookie otherwise");
+        check("secure", if needs_secure && !self.secure { Err(insecure) } else { Ok(()) });
+        let bounded = (1..=super::pieces::MAX_PIECES).contains(&self.max_pieces);
+        check("cookie_max_pieces", if bounded { Ok(()) } else { Err(invalid("expected 1 to 9")) });
+        let ends_at_once = matches!(self.expires, CookieExpires::After(age) if age < Duration::from_secs(1));
+        check("cookie_expires", if ends_at_once { Err(invalid("expected at least a second")) } else { Ok(()) });
+        faults
+    }
+
+    /// A name is a token (RFC 6265 section 4.1.1), and its prefix binds the attributes (RFC 6265bis section 4.1.3).
+    fn check_name(&self, name: &str) -> Result<(), Error> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(is_token) {
+            return Err(invalid("a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"));
+        }
+        let host_only = self.secure && self.path == "/" && self.domain.is_none();
+        if has_prefix(name, "__Host-") && !host_only {
+            return Err(invalid("a name that starts with __Host- needs secure, the path / and no domain"));
+        }
+        if has_prefix(name, "__Secure-") && !self.secure {
+            return Err(invalid("a name that starts with __Secure- needs secure"));
+        }
+        Ok(())
+    }
+}
+
+/// Browsers compare the prefixes of names without regard to case.
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// Checks a domain. A leading dot, which old browsers wanted, is dropped (RFC 6265 section 5.2.3).
+pub(crate) fn domain(text: &str) -> Result<String, Error> {
+    let name = text.strip_prefix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        let edges = label.starts_with('-') || label.ends_with('-');
+        !edges && (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if name.len() <= 253 && name.split('.').all(is_label) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(invalid("a cookie's domain is a host name such as example.com, of letters, digits, - and dots"))
+}
+
+/// Checks a path: it goes into the header as it is, so it holds no `;` and no control character.
+pub(crate) fn path(text: &str) -> Result<String, Error> {
+    let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b';';
+    if text.starts_with('/') && text.len() <= 1_024 && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(invalid("a cookie's path starts with / and has at most 1024 printable ASCII characters, no ;"))
+}
+
+/// The Set-Cookie header for a value, or for the removal of the cookie if there is none.
+pub(crate) fn set_cookie(
+    options: &CookieOptions,
+    name: &str,
+    value: Option<&String>,
+    max_age: Option<Duration>,
+) -> Result<HeaderValue, Error> {
+    let mut cookie = Cookie::build((name, value.map_or("", String::as_str)))
+        .path(options.path.as_str())
+        .secure(options.secure)
+        .http_only(options.httponly)
+        .partitioned(options.partitioned)
+        .same_site(match options.samesite {
+            SameSite::Strict => cookie::SameSite::Strict,
+            SameSite::Lax => cookie::SameSite::Lax,
+            SameSite::None => cookie::SameSite::None,
+        })
+        .build();
+    if let Some(domain) = &options.domain {
+        cookie.set_domain(domain.as_str());
+    }
+    match (value, max_age) {
+        (None, _) => expire(&mut cookie, time::Duration::ZERO, time::OffsetDateTime::UNIX_EPOCH),
+        (Some(_), Some(age)) => {
+            let age = time::Duration::try_from(age.min(MAX_AGE)).unwrap_or(time::Duration::ZERO);
+            expire(&mut cookie, age, time::OffsetDateTime::now_utc() + age);
+        }
+        (Some(_), None) => {}
+    }
+    HeaderValue::from_str(&cookie.to_string()).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
+}
+
+/// Max-Age is exact whatever the client's clock says; Expires is for those that do not know it.
+fn expire(cookie: &mut Cookie<'_>, age: time::Duration, at: time::OffsetDateTime) {
+    cookie.set_max_age(age);
+    cookie.set_expires(Expiration::DateTime(at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_break_out_of_the_header_is_refused() {
+        for bad in ["\r", "\n", ";", "\0", "\x7f", "\u{e9}", " "] {
+            assert!(domain(&format!("exa{bad}mple.com")).is_err(), "{bad:?}");
+            let named = CookieOptions::default().check_name(&format!("s{bad}id"));
+            assert_eq!(named.unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
+        }
+        for bad in ["\r", "\n", ";", "\0", "\x7f", "\u{e9}"] {
+            assert!(path(&format!("/a{bad}b")).is_err(), "{bad:?}");
+        }
+        assert!(path("").is_err() && path("a").is_err() && domain("").is_err() && domain("a..b").is_err());
+        assert_eq!(domain(".Example.COM").unwrap(), "example.com");
+    }
+
+    #[test]
+    fn prefixes_bind_the_attributes() {
+        let options = CookieOptions::default();
+        assert!(options.faults("__Host-sid").is_empty());
+        let with_domain = CookieOptions { domain: Some("example.com".into()), ..options.clone() };
+        assert_eq!(with_domain.faults("__hOST-sid")[0].0, "key");
+        assert!(with_domain.faults("__Secure-sid").is_empty());
+        let insecure = CookieOptions { secure: false, samesite: SameSite::None, ..options };
+        assert_eq!(insecure.faults("__Secure-sid").iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
+    }
+
+    #[test]
+    fn the_header_says_what_the_options_say() {
+        let options = CookieOptions { domain: Some("example.com".into()), ..CookieOptions::default() };
+        let value = "v".to_owned();
+        let set = set_cookie(&options, "sid", Some(&value), None).unwrap();
+        assert_eq!(set, "sid=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com");
+        let removal = set_cookie(&options, "sid", None, None).unwrap();
+        let expected = "sid=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(removal, expected);
+    }
+}

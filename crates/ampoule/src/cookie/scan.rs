@@ -1,0 +1,106 @@
+//! Finds our cookies in what a client sent.
+//!
+//! The header is scanned, not parsed into a jar: servers get cookies of every neighbour on the domain, and a malformed
+//! one must not cost the user his session (in Python's parser, and so in Beaker, a JSON value before ours does).
+//! RFC 6265 section 5.4 says how a client writes the header; nothing says what it puts into it.
+
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+/// The `Cookie` headers of a request: one, or several over HTTP/2 (RFC 9113 section 8.2.3). Cloning one is cheap.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cookies {
+    first: Option<HeaderValue>,
+    more: Vec<HeaderValue>,
+}
+
+impl Cookies {
+    pub(crate) fn of(headers: &HeaderMap) -> Cookies {
+        let mut values = headers.get_all(COOKIE).iter().cloned();
+        Cookies { first: values.next(), more: values.collect() }
+    }
+
+    /// The values of all cookies with exactly this name, in the order in which they were sent.
+    ///
+    /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed, since a Unicode space before a
+    /// name is how `__Host-` is forged past a server that trims more. One pair of double quotes around a value goes.
+    pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.first.iter().chain(&self.more);
+        let pairs = headers.flat_map(|header| header.as_bytes().split(|&byte| byte == b';'));
+        pairs.filter_map(move |pair| value_of(pair, name.as_bytes()))
+    }
+}
+
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = trim_start(pair).strip_prefix(name)?;
+    let value = trim(trim_start(rest).strip_prefix(b"=")?);
+    Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|&byte| !is_space(byte)).unwrap_or(bytes.len());
+    &bytes[start..]
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let bytes = trim_start(bytes);
+    let end = bytes.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(header: &[u8]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_bytes(header).unwrap());
+        Cookies::of(&headers).named("sid").map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
+    #[test]
+    fn no_neighbour_hides_our_cookie() {
+        let headers: &[&[u8]] = &[
+            b"sid=ours",
+            b"a=b; sid=ours",
+            b"a=b;sid=ours",
+            b"a=b;\tsid \t= ours \t; c=d",
+            b"pref={\"a\":1, \"b\":[2]}; sid=ours",
+            b"null; sid=ours",
+            b"sid=ours; null",
+            b"$Version=1; sid=ours; $Path=/",
+            b"path=/; expires=never; secure; sid=ours",
+            b"a=a value with spaces, and commas; sid=ours",
+            b"a=\xe9\xff; sid=ours",
+            b"a[0]=1; sid=ours",
+            b"; ;; sid=ours;;",
+            b"a=\"unterminated; sid=ours",
+            b"sid=\"ours\"",
+            b"=; ==; sid=ours",
+            b"SID=other; Sid=other; sid=ours",
+            b"xsid=other; sidx=other; sid=ours",
+        ];
+        for header in headers {
+            assert_eq!(found(header), ["ours"], "{}", String::from_utf8_lossy(header));
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_not_our_cookie() {
+        for header in ["\u{2000}sid=x", "\u{a0}sid=x", "sid", "s id=x", "sid\u{2000}=x", "\"sid\"=x", "sid;=x"] {
+            assert_eq!(found(header.as_bytes()), [""; 0], "{header:?}");
+        }
+    }
+
+    #[test]
+    fn all_of_one_name_are_found_in_order_in_all_headers() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("sid=1; a=b; sid=2"));
+        headers.append(COOKIE, HeaderValue::from_static("sid="));
+        let cookies = Cookies::of(&headers);
+        assert_eq!(cookies.named("sid").collect::<Vec<_>>(), [&b"1"[..], b"2", b""]);
+    }
+}

@@ -1,0 +1,162 @@
+//! Where a session is kept: in a store, under its id, or in its own cookie.
+
+use ampoule_core::{Bytes, ChangeLog, Clock, Content, Error, ErrorKind, Record, Time, Version};
+use ampoule_seal::{Sealer, Signer};
+
+use crate::cookie::pieces;
+use crate::cookie::scan::Cookies;
+use crate::id::{Id, SessionId};
+use crate::protocol::{Found, Protocol, store_key};
+
+/// More cookies of one name than any browser sends are not tried: each costs a signature.
+const MAX_CANDIDATES: usize = 64;
+
+/// The two places, and what each needs to know a session by.
+pub(crate) enum Home {
+    /// The cookie holds a signed id; the record lies in a store.
+    Store { protocol: Protocol, signer: Signer },
+    /// The cookie holds the record, sealed; the client keeps it.
+    Cookie { sealer: Sealer, max_size: usize },
+}
+
+/// What a client's cookies led to.
+pub(crate) struct Loaded {
+    pub(crate) id: Id,
+    /// Whether the first secret made the cookie; one of an older secret is sent again.
+    pub(crate) current: bool,
+    pub(crate) found: Found,
+}
+
+impl Home {
+    /// The live session that these cookies prove, if any. An id without a live record leads nowhere: it is never
+    /// adopted (promise P3).
+    pub(crate) async fn load(&self, cookies: &Cookies, name: &str, clock: &dyn Clock) -> Result<Option<Loaded>, Error> {
+        match self {
+            Home::Store { protocol, signer } => {
+                let Some((id, current)) = proved_id(cookies, name, signer) else { return Ok(None) };
+                let found = protocol.find(store_key(&id)).await?;
+                Ok(found.map(|found| Loaded { id, current, found }))
+            }
+            Home::Cookie { sealer, .. } => open(cookies, name, sealer, clock.now()),
+        }
+    }
+
+    pub(crate) async fn create(&self, record: Record) -> Result<(Id, Found), Error> {
+        match self {
+            Home::Store { protocol, .. } => protocol.create(record).await,
+            Home::Cookie { .. } => {
+                let id = ampoule_seal::random_id();
+                Ok((id, self.in_cookie(&id, record)?))
+            }
+        }
+    }
+
+    pub(crate) async fn commit(&self, id: &Id, base: &Found, next: Record, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+        match self {
+            Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
+            Home::Cookie { .. } => self.in_cookie(id, next.accessed_at(now)),
+        }
+    }
+
+    /// Ends the session; a cookie session ends with its cookie, which only the client can remove.
+    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
+        match self {
+            Home::Store { protocol, .. } => protocol.destroy(found).await,
+            Home::Cookie { .. } => Ok(()),
+        }
+    }
+
+    /// Moves the deadline in the store. A cookie session is written anew instead.
+    pub(crate) async fn touch(&self, found: &Found, deadline: Time) -> Result<bool, Error> {
+        match self {
+            Home::Store { protocol, .. } => protocol.store.touch(found.key, deadline).await,
+            Home::Cookie { .. } => Ok(false),
+        }
+    }
+
+    /// What the cookie of this session says.
+    pub(crate) fn cookie_value(&self, id: &Id, found: &Found, name: &str) -> String {
+        match self {
+            Home::Store { signer, .. } => signer.sign(id).as_str().to_owned(),
+            Home::Cookie { sealer, .. } => sealer.seal_text(&sealed_content(id, &found.record), name.as_bytes()),
+        }
+    }
+
+    pub(crate) fn session_id(&self, id: Id) -> SessionId {
+        match self {
+            Home::Store { signer, .. } => SessionId::new(id, Some(signer.sign(&id))),
+            Home::Cookie { .. } => SessionId::new(id, None),
+        }
+    }
+
+    pub(crate) fn is_cookie(&self) -> bool {
+        matches!(self, Home::Cookie { .. })
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Home::Store { protocol, .. } => protocol.store.describe(),
+            Home::Cookie { .. } => "sealed in the cookie itself (logout cannot revoke a copied cookie)".to_owned(),
+        }
+    }
+
+    fn in_cookie(&self, id: &Id, record: Record) -> Result<Found, Error> {
+        let Home::Cookie { max_size, .. } = self else { unreachable!("a store's session is put, not sealed") };
+        let size = ampoule_seal::sealed_text_len(sealed_content(id, &record).len());
+        if size > *max_size {
+            let message = format!("a session of {size} characters in its cookie, where {max_size} are allowed");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let deadline = record.deadline();
+        Ok(Found { key: store_key(id), version: Version(0), deadline, record, moved: false, seen: 0 })
+    }
+}
+
+/// The one id that the cookies prove. Two different ones that verify are a conflict, such as a cookie that a
+/// subdomain planted beside ours, and prove nothing.
+fn proved_id(cookies: &Cookies, name: &str, signer: &Signer) -> Option<(Id, bool)> {
+    let mut proved: Option<(Id, bool)> = None;
+    for value in cookies.named(name).take(MAX_CANDIDATES) {
+        let Some(verified) = signer.verify(value) else { continue };
+        match proved {
+            Some((id, _)) if id != verified.id => return None,
+            Some((_, true)) => {}
+            _ => proved = Some((verified.id, verified.current)),
+        }
+    }
+    proved
+}
+
+/// The one live record that the cookies hold. Of a session's older and newer record the newer counts; records of two
+/// sessions are a conflict.
+fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Option<Loaded>, Error> {
+    let mut newest: Option<Loaded> = None;
+    for text in pieces::joined(cookies, name).into_iter().take(MAX_CANDIDATES) {
+        let Some(opened) = sealer.open_text(&text, name.as_bytes()) else { continue };
+        let Some(loaded) = opened_record(Bytes::copy_from_slice(&opened.plain), opened.current)? else { continue };
+        if loaded.found.deadline <= now {
+            continue;
+        }
+        match &newest {
+            Some(other) if other.id != loaded.id => return Ok(None),
+            Some(other) if other.found.record.accessed >= loaded.found.record.accessed => {}
+            _ => newest = Some(loaded),
+        }
+    }
+    Ok(newest)
+}
+
+/// What is sealed into a cookie: the id, 16 bytes, then the record in its stored format.
+fn sealed_content(id: &Id, record: &Record) -> Vec<u8> {
+    let mut content = id.to_vec();
+    content.extend_from_slice(&record.encode());
+    content
+}
+
+fn opened_record(mut plain: Bytes, current: bool) -> Result<Option<Loaded>, Error> {
+    let Some(id) = plain.first_chunk().copied() else { return Ok(None) };
+    let Content::Session(record) = Content::decode(&plain.split_off(16))? else { return Ok(None) };
+    let deadline = record.deadline();
+    let found = Found { key: store_key(&id), version: Version(0), deadline, record, moved: false, seen: 0 };
+    Ok(Some(Loaded { id, current, found }))
+}

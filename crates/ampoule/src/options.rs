@@ -1,0 +1,124 @@
+//! What can be set about sessions, each with its default and the reason for it.
+
+mod names;
+mod parse;
+mod settings;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{Clock, SystemClock};
+use ampoule_seal::Secret;
+
+pub use self::settings::{BadOption, BadOptions, Kind, Settings};
+use crate::cookie::attributes::CookieOptions;
+
+/// The settings of a [`SessionLayer`](crate::SessionLayer). Only a secret has no default.
+///
+/// ```
+/// use std::time::Duration;
+/// use ampoule::{Options, Secret};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let from_the_environment = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// let options = Options {
+///     key: "shop".into(),
+///     secret: vec![Secret::new(from_the_environment)?],
+///     timeout: Some(Duration::from_secs(30 * 60)),
+///     ..Options::default()
+/// };
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    /// The cookie's name. `session` by default.
+    pub key: String,
+    /// The secrets: the first signs, all verify. A new one is put before the old, and the old removed when its
+    /// cookies have expired. At least one is needed.
+    pub secret: Vec<Secret>,
+    /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it.
+    /// `None` for as long as you like; Beaker's default, which fills disks.
+    pub timeout: Option<Duration>,
+    /// How long a session lives at most, used or not: 30 days by default. A stolen session dies with it.
+    pub absolute_timeout: Option<Duration>,
+    /// Whether changes are saved without [`save`](crate::Session::save), when the handler has answered with anything
+    /// but a 5xx. `false` by default, as in Beaker.
+    pub auto: bool,
+    /// Whether a use moves the idle end, which takes a write now and then. `true` by default; with `false` only saves
+    /// move it.
+    pub save_accessed_time: bool,
+    /// What happens to a damaged record: `false`, the default, makes it an error that is seen (promise P7), `true` logs
+    /// it and gives the client a new session. Beaker's middleware has `true`.
+    pub invalidate_corrupt: bool,
+    /// How the cookie is sent.
+    pub cookie: CookieOptions,
+    /// How long requests with an old id still find a session that got a new one: 5 seconds by default. Zero closes
+    /// even this window, and breaks requests that a page had under way while its user logged in.
+    pub rotation_grace: Duration,
+    /// The limit on each operation of the store: 5 seconds by default (promise P10). `None` where there is no tokio
+    /// runtime with a timer.
+    pub store_timeout: Option<Duration>,
+    /// The largest record, in bytes: 1 MiB by default. A session is read whole by each request that uses it.
+    pub max_size: usize,
+    /// What tells the time; the system's clock by default.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        Options {
+            key: "session".to_owned(),
+            secret: Vec::new(),
+            timeout: Some(24 * HOUR),
+            absolute_timeout: Some(30 * 24 * HOUR),
+            auto: false,
+            save_accessed_time: true,
+            invalidate_corrupt: false,
+            cookie: CookieOptions::default(),
+            rotation_grace: Duration::from_secs(5),
+            store_timeout: Some(Duration::from_secs(5)),
+            max_size: 1 << 20,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Options {
+    /// The cookie's name as it is sent.
+    pub(crate) fn cookie_name(&self) -> String {
+        if self.cookie.host_prefix { format!("__Host-{}", self.key) } else { self.key.clone() }
+    }
+
+    /// Everything that is wrong, with the names of the options.
+    pub(crate) fn faults(&self) -> Vec<BadOption> {
+        let mut faults = self.cookie.faults(&self.cookie_name());
+        let mut check = |wrong: bool, option, message: &str| {
+            if wrong {
+                faults.push((option, message.to_owned()));
+            }
+        };
+        let too_short = |time: Option<Duration>| time.is_some_and(|time| time < Duration::from_secs(1));
+        check(self.secret.is_empty(), "secret", "there is none; `ampoule make-config` writes an ini file with a fresh one");
+        check(too_short(self.timeout), "timeout", "expected at least a second");
+        check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
+        check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
+        check(self.max_size < 1_024, "max_size", "expected at least 1024 bytes");
+        faults.into_iter().map(|(name, message)| BadOption { name: name.to_owned(), message }).collect()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = format!("{} secrets", self.secret.len());
+        f.debug_struct("Options")
+            .field("key", &self.key)
+            .field("secret", &secrets)
+            .field("timeout", &self.timeout)
+            .field("absolute_timeout", &self.absolute_timeout)
+            .field("auto", &self.auto)
+            .field("cookie", &self.cookie)
+            .finish_non_exhaustive()
+    }
+}

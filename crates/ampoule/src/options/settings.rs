@@ -1,0 +1,267 @@
+//! Settings as text: from an ini file, a map or the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ampoule_core::{Error, ErrorKind, MemoryBounds, MemoryStore, Store};
+use ampoule_seal::Secret;
+
+use super::Options;
+use super::parse::{Given, boolean, seconds};
+use crate::cookie::attributes::{CookieExpires, SameSite};
+use crate::layer::SessionLayer;
+
+/// A layer's settings, read from text.
+///
+/// Names are Beaker's, under the prefixes `beaker.session.`, `session.` or `ampoule.session.`; `cache_dir` and `debug`
+/// stand alone. `debug = true` is for a developer's own machine: it allows a weak secret, with a warning, and cookies
+/// without TLS.
+///
+/// ```
+/// use ampoule::Settings;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let settings = Settings::parse([
+///     ("session.type", "memory"),
+///     ("session.key", "shop"),
+///     ("session.secret", "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe"),
+///     ("session.timeout", "1800"),
+/// ])?;
+/// let layer = settings.layer()?;
+///
+/// let error = Settings::parse([("session.timout", "1800")]).unwrap_err();
+/// assert_eq!(error.0[0].to_string(), "session.timout: there is no such option; did you mean `timeout`?");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the layer is made with.
+    pub options: Options,
+    /// Where its sessions are kept.
+    pub kind: Kind,
+    /// What an operator should hear although it is allowed, such as a weak secret in debug.
+    pub warnings: Vec<String>,
+}
+
+/// Where sessions are kept: the option `type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// In the memory of this process. `type = memory`; the default where neither `data_dir` nor `cache_dir` is set,
+    /// as in Beaker.
+    Memory(MemoryBounds),
+    /// In a folder of files. `type = file`; the default where `data_dir` or `cache_dir` says where.
+    #[cfg(feature = "file")]
+    File {
+        /// The folder: `data_dir`, or `sessions` under `cache_dir`.
+        data_dir: PathBuf,
+        /// What a save outlives: `durability = none | process | power`.
+        durability: ampoule_store_file::Durability,
+    },
+    /// In the cookie itself. `type = cookie`.
+    Cookie,
+}
+
+/// An option that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOption {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What was expected.
+    pub message: String,
+}
+
+/// Every option that is wrong, not the first alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOptions(pub Vec<BadOption>);
+
+impl Settings {
+    /// Reads pairs of name and value. Names outside the prefixes are passed over, so a whole section can be given.
+    ///
+    /// # Errors
+    /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
+    pub fn parse(pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Result<Settings, BadOptions> {
+        let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
+        let mut given = Given::sort(pairs);
+        let debug = read_debug(&mut given, debug.as_deref());
+        let mut warnings = Vec::new();
+        let mut options = read_options(&mut given, debug);
+        options.secret = read_secrets(&mut given, debug, &mut warnings);
+        let kind = read_kind(&mut given, cache_dir);
+        let bad_secret = given.faults.iter().any(|fault| fault.name.ends_with("secret"));
+        for fault in options.faults() {
+            if !(bad_secret && fault.name == "secret") {
+                given.fault(&fault.name, fault.message);
+            }
+        }
+        if given.faults.is_empty() { Ok(Settings { options, kind, warnings }) } else { Err(BadOptions(given.faults)) }
+    }
+
+    /// The layer that these settings describe; opens its store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] or another if the store cannot be opened.
+    pub fn layer(&self) -> Result<SessionLayer, Error> {
+        let clock = Arc::clone(&self.options.clock);
+        let store: Arc<dyn Store> = match &self.kind {
+            Kind::Cookie => return SessionLayer::in_cookie(self.options.clone()),
+            Kind::Memory(bounds) => Arc::new(MemoryStore::new(*bounds, clock)),
+            #[cfg(feature = "file")]
+            Kind::File { data_dir, durability } => {
+                let options = ampoule_store_file::FileOptions { durability: *durability, clock, ..Default::default() };
+                Arc::new(ampoule_store_file::FileStore::open(data_dir, options)?)
+            }
+        };
+        SessionLayer::from_arc(store, self.options.clone())
+    }
+}
+
+fn read_debug(given: &mut Given, text: Option<&str>) -> bool {
+    let value = text.map(|text| boolean(text.trim()));
+    if value == Some(None) {
+        given.fault("debug", format!("expected true or false, found `{}`", text.unwrap_or_default()));
+    }
+    value.flatten().unwrap_or(false)
+}
+
+fn read_options(given: &mut Given, debug: bool) -> Options {
+    let mut options = Options::default();
+    options.cookie.secure = !debug;
+    if let Some(key) = given.text("key") {
+        options.key = key;
+    }
+    given.seconds_or_none("timeout", &mut options.timeout);
+    given.seconds_or_none("absolute_timeout", &mut options.absolute_timeout);
+    given.bool("auto", &mut options.auto);
+    given.bool("save_accessed_time", &mut options.save_accessed_time);
+    given.bool("invalidate_corrupt", &mut options.invalidate_corrupt);
+    given.seconds("rotation_grace", &mut options.rotation_grace);
+    given.seconds_or_none("store_timeout", &mut options.store_timeout);
+    given.number("max_size", &mut options.max_size);
+    read_cookie_options(given, &mut options);
+    options
+}
+
+fn read_cookie_options(given: &mut Given, options: &mut Options) {
+    let cookie = &mut options.cookie;
+    cookie.domain = given.text("cookie_domain");
+    if let Some(path) = given.text("cookie_path") {
+        cookie.path = path;
+    }
+    given.bool("secure", &mut cookie.secure);
+    given.bool("httponly", &mut cookie.httponly);
+    given.bool("partitioned", &mut cookie.partitioned);
+    given.bool("host_prefix", &mut cookie.host_prefix);
+    given.number("cookie_max_pieces", &mut cookie.max_pieces);
+    let samesite = [("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
+    cookie.samesite = given.word("samesite", &samesite).unwrap_or(cookie.samesite);
+    if let Some(text) = given.text("cookie_expires") {
+        match cookie_expires(&text) {
+            Some(expires) => cookie.expires = expires,
+            None => given.fault("cookie_expires", format!("expected true (when the browser closes), false (never), or seconds above 1, found `{text}`")),
+        }
+    }
+    let mut use_cookies = true;
+    given.bool("use_cookies", &mut use_cookies);
+    if !use_cookies {
+        given.fault("use_cookies", "only true is supported: the id travels in a cookie");
+    }
+}
+
+/// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: who writes 1 or 0 is asked what he means.
+fn cookie_expires(text: &str) -> Option<CookieExpires> {
+    match (seconds(text), boolean(text)) {
+        (Some(time), _) => (time.as_secs() > 1).then_some(CookieExpires::After(time)),
+        (None, Some(true)) => Some(CookieExpires::Session),
+        (None, Some(false)) => Some(CookieExpires::Never),
+        (None, None) => None,
+    }
+}
+
+/// One secret a line: a list is written with continuation lines, since a secret may hold any other character.
+fn read_secrets(given: &mut Given, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
+    let mut allow_weak = debug;
+    given.bool("insecure_weak_secret", &mut allow_weak);
+    let text = given.text("secret").unwrap_or_default();
+    let mut secrets = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match Secret::new(line) {
+            Ok(secret) => secrets.push(secret),
+            Err(weak) if allow_weak => {
+                warnings.push(format!("{}: {weak}; allowed because of debug, never use it in production", given.full_name("secret")));
+                secrets.extend(Secret::insecure_weak(line));
+            }
+            Err(weak) => given.fault("secret", weak.to_string()),
+        }
+    }
+    secrets
+}
+
+#[derive(Clone, Copy)]
+enum Word {
+    Memory,
+    #[cfg(feature = "file")]
+    File,
+    Cookie,
+}
+
+fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
+    let words = [
+        #[cfg(feature = "file")]
+        ("file", Word::File),
+        ("memory", Word::Memory),
+        ("cookie", Word::Cookie),
+    ];
+    let word = given.word("type", &words);
+    let data_dir = given.text("data_dir").map(PathBuf::from);
+    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join("sessions")));
+    match (word, data_dir) {
+        (Some(Word::Cookie), _) => Kind::Cookie,
+        #[cfg(feature = "file")]
+        (Some(Word::File) | None, Some(data_dir)) => Kind::File { data_dir, durability: read_durability(given) },
+        #[cfg(feature = "file")]
+        (Some(Word::File), None) => {
+            given.fault("type", "file needs data_dir or cache_dir, to know where");
+            Kind::Memory(MemoryBounds::default())
+        }
+        _ => Kind::Memory(read_bounds(given)),
+    }
+}
+
+fn read_bounds(given: &mut Given) -> MemoryBounds {
+    let mut bounds = MemoryBounds::default();
+    given.number("max_entries", &mut bounds.entries);
+    given.number("max_bytes", &mut bounds.bytes);
+    bounds
+}
+
+#[cfg(feature = "file")]
+fn read_durability(given: &mut Given) -> ampoule_store_file::Durability {
+    use ampoule_store_file::Durability;
+    let words = [("none", Durability::None), ("process", Durability::Process), ("power", Durability::Power)];
+    given.word("durability", &words).unwrap_or_default()
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)
+    }
+}
+
+impl fmt::Display for BadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for BadOptions {}
+
+impl From<BadOptions> for Error {
+    fn from(bad: BadOptions) -> Error {
+        Error::new(ErrorKind::Config, bad.to_string())
+    }
+}

@@ -1,0 +1,220 @@
+//! How a session is found, written, moved and destroyed in a store that others write at the same time.
+//!
+//! Every step is one operation of the store, and between any two of them other requests, other processes and crashes
+//! may come. Nothing here knows requests or cookies: these functions are what the model test explores.
+//!
+//! - **Commit**: put with the version that was loaded. On conflict load again, apply the changes again, retry.
+//! - **Move** (a new id): the new record is created when the session is saved, and the old one becomes a pointer to it
+//!   at the end of the request. A request that dies between the two leaves the old session as it was, and a record
+//!   under an id that nobody knows, which expires (promise P6).
+//! - **Destroy**: put a record whose deadline has passed, with the version that was loaded. A plain delete could hit
+//!   the pointer of a move that came between, and leave the session alive at its new place (promise P2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{
+    Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Outcome, Put, Record, Store, StoreKey, Time, Version,
+};
+use crate::id::Id;
+use crate::queue::Queue;
+
+/// How often a conflict is met with another try before the error is handed to the caller.
+const ATTEMPTS: u32 = 64;
+
+/// How many moves are followed: more than can happen within a grace of seconds by hand.
+const MAX_MOVES: usize = 4;
+
+/// A session as it was found or last written.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) deadline: Time,
+    pub(crate) record: Record,
+    /// Whether it was reached through the pointer that its old id left.
+    pub(crate) moved: bool,
+    /// How many writes its line of the queue had seen.
+    pub(crate) seen: u64,
+}
+
+/// The old place of a session whose new record is written and whose old one is still to become a pointer.
+pub(crate) struct Move {
+    pub(crate) old: Found,
+    /// Everything this request changed, for an old record that somebody else has written meanwhile.
+    pub(crate) changes: ChangeLog,
+}
+
+/// A store, and the queue in which the writers of this process stand.
+pub(crate) struct Protocol {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Queue,
+    pub(crate) max_size: usize,
+}
+
+impl Protocol {
+    /// Loads the session under this key, or where it was moved to.
+    pub(crate) async fn find(&self, mut key: StoreKey) -> Result<Option<Found>, Error> {
+        for moves in 0..=MAX_MOVES {
+            let seen = self.queue.writes(key);
+            let Some(stored) = self.store.get(key).await? else { return Ok(None) };
+            match Content::decode(&stored.value)? {
+                Content::Moved(to) => key = to,
+                Content::Session(record) => {
+                    let (version, deadline) = (stored.version, stored.deadline);
+                    return Ok(Some(Found { key, version, deadline, record, moved: moves > 0, seen }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a session for the first time, under a fresh id.
+    pub(crate) async fn create(&self, record: Record) -> Result<(Id, Found), Error> {
+        let id = ampoule_seal::random_id();
+        let key = store_key(&id);
+        match self.put(key, &record, Put::Create).await? {
+            Outcome::Stored(version) => {
+                let deadline = record.deadline();
+                Ok((id, Found { key, version, deadline, record, moved: false, seen: self.queue.writes(key) }))
+            }
+            // One in 2^128: it is the random generator that is broken, and going on would be fixation.
+            Outcome::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
+        }
+    }
+
+    /// Writes `next`, which is `base` with `changes`, or whatever others have made of `base` with `changes`.
+    ///
+    /// # Errors
+    /// `Gone` if the session no longer exists; it is not made again.
+    pub(crate) async fn commit(&self, base: &Found, next: Record, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+        let turn = self.queue.turn(base.key).await;
+        let stale = turn.writes() != base.seen;
+        let mut reloaded = None;
+        let mut next = Some(next);
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 || stale {
+                pause(attempt).await;
+                reloaded = Some(self.reload(reloaded.as_ref().unwrap_or(base)).await?);
+                next = None;
+            }
+            let current = reloaded.as_ref().unwrap_or(base);
+            let mut record = match next.take() {
+                Some(record) => record,
+                None => replay(&current.record, changes)?,
+            };
+            record.accessed = now;
+            if let Outcome::Stored(version) = self.put(current.key, &record, Put::Replace(current.version)).await? {
+                let seen = turn.wrote();
+                let (key, moved) = (current.key, current.moved);
+                return Ok(Found { key, version, deadline: record.deadline(), record, moved, seen });
+            }
+        }
+        Err(gave_up())
+    }
+
+    async fn reload(&self, current: &Found) -> Result<Found, Error> {
+        let mut found = self.find(current.key).await?.ok_or_else(gone)?;
+        found.moved |= current.moved;
+        Ok(found)
+    }
+
+    /// Makes the old record of a moved session a pointer to the new one, and says where the session now lies.
+    ///
+    /// Where another request was faster, its work is kept: what it wrote is taken over, a move of its own is joined,
+    /// and a session that it destroyed stays destroyed.
+    pub(crate) async fn complete(&self, moving: Move, mut new: Found, grace: Duration, now: Time) -> Result<Found, Error> {
+        let Move { mut old, changes } = moving;
+        for attempt in 0..ATTEMPTS {
+            let pointer = Entry { value: Content::Moved(new.key).encode(), deadline: now + grace, tag: None };
+            if let Outcome::Stored(_) = self.store.put(old.key, pointer, Put::Replace(old.version)).await? {
+                return Ok(new);
+            }
+            pause(attempt).await;
+            match self.find(old.key).await? {
+                None => {
+                    self.store.delete(new.key).await?;
+                    return Err(gone());
+                }
+                Some(theirs) if theirs.moved => return self.join(theirs, new, &changes, now).await,
+                Some(theirs) => {
+                    let record = replay(&theirs.record, &changes)?.accessed_at(now);
+                    new = self.replace(new, record).await?;
+                    old = theirs;
+                }
+            }
+        }
+        Err(gave_up())
+    }
+
+    /// Two requests moved one session. The first pointer stands; the second's changes follow it, and its own new
+    /// record, whose id nobody was told, goes.
+    async fn join(&self, theirs: Found, mine: Found, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+        let next = replay(&theirs.record, changes)?;
+        let joined = self.commit(&theirs, next, changes, now).await;
+        self.store.delete(mine.key).await?;
+        joined
+    }
+
+    async fn replace(&self, found: Found, record: Record) -> Result<Found, Error> {
+        match self.put(found.key, &record, Put::Replace(found.version)).await? {
+            Outcome::Stored(version) => Ok(Found { version, deadline: record.deadline(), record, ..found }),
+            Outcome::Conflict => Err(gone()),
+        }
+    }
+
+    /// Ends a session wherever it now lies. When this returns, no request that is under way can bring it back.
+    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
+        let mut current = found;
+        for attempt in 0..ATTEMPTS {
+            let ended = Entry { value: Bytes::new(), deadline: Time::ZERO, tag: None };
+            if let Outcome::Stored(_) = self.store.put(current.key, ended, Put::Replace(current.version)).await? {
+                return Ok(());
+            }
+            pause(attempt).await;
+            match self.find(current.key).await? {
+                Some(newer) => current = newer,
+                None => return Ok(()),
+            }
+        }
+        Err(gave_up())
+    }
+
+    async fn put(&self, key: StoreKey, record: &Record, when: Put) -> Result<Outcome, Error> {
+        let value = record.encode();
+        if value.len() > self.max_size {
+            let message = format!("a session of {} bytes, where {} are allowed (max_size)", value.len(), self.max_size);
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        self.store.put(key, Entry { value, deadline: record.deadline(), tag: record.tag() }, when).await
+    }
+}
+
+/// The store never learns an id, only its digest (promise P8).
+pub(crate) fn store_key(id: &Id) -> StoreKey {
+    StoreKey::new(ampoule_seal::store_digest(id))
+}
+
+fn replay(record: &Record, changes: &ChangeLog) -> Result<Record, Error> {
+    let mut record = record.clone();
+    changes.apply(&mut record)?;
+    Ok(record)
+}
+
+/// Writers of other processes cannot be queued, so they spread: up to a millisecond more for each try, at random.
+/// The first conflicts cost no wait.
+async fn pause(attempt: u32) {
+    if attempt > 2 {
+        let random = u32::from_le_bytes(ampoule_seal::random_bytes());
+        tokio::time::sleep(Duration::from_micros(u64::from(random) % (1_000 * u64::from(attempt.min(20))))).await;
+    }
+}
+
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::Gone, "the session has ended while this request was under way; nothing was saved")
+}
+
+fn gave_up() -> Error {
+    let message = format!("other writers of this session were faster {ATTEMPTS} times; nothing was saved, try again");
+    Error::new(ErrorKind::Conflict, message)
+}

@@ -1,0 +1,66 @@
+//! A view of a session that leaves no trace.
+
+use ampoule_core::{AsKey, Error, Time, codec};
+use serde::de::DeserializeOwned;
+
+use crate::Session;
+
+/// A session that can only be read: no write, no cookie, and the idle deadline stays where it is.
+///
+/// For requests that a page makes by itself, such as polling for messages: they should see the session and not keep it
+/// alive. The response still varies by cookie.
+///
+/// ```
+/// # async fn handler(session: ampoule::ReadOnly) -> Result<(), ampoule::Error> {
+/// let unread: Option<u32> = session.get("unread").await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReadOnly(Session);
+
+impl ReadOnly {
+    pub(crate) fn new(session: Session) -> ReadOnly {
+        ReadOnly(session)
+    }
+
+    /// The value under `key`, or `None`.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+        let value = self.0.peek(|record| record.get(key.as_key()).cloned()).await?;
+        value.map(|bytes| codec::decode(&bytes)).transpose()
+    }
+
+    /// Whether there is a value under `key`.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn contains_key(&self, key: &str) -> Result<bool, Error> {
+        self.0.peek(|record| record.get(key).is_some()).await
+    }
+
+    /// The keys, in the order in which they were first inserted.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn keys(&self) -> Result<Vec<String>, Error> {
+        self.0.peek(|record| record.keys().map(str::to_owned).collect()).await
+    }
+
+    /// Whose session it is.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn principal(&self) -> Result<Option<String>, Error> {
+        self.0.peek(|record| record.principal().map(str::to_owned)).await
+    }
+
+    /// When the session ends if nobody uses it: reading through this view does not move it.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn expires(&self) -> Result<Time, Error> {
+        self.0.peek_deadline().await
+    }
+}

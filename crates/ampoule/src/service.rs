@@ -1,0 +1,138 @@
+//! The layer as tower knows it: thin glue around `begin` and `finish`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ampoule_core::Error;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{Session, SessionLayer};
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> SessionService<S> {
+        SessionService { layer: self.clone(), inner }
+    }
+}
+
+/// A service whose requests have a [`Session`] in their extensions. Made by [`SessionLayer`].
+#[derive(Clone, Debug)]
+pub struct SessionService<S> {
+    layer: SessionLayer,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for SessionService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Default + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = SessionFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let outer = request.extensions_mut().remove::<Session>();
+        let session = self.layer.begin_within(request.headers(), outer);
+        request.extensions_mut().insert(session.clone());
+        SessionFuture { state: State::Handling { inner: self.inner.call(request), session } }
+    }
+}
+
+pin_project! {
+    /// The response of a [`SessionService`].
+    pub struct SessionFuture<F, R> {
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProject]
+    enum State<F, R> {
+        Handling { #[pin] inner: F, session: Session },
+        Finishing { finish: Pin<Box<dyn Future<Output = Response<R>> + Send>> },
+    }
+}
+
+impl<F, R, E> Future for SessionFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Default + Send + 'static,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProject::Handling { inner, session } => {
+                    let response = ready!(inner.poll(cx))?;
+                    // Most requests end here: no future is made for a session that nobody touched.
+                    if !session.is_touched() {
+                        return Poll::Ready(Ok(response));
+                    }
+                    let finish = Box::pin(finish(session.clone(), response));
+                    state.set(State::Finishing { finish });
+                }
+                StateProject::Finishing { finish } => return finish.as_mut().poll(cx).map(Ok),
+            }
+        }
+    }
+}
+
+async fn finish<R: Default + 'static>(session: Session, mut response: Response<R>) -> Response<R> {
+    let status = response.status();
+    if let Some(error) = response.extensions().get::<Arc<Error>>() {
+        tracing::error!(?session, %error, "a handler answered with an error of its session");
+    }
+    match session.finish(status, response.headers_mut()).await {
+        Ok(()) => response,
+        Err(error) => {
+            tracing::error!(?session, %error, "the session could not be brought up to date; the response is replaced");
+            error_response(&error)
+        }
+    }
+}
+
+/// The response for an error of the session: the status and text of
+/// [`ErrorKind::for_client`](crate::ErrorKind::for_client), the text where the body can hold one (axum's can), and
+/// `Retry-After: 1` where the same request may succeed then. A handler that returns the error itself gets the same.
+pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
+    let (status, text) = error.kind().for_client();
+    let mut response = Response::new(body_of(text));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if error.is_transient() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Text as a body of any type that we know how to make; an empty body otherwise.
+fn body_of<R: Default + 'static>(text: &'static str) -> R {
+    let mut body = R::default();
+    let any: &mut dyn std::any::Any = &mut body;
+    #[cfg(feature = "axum")]
+    if let Some(body) = any.downcast_mut::<axum_core::body::Body>() {
+        *body = text.into();
+    }
+    let any: &mut dyn std::any::Any = &mut body;
+    if let Some(body) = any.downcast_mut::<String>() {
+        text.clone_into(body);
+    }
+    body
+}

@@ -1,0 +1,323 @@
+//! `Session`: what a handler holds.
+
+mod finish;
+mod lifecycle;
+mod save;
+mod state;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ampoule_core::{AsKey, Bytes, Change, Error, ErrorKind, Record, Time, codec};
+use http::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::state::{Known, State};
+use crate::cookie::scan::Cookies;
+use crate::id::SessionId;
+use crate::layer::Shared;
+
+/// The session of the client whose request this is.
+///
+/// A cheap handle: cloning it shares the session. It knows the request's cookies and nothing else until it is touched;
+/// then it loads once. Changes are kept in the request until [`save`](Session::save), or until the handler has answered
+/// if the layer has `auto`.
+///
+/// ```
+/// use ampoule::{Error, Session};
+///
+/// async fn count(session: Session) -> Result<String, Error> {
+///     let visits = session.update("visits", |visits: &mut u32| *visits += 1).await?;
+///     session.save().await?;
+///     Ok(format!("You have been here {visits} times."))
+/// }
+/// ```
+///
+/// Requests that run at once on one session lose nothing: different keys all survive, an
+/// [`update`](Session::update) counts exactly, and of two [`insert`](Session::insert)s under one key the later commit's
+/// stays (promise P1; a session in its own cookie cannot keep it).
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    cookies: Cookies,
+    /// The session of the next layer outward, if a request passes through several.
+    outer: Option<Session>,
+    usage: AtomicU8,
+    state: Mutex<State>,
+    /// Held by whoever loads or saves, so that two tasks of one request do neither twice.
+    busy: tokio::sync::Mutex<()>,
+}
+
+/// How far a request went into its session, as a number that only grows.
+const UNTOUCHED: u8 = 0;
+const READ_ONLY: u8 = 1;
+const USED: u8 = 2;
+
+impl Session {
+    pub(crate) fn begin(shared: Arc<Shared>, headers: &HeaderMap, outer: Option<Session>) -> Session {
+        Session(Arc::new(Inner {
+            shared,
+            cookies: Cookies::of(headers),
+            outer,
+            usage: AtomicU8::new(UNTOUCHED),
+            state: Mutex::default(),
+            busy: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The value under `key`, or `None`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if what is stored is not a `T`; those of loading.
+    pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+        let value = self.read(|record| record.get(key.as_key()).cloned()).await?;
+        value.map(|bytes| codec::decode(&bytes)).transpose()
+    }
+
+    /// Puts a value under `key`, in place of the one that is there. Nothing is stored before the next save.
+    ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// use ampoule::Key;
+    ///
+    /// const CART: Key<Vec<u32>> = Key::new("cart");
+    ///
+    /// session.insert("theme", &"dark")?;
+    /// session.insert(CART, &vec![7, 9])?;
+    /// session.save().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::Invalid`] if the key has not 1 to 255 bytes.
+    pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: &T) -> Result<(), Error> {
+        self.change(Change::Insert(key.as_key().to_owned(), codec::encode(value)?))
+    }
+
+    /// Takes the value under `key` out and returns it.
+    ///
+    /// # Errors
+    /// As [`Session::get`]; a value of another type stays where it is.
+    pub async fn remove<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+        let Some(bytes) = self.read(|record| record.get(key.as_key()).cloned()).await? else { return Ok(None) };
+        let value = codec::decode(&bytes)?;
+        self.change(Change::Remove(key.as_key().to_owned()))?;
+        Ok(Some(value))
+    }
+
+    /// Computes the value under `key` from the present one, or from `T::default()`, and returns the new one.
+    ///
+    /// When requests run at once `change` is applied again to what the faster one wrote, so it may run several times
+    /// and should do nothing but compute: `update("visits", |n: &mut u32| *n += 1)` counts exactly. What is returned
+    /// is the value at the first run; ask [`get`](Session::get) after the save for what was stored.
+    ///
+    /// # Errors
+    /// As [`Session::get`] and [`Session::insert`].
+    pub async fn update<T, F>(&self, key: impl AsKey<T>, change: F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Default,
+        F: Fn(&mut T) + Send + Sync + 'static,
+    {
+        self.load().await?;
+        let run = move |old: Option<&Bytes>| {
+            let mut value = old.map(|bytes| codec::decode(bytes)).transpose()?.unwrap_or_default();
+            change(&mut value);
+            codec::encode::<T>(&value).map(Some)
+        };
+        self.change(Change::Update(key.as_key().to_owned(), Arc::new(run)))?;
+        self.get(key).await.map(Option::unwrap_or_default)
+    }
+
+    /// Removes all values. Id, principal and lifetime stay; to log somebody out, [`delete`](Session::delete) or
+    /// [`invalidate`](Session::invalidate) the session.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.change(Change::Clear)
+    }
+
+    /// Whether there is a value under `key`.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn contains_key(&self, key: &str) -> Result<bool, Error> {
+        self.read(|record| record.get(key).is_some()).await
+    }
+
+    /// The keys, in the order in which they were first inserted.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn keys(&self) -> Result<Vec<String>, Error> {
+        self.read(|record| record.keys().map(str::to_owned).collect()).await
+    }
+
+    /// How many values there are.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn len(&self) -> Result<usize, Error> {
+        self.read(Record::len).await
+    }
+
+    /// Whether there are no values.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        self.read(Record::is_empty).await
+    }
+
+    /// Whose session it is, as [`set_principal`](Session::set_principal) said.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn principal(&self) -> Result<Option<String>, Error> {
+        self.read(|record| record.principal().map(str::to_owned)).await
+    }
+
+    /// Says whose session it is, in the application's own terms ("user:42"), or nobody's. A user's sessions are found
+    /// by it. Call [`regenerate_id`](Session::regenerate_id) with it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the text has not 1 to 255 bytes.
+    pub fn set_principal(&self, principal: Option<&str>) -> Result<(), Error> {
+        self.change(Change::Principal(principal.map(str::to_owned)))
+    }
+
+    /// Gives this session an idle time of its own, and its cookie an expiry of as much: "remember me". An absolute
+    /// end that would come sooner moves.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it is zero.
+    pub fn set_timeout(&self, idle: Duration) -> Result<(), Error> {
+        if idle < Duration::from_millis(1) {
+            return Err(Error::new(ErrorKind::Invalid, "a session's timeout is at least a millisecond; to end it, delete it"));
+        }
+        self.change(Change::Timeout(idle, self.now()))
+    }
+
+    /// Whether the client came without a live session, or it was invalidated in this request. Stays so after a save.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        self.load().await?;
+        Ok(self.state().is_new)
+    }
+
+    /// The session's id; `None` before a new session is first saved. After
+    /// [`regenerate_id`](Session::regenerate_id) and a save, the new one.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn id(&self) -> Result<Option<SessionId>, Error> {
+        self.load().await?;
+        let id = match &self.state().known {
+            Known::Live(id, _) => Some(*id),
+            _ => None,
+        };
+        Ok(id.map(|id| self.0.shared.home.session_id(id)))
+    }
+
+    /// When the session was made; for a new one, when this request first asked.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn created(&self) -> Result<Time, Error> {
+        self.read(|record| record.created).await
+    }
+
+    /// When the session was last used before this request, to a tenth of its idle time; `None` for a new one.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn last_accessed(&self) -> Result<Option<Time>, Error> {
+        self.load().await?;
+        let state = self.state();
+        Ok(if state.is_new { None } else { state.last_accessed })
+    }
+
+    /// When the session ends if nobody uses it after this request.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn expires(&self) -> Result<Time, Error> {
+        let now = self.now();
+        self.read(|record| record.lifetime.deadline(now)).await
+    }
+
+    /// A view that only reads: it neither moves the idle deadline nor sends a cookie. For requests that a page makes
+    /// by itself, such as polling, which should not keep a session alive.
+    pub fn read_only(&self) -> crate::ReadOnly {
+        crate::ReadOnly::new(self.clone())
+    }
+
+    /// The session whose cookie has this name, among those of the layers that the request passed through.
+    ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// // Two layers, one with the key "shop", one with the key "admin".
+    /// let admin = session.named("admin").expect("the admin layer is mounted");
+    /// # Ok(()) }
+    /// ```
+    pub fn named(&self, name: &str) -> Option<Session> {
+        if self.0.shared.name == name { Some(self.clone()) } else { self.0.outer.as_ref()?.named(name) }
+    }
+
+    /// Reads through a read-only view: like a use, but it leaves no trace.
+    pub(crate) async fn peek<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
+        self.0.usage.fetch_max(READ_ONLY, Ordering::Relaxed);
+        self.load_once().await?;
+        Ok(self.with_record(read))
+    }
+
+    pub(crate) async fn peek_deadline(&self) -> Result<Time, Error> {
+        self.peek(|_| ()).await?;
+        let state = self.state();
+        Ok(match &state.known {
+            Known::Live(_, found) => found.deadline,
+            _ => self.0.shared.blank(self.now()).deadline(),
+        })
+    }
+
+    async fn read<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
+        self.load().await?;
+        Ok(self.with_record(read))
+    }
+
+    fn with_record<R>(&self, read: impl FnOnce(&Record) -> R) -> R {
+        let state = self.state();
+        match state.record() {
+            Some(record) => read(record),
+            // Deleted in this request: there is nothing in it any more.
+            None => read(&self.0.shared.blank(self.now())),
+        }
+    }
+
+    fn change(&self, change: Change) -> Result<(), Error> {
+        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.state().change(change)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held but an update's own function, which leaves the state as it was.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        self.0.shared.options.clock.now()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("name", &self.0.shared.name).finish_non_exhaustive()
+    }
+}

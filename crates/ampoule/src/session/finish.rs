@@ -1,0 +1,153 @@
+//! The end of the request: what is still to be written, and what the client is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ampoule_core::{ChangeLog, Error, Record, Time};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use http::StatusCode;
+
+use super::state::{Known, Tell};
+use super::{Session, UNTOUCHED, USED};
+use crate::cookie::{attributes, pieces};
+use crate::home::Home;
+use crate::protocol::Found;
+
+impl Session {
+    /// Whether the request touched its session. One that did not costs nothing more (promise P4).
+    pub(crate) fn is_touched(&self) -> bool {
+        self.0.usage.load(Ordering::Relaxed) != UNTOUCHED
+    }
+
+    pub(crate) async fn finish(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
+        if !self.is_touched() {
+            return Ok(());
+        }
+        if self.0.usage.load(Ordering::Relaxed) == USED {
+            self.settle(status).await?;
+        }
+        self.tell(headers)
+    }
+
+    /// Brings the store up to date.
+    async fn settle(&self, status: StatusCode) -> Result<(), Error> {
+        if self.0.shared.options.auto && !status.is_server_error() && self.state().is_changed() {
+            self.save().await?;
+        }
+        self.complete_move().await?;
+        self.warn_if_unsaved(status);
+        self.keep_alive().await;
+        Ok(())
+    }
+
+    /// Changes that a failed request leaves behind are meant to be lost; those of others are a mistake.
+    fn warn_if_unsaved(&self, status: StatusCode) {
+        let state = self.state();
+        if state.is_changed() && !status.is_server_error() {
+            let (session, changes) = (&self.0.shared.name, &state.changes);
+            tracing::warn!(session, ?changes, "a session was changed and never saved: call save(), or set auto");
+        }
+    }
+
+    async fn complete_move(&self) -> Result<(), Error> {
+        let _busy = self.0.busy.lock().await;
+        let (moving, known) = {
+            let mut state = self.state();
+            (state.moving.take(), state.known.clone())
+        };
+        let (Some(moving), Known::Live(id, new), Home::Store { protocol, .. }) = (moving, known, &self.0.shared.home) else {
+            return Ok(());
+        };
+        let new_key = new.key;
+        let grace = self.0.shared.options.rotation_grace;
+        let found = protocol.complete(moving, Found::clone(&new), grace, self.now()).await?;
+        let mut state = self.state();
+        if found.key != new_key {
+            // Another request moved the session first, and its response has the cookie that counts.
+            state.tell = Tell::Nothing;
+        }
+        state.learn(Known::Live(id, Arc::new(found)))
+    }
+
+    /// Moves the idle deadline and refreshes the cookie, each when a tenth of it has gone. It is not what the request
+    /// came for, so a failure is told of in the log alone.
+    async fn keep_alive(&self) {
+        let Some((known, reissue)) = self.state().to_keep_alive() else { return };
+        let Known::Live(id, found) = known else { return };
+        if reissue && !found.moved {
+            self.state().tell = Tell::Set;
+        }
+        if let Err(error) = self.refresh(id, found).await {
+            tracing::warn!(session = %self.0.shared.name, %error, "a session's use could not be noted");
+        }
+    }
+
+    async fn refresh(&self, id: [u8; 16], found: Arc<Found>) -> Result<(), Error> {
+        let (now, home) = (self.now(), &self.0.shared.home);
+        let lifetime = found.record.lifetime;
+        let accessed = self.state().last_accessed.unwrap_or(found.record.accessed);
+        let touch_due = self.0.shared.options.save_accessed_time && lifetime.is_touch_due(accessed, now);
+        let cookie_due = !found.moved && self.is_cookie_due(&found.record, now);
+        if cookie_due || (touch_due && home.is_cookie()) {
+            let mut next = found.record.clone().accessed_at(now);
+            next.cookie_sent = now;
+            let found = home.commit(&id, &found, next, &ChangeLog::default(), now).await?;
+            let mut state = self.state();
+            state.tell = Tell::Set;
+            state.learn(Known::Live(id, Arc::new(found)))?;
+        } else if touch_due {
+            home.touch(&found, lifetime.deadline(now)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the cookie has an expiry and a tenth of it has gone.
+    pub(super) fn is_cookie_due(&self, record: &Record, now: Time) -> bool {
+        let age = self.0.shared.options.cookie.max_age(&record.lifetime);
+        age.is_some_and(|age| now.since(record.cookie_sent) >= age / 10)
+    }
+
+    fn tell(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        add_vary(headers);
+        let cookies = self.cookies_to_send()?;
+        if cookies.is_empty() {
+            return Ok(());
+        }
+        // A response with a session's cookie must not be stored by anything between us and the client; that, and the
+        // missing Vary, are what CVE-2023-30861 (Flask) was.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        for cookie in cookies {
+            headers.append(SET_COOKIE, cookie);
+        }
+        Ok(())
+    }
+
+    fn cookies_to_send(&self) -> Result<Vec<HeaderValue>, Error> {
+        let state = self.state();
+        let shared = &self.0.shared;
+        let held = if shared.home.is_cookie() {
+            pieces::held(&self.0.cookies, &shared.name)
+        } else {
+            usize::from(self.0.cookies.named(&shared.name).next().is_some())
+        };
+        let (values, age) = match (&state.known, state.tell) {
+            (Known::Live(id, found), Tell::Set) => {
+                let value = shared.home.cookie_value(id, found, &shared.name);
+                (pieces::split(&shared.name, value), shared.options.cookie.max_age(&found.record.lifetime))
+            }
+            (_, Tell::Remove) => (Vec::new(), None),
+            _ => return Ok(Vec::new()),
+        };
+        let names = (0..values.len().max(held)).map(|index| pieces::name_of(&shared.name, index));
+        let cookie = shared.options.cookie.with(state.domain.as_deref(), state.path.as_deref());
+        names.enumerate().map(|(index, name)| attributes::set_cookie(&cookie, &name, values.get(index), age)).collect()
+    }
+}
+
+/// The response depends on the session, so a cache must not give it to another client (RFC 9111 section 4.1).
+fn add_vary(headers: &mut HeaderMap) {
+    let names = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    if !names.map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("cookie")) {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Loading and saving, so that a request that is dropped at any await loses and breaks nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ampoule_core::{ChangeLog, Error, ErrorKind, Record};
+
+use super::state::{Known, Tell};
+use super::{Session, USED};
+use crate::id::Id;
+use crate::protocol::{Found, Move};
+
+impl Session {
+    /// Writes the request's changes now.
+    ///
+    /// When it returns `Ok`, what it wrote survives the death of the process, as far as the store's settings say
+    /// (promise P7). Nothing is written if nothing was changed; a new session comes to be, even an empty one. A save
+    /// that also gives a new id is complete when the response is sent; until then the old id leads to the session as
+    /// it was.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`] if the session was ended by another request: it is not made again.
+    /// [`ErrorKind::Conflict`] after 64 tries against faster writers. [`ErrorKind::TooLarge`]. Those of the store. The
+    /// changes are kept, and a later save tries again. After [`ErrorKind::Timeout`] they may have been written
+    /// already, and an [`update`](Session::update) may then count twice.
+    pub async fn save(&self) -> Result<(), Error> {
+        self.load().await?;
+        let _busy = self.0.busy.lock().await;
+        let (known, next, renew) = self.to_save();
+        let unsaved = Unsaved::take(self);
+        match known {
+            Known::Nothing | Known::Deleted => Err(Error::new(
+                ErrorKind::Gone,
+                "the session was deleted in this request; invalidate() ends a session and begins a new one",
+            )),
+            Known::New(_) => {
+                let (id, found) = self.0.shared.home.create(next).await?;
+                self.saved(id, found, unsaved, Tell::Set)
+            }
+            Known::Live(id, found) if renew && !found.moved => self.renew(id, found, next, unsaved).await,
+            Known::Live(id, found) => self.commit(id, &found, next, unsaved).await,
+        }
+    }
+
+    /// What is to be written, as it stands now.
+    fn to_save(&self) -> (Known, Record, bool) {
+        let now = self.now();
+        let state = self.state();
+        let mut next = state.record().cloned().unwrap_or_else(|| self.0.shared.blank(now));
+        let is_due = matches!(state.known, Known::New(_)) || state.renew || self.is_cookie_due(&next, now);
+        if is_due {
+            next.cookie_sent = now;
+        }
+        next.accessed = now;
+        (state.known.clone(), next, state.renew && state.moving.is_none())
+    }
+
+    async fn commit(&self, id: Id, base: &Found, next: Record, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let home = &self.0.shared.home;
+        if next.same_data(&base.record) {
+            unsaved.discard();
+            return Ok(());
+        }
+        let resent = next.cookie_sent != base.record.cookie_sent || home.is_cookie();
+        let found = home.commit(&id, base, next, &unsaved.changes, self.now()).await?;
+        let tell = if resent && !found.moved { Tell::Set } else { self.state().tell };
+        self.saved(id, found, unsaved, tell)
+    }
+
+    /// Writes the session under a new id. A cookie session needs nothing more; in a store its old place is told at
+    /// the end of the request.
+    async fn renew(&self, _old: Id, base: Arc<Found>, next: Record, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let home = &self.0.shared.home;
+        let (id, found) = home.create(next).await?;
+        if !home.is_cookie() {
+            self.state().moving = Some(Move { old: Found::clone(&base), changes: ChangeLog::default() });
+        }
+        self.saved(id, found, unsaved, Tell::Set)
+    }
+
+    fn saved(&self, id: Id, found: Found, unsaved: Unsaved<'_>, tell: Tell) -> Result<(), Error> {
+        let changes = unsaved.discard();
+        let mut state = self.state();
+        if let Some(moving) = &mut state.moving {
+            moving.changes.append(changes)?;
+        }
+        state.wrote = true;
+        state.renew = false;
+        state.tell = tell;
+        state.learn(Known::Live(id, Arc::new(found)))
+    }
+
+    /// Loads the session, unless that is done, and counts as a use of it.
+    pub(super) async fn load(&self) -> Result<(), Error> {
+        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.load_once().await
+    }
+
+    pub(super) async fn load_once(&self) -> Result<(), Error> {
+        if self.state().is_loaded() {
+            return Ok(());
+        }
+        let _busy = self.0.busy.lock().await;
+        if self.state().is_loaded() {
+            return Ok(());
+        }
+        let shared = &self.0.shared;
+        let loaded = match shared.home.load(&self.0.cookies, &shared.name, &*shared.options.clock).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
+                tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
+                None
+            }
+            loaded => loaded?,
+        };
+        let mut state = self.state();
+        let Some(loaded) = loaded else {
+            state.is_new = true;
+            return state.learn(Known::New(Arc::new(shared.blank(self.now()))));
+        };
+        let Found { record, deadline, .. } = &loaded.found;
+        state.last_accessed = Some(record.lifetime.last_use(*deadline).unwrap_or(record.accessed));
+        state.reissue = !loaded.current;
+        state.learn(Known::Live(loaded.id, Arc::new(loaded.found)))
+    }
+}
+
+/// The changes on their way into a store. If the way ends early, by an error or a dropped future, they go back to
+/// where they came from, before those that were made meanwhile.
+struct Unsaved<'a> {
+    session: &'a Session,
+    changes: ChangeLog,
+}
+
+impl<'a> Unsaved<'a> {
+    fn take(session: &'a Session) -> Unsaved<'a> {
+        Unsaved { session, changes: std::mem::take(&mut session.state().changes) }
+    }
+
+    fn discard(mut self) -> ChangeLog {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+impl Drop for Unsaved<'_> {
+    fn drop(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let mut state = self.session.state();
+        let newer = std::mem::replace(&mut state.changes, std::mem::take(&mut self.changes));
+        // What was accepted once is accepted again.
+        let _ = state.changes.append(newer);
+    }
+}

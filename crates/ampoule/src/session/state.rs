@@ -1,0 +1,124 @@
+//! What one request knows and wants of its session.
+
+use std::sync::Arc;
+
+use ampoule_core::{Change, ChangeLog, Error, Record, Time};
+
+use crate::id::Id;
+use crate::protocol::{Found, Move};
+
+/// The state behind a session's handle. Locked for moments only, never across an await.
+#[derive(Default)]
+pub(super) struct State {
+    /// What is known of the session in its home.
+    pub(super) known: Known,
+    /// The record with the request's changes, once there are any.
+    pub(super) view: Option<Record>,
+    /// Changes that are not yet saved.
+    pub(super) changes: ChangeLog,
+    /// The session gets a new id when it is next saved.
+    pub(super) renew: bool,
+    /// The session has its new id, and its old place is still to be told.
+    pub(super) moving: Option<Move>,
+    /// No live session came with the request, or it was invalidated.
+    pub(super) is_new: bool,
+    /// When the session was last used before this request.
+    pub(super) last_accessed: Option<Time>,
+    /// The client's cookie was made by an older secret.
+    pub(super) reissue: bool,
+    /// Something was written in this request.
+    pub(super) wrote: bool,
+    /// What the client is told at the end of the request.
+    pub(super) tell: Tell,
+    /// Cookie attributes that the request chose.
+    pub(super) domain: Option<String>,
+    pub(super) path: Option<String>,
+}
+
+/// What is known of the session in its home.
+#[derive(Clone, Default)]
+pub(super) enum Known {
+    /// Nobody has looked.
+    #[default]
+    Nothing,
+    /// There is none yet; the record is what a new one starts from.
+    New(Arc<Record>),
+    /// There is one.
+    Live(Id, Arc<Found>),
+    /// There was one, and this request deleted it.
+    Deleted,
+}
+
+/// What the client is told about its cookie. Decided as the request goes, sent once at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// Nothing: the cookie it has, or has not, is right.
+    #[default]
+    Nothing,
+    /// The session's cookie.
+    Set,
+    /// That its cookie is no more.
+    Remove,
+}
+
+impl State {
+    /// The record as this request sees it. `None` before the session is loaded and after it is deleted.
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.view.as_ref().or_else(|| self.saved())
+    }
+
+    /// The record as it is in its home, or as a new one starts.
+    pub(super) fn saved(&self) -> Option<&Record> {
+        match &self.known {
+            Known::New(record) => Some(record),
+            Known::Live(_, found) => Some(&found.record),
+            Known::Nothing | Known::Deleted => None,
+        }
+    }
+
+    /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
+    pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
+        if self.view.is_none() {
+            self.view = self.saved().cloned();
+        }
+        if let Some(view) = &mut self.view {
+            change.apply(view)?;
+        }
+        self.changes.push(change)
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        !matches!(self.known, Known::Nothing)
+    }
+
+    /// The session to be kept alive, if the request used one and wrote nothing, and whether its cookie is of an older
+    /// secret.
+    pub(super) fn to_keep_alive(&self) -> Option<(Known, bool)> {
+        let live = matches!(self.known, Known::Live(..));
+        (live && !self.wrote).then(|| (self.known.clone(), self.reissue))
+    }
+
+    /// Takes what was found, and does to it what the request changed before anybody looked.
+    pub(super) fn learn(&mut self, known: Known) -> Result<(), Error> {
+        self.known = known;
+        self.view = match self.saved() {
+            Some(saved) if !self.changes.is_empty() => {
+                let mut view = saved.clone();
+                self.changes.apply(&mut view)?;
+                Some(view)
+            }
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// Whether a save would write something.
+    pub(super) fn is_changed(&self) -> bool {
+        let differs = match (&self.view, self.saved()) {
+            (Some(view), Some(saved)) => !view.same_data(saved),
+            (None, None) => !self.changes.is_empty(),
+            _ => false,
+        };
+        differs || (self.renew && !matches!(self.known, Known::New(_) | Known::Deleted))
+    }
+}
