@@ -45,7 +45,9 @@ pub(super) async fn counting_loses_nothing(subject: Subject) {
         let subject = subject.clone();
         tasks.spawn(async move {
             for _ in 0..EACH {
-                while !increment(&subject, key).await {}
+                while !increment(&subject, key).await {
+                    tokio::task::yield_now().await;
+                }
             }
         });
     }
@@ -94,6 +96,7 @@ pub(super) async fn readers_see_whole_values(subject: Subject) {
     while !writing.is_finished() {
         let value = subject.value(key).await.expect("a key that is replaced is never absent");
         assert!(is_pattern(&value), "a torn value of {} bytes", value.len());
+        tokio::task::yield_now().await;
     }
     writing.await.expect("no panic");
 }
@@ -152,6 +155,7 @@ async fn usable(subject: &Subject, key: StoreKey) {
     subject.delete(key).await;
     while subject.put(key, subject.entry("again"), Put::Create).await == Outcome::Conflict {
         subject.delete(key).await;
+        tokio::task::yield_now().await;
     }
     let _ = subject.put(key, subject.entry("x"), Put::Replace(Version(0))).await;
 }
