@@ -1,0 +1,162 @@
+//! The routes that the tests ask for.
+
+use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+
+use ampoule::{Error, ReadOnly, Session};
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use http::StatusCode;
+use tokio::sync::{Mutex, Semaphore};
+
+/// Where a slow request waits, by a name that its test gives: it has loaded its session and is to save it later.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) loaded: Arc<Semaphore>,
+    pub(crate) go_on: Arc<Semaphore>,
+}
+
+static GATES: LazyLock<Mutex<HashMap<String, Gate>>> = LazyLock::new(Mutex::default);
+
+pub(crate) async fn gate(name: &str) -> Gate {
+    let new = || Gate { loaded: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) };
+    GATES.lock().await.entry(name.to_owned()).or_insert_with(new).clone()
+}
+
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/", get(|| async { "untouched" }))
+        .route("/get/{key}", get(get_value))
+        .route("/peek/{key}", get(peek))
+        .route("/set/{key}/{value}", post(set))
+        .route("/forget/{key}/{value}", post(set_without_save))
+        .route("/count/{key}", post(count))
+        .route("/same/{key}", post(save_the_same))
+        .route("/login/{user}", post(login))
+        .route("/login-fails/{user}", post(login_fails))
+        .route("/login-saved-then-fails/{user}", post(login_saved_then_fails))
+        .route("/login-slowly/{user}/{gate}", post(login_slowly))
+        .route("/remember/{seconds}", post(remember))
+        .route("/logout", post(logout))
+        .route("/restart", post(restart))
+        .route("/clear", post(clear))
+        .route("/slow/{key}/{value}/{gate}", post(slow))
+        .route("/info", get(info))
+        .route("/id", get(id))
+}
+
+async fn get_value(session: Session, Path(key): Path<String>) -> Result<String, Error> {
+    Ok(session.get::<String>(key.as_str()).await?.unwrap_or_else(|| "none".into()))
+}
+
+async fn peek(session: ReadOnly, Path(key): Path<String>) -> Result<String, Error> {
+    Ok(session.get::<String>(key.as_str()).await?.unwrap_or_else(|| "none".into()))
+}
+
+async fn set(session: Session, Path((key, value)): Path<(String, String)>) -> Result<&'static str, Error> {
+    session.insert(key.as_str(), &value)?;
+    session.save().await?;
+    Ok("saved")
+}
+
+async fn set_without_save(session: Session, Path((key, value)): Path<(String, String)>) -> Result<&'static str, Error> {
+    session.insert(key.as_str(), &value)?;
+    Ok("not saved")
+}
+
+async fn count(session: Session, Path(key): Path<String>) -> Result<String, Error> {
+    // Another key's value is a String; this one's too, so that /get can show it.
+    let one_more = |count: &mut String| *count = (count.parse::<u64>().unwrap_or(0) + 1).to_string();
+    session.update(key.as_str(), one_more).await?;
+    session.save().await?;
+    Ok(session.get::<String>(key.as_str()).await?.unwrap_or_default())
+}
+
+async fn save_the_same(session: Session, Path(key): Path<String>) -> Result<&'static str, Error> {
+    if let Some(value) = session.get::<String>(key.as_str()).await? {
+        session.insert(key.as_str(), &value)?;
+    }
+    session.save().await?;
+    Ok("saved")
+}
+
+async fn begin_login(session: &Session, user: &str) -> Result<(), Error> {
+    session.insert("user", &user)?;
+    session.set_principal(Some(user))?;
+    session.regenerate_id();
+    Ok(())
+}
+
+async fn login(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    Ok("logged in")
+}
+
+async fn login_fails(session: Session, Path(user): Path<String>) -> Result<StatusCode, Error> {
+    begin_login(&session, &user).await?;
+    Ok(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn login_saved_then_fails(session: Session, Path(user): Path<String>) -> Result<StatusCode, Error> {
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    Ok(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn login_slowly(session: Session, Path((user, name)): Path<(String, String)>) -> Result<&'static str, Error> {
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    wait_at(&name).await;
+    Ok("logged in")
+}
+
+async fn remember(session: Session, Path(seconds): Path<u64>) -> Result<&'static str, Error> {
+    session.set_timeout(std::time::Duration::from_secs(seconds))?;
+    session.save().await?;
+    Ok("remembered")
+}
+
+async fn logout(session: Session) -> Result<&'static str, Error> {
+    session.delete().await?;
+    Ok("logged out")
+}
+
+async fn restart(session: Session) -> Result<&'static str, Error> {
+    session.invalidate().await?;
+    session.insert("fresh", &"yes")?;
+    session.save().await?;
+    Ok("restarted")
+}
+
+async fn clear(session: Session) -> Result<&'static str, Error> {
+    session.clear()?;
+    session.save().await?;
+    Ok("cleared")
+}
+
+async fn wait_at(name: &str) {
+    let gate = gate(name).await;
+    gate.loaded.add_permits(1);
+    gate.go_on.acquire().await.unwrap().forget();
+}
+
+async fn slow(session: Session, Path((key, value, name)): Path<(String, String, String)>) -> Result<&'static str, Error> {
+    session.keys().await?;
+    wait_at(&name).await;
+    session.insert(key.as_str(), &value)?;
+    session.save().await?;
+    Ok("saved late")
+}
+
+async fn info(session: Session) -> Result<String, Error> {
+    let (new, len, keys) = (session.is_new().await?, session.len().await?, session.keys().await?.join(","));
+    let accessed = session.last_accessed().await?.map_or(0, ampoule::Time::as_millis);
+    let (created, expires) = (session.created().await?.as_millis(), session.expires().await?.as_millis());
+    Ok(format!("new={new} len={len} keys={keys} created={created} accessed={accessed} expires={expires}"))
+}
+
+async fn id(session: Session) -> Result<String, Error> {
+    Ok(session.id().await?.map_or("none".to_owned(), |id| id.to_string()))
+}

@@ -1,0 +1,101 @@
+//! Stores that tell what was asked of them, or fail on demand.
+
+use std::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
+
+/// Counts calls, keeps what was written, and breaks down when it is told to.
+pub(crate) struct Spy {
+    store: Arc<dyn Store>,
+    pub(crate) gets: AtomicUsize,
+    pub(crate) puts: AtomicUsize,
+    pub(crate) touches: AtomicUsize,
+    pub(crate) deletes: AtomicUsize,
+    pub(crate) written: Mutex<Vec<(StoreKey, Entry)>>,
+    mood: AtomicU8,
+}
+
+/// How a store behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Works = 0,
+    Refuses = 1,
+    Hangs = 2,
+}
+
+impl Spy {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Spy {
+        Spy {
+            store,
+            gets: AtomicUsize::new(0),
+            puts: AtomicUsize::new(0),
+            touches: AtomicUsize::new(0),
+            deletes: AtomicUsize::new(0),
+            written: Mutex::default(),
+            mood: AtomicU8::new(Mood::Works as u8),
+        }
+    }
+
+    /// Calls since the last time: gets, puts, touches, deletes.
+    pub(crate) fn calls(&self) -> [usize; 4] {
+        [&self.gets, &self.puts, &self.touches, &self.deletes].map(|count| count.swap(0, Ordering::SeqCst))
+    }
+
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    async fn in_the_mood(&self, count: &AtomicUsize) -> Result<(), Error> {
+        count.fetch_add(1, Ordering::SeqCst);
+        match self.mood.load(Ordering::SeqCst) {
+            1 => Err(Error::new(ErrorKind::Unavailable, "the store is down")),
+            2 => std::future::pending().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Store for Spy {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        Box::pin(async move {
+            self.in_the_mood(&self.gets).await?;
+            self.store.get(key).await
+        })
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+        Box::pin(async move {
+            self.in_the_mood(&self.puts).await?;
+            self.written.lock().unwrap().push((key, entry.clone()));
+            self.store.put(key, entry, when).await
+        })
+    }
+
+    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.in_the_mood(&self.touches).await?;
+            self.store.touch(key, deadline).await
+        })
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.in_the_mood(&self.deletes).await?;
+            self.store.delete(key).await
+        })
+    }
+
+    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.store.tagged(tag)
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+        self.store.sweep(budget)
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
