@@ -1,1 +1,43 @@
-//! Being written.
+//! The site that shows what Ampoule's sessions do: three apps that one session filter stands around.
+//!
+//! | app | factory | what it shows |
+//! |---|---|---|
+//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose |
+//! | notes | `egg:ampoule-demo#notes` | a list in the session, the same from every tab |
+//! | inspector | `egg:ampoule-demo#inspector` | all that the session holds, since when and until when |
+//!
+//! Each app takes the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
+//! links between them.
+
+mod home;
+mod inspector;
+mod notes;
+mod page;
+
+use ampoule_deploy::{App, Conf, Faults, Registry, app};
+use axum::Router;
+
+use crate::page::Site;
+
+/// Adds the demo's apps to a registry.
+///
+/// ```
+/// let mut registry = ampoule_deploy::Registry::new();
+/// ampoule_demo::register(&mut registry);
+/// assert!(registry.has_app("egg:ampoule-demo"));
+/// ```
+pub fn register(registry: &mut Registry) {
+    registry.app("egg:ampoule-demo", |conf| make(conf, home::routes()));
+    registry.app("egg:ampoule-demo#notes", |conf| make(conf, notes::routes()));
+    registry.app("egg:ampoule-demo#inspector", |conf| make(conf, inspector::routes()));
+}
+
+fn make(conf: &Conf, routes: Router<Site>) -> Result<App, Faults> {
+    let faults = conf.unknown(&["home", "notes", "inspector"]);
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let place = |option: &str, default: &str| conf.get(option).unwrap_or(default).to_owned();
+    let site = Site::new(place("home", "/"), place("notes", "/notes"), place("inspector", "/inspector"));
+    Ok(app(routes.fallback(page::not_found).with_state(site)))
+}

@@ -1,1 +1,114 @@
-//! Being written.
+//! The `ampoule` command: serves an ini file, checks it, and writes one with a fresh secret.
+//!
+//! A program with apps of its own gets the same commands:
+//!
+//! ```no_run
+//! use ampoule_deploy::{Registry, app};
+//! use axum::{Router, routing::get};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let mut registry = Registry::new();
+//!     registry.app("egg:my_project", |_| Ok(app(Router::new().route("/", get(|| async { "hello" })))));
+//!     ampoule_cli::main(&registry)
+//! }
+//! ```
+
+mod access;
+mod check;
+mod make_config;
+mod output;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ampoule_deploy::{Faults, Registry};
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// The file that is served when the command line names none.
+const DEVELOPMENT: &str = "development.ini";
+
+/// Sessions for Rust web services: serves the apps of an ini file, as Pylons' `paster` did.
+#[derive(Parser)]
+#[command(name = "ampoule", version, arg_required_else_help = false)]
+struct Arguments {
+    /// Without a command, serves development.ini of this folder.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the apps of an ini file until Ctrl-C or SIGTERM.
+    Serve(Site),
+    /// Loads all that an ini file names, opens its stores, serves nothing, and says everything that is wrong.
+    Check(Site),
+    /// Writes an ini file for production, with a random secret of 256 bits.
+    MakeConfig {
+        /// The project: names the cookie and the app, such as my_project.
+        name: String,
+        /// The file to write, for your eyes only (mode 0600).
+        file: PathBuf,
+        /// Replace the file if it is there. Its secret is then lost, and all are logged out.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// What is to be served.
+#[derive(clap::Args)]
+struct Site {
+    /// The ini file.
+    #[arg(default_value = DEVELOPMENT)]
+    file: PathBuf,
+    /// Which app and server of the file: [app:NAME] and [server:NAME].
+    #[arg(long, default_value = "main")]
+    name: String,
+    /// Options that beat those of [DEFAULT], such as debug=true.
+    #[arg(value_name = "OPTION=VALUE", value_parser = read_override)]
+    overrides: Vec<(String, String)>,
+}
+
+fn read_override(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected OPTION=VALUE, such as debug=true")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Runs the command that the arguments of this process name, with these factories.
+///
+/// The exit code is 0 if all went well, 1 if something is wrong with the file, the address or the store, and 2 if the
+/// arguments could not be read.
+pub fn main(registry: &Registry) -> ExitCode {
+    let done = match Arguments::parse().command {
+        Some(Command::Serve(site)) => serve::serve(&site, registry),
+        Some(Command::Check(site)) => check::check(&site, registry),
+        Some(Command::MakeConfig { name, file, force }) => make_config::make_config(&name, &file, force, registry),
+        None if Path::new(DEVELOPMENT).exists() => serve::serve(&Site::development(), registry),
+        None => {
+            let _ = Arguments::command().print_help();
+            Err(Failure(format!("there is no {DEVELOPMENT} in this folder; name a file, or a command")))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            output::complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Site {
+    fn development() -> Site {
+        Site { file: DEVELOPMENT.into(), name: "main".into(), overrides: Vec::new() }
+    }
+}
+
+/// Why a command failed, in words for whoever typed it.
+struct Failure(String);
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Failure {
+        Failure(faults.to_string())
+    }
+}

@@ -143,7 +143,9 @@ impl fmt::Debug for Change {
             Change::Update(key, _) => write!(f, "Update({key:?})"),
             Change::Clear => f.write_str("Clear"),
             Change::Timeout(idle, _) => write!(f, "Timeout({idle:?})"),
-            Change::Principal(principal) => write!(f, "Principal({})", if principal.is_some() { "set" } else { "none" }),
+            Change::Principal(principal) => {
+                write!(f, "Principal({})", if principal.is_some() { "set" } else { "none" })
+            }
         }
     }
 }

@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use self::shard::{Shard, Slot};
-use crate::{Clock, Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time, Version};
+use crate::{
+    Clock, Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
+    Version,
+};
 
 /// A power of two, large enough that threads seldom meet.
 const SHARDS: usize = 64;
@@ -197,7 +200,9 @@ impl MemoryStore {
     fn tagged_now(&self, tag: Tag) -> Vec<StoreKey> {
         let keys: Vec<_> = lock(&self.tags).get(&tag).into_iter().flatten().copied().collect();
         let now = self.clock.now();
-        keys.into_iter().filter(|&key| self.shard(key).live(key, now).is_some_and(|slot| slot.tag() == Some(tag))).collect()
+        keys.into_iter()
+            .filter(|&key| self.shard(key).live(key, now).is_some_and(|slot| slot.tag() == Some(tag)))
+            .collect()
     }
 
     /// Each call goes on at the shard where the last one stopped, so that no shard waits for another's expiry.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ampoule_core::conformance::{Subject, failures};
 use ampoule_core::{
-    Bytes, Entry, Error, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag,
-    Time, Version,
+    Bytes, Entry, Error, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Reply, Store, StoreKey, Stored, Swept,
+    Tag, Time, Version,
 };
 
 /// The ways in which a store can be wrong.

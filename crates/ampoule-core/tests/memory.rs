@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::conformance::{Subject, assert_conforms};
-use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Tag, Version};
+use ampoule_core::{
+    Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Tag, Version,
+};
 use proptest::prelude::*;
 
 fn bounded(entries: usize, bytes: usize) -> (MemoryStore, Arc<ManualClock>) {
@@ -45,7 +47,10 @@ async fn p9_full_is_an_error_and_evicts_nobody() {
     assert_eq!(error.to_string(), "the memory store is full: it may hold 10 sessions in 1048576 bytes");
     for number in 0..10 {
         assert!(store.get(key(number)).await.unwrap().is_some());
-        assert!(matches!(store.put(key(number), entry(&clock, 60, 20), Put::Always).await.unwrap(), Outcome::Stored(_)));
+        assert!(matches!(
+            store.put(key(number), entry(&clock, 60, 20), Put::Always).await.unwrap(),
+            Outcome::Stored(_)
+        ));
     }
 }
 

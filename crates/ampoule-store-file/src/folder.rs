@@ -37,12 +37,15 @@ impl Folder {
         let marker = self.root.join("ampoule-store");
         match fs::read_to_string(&marker) {
             Ok(text) if text == MARKER => return Ok(()),
-            Ok(_) => return Err(Error::new(ErrorKind::Config, "the folder is of a format that this version does not know")),
+            Ok(_) => {
+                return Err(Error::new(ErrorKind::Config, "the folder is of a format that this version does not know"));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unavailable("cannot be read")(error)),
         }
         if self.holds_something_else().map_err(unavailable("cannot be read"))? {
-            let message = "the folder is not empty and holds no `ampoule-store`: choose a folder of its own for sessions";
+            let message =
+                "the folder is not empty and holds no `ampoule-store`: choose a folder of its own for sessions";
             return Err(Error::new(ErrorKind::Config, message));
         }
         // Renamed into place, so that a process that starts at the same time reads the marker whole.

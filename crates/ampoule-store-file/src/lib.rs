@@ -101,7 +101,9 @@ impl FileStore {
         let files = Arc::clone(&self.0);
         Box::pin(async move {
             let done = tokio::task::spawn_blocking(move || job(&files)).await;
-            done.map_err(|cause| Error::new(ErrorKind::Unavailable, "the file store's work was broken off").because(cause))?
+            done.map_err(|cause| {
+                Error::new(ErrorKind::Unavailable, "the file store's work was broken off").because(cause)
+            })?
         })
     }
 }

@@ -67,7 +67,9 @@ impl Locks {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock(turn)),
-                Err(TryLockError::Error(error)) => return Err(unavailable("has a lock file that cannot be locked")(error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(unavailable("has a lock file that cannot be locked")(error));
+                }
                 Err(TryLockError::WouldBlock) if started.elapsed() > LIMIT => {
                     let message = format!("another process has held a lock of the session folder for {LIMIT:?}");
                     return Err(Error::new(ErrorKind::Timeout, message));

@@ -27,7 +27,9 @@ impl Files {
         let mut marked = mark();
         for _ in 0..8 {
             match marked {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => marked = make_folder(&folder).and_then(|()| mark()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    marked = make_folder(&folder).and_then(|()| mark())
+                }
                 other => return other.map_err(unavailable("cannot be written")),
             }
         }

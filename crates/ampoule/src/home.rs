@@ -51,7 +51,14 @@ impl Home {
         }
     }
 
-    pub(crate) async fn commit(&self, id: &Id, base: &Found, next: Record, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+    pub(crate) async fn commit(
+        &self,
+        id: &Id,
+        base: &Found,
+        next: Record,
+        changes: &ChangeLog,
+        now: Time,
+    ) -> Result<Found, Error> {
         match self {
             Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
             Home::Cookie { .. } => self.in_cookie(id, next.accessed_at(now)),

@@ -1,6 +1,7 @@
 //! `SessionLayer`: where an application says how its sessions are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, Lifetime, Record, Store, Swept, Time};
 use ampoule_seal::KeyRing;
@@ -150,6 +151,36 @@ impl SessionLayer {
         match &self.0.home {
             Home::Store { protocol, .. } => protocol.store.sweep(budget).await,
             Home::Cookie { .. } => Ok(Swept::default()),
+        }
+    }
+
+    /// Sweeps as long as it is polled: about every `interval`, so that several processes do not meet, in small portions
+    /// with pauses between. An error is told of in the log and ends nothing. Spawn it once in each process:
+    ///
+    /// ```no_run
+    /// # async fn start(layer: ampoule::SessionLayer) {
+    /// tokio::spawn(async move { layer.keep_swept(std::time::Duration::from_secs(60)).await });
+    /// # }
+    /// ```
+    pub async fn keep_swept(&self, interval: Duration) {
+        loop {
+            let jitter = f64::from(u16::from_le_bytes(ampoule_seal::random_bytes())) / f64::from(u16::MAX);
+            tokio::time::sleep(interval.mul_f64(0.5 + jitter)).await;
+            let mut removed = 0;
+            loop {
+                let swept = self.sweep(1_000).await.unwrap_or_else(|error| {
+                    tracing::warn!(session = %self.0.name, %error, "expired sessions could not be swept");
+                    Swept::default()
+                });
+                removed += swept.removed;
+                if !swept.more {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if removed > 0 {
+                tracing::info!(session = %self.0.name, removed, "swept expired sessions");
+            }
         }
     }
 

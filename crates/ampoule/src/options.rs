@@ -100,7 +100,11 @@ impl Options {
             }
         };
         let too_short = |time: Option<Duration>| time.is_some_and(|time| time < Duration::from_secs(1));
-        check(self.secret.is_empty(), "secret", "there is none; `ampoule make-config` writes an ini file with a fresh one");
+        check(
+            self.secret.is_empty(),
+            "secret",
+            "there is none; `ampoule make-config` writes an ini file with a fresh one",
+        );
         check(too_short(self.timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");

@@ -13,11 +13,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::Id;
+use crate::queue::Queue;
 use ampoule_core::{
     Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Outcome, Put, Record, Store, StoreKey, Time, Version,
 };
-use crate::id::Id;
-use crate::queue::Queue;
 
 /// How often a conflict is met with another try before the error is handed to the caller.
 const ATTEMPTS: u32 = 64;
@@ -87,7 +87,13 @@ impl Protocol {
     ///
     /// # Errors
     /// `Gone` if the session no longer exists; it is not made again.
-    pub(crate) async fn commit(&self, base: &Found, next: Record, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+    pub(crate) async fn commit(
+        &self,
+        base: &Found,
+        next: Record,
+        changes: &ChangeLog,
+        now: Time,
+    ) -> Result<Found, Error> {
         let turn = self.queue.turn(base.key).await;
         let stale = turn.writes() != base.seen;
         let mut reloaded = None;
@@ -123,7 +129,13 @@ impl Protocol {
     ///
     /// Where another request was faster, its work is kept: what it wrote is taken over, a move of its own is joined,
     /// and a session that it destroyed stays destroyed.
-    pub(crate) async fn complete(&self, moving: Move, mut new: Found, grace: Duration, now: Time) -> Result<Found, Error> {
+    pub(crate) async fn complete(
+        &self,
+        moving: Move,
+        mut new: Found,
+        grace: Duration,
+        now: Time,
+    ) -> Result<Found, Error> {
         let Move { mut old, changes } = moving;
         for attempt in 0..ATTEMPTS {
             let pointer = Entry { value: Content::Moved(new.key).encode(), deadline: now + grace, tag: None };

@@ -198,7 +198,10 @@ impl Session {
     /// [`ErrorKind::Invalid`] if it is zero.
     pub fn set_timeout(&self, idle: Duration) -> Result<(), Error> {
         if idle < Duration::from_millis(1) {
-            return Err(Error::new(ErrorKind::Invalid, "a session's timeout is at least a millisecond; to end it, delete it"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a session's timeout is at least a millisecond; to end it, delete it",
+            ));
         }
         self.change(Change::Timeout(idle, self.now()))
     }

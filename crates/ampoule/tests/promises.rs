@@ -82,7 +82,11 @@ async fn p1_the_later_commit_of_one_key_wins(place: Place) {
 }
 
 /// Starts a request that loads its session and waits; returns once it has loaded.
-async fn start_slow(client: &Client, path: &str, name: &str) -> (support::site::Gate, tokio::task::JoinHandle<StatusCode>) {
+async fn start_slow(
+    client: &Client,
+    path: &str,
+    name: &str,
+) -> (support::site::Gate, tokio::task::JoinHandle<StatusCode>) {
     let name = name.replace(' ', "-");
     let gate = gate(&name).await;
     let (mut client, path) = (client.clone(), format!("{path}{name}"));
@@ -180,7 +184,9 @@ async fn p3_no_fixation_by_an_unknown_or_forged_id(place: Place) {
     forger.post("/set/a/forged").await;
     stranger.post("/set/a/unknown").await;
     let plain = "sid=0123456789abcdef0123456789abcdef".to_owned();
-    for planted in [forger.cookie_header(), stranger.cookie_header(), plain, "sid=".into(), format!("sid={}", "A".repeat(64))] {
+    for planted in
+        [forger.cookie_header(), stranger.cookie_header(), plain, "sid=".into(), format!("sid={}", "A".repeat(64))]
+    {
         let mut victim = site.client();
         let first = victim.ask("POST", "/login/ada", &planted).await;
         victim.keep(&first);
@@ -302,7 +308,11 @@ async fn p6_rotation_survives_a_dropped_request(place: Place) {
     slow.abort();
     assert!(slow.await.unwrap_err().is_cancelled());
     site.clock.advance(60 * SECOND);
-    assert_eq!((client.value("a").await, client.value("user").await), ("1".into(), "none".into()), "as before the login");
+    assert_eq!(
+        (client.value("a").await, client.value("user").await),
+        ("1".into(), "none".into()),
+        "as before the login"
+    );
 }
 
 async fn p6_two_logins_at_once_are_one_session(place: Place) {
@@ -322,7 +332,11 @@ async fn p6_two_logins_at_once_are_one_session(place: Place) {
     assert_eq!(first.await.unwrap(), StatusCode::OK);
     second_gate.go_on.add_permits(1);
     assert_eq!(second.await.unwrap(), (StatusCode::OK, 0), "the first response's cookie counts");
-    assert_eq!(client.value("user").await, "eve", "the old id leads to the one session for a moment, with the later login");
+    assert_eq!(
+        client.value("user").await,
+        "eve",
+        "the old id leads to the one session for a moment, with the later login"
+    );
 }
 
 async fn p7_saved_is_saved_and_damage_is_seen(place: Place) {
@@ -362,7 +376,11 @@ async fn p9_a_session_is_bounded(place: Place) {
     let long = "x".repeat(12_000);
     let answer = client.post(&format!("/set/b/{long}")).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!((client.value("a").await, client.value("b").await), ("1".into(), "none".into()), "the old session stands");
+    assert_eq!(
+        (client.value("a").await, client.value("b").await),
+        ("1".into(), "none".into()),
+        "the old session stands"
+    );
     let answer = client.post(&format!("/set/{}/1", "k".repeat(256))).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
 }

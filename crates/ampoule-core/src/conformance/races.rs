@@ -81,7 +81,9 @@ fn pattern(round: u8) -> Bytes {
 }
 
 fn is_pattern(value: &[u8]) -> bool {
-    value.first().is_some_and(|round| value.len() == 20_000 + usize::from(*round) && value.iter().all(|byte| byte == round))
+    value
+        .first()
+        .is_some_and(|round| value.len() == 20_000 + usize::from(*round) && value.iter().all(|byte| byte == round))
 }
 
 pub(super) async fn readers_see_whole_values(subject: Subject) {

@@ -238,7 +238,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn golden() -> Record {
-        let lifetime = Lifetime { idle: Some(Duration::from_secs(60)), absolute: Some(Time::from_millis(9)), own: true };
+        let lifetime =
+            Lifetime { idle: Some(Duration::from_secs(60)), absolute: Some(Time::from_millis(9)), own: true };
         let mut record = Record::new(Time::from_millis(7), lifetime);
         record.accessed = Time::from_millis(8);
         record.set_principal(Some("user:42")).unwrap();

@@ -148,7 +148,9 @@ pub(crate) fn domain(text: &str) -> Result<String, Error> {
     let name = text.strip_prefix('.').unwrap_or(text);
     let is_label = |label: &str| {
         let edges = label.starts_with('-') || label.ends_with('-');
-        !edges && (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !edges
+            && (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if name.len() <= 253 && name.split('.').all(is_label) {
         return Ok(name.to_ascii_lowercase());

@@ -41,7 +41,10 @@ pub(crate) fn split(name: &str, value: String) -> Vec<String> {
 
 /// How many pieces the client holds, live or stale: those to expire when fewer are needed.
 pub(crate) fn held(cookies: &Cookies, name: &str) -> usize {
-    (0..MAX_PIECES).rev().find(|&index| cookies.named(&name_of(name, index)).next().is_some()).map_or(0, |last| last + 1)
+    (0..MAX_PIECES)
+        .rev()
+        .find(|&index| cookies.named(&name_of(name, index)).next().is_some())
+        .map_or(0, |last| last + 1)
 }
 
 /// Every value that the client's pieces can be joined to, within bounds.
@@ -78,7 +81,8 @@ mod tests {
         for len in [0, 1, room("sid"), room("sid") + 1, 2 * room("sid") - 2, capacity("sid", 9)] {
             let value: String = ('a'..='z').cycle().take(len).collect();
             let pieces = split("sid", value.clone());
-            let header: Vec<_> = pieces.iter().enumerate().map(|(i, text)| format!("{}={text}", name_of("sid", i))).collect();
+            let header: Vec<_> =
+                pieces.iter().enumerate().map(|(i, text)| format!("{}={text}", name_of("sid", i))).collect();
             assert!(pieces.len() <= MAX_PIECES && header.iter().all(|cookie| cookie.len() <= MAX_COOKIE + 1));
             let cookies = cookies(&format!("{}; sid.9=stale", header.join("; ")));
             assert_eq!(joined(&cookies, "sid"), [value.as_bytes()]);

@@ -81,7 +81,9 @@ impl Settings {
     ///
     /// # Errors
     /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
-    pub fn parse(pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Result<Settings, BadOptions> {
+    pub fn parse(
+        pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Settings, BadOptions> {
         let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
@@ -161,7 +163,10 @@ fn read_cookie_options(given: &mut Given, options: &mut Options) {
     if let Some(text) = given.text("cookie_expires") {
         match cookie_expires(&text) {
             Some(expires) => cookie.expires = expires,
-            None => given.fault("cookie_expires", format!("expected true (when the browser closes), false (never), or seconds above 1, found `{text}`")),
+            None => given.fault(
+                "cookie_expires",
+                format!("expected true (when the browser closes), false (never), or seconds above 1, found `{text}`"),
+            ),
         }
     }
     let mut use_cookies = true;
@@ -191,10 +196,13 @@ fn read_secrets(given: &mut Given, debug: bool, warnings: &mut Vec<String>) -> V
         match Secret::new(line) {
             Ok(secret) => secrets.push(secret),
             Err(weak) if allow_weak => {
-                warnings.push(format!("{}: {weak}; allowed because of debug, never use it in production", given.full_name("secret")));
+                warnings.push(format!(
+                    "{}: {weak}; allowed because of debug, never use it in production",
+                    given.full_name("secret")
+                ));
                 secrets.extend(Secret::insecure_weak(line));
             }
-            Err(weak) => given.fault("secret", weak.to_string()),
+            Err(weak) => given.fault("secret", format!("{weak}; on your own machine, debug = true allows this one")),
         }
     }
     secrets

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ampoule_core::{ChangeLog, Error, Record, Time};
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 
 use super::state::{Known, Tell};
 use super::{Session, UNTOUCHED, USED};
@@ -55,7 +55,8 @@ impl Session {
             let mut state = self.state();
             (state.moving.take(), state.known.clone())
         };
-        let (Some(moving), Known::Live(id, new), Home::Store { protocol, .. }) = (moving, known, &self.0.shared.home) else {
+        let (Some(moving), Known::Live(id, new), Home::Store { protocol, .. }) = (moving, known, &self.0.shared.home)
+        else {
             return Ok(());
         };
         let new_key = new.key;

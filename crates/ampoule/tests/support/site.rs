@@ -1,7 +1,7 @@
 //! The routes that the tests ask for.
 
-use std::sync::{Arc, LazyLock};
 use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use ampoule::{Error, ReadOnly, Session};
 use axum::Router;
@@ -142,7 +142,10 @@ async fn wait_at(name: &str) {
     gate.go_on.acquire().await.unwrap().forget();
 }
 
-async fn slow(session: Session, Path((key, value, name)): Path<(String, String, String)>) -> Result<&'static str, Error> {
+async fn slow(
+    session: Session,
+    Path((key, value, name)): Path<(String, String, String)>,
+) -> Result<&'static str, Error> {
     session.keys().await?;
     wait_at(&name).await;
     session.insert(key.as_str(), &value)?;

@@ -1,7 +1,7 @@
 //! Stores that tell what was asked of them, or fail on demand.
 
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};

@@ -1,0 +1,167 @@
+//! The command as it is typed.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Output;
+
+use support::{Served, ampoule, development_ini};
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    ampoule().args(arguments).current_dir(folder).output().expect("the binary was built")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn folder_with(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), text).unwrap();
+    folder
+}
+
+/// One request, as plain as it gets.
+fn ask(base: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "{request}\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn serve_says_where_it_listens_and_where_sessions_are_and_ends_on_sigterm() {
+    let folder = folder_with(&development_ini());
+    let served = Served::start(folder.path());
+    let sessions = folder.path().canonicalize().unwrap().join("data/sessions");
+    assert_eq!(served.said[0], format!("session ampoule_demo: files in {} (durability process)", sessions.display()));
+    assert!(
+        served.said[1].starts_with("warning: beaker.session.secret: the secret stands in documentation"),
+        "{:?}",
+        served.said
+    );
+    let answer = ask(&served.base, "GET /?token=hush HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("set-cookie: ampoule_demo="), "{answer}");
+    assert!(
+        ask(&served.base, "GET /nowhere HTTP/1.1").starts_with("HTTP/1.1 404"),
+        "a page of its own for what is not there"
+    );
+    let log = served.terminate();
+    assert!(log.contains(" GET / 200 ") && !log.contains("hush"), "the access log has the path and no query: {log}");
+    assert!(log.contains("ending: no new requests") && !log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_that_names_it() {
+    let folder = folder_with(&development_ini());
+    let served = Served::start(folder.path());
+    let port = served.base.rsplit(':').next().unwrap();
+    std::fs::write(folder.path().join("two.ini"), development_ini().replace("port = 0", &format!("port = {port}")))
+        .unwrap();
+    let output = run(folder.path(), &["serve", "two.ini"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).starts_with(&format!("error: cannot listen on 127.0.0.1:{port}: ")), "{}", err(&output));
+}
+
+#[test]
+fn make_config_writes_a_file_that_is_served_and_never_writes_over_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(folder.path(), &["make-config", "shop", "production.ini"]);
+    assert!(made.status.success(), "{}", err(&made));
+    let path = folder.path().join("production.ini");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let secret = text.lines().find_map(|line| line.strip_prefix("beaker.session.secret = ")).unwrap();
+    assert_eq!(secret.len(), 43, "256 bits in base64url");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let checked = run(folder.path(), &["check", "production.ini"]);
+    assert!(
+        checked.status.success() && out(&checked).contains("session shop: files in "),
+        "{}{}",
+        out(&checked),
+        err(&checked)
+    );
+    let again = run(folder.path(), &["make-config", "shop", "production.ini"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(err(&again).contains("production.ini is there already; with --force"), "{}", err(&again));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    assert!(run(folder.path(), &["make-config", "shop", "production.ini", "--force"]).status.success());
+    assert_ne!(std::fs::read_to_string(&path).unwrap(), text, "another secret");
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files.len(), 2, "production.ini and data, nothing half written: {files:?}");
+}
+
+#[test]
+fn make_config_refuses_names_that_could_break_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["", "a b", "a\nb", "a;b", "%(here)s", "a=b", "ä", &"a".repeat(65)] {
+        let output = run(folder.path(), &["make-config", name, "x.ini"]);
+        assert_eq!(output.status.code(), Some(1), "{name:?}");
+        assert!(err(&output).contains("expected 1 to 64 letters, digits"), "{}", err(&output));
+    }
+    assert!(!folder.path().join("x.ini").exists());
+    let nowhere = run(folder.path(), &["make-config", "shop", "no/such/folder/x.ini"]);
+    assert!(err(&nowhere).contains("x.ini cannot be written: "), "{}", err(&nowhere));
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_and_serves_nothing() {
+    let text = development_ini()
+        .replace("use = egg:ampoule-demo\n", "use = egg:ampoule-dmeo\n")
+        .replace("port = 0", "port = many");
+    let text = text.replace("beaker.session.key = ", "beaker.session.timeout = soon\nbeaker.session.key = ");
+    let folder = folder_with(&text);
+    let output = run(folder.path(), &["check", "site.ini"]);
+    assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""));
+    let lines: Vec<String> = err(&output).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].contains("beaker.session.timeout: expected a whole number of seconds, or none, found `soon`"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("did you mean `egg:ampoule-demo#main`?"), "{lines:?}");
+    assert!(lines[2].contains("port: expected a number from 0 to 65535, found `many`"), "{lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with("error: site.ini:")), "each names its place: {lines:?}");
+}
+
+#[test]
+fn options_on_the_command_line_beat_the_file() {
+    let folder = folder_with(&development_ini());
+    let output = run(folder.path(), &["check", "site.ini", "debug=false"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("the secret stands in documentation"), "{}", err(&output));
+    let wrong = run(folder.path(), &["check", "site.ini", "debug"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(err(&wrong).contains("expected OPTION=VALUE, such as debug=true"), "{}", err(&wrong));
+}
+
+#[test]
+fn without_a_file_it_says_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(out(&output).contains("make-config"), "the help: {}", out(&output));
+    assert_eq!(err(&output), "error: there is no development.ini in this folder; name a file, or a command\n");
+    let missing = run(folder.path(), &["serve", "nope.ini"]);
+    assert_eq!(err(&missing), "error: nope.ini: cannot be read: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn the_help_fits_a_narrow_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ampoule().arg("--help").env("COLUMNS", "50").current_dir(folder.path()).output().unwrap();
+    for line in out(&output).lines() {
+        assert!(line.chars().count() <= 50, "{line}");
+    }
+}

@@ -1,0 +1,64 @@
+//! A server process of the real command, on a port of its own and in a folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The development file of the repository, moved to a port that the system chooses.
+pub(crate) fn development_ini() -> String {
+    let text = include_str!("../../../../development.ini");
+    assert!(text.contains("port = 5000"));
+    text.replace("port = 5000", "port = 0")
+}
+
+pub(crate) fn ampoule() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ampoule"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// A running `ampoule serve`; killed when it is dropped.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) base: String,
+    #[allow(dead_code, reason = "one of the two test binaries reads it")]
+    pub(crate) said: Vec<String>,
+}
+
+impl Served {
+    /// Serves `site.ini` of this folder; returns when it listens.
+    pub(crate) fn start(folder: &Path) -> Served {
+        let mut command = ampoule();
+        command.args(["serve", "site.ini"]).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary was built");
+        let mut said = Vec::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let base = loop {
+            let Some(Ok(line)) = lines.next() else { panic!("the server ended before it listened; it said {said:?}") };
+            let address = line.strip_prefix("listening on ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+            said.push(line);
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        Served { child, base, said }
+    }
+
+    /// Ends it as an operator does, and returns its log.
+    pub(crate) fn terminate(mut self) -> String {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("there is a kill").success());
+        let status = self.child.wait().expect("it was started");
+        assert!(status.success(), "it ended with {status}");
+        let mut log = String::new();
+        self.child.stderr.take().expect("it is piped").read_to_string(&mut log).expect("a log is text");
+        log
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,66 @@
+//! `%(name)s` and `%%` in values.
+
+/// As deep as Python's ConfigParser follows one value into another.
+const MAX_DEPTH: usize = 10;
+
+/// Replaces every `%(name)s` by what `lookup` says of the name, and there again, and every `%%` by `%`.
+///
+/// # Errors
+/// What was expected, for a name that is not known, a lone `%`, or values that contain each other.
+pub(crate) fn interpolate(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    to_depth(value, lookup, 0)
+}
+
+fn to_depth(value: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("more than {MAX_DEPTH} values inside each other, at `{value}`"));
+    }
+    let mut result = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('%') {
+        result.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('%') {
+            result.push('%');
+            after
+        } else {
+            let (name, after) = after
+                .strip_prefix('(')
+                .and_then(|after| after.split_once(")s"))
+                .ok_or_else(|| format!("a `%` that starts neither `%(name)s` nor `%%`, in `{value}`"))?;
+            let found = lookup(name).ok_or_else(|| format!("there is no option `{name}` for `%({name})s`"))?;
+            result.push_str(&to_depth(&found, lookup, depth + 1)?);
+            after
+        };
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Result<String, String> {
+        let lookup = |name: &str| match name {
+            "here" => Some("/srv".to_owned()),
+            "data" => Some("%(here)s/data".to_owned()),
+            "loop" => Some("%(loop)s".to_owned()),
+            _ => None,
+        };
+        interpolate(value, &lookup)
+    }
+
+    #[test]
+    fn names_and_percent_signs_are_replaced() {
+        assert_eq!(read("%(data)s/x %%(here)s 100%%").as_deref(), Ok("/srv/data/x %(here)s 100%"));
+        assert_eq!(read("").as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_said() {
+        assert_eq!(read("%(nope)s").unwrap_err(), "there is no option `nope` for `%(nope)s`");
+        assert_eq!(read("100%").unwrap_err(), "a `%` that starts neither `%(name)s` nor `%%`, in `100%`");
+        assert!(read("%(here)").is_err() && read("%s").is_err());
+        assert!(read("%(loop)s").unwrap_err().starts_with("more than 10 values"));
+    }
+}

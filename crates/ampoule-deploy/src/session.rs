@@ -1,0 +1,47 @@
+//! The session as a filter of an ini file.
+
+use ampoule::{SessionLayer, Settings};
+use tower::Layer;
+
+use crate::conf::Conf;
+use crate::error::{Fault, Faults};
+use crate::registry::{Filter, app};
+
+/// The session layer that a section describes: of its options and the global ones, those of [`Settings`].
+///
+/// It notes for the operator where the sessions are kept, and is swept as long as the deployment is served.
+///
+/// # Errors
+/// The faults of all options that are wrong, and of a store that cannot be opened.
+pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
+    let settings = Settings::parse(conf.merged()).map_err(|bad| {
+        let faults = bad.0.iter().map(|option| conf.fault(&option.name, &option.message));
+        Faults(faults.collect())
+    })?;
+    let layer = settings.layer().map_err(|error| conf.fault("session", error.to_string()))?;
+    conf.note(format!("session {}", layer.describe()));
+    settings.warnings.iter().for_each(|warning| conf.note(format!("warning: {warning}")));
+    conf.sessions.borrow_mut().push(layer.clone());
+    Ok(layer)
+}
+
+/// The factory of `egg:Beaker#beaker_session`.
+pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
+    let mut faults = without_prefix(conf);
+    match session_layer(conf) {
+        Ok(layer) if faults.is_empty() => Ok(Box::new(move |inner| app(layer.layer(inner)))),
+        layer => {
+            faults.extend(layer.err().into_iter().flat_map(|more| more.0));
+            Err(Faults(faults))
+        }
+    }
+}
+
+/// Beaker passes over options of its filter that have no prefix, so a `secret = …` is no secret. Here they are faults.
+fn without_prefix(conf: &Conf) -> Vec<Fault> {
+    let ours = |name: &str| name.contains('.') || ["cache_dir", "debug"].contains(&name);
+    let stray = conf.options().filter(|(name, _)| !ours(name));
+    stray
+        .map(|(name, _)| conf.fault(name, format!("a session's options have a prefix: beaker.session.{name}")))
+        .collect()
+}
