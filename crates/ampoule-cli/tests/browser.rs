@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fantoccini::cookies::Cookie;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use support::{Served, development_ini};
@@ -140,8 +139,10 @@ async fn log_in_restart_the_server_come_back_and_log_out() {
     open(&client, &served, "/").await;
     submit(&client, "form button").await;
     assert_eq!(text(&client, "h1").await, "A session, kept well.");
-    let copied = Cookie::build(("ampoule_demo", cookie.value().to_owned())).domain("127.0.0.1").path("/").build();
-    client.add_cookie(copied.into_owned()).await.unwrap();
+    client.delete_cookie("ampoule_demo").await.unwrap();
+    let copied = format!("document.cookie = 'ampoule_demo={}; path=/'", cookie.value());
+    client.execute(&copied, Vec::new()).await.unwrap();
+    assert_eq!(client.get_named_cookie("ampoule_demo").await.unwrap().value(), cookie.value());
     open(&client, &served, "/").await;
     assert_eq!(text(&client, "h1").await, "A session, kept well.", "the copied cookie of before the logout is dead");
     client.close().await.unwrap();
