@@ -47,8 +47,10 @@ impl Session {
         let now = self.now();
         let state = self.state();
         let mut next = state.record().cloned().unwrap_or_else(|| self.0.shared.blank(now));
+        // A cookie that lives as long as its session is sent again when that changes.
+        let new_life = state.saved().is_some_and(|saved| saved.lifetime != next.lifetime);
         let is_due = matches!(state.known, Known::New(_)) || state.renew || self.is_cookie_due(&next, now);
-        if is_due {
+        if is_due || new_life {
             next.cookie_sent = now;
         }
         next.accessed = now;
@@ -61,7 +63,8 @@ impl Session {
             unsaved.discard();
             return Ok(());
         }
-        let resent = next.cookie_sent != base.record.cookie_sent || home.is_cookie();
+        let new_life = next.lifetime != base.record.lifetime;
+        let resent = new_life || next.cookie_sent != base.record.cookie_sent || home.is_cookie();
         let found = home.commit(&id, base, next, &unsaved.changes, self.now()).await?;
         let tell = if resent && !found.moved { Tell::Set } else { self.state().tell };
         self.saved(id, found, unsaved, tell)

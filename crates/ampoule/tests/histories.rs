@@ -1,0 +1,181 @@
+//! Random histories of one client's requests, against a plain map that does the same.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ampoule::{Error, Session};
+use http::{HeaderMap, StatusCode};
+use proptest::prelude::*;
+use support::{Place, Site};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u8, u32),
+    Add(u8, u32),
+    Remove(u8),
+    Clear,
+    Save,
+    Revert,
+    Regenerate,
+    Delete,
+    Invalidate,
+    /// The request ends, and the next begins so many seconds later.
+    Next(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0_u8..5;
+    prop_oneof![
+        4 => (key.clone(), any::<u32>()).prop_map(|(key, value)| Step::Insert(key, value)),
+        4 => (key.clone(), 0_u32..1000).prop_map(|(key, value)| Step::Add(key, value)),
+        2 => key.prop_map(Step::Remove),
+        1 => Just(Step::Clear),
+        6 => Just(Step::Save),
+        1 => Just(Step::Revert),
+        2 => Just(Step::Regenerate),
+        1 => Just(Step::Delete),
+        1 => Just(Step::Invalidate),
+        6 => (0_u32..50_000).prop_map(Step::Next),
+    ]
+}
+
+/// What the session should be: as this request sees it, and as it was saved.
+#[derive(Default)]
+struct Plain {
+    seen: BTreeMap<String, u32>,
+    saved: BTreeMap<String, u32>,
+    exists: bool,
+    deleted: bool,
+}
+
+impl Plain {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Insert(key, value) => drop(self.seen.insert(name(*key), *value)),
+            Step::Add(key, value) => {
+                let count = self.seen.entry(name(*key)).or_default();
+                *count = count.wrapping_add(*value);
+            }
+            Step::Remove(key) => drop(self.seen.remove(&name(*key))),
+            Step::Clear => self.seen.clear(),
+            Step::Save if !self.deleted => {
+                self.saved.clone_from(&self.seen);
+                self.exists = true;
+            }
+            Step::Save | Step::Regenerate => {}
+            Step::Revert => self.seen.clone_from(&self.saved),
+            Step::Delete | Step::Invalidate => {
+                *self = Plain { deleted: matches!(step, Step::Delete), ..Plain::default() };
+            }
+            Step::Next(seconds) => {
+                let ended = *seconds >= 40_000;
+                if ended {
+                    (self.exists, self.saved) = (false, BTreeMap::new());
+                }
+                self.seen.clone_from(&self.saved);
+                self.deleted = false;
+            }
+        }
+    }
+}
+
+fn name(key: u8) -> String {
+    format!("key{key}")
+}
+
+async fn apply(session: &Session, step: &Step) -> Result<(), Error> {
+    match step {
+        Step::Insert(key, value) => session.insert(&name(*key), value),
+        Step::Add(key, by) => {
+            let by = *by;
+            session.update(&name(*key), move |count: &mut u32| *count = count.wrapping_add(by)).await.map(drop)
+        }
+        Step::Remove(key) => session.remove::<u32>(&name(*key)).await.map(drop),
+        Step::Clear => session.clear(),
+        Step::Save => session.save().await,
+        Step::Revert => {
+            session.revert();
+            Ok(())
+        }
+        Step::Regenerate => {
+            session.regenerate_id();
+            Ok(())
+        }
+        Step::Delete => session.delete().await,
+        Step::Invalidate => session.invalidate().await,
+        Step::Next(_) => Ok(()),
+    }
+}
+
+async fn contents(session: &Session) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    for key in session.keys().await.unwrap() {
+        let value = session.get(&key).await.unwrap().unwrap();
+        found.insert(key, value);
+    }
+    found
+}
+
+async fn history(place: Place, steps: Vec<Step>) {
+    let site = Site::with(place, |options| options.timeout = Some(Duration::from_secs(40_000)));
+    let mut client = site.client();
+    let mut plain = Plain::default();
+    let mut session = begin(&site, &client);
+    for step in steps {
+        // Where one is deleted, nothing more is done in its request.
+        if plain.deleted && !matches!(step, Step::Next(_) | Step::Invalidate) {
+            continue;
+        }
+        apply(&session, &step).await.unwrap();
+        plain.apply(&step);
+        if let Step::Next(seconds) = step {
+            let mut headers = HeaderMap::new();
+            site.layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
+            client.keep(&support::Answer { status: StatusCode::OK, headers, text: String::new() });
+            site.clock.advance(Duration::from_secs(seconds.into()));
+            session = begin(&site, &client);
+        }
+        assert_eq!(contents(&session).await, plain.seen, "after {step:?}");
+    }
+    let mut headers = HeaderMap::new();
+    site.layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
+    client.keep(&support::Answer { status: StatusCode::OK, headers, text: String::new() });
+    let session = begin(&site, &client);
+    assert_eq!(session.is_new().await.unwrap(), !plain.exists);
+    assert_eq!(contents(&session).await, plain.saved);
+}
+
+fn begin(site: &Site, client: &support::Client) -> Session {
+    let mut headers = HeaderMap::new();
+    if !client.jar.is_empty() {
+        headers.insert("cookie", client.cookie_header().parse().unwrap());
+    }
+    site.layer.begin(&headers)
+}
+
+fn run(place: Place, steps: Vec<Step>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(history(place, steps));
+}
+
+proptest! {
+    #[test]
+    fn a_session_in_memory_is_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+        run(Place::Memory, steps);
+    }
+
+    #[test]
+    fn a_session_in_its_cookie_is_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+        run(Place::Cookie, steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_session_in_files_is_a_map(steps in proptest::collection::vec(step(), 1..40)) {
+        run(Place::File, steps);
+    }
+}
