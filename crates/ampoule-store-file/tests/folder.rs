@@ -1,0 +1,200 @@
+//! What lies in the folder, who may read it, and what happens when somebody meddles with it.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Tag};
+use ampoule_store_file::{Durability, FileOptions, FileStore};
+
+struct Folder {
+    dir: tempfile::TempDir,
+    store: FileStore,
+    clock: Arc<ManualClock>,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let options = FileOptions { clock: clock.clone(), ..FileOptions::default() };
+        let store = FileStore::open(dir.path().join("sessions"), options).unwrap();
+        Folder { dir, store, clock }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("sessions")
+    }
+
+    async fn put(&self, number: u64, seconds: u64, tag: Option<Tag>) {
+        let deadline = self.clock.now() + Duration::from_secs(seconds);
+        let entry = Entry { value: format!("value {number}").into(), deadline, tag };
+        assert!(matches!(self.store.put(key(number), entry, Put::Always).await.unwrap(), Outcome::Stored(_)));
+    }
+
+    fn record(&self, number: u64) -> PathBuf {
+        let name: String = key(number).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.path().join("records").join(&name[..2]).join(name)
+    }
+}
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+/// All files and folders below, with their modes.
+fn tree(path: &Path) -> Vec<(PathBuf, u32, bool)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).unwrap().map(Result::unwrap) {
+        let metadata = entry.metadata().unwrap();
+        found.push((entry.path(), metadata.permissions().mode() & 0o777, metadata.is_dir()));
+        if metadata.is_dir() {
+            found.extend(tree(&entry.path()));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn everything_is_for_our_eyes_only() {
+    let folder = Folder::new();
+    folder.put(1, 60, Some(Tag::of("ada"))).await;
+    assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    for (path, mode, is_folder) in tree(&folder.path()) {
+        assert_eq!(mode, if is_folder { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn p9_no_lock_file_is_left_per_session() {
+    let folder = Folder::new();
+    for number in 0..1_000 {
+        folder.put(number, 60, None).await;
+        assert!(folder.store.delete(key(number)).await.unwrap());
+    }
+    let files = tree(&folder.path()).into_iter().filter(|(_, _, is_folder)| !is_folder).count();
+    assert!(files <= 257, "256 lock files and the marker at most; there are {files}");
+}
+
+#[tokio::test]
+async fn p9_sweeping_leaves_no_record_mark_or_folder_of_a_tag() {
+    let folder = Folder::new();
+    for number in 0..200 {
+        folder.put(number, 60, Some(Tag::of(&number.to_string()))).await;
+    }
+    folder.clock.advance(Duration::from_secs(61));
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 200);
+    assert_eq!(fs::read_dir(folder.path().join("tags")).unwrap().count(), 0);
+    let files = tree(&folder.path().join("records")).into_iter().filter(|(_, _, is_folder)| !is_folder).count();
+    assert_eq!(files, 0);
+}
+
+/// What a sweep decides it decides by name and time: the content may be anything.
+#[tokio::test]
+async fn a_sweep_reads_no_content() {
+    let folder = Folder::new();
+    folder.put(1, 60, None).await;
+    let modified = fs::metadata(folder.record(1)).unwrap().modified().unwrap();
+    fs::write(folder.record(1), "not a record").unwrap();
+    fs::File::options().write(true).open(folder.record(1)).unwrap().set_modified(modified).unwrap();
+    assert_eq!(folder.store.get(key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    folder.clock.advance(Duration::from_secs(61));
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 1);
+}
+
+#[tokio::test]
+async fn p7_every_flipped_bit_and_truncation_is_an_error_and_the_file_stays() {
+    let folder = Folder::new();
+    folder.put(1, 60, None).await;
+    let path = folder.record(1);
+    let (bytes, modified) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    let write = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    };
+    let damaged = (0..bytes.len() * 8).map(|bit| {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        flipped
+    });
+    for damaged in damaged.chain((0..bytes.len()).map(|len| bytes[..len].to_vec())) {
+        write(&damaged);
+        assert_eq!(folder.store.get(key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(fs::read(&path).unwrap(), damaged);
+    }
+    write(&bytes);
+    assert_eq!(&folder.store.get(key(1)).await.unwrap().unwrap().value[..], b"value 1");
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_a_record_is_not_followed() {
+    let folder = Folder::new();
+    folder.put(1, 60, None).await;
+    folder.put(2, 60, None).await;
+    fs::remove_file(folder.record(1)).unwrap();
+    std::os::unix::fs::symlink(folder.record(2), folder.record(1)).unwrap();
+    assert_eq!(folder.store.get(key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("holiday.jpg"), "").unwrap();
+    let error = FileStore::open(dir.path(), FileOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("holds no `ampoule-store`: choose a folder of its own"), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made in it");
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("ampoule-store"), "ampoule file store 9\n").unwrap();
+    let error = FileStore::open(other.path(), FileOptions::default()).unwrap_err();
+    assert!(error.to_string().ends_with("the folder is of a format that this version does not know"), "{error}");
+    let file = dir.path().join("holiday.jpg/sessions");
+    let error = FileStore::open(&file, FileOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("holiday.jpg/sessions: the session folder cannot be made"), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_is_opened_by_many_at_once_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b/sessions");
+    let open = || FileStore::open(&path, FileOptions { durability: Durability::Power, ..FileOptions::default() });
+    let threads: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for store in threads {
+        store.unwrap();
+    }
+    assert!(open().unwrap().describe().ends_with("a/b/sessions (durability power)"));
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::open(dir.path(), FileOptions { max_value: 10, ..FileOptions::default() }).unwrap();
+    let entry = Entry { value: vec![0; 11].into(), deadline: ampoule_core::Time::MAX, tag: None };
+    let error = store.put(key(1), entry, Put::Create).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::TooLarge, "a value of 11 bytes, where 10 are allowed")
+    );
+}
+
+/// Whoever holds a lock and does not let go must not hang the others for ever.
+#[tokio::test]
+async fn p10_a_lock_that_is_held_for_ever_is_given_up() {
+    let folder = Folder::new();
+    folder.put(1, 60, None).await;
+    let name = format!("{:02x}", key(1).as_bytes()[0]);
+    let held = fs::File::options().write(true).open(folder.path().join("locks").join(name)).unwrap();
+    held.lock().unwrap();
+    let error = folder.store.delete(key(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(folder.store.get(key(1)).await.unwrap().is_some(), "readers need no lock");
+    held.unlock().unwrap();
+    assert!(folder.store.delete(key(1)).await.unwrap());
+}
