@@ -76,7 +76,7 @@ impl Home {
     /// Moves the deadline in the store. A cookie session is written anew instead.
     pub(crate) async fn touch(&self, found: &Found, deadline: Time) -> Result<bool, Error> {
         match self {
-            Home::Store { protocol, .. } => protocol.store.touch(found.key, deadline).await,
+            Home::Store { protocol, .. } => protocol.limited(protocol.store.touch(found.key, deadline)).await,
             Home::Cookie { .. } => Ok(false),
         }
     }

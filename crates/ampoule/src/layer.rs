@@ -9,7 +9,6 @@ use http::{HeaderMap, StatusCode};
 
 use crate::cookie::pieces;
 use crate::home::Home;
-use crate::limited::Limited;
 use crate::options::{BadOptions, Options};
 use crate::protocol::Protocol;
 use crate::queue::Queue;
@@ -68,11 +67,8 @@ impl SessionLayer {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn from_arc(store: Arc<dyn Store>, options: Options) -> Result<SessionLayer, Error> {
         SessionLayer::build(options, |name, ring, options| {
-            let store = match options.store_timeout {
-                Some(limit) => Arc::new(Limited { store, limit }),
-                None => store,
-            };
-            let protocol = Protocol { store, queue: Queue::new(), max_size: options.max_size };
+            let (limit, max_size) = (options.store_timeout, options.max_size);
+            let protocol = Protocol { store, limit, queue: Queue::new(), max_size };
             Home::Store { protocol, signer: ring.signer(&format!("session id of {name}")) }
         })
     }
@@ -149,7 +145,7 @@ impl SessionLayer {
     /// Those of the store.
     pub async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
         match &self.0.home {
-            Home::Store { protocol, .. } => protocol.store.sweep(budget).await,
+            Home::Store { protocol, .. } => protocol.limited(protocol.store.sweep(budget)).await,
             Home::Cookie { .. } => Ok(Swept::default()),
         }
     }

@@ -58,7 +58,6 @@ mod cookie;
 mod home;
 mod id;
 mod layer;
-mod limited;
 mod options;
 mod protocol;
 mod queue;
@@ -72,6 +71,11 @@ mod axum;
 pub use ampoule_core::{
     AsKey, Clock, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Store, Swept, SystemClock, Time,
 };
+/// What a store is, for those who write one: the contract and the types in it.
+pub mod store {
+    pub use ampoule_core::{Bytes, Entry, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version};
+}
+
 pub use ampoule_seal::Secret;
 #[cfg(feature = "file")]
 pub use ampoule_store_file::{Durability, FileOptions, FileStore};

@@ -78,9 +78,9 @@ where
         loop {
             match state.as_mut().project() {
                 StateProject::Handling { inner, session } => {
-                    let response = ready!(inner.poll(cx))?;
-                    // Most requests end here: no future is made for a session that nobody touched.
-                    if !session.is_touched() {
+                    let mut response = ready!(inner.poll(cx))?;
+                    // Most requests end here: no future is made for a session that nobody touched, or only read.
+                    if !session.is_touched() || finish_now(session, &mut response) {
                         return Poll::Ready(Ok(response));
                     }
                     let finish = Box::pin(finish(session.clone(), response));
@@ -90,6 +90,12 @@ where
             }
         }
     }
+}
+
+/// Whether the response could be completed without the store.
+fn finish_now<R>(session: &Session, response: &mut Response<R>) -> bool {
+    let failed = response.extensions().get::<Arc<Error>>().is_some();
+    !failed && session.finish_now(response.headers_mut()).is_some_and(|done| done.is_ok())
 }
 
 async fn finish<R: Default + 'static>(session: Session, mut response: Response<R>) -> Response<R> {

@@ -7,7 +7,7 @@ use ampoule_core::{ChangeLog, Error, Record, Time};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 
-use super::state::{Known, Tell};
+use super::state::{Known, State, Tell};
 use super::{Session, UNTOUCHED, USED};
 use crate::cookie::{attributes, pieces};
 use crate::home::Home;
@@ -17,6 +17,20 @@ impl Session {
     /// Whether the request touched its session. One that did not costs nothing more (promise P4).
     pub(crate) fn is_touched(&self) -> bool {
         self.0.usage.load(Ordering::Relaxed) != UNTOUCHED
+    }
+
+    /// Ends the request at once if nothing waits for the store: the way of all that only read.
+    pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
+        if self.0.usage.load(Ordering::Relaxed) == USED {
+            let state = self.state();
+            let waits = state.is_changed() || state.moving.is_some();
+            if waits
+                || state.to_keep_alive().is_some_and(|(known, reissue)| reissue || self.is_use_to_note(&state, &known))
+            {
+                return None;
+            }
+        }
+        Some(self.tell(headers))
     }
 
     pub(crate) async fn finish(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
@@ -61,7 +75,7 @@ impl Session {
         };
         let new_key = new.key;
         let grace = self.0.shared.options.rotation_grace;
-        let found = protocol.complete(moving, Found::clone(&new), grace, self.now()).await?;
+        let found = protocol.complete(*moving, Found::clone(&new), grace, self.now()).await?;
         let mut state = self.state();
         if found.key != new_key {
             // Another request moved the session first, and its response has the cookie that counts.
@@ -83,11 +97,23 @@ impl Session {
         }
     }
 
+    /// Whether a tenth of the idle time, or of the cookie's, has gone.
+    fn is_use_to_note(&self, state: &State, known: &Known) -> bool {
+        let Known::Live(_, found) = known else { return false };
+        let now = self.now();
+        let accessed = state.last_accessed.unwrap_or(found.record.accessed);
+        self.is_touch_due(found, accessed, now) || (!found.moved && self.is_cookie_due(&found.record, now))
+    }
+
+    fn is_touch_due(&self, found: &Found, accessed: Time, now: Time) -> bool {
+        self.0.shared.options.save_accessed_time && found.record.lifetime.is_touch_due(accessed, now)
+    }
+
     async fn refresh(&self, id: [u8; 16], found: Arc<Found>) -> Result<(), Error> {
         let (now, home) = (self.now(), &self.0.shared.home);
         let lifetime = found.record.lifetime;
         let accessed = self.state().last_accessed.unwrap_or(found.record.accessed);
-        let touch_due = self.0.shared.options.save_accessed_time && lifetime.is_touch_due(accessed, now);
+        let touch_due = self.is_touch_due(&found, accessed, now);
         let cookie_due = !found.moved && self.is_cookie_due(&found.record, now);
         if cookie_due || (touch_due && home.is_cookie()) {
             let mut next = found.record.clone().accessed_at(now);
@@ -126,11 +152,6 @@ impl Session {
     fn cookies_to_send(&self) -> Result<Vec<HeaderValue>, Error> {
         let state = self.state();
         let shared = &self.0.shared;
-        let held = if shared.home.is_cookie() {
-            pieces::held(&self.0.cookies, &shared.name)
-        } else {
-            usize::from(self.0.cookies.named(&shared.name).next().is_some())
-        };
         let (values, age) = match (&state.known, state.tell) {
             (Known::Live(id, found), Tell::Set) => {
                 let value = shared.home.cookie_value(id, found, &shared.name);
@@ -138,6 +159,11 @@ impl Session {
             }
             (_, Tell::Remove) => (Vec::new(), None),
             _ => return Ok(Vec::new()),
+        };
+        let held = if shared.home.is_cookie() {
+            pieces::held(&self.0.cookies, &shared.name)
+        } else {
+            usize::from(self.0.cookies.named(&shared.name).next().is_some())
         };
         let names = (0..values.len().max(held)).map(|index| pieces::name_of(&shared.name, index));
         let cookie = shared.options.cookie.with(state.domain.as_deref(), state.path.as_deref());

@@ -76,7 +76,8 @@ impl Session {
         let home = &self.0.shared.home;
         let (id, found) = home.create(next).await?;
         if !home.is_cookie() {
-            self.state().moving = Some(Move { old: Found::clone(&base), changes: ChangeLog::default() });
+            let moving = Move { old: Found::clone(&base), changes: ChangeLog::default() };
+            self.state().moving = Some(Box::new(moving));
         }
         self.saved(id, found, unsaved, Tell::Set)
     }

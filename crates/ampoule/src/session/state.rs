@@ -19,7 +19,7 @@ pub(super) struct State {
     /// The session gets a new id when it is next saved.
     pub(super) renew: bool,
     /// The session has its new id, and its old place is still to be told.
-    pub(super) moving: Option<Move>,
+    pub(super) moving: Option<Box<Move>>,
     /// No live session came with the request, or it was invalidated.
     pub(super) is_new: bool,
     /// When the session was last used before this request.

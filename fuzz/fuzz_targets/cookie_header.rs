@@ -1,0 +1,54 @@
+//! Any bytes as a Cookie header: nothing panics, and none but our own cookie is a session.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use ampoule::{MemoryStore, Options, Secret, SessionLayer};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use libfuzzer_sys::fuzz_target;
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
+
+/// Two layers, and a cookie of the first that is live.
+static SITE: LazyLock<(SessionLayer, SessionLayer, String)> = LazyLock::new(|| {
+    let secret = || vec![Secret::new("a secret for fuzzing, of 32 bytes or more").unwrap()];
+    let options = || Options { key: "sid".into(), secret: secret(), store_timeout: None, ..Options::default() };
+    let stored = SessionLayer::new(MemoryStore::default(), options()).unwrap();
+    let sealed = SessionLayer::in_cookie(options()).unwrap();
+    let cookie = RUNTIME.block_on(async {
+        let session = stored.begin(&HeaderMap::new());
+        session.insert("mine", &true).unwrap();
+        session.save().await.unwrap();
+        let mut response = HeaderMap::new();
+        stored.finish(&session, StatusCode::OK, &mut response).await.unwrap();
+        response["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    });
+    (stored, sealed, cookie)
+});
+
+async fn is_new(layer: &SessionLayer, header: &[u8]) -> Option<bool> {
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", HeaderValue::from_bytes(header).ok()?);
+    let session = layer.begin(&headers);
+    let is_new = session.is_new().await.expect("a cookie is never an error");
+    let mut response = HeaderMap::new();
+    layer.finish(&session, StatusCode::OK, &mut response).await.expect("nor is what follows");
+    assert!(!response.contains_key("set-cookie"), "reading sets no cookie");
+    Some(is_new)
+}
+
+fuzz_target!(|data: &[u8]| {
+    // Made first: it runs on the runtime itself.
+    let (stored, sealed, cookie) = &*SITE;
+    RUNTIME.block_on(async {
+        let holds_ours = data.windows(64).any(|window| &cookie.as_bytes()[4..] == window);
+        assert!(is_new(stored, data).await != Some(false) || holds_ours);
+        assert_ne!(is_new(sealed, data).await, Some(false));
+        // Ours is found behind any neighbour that names no cookie of ours.
+        if !data.windows(3).any(|window| window == b"sid") {
+            let behind = [data, b"; ", cookie.as_bytes()].concat();
+            assert_ne!(is_new(stored, &behind).await, Some(true));
+        }
+    });
+});

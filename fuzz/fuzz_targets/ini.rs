@@ -1,0 +1,17 @@
+//! Any text as an ini file: nothing panics, and every fault names a line that the file has.
+#![no_main]
+
+use ampoule_deploy::parse;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    match parse(text, "fuzzed.ini") {
+        Ok(ini) => {
+            for section in ini.sections() {
+                assert!(!section.is_empty());
+                let _ = ini.get(section, "use");
+            }
+        }
+        Err(fault) => assert!((1..=text.lines().count()).contains(&fault.line), "{fault}"),
+    }
+});
