@@ -9,6 +9,9 @@
 //! Each app takes the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
 //! links between them.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod home;
 mod inspector;
 mod notes;

@@ -13,6 +13,9 @@
 //! }
 //! ```
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod access;
 mod check;
 mod make_config;

@@ -13,6 +13,9 @@
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod change;
 mod clock;
 pub mod codec;

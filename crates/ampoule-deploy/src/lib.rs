@@ -56,6 +56,9 @@
 //! - A section or option that stands twice is an error, and so is a cycle of `use` or `next`; each error has its line.
 //! - An app below a path sees `/` where Paste gives it an empty path, which HTTP has not.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod conf;
 mod error;
 mod ini;

@@ -47,6 +47,9 @@
 //! It knows no time: a deadline belongs into what is signed or sealed. It hides no length. Secrets are used as they
 //! are, without the slow hash that a password would need, which is why weak ones are refused.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod digest;
 mod mask;
 mod random;

@@ -20,6 +20,9 @@
 //! Not for network file systems: locks and renames are not reliable on all of them. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod files;
 mod folder;
 mod format;

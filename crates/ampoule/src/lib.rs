@@ -54,6 +54,9 @@
 //! # Ok(()) }
 //! ```
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod cookie;
 mod home;
 mod id;

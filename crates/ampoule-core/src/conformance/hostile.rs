@@ -22,7 +22,7 @@ pub(super) async fn any_key_is_a_key(subject: Subject) {
 }
 
 pub(super) async fn any_value_is_a_value(subject: Subject) {
-    let largest = Bytes::from_iter((0..subject.max_value).map(|at| (at * 31 >> 3) as u8));
+    let largest = Bytes::from_iter((0..subject.max_value).map(|at| ((at * 31) >> 3) as u8));
     let values = [
         Bytes::new(),
         Bytes::from_static(b"\0"),

@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(message(&[2, 0]), "a session's record is damaged: format 2, where 1 is known");
         assert_eq!(message(&[]), "a session's record is damaged: it is empty");
         assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 to 2 are known");
-        let twice = [&GOLDEN[..], b"\x01n\x01\x01"].concat();
+        let twice = [GOLDEN, b"\x01n\x01\x01"].concat();
         assert_eq!(message(&with_checksum(&twice)), "a session's record is damaged: a key twice");
     }
 

@@ -1,0 +1,31 @@
+//! Two sessions in one app, under different names: a shop's and its back office's. Open http://127.0.0.1:3000/
+
+use ampoule::{CookieOptions, Error, MemoryStore, Options, Secret, Session, SessionLayer};
+use axum::Router;
+use axum::routing::get;
+
+async fn page(session: Session) -> Result<String, Error> {
+    // The extractor gives the innermost layer's session; the others are found by the names of their cookies.
+    let (Some(shop), Some(office)) = (session.named("shop"), session.named("office")) else {
+        return Ok("both layers are mounted below".to_owned());
+    };
+    let articles = shop.update("cart", |articles: &mut u32| *articles += 1).await?;
+    shop.save().await?;
+    let clerk: Option<String> = office.get("clerk").await?;
+    Ok(format!("{articles} articles in the cart; the clerk is {}\n", clerk.as_deref().unwrap_or("nobody")))
+}
+
+fn sessions(name: &str, path: &str) -> Result<SessionLayer, Box<dyn std::error::Error>> {
+    let secret = Secret::new(Secret::generate().as_str())?;
+    let cookie = CookieOptions { path: path.into(), secure: false, ..CookieOptions::default() };
+    let options = Options { key: name.into(), secret: vec![secret], cookie, ..Options::default() };
+    Ok(SessionLayer::new(MemoryStore::default(), options)?)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let app = Router::new().route("/", get(page)).layer(sessions("shop", "/")?).layer(sessions("office", "/office")?);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
