@@ -32,6 +32,7 @@ on_each_place! {
     p6_rotation_survives_a_failed_response on Memory File Cookie;
     p6_rotation_survives_a_dropped_request on Memory File;
     p6_two_logins_at_once_are_one_session on Memory File;
+    p6_without_grace_the_old_id_is_dead_at_once on Memory File;
     p7_saved_is_saved_and_damage_is_seen on Memory File;
     p8_the_store_may_be_stolen on Memory File;
     p9_a_session_is_bounded on Memory File Cookie;
@@ -337,6 +338,16 @@ async fn p6_two_logins_at_once_are_one_session(place: Place) {
         "eve",
         "the old id leads to the one session for a moment, with the later login"
     );
+}
+
+async fn p6_without_grace_the_old_id_is_dead_at_once(place: Place) {
+    let site = Site::with(place, |options| options.rotation_grace = Duration::ZERO);
+    let mut client = site.client();
+    client.post("/set/a/1").await;
+    let old = client.cookie_header();
+    client.post("/login/ada").await;
+    assert_eq!(client.ask("GET", "/get/a", &old).await.text, "none");
+    assert_eq!((client.value("a").await, client.value("user").await), ("1".into(), "ada".into()));
 }
 
 async fn p7_saved_is_saved_and_damage_is_seen(place: Place) {

@@ -1,5 +1,7 @@
 //! The names of options in ini files, and what is said of a name that is none of them.
 
+use std::borrow::Cow;
+
 /// Before an option of the session's. Beaker knows the first two.
 const PREFIXES: [&str; 3] = ["beaker.session.", "session.", "ampoule.session."];
 
@@ -50,9 +52,13 @@ const FOREIGN: [(&str, &str); 13] = [
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
 
+/// Before an option in the environment, where names are capitals without dots.
+const ENVIRONMENT: &str = "AMPOULE_SESSION_";
+
 /// The option that a full name speaks of, if it is the session's.
-pub(super) fn option_of(name: &str) -> Option<&str> {
-    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))
+pub(super) fn option_of(name: &str) -> Option<Cow<'_, str>> {
+    let in_environment = || name.strip_prefix(ENVIRONMENT).map(|option| option.to_ascii_lowercase().into());
+    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed).or_else(in_environment)
 }
 
 /// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`.
@@ -96,8 +102,9 @@ mod tests {
 
     #[test]
     fn prefixes_of_our_family_are_checked() {
-        assert_eq!(option_of("beaker.session.key"), Some("key"));
-        assert_eq!(option_of("session.key"), Some("key"));
+        for name in ["beaker.session.key", "session.key", "ampoule.session.key", "AMPOULE_SESSION_KEY"] {
+            assert_eq!(option_of(name).as_deref(), Some("key"));
+        }
         assert_eq!(option_of("key"), None);
         assert!(misspelt_prefix("beaker.sesion.key").is_some());
         assert!(misspelt_prefix("beaker.cache.type").is_none());

@@ -29,8 +29,8 @@ impl Given {
             }
             return;
         };
-        let Some(known) = names::OPTIONS.iter().find(|known| **known == option) else {
-            let message = names::unknown(option);
+        let Some(known) = names::OPTIONS.iter().find(|known| ***known == *option) else {
+            let message = names::unknown(&option);
             return self.faults.push(BadOption { name, message });
         };
         if value.trim().is_empty() {

@@ -16,7 +16,8 @@ use crate::layer::SessionLayer;
 ///
 /// Names are Beaker's, under the prefixes `beaker.session.`, `session.` or `ampoule.session.`; `cache_dir` and `debug`
 /// stand alone. `debug = true` is for a developer's own machine: it allows a weak secret, with a warning, and cookies
-/// without TLS.
+/// without TLS. In the environment an option is written `AMPOULE_SESSION_TIMEOUT`, and `std::env::vars()` can be given
+/// as it is.
 ///
 /// ```
 /// use ampoule::Settings;

@@ -61,6 +61,7 @@ impl Session {
         let home = &self.0.shared.home;
         if next.same_data(&base.record) {
             unsaved.discard();
+            self.state().settled();
             return Ok(());
         }
         let new_life = next.lifetime != base.record.lifetime;

@@ -112,6 +112,12 @@ impl State {
         Ok(())
     }
 
+    /// Notes that what was asked for is saved, though nothing had to be written.
+    pub(super) fn settled(&mut self) {
+        self.view = None;
+        self.renew = false;
+    }
+
     /// Whether a save would write something.
     pub(super) fn is_changed(&self) -> bool {
         let differs = match (&self.view, self.saved()) {

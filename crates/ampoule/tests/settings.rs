@@ -1,0 +1,156 @@
+//! Settings as text: what is taken, and what is said of the rest.
+
+use std::time::Duration;
+
+use ampoule::{BadOption, CookieExpires, Durability, Kind, SameSite, Settings};
+
+const SECRET: (&str, &str) = ("session.secret", "a secret for tests, of 40 bytes and some");
+
+fn parse(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let all = pairs
+        .iter()
+        .copied()
+        .chain([SECRET].into_iter().filter(|_| !pairs.iter().any(|(name, _)| name.ends_with("secret"))));
+    Settings::parse(all).map_err(|bad| bad.0.iter().map(BadOption::to_string).collect())
+}
+
+#[test]
+fn every_option_is_taken() {
+    let settings = parse(&[
+        ("beaker.session.type", "file"),
+        ("beaker.session.data_dir", "/srv/sessions"),
+        ("beaker.session.durability", "power"),
+        ("beaker.session.key", "shop"),
+        ("beaker.session.timeout", "1800"),
+        ("beaker.session.absolute_timeout", "none"),
+        ("beaker.session.auto", "Yes"),
+        ("beaker.session.save_accessed_time", "off"),
+        ("beaker.session.invalidate_corrupt", "1"),
+        ("beaker.session.cookie_expires", "3600"),
+        ("beaker.session.cookie_domain", ".example.com"),
+        ("beaker.session.cookie_path", "/shop"),
+        ("beaker.session.secure", "true"),
+        ("beaker.session.httponly", "no"),
+        ("beaker.session.samesite", "Strict"),
+        ("beaker.session.partitioned", "t"),
+        ("beaker.session.cookie_max_pieces", "3"),
+        ("beaker.session.use_cookies", "true"),
+        ("beaker.session.rotation_grace", "0"),
+        ("beaker.session.store_timeout", "2"),
+        ("beaker.session.max_size", "4096"),
+        ("full_stack", "true"),
+        ("beaker.cache.type", "memory"),
+    ]);
+    let settings = settings.unwrap();
+    assert_eq!(settings.kind, Kind::File { data_dir: "/srv/sessions".into(), durability: Durability::Power });
+    let (options, cookie) = (&settings.options, &settings.options.cookie);
+    assert_eq!(
+        (options.key.as_str(), options.timeout, options.absolute_timeout),
+        ("shop", Some(Duration::from_secs(1_800)), None)
+    );
+    assert!(options.auto && !options.save_accessed_time && options.invalidate_corrupt && options.max_size == 4_096);
+    assert_eq!((options.rotation_grace, options.store_timeout), (Duration::ZERO, Some(Duration::from_secs(2))));
+    assert_eq!((cookie.expires, cookie.samesite), (CookieExpires::After(Duration::from_secs(3_600)), SameSite::Strict));
+    assert_eq!((cookie.domain.as_deref(), cookie.path.as_str()), (Some(".example.com"), "/shop"));
+    assert!(cookie.secure && !cookie.httponly && cookie.partitioned && cookie.max_pieces == 3);
+}
+
+#[test]
+fn the_kind_follows_from_where_data_may_lie() {
+    let kind = |pairs: &[(&str, &str)]| parse(pairs).unwrap().kind;
+    assert!(matches!(kind(&[]), Kind::Memory(_)), "as in Beaker");
+    let file = |dir: &str| Kind::File { data_dir: dir.into(), durability: Durability::Process };
+    assert_eq!(kind(&[("cache_dir", "/srv/data")]), file("/srv/data/sessions"));
+    assert_eq!(kind(&[("cache_dir", "/srv/data"), ("session.data_dir", "/else")]), file("/else"));
+    assert_eq!(kind(&[("cache_dir", "/srv/data"), ("session.type", "cookie")]), Kind::Cookie);
+}
+
+#[test]
+fn the_environment_may_say_it() {
+    let settings =
+        parse(&[("AMPOULE_SESSION_KEY", "shop"), ("AMPOULE_SESSION_TIMEOUT", "60"), ("PATH", "/bin")]).unwrap();
+    assert_eq!((settings.options.key.as_str(), settings.options.timeout), ("shop", Some(Duration::from_secs(60))));
+    assert_eq!(
+        parse(&[("AMPOULE_SESSION_KEYS", "x")]).unwrap_err(),
+        ["AMPOULE_SESSION_KEYS: there is no such option; did you mean `key`?"]
+    );
+}
+
+#[test]
+fn debug_allows_what_production_does_not() {
+    let weak = [("session.secret", "somesecret")];
+    let said = parse(&weak).unwrap_err();
+    assert!(
+        said.len() == 1 && said[0].starts_with("session.secret: the secret has 10 bytes, where at least 32"),
+        "{said:?}"
+    );
+    assert!(!said[0].contains("somesecret"));
+    let settings = parse(&[weak[0], ("debug", "true")]).unwrap();
+    assert!(
+        !settings.options.cookie.secure && settings.warnings.len() == 1 && !settings.warnings[0].contains("somesecret")
+    );
+    assert!(parse(&[weak[0], ("session.insecure_weak_secret", "true")]).unwrap().options.cookie.secure);
+    assert!(parse(&[("session.secret", "")]).is_err() && Settings::parse([("session.key", "x")]).is_err());
+}
+
+#[test]
+fn several_secrets_stand_on_lines_of_their_own() {
+    let two = "a secret for tests, of 40 bytes and some\nthe old secret: with spaces, and a comma";
+    assert_eq!(parse(&[("session.secret", two)]).unwrap().options.secret.len(), 2);
+    let second_weak = "a secret for tests, of 40 bytes and some\nshort";
+    assert!(parse(&[("session.secret", second_weak)]).unwrap_err()[0].contains("has 5 bytes"));
+}
+
+#[test]
+fn what_is_wrong_is_said_of_each() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("session.timeout", "-1", "session.timeout: expected a whole number of seconds, or none, found `-1`"),
+        ("session.timeout", "1.5", "session.timeout: expected a whole number of seconds, or none, found `1.5`"),
+        ("session.timeout", "0", "session.timeout: expected at least a second"),
+        (
+            "session.timeout",
+            "99999999999999999999",
+            "session.timeout: expected a whole number of seconds, or none, found `99999999999999999999`",
+        ),
+        ("session.secure", "maybe", "session.secure: expected true or false, found `maybe`"),
+        ("session.key", "a b", "session.key: a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"),
+        ("session.key", " ", "session.key: it is empty; remove the line to get the default"),
+        (
+            "session.cookie_path",
+            "shop",
+            "session.cookie_path: a cookie's path starts with / and has at most 1024 printable ASCII characters, no ;",
+        ),
+        (
+            "session.samesite",
+            "laxx",
+            "session.samesite: expected one of strict, lax, none, found `laxx`; did you mean `lax`?",
+        ),
+        (
+            "session.cookie_expires",
+            "1",
+            "session.cookie_expires: expected true (when the browser closes), false (never), or seconds above 1, found `1`",
+        ),
+        ("session.cookie_max_pieces", "10", "session.cookie_max_pieces: expected 1 to 9"),
+        ("session.type", "ext:redis", "session.type: expected one of file, memory, cookie, found `ext:redis`"),
+        ("session.type", "file", "session.type: file needs data_dir or cache_dir, to know where"),
+        ("session.use_cookies", "False", "session.use_cookies: only true is supported: the id travels in a cookie"),
+        (
+            "session.lock_dir",
+            "x",
+            "session.lock_dir: an option of Beaker's that Ampoule has not: remove it: locks lie in the store's own folder",
+        ),
+        (
+            "beaker.sesion.key",
+            "x",
+            "beaker.sesion.key: expected a name that starts with one of beaker.session., session., ampoule.session.",
+        ),
+        ("debug", "perhaps", "debug: expected true or false, found `perhaps`"),
+    ];
+    for (name, value, expected) in cases {
+        assert_eq!(parse(&[(name, value)]).unwrap_err(), [*expected], "{name} = {value}");
+    }
+    let twice = parse(&[("session.key", "a"), ("beaker.session.key", "b")]).unwrap_err();
+    assert_eq!(twice, ["beaker.session.key: the same option stands under the name session.key"]);
+    let insecure = parse(&[("session.samesite", "none"), ("session.secure", "false")]).unwrap_err();
+    assert!(insecure[0].starts_with("session.secure: samesite = none and partitioned need secure"), "{insecure:?}");
+}
