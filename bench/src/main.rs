@@ -1,6 +1,7 @@
 //! What a session costs, beside the peer and over the bare router, all in one run. See README.md.
 
 mod alloc;
+mod promises;
 mod scale;
 mod scenario;
 mod sites;
@@ -31,10 +32,11 @@ fn main() -> ExitCode {
         ["--check"] => return check(&runtime),
         ["--one", scenario, who, count] => one(&runtime, scenario, who, count.parse().expect("a number")),
         ["--scale"] => scale::print(&runtime),
+        ["--promises"] => promises::print(&runtime),
         [] => table(&runtime, false),
         ["--instructions"] => table(&runtime, true),
         _ => {
-            eprintln!("usage: ampoule-bench [--check | --instructions | --scale]");
+            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale]");
             return ExitCode::from(2);
         }
     }

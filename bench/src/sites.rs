@@ -5,6 +5,7 @@ use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
 use tower_sessions::cookie::Key;
+use tower_sessions::service::SignedCookie;
 use tower_sessions::{MemoryStore as PeerStore, SessionManagerLayer};
 
 /// Whose layer is around the routes.
@@ -22,11 +23,19 @@ impl Who {
     pub fn site(self) -> Router {
         match self {
             Who::Bare => bare(),
-            Who::Ours => ours(SessionLayer::new(store(), options()).expect("good options")),
+            Who::Ours => ours(layer()),
             Who::OursInCookie => ours(SessionLayer::in_cookie(options()).expect("good options")),
             Who::Peer => peer(),
         }
     }
+}
+
+pub fn layer() -> SessionLayer {
+    SessionLayer::new(store(), options()).expect("good options")
+}
+
+pub fn peer_layer() -> SessionManagerLayer<PeerStore, SignedCookie> {
+    SessionManagerLayer::new(PeerStore::default()).with_name("sid").with_signed(Key::from(&[7; 64]))
 }
 
 pub fn store() -> MemoryStore {
@@ -114,5 +123,5 @@ fn peer() -> Router {
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/new", get(new))
-        .layer(SessionManagerLayer::new(PeerStore::default()).with_name("sid").with_signed(Key::from(&[7; 64])))
+        .layer(peer_layer())
 }

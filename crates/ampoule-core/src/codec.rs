@@ -11,7 +11,8 @@ use crate::{Error, ErrorKind};
 /// # Errors
 /// [`ErrorKind::Value`] if the value's `Serialize` fails.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
-    rmp_serde::to_vec_named(value).map(Bytes::from).map_err(|cause| {
+    let mut bytes = Vec::with_capacity(32);
+    rmp_serde::encode::write_named(&mut bytes, value).map(|()| Bytes::from(bytes)).map_err(|cause| {
         let message = format!("a value of type {} cannot be encoded", std::any::type_name::<T>());
         Error::new(ErrorKind::Value, message).because(cause)
     })

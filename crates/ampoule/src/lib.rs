@@ -92,3 +92,8 @@ pub use self::options::{BadOption, BadOptions, Kind, Options, Settings};
 pub use self::readonly::ReadOnly;
 pub use self::service::{SessionFuture, SessionService, error_response};
 pub use self::session::Session;
+
+/// The code of the README is compiled as the tests are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

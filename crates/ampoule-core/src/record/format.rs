@@ -201,7 +201,8 @@ impl Reader {
     }
 
     fn entries(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
-        let mut entries: Vec<(Bytes, Bytes)> = Vec::new();
+        // Most sessions have a handful.
+        let mut entries: Vec<(Bytes, Bytes)> = Vec::with_capacity(8);
         while !self.rest.is_empty() {
             let key = self.short_text()?;
             let len = self.leb128()?;

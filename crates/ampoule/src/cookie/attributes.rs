@@ -88,14 +88,6 @@ impl CookieOptions {
         Some(age.min(MAX_AGE))
     }
 
-    /// The same with the domain and path that a request chose.
-    pub(crate) fn with(&self, domain: Option<&str>, path: Option<&str>) -> CookieOptions {
-        let mut options = self.clone();
-        options.domain = domain.map(str::to_owned).or(options.domain);
-        options.path = path.map_or(options.path, str::to_owned);
-        options
-    }
-
     /// What is wrong with these options for a cookie of that name, each with the option's name.
     pub(crate) fn faults(&self, name: &str) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
@@ -167,15 +159,20 @@ pub(crate) fn path(text: &str) -> Result<String, Error> {
     Err(invalid("a cookie's path starts with / and has at most 1024 printable ASCII characters, no ;"))
 }
 
-/// The Set-Cookie header for a value, or for the removal of the cookie if there is none.
-pub(crate) fn set_cookie(
-    options: &CookieOptions,
-    name: &str,
-    value: Option<&String>,
-    max_age: Option<Duration>,
-) -> Result<HeaderValue, Error> {
-    let mut cookie = Cookie::build((name, value.map_or("", String::as_str)))
-        .path(options.path.as_str())
+/// What a request says of its cookie.
+pub(crate) struct Sent<'a> {
+    /// `None` removes the cookie.
+    pub(crate) value: Option<&'a str>,
+    pub(crate) max_age: Option<Duration>,
+    /// Domain and path that the request chose, instead of those of the options.
+    pub(crate) domain: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
+}
+
+/// The Set-Cookie header for a cookie of that name.
+pub(crate) fn set_cookie(options: &CookieOptions, name: &str, sent: &Sent<'_>) -> Result<HeaderValue, Error> {
+    let mut cookie = Cookie::build((name, sent.value.unwrap_or_default()))
+        .path(sent.path.unwrap_or(&options.path))
         .secure(options.secure)
         .http_only(options.httponly)
         .partitioned(options.partitioned)
@@ -185,10 +182,10 @@ pub(crate) fn set_cookie(
             SameSite::None => cookie::SameSite::None,
         })
         .build();
-    if let Some(domain) = &options.domain {
-        cookie.set_domain(domain.as_str());
+    if let Some(domain) = sent.domain.or(options.domain.as_deref()) {
+        cookie.set_domain(domain);
     }
-    match (value, max_age) {
+    match (sent.value, sent.max_age) {
         (None, _) => expire(&mut cookie, time::Duration::ZERO, time::OffsetDateTime::UNIX_EPOCH),
         (Some(_), Some(age)) => {
             let age = time::Duration::try_from(age.min(MAX_AGE)).unwrap_or(time::Duration::ZERO);
@@ -237,10 +234,10 @@ mod tests {
     #[test]
     fn the_header_says_what_the_options_say() {
         let options = CookieOptions { domain: Some("example.com".into()), ..CookieOptions::default() };
-        let value = "v".to_owned();
-        let set = set_cookie(&options, "sid", Some(&value), None).unwrap();
+        let sent = |value| Sent { value, max_age: None, domain: None, path: None };
+        let set = set_cookie(&options, "sid", &sent(Some("v"))).unwrap();
         assert_eq!(set, "sid=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com");
-        let removal = set_cookie(&options, "sid", None, None).unwrap();
+        let removal = set_cookie(&options, "sid", &sent(None)).unwrap();
         let expected = "sid=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(removal, expected);
     }

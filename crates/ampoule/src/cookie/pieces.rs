@@ -3,6 +3,8 @@
 //! The first piece says how many there are, as `count.text`; base64url has no dot, so a value in one piece needs none.
 //! The value is authenticated as a whole, so pieces that do not belong together are no session.
 
+use std::borrow::Cow;
+
 use super::scan::Cookies;
 
 /// Browsers take 4096 bytes for name and value together (RFC 6265bis section 5.6).
@@ -15,8 +17,8 @@ pub(crate) const MAX_PIECES: usize = 9;
 const MAX_WAYS: usize = 16;
 
 /// The name of a piece: the first has the plain name.
-pub(crate) fn name_of(name: &str, index: usize) -> String {
-    if index == 0 { name.to_owned() } else { format!("{name}.{index}") }
+pub(crate) fn name_of(name: &str, index: usize) -> Cow<'_, str> {
+    if index == 0 { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}.{index}")) }
 }
 
 /// How many characters fit into so many pieces under this name.

@@ -152,7 +152,7 @@ impl Session {
     fn cookies_to_send(&self) -> Result<Vec<HeaderValue>, Error> {
         let state = self.state();
         let shared = &self.0.shared;
-        let (values, age) = match (&state.known, state.tell) {
+        let (values, max_age) = match (&state.known, state.tell) {
             (Known::Live(id, found), Tell::Set) => {
                 let value = shared.home.cookie_value(id, found, &shared.name);
                 (pieces::split(&shared.name, value), shared.options.cookie.max_age(&found.record.lifetime))
@@ -165,9 +165,12 @@ impl Session {
         } else {
             usize::from(self.0.cookies.named(&shared.name).next().is_some())
         };
-        let names = (0..values.len().max(held)).map(|index| pieces::name_of(&shared.name, index));
-        let cookie = shared.options.cookie.with(state.domain.as_deref(), state.path.as_deref());
-        names.enumerate().map(|(index, name)| attributes::set_cookie(&cookie, &name, values.get(index), age)).collect()
+        let (domain, path) = (state.domain.as_deref(), state.path.as_deref());
+        let cookie = |index: usize| {
+            let sent = attributes::Sent { value: values.get(index).map(String::as_str), max_age, domain, path };
+            attributes::set_cookie(&shared.options.cookie, &pieces::name_of(&shared.name, index), &sent)
+        };
+        (0..values.len().max(held)).map(cookie).collect()
     }
 }
 
