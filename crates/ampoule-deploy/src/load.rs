@@ -18,7 +18,8 @@ pub struct Deployment {
     pub app: App,
     /// Where to serve it, if the file says so.
     pub server: Option<Server>,
-    /// What the factories had to tell the operator, in the order in which they ran.
+    /// What the operator should know: what is served where, and what the factories had to say, in the order in which
+    /// they ran.
     pub notes: Vec<String>,
     /// The session layers that were made, to be swept.
     pub sessions: Vec<SessionLayer>,
@@ -109,6 +110,7 @@ impl Loader<'_> {
         let factory = factory_of(&resolved)?;
         let app = self.registry.make_app(&factory, &resolved.conf);
         self.take_notes(&resolved.conf);
+        self.notes.push(format!("[{}] is {factory}", resolved.conf.section));
         app
     }
 
@@ -170,6 +172,8 @@ impl Loader<'_> {
         if !URLMAPS.contains(&factory.as_str()) {
             return Err(resolved.conf.fault("use", unknown("composite", &factory, URLMAPS.into_iter())).into());
         }
+        let places: Vec<String> = resolved.conf.options().map(|(place, app)| format!("{place} = {app}")).collect();
+        self.notes.push(format!("[{}] serves {}", resolved.conf.section, places.join(", ")));
         let mut map = UrlMap::default();
         let mut faults = Vec::new();
         if let Some(name) = take(&mut resolved.conf, "not_found_app") {
