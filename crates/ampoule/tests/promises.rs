@@ -436,7 +436,7 @@ async fn p10_an_outage_is_honest(place: Place) {
 }
 
 async fn p10_a_hung_store_is_given_up(place: Place) {
-    let site = Site::with(place, |options| options.store_timeout = Some(Duration::from_millis(50)));
+    let site = Site::with(place, |options| options.store_timeout = Some(Duration::from_secs(1)));
     let mut client = site.client();
     client.post("/login/ada").await;
     site.spy.set_mood(Mood::Hangs);
