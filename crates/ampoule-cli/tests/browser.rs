@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -28,7 +29,11 @@ impl Driver {
             Ok(child) => Some(Driver { child, port }),
             Err(error) if std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_some() => panic!("chromedriver: {error}"),
             Err(error) => {
-                println!("skipped: no chromedriver ({error}); install chromium and chromium-driver");
+                // Past the capture of tests that pass, so that whoever runs them sees it.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "skipped: no chromedriver ({error}); install chromium and chromium-driver"
+                );
                 None
             }
         }
