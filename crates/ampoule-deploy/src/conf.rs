@@ -2,54 +2,50 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
+use std::ops::RangeInclusive;
 
 use ampoule::SessionLayer;
 
 use crate::error::{Fault, did_you_mean};
+use crate::setting::{Globals, Place, Setting};
 
-/// The options of one section, each with its place in the file.
-#[derive(Clone, Debug)]
+/// The options of one section, each with its place in the file. Its `Debug` shows their names and places, and no values,
+/// which may be secret.
+#[derive(Clone)]
 pub struct Conf {
-    pub(crate) file: Arc<str>,
-    pub(crate) section: String,
-    pub(crate) line: usize,
-    pub(crate) global: BTreeMap<String, String>,
-    pub(crate) local: Vec<Local>,
+    /// Where the section starts.
+    pub(crate) place: Place,
+    pub(crate) global: Globals,
+    pub(crate) local: Vec<Setting>,
     pub(crate) notes: RefCell<Vec<String>>,
     pub(crate) sessions: RefCell<Vec<SessionLayer>>,
 }
 
-/// One option of a section, its value complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Local {
-    pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) file: Arc<str>,
-    pub(crate) line: usize,
-}
-
 impl Conf {
+    pub(crate) fn new(place: Place, global: Globals, local: Vec<Setting>) -> Conf {
+        Conf { place, global, local, notes: RefCell::default(), sessions: RefCell::default() }
+    }
+
     /// The value of an option of the section itself.
     pub fn get(&self, option: &str) -> Option<&str> {
         self.local.iter().find(|local| local.name == option).map(|local| local.value.as_str())
     }
 
-    /// The value of a global option: from `[DEFAULT]`, `set`, or the command line.
+    /// The value of a global option: from the command line, `set`, or `[DEFAULT]`.
     pub fn global(&self, option: &str) -> Option<&str> {
-        self.global.get(option).map(String::as_str)
+        self.global.get(option).map(|global| global.value.as_str())
     }
 
-    /// The options of the section, in their order.
+    /// The options of the section, in their order: those of the section that it uses first.
     pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         self.local.iter().map(|local| (local.name.as_str(), local.value.as_str()))
     }
 
     /// The global options with those of the section over them, as Pylons gives them to its apps.
     pub fn merged(&self) -> BTreeMap<String, String> {
-        let mut merged = self.global.clone();
-        merged.extend(self.local.iter().map(|local| (local.name.clone(), local.value.clone())));
-        merged
+        let settings = self.global.values().chain(&self.local);
+        settings.map(|setting| (setting.name.clone(), setting.value.clone())).collect()
     }
 
     /// Adds a line for the operator, which is said when the file is served or checked: where data is kept, what is
@@ -58,24 +54,34 @@ impl Conf {
         self.notes.borrow_mut().push(line.into());
     }
 
-    /// The fault of an option, with its place; of the section, if the option does not stand in it.
+    /// The fault of an option, with the place where it stands: in this section, in one that this uses, or in
+    /// `[DEFAULT]`. It is that of [`missing`](Conf::missing) if the option stands nowhere.
+    ///
+    /// The message should say what was expected, and the value only where it cannot be a secret.
     pub fn fault(&self, option: &str, message: impl AsRef<str>) -> Fault {
-        let place = self.local.iter().find(|local| local.name == option);
-        let (file, line) = place.map_or((&self.file, self.line), |local| (&local.file, local.line));
-        Fault::new(file, line, format!("[{}] {option}: {}", self.section, message.as_ref()))
+        match self.setting(option) {
+            Some(setting) => setting.fault(message),
+            None => self.missing(option, message),
+        }
+    }
+
+    /// The fault of an option that should stand in the section: its place is the section's first line.
+    pub fn missing(&self, option: &str, message: impl AsRef<str>) -> Fault {
+        self.place.fault(option, message)
     }
 
     /// The faults of all options of the section that are none of these, each with the nearest that is.
     pub fn unknown(&self, known: &[&str]) -> Vec<Fault> {
         let unknown = self.local.iter().filter(|local| !known.contains(&local.name.as_str()));
-        let fault = |local: &Local| {
+        let fault = |local: &Setting| {
             let hint = did_you_mean(&local.name, known.iter().copied());
-            self.fault(&local.name, format!("there is no such option{hint}"))
+            local.fault(format!("there is no such option{hint}"))
         };
         unknown.map(fault).collect()
     }
 
-    /// An option that is true or false, in Beaker's words for it; `default` if it does not stand in the section.
+    /// An option of the section that is true or false, in Beaker's words for it: `true`, `yes`, `on`, `y`, `t`, `1` and
+    /// their opposites, in any case of letters; `default` if it does not stand there.
     ///
     /// # Errors
     /// The fault of the option, if it is neither.
@@ -86,5 +92,39 @@ impl Conf {
             "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
             _ => Err(self.fault(option, format!("expected true or false, found `{text}`"))),
         }
+    }
+
+    /// An option of the section that is a whole number in this range; `default` if it does not stand there. It is
+    /// written in digits alone, as in Beaker.
+    ///
+    /// # Errors
+    /// The fault of the option, if it is anything else.
+    pub fn number(&self, option: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64, Fault> {
+        let Some(text) = self.get(option) else { return Ok(default) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && range.contains(number));
+        let (low, high) = (range.start(), range.end());
+        number.ok_or_else(|| self.fault(option, format!("expected a number from {low} to {high}, found `{text}`")))
+    }
+
+    /// The option with its place: of the section if it stands there, else of all.
+    pub(crate) fn setting(&self, option: &str) -> Option<&Setting> {
+        self.local.iter().find(|local| local.name == option).or_else(|| self.global.get(option))
+    }
+
+    /// The option of the section, which is then no longer there.
+    pub(crate) fn take(&mut self, option: &str) -> Option<Setting> {
+        let index = self.local.iter().position(|local| local.name == option)?;
+        Some(self.local.remove(index))
+    }
+}
+
+impl fmt::Debug for Conf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conf")
+            .field("place", &self.place)
+            .field("global", &self.global.values())
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }

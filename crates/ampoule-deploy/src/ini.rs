@@ -3,11 +3,12 @@
 //! Written here since errors need lines: of the parsers on the registry none keeps the line of an option together with
 //! case-sensitive keys, continuation lines and an error for what stands twice.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Fault;
 
-/// A file, parsed and not yet interpreted.
+/// A file, parsed and not yet interpreted. Its `Debug` shows names and lines, and no values, which may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ini {
     /// The file, as it was named.
@@ -18,13 +19,13 @@ pub struct Ini {
 /// The lines below a `[name]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) line: usize,
     pub(crate) options: Vec<Opt>,
 }
 
 /// One option, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Opt {
     pub(crate) name: String,
     pub(crate) value: String,
@@ -33,25 +34,27 @@ pub(crate) struct Opt {
 
 /// Parses the text of a file; `file` is its name for errors.
 ///
-/// Keys are case-sensitive and end at the first `=` or `:`. A line that starts with white space continues the value
-/// before it. Lines that start with `#` or `;` are comments; a `;` inside a line belongs to the value.
+/// Keys are case-sensitive and end at the first `=` or `:`. A line that is indented deeper than its option continues
+/// the option's value; blank lines between such lines belong to the value. Lines that start with `#` or `;` are
+/// comments; a `;` inside a line belongs to the value. White space around a value is not part of it. A section or
+/// option that stands twice is an error, as in Python; so is a second `[DEFAULT]`, which Python adds to the first.
 ///
 /// ```
 /// let ini = ampoule_deploy::parse("[DEFAULT]\ndebug = true\n", "site.ini")?;
 /// assert_eq!(ini.get("DEFAULT", "debug"), Some("true"));
 ///
-/// let fault = ampoule_deploy::parse("[app:main]\nuse hello\n", "site.ini").unwrap_err();
-/// assert_eq!(fault.to_string(), "site.ini:2: expected `option = value`, found `use hello`");
+/// let fault = ampoule_deploy::parse("[app:main]\na = 1\na = 2\n", "site.ini").unwrap_err();
+/// assert_eq!(fault.to_string(), "site.ini:3: option `a` stands already in line 2");
 /// # Ok::<(), ampoule_deploy::Fault>(())
 /// ```
 ///
 /// # Errors
 /// The first line that cannot be read, or that says what another said.
 pub fn parse(text: &str, file: &str) -> Result<Ini, Fault> {
-    let mut parser = Parser { ini: Ini { file: file.into(), sections: Vec::new() }, in_option: false };
+    let mut parser = Parser { ini: Ini { file: file.into(), sections: Vec::new() }, indent: None, blank: 0 };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate() {
-        parser.line(index + 1, line.trim_end())?;
+        parser.line(index + 1, line)?;
     }
     Ok(parser.ini)
 }
@@ -59,53 +62,78 @@ pub fn parse(text: &str, file: &str) -> Result<Ini, Fault> {
 impl Ini {
     /// The value of an option as it stands, `%(…)s` and all.
     pub fn get(&self, section: &str, option: &str) -> Option<&str> {
-        let section = self.sections.iter().find(|found| found.name == section)?;
+        let section = self.section(section)?;
         section.options.iter().find(|found| found.name == option).map(|found| found.value.as_str())
     }
 
     /// The names of all sections, in their order.
     pub fn sections(&self) -> impl Iterator<Item = &str> {
-        self.sections.iter().map(|section| section.name.as_str())
+        self.sections.iter().map(|section| &*section.name)
+    }
+
+    pub(crate) fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| &*section.name == name)
+    }
+}
+
+impl fmt::Debug for Opt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (line {})", self.name, self.line)
     }
 }
 
 struct Parser {
     ini: Ini,
-    in_option: bool,
+    /// The indentation of the option that a deeper line would continue.
+    indent: Option<usize>,
+    /// The blank lines since the last line of that option.
+    blank: usize,
 }
 
 impl Parser {
     fn line(&mut self, number: usize, line: &str) -> Result<(), Fault> {
-        let text = line.trim_start();
-        if text.is_empty() || text.starts_with(['#', ';']) {
+        let text = line.trim();
+        if text.is_empty() {
+            self.blank += 1;
             return Ok(());
         }
-        if text.len() < line.len() && self.in_option {
+        if text.starts_with(['#', ';']) {
+            return Ok(());
+        }
+        let indent = line.chars().take_while(|letter| letter.is_whitespace()).count();
+        if self.indent.is_some_and(|option| indent > option) {
             self.go_on(text);
-            return Ok(());
+        } else if let Some(rest) = text.strip_prefix('[') {
+            self.section(number, rest)?;
+        } else {
+            self.option(number, text)?;
+            self.indent = Some(indent);
         }
-        match text.strip_prefix('[') {
-            Some(rest) => self.section(number, text, rest),
-            None => self.option(number, text),
-        }
+        self.blank = 0;
+        Ok(())
     }
 
-    fn section(&mut self, number: usize, text: &str, rest: &str) -> Result<(), Fault> {
-        let name = rest.strip_suffix(']').map(str::trim).filter(|name| !name.is_empty());
-        let Some(name) = name else { return Err(self.fault(number, format!("expected `[section]`, found `{text}`"))) };
-        if let Some(first) = self.ini.sections.iter().find(|section| section.name == name) {
+    fn section(&mut self, number: usize, rest: &str) -> Result<(), Fault> {
+        let comment = |after: &str| after.is_empty() || after.starts_with(['#', ';']);
+        let name = rest.split_once(']').filter(|(_, after)| comment(after.trim_start())).map(|(name, _)| name.trim());
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Err(self.fault(number, "expected `[section]`, since the line starts with `[`"));
+        };
+        if let Some(first) = self.ini.section(name) {
             let message = format!("section [{name}] stands already in line {}", first.line);
             return Err(self.fault(number, message));
         }
-        self.ini.sections.push(Section { name: name.to_owned(), line: number, options: Vec::new() });
-        self.in_option = false;
+        self.ini.sections.push(Section { name: name.into(), line: number, options: Vec::new() });
+        self.indent = None;
         Ok(())
     }
 
     fn option(&mut self, number: usize, text: &str) -> Result<(), Fault> {
         let parts = text.split_once(['=', ':']).map(|(name, value)| (name.trim_end(), value.trim()));
+        // What stands in the line is not said: it may be the rest of a secret that was wrapped.
         let Some((name, value)) = parts.filter(|(name, _)| !name.is_empty()) else {
-            return Err(self.fault(number, format!("expected `option = value`, found `{text}`")));
+            let message = "expected `option = value`, or white space before a line that goes on with the value above";
+            return Err(self.fault(number, message));
         };
         let option = Opt { name: name.to_owned(), value: value.to_owned(), line: number };
         let Some(section) = self.ini.sections.last_mut() else {
@@ -116,20 +144,19 @@ impl Parser {
             return Err(self.fault(number, message));
         }
         section.options.push(option);
-        self.in_option = true;
         Ok(())
     }
 
     fn go_on(&mut self, text: &str) {
         if let Some(option) = self.ini.sections.last_mut().and_then(|section| section.options.last_mut()) {
             if !option.value.is_empty() {
-                option.value.push('\n');
+                option.value.push_str(&"\n".repeat(self.blank + 1));
             }
             option.value.push_str(text);
         }
     }
 
-    fn fault(&self, line: usize, message: String) -> Fault {
+    fn fault(&self, line: usize, message: impl Into<String>) -> Fault {
         Fault::new(&self.ini.file, line, message)
     }
 }

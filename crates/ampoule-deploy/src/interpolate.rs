@@ -6,14 +6,20 @@ const MAX_DEPTH: usize = 10;
 /// Replaces every `%(name)s` by what `lookup` says of the name, and there again, and every `%%` by `%`.
 ///
 /// # Errors
-/// What was expected, for a name that is not known, a lone `%`, or values that contain each other.
+/// What was expected, for a name that is not known, a lone `%`, or values that contain each other. The value itself is
+/// never in the message: a secret with a `%` in it is the likely cause.
 pub(crate) fn interpolate(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     to_depth(value, lookup, 0)
 }
 
+/// A text that [`interpolate`] leaves as it is.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
 fn to_depth(value: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, String> {
     if depth > MAX_DEPTH {
-        return Err(format!("more than {MAX_DEPTH} values inside each other, at `{value}`"));
+        return Err(format!("its `%(name)s` lead to others more than {MAX_DEPTH} deep, or in a circle"));
     }
     let mut result = String::with_capacity(value.len());
     let mut rest = value;
@@ -23,10 +29,8 @@ fn to_depth(value: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) 
             result.push('%');
             after
         } else {
-            let (name, after) = after
-                .strip_prefix('(')
-                .and_then(|after| after.split_once(")s"))
-                .ok_or_else(|| format!("a `%` that starts neither `%(name)s` nor `%%`, in `{value}`"))?;
+            let reference = after.strip_prefix('(').and_then(|after| after.split_once(")s"));
+            let (name, after) = reference.ok_or("expected `%(name)s`, or `%%` for a percent sign, after a `%`")?;
             let found = lookup(name).ok_or_else(|| format!("there is no option `{name}` for `%({name})s`"))?;
             result.push_str(&to_depth(&found, lookup, depth + 1)?);
             after
@@ -54,13 +58,19 @@ mod tests {
     fn names_and_percent_signs_are_replaced() {
         assert_eq!(read("%(data)s/x %%(here)s 100%%").as_deref(), Ok("/srv/data/x %(here)s 100%"));
         assert_eq!(read("").as_deref(), Ok(""));
+        assert_eq!(read(&escape("100% %(here)s")).as_deref(), Ok("100% %(here)s"));
     }
 
     #[test]
-    fn what_cannot_be_replaced_is_said() {
+    fn what_cannot_be_replaced_is_said_without_the_value() {
+        const LONE: &str = "expected `%(name)s`, or `%%` for a percent sign, after a `%`";
         assert_eq!(read("%(nope)s").unwrap_err(), "there is no option `nope` for `%(nope)s`");
-        assert_eq!(read("100%").unwrap_err(), "a `%` that starts neither `%(name)s` nor `%%`, in `100%`");
-        assert!(read("%(here)").is_err() && read("%s").is_err());
-        assert!(read("%(loop)s").unwrap_err().starts_with("more than 10 values"));
+        for value in ["hush%", "100%hush", "%(here)", "%s", "%(here)d"] {
+            assert_eq!(read(value).unwrap_err(), LONE, "{value}");
+        }
+        assert_eq!(
+            read("hush %(loop)s").unwrap_err(),
+            "its `%(name)s` lead to others more than 10 deep, or in a circle"
+        );
     }
 }

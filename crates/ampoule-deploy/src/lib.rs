@@ -36,13 +36,23 @@
 //! | `[app:NAME]` | an app: `use = egg:Dist#entry` names its factory, all else is its options |
 //! | `[filter:NAME]` | a layer around apps |
 //! | `[filter-app:NAME]` | a layer around the app that `next` names |
-//! | `[pipeline:NAME]` | `pipeline = filter filter app` |
+//! | `[pipeline:NAME]` | `pipeline = filter filter app`, and nothing else |
 //! | `[composite:NAME]` | apps under paths, with `use = egg:Paste#urlmap` |
 //! | `[server:NAME]` | where to listen: `use = egg:Paste#http`, `host`, `port` |
 //!
-//! `use` may also name another section, whose options then hold where this one says nothing, or `config:other.ini#name`.
-//! `set x = v` sets a global option for this section and those it uses, `get x = y` copies one. `filter-with = NAME` puts
-//! a filter around. `%(name)s` is another option's value and `%%` a percent sign.
+//! `[application:NAME]` and `[composit:NAME]` are the same as the shorter and the longer word; `[app]` is `[app:main]`,
+//! and `[NAME]` alone is an app or filter of that name.
+//!
+//! Where an app or filter is named, there may stand the name of a section, `config:other.ini#name` for one of another
+//! file (`#main` if none is said; relative to the file in which this stands), or `egg:Dist#entry` for a factory without
+//! options. `use` takes the same; the options of a section that is used hold where this one says nothing. `set x = v`
+//! sets a global option for this section and those below it, `get x = y` copies one. `filter-with = NAME` puts a filter
+//! around. `%(name)s` is another option's value, of this section or else of `[DEFAULT]`, and `%%` a percent sign.
+//!
+//! A urlmap's options are `/path = app`, `domain HOST /path = app` and `domain HOST port N /path = app`, and
+//! `not_found_app`. Entries for the host come first, those that say its port before the others; then the longest path.
+//! The path under which an app hangs is taken from the request's, and kept as [`MountPath`]. Paths are compared as they
+//! were sent, not percent-decoded, as axum's router compares them.
 //!
 //! # Sessions
 //!
@@ -51,28 +61,39 @@
 //!
 //! # Where we differ from Paste
 //!
-//! - An option that stands both in `[DEFAULT]` and in a section has, for that section, the section's value. Paste ignores
-//!   it silently unless it is written `set`.
-//! - A section or option that stands twice is an error, and so is a cycle of `use` or `next`; each error has its line.
+//! - An option that stands both in `[DEFAULT]` and in a section has, for that section, the section's value, and a note
+//!   says so. Paste passes over it without a word unless it is written `set`.
+//! - An option of the command line is seen by `%(name)s` even where `[DEFAULT]` has one of the name.
+//! - The names in a section of another file are looked up in that file. Paste looks for those of a composite in the
+//!   file that uses it.
+//! - A section or option that stands twice is an error, and so are sections that lead to themselves; each error has its
+//!   line, and all are said at once.
 //! - An app below a path sees `/` where Paste gives it an empty path, which HTTP has not.
-
-#![deny(clippy::print_stderr, clippy::print_stdout)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+//! - A value that starts on the line below its option has no empty line before it.
+//! - The page for what is not found does not list the apps that there are.
+//! - Python is not called: there is no `use = call:…` and no `paste.app_factory = …`.
 
 mod conf;
 mod error;
+mod files;
+mod find;
 mod ini;
 mod interpolate;
 mod load;
 mod registry;
 mod section;
+mod server;
 mod session;
+mod setting;
+#[cfg(feature = "static")]
+mod static_files;
 mod urlmap;
 
 pub use self::conf::Conf;
 pub use self::error::{Fault, Faults};
 pub use self::ini::{Ini, parse};
-pub use self::load::{Deployment, Server, load};
-pub use self::registry::{App, Filter, Registry, app};
+pub use self::load::{Deployment, load};
+pub use self::registry::{App, Apps, Filter, Registry, app};
+pub use self::server::Server;
 pub use self::session::session_layer;
 pub use self::urlmap::MountPath;

@@ -1,15 +1,17 @@
 //! From a file to what is served.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ampoule::SessionLayer;
 
-use crate::conf::{Conf, Local};
-use crate::error::{Fault, Faults};
-use crate::registry::{App, Registry, full_name, unknown};
-use crate::section::{APPS, FILTERS, Files, Resolved, SERVERS, What};
-use crate::urlmap::UrlMap;
+use crate::conf::Conf;
+use crate::error::Faults;
+use crate::files::Files;
+use crate::find::{APPS, FILTERS, SERVERS, What, find_all};
+use crate::registry::{App, Apps, Filter, Registry};
+use crate::section::{Resolved, Resolver, Step, check_circle};
+use crate::server::Server;
+use crate::setting::{Globals, Place, Setting};
 
 /// What a file describes.
 #[derive(Debug)]
@@ -18,234 +20,181 @@ pub struct Deployment {
     pub app: App,
     /// Where to serve it, if the file says so.
     pub server: Option<Server>,
-    /// What the operator should know: what is served where, and what the factories had to say, in the order in which
-    /// they ran.
+    /// What the factories had to tell the operator, from the outermost section inwards, each line once.
     pub notes: Vec<String>,
     /// The session layers that were made, to be swept.
     pub sessions: Vec<SessionLayer>,
 }
 
-/// Where to listen: the section `[server:NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// The address or host name; `127.0.0.1` by default. `0.0.0.0` is all of IPv4.
-    pub host: String,
-    /// The port; 8080 by default, as in Paste. 0 lets the system choose.
-    pub port: u16,
-}
-
-/// Loads the app and the server of this name from a file.
+/// Loads the app of this name from a file, and the server: that of the same name, or else `[server:main]`.
 ///
 /// `overrides` are global options that beat those of `[DEFAULT]`: what `paster serve site.ini debug=true` sets.
 ///
 /// # Errors
-/// Everything that is wrong with the file, as far as it can be told at once, each with file and line.
+/// Everything that is wrong with the file, as far as it can be told at once, each with file and line: a section that
+/// fails does not keep the others from being checked, save those that it alone names.
 pub fn load(
     path: &Path,
     name: &str,
     overrides: &[(String, String)],
     registry: &Registry,
 ) -> Result<Deployment, Faults> {
-    let mut loader =
-        Loader { registry, files: Files::new(overrides), notes: Vec::new(), sessions: Vec::new(), path: Vec::new() };
-    let asked = Local { name: name.to_owned(), value: String::new(), file: path.display().to_string().into(), line: 0 };
-    loader.files.read(path)?;
-    let app = loader.app(path, name, &asked, &BTreeMap::new());
-    let server = loader.server(path, name, &asked);
+    let resolver = Resolver::new(Files::new(overrides));
+    let mut loader = Loader { registry, resolver, notes: Vec::new(), sessions: Vec::new(), path: Vec::new() };
+    loader.resolver.files.read(path)?;
+    let asked = Setting { name: String::new(), value: name.to_owned(), place: Place::of_file(path) };
+    let mut faults = Faults::default();
+    let app = faults.keep(loader.app(&asked, &Globals::new()));
+    let server = faults.keep(loader.server(&asked));
     match (app, server) {
-        (Ok(app), Ok(server)) => Ok(Deployment { app, server, notes: loader.notes, sessions: loader.sessions }),
-        (app, server) => {
-            Err(Faults([app.err(), server.err()].into_iter().flatten().flat_map(|faults| faults.0).collect()))
-        }
+        (Some(app), Some(server)) => Ok(Deployment { app, server, notes: loader.notes, sessions: loader.sessions }),
+        _ => Err(faults.each_once()),
     }
 }
 
 struct Loader<'a> {
     registry: &'a Registry,
-    files: Files,
+    resolver: Resolver,
     notes: Vec<String>,
     sessions: Vec<SessionLayer>,
-    /// The apps that are being made, each inside the one before: none may come twice.
-    path: Vec<(PathBuf, String)>,
+    /// The apps and filters that are being made, each inside the one before: none may come twice.
+    path: Vec<Step>,
 }
 
 impl Loader<'_> {
-    fn app(
+    fn app(&mut self, asked: &Setting, global: &Globals) -> Result<App, Faults> {
+        let resolved = self.resolver.resolve(&APPS, asked, global)?;
+        self.inside(asked, resolved, Loader::make_app)
+    }
+
+    fn filter(&mut self, asked: &Setting, global: &Globals) -> Result<Filter, Faults> {
+        let resolved = self.resolver.resolve(&FILTERS, asked, global)?;
+        self.inside(asked, resolved, Loader::make_filter)
+    }
+
+    fn server(&mut self, asked: &Setting) -> Result<Option<Server>, Faults> {
+        let ini = self.resolver.files.read(&asked.place.path)?;
+        let there = |name: &&str| !find_all(&ini, &SERVERS, name).is_empty();
+        let Some(name) = [asked.value.as_str(), "main"].into_iter().find(there) else { return Ok(None) };
+        let asked = Setting { value: name.to_owned(), ..asked.clone() };
+        let resolved = self.resolver.resolve(&SERVERS, &asked, &Globals::new())?;
+        self.take_notes(&resolved.conf);
+        let server = self.registry.make_server(factory(&resolved)?, &resolved.conf);
+        self.take_notes(&resolved.conf);
+        server.map(Some)
+    }
+
+    /// Makes what is there, unless it is already being made further out.
+    fn inside<T>(
         &mut self,
-        file: &Path,
-        name: &str,
-        asked: &Local,
-        global: &BTreeMap<String, String>,
-    ) -> Result<App, Faults> {
-        let step = (file.to_owned(), name.to_owned());
-        if self.path.contains(&step) {
-            let names: Vec<&str> = self.path.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
-            return Err(
-                Fault::new(&asked.file, asked.line, format!("apps inside each other: {}", names.join(" -> "))).into()
-            );
-        }
+        asked: &Setting,
+        resolved: Resolved,
+        make: impl FnOnce(&mut Self, Resolved) -> Result<T, Faults>,
+    ) -> Result<T, Faults> {
+        // A factory alone leads nowhere.
+        let Some(step) = resolved.step.clone() else { return make(self, resolved) };
+        check_circle(&self.path, &step, asked, "sections inside each other")?;
         self.path.push(step);
-        let app = self.files.resolve(file, APPS, name, asked, global).map_err(Faults::from);
-        let app = app.and_then(|resolved| self.make_app(resolved));
+        let made = make(self, resolved);
         self.path.pop();
-        app
+        made
     }
 
     fn make_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        let around = take(&mut resolved.conf, "filter-with");
-        let (file, global) = (resolved.file.clone(), resolved.conf.global.clone());
-        let app = match resolved.what {
-            What::Composite => self.composite(resolved),
+        self.take_notes(&resolved.conf);
+        let mut faults = Faults::default();
+        let around = resolved.conf.take("filter-with");
+        let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
+        let app = faults.keep(match resolved.what {
             What::Pipeline => self.pipeline(resolved),
             What::FilterApp => self.filter_app(resolved),
-            What::App | What::Filter | What::Server => self.plain_app(resolved),
-        };
-        match around {
-            Some(name) => self.filter(&file, &name, &global, app?),
-            None => app,
+            What::App | What::Filter | What::Server => self.plain_app(&resolved),
+        });
+        match (app, around) {
+            (Some(app), None) => Ok(app),
+            (Some(app), Some(Some(filter))) => Ok(filter(app)),
+            _ => Err(faults),
         }
     }
 
-    fn plain_app(&mut self, resolved: Resolved) -> Result<App, Faults> {
-        let factory = factory_of(&resolved)?;
-        let app = self.registry.make_app(&factory, &resolved.conf);
+    fn make_filter(&mut self, mut resolved: Resolved) -> Result<Filter, Faults> {
         self.take_notes(&resolved.conf);
-        self.notes.push(format!("[{}] is {factory}", resolved.conf.section));
+        let mut faults = Faults::default();
+        let around = resolved.conf.take("filter-with");
+        let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
+        let filter = faults.keep(self.plain_filter(&resolved));
+        match (filter, around) {
+            (Some(filter), None) => Ok(filter),
+            (Some(filter), Some(Some(around))) => Ok(Box::new(move |app| around(filter(app)))),
+            _ => Err(faults),
+        }
+    }
+
+    /// An app or a composite, as its factory says.
+    fn plain_app(&mut self, resolved: &Resolved) -> Result<App, Faults> {
+        let (conf, registry) = (&resolved.conf, self.registry);
+        let factory = factory(resolved)?;
+        let mut load = |asked: &Setting| self.app(asked, &conf.global);
+        let app = registry.make_app(factory, conf, &mut Apps { conf, load: &mut load });
+        self.take_notes(conf);
         app
     }
 
-    fn filter_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        let Some(next) = take(&mut resolved.conf, "next") else {
-            return Err(resolved
-                .conf
-                .fault("next", "a filter-app needs `next`, the name of the app that it filters")
-                .into());
-        };
-        let filter = factory_of(&resolved).and_then(|factory| self.registry.make_filter(&factory, &resolved.conf));
+    fn plain_filter(&mut self, resolved: &Resolved) -> Result<Filter, Faults> {
+        let filter = self.registry.make_filter(factory(resolved)?, &resolved.conf);
         self.take_notes(&resolved.conf);
-        let app = self.app(&resolved.file, &next.value, &next, &resolved.conf.global);
-        both(filter, app).map(|(filter, app)| filter(app))
+        filter
     }
 
-    fn filter(
-        &mut self,
-        file: &Path,
-        name: &Local,
-        global: &BTreeMap<String, String>,
-        app: App,
-    ) -> Result<App, Faults> {
-        let mut resolved = self.files.resolve(file, FILTERS, &name.value, name, global)?;
-        let around = take(&mut resolved.conf, "filter-with");
-        let filter = factory_of(&resolved).and_then(|factory| self.registry.make_filter(&factory, &resolved.conf));
-        self.take_notes(&resolved.conf);
-        let app = filter?(app);
-        match around {
-            Some(next) => self.filter(&resolved.file, &next, &resolved.conf.global, app),
-            None => Ok(app),
-        }
+    fn filter_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
+        let mut faults = Faults::default();
+        let next = resolved.conf.take("next");
+        let next = next.ok_or_else(|| resolved.conf.missing("next", "expected the name of the app that is filtered"));
+        let filter = faults.keep(self.plain_filter(&resolved));
+        let app = faults.keep(next).and_then(|next| faults.keep(self.app(&next, &resolved.below)));
+        app.zip(filter).map(|(app, filter)| filter(app)).ok_or(faults)
     }
 
     fn pipeline(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        let Some(pipeline) = take(&mut resolved.conf, "pipeline") else {
-            return Err(resolved.conf.fault("pipeline", "expected the names of filters and, last, of an app").into());
-        };
-        let mut faults = resolved.conf.unknown(&[]);
-        let names: Vec<Local> = pipeline
-            .value
-            .split_whitespace()
-            .map(|name| Local { value: name.to_owned(), ..pipeline.clone() })
-            .collect();
+        let pipeline = resolved.conf.take("pipeline");
+        let mut faults = Faults(resolved.conf.unknown(&[]));
+        let names = pipeline
+            .iter()
+            .flat_map(|all| all.value.split_whitespace().map(|name| Setting { value: name.to_owned(), ..all.clone() }));
+        let names: Vec<Setting> = names.collect();
         let Some((last, filters)) = names.split_last() else {
-            return Err(resolved.conf.fault("pipeline", "it is empty").into());
+            let message = "expected the names of filters and, last, of an app";
+            let fault = pipeline.map_or_else(|| resolved.conf.missing("pipeline", message), |all| all.fault(message));
+            faults.0.push(fault);
+            return Err(faults);
         };
-        let mut app = self.app(&resolved.file, &last.value, last, &resolved.conf.global);
-        for filter in filters.iter().rev() {
-            app = app.and_then(|app| self.filter(&resolved.file, filter, &resolved.conf.global, app));
-        }
-        faults.extend(app.as_ref().err().into_iter().flat_map(|faults| faults.0.clone()));
-        if faults.is_empty() { app } else { Err(Faults(faults)) }
-    }
-
-    fn composite(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        let factory = factory_of(&resolved)?;
-        const URLMAPS: [&str; 2] = ["egg:Paste#urlmap", "egg:ampoule#urlmap"];
-        if !URLMAPS.contains(&factory.as_str()) {
-            return Err(resolved.conf.fault("use", unknown("composite", &factory, URLMAPS.into_iter())).into());
-        }
-        let places: Vec<String> = resolved.conf.options().map(|(place, app)| format!("{place} = {app}")).collect();
-        self.notes.push(format!("[{}] serves {}", resolved.conf.section, places.join(", ")));
-        let mut map = UrlMap::default();
-        let mut faults = Vec::new();
-        if let Some(name) = take(&mut resolved.conf, "not_found_app") {
-            match self.app(&resolved.file, &name.value, &name, &resolved.conf.global) {
-                Ok(app) => map.not_found = Some(app),
-                Err(more) => faults.extend(more.0),
-            }
-        }
-        for option in &resolved.conf.local {
-            let app = self.app(&resolved.file, &option.value, option, &resolved.conf.global);
-            let added = app.and_then(|app| {
-                map.add(&option.name, app).map_err(|text| resolved.conf.fault(&option.name, text).into())
-            });
-            faults.extend(added.err().into_iter().flat_map(|more| more.0));
-        }
-        if faults.is_empty() { Ok(map.into_app()) } else { Err(Faults(faults)) }
-    }
-
-    fn server(&mut self, file: &Path, name: &str, asked: &Local) -> Result<Option<Server>, Faults> {
-        let ini = self.files.read(file)?;
-        let is_server = |section: &str| {
-            section.split_once(':').is_some_and(|(kind, rest)| kind.trim() == "server" && rest.trim() == name)
-        };
-        if !ini.sections().any(is_server) {
-            return Ok(None);
-        }
-        let resolved = self.files.resolve(file, SERVERS, name, asked, &BTreeMap::new())?;
-        let factory = factory_of(&resolved)?;
-        const SERVERS_OF_OURS: [&str; 2] = ["egg:Paste#http", "egg:ampoule#http"];
-        if !SERVERS_OF_OURS.contains(&factory.as_str()) {
-            return Err(resolved.conf.fault("use", unknown("server", &factory, SERVERS_OF_OURS.into_iter())).into());
-        }
-        read_server(&resolved.conf).map(Some)
+        let filters: Vec<_> = filters.iter().map(|name| faults.keep(self.filter(name, &resolved.below))).collect();
+        let app = faults.keep(self.app(last, &resolved.below));
+        let app = app.filter(|_| faults.0.is_empty()).ok_or(faults)?;
+        Ok(filters.into_iter().rev().flatten().fold(app, |app, filter| filter(app)))
     }
 
     fn take_notes(&mut self, conf: &Conf) {
-        self.notes.append(&mut conf.notes.borrow_mut());
+        for note in conf.notes.take() {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         self.sessions.append(&mut conf.sessions.borrow_mut());
     }
 }
 
-fn read_server(conf: &Conf) -> Result<Server, Faults> {
-    let mut faults = conf.unknown(&["host", "port"]);
-    let port = conf.get("port").map_or(Ok(8080), |text| {
-        text.parse().map_err(|_| conf.fault("port", format!("expected a number from 0 to 65535, found `{text}`")))
-    });
-    let host = conf.get("host").unwrap_or("127.0.0.1").to_owned();
-    match port {
-        Ok(port) if faults.is_empty() => Ok(Server { host, port }),
-        port => {
-            faults.extend(port.err());
-            Err(Faults(faults))
+fn factory(resolved: &Resolved) -> Result<&Setting, Faults> {
+    resolved.factory.as_ref().ok_or_else(|| {
+        let conf = &resolved.conf;
+        let python = conf.local.iter().find(|local| local.name.starts_with("paste."));
+        let message = "expected `use = egg:Dist#entry`, which says what makes it";
+        match python {
+            Some(option) => {
+                option.fault("a Python factory cannot be called; register one and name it with `use = egg:Dist#entry`")
+            }
+            None => conf.missing("use", message),
         }
-    }
-}
-
-fn take(conf: &mut Conf, option: &str) -> Option<Local> {
-    let index = conf.local.iter().position(|local| local.name == option)?;
-    Some(conf.local.remove(index))
-}
-
-fn factory_of(resolved: &Resolved) -> Result<String, Faults> {
-    let missing = || resolved.conf.fault("use", "expected `use = egg:Dist#entry`, which says what makes it");
-    resolved.factory.as_deref().map(full_name).ok_or_else(|| missing().into())
-}
-
-/// Both, or the faults of both.
-fn both<A, B>(first: Result<A, Faults>, second: Result<B, Faults>) -> Result<(A, B), Faults> {
-    match (first, second) {
-        (Ok(first), Ok(second)) => Ok((first, second)),
-        (first, second) => {
-            Err(Faults([first.err(), second.err()].into_iter().flatten().flat_map(|faults| faults.0).collect()))
-        }
-    }
+        .into()
+    })
 }

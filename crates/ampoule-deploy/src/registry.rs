@@ -9,22 +9,16 @@ use tower::Service;
 use tower::util::BoxCloneSyncService;
 
 use crate::conf::Conf;
-use crate::error::{Faults, did_you_mean};
-use crate::session;
+use crate::error::{Fault, Faults, did_you_mean, nearest_first};
+use crate::server::{self, Server};
+use crate::setting::Setting;
+use crate::{session, urlmap};
 
 /// An app: any service of requests that cannot fail. axum's `Router` is one.
 pub type App = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// What a filter does to an app.
 pub type Filter = Box<dyn FnOnce(App) -> App>;
-
-impl Default for Registry {
-    fn default() -> Registry {
-        Registry::new()
-    }
-}
-
-type Factory<T> = Box<dyn Fn(&Conf) -> Result<T, Faults> + Send + Sync>;
 
 /// Makes an [`App`] of a service.
 pub fn app<S>(service: S) -> App
@@ -35,20 +29,64 @@ where
     BoxCloneSyncService::new(service)
 }
 
+type Factory<T> = Box<dyn Fn(&Conf) -> Result<T, Faults> + Send + Sync>;
+type AppFactory = Box<dyn Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send + Sync>;
+
+/// What a composite is made of: the apps that its options name.
+pub struct Apps<'a> {
+    pub(crate) conf: &'a Conf,
+    pub(crate) load: &'a mut dyn FnMut(&Setting) -> Result<App, Faults>,
+}
+
+impl Apps<'_> {
+    /// The app that the value of this option names: a section, `config:file.ini#name` or `egg:Dist#entry`. The option
+    /// is one of the section's, or else a global one.
+    ///
+    /// # Errors
+    /// All that is wrong with that app; or that the option is missing.
+    pub fn app(&mut self, option: &str) -> Result<App, Faults> {
+        match self.conf.setting(option) {
+            Some(setting) => (self.load)(setting),
+            None => Err(self.conf.missing(option, "expected the name of an app").into()),
+        }
+    }
+}
+
 /// The factories, by the names that stand behind `use =`: `egg:Dist#entry`, or `egg:Dist` for `egg:Dist#main`.
 ///
-/// The program fills it, since a compiled one cannot look for eggs. `egg:Paste#urlmap` and `egg:Paste#http` are always
-/// there, under these names and as `egg:ampoule#urlmap` and `egg:ampoule#http`; so is the session filter, as
-/// `egg:Beaker#beaker_session` and `egg:ampoule#session`.
+/// The program fills it, since a compiled one cannot look for eggs. What is always there:
+///
+/// | name | also | what it makes |
+/// |---|---|---|
+/// | `egg:Paste#urlmap` | `egg:ampoule#urlmap` | apps under paths and hosts |
+/// | `egg:Paste#http` | `egg:ampoule#http` | where to listen |
+/// | `egg:Beaker#beaker_session` | `egg:ampoule#session` | the session filter |
+/// | `egg:Paste#static` | `egg:ampoule#static` | the files of a folder (feature `static`) |
+///
+/// A name that is added again is replaced.
 pub struct Registry {
-    apps: BTreeMap<String, Factory<App>>,
+    /// Apps and composites: a section says which of them it is by its factory, not by its prefix.
+    apps: BTreeMap<String, AppFactory>,
     filters: BTreeMap<String, Factory<Filter>>,
+    servers: BTreeMap<String, Factory<Server>>,
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry::new()
+    }
 }
 
 impl Registry {
     /// A registry with what is always there.
     pub fn new() -> Registry {
-        let mut registry = Registry { apps: BTreeMap::new(), filters: BTreeMap::new() };
+        let mut registry = Registry { apps: BTreeMap::new(), filters: BTreeMap::new(), servers: BTreeMap::new() };
+        for dist in ["Paste", "ampoule"] {
+            registry.composite(&format!("egg:{dist}#urlmap"), urlmap::factory);
+            registry.server(&format!("egg:{dist}#http"), server::factory);
+            #[cfg(feature = "static")]
+            registry.app(&format!("egg:{dist}#static"), crate::static_files::factory);
+        }
         registry.filter("egg:Beaker#beaker_session", session::filter);
         registry.filter("egg:ampoule#session", session::filter);
         registry
@@ -59,41 +97,75 @@ impl Registry {
         self.apps.contains_key(&full_name(name))
     }
 
-    /// Adds the factory of an app; in place of the one of that name, if there is one.
+    /// Adds the factory of an app.
     pub fn app(&mut self, name: &str, factory: impl Fn(&Conf) -> Result<App, Faults> + Send + Sync + 'static) {
+        self.apps.insert(full_name(name), Box::new(move |conf, _| factory(conf)));
+    }
+
+    /// Adds the factory of an app that is made of others.
+    ///
+    /// ```
+    /// use ampoule_deploy::{Faults, Registry, app};
+    /// use axum::Router;
+    ///
+    /// let mut registry = Registry::new();
+    /// // [composite:main]
+    /// // use = egg:my_project#maintenance
+    /// // site = home
+    /// // closed = sorry
+    /// // is_closed = no
+    /// registry.composite("egg:my_project#maintenance", |conf, apps| {
+    ///     let mut faults = Faults(conf.unknown(&["site", "closed", "is_closed"]));
+    ///     let (site, closed) = (faults.keep(apps.app("site")), faults.keep(apps.app("closed")));
+    ///     let is_closed = faults.keep(conf.bool("is_closed", false));
+    ///     let chosen = if is_closed == Some(true) { closed } else { site };
+    ///     chosen.filter(|_| faults.0.is_empty()).ok_or(faults)
+    /// });
+    /// ```
+    pub fn composite(
+        &mut self,
+        name: &str,
+        factory: impl Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send + Sync + 'static,
+    ) {
         self.apps.insert(full_name(name), Box::new(factory));
     }
 
-    /// Adds the factory of a filter; in place of the one of that name, if there is one.
+    /// Adds the factory of a filter.
     pub fn filter(&mut self, name: &str, factory: impl Fn(&Conf) -> Result<Filter, Faults> + Send + Sync + 'static) {
         self.filters.insert(full_name(name), Box::new(factory));
     }
 
-    pub(crate) fn make_app(&self, name: &str, conf: &Conf) -> Result<App, Faults> {
-        make(&self.apps, "app", name, conf)
+    /// Adds the factory of a server, which says where to listen: for the name of another server in a file that is to
+    /// be served unchanged.
+    pub fn server(&mut self, name: &str, factory: impl Fn(&Conf) -> Result<Server, Faults> + Send + Sync + 'static) {
+        self.servers.insert(full_name(name), Box::new(factory));
     }
 
-    pub(crate) fn make_filter(&self, name: &str, conf: &Conf) -> Result<Filter, Faults> {
-        make(&self.filters, "filter", name, conf)
+    pub(crate) fn make_app(&self, factory: &Setting, conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
+        named(&self.apps, "app", factory)?(conf, apps)
+    }
+
+    pub(crate) fn make_filter(&self, factory: &Setting, conf: &Conf) -> Result<Filter, Faults> {
+        named(&self.filters, "filter", factory)?(conf)
+    }
+
+    pub(crate) fn make_server(&self, factory: &Setting, conf: &Conf) -> Result<Server, Faults> {
+        named(&self.servers, "server", factory)?(conf)
     }
 }
 
-fn make<T>(factories: &BTreeMap<String, Factory<T>>, kind: &str, name: &str, conf: &Conf) -> Result<T, Faults> {
-    let full = full_name(name);
-    let Some(factory) = factories.get(&full) else {
-        return Err(conf.fault("use", unknown(kind, &full, factories.keys().map(String::as_str))).into());
-    };
-    factory(conf)
-}
-
-pub(crate) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let hint = did_you_mean(name, known.clone());
-    let known: Vec<&str> = known.collect();
-    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    format!("this program has no {kind} `{name}`{hint} (it has {list})")
+fn named<'a, F>(factories: &'a BTreeMap<String, F>, kind: &str, factory: &Setting) -> Result<&'a F, Fault> {
+    let name = full_name(&factory.value);
+    factories.get(&name).ok_or_else(|| {
+        let known = || factories.keys().map(String::as_str);
+        let hint = did_you_mean(&name, known());
+        let list = nearest_first(&name, known()).join(", ");
+        let list = if list.is_empty() { "none" } else { &list };
+        factory.fault(format!("this program has no {kind} `{name}`{hint} (it has {list})"))
+    })
 }
 
 /// `egg:Dist` means `egg:Dist#main`.
-pub(crate) fn full_name(name: &str) -> String {
+fn full_name(name: &str) -> String {
     if name.contains('#') { name.to_owned() } else { format!("{name}#main") }
 }

@@ -1,234 +1,231 @@
-//! From a section's name to the options that hold in it: interpolation, `set`, `get` and `use`.
+//! From a reference to the options that hold there: `use`, `set` and `get`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::conf::{Conf, Local};
-use crate::error::{Fault, did_you_mean};
-use crate::ini::{Ini, Opt, Section, parse};
+use crate::conf::Conf;
+use crate::error::{Fault, Faults};
+use crate::files::{Files, Names, identity};
+use crate::find::{FILTERS, Kind, What, find};
+use crate::ini::{Ini, Opt, Section};
 use crate::interpolate::interpolate;
+use crate::setting::{Globals, Place, Setting};
 
-/// What a section describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    App,
-    Composite,
-    Pipeline,
-    FilterApp,
-    Filter,
-    Server,
-}
-
-/// The kinds of thing that a name is looked up as, with the prefixes of their sections.
-pub(crate) type Prefixes = &'static [(&'static str, What)];
-
-pub(crate) const APPS: Prefixes = &[
-    ("app", What::App),
-    ("application", What::App),
-    ("composite", What::Composite),
-    ("composit", What::Composite),
-    ("pipeline", What::Pipeline),
-    ("filter-app", What::FilterApp),
-];
-pub(crate) const FILTERS: Prefixes = &[("filter", What::Filter)];
-pub(crate) const SERVERS: Prefixes = &[("server", What::Server)];
-
-/// A section with all that it uses.
+/// A section with all that it uses, or a factory alone.
 pub(crate) struct Resolved {
     pub(crate) what: What,
-    /// The factory: what stands behind `use = egg:`.
-    pub(crate) factory: Option<String>,
+    /// The option that names the factory.
+    pub(crate) factory: Option<Setting>,
     pub(crate) conf: Conf,
-    /// The file of the section, in which the names of others are looked up.
-    pub(crate) file: PathBuf,
+    /// The global options of the apps and filters below: without those that a filter-app's filter sets for itself.
+    pub(crate) below: Globals,
+    /// The section, by which a circle is known; none for a factory alone.
+    pub(crate) step: Option<Step>,
 }
 
-/// The files that were read, and what the caller sets for all.
-pub(crate) struct Files {
-    files: BTreeMap<PathBuf, Arc<Ini>>,
-    overrides: Vec<(String, String)>,
-    /// The sections that use each other, as they are being resolved.
-    chain: Vec<String>,
+/// A section of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    file: PathBuf,
+    section: Arc<str>,
 }
 
-impl Files {
-    pub(crate) fn new(overrides: &[(String, String)]) -> Files {
-        Files { files: BTreeMap::new(), overrides: overrides.to_vec(), chain: Vec::new() }
+/// What may stand where something is named.
+enum Reference<'a> {
+    /// `egg:Dist#entry`: a factory.
+    Egg,
+    /// `config:file.ini#name`: a section of another file.
+    File(&'a str, &'a str),
+    /// The name of a section of this file.
+    Section(&'a str),
+}
+
+/// Finds sections, and knows those that are being looked at.
+pub(crate) struct Resolver {
+    pub(crate) files: Files,
+    /// The sections that use each other.
+    chain: Vec<Step>,
+}
+
+impl Resolver {
+    pub(crate) fn new(files: Files) -> Resolver {
+        Resolver { files, chain: Vec::new() }
     }
 
-    /// Reads and parses a file, once.
-    pub(crate) fn read(&mut self, path: &Path) -> Result<Arc<Ini>, Fault> {
-        if let Some(ini) = self.files.get(path) {
-            return Ok(Arc::clone(ini));
+    /// What the option refers to, under these global options.
+    pub(crate) fn resolve(&mut self, kind: &Kind, asked: &Setting, outer: &Globals) -> Result<Resolved, Faults> {
+        match reference(&asked.value).map_err(|message| asked.fault(message))? {
+            Reference::Egg => Ok(Resolved {
+                what: kind.plain(),
+                factory: Some(asked.clone()),
+                conf: Conf::new(asked.place.clone(), outer.clone(), Vec::new()),
+                below: outer.clone(),
+                step: None,
+            }),
+            Reference::File(file, name) => {
+                let folder = asked.place.path.parent().unwrap_or(Path::new(""));
+                self.resolve_name(kind, &folder.join(file).into(), name, asked, outer)
+            }
+            Reference::Section(name) => self.resolve_name(kind, &asked.place.path, name, asked, outer),
         }
-        let name: Arc<str> = path.display().to_string().into();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Fault::new(&name, 0, format!("cannot be read: {error}")))?;
-        let ini = Arc::new(parse(&text, &name)?);
-        self.files.insert(path.to_owned(), Arc::clone(&ini));
-        Ok(ini)
     }
 
-    /// The section of that name and kind, with the options of those it uses below its own.
-    pub(crate) fn resolve(
+    fn resolve_name(
         &mut self,
-        path: &Path,
-        kind: Prefixes,
+        kind: &Kind,
+        path: &Arc<Path>,
         name: &str,
-        asked: &Local,
-        global: &BTreeMap<String, String>,
-    ) -> Result<Resolved, Fault> {
-        let ini = self.read(path)?;
-        let (what, section) = find(&ini, kind, name).map_err(|message| Fault::new(&asked.file, asked.line, message))?;
-        let step = format!("[{}] of {}", section.name, ini.file);
-        if self.chain.contains(&step) {
-            let message = format!("sections that use each other: {} -> {step}", self.chain.join(" -> "));
-            return Err(Fault::new(&asked.file, asked.line, message));
-        }
+        asked: &Setting,
+        outer: &Globals,
+    ) -> Result<Resolved, Faults> {
+        let ini = self.files.read(path)?;
+        let (what, section) = find(&ini, kind, name).map_err(|message| asked.fault(message))?;
+        let step = Step { file: identity(path), section: Arc::clone(&section.name) };
+        let message = "sections that use each other";
+        check_circle(&self.chain, &step, asked, message)?;
+        let names = self.files.names(path, &ini, outer);
         self.chain.push(step);
-        let resolved = self.resolve_section(path, &ini, (what, section), global);
+        let resolved = Lines { path, ini: &ini, section }
+            .options(&names, outer)
+            .and_then(|options| self.follow_use(kind, what, options));
         self.chain.pop();
         resolved
     }
 
-    fn resolve_section(
-        &mut self,
-        path: &Path,
-        ini: &Arc<Ini>,
-        (what, section): (What, &Section),
-        outer: &BTreeMap<String, String>,
-    ) -> Result<Resolved, Fault> {
-        let mut global = self.global(path, ini)?;
-        global.extend(outer.clone());
-        let local = split_options(ini, section, &mut global)?;
-        let (uses, local): (Vec<Local>, Vec<Local>) = local.into_iter().partition(|local| local.name == "use");
-        let conf = Conf {
-            file: Arc::clone(&ini.file),
-            section: section.name.clone(),
-            line: section.line,
-            global,
-            local,
-            notes: Vec::new().into(),
-            sessions: Vec::new().into(),
+    /// The section's own options over those of what it uses.
+    fn follow_use(&mut self, kind: &Kind, what: What, (mut conf, sets): (Conf, Globals)) -> Result<Resolved, Faults> {
+        let step = self.chain.last().cloned();
+        // A pipeline has no `use`; there it is an option too many.
+        let used = if what == What::Pipeline { None } else { conf.take("use") };
+        let Some(used) = used else {
+            return Ok(Resolved { what, factory: None, below: conf.global.clone(), conf, step });
         };
-        match uses.into_iter().next() {
-            Some(used) if !used.value.starts_with("egg:") => self.use_section(path, what, &used, conf),
-            used => Ok(Resolved {
-                what,
-                conf: with_use(conf, &used),
-                factory: used.map(|used| used.value),
-                file: path.to_owned(),
-            }),
+        let filter_app = what == What::FilterApp;
+        let found = self.resolve(if filter_app { &FILTERS } else { kind }, &used, &conf.global)?;
+        let below = if filter_app { conf.global.clone() } else { found.below };
+        conf.local = over(found.conf.local, conf.local);
+        conf.global = found.conf.global;
+        conf.global.extend(sets.clone());
+        conf.notes.borrow_mut().extend(found.conf.notes.take());
+        let below = if filter_app { below } else { below.into_iter().chain(sets).collect() };
+        let what = if filter_app { what } else { found.what };
+        Ok(Resolved { what, factory: found.factory, conf, below, step })
+    }
+}
+
+/// The settings below, each replaced in its place by that of its name above; then the rest of those above.
+fn over(mut below: Vec<Setting>, above: Vec<Setting>) -> Vec<Setting> {
+    for setting in above {
+        match below.iter_mut().find(|other| other.name == setting.name) {
+            Some(other) => *other = setting,
+            None => below.push(setting),
         }
     }
-
-    /// `use = name` or `use = config:file.ini#name`: what is used, with this section's options over its own.
-    fn use_section(&mut self, path: &Path, what: What, used: &Local, conf: Conf) -> Result<Resolved, Fault> {
-        let (file, name) = match used.value.strip_prefix("config:") {
-            None => (path.to_owned(), used.value.as_str()),
-            Some(place) => {
-                let (file, name) = place.split_once('#').unwrap_or((place, "main"));
-                (path.parent().unwrap_or(Path::new("")).join(file), name)
-            }
-        };
-        let kind = match what {
-            What::Filter | What::FilterApp => FILTERS,
-            What::Server => SERVERS,
-            What::App | What::Composite | What::Pipeline => APPS,
-        };
-        let mut resolved = self.resolve(&file, kind, name, used, &conf.global)?;
-        let mut local = resolved.conf.local;
-        local.retain(|below| !conf.local.iter().any(|own| own.name == below.name));
-        local.extend(conf.local.iter().cloned());
-        let global = resolved.conf.global;
-        resolved.conf = Conf { local, global, ..conf };
-        if what == What::FilterApp {
-            resolved.what = What::FilterApp;
-        }
-        Ok(resolved)
-    }
-
-    /// `[DEFAULT]`, where the file is, and what the caller sets.
-    fn global(&self, path: &Path, ini: &Ini) -> Result<BTreeMap<String, String>, Fault> {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let here = absolute.parent().unwrap_or(Path::new("/")).display().to_string();
-        // A path may hold a percent sign, which is none of ours.
-        let escape = |text: String| text.replace('%', "%%");
-        let mut raw = BTreeMap::from([
-            ("here".to_owned(), escape(here)),
-            ("__file__".to_owned(), escape(absolute.display().to_string())),
-        ]);
-        let defaults = ini.sections.iter().find(|section| section.name == "DEFAULT");
-        let options = defaults.map_or(&[][..], |section| &section.options);
-        raw.extend(options.iter().map(|option| (option.name.clone(), option.value.clone())));
-        raw.extend(self.overrides.iter().map(|(name, value)| (name.clone(), escape(value.clone()))));
-        let line_of = |name: &str| options.iter().find(|option| option.name == name).map_or(0, |option| option.line);
-        let complete = |(name, value): (&String, &String)| match interpolate(value, &|name| raw.get(name).cloned()) {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(message) => Err(Fault::new(&ini.file, line_of(name), format!("[DEFAULT] {name}: {message}"))),
-        };
-        raw.iter().map(complete).collect()
-    }
+    below
 }
 
-/// The factory's `use` stands among the options of its place alone, so that a fault about it has its line.
-fn with_use(mut conf: Conf, used: &Option<Local>) -> Conf {
-    if let Some(used) = used {
-        conf.line = used.line;
-    }
-    conf
-}
-
-/// Completes the values, carries out `set` and `get`, and leaves the options of the section itself.
-fn split_options(ini: &Ini, section: &Section, global: &mut BTreeMap<String, String>) -> Result<Vec<Local>, Fault> {
-    let raw = |name: &str| section.options.iter().find(|option| option.name == name).map(|option| option.value.clone());
-    let known = global.clone();
-    let lookup = |name: &str| raw(name).or_else(|| known.get(name).map(|value| value.replace('%', "%%")));
-    let mut local = Vec::new();
-    for option in &section.options {
-        let fault = |message: String| {
-            Fault::new(&ini.file, option.line, format!("[{}] {}: {message}", section.name, option.name))
-        };
-        let value = interpolate(&option.value, &lookup).map_err(fault)?;
-        if let Some(name) = option.name.strip_prefix("set ") {
-            global.insert(name.trim().to_owned(), value);
-        } else if let Some(name) = option.name.strip_prefix("get ") {
-            let found =
-                global.get(&value).cloned().ok_or_else(|| fault(format!("there is no global option `{value}`")))?;
-            local.push(local_of(ini, option, name.trim(), found));
-        } else {
-            local.push(local_of(ini, option, &option.name, value));
-        }
-    }
-    Ok(local)
-}
-
-fn local_of(ini: &Ini, option: &Opt, name: &str, value: String) -> Local {
-    Local { name: name.to_owned(), value, file: Arc::clone(&ini.file), line: option.line }
-}
-
-/// The one section of that name among those with these prefixes; `[main]` alone is an app.
-fn find<'a>(ini: &'a Ini, kind: Prefixes, name: &str) -> Result<(What, &'a Section), String> {
-    let named = |section: &Section| -> Option<What> {
-        let (prefix, rest) = section.name.split_once(':').unwrap_or(("", &section.name));
-        let bare = prefix.is_empty() && section.name == name && name != "DEFAULT";
-        let known = kind.iter().find(|(known, _)| *known == prefix.trim() && rest.trim() == name);
-        known.map(|(_, what)| *what).or_else(|| bare.then(|| kind[0].1))
+/// # Errors
+/// A fault that names the whole circle, if the step is among those before it.
+pub(crate) fn check_circle(before: &[Step], step: &Step, asked: &Setting, what: &str) -> Result<(), Fault> {
+    let Some(start) = before.iter().position(|other| other == step) else { return Ok(()) };
+    let circle = before[start..].iter().chain([step]);
+    let one_file = before[start..].iter().all(|other| other.file == step.file);
+    let show = |step: &Step| match one_file {
+        true => format!("[{}]", step.section),
+        false => format!("[{}] of {}", step.section, step.file.display()),
     };
-    let found: Vec<_> = ini.sections.iter().filter_map(|section| Some((named(section)?, section))).collect();
-    match found[..] {
-        [(what, section)] => Ok((what, section)),
-        [] => Err(not_found(ini, kind, name)),
-        [(_, first), (_, second), ..] => Err(format!(
-            "ambiguous: `{name}` may be [{}] in line {} or [{}] in line {}",
-            first.name, first.line, second.name, second.line
-        )),
+    Err(asked.fault(format!("{what}: {}", circle.map(show).collect::<Vec<_>>().join(" -> "))))
+}
+
+fn reference(text: &str) -> Result<Reference<'_>, String> {
+    let scheme = text.split_once(':').filter(|(scheme, _)| {
+        let mut letters = scheme.chars().peekable();
+        letters.peek().is_some() && letters.all(|letter| letter.is_ascii_alphabetic())
+    });
+    match scheme {
+        None => Ok(Reference::Section(text)),
+        Some(("egg", _)) => Ok(Reference::Egg),
+        Some(("config", place)) => {
+            let (file, name) = place.split_once('#').unwrap_or((place, "main"));
+            Ok(Reference::File(file, name))
+        }
+        Some(("call", _)) => Err(format!("expected `egg:Dist#entry`, found the Python function `{text}`")),
+        Some(_) => {
+            Err(format!("expected a section's name, `egg:Dist#entry` or `config:file.ini#name`, found `{text}`"))
+        }
     }
 }
 
-fn not_found(ini: &Ini, kind: Prefixes, name: &str) -> String {
-    let prefixes: Vec<String> = kind.iter().map(|(prefix, _)| format!("[{prefix}:{name}]")).collect();
-    let names = ini.sections().filter_map(|section| section.split_once(':')).map(|(_, name)| name.trim());
-    format!("there is no section {} in {}{}", prefixes.join(", "), ini.file, did_you_mean(name, names))
+/// A section, as it stands in its file.
+struct Lines<'a> {
+    path: &'a Arc<Path>,
+    ini: &'a Ini,
+    section: &'a Section,
+}
+
+impl Lines<'_> {
+    /// The options, complete, and those that the section sets for all.
+    fn options(&self, names: &Names, outer: &Globals) -> Result<(Conf, Globals), Faults> {
+        let mut conf = Conf::new(self.place(self.section.line), names.globals(outer)?, Vec::new());
+        let (mut sets, mut gets) = (Globals::new(), Vec::new());
+        let mut faults = Faults::default();
+        for option in &self.section.options {
+            let Some(setting) = faults.keep(self.complete(option, names)) else { continue };
+            if let Some(name) = setting.name.strip_prefix("set ").map(|name| name.trim().to_owned()) {
+                sets.insert(name.clone(), Setting { name, ..setting });
+            } else if let Some(name) = setting.name.strip_prefix("get ").map(|name| name.trim().to_owned()) {
+                gets.push(Setting { name, ..setting });
+            } else {
+                note_shadow(&conf, names, &setting);
+                conf.local.push(setting);
+            }
+        }
+        conf.global.extend(sets.clone());
+        // After every `set`, and over a plain option of the name, wherever they stand: as in Paste.
+        for setting in gets.iter().filter_map(|setting| faults.keep(get(setting, &conf.global))) {
+            conf.local.retain(|local| local.name != setting.name);
+            conf.local.push(setting);
+        }
+        faults.if_none(|| (conf, sets))
+    }
+
+    fn complete(&self, option: &Opt, names: &Names) -> Result<Setting, Fault> {
+        // `debug = %(debug)s` means that of [DEFAULT]: Paste, which passes over such an option, has nothing against it.
+        let outer = |name: &str| names.get(name).filter(|_| name == option.name);
+        let own = |name: &str| self.section.options.iter().find(|own| own.name == name).map(|own| own.value.clone());
+        let lookup = |name: &str| outer(name).or_else(|| own(name)).or_else(|| names.get(name));
+        let (name, place) = (option.name.clone(), self.place(option.line));
+        match interpolate(&option.value, &lookup) {
+            Ok(value) => Ok(Setting { name, value, place }),
+            Err(message) => Err(place.fault(&name, message)),
+        }
+    }
+
+    fn place(&self, line: usize) -> Place {
+        let (file, section) = (Arc::clone(&self.ini.file), Arc::clone(&self.section.name));
+        Place { path: Arc::clone(self.path), file, section, line }
+    }
+}
+
+/// Paste passes over an option that is also a global one; who comes from there is told that here it counts.
+fn note_shadow(conf: &Conf, names: &Names, setting: &Setting) {
+    let name = &setting.name;
+    let same = conf.global(name) == Some(&setting.value);
+    let Some(Setting { place, .. }) = names.0.get(name).filter(|_| !same) else { return };
+    let other = match (&*place.section, place.line) {
+        ("DEFAULT", line) if line > 0 => format!("that of [DEFAULT] in line {line}"),
+        ("", _) => "that of the command line".to_owned(),
+        _ => return,
+    };
+    let message =
+        format!("holds for this section, in place of {other}; Paste would pass over it without `set {name} = …`");
+    conf.note(format!("warning: {}", setting.fault(message)));
+}
+
+/// The local option, with the value of the global one that it names.
+fn get(local: &Setting, global: &Globals) -> Result<Setting, Fault> {
+    match global.get(&local.value) {
+        Some(found) => Ok(Setting { value: found.value.clone(), ..local.clone() }),
+        None => Err(local.fault(format!("there is no global option `{}`", local.value))),
+    }
 }

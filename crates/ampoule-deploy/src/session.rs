@@ -15,10 +15,10 @@ use crate::registry::{Filter, app};
 /// The faults of all options that are wrong, and of a store that cannot be opened.
 pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
     let settings = Settings::parse(conf.merged()).map_err(|bad| {
-        let faults = bad.0.iter().map(|option| conf.fault(&option.name, &option.message));
+        let faults = bad.0.iter().map(|option| fault_of(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let layer = settings.layer().map_err(|error| conf.fault("session", error.to_string()))?;
+    let layer = settings.layer().map_err(|error| conf.missing("session", error.to_string()))?;
     conf.note(format!("session {}", layer.describe()));
     settings.warnings.iter().for_each(|warning| conf.note(format!("warning: {warning}")));
     conf.sessions.borrow_mut().push(layer.clone());
@@ -27,21 +27,24 @@ pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
 
 /// The factory of `egg:Beaker#beaker_session`.
 pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
-    let mut faults = without_prefix(conf);
-    match session_layer(conf) {
-        Ok(layer) if faults.is_empty() => Ok(Box::new(move |inner| app(layer.layer(inner)))),
-        layer => {
-            faults.extend(layer.err().into_iter().flat_map(|more| more.0));
-            Err(Faults(faults))
-        }
-    }
+    let mut faults = Faults(without_prefix(conf));
+    let layer = faults.keep(session_layer(conf));
+    layer
+        .filter(|_| faults.0.is_empty())
+        .map_or(Err(faults), |layer| Ok(Box::new(move |inner| app(layer.layer(inner)))))
+}
+
+/// Settings name an option as it was given; one that is missing they call by its name without a prefix.
+fn fault_of(conf: &Conf, option: &str, message: &str) -> Fault {
+    if is_ours(option) { conf.fault(option, message) } else { conf.missing(option, message) }
+}
+
+fn is_ours(option: &str) -> bool {
+    option.contains('.') || ["cache_dir", "debug"].contains(&option)
 }
 
 /// Beaker passes over options of its filter that have no prefix, so a `secret = …` is no secret. Here they are faults.
 fn without_prefix(conf: &Conf) -> Vec<Fault> {
-    let ours = |name: &str| name.contains('.') || ["cache_dir", "debug"].contains(&name);
-    let stray = conf.options().filter(|(name, _)| !ours(name));
-    stray
-        .map(|(name, _)| conf.fault(name, format!("a session's options have a prefix: beaker.session.{name}")))
-        .collect()
+    let stray = conf.options().map(|(name, _)| name).filter(|name| !is_ours(name));
+    stray.map(|name| conf.fault(name, format!("a session's options have a prefix: beaker.session.{name}"))).collect()
 }

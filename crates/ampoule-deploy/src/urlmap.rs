@@ -1,5 +1,6 @@
 //! Apps under paths and hosts: Paste's urlmap.
 
+use std::cmp::Reverse;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,11 +8,13 @@ use std::task::{Context, Poll};
 
 use axum_core::body::Body;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri};
 use tower::{Service, ServiceExt};
 
-use crate::registry::{App, app};
+use crate::conf::Conf;
+use crate::error::Faults;
+use crate::registry::{App, Apps, app};
 
 /// The path under which an app is mounted, in the extensions of its requests: what WSGI calls `SCRIPT_NAME`. `/shop`,
 /// or empty at the root. The app itself sees the rest; links to itself begin with this.
@@ -20,62 +23,85 @@ pub struct MountPath(pub String);
 
 /// The map, in the order in which it is searched.
 #[derive(Clone, Default)]
-pub(crate) struct UrlMap {
+struct UrlMap {
     places: Vec<Place>,
-    pub(crate) not_found: Option<App>,
+    not_found: Option<App>,
 }
 
 #[derive(Clone)]
 struct Place {
-    /// `example.com`, or `example.com:8080` where the entry says a port; `None` for any host.
-    host: Option<String>,
-    /// Without a slash at its end: empty for the root.
-    path: String,
+    at: Address,
     app: App,
 }
 
+/// What a place asks of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Address {
+    /// In lower case; `None` for any.
+    host: Option<String>,
+    /// `None` for any.
+    port: Option<u16>,
+    /// Without a slash at its end: empty for the root.
+    path: String,
+}
+
+/// The factory of `egg:Paste#urlmap`.
+pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
+    const NOT_FOUND: &str = "not_found_app";
+    let mut map = UrlMap::default();
+    let mut faults = Faults::default();
+    if conf.setting(NOT_FOUND).is_some() {
+        map.not_found = faults.keep(apps.app(NOT_FOUND));
+    }
+    for (entry, _) in conf.options().filter(|(entry, _)| *entry != NOT_FOUND) {
+        let at = faults.keep(parse_entry(entry).map_err(|text| conf.fault(entry, text)));
+        if let (Some(at), Some(app)) = (at, faults.keep(apps.app(entry))) {
+            faults.keep(map.add(at, app).map_err(|text| conf.fault(entry, text)));
+        }
+    }
+    faults.if_none(|| app(map))
+}
+
 impl UrlMap {
-    /// Adds an entry: `/path`, or `domain example.com [port 8080] [/path]`.
-    ///
-    /// # Errors
-    /// What was expected.
-    pub(crate) fn add(&mut self, entry: &str, app: App) -> Result<(), String> {
-        let (host, path) = parse_entry(entry)?;
-        if self.places.iter().any(|place| place.host == host && place.path == path) {
+    fn add(&mut self, at: Address, app: App) -> Result<(), String> {
+        if self.places.iter().any(|place| place.at == at) {
             return Err("another app is mounted there".to_owned());
         }
-        self.places.push(Place { host, path, app });
-        // Entries for a host before those for any, and longer paths before shorter ones.
-        self.places.sort_by_key(|place| (place.host.is_none(), std::cmp::Reverse(place.path.len())));
+        self.places.push(Place { at, app });
+        // What asks more of the host comes before what asks less, and then longer paths before shorter ones.
+        let rank = |at: &Address| (at.port.is_none(), at.host.is_none(), Reverse(at.path.len()));
+        self.places.sort_by_key(|place| rank(&place.at));
         Ok(())
     }
 
-    pub(crate) fn into_app(self) -> App {
-        app(self)
-    }
-
-    fn find(&self, hosts: &[String; 2], path: &str) -> Option<&Place> {
-        self.places.iter().find(|place| {
-            let host = place.host.as_ref().is_none_or(|host| hosts.contains(host));
-            host && path.strip_prefix(&place.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    fn find(&self, host: &str, port: Option<u16>, path: &str) -> Option<&Place> {
+        self.places.iter().find(|Place { at, .. }| {
+            let here = at.host.as_ref().is_none_or(|wanted| wanted == host) && (at.port.is_none() || at.port == port);
+            here && path.strip_prefix(&at.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 }
 
-fn parse_entry(entry: &str) -> Result<(Option<String>, String), String> {
+/// `/path`, or `domain example.com [port 8080] [/path]`.
+fn parse_entry(entry: &str) -> Result<Address, String> {
     let words: Vec<&str> = entry.split_whitespace().collect();
-    let (host, path) = match words[..] {
-        ["domain", host] => (Some(host.to_owned()), "/"),
-        ["domain", host, "port", port] => (Some(format!("{host}:{port}")), "/"),
-        ["domain", host, path] => (Some(host.to_owned()), path),
-        ["domain", host, "port", port, path] => (Some(format!("{host}:{port}")), path),
-        [path] => (None, path),
-        _ => ("".to_owned().into(), ""),
+    let (host, port, path) = match words[..] {
+        ["domain", host] => (Some(host), None, "/"),
+        ["domain", host, "port", port] => (Some(host), Some(port), "/"),
+        ["domain", host, path] => (Some(host), None, path),
+        ["domain", host, "port", port, path] => (Some(host), Some(port), path),
+        [path] => (None, None, path),
+        _ => (None, None, ""),
     };
-    if !path.starts_with('/') {
-        return Err("expected `/path = app` or `domain HOST [port PORT] /path = app`".to_owned());
+    let number = port.map(|port| port.parse::<u16>()).transpose();
+    match number {
+        Ok(port) if path.starts_with('/') => Ok(Address {
+            host: host.map(str::to_ascii_lowercase),
+            port,
+            path: collapse(path).trim_end_matches('/').to_owned(),
+        }),
+        _ => Err("expected `/path = app` or `domain HOST [port PORT] /path = app`".to_owned()),
     }
-    Ok((host.map(|host| host.to_ascii_lowercase()), path.trim_end_matches('/').to_owned()))
 }
 
 impl Service<Request<Body>> for UrlMap {
@@ -89,10 +115,11 @@ impl Service<Request<Body>> for UrlMap {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = collapse(request.uri().path());
-        match self.find(&hosts(&request), &path) {
-            Some(place) => {
-                mount(&mut request, &place.path, &path[place.path.len()..]);
-                Box::pin(place.app.clone().oneshot(request))
+        let (host, port) = host_of(&request);
+        match self.find(&host, port, &path) {
+            Some(Place { at, app }) => {
+                mount(&mut request, &at.path, &path[at.path.len()..]);
+                Box::pin(app.clone().oneshot(request))
             }
             None => match &self.not_found {
                 Some(app) => Box::pin(app.clone().oneshot(request)),
@@ -102,13 +129,14 @@ impl Service<Request<Body>> for UrlMap {
     }
 }
 
-/// The host without and with its port, in lower case: from the URI (HTTP/2) or the Host header.
-fn hosts(request: &Request<Body>) -> [String; 2] {
-    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = request.uri().authority().map(|authority| authority.as_str()).or(header).unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
-    let colon = host.rfind(':').filter(|colon| host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()));
-    [host[..colon.unwrap_or(host.len())].to_owned(), host.clone()]
+/// The host in lower case, and its port: from the URI (HTTP/2) or the Host header. Where no port is said it is that of
+/// the scheme, and `http` where no scheme is said, as in HTTP/1.
+fn host_of(request: &Request<Body>) -> (String, Option<u16>) {
+    let header = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let Some(authority) = request.uri().authority().or(header.as_ref()) else { return (String::new(), None) };
+    let scheme = if request.uri().scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let port = authority.port().map_or(Some(scheme), |port| port.as_str().parse().ok());
+    (authority.host().to_ascii_lowercase(), port)
 }
 
 /// As Paste does: `//` is `/`.

@@ -1,0 +1,91 @@
+//! The files that a deployment is read from, and the options that hold for all of a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Fault, Faults};
+use crate::ini::{Ini, Opt, parse};
+use crate::interpolate::{escape, interpolate};
+use crate::setting::{Globals, Place, Setting};
+
+/// The files that were read, and what the caller sets for all.
+pub(crate) struct Files {
+    files: BTreeMap<PathBuf, Arc<Ini>>,
+    overrides: Vec<(String, String)>,
+}
+
+impl Files {
+    pub(crate) fn new(overrides: &[(String, String)]) -> Files {
+        Files { files: BTreeMap::new(), overrides: overrides.to_vec() }
+    }
+
+    /// Reads and parses a file, once.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Arc<Ini>, Fault> {
+        let key = identity(path);
+        if let Some(ini) = self.files.get(&key) {
+            return Ok(Arc::clone(ini));
+        }
+        let name = path.display().to_string();
+        let fault = |line, message: String| Fault::new(&Arc::from(name.as_str()), line, message);
+        let bytes = std::fs::read(path).map_err(|error| fault(0, format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            fault(line, "expected UTF-8; save the file in that encoding".to_owned())
+        })?;
+        let ini = Arc::new(parse(&text, &name)?);
+        self.files.insert(key, Arc::clone(&ini));
+        Ok(ini)
+    }
+
+    /// The values that a file's sections may name beside their own, as they stand: what the caller sets, then
+    /// `[DEFAULT]`, then what comes from the file and section that use this one. Paste puts the first behind the second.
+    pub(crate) fn names(&self, path: &Arc<Path>, ini: &Ini, outer: &Globals) -> Names {
+        let mut names = Names(outer.clone());
+        names.0.values_mut().for_each(|setting| setting.value = escape(&setting.value));
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let here = absolute.parent().unwrap_or(Path::new("/"));
+        let file = Place { section: "DEFAULT".into(), ..Place { file: Arc::clone(&ini.file), ..Place::of_file(path) } };
+        names.put("here", escape(&here.display().to_string()), &file);
+        names.put("__file__", escape(&absolute.display().to_string()), &file);
+        for Opt { name, value, line } in ini.section("DEFAULT").map_or(&[][..], |section| &section.options) {
+            names.put(name, value.clone(), &file.at(*line));
+        }
+        for (name, value) in &self.overrides {
+            names.put(name, escape(value), &Place::command_line(path));
+        }
+        names
+    }
+}
+
+/// What a value may name, each value as it stands.
+pub(crate) struct Names(pub(crate) Globals);
+
+impl Names {
+    fn put(&mut self, name: &str, value: String, place: &Place) {
+        self.0.insert(name.to_owned(), Setting { name: name.to_owned(), value, place: place.clone() });
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|setting| setting.value.clone())
+    }
+
+    /// The options that hold for all, complete. What comes from outside beats the file's own.
+    pub(crate) fn globals(&self, outer: &Globals) -> Result<Globals, Faults> {
+        let mut faults = Faults::default();
+        let mut globals = outer.clone();
+        for (name, setting) in &self.0 {
+            let value = interpolate(&setting.value, &|name| self.get(name)).map_err(|message| setting.fault(message));
+            if let Some(value) = faults.keep(value) {
+                globals.entry(name.clone()).or_insert(Setting { value, ..setting.clone() });
+            }
+        }
+        faults.if_none(|| globals)
+    }
+}
+
+/// The same for two paths that lead to one file.
+pub(crate) fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

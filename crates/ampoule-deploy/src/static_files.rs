@@ -1,0 +1,72 @@
+//! The files of a folder as an app: `egg:Paste#static`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode};
+use tower::{Service, ServiceExt};
+use tower_http::services::ServeDir;
+
+use crate::conf::Conf;
+use crate::error::Faults;
+use crate::registry::{App, app};
+use crate::urlmap::MountPath;
+
+/// Makes the app of `document_root`, the folder, and `cache_max_age`, the seconds for which a client may keep a file
+/// without asking again.
+pub(crate) fn factory(conf: &Conf) -> Result<App, Faults> {
+    const LONGEST: u64 = 365 * 86_400;
+    let mut faults = Faults(conf.unknown(&["document_root", "cache_max_age"]));
+    let seconds = faults.keep(conf.number("cache_max_age", 0, 0..=LONGEST)).filter(|seconds| *seconds > 0);
+    let root = conf.get("document_root").filter(|root| Path::new(root).is_dir());
+    if root.is_none() {
+        faults.0.push(conf.fault("document_root", "expected a folder that is there, such as %(here)s/public"));
+    }
+    let max_age = seconds.and_then(|seconds| HeaderValue::try_from(format!("max-age={seconds}")).ok());
+    faults.if_none(|| app(StaticFiles { files: ServeDir::new(root.unwrap_or_default()), max_age }))
+}
+
+#[derive(Clone)]
+struct StaticFiles {
+    files: ServeDir,
+    max_age: Option<HeaderValue>,
+}
+
+impl Service<Request<Body>> for StaticFiles {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mount = request.extensions().get::<MountPath>().cloned().unwrap_or_default();
+        let (files, max_age) = (self.files.clone(), self.max_age.clone());
+        Box::pin(async move {
+            let mut response = files.oneshot(request).await?.map(Body::new);
+            let good = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+            if let Some(max_age) = max_age.filter(|_| good) {
+                response.headers_mut().insert(CACHE_CONTROL, max_age);
+            }
+            below(&mount, &mut response);
+            Ok(response)
+        })
+    }
+}
+
+/// A folder without its last slash is redirected to the one with it; the files do not know where they are mounted.
+fn below(mount: &MountPath, response: &mut Response<Body>) {
+    let Some(path) = response.headers().get(LOCATION).and_then(|path| path.to_str().ok()) else { return };
+    if let Some(path) =
+        path.strip_prefix('/').and_then(|rest| HeaderValue::try_from(format!("{}/{rest}", mount.0)).ok())
+    {
+        response.headers_mut().insert(LOCATION, path);
+    }
+}

@@ -1,0 +1,131 @@
+//! The composite of the Pylons book, exactly as it stands there, and the session filter that it uses.
+
+use std::path::PathBuf;
+
+use ampoule_deploy::{Server, app, load};
+use axum::Router;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use crate::support::{ask, load_text, registry};
+
+#[tokio::test]
+async fn the_seeds_composite_loads_as_it_stands() {
+    let path = seed();
+    let deployment = load(&path, "main", &debug(), &registry()).unwrap();
+    assert_eq!(deployment.server, Some(Server { host: "0.0.0.0".into(), port: 5000 }));
+    let here = path.parent().unwrap().display();
+    let home = ask(&deployment, "any", "/a?b=c").await;
+    assert_eq!(
+        home.text,
+        format!("egg:my_project[full_stack=true,cache_dir={here}/data|debug=true] at '' sees /a?b=c")
+    );
+    let broker = ask(&deployment, "any", "/servicebroker?x").await;
+    assert_eq!(broker.text, "egg:Appcelerator#service_broker[|debug=true] at '/servicebroker' sees /?x");
+    assert_eq!(
+        ask(&deployment, "any", "/proxy/p/q").await.text,
+        "egg:Appcelerator#cross_domain_proxy[|debug=true] at '/proxy' sees /p/q"
+    );
+    let notes = deployment.notes.join("\n").replace(&here.to_string(), "HERE");
+    let expected = "session my_project_key: memory (lost at restart)\n\
+        warning: beaker.session.secret: the secret has 26 bytes, where at least 32 are needed; `ampoule make-config` writes an \
+        ini file with a good one; allowed because of debug, never use it in production\n";
+    assert!(notes.starts_with(expected), "the operator is told which store, and of the secret: {notes}");
+}
+
+/// The same file, with apps that count in their session: all three count in one.
+#[tokio::test]
+async fn the_seeds_apps_share_one_session() {
+    let mut registry = registry();
+    for name in ["egg:my_project", "egg:Appcelerator#service_broker", "egg:Appcelerator#cross_domain_proxy"] {
+        registry.app(name, |_| {
+            let count = |session: ampoule::Session| async move {
+                let count = session.update("count", |count: &mut u32| *count += 1).await?;
+                session.save().await?;
+                Ok::<_, ampoule::Error>(count.to_string())
+            };
+            Ok(app(Router::new().fallback(count)))
+        });
+    }
+    let deployment = load(&seed(), "main", &debug(), &registry).unwrap();
+    let mut cookie = String::new();
+    for (index, path) in ["/", "/servicebroker", "/proxy/x", "/", "/servicebroker/y"].iter().enumerate() {
+        let request = http::Request::get(*path).header("cookie", &cookie).body(Body::empty()).unwrap();
+        let response = deployment.app.clone().oneshot(request).await.unwrap();
+        if let Some(set) = response.headers().get("set-cookie") {
+            let set = set.to_str().unwrap();
+            assert!(set.starts_with("my_project_key=") && set.contains("Path=/"), "{set}");
+            cookie = set.split(';').next().unwrap().to_owned();
+        }
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(text, (index + 1).to_string(), "{path}");
+    }
+}
+
+/// Without debug its secret is too short to be served, and the error says so with its line.
+#[test]
+fn the_seeds_secret_is_refused_in_production() {
+    let faults = load(&seed(), "main", &[], &registry()).unwrap_err().0;
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].line, 10);
+    assert!(
+        faults[0].message.starts_with("[filter-app:main] beaker.session.secret: the secret has 26 bytes"),
+        "{}",
+        faults[0]
+    );
+    assert!(faults[0].message.ends_with("debug = true allows this one"), "{}", faults[0]);
+}
+
+#[test]
+fn a_session_filters_options_are_checked_with_their_lines() {
+    let text = "[pipeline:main]\npipeline = session e\n[app:e]\nuse = egg:echo\n[filter:session]\nuse = egg:ampoule#session\n\
+                beaker.session.timout = 5\nsecret = x\nbeaker.session.secure = maybe\nbeaker.session.type = fiel\n";
+    let said = load_text(text).unwrap_err();
+    let expected = [
+        "site.ini:8: [filter:session] secret: a session's options have a prefix: beaker.session.secret",
+        "site.ini:7: [filter:session] beaker.session.timout: there is no such option; did you mean `timeout`?",
+        "site.ini:9: [filter:session] beaker.session.secure: expected true or false, found `maybe`",
+        "site.ini:10: [filter:session] beaker.session.type: expected one of file, memory, cookie, found `fiel`; did you mean `file`?",
+        "site.ini:5: [filter:session] secret: there is none; `ampoule make-config` writes an ini file with a fresh one",
+    ];
+    for line in expected {
+        assert!(said.lines().any(|found| found == line), "{line}\nis not in\n{said}");
+    }
+}
+
+/// What is said of an option of `[DEFAULT]` or of the command line has its place there.
+#[test]
+fn a_session_option_from_elsewhere_is_named_with_its_own_place() {
+    let text = "[DEFAULT]\nbeaker.session.timout = 5\n[filter-app:main]\nuse = egg:ampoule#session\nnext = egg:echo\n\
+                beaker.session.secret = 3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe\n";
+    let said = load_text(text).unwrap_err();
+    assert_eq!(said, "site.ini:2: [DEFAULT] beaker.session.timout: there is no such option; did you mean `timeout`?");
+    let text = text.replace("beaker.session.timout", "mood");
+    let said = crate::support::load_with(&text, &[("debug", "perhaps")]).unwrap_err();
+    assert_eq!(said, "command line: debug: expected true or false, found `perhaps`");
+}
+
+/// A deployment is served as any service is: by `axum::serve`, on a real socket.
+#[tokio::test]
+async fn a_deployment_is_served_by_axum() {
+    let deployment = load(&seed(), "main", &debug(), &registry()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async { axum::serve(listener, Router::new().fallback_service(deployment.app)).await });
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = "GET /servicebroker/x HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("at '/servicebroker' sees /x"), "{answer}");
+    server.abort();
+}
+
+fn seed() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/seed.ini"))
+}
+
+fn debug() -> [(String, String); 1] {
+    [("debug".to_owned(), "true".to_owned())]
+}
