@@ -1,14 +1,13 @@
 //! The operations of the store, on threads that may block.
 
-use std::fs::{self, File, FileTimes, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
 
-use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, StoreKey, Stored, Time, Version};
+use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, StoreKey, Stored, Tag, Time, Version};
 
-use crate::folder::{Folder, make_folder, private, random, unavailable};
+use crate::folder::{Folder, deadline_of, make_folder, private, random, set_deadline, sync_folder, unavailable};
 use crate::format::{self, HEADER, Header};
 use crate::locks::{Lock, Locks};
 use crate::{Durability, FileOptions};
@@ -23,33 +22,32 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(folder: Folder, options: FileOptions) -> Files {
-        let locks = Locks::new(&folder);
+        let locks = Locks::new(&folder, options.lock_wait);
         Files { folder, options, locks, swept_to: AtomicUsize::new(0) }
     }
 
     pub(crate) fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        // Files that are overwritten in place are whole only while nobody writes.
-        let _lock = match self.options.durability {
-            Durability::None => Some(self.locks.blocking_lock(key)?),
-            Durability::Process | Durability::Power => None,
-        };
-        let Some((mut file, deadline)) = self.open_live(key)? else { return Ok(None) };
-        let mut bytes = Vec::with_capacity(512);
-        file.read_to_end(&mut bytes).map_err(unavailable("cannot be read"))?;
+        let Some((mut file, metadata)) = self.open_live(key)? else { return Ok(None) };
+        let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(usize::MAX)];
+        file.read_exact(&mut bytes).map_err(unavailable("cannot be read"))?;
         let (header, value) = format::decode(bytes)?;
-        Ok(Some(Stored { value, version: header.version, deadline }))
+        Ok(Some(Stored { value, version: header.version, deadline: deadline_of(&metadata) }))
     }
 
-    /// The file of a key whose deadline has not passed, and that deadline: both of one file, even while it is replaced.
-    fn open_live(&self, key: StoreKey) -> Result<Option<(File, Time)>, Error> {
+    /// The file of a key whose deadline has not passed, and what tells that deadline: both of one file, even while it
+    /// is replaced.
+    fn open_live(&self, key: StoreKey) -> Result<Option<(File, Metadata)>, Error> {
         let file = match private().read(true).open(self.folder.record(key)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unavailable("has a file that cannot be opened")(error)),
         };
         let metadata = file.metadata().map_err(unavailable("cannot be read"))?;
-        let deadline = deadline_of(&metadata);
-        Ok((deadline > self.options.clock.now()).then_some((file, deadline)))
+        Ok(self.is_live(&metadata).then_some((file, metadata)))
+    }
+
+    fn is_live(&self, metadata: &Metadata) -> bool {
+        deadline_of(metadata) > self.options.clock.now()
     }
 
     /// The header of a key whose deadline has not passed.
@@ -76,97 +74,81 @@ impl Files {
         }
         // A counter could come back when a key is deleted and made again; 64 random bits do not.
         let version = Version(random().map_err(unavailable("got no random number for a version"))?);
+        let old_tag = old.and_then(|old| old.tag);
         if entry.deadline <= self.options.clock.now() {
-            self.remove(key, old)?;
+            self.remove(key, old_tag)?;
         } else {
-            self.mark(key, entry)?;
-            self.write(key, entry, version)?;
-            self.unmark_other(key, old.and_then(|old| old.tag), entry.tag);
+            entry.tag.map_or(Ok(()), |tag| self.mark(tag, key))?;
+            self.write(key, entry, version).map_err(unavailable("cannot be written"))?;
+            if let Some(old_tag) = old_tag.filter(|_| old_tag != entry.tag) {
+                self.unmark(old_tag, key);
+            }
         }
         Ok(Outcome::Stored(version))
     }
 
-    fn write(&self, key: StoreKey, entry: &Entry, version: Version) -> Result<(), Error> {
+    fn write(&self, key: StoreKey, entry: &Entry, version: Version) -> io::Result<()> {
         let bytes = format::encode(Header { version, tag: entry.tag }, &entry.value);
-        let path = self.folder.record(key);
         let shard = self.folder.shard(key.as_bytes()[0]);
-        let write = || match self.options.durability {
-            Durability::None => overwrite(&path, &bytes, entry.deadline),
-            durability => self.replace(&shard, &path, &bytes, entry.deadline, durability == Durability::Power),
-        };
-        // The folder of a shard is made when it is first missed.
-        let written = match write() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(&shard).and_then(|()| write()),
+        let write = || self.replace(&shard, &self.folder.record(key), &bytes, entry.deadline);
+        match write() {
+            // The folder of a shard is made when it is first missed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(&shard)?;
+                self.sync(&self.folder.records())?;
+                write()
+            }
             written => written,
-        };
-        written.map_err(unavailable("cannot be written"))
+        }
     }
 
-    fn replace(&self, shard: &Path, path: &Path, bytes: &[u8], deadline: Time, sync: bool) -> io::Result<()> {
+    fn replace(&self, shard: &Path, path: &Path, bytes: &[u8], deadline: Time) -> io::Result<()> {
         let (temporary, mut file) = self.folder.temporary(shard)?;
         let mut write = || -> io::Result<()> {
             file.write_all(bytes)?;
             set_deadline(&file, deadline)?;
-            if sync {
+            if self.options.durability == Durability::Power {
                 file.sync_all()?;
             }
-            fs::rename(&temporary, path)?;
-            if sync { File::open(shard)?.sync_all() } else { Ok(()) }
+            fs::rename(&temporary, path)
         };
-        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+        write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+        self.sync(shard)
+    }
+
+    /// Waits until the disk has what was made, renamed or removed in a folder, if that is asked for.
+    pub(crate) fn sync(&self, folder: &Path) -> io::Result<()> {
+        if self.options.durability == Durability::Power { sync_folder(folder) } else { Ok(()) }
     }
 
     pub(crate) fn touch(&self, _: &Lock, key: StoreKey, deadline: Time) -> Result<bool, Error> {
         let Some((file, _)) = self.open_live(key)? else { return Ok(false) };
         if deadline <= self.options.clock.now() {
-            let old = self.live_header(key)?;
-            return self.remove(key, old).map(|()| true);
-        }
-        if let Some(tag) = self.live_header(key)?.and_then(|header| header.tag) {
-            self.mark_until(tag, key, deadline)?;
+            return self.remove(key, None).map(|()| true);
         }
         set_deadline(&file, deadline).map_err(unavailable("cannot be written"))?;
         Ok(true)
     }
 
     pub(crate) fn delete(&self, _: &Lock, key: StoreKey) -> Result<bool, Error> {
-        let live = self.open_live(key)?.is_some();
-        // A damaged file is deleted too: that is how an operator gets rid of it.
-        let header = self.live_header(key).unwrap_or_default();
-        self.remove(key, header)?;
+        // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it.
+        let live = self.folder.record(key).symlink_metadata().is_ok_and(|metadata| self.is_live(&metadata));
+        let tag = self.live_header(key).unwrap_or_default().and_then(|header| header.tag);
+        self.remove(key, tag)?;
         Ok(live)
     }
 
-    /// Removes a file, and the mark by which its tag finds it.
-    pub(crate) fn remove(&self, key: StoreKey, header: Option<Header>) -> Result<(), Error> {
-        match fs::remove_file(self.folder.record(key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unavailable("has a file that cannot be removed")(error));
-            }
-            _ => {}
+    /// Removes a file, and the mark by which its tag finds it. What was ended does not come back with the power.
+    pub(crate) fn remove(&self, key: StoreKey, tag: Option<Tag>) -> Result<(), Error> {
+        let removed = match fs::remove_file(self.folder.record(key)) {
+            Ok(()) => self.sync(&self.folder.shard(key.as_bytes()[0])),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(unavailable("has a file that cannot be removed"))?;
+        if let Some(tag) = tag {
+            self.unmark(tag, key);
         }
-        if self.options.durability == Durability::Power {
-            // What was ended must not come back with the power.
-            let _ = File::open(self.folder.shard(key.as_bytes()[0])).and_then(|shard| shard.sync_all());
-        }
-        self.unmark_other(key, header.and_then(|header| header.tag), None);
         Ok(())
     }
-}
-
-fn overwrite(path: &Path, bytes: &[u8], deadline: Time) -> io::Result<()> {
-    let mut file = private().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    set_deadline(&file, deadline)
-}
-
-/// "Never" is the start of the epoch: no deadline lies there, and many file systems know no year 9999.
-pub(crate) fn set_deadline(file: &File, deadline: Time) -> io::Result<()> {
-    let time = if deadline == Time::MAX { Time::ZERO } else { deadline };
-    file.set_times(FileTimes::new().set_modified(SystemTime::from(time)))
-}
-
-pub(crate) fn deadline_of(metadata: &Metadata) -> Time {
-    let modified = metadata.modified().map_or(Time::ZERO, Time::from);
-    if modified == Time::ZERO { Time::MAX } else { modified }
 }

@@ -1,10 +1,11 @@
 //! The folder: where things lie in it, and whether it is ours.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
+use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 
 /// What the marker says. Another format will have another number.
 const MARKER: &str = "ampoule file store 1\n";
@@ -28,22 +29,18 @@ impl Folder {
             for part in ["records", "locks", "tags"] {
                 make_folder(&folder.root.join(part)).map_err(unavailable("cannot be written"))?;
             }
+            folder.probe()?;
             Ok(folder)
         };
         open().map_err(|error| Error::new(error.kind(), format!("sessions in {}", path.display())).because(error))
     }
 
     fn claim(&self) -> Result<(), Error> {
-        let marker = self.root.join("ampoule-store");
-        match fs::read_to_string(&marker) {
-            Ok(text) if text == MARKER => return Ok(()),
-            Ok(_) => {
-                return Err(Error::new(ErrorKind::Config, "the folder is of a format that this version does not know"));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unavailable("cannot be read")(error)),
+        if self.is_marked_ours()? {
+            return Ok(());
         }
-        if self.holds_something_else().map_err(unavailable("cannot be read"))? {
+        // Another process may just have made it ours, and parts in it.
+        if self.holds_something().map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
             let message =
                 "the folder is not empty and holds no `ampoule-store`: choose a folder of its own for sessions";
             return Err(Error::new(ErrorKind::Config, message));
@@ -52,30 +49,63 @@ impl Folder {
         let write = || -> io::Result<()> {
             let (temporary, mut file) = self.temporary(&self.root)?;
             file.write_all(MARKER.as_bytes())?;
-            fs::rename(temporary, &marker)
+            file.sync_all()?;
+            fs::rename(temporary, self.marker())
         };
         write().map_err(unavailable("cannot be written"))
     }
 
-    /// Whether the folder has files that another process that is just opening it would not have made.
-    fn holds_something_else(&self) -> io::Result<bool> {
+    fn marker(&self) -> PathBuf {
+        self.root.join("ampoule-store")
+    }
+
+    fn is_marked_ours(&self) -> Result<bool, Error> {
+        match fs::read_to_string(self.marker()) {
+            Ok(text) if text == MARKER => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(unavailable("cannot be read")(error)),
+            _ => Err(Error::new(ErrorKind::Config, "the folder is of a format that this version does not know")),
+        }
+    }
+
+    fn holds_something(&self) -> io::Result<bool> {
         for entry in fs::read_dir(&self.root)? {
-            let name = entry?.file_name();
-            let ours = ["records", "locks", "tags", "ampoule-store"].iter().any(|ours| name == *ours);
-            if !ours && !name.to_string_lossy().starts_with(TEMPORARY) {
+            if !entry?.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// Whether files can be made here, and keep the times that deadlines are.
+    fn probe(&self) -> Result<(), Error> {
+        let deadline = Time::from_millis(1_900_000_000_123);
+        let write = || -> io::Result<Time> {
+            let (temporary, file) = self.temporary(&self.root)?;
+            let kept = set_deadline(&file, deadline).and_then(|()| file.metadata());
+            fs::remove_file(temporary)?;
+            Ok(deadline_of(&kept?))
+        };
+        let kept = write().map_err(unavailable("cannot be written"))?;
+        if kept.as_millis().abs_diff(deadline.as_millis()) > 1 {
+            let message =
+                "the file system keeps no times of milliseconds, as deadlines need: choose a folder on another";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        Ok(())
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
+    pub(crate) fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
     /// The folder of all records whose key starts with this byte.
     pub(crate) fn shard(&self, first: u8) -> PathBuf {
-        self.root.join("records").join(format!("{first:02x}"))
+        self.records().join(format!("{first:02x}"))
     }
 
     pub(crate) fn record(&self, key: StoreKey) -> PathBuf {
@@ -86,12 +116,14 @@ impl Folder {
         self.root.join("locks").join(format!("{line:02x}"))
     }
 
-    pub(crate) fn tags(&self) -> PathBuf {
-        self.root.join("tags")
+    /// The folder of all tags that start with this byte.
+    pub(crate) fn tag_shard(&self, first: u8) -> PathBuf {
+        self.root.join("tags").join(format!("{first:02x}"))
     }
 
+    /// The folder of the marks of all records with this tag.
     pub(crate) fn tag(&self, tag: Tag) -> PathBuf {
-        self.tags().join(hex(tag.as_bytes()))
+        self.tag_shard(tag.as_bytes()[0]).join(hex(tag.as_bytes()))
     }
 
     /// A new file of a name that nobody else has.
@@ -103,7 +135,7 @@ impl Folder {
 }
 
 /// Lower-case hexadecimal: some file systems do not tell capitals apart.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -141,6 +173,23 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// Makes sure that what was made, renamed or removed in a folder outlives a loss of power.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened as a file, and the file system writes its journal by itself.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// "Never" is the start of the epoch: no deadline lies there, and many file systems know no year 9999.
+pub(crate) fn set_deadline(file: &File, deadline: Time) -> io::Result<()> {
+    let time = if deadline == Time::MAX { Time::ZERO } else { deadline };
+    file.set_times(FileTimes::new().set_modified(SystemTime::from(time)))
+}
+
+pub(crate) fn deadline_of(metadata: &Metadata) -> Time {
+    let modified = metadata.modified().map_or(Time::ZERO, Time::from);
+    if modified == Time::ZERO { Time::MAX } else { modified }
 }
 
 /// The error for a failure of the file system: `Full` if it has no room, `Unavailable` otherwise.

@@ -9,7 +9,7 @@
 //!   ampoule-store    names the format; a folder without it that is not empty is refused
 //!   records/ab/…     one file a session: 256 folders by the key's first byte, names of 64 hexadecimal digits
 //!   locks/ab         256 lock files, never more
-//!   tags/…/…         empty files: which sessions are whose
+//!   tags/cd/…/ab…    an empty file for each session that has a tag, in a folder for each tag
 //! ```
 //!
 //! A file's modification time is the session's deadline, so a sweep opens no file, and moving a deadline writes no
@@ -32,6 +32,7 @@ mod tags;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ampoule_core::{
     Clock, Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
@@ -41,15 +42,20 @@ use self::files::Files;
 use self::folder::Folder;
 
 /// What a save has outlived when it returns.
+///
+/// Whichever is chosen, a reader sees a record whole, and a damaged one is an error. Moving a deadline is never waited
+/// for: what is lost with it is some minutes of a session's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing for certain: a record is overwritten in place. A process that is killed in the middle leaves a torn
-    /// record, which is an error when it is read, never an empty session. Saves a rename for each write.
+    /// Nothing for certain. At present it does what [`Process`](Durability::Process) does, since the rename that keeps
+    /// readers from torn records also outlives the process; only the promise is less, for sessions that may be lost.
     None,
-    /// The death of the process, however it comes: the default. What the operating system holds is lost with the power.
+    /// The death of the process, however it comes: the default. With the power is lost what the operating system has
+    /// not yet written, the last 5 to 30 seconds as a rule.
     #[default]
     Process,
-    /// The loss of power: file and folder are synced before the save returns, which waits for the disk each time.
+    /// The loss of power: the file, and the folder that names it, are synced before the save returns, which waits for
+    /// the disk twice.
     Power,
 }
 
@@ -58,15 +64,23 @@ pub enum Durability {
 pub struct FileOptions {
     /// What a save has outlived when it returns. [`Durability::Process`] by default.
     pub durability: Durability,
-    /// The largest value, in bytes. 16 MiB by default.
+    /// The largest value, in bytes; a larger one is [`ErrorKind::TooLarge`]. 16 MiB by default.
     pub max_value: usize,
+    /// How long a writer waits for one of another process before it gives up with [`ErrorKind::Timeout`]. Writers need
+    /// milliseconds, so by default it is 5 seconds: then the other hangs.
+    pub lock_wait: Duration,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Default for FileOptions {
     fn default() -> FileOptions {
-        FileOptions { durability: Durability::default(), max_value: 16 << 20, clock: Arc::new(SystemClock) }
+        FileOptions {
+            durability: Durability::default(),
+            max_value: 16 << 20,
+            lock_wait: Duration::from_secs(5),
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 

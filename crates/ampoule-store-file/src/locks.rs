@@ -1,7 +1,6 @@
 //! Who may write: one line for each of 256 groups of keys, in this process and among all.
 
 use std::fs::{File, TryLockError};
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,15 +12,13 @@ use crate::folder::{Folder, private, unavailable};
 
 const LINES: usize = 256;
 
-/// A process that was stopped while it held a lock must not hang all others for ever (promise P10).
-const LIMIT: Duration = Duration::from_secs(5);
-
 /// The lock files, each opened when it is first needed and then kept.
 ///
 /// The writers of this process wait for their turn without a thread; only who has it asks the file for the lock, so
 /// that processes, not tasks, contend for it.
 pub(crate) struct Locks {
     lines: Vec<Arc<Mutex<Line>>>,
+    limit: Duration,
 }
 
 pub(crate) struct Line {
@@ -30,24 +27,31 @@ pub(crate) struct Line {
 }
 
 /// A writer's turn among those of this process.
-pub(crate) type Turn = OwnedMutexGuard<Line>;
+pub(crate) struct Turn {
+    line: OwnedMutexGuard<Line>,
+    asked: Instant,
+}
 
 /// The right to write the keys of one line, among all processes. Ends when it is dropped, or its process dies.
-pub(crate) struct Lock(Turn);
+pub(crate) struct Lock(OwnedMutexGuard<Line>);
 
 impl Locks {
-    pub(crate) fn new(folder: &Folder) -> Locks {
+    /// Who waits for longer than `limit` gives up: a process that was stopped while it held a lock must not hang all
+    /// others for ever (promise P10).
+    pub(crate) fn new(folder: &Folder, limit: Duration) -> Locks {
         let line = |index| Arc::new(Mutex::new(Line { path: folder.lock(index), file: None }));
-        Locks { lines: (0..LINES).map(line).collect() }
+        Locks { lines: (0..LINES).map(line).collect(), limit }
     }
 
     pub(crate) async fn turn(&self, key: StoreKey) -> Turn {
-        Arc::clone(self.line(key)).lock_owned().await
+        let asked = Instant::now();
+        Turn { line: Arc::clone(self.line(key)).lock_owned().await, asked }
     }
 
     /// The whole lock, for work that runs on a thread that may block.
     pub(crate) fn blocking_lock(&self, key: StoreKey) -> Result<Lock, Error> {
-        self.lock(Arc::clone(self.line(key)).blocking_lock_owned())
+        let asked = Instant::now();
+        self.lock(Turn { line: Arc::clone(self.line(key)).blocking_lock_owned(), asked })
     }
 
     fn line(&self, key: StoreKey) -> &Arc<Mutex<Line>> {
@@ -55,37 +59,36 @@ impl Locks {
     }
 
     /// Waits until no other process writes in this line.
-    pub(crate) fn lock(&self, mut turn: Turn) -> Result<Lock, Error> {
-        let Line { path, file } = &mut *turn;
-        let open = || private().read(true).write(true).create(true).truncate(false).open(&*path);
-        let file = match file {
-            Some(file) => file,
-            None => file.insert(open().map_err(unavailable("has a lock file that cannot be opened"))?),
-        };
-        let started = Instant::now();
+    ///
+    /// The limit counts from when the turn was asked for, so that all who queue behind one that waits in vain give up
+    /// with it, rather than one after another.
+    pub(crate) fn lock(&self, turn: Turn) -> Result<Lock, Error> {
+        let Turn { mut line, asked } = turn;
         let mut pause = Duration::from_micros(20);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(turn)),
-                Err(TryLockError::Error(error)) => {
-                    return Err(unavailable("has a lock file that cannot be locked")(error));
-                }
-                Err(TryLockError::WouldBlock) if started.elapsed() > LIMIT => {
-                    let message = format!("another process has held a lock of the session folder for {LIMIT:?}");
-                    return Err(Error::new(ErrorKind::Timeout, message));
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(pause),
+        while !line.try_lock()? {
+            if asked.elapsed() >= self.limit {
+                let message = format!("another process has held a lock of the session folder for {:?}", self.limit);
+                return Err(Error::new(ErrorKind::Timeout, message));
             }
+            std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(2));
         }
+        Ok(Lock(line))
     }
 }
 
-impl Deref for Lock {
-    type Target = Line;
-
-    fn deref(&self) -> &Line {
-        &self.0
+impl Line {
+    fn try_lock(&mut self) -> Result<bool, Error> {
+        let open = || private().read(true).write(true).create(true).truncate(false).open(&self.path);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(open().map_err(unavailable("has a lock file that cannot be opened"))?),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(unavailable("has a lock file that cannot be locked")(error)),
+        }
     }
 }
 

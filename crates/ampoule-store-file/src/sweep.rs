@@ -8,62 +8,69 @@ use std::time::{Duration, SystemTime};
 
 use ampoule_core::{Error, Swept, Time};
 
-use crate::files::{Files, deadline_of};
-use crate::folder::{TEMPORARY, parse_key, unavailable};
+use crate::files::Files;
+use crate::folder::{TEMPORARY, deadline_of, parse_key, unavailable};
 
-/// The 256 folders of records, and then the marks.
-const PLACES: usize = 257;
+/// The 256 folders of records, and then the 256 folders of tags.
+const PLACES: usize = 512;
 
 /// A file that is being written for so long has lost its writer.
 const ABANDONED: Duration = Duration::from_secs(3_600);
+
+/// What looking through one place came to.
+struct Place {
+    looked_at: usize,
+    removed: usize,
+    /// Whether the budget ended before the place.
+    more: bool,
+}
 
 impl Files {
     /// Looks through one place after another until the budget is spent, and goes on there next time. A place is
     /// looked through whole: about a 256th of all sessions.
     pub(crate) fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        let mut left = budget;
-        let mut swept = Swept::default();
+        let mut looked_at = 0;
+        let mut removed = 0;
         loop {
-            let place = self.swept_to.load(Ordering::Relaxed);
-            let looked = match u8::try_from(place) {
-                Ok(first) => self.sweep_shard(first, budget.saturating_sub(swept.removed as usize), &mut swept)?,
-                Err(_) => self.sweep_marks()?,
+            let number = self.swept_to.load(Ordering::Relaxed);
+            let place = match u8::try_from(number) {
+                Ok(first) => self.sweep_records(first, budget.max(1) - removed)?,
+                Err(_) => self.sweep_marks((number % 256) as u8)?,
             };
-            left = left.saturating_sub(looked);
-            let unfinished = swept.removed as usize >= budget && place < PLACES - 1;
-            if !unfinished {
-                self.swept_to.store((place + 1) % PLACES, Ordering::Relaxed);
+            looked_at += place.looked_at;
+            removed += place.removed;
+            if !place.more {
+                self.swept_to.store((number + 1) % PLACES, Ordering::Relaxed);
             }
-            let at_the_end = place + 1 == PLACES;
-            if at_the_end || left == 0 || unfinished {
-                return Ok(Swept { more: !at_the_end, ..swept });
+            let at_the_end = number + 1 == PLACES;
+            if at_the_end || place.more || looked_at.max(removed) >= budget {
+                return Ok(Swept { removed: removed as u64, more: !at_the_end });
             }
         }
     }
 
-    fn sweep_shard(&self, first: u8, budget: usize, swept: &mut Swept) -> Result<usize, Error> {
+    fn sweep_records(&self, first: u8, budget: usize) -> Result<Place, Error> {
         let now = self.options.clock.now();
-        let mut removed = 0;
-        let looked = for_each_file(&self.folder.shard(first), |entry, metadata| {
-            if removed < budget && self.sweep_file(entry, metadata, now)? {
-                removed += 1;
+        let mut place = Place { looked_at: 0, removed: 0, more: false };
+        place.looked_at = for_each_file(&self.folder.shard(first), |entry| {
+            if place.removed == budget {
+                place.more = true;
+            } else if self.sweep_file(entry, now)? {
+                place.removed += 1;
             }
             Ok(())
         })?;
-        swept.removed += removed as u64;
-        Ok(looked)
+        Ok(place)
     }
 
-    fn sweep_file(&self, entry: &DirEntry, metadata: &Metadata, now: Time) -> Result<bool, Error> {
+    fn sweep_file(&self, entry: &DirEntry, now: Time) -> Result<bool, Error> {
+        let Ok(metadata) = entry.metadata() else { return Ok(false) };
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(TEMPORARY) {
-            if is_abandoned(metadata) {
-                let _ = fs::remove_file(entry.path());
-            }
-            return Ok(false);
+        if name.starts_with(TEMPORARY) && is_abandoned(&metadata) {
+            let _ = fs::remove_file(entry.path());
         }
-        let Some(key) = parse_key(&name).filter(|_| deadline_of(metadata) <= now) else { return Ok(false) };
+        let Some(key) = parse_key(&name).filter(|_| deadline_of(&metadata) <= now) else { return Ok(false) };
         let _lock = self.locks.blocking_lock(key)?;
         // It may have been written, touched or removed since it was looked at.
         let still = entry.path().symlink_metadata().is_ok_and(|metadata| deadline_of(&metadata) <= now);
@@ -73,43 +80,34 @@ impl Files {
         Ok(still)
     }
 
-    fn sweep_marks(&self) -> Result<usize, Error> {
-        let now = self.options.clock.now();
-        let mut looked = 0;
-        for_each_file(&self.folder.tags(), |folder, _| {
-            looked += for_each_file(&folder.path(), |mark, metadata| {
-                if deadline_of(metadata) <= now {
-                    let _ = fs::remove_file(mark.path());
-                }
-                Ok(())
+    fn sweep_marks(&self, first: u8) -> Result<Place, Error> {
+        let mut marks = 0;
+        let folders = for_each_file(&self.folder.tag_shard(first), |folder| {
+            marks += for_each_file(&folder.path(), |mark| {
+                let key = mark.file_name().to_str().and_then(parse_key);
+                key.map_or(Ok(()), |key| self.sweep_mark(&mark.path(), key))
             })?;
             // Only an empty folder can be removed.
             let _ = fs::remove_dir(folder.path());
             Ok(())
         })?;
-        Ok(looked)
+        Ok(Place { looked_at: folders + marks, removed: 0, more: false })
     }
 }
 
 /// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is passed over.
-fn for_each_file(
-    folder: &Path,
-    mut look: impl FnMut(&DirEntry, &Metadata) -> Result<(), Error>,
-) -> Result<usize, Error> {
+fn for_each_file(folder: &Path, mut look: impl FnMut(&DirEntry) -> Result<(), Error>) -> Result<usize, Error> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(unavailable("cannot be read")(error)),
     };
-    let mut looked = 0;
+    let mut looked_at = 0;
     for entry in entries {
-        let entry = entry.map_err(unavailable("cannot be read"))?;
-        looked += 1;
-        if let Ok(metadata) = entry.metadata() {
-            look(&entry, &metadata)?;
-        }
+        look(&entry.map_err(unavailable("cannot be read"))?)?;
+        looked_at += 1;
     }
-    Ok(looked)
+    Ok(looked_at)
 }
 
 /// By the time of its last change of any kind, since its modification time may already be a deadline.

@@ -1,47 +1,47 @@
 //! Which sessions are whose: an empty file for each, in a folder for each tag.
 //!
-//! A mark is made before its record and removed after it, so marks may be too many and are never too few. Those that
-//! are too many are cleaned when they are read, and swept when their time, which is that of their record, has passed.
+//! A mark is made before its record and removed after it, so marks may be too many and are never too few. One that is
+//! too many goes when it is read and its record has another tag, or when a sweep finds that its record is gone; both
+//! under the lock of the key, since a record may be about to be written.
 
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
-use ampoule_core::{Entry, Error, StoreKey, Tag, Time};
+use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
 
-use crate::files::{Files, set_deadline};
-use crate::folder::{make_folder, parse_key, private, unavailable};
+use crate::files::Files;
+use crate::folder::{hex, make_folder, parse_key, private, unavailable};
 
 impl Files {
-    pub(crate) fn mark(&self, key: StoreKey, entry: &Entry) -> Result<(), Error> {
-        entry.tag.map_or(Ok(()), |tag| self.mark_until(tag, key, entry.deadline))
-    }
-
-    pub(crate) fn mark_until(&self, tag: Tag, key: StoreKey, deadline: Time) -> Result<(), Error> {
+    /// Makes the mark, unless it is there.
+    pub(crate) fn mark(&self, tag: Tag, key: StoreKey) -> Result<(), Error> {
         let folder = self.folder.tag(tag);
-        let path = folder.join(self.mark_name(key));
-        let mark = || {
-            let file = private().write(true).create(true).truncate(true).open(&path)?;
-            set_deadline(&file, deadline)
-        };
-        // A sweep may remove the folder, when it is empty, at any time.
-        let mut marked = mark();
+        // A sweep may remove the folder, when it is empty, at any time; hardly so often in a row.
+        let mut marked = make_mark(&folder, key);
         for _ in 0..8 {
             match marked {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    marked = make_folder(&folder).and_then(|()| mark())
+                    marked = self.make_tag_folder(&folder).and_then(|()| make_mark(&folder, key));
                 }
-                other => return other.map_err(unavailable("cannot be written")),
+                other => {
+                    marked = other;
+                    break;
+                }
             }
         }
-        marked.map_err(unavailable("cannot be written"))
+        marked.and_then(|()| self.sync(&folder)).map_err(unavailable("cannot be written"))
+    }
+
+    fn make_tag_folder(&self, folder: &Path) -> io::Result<()> {
+        make_folder(folder)?;
+        folder.ancestors().skip(1).take(2).try_for_each(|above| self.sync(above))
     }
 
     /// Removes the mark of a record that has this tag no more.
-    pub(crate) fn unmark_other(&self, key: StoreKey, old: Option<Tag>, new: Option<Tag>) {
-        if let Some(old) = old.filter(|old| Some(*old) != new) {
-            // One that stays is cleaned when it is read.
-            let _ = fs::remove_file(self.folder.tag(old).join(self.mark_name(key)));
-        }
+    pub(crate) fn unmark(&self, tag: Tag, key: StoreKey) {
+        // One that stays is cleaned when it is read, or swept.
+        let _ = fs::remove_file(mark_path(&self.folder.tag(tag), key));
     }
 
     pub(crate) fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
@@ -61,22 +61,48 @@ impl Files {
         Ok(keys)
     }
 
-    /// Whether the record still has the tag. A mark without one goes, under the lock of the key: its record may be
-    /// about to be written.
+    /// Whether the record still has the tag; a mark without such a record goes.
     fn is_marked(&self, tag: Tag, key: StoreKey) -> Result<bool, Error> {
-        let has_tag = || self.live_header(key).map(|header| header.is_some_and(|header| header.tag == Some(tag)));
-        if has_tag()? {
+        if self.has_tag(tag, key)? {
             return Ok(true);
         }
         let _lock = self.locks.blocking_lock(key)?;
-        let marked = has_tag()?;
+        let marked = self.has_tag(tag, key)?;
         if !marked {
-            self.unmark_other(key, Some(tag), None);
+            self.unmark(tag, key);
         }
         Ok(marked)
     }
 
-    fn mark_name(&self, key: StoreKey) -> std::ffi::OsString {
-        self.folder.record(key).file_name().unwrap_or_default().to_owned()
+    /// A damaged record counts as one that has it: who ends all sessions of a user must be able to end this one.
+    fn has_tag(&self, tag: Tag, key: StoreKey) -> Result<bool, Error> {
+        match self.live_header(key) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+            header => Ok(header?.is_some_and(|header| header.tag == Some(tag))),
+        }
+    }
+
+    /// Removes a mark whose record is gone.
+    pub(crate) fn sweep_mark(&self, mark: &Path, key: StoreKey) -> Result<(), Error> {
+        let record = self.folder.record(key);
+        let is_gone = || record.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_gone() {
+            let _lock = self.locks.blocking_lock(key)?;
+            if is_gone() {
+                let _ = fs::remove_file(mark);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mark_path(folder: &Path, key: StoreKey) -> PathBuf {
+    folder.join(hex(key.as_bytes()))
+}
+
+fn make_mark(folder: &Path, key: StoreKey) -> io::Result<()> {
+    match private().write(true).create_new(true).open(mark_path(folder, key)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }

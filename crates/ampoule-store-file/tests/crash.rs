@@ -62,7 +62,7 @@ fn write_and_be_killed(folder: &Path, from: u64, early: bool, patience: Duration
     let reader = std::thread::spawn(move || {
         let lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let numbers = lines.filter_map(|line| line.strip_prefix("saved ")?.parse().ok());
-        numbers.inspect(|_| drop(saying.send(()))).last()
+        numbers.inspect(|_| _ = saying.send(())).last()
     });
     if !early {
         said.recv_timeout(Duration::from_secs(20)).expect("the writer writes");

@@ -1,0 +1,65 @@
+//! What each operation costs in a folder: `cargo run --release -p ampoule-store-file --example speed -- FOLDER`.
+//!
+//! One caller, one operation after another, values of 300 bytes: what a request waits for, not what a machine can do.
+//! Give a folder on the disk that will be used, and one in memory (`/dev/shm`) to see what is not the disk's.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ampoule_core::{Clock, Entry, Put, Store, StoreKey, SystemClock, Tag};
+use ampoule_store_file::{Durability, FileOptions, FileStore};
+
+const COUNT: u64 = 500;
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+fn entry(tag: Option<Tag>) -> Entry {
+    Entry { value: vec![b'x'; 300].into(), deadline: SystemClock.now() + Duration::from_secs(60), tag }
+}
+
+/// The median of the times of one operation on each key.
+async fn time<F: Future>(mut operation: impl FnMut(u64) -> F) -> Duration {
+    let mut times = Vec::new();
+    for number in 0..COUNT {
+        let started = Instant::now();
+        operation(number).await;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+async fn measure(folder: &Path, durability: Durability) -> Result<(), ampoule_core::Error> {
+    let store = Arc::new(FileStore::open(folder, FileOptions { durability, ..FileOptions::default() })?);
+    let put = |number, when, tag| {
+        let store = store.clone();
+        async move { store.put(key(number), entry(tag), when).await.is_ok() }
+    };
+    let tag = Some(Tag::of("somebody"));
+    println!("{}", store.describe());
+    println!("  create        {:>10.1?}", time(|number| put(number, Put::Create, None)).await);
+    println!("  replace       {:>10.1?}", time(|number| put(number, Put::Always, None)).await);
+    println!("  tag           {:>10.1?}", time(|number| put(number, Put::Always, tag)).await);
+    println!("  replace, tag  {:>10.1?}", time(|number| put(number, Put::Always, tag)).await);
+    println!("  get           {:>10.1?}", time(|number| store.get(key(number))).await);
+    let later = SystemClock.now() + Duration::from_secs(120);
+    println!("  touch         {:>10.1?}", time(|number| store.touch(key(number), later)).await);
+    println!("  delete        {:>10.1?}", time(|number| store.delete(key(number))).await);
+    Ok(())
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let parent = std::env::args().nth(1).ok_or("name a folder in which sessions may be made")?;
+    for durability in [Durability::None, Durability::Process, Durability::Power] {
+        let folder = Path::new(&parent).join(format!("ampoule-speed-{}", std::process::id()));
+        let measured = measure(&folder, durability).await;
+        std::fs::remove_dir_all(&folder)?;
+        measured?;
+    }
+    Ok(())
+}
