@@ -149,27 +149,28 @@ impl Loader<'_> {
     fn filter_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
         let mut faults = Faults::default();
         let next = resolved.conf.take("next");
-        let next = next.ok_or_else(|| resolved.conf.missing("next", "expected the name of the app that is filtered"));
         let filter = faults.keep(self.plain_filter(&resolved));
-        let app = faults.keep(next).and_then(|next| faults.keep(self.app(&next, &resolved.below)));
+        let app = match next {
+            Some(next) => faults.keep(self.app(&next, &resolved.below)),
+            None => faults.keep(Err(expected(&resolved, "next", "expected the name of the app that is filtered"))),
+        };
         app.zip(filter).map(|(app, filter)| filter(app)).ok_or(faults)
     }
 
     fn pipeline(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
         let pipeline = resolved.conf.take("pipeline");
-        let mut faults = Faults(resolved.conf.unknown(&[]));
-        let names = pipeline
-            .iter()
-            .flat_map(|all| all.value.split_whitespace().map(|name| Setting { value: name.to_owned(), ..all.clone() }));
-        let names: Vec<Setting> = names.collect();
-        let Some((last, filters)) = names.split_last() else {
+        let mut faults = resolved.faults.clone();
+        faults.0.extend(resolved.conf.unknown(&[]));
+        let Some(pipeline) = pipeline.filter(|names| !names.value.is_empty()) else {
             let message = "expected the names of filters and, last, of an app";
-            let fault = pipeline.map_or_else(|| resolved.conf.missing("pipeline", message), |all| all.fault(message));
-            faults.0.push(fault);
+            faults.0.extend(expected(&resolved, "pipeline", message).0);
             return Err(faults);
         };
+        let name = |name: &str| Setting { value: name.to_owned(), ..pipeline.clone() };
+        let mut filters: Vec<Setting> = pipeline.value.split_whitespace().map(name).collect();
+        let last = filters.pop().unwrap_or(pipeline);
         let filters: Vec<_> = filters.iter().map(|name| faults.keep(self.filter(name, &resolved.below))).collect();
-        let app = faults.keep(self.app(last, &resolved.below));
+        let app = faults.keep(self.app(&last, &resolved.below));
         let app = app.filter(|_| faults.0.is_empty()).ok_or(faults)?;
         Ok(filters.into_iter().rev().flatten().fold(app, |app, filter| filter(app)))
     }
@@ -184,17 +185,26 @@ impl Loader<'_> {
     }
 }
 
+/// The fault of an option that must be there; none if it may be one of those that could not be read.
+fn expected(resolved: &Resolved, option: &str, message: &str) -> Faults {
+    match resolved.faults.0.is_empty() {
+        true => resolved.conf.missing(option, message).into(),
+        false => resolved.faults.clone(),
+    }
+}
+
+/// # Errors
+/// What is wrong with the section, before any factory sees it.
 fn factory(resolved: &Resolved) -> Result<&Setting, Faults> {
-    resolved.factory.as_ref().ok_or_else(|| {
-        let conf = &resolved.conf;
-        let python = conf.local.iter().find(|local| local.name.starts_with("paste."));
-        let message = "expected `use = egg:Dist#entry`, which says what makes it";
-        match python {
-            Some(option) => {
-                option.fault("a Python factory cannot be called; register one and name it with `use = egg:Dist#entry`")
-            }
-            None => conf.missing("use", message),
+    let conf = &resolved.conf;
+    let python = conf.local.iter().find(|local| local.name.starts_with("paste."));
+    match (&resolved.factory, python) {
+        _ if !resolved.faults.0.is_empty() => Err(resolved.faults.clone()),
+        (Some(factory), _) => Ok(factory),
+        (None, Some(option)) => {
+            let message = "a Python factory cannot be called; register one and name it with `use = egg:Dist#entry`";
+            Err(option.fault(message).into())
         }
-        .into()
-    })
+        (None, None) => Err(conf.missing("use", "expected `use = egg:Dist#entry`, which says what makes it").into()),
+    }
 }

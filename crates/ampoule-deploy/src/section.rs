@@ -19,6 +19,8 @@ pub(crate) struct Resolved {
     pub(crate) conf: Conf,
     /// The global options of the apps and filters below: without those that a filter-app's filter sets for itself.
     pub(crate) below: Globals,
+    /// What is wrong with the options: nothing is made of them then, but what is below is still looked at.
+    pub(crate) faults: Faults,
     /// The section, by which a circle is known; none for a factory alone.
     pub(crate) step: Option<Step>,
 }
@@ -60,6 +62,7 @@ impl Resolver {
                 factory: Some(asked.clone()),
                 conf: Conf::new(asked.place.clone(), outer.clone(), Vec::new()),
                 below: outer.clone(),
+                faults: Faults::default(),
                 step: None,
             }),
             Reference::File(file, name) => {
@@ -87,29 +90,32 @@ impl Resolver {
         self.chain.push(step);
         let resolved = Lines { path, ini: &ini, section }
             .options(&names, outer)
-            .and_then(|options| self.follow_use(kind, what, options));
+            .map(|options| self.follow_use(kind, what, options));
         self.chain.pop();
         resolved
     }
 
     /// The section's own options over those of what it uses.
-    fn follow_use(&mut self, kind: &Kind, what: What, (mut conf, sets): (Conf, Globals)) -> Result<Resolved, Faults> {
+    fn follow_use(&mut self, kind: &Kind, what: What, (mut conf, sets, mut faults): Options) -> Resolved {
         let step = self.chain.last().cloned();
+        let filter_app = what == What::FilterApp;
         // A pipeline has no `use`; there it is an option too many.
         let used = if what == What::Pipeline { None } else { conf.take("use") };
-        let Some(used) = used else {
-            return Ok(Resolved { what, factory: None, below: conf.global.clone(), conf, step });
+        let found = used.map(|used| self.resolve(if filter_app { &FILTERS } else { kind }, &used, &conf.global));
+        let Some(found) = found.and_then(|found| faults.keep(found)) else {
+            return Resolved { what, factory: None, below: conf.global.clone(), conf, faults, step };
         };
-        let filter_app = what == What::FilterApp;
-        let found = self.resolve(if filter_app { &FILTERS } else { kind }, &used, &conf.global)?;
-        let below = if filter_app { conf.global.clone() } else { found.below };
+        faults.0.extend(found.faults.0);
+        let below = match filter_app {
+            true => conf.global,
+            false => found.below.into_iter().chain(sets.clone()).collect(),
+        };
         conf.local = over(found.conf.local, conf.local);
         conf.global = found.conf.global;
-        conf.global.extend(sets.clone());
+        conf.global.extend(sets);
         conf.notes.borrow_mut().extend(found.conf.notes.take());
-        let below = if filter_app { below } else { below.into_iter().chain(sets).collect() };
         let what = if filter_app { what } else { found.what };
-        Ok(Resolved { what, factory: found.factory, conf, below, step })
+        Resolved { what, factory: found.factory, conf, below, faults, step }
     }
 }
 
@@ -156,6 +162,9 @@ fn reference(text: &str) -> Result<Reference<'_>, String> {
     }
 }
 
+/// A section's options, complete; those that it sets for all; and what is wrong with the rest.
+type Options = (Conf, Globals, Faults);
+
 /// A section, as it stands in its file.
 struct Lines<'a> {
     path: &'a Arc<Path>,
@@ -164,8 +173,9 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The options, complete, and those that the section sets for all.
-    fn options(&self, names: &Names, outer: &Globals) -> Result<(Conf, Globals), Faults> {
+    /// # Errors
+    /// What is wrong with `[DEFAULT]`: nothing can be said of the section then.
+    fn options(&self, names: &Names, outer: &Globals) -> Result<Options, Faults> {
         let mut conf = Conf::new(self.place(self.section.line), names.globals(outer)?, Vec::new());
         let (mut sets, mut gets) = (Globals::new(), Vec::new());
         let mut faults = Faults::default();
@@ -186,7 +196,7 @@ impl Lines<'_> {
             conf.local.retain(|local| local.name != setting.name);
             conf.local.push(setting);
         }
-        faults.if_none(|| (conf, sets))
+        Ok((conf, sets, faults))
     }
 
     fn complete(&self, option: &Opt, names: &Names) -> Result<Setting, Fault> {

@@ -86,7 +86,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[pipeline:main]\npipeline =\n",
-        "site.ini:2: [pipeline:main] pipeline: expected the names of filters and, last, of an app",
+        "site.ini:1: [pipeline:main] pipeline: expected the names of filters and, last, of an app",
     ),
     (
         "[pipeline:main]\nuse = x\n",
@@ -183,6 +183,25 @@ fn everything_that_is_wrong_is_said_at_once() {
     let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
     let expected = [4, 7, 11, 13, 17, 16, 13, 20].map(|line| format!("site.ini:{line}"));
     assert_eq!(lines, expected, "{said}");
+}
+
+/// An option that cannot be read keeps its section from being made, and not those below from being checked.
+#[test]
+fn what_is_below_a_section_that_is_wrong_is_checked_too() {
+    let below = "[composite:both]\nuse = egg:Paste#urlmap\n/a = nope\n[filter:f]\nuse = egg:nothing\n";
+    for (section, expected) in [
+        ("[filter-app:main]\nuse = egg:sign\nsecret = 100%hush\nnext = both\n", [3, 7].as_slice()),
+        ("[filter-app:main]\nuse = egg:sign\nnext = %both\n", &[3]),
+        ("[filter-app:main]\nuse = nope\nfilter-with = f\nnext = both\n", &[9, 2, 7]),
+        ("[pipeline:main]\nset a = 9%\npipeline = f both\n", &[2, 8, 6]),
+        ("[pipeline:main]\nset a = 9%\npipeline = %f\n", &[2, 3]),
+    ] {
+        let said = load_text(&format!("{section}{below}")).unwrap_err();
+        let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
+        let expected: Vec<String> = expected.iter().map(|line| format!("site.ini:{line}")).collect();
+        assert_eq!(lines, expected, "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
 }
 
 /// A section that is used twice is wrong once.

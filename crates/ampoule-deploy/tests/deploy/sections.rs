@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{ask, given_to, load_all, load_text, load_with, text_at};
+use crate::support::{ask, given_to, load_all, load_text, load_with, registry, text_at, write};
 
 const E: &str = "use = egg:echo\n";
 
@@ -169,5 +169,16 @@ fn a_server_says_where_to_listen() {
         let deployment = load_text(&format!("[app:main]\n{E}{text}")).unwrap();
         let server = deployment.server.map(|server| (server.host, server.port));
         assert_eq!(server, expected.map(|(host, port)| (host.to_owned(), port)), "{text}");
+    }
+}
+
+#[test]
+fn an_app_of_another_name_has_its_own_server_or_else_the_main_one() {
+    let text = "[app:a]\nuse = egg:echo\n[app:b]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nport = 1\n\
+                [server:b]\nuse = egg:Paste#http\nport = 2\n";
+    let (_dir, path) = write(&[("site.ini", text)]);
+    for (name, port) in [("a", 1), ("b", 2)] {
+        let deployment = ampoule_deploy::load(&path, name, &[], &registry()).unwrap();
+        assert_eq!(deployment.server.map(|server| server.port), Some(port), "{name}");
     }
 }
