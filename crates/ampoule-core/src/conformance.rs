@@ -14,9 +14,11 @@
 //! # });
 //! ```
 //!
-//! Run it on a runtime of several threads. Every check uses keys of its own, so that a server may be shared.
+//! Run it on a runtime of several threads. Every check uses keys of its own, so that a server may be shared. Where the
+//! server keeps the time the checks wait for it, about half a minute in all.
 
 mod basics;
+mod cancelling;
 mod expiry;
 mod hostile;
 mod races;
@@ -41,6 +43,8 @@ pub struct Subject {
     pub clock: Option<Arc<ManualClock>>,
     /// The largest value that is tried, in bytes. 1 MiB by default.
     pub max_value: usize,
+    /// How many keys are written at once, each of them once. 10,000 by default; fewer where a write takes long.
+    pub many_keys: usize,
 }
 
 /// One rule of the contract.
@@ -48,14 +52,14 @@ pub struct Subject {
 pub struct Check {
     /// What the rule is, in words.
     pub name: &'static str,
-    run: fn(Subject) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    check: fn(Subject) -> Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 macro_rules! checks {
     ($($module:ident::$check:ident,)*) => {
         /// Every check of the kit.
         pub const CHECKS: &[Check] = &[
-            $(Check { name: stringify!($check), run: |subject| Box::pin($module::$check(subject)) },)*
+            $(Check { name: stringify!($check), check: |subject| Box::pin($module::$check(subject)) },)*
         ];
     };
 }
@@ -81,26 +85,48 @@ checks! {
     tags::tagged_finds_what_was_last_put_with_it,
     tags::tagged_forgets_the_expired,
     tags::tags_hold_many,
+    tags::tags_follow_parallel_writers,
     hostile::any_key_is_a_key,
     hostile::any_value_is_a_value,
     races::one_writer_of_a_version_wins,
     races::one_creator_wins,
     races::counting_loses_nothing,
+    races::one_deleter_is_told,
     races::a_deleted_key_is_not_replaced,
+    races::touching_loses_no_write,
+    races::touching_raises_no_deleted_key,
     races::readers_see_whole_values,
     races::sweeping_hurts_no_writer,
-    races::a_dropped_future_leaves_old_or_new,
+    races::sweeping_spares_what_is_made_again,
+    cancelling::a_dropped_put_leaves_old_or_new,
+    cancelling::a_dropped_touch_leaves_the_value,
+    cancelling::a_dropped_delete_is_done_or_not,
+    cancelling::dropped_readers_and_sweepers_leave_all,
+}
+
+impl Check {
+    /// Puts a store to this check: for one test each.
+    ///
+    /// # Errors
+    /// What was found, if the store fails it; also if the check does not end within two minutes.
+    pub async fn run(&self, subject: Subject) -> Result<(), String> {
+        let mut done = tokio::spawn((self.check)(subject));
+        match tokio::time::timeout(Duration::from_secs(120), &mut done).await {
+            Ok(ended) => ended.map_err(message_of),
+            Err(_) => {
+                done.abort();
+                Err("it did not end within two minutes".to_owned())
+            }
+        }
+    }
 }
 
 /// Puts a store to every check, and returns those that it failed with what was found.
 pub async fn failures(make: impl Fn() -> Subject) -> Vec<(&'static str, String)> {
     let mut failures = Vec::new();
     for check in CHECKS {
-        let done = tokio::spawn((check.run)(make()));
-        match tokio::time::timeout(Duration::from_secs(120), done).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => failures.push((check.name, message_of(panic))),
-            Err(_) => failures.push((check.name, "it did not end within two minutes".to_owned())),
+        if let Err(found) = check.run(make()).await {
+            failures.push((check.name, found));
         }
     }
     failures
@@ -124,7 +150,7 @@ fn message_of(panic: tokio::task::JoinError) -> String {
 impl Subject {
     /// A store with the clock that it was given, or with `None` if its server keeps the time.
     pub fn new(store: Arc<dyn Store>, clock: Option<Arc<ManualClock>>) -> Subject {
-        Subject { store, clock, max_value: 1 << 20 }
+        Subject { store, clock, max_value: 1 << 20, many_keys: 10_000 }
     }
 
     fn now(&self) -> Time {
@@ -157,6 +183,13 @@ impl Subject {
 
     async fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Outcome {
         self.store.put(key, entry, when).await.unwrap_or_else(|error| panic!("put {when:?} failed: {error}"))
+    }
+
+    async fn replace(&self, key: StoreKey, entry: Entry, version: Version) -> Version {
+        match self.put(key, entry, Put::Replace(version)).await {
+            Outcome::Stored(version) => version,
+            Outcome::Conflict => panic!("a replace of the present version was a conflict"),
+        }
     }
 
     async fn always(&self, key: StoreKey, entry: Entry) {

@@ -13,7 +13,9 @@ async fn conforms(durability: Durability) {
         let clock = Arc::new(ManualClock::default());
         let options = FileOptions { durability, clock: clock.clone(), ..FileOptions::default() };
         let path = dir.path().join(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
-        Subject::new(Arc::new(FileStore::open(path, options).unwrap()), Some(clock))
+        let subject = Subject::new(Arc::new(FileStore::open(path, options).unwrap()), Some(clock));
+        let many_keys = if durability == Durability::Power { 500 } else { subject.many_keys };
+        Subject { many_keys, ..subject }
     })
     .await;
 }

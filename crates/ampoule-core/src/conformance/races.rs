@@ -1,13 +1,12 @@
-//! Many callers at once, and callers that go away.
+//! Many callers at once.
 
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{Subject, fresh_key};
-use crate::{Outcome, Put, Reply, StoreKey, Version};
+use super::{BRIEF, PAST_BRIEF, Subject, fresh_key};
+use crate::{Outcome, Put, StoreKey};
 
 const WRITERS: usize = 64;
 
@@ -35,13 +34,26 @@ pub(super) async fn one_creator_wins(subject: Subject) {
     }
 }
 
+pub(super) async fn one_deleter_is_told(subject: Subject) {
+    for _ in 0..5 {
+        let key = fresh_key();
+        subject.create(key, subject.entry("x")).await;
+        let mut tasks = JoinSet::new();
+        for _ in 0..WRITERS {
+            let subject = subject.clone();
+            tasks.spawn(async move { subject.delete(key).await });
+        }
+        let told = tasks.join_all().await.into_iter().filter(|there| *there).count();
+        assert_eq!(told, 1, "of {WRITERS} deleters of one key were told that it was there");
+    }
+}
+
 pub(super) async fn counting_loses_nothing(subject: Subject) {
-    const TASKS: u64 = 16;
-    const EACH: u64 = 10;
+    const EACH: usize = 20;
     let key = fresh_key();
     subject.create(key, subject.entry("0")).await;
     let mut tasks = JoinSet::new();
-    for _ in 0..TASKS {
+    for _ in 0..WRITERS {
         let subject = subject.clone();
         tasks.spawn(async move {
             for _ in 0..EACH {
@@ -52,7 +64,30 @@ pub(super) async fn counting_loses_nothing(subject: Subject) {
         });
     }
     tasks.join_all().await;
-    assert_eq!(subject.value(key).await, Some((TASKS * EACH).to_string().into()), "{TASKS} tasks counted {EACH} each");
+    let count = subject.value(key).await;
+    assert_eq!(count, Some((WRITERS * EACH).to_string().into()), "{WRITERS} tasks counted {EACH} each");
+}
+
+/// A touch that reads and writes back would undo what was written between.
+pub(super) async fn touching_loses_no_write(subject: Subject) {
+    let key = fresh_key();
+    subject.create(key, subject.entry("0")).await;
+    let toucher = subject.clone();
+    let touching = tokio::spawn(async move {
+        for _ in 0..300 {
+            let later = toucher.now() + Duration::from_secs(3_600);
+            assert!(toucher.touch(key, later).await, "touch said that a key was absent while it was replaced");
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut counted: u64 = 0;
+    while !touching.is_finished() {
+        counted += u64::from(increment(&subject, key).await);
+        tokio::task::yield_now().await;
+    }
+    touching.await.expect("touch works while a key is replaced");
+    let count = subject.value(key).await;
+    assert_eq!(count, Some(counted.to_string().into()), "what one task counted while another touched");
 }
 
 async fn increment(subject: &Subject, key: StoreKey) -> bool {
@@ -72,6 +107,29 @@ pub(super) async fn a_deleted_key_is_not_replaced(subject: Subject) {
         assert!(delete.await.expect("no panic"), "the key was there in any order");
         let _ = write.await.expect("no panic");
         assert_eq!(subject.get(key).await, None, "a replace brought a deleted key back");
+    }
+}
+
+pub(super) async fn touching_raises_no_deleted_key(subject: Subject) {
+    for round in 0..50 {
+        let key = fresh_key();
+        subject.create(key, subject.entry("x")).await;
+        let toucher = subject.clone();
+        let later = subject.now() + 2 * BRIEF;
+        let touch = tokio::spawn(async move {
+            // Until it is gone; a store that brings it back is found out below.
+            for _ in 0..50 {
+                if !toucher.touch(key, later).await {
+                    break;
+                }
+            }
+        });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        assert!(subject.delete(key).await, "the key was there in any order");
+        touch.await.expect("no panic");
+        assert_eq!(subject.get(key).await, None, "a touch brought a deleted key back");
     }
 }
 
@@ -121,43 +179,22 @@ pub(super) async fn sweeping_hurts_no_writer(subject: Subject) {
     }
 }
 
-/// Polls a future so often and then drops it. Says whether it ended before that.
-async fn poll_and_drop<T>(mut future: Reply<'_, T>, polls: usize) -> bool {
-    for _ in 0..polls {
-        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return true;
-        }
+/// Between the moment in which a sweep finds a key expired and the one in which it removes it, somebody may make it
+/// again.
+pub(super) async fn sweeping_spares_what_is_made_again(subject: Subject) {
+    let keys: Vec<_> = (0..200).map(|_| fresh_key()).collect();
+    for key in &keys {
+        subject.create(*key, subject.brief("old")).await;
+    }
+    subject.wait(PAST_BRIEF).await;
+    let sweeper = subject.clone();
+    let sweeping = tokio::spawn(async move { sweeper.sweep(50).await });
+    for key in &keys {
+        subject.create(*key, subject.entry("new")).await;
         tokio::task::yield_now().await;
     }
-    false
-}
-
-pub(super) async fn a_dropped_future_leaves_old_or_new(subject: Subject) {
-    for polls in 0..12 {
-        let key = fresh_key();
-        let version = subject.create(key, subject.entry("old")).await;
-        poll_and_drop(subject.store.put(key, subject.entry("new"), Put::Replace(version)), polls).await;
-        settle_on(&subject, key, &[b"old", b"new"]).await;
-        poll_and_drop(subject.store.touch(key, subject.now() + Duration::from_secs(99)), polls).await;
-        poll_and_drop(subject.store.get(key), polls).await;
-        settle_on(&subject, key, &[b"old", b"new"]).await;
-        poll_and_drop(subject.store.delete(key), polls).await;
-        let usable = tokio::time::timeout(Duration::from_secs(20), usable(&subject, key)).await;
-        assert!(usable.is_ok(), "the store hangs after a future was dropped at poll {polls}");
+    sweeping.await.expect("no panic");
+    for key in keys {
+        assert_eq!(subject.value(key).await.as_deref(), Some(&b"new"[..]), "a sweep took what was made again");
     }
-}
-
-async fn settle_on(subject: &Subject, key: StoreKey, allowed: &[&[u8]]) {
-    let value = subject.value(key).await.expect("the key is there");
-    assert!(allowed.contains(&&value[..]), "a dropped put left {value:?}");
-}
-
-/// Whatever became of the dropped delete: the key can be deleted and made again, once it has come to an end.
-async fn usable(subject: &Subject, key: StoreKey) {
-    subject.delete(key).await;
-    while subject.put(key, subject.entry("again"), Put::Create).await == Outcome::Conflict {
-        subject.delete(key).await;
-        tokio::task::yield_now().await;
-    }
-    let _ = subject.put(key, subject.entry("x"), Put::Replace(Version(0))).await;
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tokio::task::JoinSet;
+
 use super::{PAST_BRIEF, Subject, fresh_key};
 use crate::{Entry, Outcome, Put, StoreKey, Tag};
 
@@ -55,4 +57,35 @@ pub(super) async fn tags_hold_many(subject: Subject) {
         subject.create(*key, Entry { tag: Some(tag), ..subject.entry("x") }).await;
     }
     assert_eq!(tagged(&subject, tag).await, keys);
+}
+
+/// Several callers give keys now one tag, now the other, now none, and delete them; when they have ended each key is
+/// found by what it was last put with.
+pub(super) async fn tags_follow_parallel_writers(subject: Subject) {
+    const KEYS: usize = 8;
+    let tags = [fresh_tag(), fresh_tag()];
+    let keys = [(); KEYS].map(|()| fresh_key());
+    let mut writers = JoinSet::new();
+    for writer in 0..KEYS {
+        let subject = subject.clone();
+        writers.spawn(async move {
+            for round in 0..30 {
+                let key = keys[(writer + round) % KEYS];
+                let tag = tags.get((writer * 7 + round) % 3).copied();
+                subject.always(key, Entry { tag, ..subject.entry("x") }).await;
+                if round % 11 == 10 {
+                    subject.delete(key).await;
+                }
+            }
+        });
+    }
+    writers.join_all().await;
+    let last = [Some(tags[0]), Some(tags[1]), None];
+    for (key, tag) in keys.iter().zip(last.iter().cycle()) {
+        subject.always(*key, Entry { tag: *tag, ..subject.entry("x") }).await;
+    }
+    for tag in tags {
+        let with = keys.iter().zip(last.iter().cycle()).filter(|(_, last)| **last == Some(tag));
+        assert_eq!(tagged(&subject, tag).await, with.map(|(key, _)| *key).collect(), "after parallel writers");
+    }
 }

@@ -1,0 +1,128 @@
+//! Callers that go away: a future is dropped at each point at which it waits.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::{Subject, fresh_key};
+use crate::{Outcome, Put, Reply, StoreKey, Tag};
+
+/// A store that waits more often than this for one operation is not polled further.
+const MOST_POLLS: usize = 50;
+
+/// How long the store may take for what follows on a dropped future, before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Polls a future so often, each time when it has asked for it, and then drops it. Says whether it ended before that.
+async fn poll_and_drop<T>(mut future: Reply<'_, T>, polls: usize) -> bool {
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn within_patience<T>(polls: usize, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("the store hangs after a future was dropped at poll {polls}"))
+}
+
+pub(super) async fn a_dropped_put_leaves_old_or_new(subject: Subject) {
+    for polls in 0..MOST_POLLS {
+        let key = fresh_key();
+        let version = subject.create(key, subject.entry("old")).await;
+        let ended = poll_and_drop(subject.store.put(key, subject.entry("new"), Put::Replace(version)), polls).await;
+        within_patience(polls, is_old_or_new(&subject, key)).await;
+        within_patience(polls, write_for_good(&subject, key)).await;
+        subject.delete(key).await;
+        if ended {
+            return;
+        }
+    }
+}
+
+async fn is_old_or_new(subject: &Subject, key: StoreKey) {
+    let value = subject.value(key).await.expect("a dropped put removed the key");
+    assert!(["old", "new"].map(str::as_bytes).contains(&&value[..]), "a dropped put left {value:?}");
+}
+
+/// What has been written after a put was dropped stays, though that put may still have been under way.
+async fn write_for_good(subject: &Subject, key: StoreKey) {
+    loop {
+        let stored = subject.get(key).await.expect("a dropped put removed the key");
+        if let Outcome::Stored(_) = subject.put(key, subject.entry("last"), Put::Replace(stored.version)).await {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    subject.sweep(1_000).await;
+    assert_eq!(subject.value(key).await.as_deref(), Some(&b"last"[..]), "a dropped put came after a later one");
+}
+
+pub(super) async fn a_dropped_touch_leaves_the_value(subject: Subject) {
+    for polls in 0..MOST_POLLS {
+        let key = fresh_key();
+        let version = subject.create(key, subject.entry("x")).await;
+        let later = subject.now() + Duration::from_secs(9_999);
+        let ended = poll_and_drop(subject.store.touch(key, later), polls).await;
+        let stored = within_patience(polls, subject.get(key)).await.expect("a dropped touch removed the key");
+        assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "a dropped touch changed the value");
+        within_patience(polls, subject.replace(key, subject.entry("y"), version)).await;
+        subject.delete(key).await;
+        if ended {
+            return;
+        }
+    }
+}
+
+pub(super) async fn a_dropped_delete_is_done_or_not(subject: Subject) {
+    for polls in 0..MOST_POLLS {
+        let key = fresh_key();
+        let version = subject.create(key, subject.entry("x")).await;
+        let ended = poll_and_drop(subject.store.delete(key), polls).await;
+        let stored = within_patience(polls, subject.get(key)).await;
+        assert!(stored.is_none_or(|stored| stored.version == version), "a dropped delete changed the value");
+        within_patience(polls, make_again(&subject, key)).await;
+        if ended {
+            return;
+        }
+    }
+}
+
+/// The key can be deleted and made again, once the dropped delete has come to an end.
+async fn make_again(subject: &Subject, key: StoreKey) {
+    subject.delete(key).await;
+    while subject.put(key, subject.entry("again"), Put::Create).await == Outcome::Conflict {
+        subject.delete(key).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn dropped_readers_and_sweepers_leave_all(subject: Subject) {
+    let (key, tag) = (fresh_key(), Tag::new(*fresh_key().as_bytes()));
+    let mut entry = subject.entry("x");
+    entry.tag = Some(tag);
+    let version = subject.create(key, entry.clone()).await;
+    for polls in 0..MOST_POLLS {
+        let read = poll_and_drop(subject.store.get(key), polls).await;
+        let found = poll_and_drop(subject.store.tagged(tag), polls).await;
+        let swept = poll_and_drop(subject.store.sweep(1_000), polls).await;
+        let stored = within_patience(polls, subject.get(key)).await.expect("the key is there");
+        assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "a dropped reader changed the value");
+        let keys = within_patience(polls, subject.store.tagged(tag)).await.expect("tagged works");
+        assert_eq!(keys, [key], "a dropped reader changed the tag");
+        if read && found && swept {
+            break;
+        }
+    }
+    within_patience(MOST_POLLS, subject.replace(key, entry, version)).await;
+    subject.delete(key).await;
+}
