@@ -21,7 +21,7 @@ const SHARDS: usize = 64;
 /// What a value costs besides its own bytes: slot, table and index, measured.
 const OVERHEAD: usize = 128;
 
-/// How many expired values a writer frees that finds the store full, before it gives up.
+/// How many expired values of each shard a writer frees that finds the store full, before it gives up.
 const RECLAIM: usize = 64;
 
 /// Sessions in the memory of this process.
@@ -145,8 +145,16 @@ impl MemoryStore {
         if fits(shard) {
             return Ok(());
         }
-        for slot in shard.expire(now, RECLAIM).removed {
-            self.forget(&slot);
+        self.reclaim(shard, now);
+        // This shard is passed over, since it is locked; so are those that are in use, or two writers could wait for
+        // each other.
+        for other in &self.shards {
+            if fits(shard) {
+                return Ok(());
+            }
+            if let Ok(mut other) = other.try_lock() {
+                self.reclaim(&mut other, now);
+            }
         }
         if fits(shard) {
             return Ok(());
@@ -154,6 +162,12 @@ impl MemoryStore {
         let MemoryBounds { entries, bytes } = self.bounds;
         let message = format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes");
         Err(Error::new(ErrorKind::Full, message))
+    }
+
+    fn reclaim(&self, shard: &mut Shard, now: Time) {
+        for slot in shard.expire(now, RECLAIM).removed {
+            self.forget(&slot);
+        }
     }
 
     fn insert(&self, shard: &mut Shard, key: StoreKey, entry: Entry, version: Version) {

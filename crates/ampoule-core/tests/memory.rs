@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::conformance::{CHECKS, Subject, assert_conforms};
 use ampoule_core::{
-    Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Tag, Version,
+    Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Swept, Tag, Version,
 };
 use proptest::prelude::*;
+use tokio::task::JoinSet;
 
 fn bounded(entries: usize, bytes: usize) -> (MemoryStore, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
@@ -34,6 +35,19 @@ async fn it_conforms() {
         Subject::new(Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone())), Some(clock))
     })
     .await;
+}
+
+/// As of a server that keeps the time: the checks wait for it, all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_by_the_wall_clock() {
+    let store = Arc::new(MemoryStore::default());
+    let mut checks = JoinSet::new();
+    for check in CHECKS {
+        let subject = Subject::new(store.clone(), None);
+        checks.spawn(async move { check.run(subject).await.map_err(|found| format!("{}: {found}", check.name)) });
+    }
+    let found: Vec<_> = checks.join_all().await.into_iter().filter_map(Result::err).collect();
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -65,15 +79,34 @@ async fn p9_bytes_are_bounded_too() {
 }
 
 #[tokio::test]
-async fn p9_the_expired_make_room() {
-    let (store, clock) = bounded(100, 1 << 20);
-    for number in 0..100 {
+async fn p9_the_expired_make_room_before_they_are_swept() {
+    let (store, clock) = bounded(10_000, 1 << 30);
+    for number in 0..10_000 {
         put(&store, key(number), entry(&clock, 1, 10), Put::Create).await;
     }
+    let error = store.put(key(10_000), entry(&clock, 60, 10), Put::Create).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
     clock.advance(Duration::from_secs(2));
-    store.sweep(1_000).await.unwrap();
-    assert!(store.is_empty());
-    put(&store, key(100), entry(&clock, 1, 10), Put::Create).await;
+    for number in 10_000..20_000 {
+        put(&store, key(number), entry(&clock, 60, 10), Put::Create).await;
+    }
+    assert_eq!(store.len(), 10_000);
+    for number in 10_000..20_000 {
+        assert!(store.get(key(number)).await.unwrap().is_some(), "a live session was evicted");
+    }
+}
+
+/// A budget of one would be spent by the first live session that is looked at.
+#[tokio::test]
+async fn p9_a_sweep_looks_at_no_live_session() {
+    let (store, clock) = bounded(1_000_000, 1 << 30);
+    for number in 0..100_000 {
+        put(&store, key(number), entry(&clock, 3_600, 10), Put::Create).await;
+    }
+    assert_eq!(store.sweep(1).await.unwrap(), Swept { removed: 0, more: false });
+    put(&store, key(100_000), entry(&clock, 1, 10), Put::Create).await;
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(store.sweep(1).await.unwrap(), Swept { removed: 1, more: false });
 }
 
 #[tokio::test]

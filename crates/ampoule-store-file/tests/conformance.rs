@@ -14,7 +14,7 @@ async fn conforms(durability: Durability) {
         let options = FileOptions { durability, clock: clock.clone(), ..FileOptions::default() };
         let path = dir.path().join(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
         let subject = Subject::new(Arc::new(FileStore::open(path, options).unwrap()), Some(clock));
-        let many_keys = if durability == Durability::Power { 500 } else { subject.many_keys };
+        let many_keys = if durability == Durability::Process { subject.many_keys } else { 500 };
         Subject { many_keys, ..subject }
     })
     .await;
