@@ -4,15 +4,15 @@ use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ampoule_core::{Error, Swept, Time};
 
 use crate::files::Files;
 use crate::folder::{TEMPORARY, deadline_of, parse_key, unavailable};
 
-/// The 256 folders of records, and then the 256 folders of tags.
-const PLACES: usize = 512;
+/// The 256 folders of records, then the 256 folders of tags, then the root, where only temporary files can be left.
+const PLACES: usize = 513;
 
 /// A file that is being written for so long has lost its writer.
 const ABANDONED: Duration = Duration::from_secs(3_600);
@@ -33,9 +33,11 @@ impl Files {
         let mut removed = 0;
         loop {
             let number = self.swept_to.load(Ordering::Relaxed);
-            let place = match u8::try_from(number) {
-                Ok(first) => self.sweep_records(first, budget.max(1) - removed)?,
-                Err(_) => self.sweep_marks((number % 256) as u8)?,
+            let first = (number % 256) as u8;
+            let place = match number / 256 {
+                0 => self.sweep_records(&self.folder.shard(first), budget.max(1) - removed)?,
+                1 => self.sweep_marks(first)?,
+                _ => self.sweep_records(self.folder.root(), 1)?,
             };
             looked_at += place.looked_at;
             removed += place.removed;
@@ -49,10 +51,10 @@ impl Files {
         }
     }
 
-    fn sweep_records(&self, first: u8, budget: usize) -> Result<Place, Error> {
+    fn sweep_records(&self, shard: &Path, budget: usize) -> Result<Place, Error> {
         let now = self.options.clock.now();
         let mut place = Place { looked_at: 0, removed: 0, more: false };
-        place.looked_at = for_each_file(&self.folder.shard(first), |entry| {
+        place.looked_at = for_each_file(shard, |entry| {
             if place.removed == budget {
                 place.more = true;
             } else if self.sweep_file(entry, now)? {
@@ -67,7 +69,7 @@ impl Files {
         let Ok(metadata) = entry.metadata() else { return Ok(false) };
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(TEMPORARY) && is_abandoned(&metadata) {
+        if name.starts_with(TEMPORARY) && now.since(last_changed(&metadata)) > ABANDONED {
             let _ = fs::remove_file(entry.path());
         }
         let Some(key) = parse_key(&name).filter(|_| deadline_of(&metadata) <= now) else { return Ok(false) };
@@ -110,15 +112,14 @@ fn for_each_file(folder: &Path, mut look: impl FnMut(&DirEntry) -> Result<(), Er
     Ok(looked_at)
 }
 
-/// By the time of its last change of any kind, since its modification time may already be a deadline.
+/// When a file was last changed in any way, since its modification time may already be a deadline.
 #[cfg(unix)]
-fn is_abandoned(metadata: &Metadata) -> bool {
+fn last_changed(metadata: &Metadata) -> Time {
     use std::os::unix::fs::MetadataExt;
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(0));
-    changed.elapsed().is_ok_and(|age| age > ABANDONED)
+    Time::from_millis(u64::try_from(metadata.ctime()).unwrap_or(0).saturating_mul(1_000))
 }
 
 #[cfg(not(unix))]
-fn is_abandoned(metadata: &Metadata) -> bool {
-    metadata.created().is_ok_and(|created| created.elapsed().is_ok_and(|age| age > ABANDONED))
+fn last_changed(metadata: &Metadata) -> Time {
+    metadata.created().map_or(Time::MAX, Time::from)
 }

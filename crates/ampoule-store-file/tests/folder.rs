@@ -2,13 +2,15 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Tag};
+use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, SystemClock, Tag};
 use ampoule_store_file::{Durability, FileOptions, FileStore};
+use tokio::task::JoinSet;
 
 struct Folder {
     dir: tempfile::TempDir,
@@ -18,9 +20,13 @@ struct Folder {
 
 impl Folder {
     fn new() -> Folder {
+        Folder::with(FileOptions::default())
+    }
+
+    fn with(options: FileOptions) -> Folder {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
-        let options = FileOptions { clock: clock.clone(), ..FileOptions::default() };
+        let options = FileOptions { clock: clock.clone(), ..options };
         let store = FileStore::open(dir.path().join("sessions"), options).unwrap();
         Folder { dir, store, clock }
     }
@@ -149,6 +155,9 @@ fn a_folder_of_something_else_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("holds no `ampoule-store`: choose a folder of its own"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made in it");
+    let music = tempfile::tempdir().unwrap();
+    fs::create_dir(music.path().join("records")).unwrap();
+    assert_eq!(FileStore::open(music.path(), FileOptions::default()).unwrap_err().kind(), ErrorKind::Config);
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("ampoule-store"), "ampoule file store 9\n").unwrap();
     let error = FileStore::open(other.path(), FileOptions::default()).unwrap_err();
@@ -186,17 +195,92 @@ async fn a_value_that_is_too_large_is_refused() {
     );
 }
 
-/// Whoever holds a lock and does not let go must not hang the others for ever.
+/// Whoever holds a lock and does not let go must not hang the others for ever, nor one after another.
 #[tokio::test]
-async fn p10_a_lock_that_is_held_for_ever_is_given_up() {
-    let folder = Folder::new();
+async fn p10_a_lock_that_is_held_for_ever_is_given_up_by_all() {
+    let folder = Folder::with(FileOptions { lock_wait: Duration::from_millis(300), ..FileOptions::default() });
     folder.put(1, 60, None).await;
     let name = format!("{:02x}", key(1).as_bytes()[0]);
     let held = fs::File::options().write(true).open(folder.path().join("locks").join(name)).unwrap();
     held.lock().unwrap();
-    let error = folder.store.delete(key(1)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let started = Instant::now();
+    let mut waiting = JoinSet::new();
+    for _ in 0..50 {
+        let store = folder.store.clone();
+        waiting.spawn(async move { store.delete(key(1)).await.unwrap_err() });
+    }
+    for error in waiting.join_all().await {
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(error.to_string(), "another process has held a lock of the session folder for 300ms");
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "they gave up one after another: {:?}", started.elapsed());
     assert!(folder.store.get(key(1)).await.unwrap().is_some(), "readers need no lock");
     held.unlock().unwrap();
     assert!(folder.store.delete(key(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_dead_writer_left_goes_after_an_hour() {
+    let folder = Folder::new();
+    folder.clock.set(SystemClock.now());
+    folder.put(1, 60, None).await;
+    let left = [folder.record(1).with_file_name(".tmp-0123456789abcdef"), folder.path().join(".tmp-fedcba9876543210")];
+    left.iter().for_each(|path| fs::write(path, "half a rec").unwrap());
+    folder.clock.advance(Duration::from_secs(3_500));
+    folder.store.sweep(100_000).await.unwrap();
+    assert!(left.iter().all(|path| path.exists()), "their writers may still be at work");
+    folder.clock.advance(Duration::from_secs(200));
+    folder.store.sweep(100_000).await.unwrap();
+    assert!(left.iter().all(|path| !path.exists()));
+    assert!(folder.path().join("ampoule-store").exists());
+}
+
+/// Of a damaged record nobody knows whose it is. Who ends all sessions of a user must be able to end this one.
+#[tokio::test]
+async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
+    let folder = Folder::new();
+    folder.put(1, 60, Some(Tag::of("ada"))).await;
+    let modified = fs::metadata(folder.record(1)).unwrap().modified().unwrap();
+    fs::write(folder.record(1), "").unwrap();
+    fs::File::options().write(true).open(folder.record(1)).unwrap().set_modified(modified).unwrap();
+    assert_eq!(folder.store.get(key(1)).await.unwrap_err().to_string(), "a session's file is damaged: it is empty");
+    assert_eq!(folder.store.tagged(Tag::of("ada")).await.unwrap(), [key(1)]);
+    assert!(folder.store.delete(key(1)).await.unwrap());
+    assert_eq!(folder.store.get(key(1)).await.unwrap(), None);
+    assert_eq!(folder.store.tagged(Tag::of("ada")).await.unwrap(), []);
+}
+
+/// Tells a process of this test binary that it may not write, and in which folder.
+const FOLDER: &str = "AMPOULE_TEST_READ_ONLY_FOLDER";
+
+/// Not a test: what a process without the right to write does. It returns at once where nobody asked for it.
+#[test]
+fn process_that_may_not_write() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let error = FileStore::open(&folder, FileOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let text = error.to_string();
+    assert!(text.contains(": the session folder cannot be written: Permission denied"), "{text}");
+}
+
+/// In a process of its own, since root may write everywhere: it gives its rights up.
+#[test]
+fn a_folder_that_cannot_be_written_is_told_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (binary, sessions) = (dir.path().join("test"), dir.path().join("sessions"));
+    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    FileStore::open(&sessions, FileOptions::default()).unwrap();
+    for path in [dir.path(), &binary, &sessions, &sessions.join("ampoule-store")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    let mut command = std::process::Command::new(&binary);
+    command.args(["--exact", "process_that_may_not_write"]).env(FOLDER, &sessions).current_dir("/");
+    if fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().unwrap();
+    fs::set_permissions(&sessions, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
 }
