@@ -3,20 +3,31 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ampoule_core::{Entry, Outcome, Put, Store, StoreKey, Time};
-use ampoule_store_file::{FileOptions, FileStore};
+use ampoule_core::{Clock, Entry, ManualClock, Put, Store, StoreKey, SystemClock, Tag, Time};
+use ampoule_store_file::{Durability, FileOptions, FileStore};
 
 /// Tells a process of this test binary that it is the writer, and in which folder.
 const FOLDER: &str = "AMPOULE_TEST_WRITER_FOLDER";
+const FROM: &str = "AMPOULE_TEST_WRITER_FROM";
 
 const ROUNDS: u64 = 200;
 const KEYS: u64 = 8;
 
 fn key(number: u64) -> StoreKey {
-    StoreKey::digest(&number.to_le_bytes())
+    StoreKey::digest(&(number % KEYS).to_le_bytes())
+}
+
+/// Whose session it is changes with each writing.
+fn tag(number: u64) -> Tag {
+    Tag::of(if (number / KEYS).is_multiple_of(2) { "ada" } else { "grace" })
+}
+
+/// Whether the writer deletes its key at that number; otherwise it writes.
+fn is_deletion(number: u64) -> bool {
+    number % 7 == 3
 }
 
 /// A value that tells its number, long enough to be torn.
@@ -32,19 +43,24 @@ fn number_of(value: &[u8]) -> u64 {
     number
 }
 
-async fn open(folder: &Path) -> FileStore {
-    FileStore::open(folder, FileOptions::default()).expect("the folder opens")
+fn open(folder: &Path, durability: Durability) -> FileStore {
+    FileStore::open(folder, FileOptions { durability, ..FileOptions::default() }).expect("the folder opens")
 }
 
 /// Not a test: what the writer process does. It returns at once where nobody asked for a writer.
 #[tokio::test]
 async fn writer_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let store = open(Path::new(&folder)).await;
-    for number in std::env::var("AMPOULE_TEST_WRITER_FROM").unwrap().parse::<u64>().unwrap().. {
-        let entry = Entry { value: value(number).into(), deadline: Time::MAX, tag: None };
-        let outcome = store.put(key(number % KEYS), entry, Put::Always).await.unwrap();
-        assert!(matches!(outcome, Outcome::Stored(_)));
+    let first: u64 = std::env::var(FROM).unwrap().parse().unwrap();
+    let durability = if first.is_multiple_of(3) { Durability::Power } else { Durability::Process };
+    let store = open(Path::new(&folder), durability);
+    for number in first.. {
+        if is_deletion(number) {
+            store.delete(key(number)).await.unwrap();
+        } else {
+            let entry = Entry { value: value(number).into(), deadline: Time::MAX, tag: Some(tag(number)) };
+            let _ = store.put(key(number), entry, Put::Always).await.unwrap();
+        }
         println!("saved {number}");
         std::io::stdout().flush().unwrap();
     }
@@ -54,8 +70,7 @@ async fn writer_process() {
 /// last number that it acknowledged.
 fn write_and_be_killed(folder: &Path, from: u64, early: bool, patience: Duration) -> Option<u64> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "writer_process", "--nocapture"]).env(FOLDER, folder);
-    command.env("AMPOULE_TEST_WRITER_FROM", from.to_string());
+    command.args(["--exact", "writer_process", "--nocapture"]).env(FOLDER, folder).env(FROM, from.to_string());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     let (saying, said) = mpsc::channel();
@@ -73,6 +88,34 @@ fn write_and_be_killed(folder: &Path, from: u64, early: bool, patience: Duration
     reader.join().unwrap()
 }
 
+/// What a key holds after the writer has done everything up to `last`, of which each is a write or a deletion of the
+/// next key in turn.
+fn expected(number: u64, last: u64) -> Option<u64> {
+    (1..=last).rev().take(KEYS as usize).find(|done| key(*done) == key(number)).filter(|done| !is_deletion(*done))
+}
+
+/// All that was acknowledged is there. What the writer did next may have happened, and nothing else.
+async fn check(store: &FileStore, last: u64) {
+    for number in 0..KEYS {
+        let stored = store.get(key(number)).await.expect("no record is torn");
+        let found = stored.map(|stored| number_of(&stored.value));
+        let (now, next) = (expected(number, last), expected(number, last + 1));
+        assert!(found == now || found == next, "saved {now:?}, perhaps {next:?}, found {found:?}");
+        for at in [0, KEYS] {
+            let found_by_tag = store.tagged(tag(at)).await.unwrap().contains(&key(number));
+            assert_eq!(found_by_tag, found.is_some_and(|found| tag(found) == tag(at)), "the tag of {found:?}");
+        }
+    }
+    let lock_free = tokio::time::timeout(Duration::from_secs(2), store.touch(key(0), Time::MAX)).await;
+    assert!(lock_free.is_ok(), "the dead hold no lock");
+}
+
+fn temporaries(folder: &Path) -> usize {
+    let shards = std::fs::read_dir(folder.join("records")).unwrap();
+    let files = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap());
+    files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')).count()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p7_saved_is_saved_when_the_writer_is_killed() {
     let folder = tempfile::tempdir().unwrap();
@@ -83,17 +126,14 @@ async fn p7_saved_is_saved_when_the_writer_is_killed() {
         let saved = write_and_be_killed(folder.path(), next, round % 10 == 9, patience);
         rounds_with_saves += u64::from(saved.is_some());
         let last = saved.unwrap_or(next - 1);
-        let store = open(folder.path()).await;
-        for number in (last.saturating_sub(KEYS - 1)..=last).filter(|number| *number > 0) {
-            let stored =
-                store.get(key(number % KEYS)).await.expect("no record is torn").expect("what was saved is there");
-            let found = number_of(&stored.value);
-            // The write after the last acknowledged one may have happened.
-            assert!(found == number || found == last + 1, "saved {number}, found {found}");
-        }
-        let lock_free = tokio::time::timeout(Duration::from_secs(2), store.touch(key(0), Time::MAX)).await;
-        assert!(lock_free.is_ok(), "the dead hold no lock");
+        check(&open(folder.path(), Durability::Process), last).await;
         next = last + 1;
     }
     assert!(rounds_with_saves >= ROUNDS * 9 / 10, "in only {rounds_with_saves} of {ROUNDS} rounds was anything saved");
+    assert!(temporaries(folder.path()) > 0, "no writer was killed in the middle of a write, of {ROUNDS}");
+    let clock = Arc::new(ManualClock::new(SystemClock.now() + Duration::from_secs(7_200)));
+    let store = FileStore::open(folder.path(), FileOptions { clock, ..FileOptions::default() }).unwrap();
+    store.sweep(100_000).await.unwrap();
+    assert_eq!(temporaries(folder.path()), 0, "what the killed had left is swept");
+    check(&store, next - 1).await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ampoule_core::{Clock, Entry, Outcome, Put, Store, StoreKey, SystemClock, Tag, Time};
 use ampoule_store_file::{FileOptions, FileStore};
@@ -28,10 +28,20 @@ fn asked_for() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(PathBuf::from)
 }
 
-fn start(work: &str, folder: &Path) -> Child {
+/// Ends with the test, also with one that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(work: &str, folder: &Path) -> Process {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", work, "--nocapture"]).env(FOLDER, folder);
-    command.stdout(Stdio::null()).spawn().unwrap()
+    Process(command.stdout(Stdio::null()).spawn().unwrap())
 }
 
 fn open(folder: &Path) -> FileStore {
@@ -71,18 +81,19 @@ async fn p1_processes_lose_no_update() {
     assert!(matches!(store.put(key("counter"), lasting(0), Put::Create).await.unwrap(), Outcome::Stored(_)));
     let processes: Vec<_> = (0..PROCESSES).map(|_| start("counting_process", folder.path())).collect();
     for mut process in processes {
-        assert!(process.wait().unwrap().success());
+        assert!(process.0.wait().unwrap().success());
     }
     let counted = store.get(key("counter")).await.unwrap().unwrap().value;
     assert_eq!(counted, (PROCESSES * TASKS * EACH).to_string());
 }
 
-/// Not a test: a process that sweeps until it is killed.
+/// Not a test: a process that sweeps until it is killed, or two minutes if nobody does.
 #[tokio::test]
 async fn sweeping_process() {
     let Some(folder) = asked_for() else { return };
     let store = open(&folder);
-    loop {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(120) {
         store.sweep(1_000).await.unwrap();
     }
 }
@@ -120,9 +131,7 @@ async fn p7_a_sweep_of_another_process_takes_nothing_that_lives() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-    for sweeper in &mut sweepers {
+    for Process(sweeper) in &mut sweepers {
         assert!(sweeper.try_wait().unwrap().is_none(), "a sweeper failed");
-        sweeper.kill().unwrap();
-        sweeper.wait().unwrap();
     }
 }
