@@ -107,10 +107,10 @@ async fn come_back(store: &FileStore, name: &str, tag: Tag) {
     let again = Entry { deadline: SystemClock.now() + Duration::from_secs(60), tag: Some(tag), ..lasting("new") };
     let created = store.put(key, again.clone(), Put::Create).await.unwrap();
     let Outcome::Stored(version) = created else { panic!("it had expired") };
+    assert!(store.tagged(tag).await.unwrap().contains(&key), "a sweep took the mark of {name}");
     assert!(store.touch(key, SystemClock.now() + Duration::from_secs(90)).await.unwrap());
     let replaced = store.put(key, again, Put::Replace(version)).await.unwrap();
     assert!(matches!(replaced, Outcome::Stored(_)), "a sweep took {name}, which was made again");
-    assert!(store.tagged(tag).await.unwrap().contains(&key), "a sweep took the mark of {name}");
     assert!(store.delete(key).await.unwrap());
 }
 
