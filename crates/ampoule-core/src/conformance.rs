@@ -22,6 +22,7 @@ mod cancelling;
 mod expiry;
 mod hostile;
 mod races;
+mod scanning;
 mod tags;
 
 use std::future::Future;
@@ -86,6 +87,10 @@ checks! {
     tags::tagged_forgets_the_expired,
     tags::tags_hold_many,
     tags::tags_follow_parallel_writers,
+    scanning::a_scan_names_every_key,
+    scanning::a_scan_goes_on_where_it_ended,
+    scanning::a_scan_bears_writers,
+    scanning::a_scan_refuses_what_is_no_place,
     hostile::any_key_is_a_key,
     hostile::any_value_is_a_value,
     races::one_writer_of_a_version_wins,

@@ -39,4 +39,4 @@ pub use self::key::{AsKey, Key, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
 pub use self::record::{Content, MAX_KEY, Record};
-pub use self::store::{Entry, Outcome, Put, Reply, Store, Stored, Swept, Version};
+pub use self::store::{Entry, Outcome, Page, Put, Reply, Store, Stored, Swept, Version};

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use self::shard::{Shard, Slot};
 use crate::{
-    Clock, Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
+    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
     Version,
 };
 
@@ -219,6 +219,23 @@ impl MemoryStore {
             .collect()
     }
 
+    /// A place is a shard and a slot in it, which a key keeps as long as it lives.
+    fn scan_now(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
+        let (mut index, mut slot) = match from {
+            None => (0, 0),
+            Some(place) => place_of(place).ok_or_else(|| Page::unknown(place))?,
+        };
+        let now = self.clock.now();
+        let mut keys = Vec::new();
+        while index < SHARDS {
+            if let Some(next) = lock(&self.shards[index]).scan(slot, budget.max(1), now, &mut keys) {
+                return Ok(Page { keys, next: Some(format!("{index}.{next}")) });
+            }
+            (index, slot) = (index + 1, 0);
+        }
+        Ok(Page { keys, next: None })
+    }
+
     /// Each call goes on at the shard where the last one stopped, so that no shard waits for another's expiry.
     fn sweep_now(&self, budget: usize) -> Swept {
         let now = self.clock.now();
@@ -260,6 +277,10 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.tagged_now(tag)) })
     }
 
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Box::pin(async move { self.scan_now(from, budget) })
+    }
+
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
         Box::pin(async move { Ok(self.sweep_now(budget)) })
     }
@@ -267,6 +288,12 @@ impl Store for MemoryStore {
     fn describe(&self) -> String {
         "memory (lost at restart)".to_owned()
     }
+}
+
+/// Reads the place that a scan named.
+fn place_of(place: &str) -> Option<(usize, usize)> {
+    let (shard, slot) = place.split_once('.')?;
+    Some((shard.parse().ok().filter(|shard| *shard < SHARDS)?, slot.parse().ok()?))
 }
 
 /// A shard is consistent between any two statements that could panic, so a poisoned lock is taken as it is.

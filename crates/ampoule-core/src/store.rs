@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::{Error, StoreKey, Tag, Time};
+use crate::{Error, ErrorKind, StoreKey, Tag, Time};
 
 /// What every method of a [`Store`] returns: a future that can be sent between threads.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -22,7 +22,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 ///   A value that is put with a deadline that has passed is absent at once, and so is what it replaced: this is how a
 ///   caller removes one version and no other.
 /// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
-///   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), never absent.
+///   [`ErrorKind::Corrupt`], never absent.
 /// - **Cancelling is safe.** A future that is dropped leaves its operation done or not done, and the store usable.
 /// - **Absence and conflict are answers**, not errors.
 ///
@@ -43,6 +43,16 @@ pub trait Store: Send + Sync {
 
     /// The keys that were last put with `tag` and are still there, in no order.
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
+
+    /// Some of the keys: from the beginning, or from where an earlier [`Page`] ended. For tools that go through all.
+    ///
+    /// Whoever follows [`Page::next`] to the end has seen every key that was there the whole time, at least once; one
+    /// that came or went meanwhile, or that has expired, may be among them. A page has about `budget` keys, and may
+    /// have none though more follow. Other writers are not held up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a place that this store did not name.
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page>;
 
     /// Frees what has expired, looking at about `budget` values at most. A store whose engine does that by itself has
     /// nothing to do. Several processes may sweep one store at once.
@@ -97,6 +107,23 @@ pub enum Outcome {
     Stored(Version),
     /// The condition did not hold; nothing was written.
     Conflict,
+}
+
+/// Some of a store's keys, as [`Store::scan`] comes upon them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The keys.
+    pub keys: Vec<StoreKey>,
+    /// Where to go on, as short text of the store's own that stays good for later, also in another process; `None` at
+    /// the end.
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// The error for a place that a store did not name.
+    pub fn unknown(place: &str) -> Error {
+        Error::new(ErrorKind::Invalid, format!("`{place}` is no place in this store's keys: take what `next` said"))
+    }
 }
 
 /// What a [`Store::sweep`] did.

@@ -27,6 +27,7 @@ mod files;
 mod folder;
 mod format;
 mod locks;
+mod scan;
 mod sweep;
 mod tags;
 
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
-    Clock, Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
+    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
 };
 
 use self::files::Files;
@@ -153,6 +154,11 @@ impl Store for FileStore {
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         self.blocking(move |files| files.tagged(tag))
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        let from = from.map(str::to_owned);
+        self.blocking(move |files| files.scan(from.as_deref(), budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {

@@ -98,7 +98,10 @@ impl Files {
 }
 
 /// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is passed over.
-fn for_each_file(folder: &Path, mut look: impl FnMut(&DirEntry) -> Result<(), Error>) -> Result<usize, Error> {
+pub(crate) fn for_each_file(
+    folder: &Path,
+    mut look: impl FnMut(&DirEntry) -> Result<(), Error>,
+) -> Result<usize, Error> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

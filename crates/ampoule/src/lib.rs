@@ -76,7 +76,9 @@ pub use ampoule_core::{
 };
 /// What a store is, for those who write one: the contract and the types in it.
 pub mod store {
-    pub use ampoule_core::{Bytes, Entry, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version};
+    pub use ampoule_core::{
+        Bytes, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version,
+    };
 }
 
 pub use ampoule_seal::Secret;

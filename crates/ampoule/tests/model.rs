@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use ampoule::{Error, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Options, SessionLayer};
-use ampoule_core::{Content, Entry, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
+use ampoule_core::{Content, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use support::SECOND;
 
@@ -86,6 +86,10 @@ impl Store for Stepping {
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         self.store.tagged(tag)
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.store.scan(from, budget)
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {

@@ -167,6 +167,17 @@ impl Shard {
         expired
     }
 
+    /// Adds live keys until there are so many; then says at which slot to go on.
+    pub(super) fn scan(&self, from: usize, many: usize, now: Time, keys: &mut Vec<StoreKey>) -> Option<usize> {
+        for (number, slot) in self.slots.iter().enumerate().skip(from) {
+            if keys.len() >= many {
+                return Some(number);
+            }
+            keys.extend(slot.as_ref().filter(|slot| slot.deadline > now).map(|slot| slot.key));
+        }
+        None
+    }
+
     fn rebuild_index_if_stale(&mut self) {
         if !self.deadlines.is_mostly_stale(self.table.len()) {
             return;

@@ -62,6 +62,10 @@ each_fails! {
     KeepsTagsOfTheDeleted fails tagged_forgets_the_expired: "assertion";
     FindsOneHundred fails tags_hold_many: "assertion";
     TagsInASecondStep fails tags_follow_parallel_writers: "after parallel writers";
+    ScansOnePage fails a_scan_names_every_key: "of 299 keys";
+    ForgetsWhereAScanEnded fails a_scan_goes_on_where_it_ended: "missed keys";
+    ScansByOffset fails a_scan_bears_writers: "beside a writer missed";
+    AcceptsAnyPlace fails a_scan_refuses_what_is_no_place: "never named this place";
     FoldsKeys fails any_key_is_a_key: "StoreKey";
     CutsValues fails any_value_is_a_value: "came back changed";
     ComparesAndWritesInTwoSteps fails one_writer_of_a_version_wins: "of 64 writers of one version";

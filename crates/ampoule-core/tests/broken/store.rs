@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ampoule_core::{
-    Bytes, Clock, Entry, Error, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Reply, Store,
+    Bytes, Clock, Entry, Error, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Page, Put, Reply, Store,
     StoreKey, Stored, Swept, Tag, Time, Version,
 };
 use tokio::task::yield_now;
@@ -13,6 +13,7 @@ use tokio::task::yield_now;
 /// The ways in which a store can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {
+    AcceptsAnyPlace,
     ComparesAndWritesInTwoSteps,
     CountsInTwoSteps,
     CreatesInTwoSteps,
@@ -25,6 +26,7 @@ pub(crate) enum Defect {
     ExpiresNever,
     FindsOneHundred,
     FoldsKeys,
+    ForgetsWhereAScanEnded,
     ForgetsTagsInADroppedRead,
     ForgetsTheTagOnReplace,
     HangsAfterADroppedPut,
@@ -38,6 +40,8 @@ pub(crate) enum Defect {
     RaisesTheDeadByReplace,
     ReusesVersions,
     RoundsTheDeadline,
+    ScansByOffset,
+    ScansOnePage,
     SweepsBeyondTheBudget,
     SweepsByAnOldList,
     SweepsInPassing,
@@ -267,6 +271,23 @@ impl Broken {
         Ok(keys)
     }
 
+    async fn wrong_scan(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
+        match self.defect {
+            Defect::AcceptsAnyPlace if from.is_some_and(|place| !place.contains('.')) => Ok(Page::default()),
+            Defect::ScansOnePage => Ok(Page { next: None, ..self.store.scan(None, budget.min(100)).await? }),
+            Defect::ForgetsWhereAScanEnded if from.is_some() => Ok(Page::default()),
+            Defect::ScansByOffset => {
+                let mut keys = self.store.scan(None, usize::MAX).await?.keys;
+                keys.sort();
+                let start = from.map_or(0, |place| place.parse().unwrap_or(0)).min(keys.len());
+                let end = (start + budget).min(keys.len());
+                yield_now().await;
+                Ok(Page { keys: keys[start..end].to_vec(), next: (end < keys.len()).then(|| end.to_string()) })
+            }
+            _ => self.store.scan(from, budget).await,
+        }
+    }
+
     async fn wrong_sweep(&self, budget: usize) -> Result<Swept, Error> {
         let known: Vec<_> = self.keys.lock().unwrap().iter().copied().collect();
         match self.defect {
@@ -321,6 +342,10 @@ impl Store for Broken {
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         Box::pin(self.wrong_tagged(tag))
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Box::pin(self.wrong_scan(from, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
+use ampoule_core::{Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
 
 /// Counts calls, keeps what was written, and breaks down when it is told to.
 pub(crate) struct Spy {
@@ -89,6 +89,10 @@ impl Store for Spy {
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         self.store.tagged(tag)
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.store.scan(from, budget)
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {

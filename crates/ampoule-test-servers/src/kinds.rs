@@ -1,0 +1,340 @@
+//! How each kind of server is started.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Server;
+use crate::node::{Node, free_port};
+
+/// The servers that can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One Redis that keeps nothing on disk.
+    Redis,
+    /// One Redis that syncs each write before it answers (`appendonly yes`, `appendfsync always`).
+    RedisDurable,
+    /// A Redis Cluster of three masters.
+    RedisCluster,
+    /// A Redis master, its replica, and a Sentinel that calls the master `mymaster`.
+    RedisSentinel,
+    /// One memcached.
+    Memcached,
+    /// One PostgreSQL that syncs nothing, for speed.
+    Postgres,
+    /// One PostgreSQL with its own settings, which survives a crash.
+    PostgresDurable,
+    /// One MariaDB that syncs nothing, for speed.
+    MariaDb,
+    /// One MariaDB with its own settings, which survives a crash.
+    MariaDbDurable,
+}
+
+impl Kind {
+    /// What Debian calls it.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Kind::Redis | Kind::RedisDurable | Kind::RedisCluster => "redis-server",
+            Kind::RedisSentinel => "redis-sentinel",
+            Kind::Memcached => "memcached",
+            Kind::Postgres | Kind::PostgresDurable => "postgresql",
+            Kind::MariaDb | Kind::MariaDbDurable => "mariadb-server",
+        }
+    }
+}
+
+pub(crate) enum Failed {
+    /// The program is not installed.
+    Missing(&'static str),
+    /// Why it did not start.
+    Start(String),
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Failed {
+        Failed::Start(why)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(why: std::io::Error) -> Failed {
+        Failed::Start(why.to_string())
+    }
+}
+
+pub(crate) fn start(kind: Kind) -> Result<Server, Failed> {
+    match kind {
+        Kind::Redis => redis(&["--save", "", "--appendonly", "no"]),
+        Kind::RedisDurable => redis(&["--appendonly", "yes", "--appendfsync", "always"]),
+        Kind::RedisCluster => redis_cluster(),
+        Kind::RedisSentinel => redis_sentinel(),
+        Kind::Memcached => memcached(),
+        Kind::Postgres => postgres(false),
+        Kind::PostgresDurable => postgres(true),
+        Kind::MariaDb => mariadb(false),
+        Kind::MariaDbDurable => mariadb(true),
+    }
+}
+
+fn redis(options: &[&str]) -> Result<Server, Failed> {
+    let node = redis_node(options)?;
+    Ok(Server { url: format!("redis://127.0.0.1:{}", node.port), nodes: vec![node] })
+}
+
+fn redis_node(options: &[&str]) -> Result<Node, Failed> {
+    let program = installed("redis-server")?;
+    let (port, folder) = (free_port(), folder()?);
+    let mut command = words(&[&program, "--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    command.extend(words(options));
+    Ok(Node::start(port, folder, command, "KILL", answers(b"PING\r\n", b"+PONG"))?)
+}
+
+fn redis_cluster() -> Result<Server, Failed> {
+    let cli = installed("redis-cli")?;
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let bus = free_port().to_string();
+        nodes.push(redis_node(&[
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus,
+            "--cluster-node-timeout",
+            "1000",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ])?);
+    }
+    let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+    let mut create = Command::new(&cli);
+    create.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes");
+    run(&mut create)?;
+    wait_for("the cluster to be whole", || {
+        nodes
+            .iter()
+            .all(|node| talk(node.port, b"CLUSTER INFO\r\n").is_some_and(|text| text.contains("cluster_state:ok")))
+    })?;
+    Ok(Server { url: format!("redis+cluster://{}", addresses.join(",")), nodes })
+}
+
+fn redis_sentinel() -> Result<Server, Failed> {
+    let program = installed("redis-sentinel")?;
+    let master = redis_node(&["--appendonly", "yes", "--appendfsync", "always"])?;
+    let of = format!("127.0.0.1 {}", master.port);
+    let replica = redis_node(&["--appendonly", "yes", "--appendfsync", "always", "--replicaof", &of])?;
+    wait_for("the replica to follow", || {
+        talk(replica.port, b"INFO replication\r\n").is_some_and(|text| text.contains("master_link_status:up"))
+    })?;
+    let (port, folder) = (free_port(), folder()?);
+    let file = folder.join("sentinel.conf");
+    let settings = format!(
+        "port {port}\nbind 127.0.0.1\nsentinel monitor mymaster {of} 1\n\
+         sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 3000\n"
+    );
+    std::fs::write(&file, settings)?;
+    let command = words(&[&program, &file.display().to_string()]);
+    let sentinel = Node::start(port, folder, command, "KILL", answers(b"PING\r\n", b"+PONG"))?;
+    wait_for("the sentinel to know the replica", || {
+        talk(port, b"SENTINEL replicas mymaster\r\n").is_some_and(|text| text.contains(&replica.port.to_string()))
+    })?;
+    Ok(Server { url: format!("redis+sentinel://127.0.0.1:{port}/mymaster"), nodes: vec![master, replica, sentinel] })
+}
+
+fn memcached() -> Result<Server, Failed> {
+    let program = installed("memcached")?;
+    let (port, folder) = (free_port(), folder()?);
+    let mut command = words(&[&program, "-p", &port.to_string(), "-l", "127.0.0.1", "-U", "0", "-m", "256"]);
+    if is_root() {
+        command.extend(words(&["-u", "root"]));
+    }
+    let node = Node::start(port, folder, command, "KILL", answers(b"version\r\n", b"VERSION"))?;
+    Ok(Server { url: format!("memcached://127.0.0.1:{port}"), nodes: vec![node] })
+}
+
+fn postgres(durable: bool) -> Result<Server, Failed> {
+    let [server, initdb, is_ready, psql] = [
+        postgres_program("postgres")?,
+        postgres_program("initdb")?,
+        postgres_program("pg_isready")?,
+        postgres_program("psql")?,
+    ];
+    let (port, folder) = (free_port(), folder()?);
+    let data = folder.join("data").display().to_string();
+    // PostgreSQL refuses to run as root; its package brings a user.
+    let mut user = Vec::new();
+    if is_root() {
+        run(Command::new("chown").arg("postgres:postgres").arg(&folder))?;
+        user = words(&["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    }
+    let as_user = |rest: &[&str]| [user.clone(), words(rest)].concat();
+    let init = as_user(&[&initdb, "-D", &data, "-U", "ampoule", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+    run(Command::new(&init[0]).args(&init[1..]).current_dir(&folder))?;
+    let socket = folder.display().to_string();
+    let mut command = as_user(&[
+        &server,
+        "-D",
+        &data,
+        "-p",
+        &port.to_string(),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        &socket,
+        "-c",
+        "max_connections=200",
+    ]);
+    if !durable {
+        command.extend(words(&["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]));
+    }
+    let ready = move |port: u16| {
+        let mut ask = Command::new(&is_ready);
+        ask.args(["-q", "-h", "127.0.0.1", "-U", "ampoule", "-d", "postgres", "-p", &port.to_string()]);
+        ask.status().is_ok_and(|status| status.success())
+    };
+    // Its own shutdown in haste gives the shared memory back.
+    let node = Node::start(port, folder, command, "QUIT", ready)?;
+    let mut create = Command::new(psql);
+    create.args([
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "ampoule",
+        "-d",
+        "postgres",
+        "-p",
+        &port.to_string(),
+        "-c",
+        "CREATE DATABASE ampoule",
+    ]);
+    run(&mut create)?;
+    Ok(Server { url: format!("postgres://ampoule@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
+}
+
+/// Debian keeps them out of the path, by version.
+fn postgres_program(name: &'static str) -> Result<String, Failed> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut programs: Vec<_> =
+        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
+    programs.sort();
+    programs.pop().map_or_else(|| installed(name), |path| Ok(path.display().to_string()))
+}
+
+fn mariadb(durable: bool) -> Result<Server, Failed> {
+    let [server, install, admin] =
+        [installed("mariadbd")?, installed("mariadb-install-db")?, installed("mariadb-admin")?];
+    let (port, folder) = (free_port(), folder()?);
+    let data = format!("--datadir={}", folder.join("data").display());
+    let user: &[&str] = if is_root() { &["--user=root"] } else { &[] };
+    let mut init = Command::new(install);
+    init.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]).args(user);
+    run(init.current_dir(&folder))?;
+    let socket = format!("--socket={}", folder.join("socket").display());
+    let port_option = format!("--port={port}");
+    let mut command = words(&[&server, "--no-defaults", &data, &socket, &port_option, "--bind-address=127.0.0.1"]);
+    command.extend(words(&["--skip-log-bin", "--innodb-buffer-pool-size=128M", "--max-connections=200"]));
+    command.extend(words(user));
+    if !durable {
+        command.push("--innodb-flush-log-at-trx-commit=0".to_owned());
+    }
+    let program = admin.clone();
+    let ready = move |port: u16| mariadb_admin(&program, port, &["ping"]).status().is_ok_and(|status| status.success());
+    let node = Node::start(port, folder, command, "KILL", ready)?;
+    run(&mut mariadb_admin(&admin, port, &["create", "ampoule"]))?;
+    Ok(Server { url: format!("mysql://root@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
+}
+
+fn mariadb_admin(program: &str, port: u16, words: &[&str]) -> Command {
+    let mut admin = Command::new(program);
+    admin.args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-u", "root", "-P", &port.to_string()]);
+    admin.args(words).stdout(Stdio::null()).stderr(Stdio::null());
+    admin
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The path of a program, also of those that a user's path leaves out.
+fn installed(name: &'static str) -> Result<String, Failed> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.exists());
+    found.map(|path| path.display().to_string()).ok_or(Failed::Missing(name))
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A folder that the node removes at its end.
+fn folder() -> std::io::Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix("ampoule-server-").tempdir()?.keep();
+    // Other users' servers, such as PostgreSQL's, must be able to enter it.
+    #[cfg(unix)]
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(folder)
+}
+
+fn run(command: &mut Command) -> Result<(), Failed> {
+    let done = command.stdin(Stdio::null()).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Err(Failed::Start(format!("{command:?}: {}: {}", done.status, said.concat())))
+}
+
+/// Whether a server answers this line with that.
+fn answers(line: &'static [u8], start: &'static [u8]) -> impl Fn(u16) -> bool {
+    move |port| talk(port, line).is_some_and(|text| text.as_bytes().starts_with(start))
+}
+
+/// What a server says first to a line.
+fn talk(port: u16, line: &[u8]) -> Option<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    stream.write_all(line).ok()?;
+    let mut buffer = vec![0; 16 << 10];
+    let size = stream.read(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..size]).into_owned())
+}
+
+fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Failed> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
+        if ready() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(Failed::Start(format!("waited a minute for {what}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each kind is started, killed, started again and stopped, and leaves nothing behind.
+    #[test]
+    fn servers_start_restart_and_vanish() {
+        for kind in
+            [Kind::Redis, Kind::Memcached, Kind::Postgres, Kind::MariaDb, Kind::RedisCluster, Kind::RedisSentinel]
+        {
+            let Some(server) = Server::start(kind) else { continue };
+            server.node().kill();
+            assert!(
+                TcpStream::connect((Ipv4Addr::LOCALHOST, server.node().port)).is_err(),
+                "{kind:?} listens after its end"
+            );
+            server.node().restart();
+            assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, server.node().port)).is_ok(), "{kind:?} does not listen");
+            let folders: Vec<PathBuf> = server.nodes().iter().map(|node| node.folder().to_owned()).collect();
+            drop(server);
+            assert!(!folders.iter().any(|folder| folder.exists()), "{kind:?} left {folders:?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Real servers for Ampoule's tests, on private ports of loopback, with their files in a temporary folder.
+//!
+//! ```no_run
+//! use ampoule_test_servers::{Kind, shared};
+//!
+//! let Some(redis) = shared(Kind::Redis) else { return };
+//! println!("{}", redis.url());
+//! ```
+//!
+//! A server ends with the process that started it, however that ends: a small shell stands between the two, waits for
+//! the end of its input, and then stops the server by its process id and removes its folder.
+//!
+//! Where a server is not installed one line says so and there is none, so that a test can pass over it; with
+//! `AMPOULE_TEST_REQUIRE_ALL=1` in the environment the test fails instead.
+
+mod kinds;
+mod node;
+mod proxy;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+pub use self::kinds::Kind;
+pub use self::node::Node;
+pub use self::proxy::Proxy;
+
+/// A running server, or several that belong together.
+pub struct Server {
+    url: String,
+    nodes: Vec<Node>,
+}
+
+impl Server {
+    /// Starts a server of one's own; `None` where it is not installed.
+    ///
+    /// # Panics
+    /// If it does not start, or is missing where all are required.
+    pub fn start(kind: Kind) -> Option<Server> {
+        match kinds::start(kind) {
+            Ok(server) => Some(server),
+            Err(kinds::Failed::Missing(program)) => {
+                let line =
+                    format!("skipped: {kind:?} needs `{program}`, which is not installed (Debian: {})", kind.package());
+                assert!(std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_none(), "{line}");
+                // Not by eprintln, which the test runner would keep to itself.
+                let _ = writeln!(std::io::stderr(), "{line}");
+                None
+            }
+            Err(kinds::Failed::Start(why)) => panic!("{kind:?} does not start: {why}"),
+        }
+    }
+
+    /// Where it is reached, as a store's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its processes: one, or those of the cluster; of Sentinel the master, the replica, the sentinel.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The only or the first process.
+    pub fn node(&self) -> &Node {
+        &self.nodes[0]
+    }
+}
+
+/// The server of that kind that all tests of this process use together; each with keys of its own.
+pub fn shared(kind: Kind) -> Option<&'static Server> {
+    static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static Server>>>> = OnceLock::new();
+    let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    *servers.entry(kind).or_insert_with(|| Server::start(kind).map(|server| &*Box::leak(Box::new(server))))
+}
