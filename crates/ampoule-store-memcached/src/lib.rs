@@ -1,0 +1,1 @@
+//! Ampoule sessions in memcached, which may evict them.

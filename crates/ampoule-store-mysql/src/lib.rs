@@ -1,0 +1,1 @@
+//! Ampoule sessions in MySQL or MariaDB.

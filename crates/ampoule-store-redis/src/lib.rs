@@ -1,0 +1,1 @@
+//! Ampoule sessions in Redis or Valkey: single, Sentinel or Cluster.
