@@ -21,6 +21,7 @@ mod clock;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod durability;
 mod error;
 mod key;
 mod lifetime;
@@ -34,6 +35,7 @@ pub use bytes::Bytes;
 
 pub use self::change::{Change, ChangeLog, UpdateFn};
 pub use self::clock::{Clock, ManualClock, SystemClock, Time};
+pub use self::durability::Durability;
 pub use self::error::{Error, ErrorKind};
 pub use self::key::{AsKey, Key, StoreKey, Tag};
 pub use self::lifetime::Lifetime;

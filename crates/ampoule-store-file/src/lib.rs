@@ -35,30 +35,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use ampoule_core::Durability;
 use ampoule_core::{
     Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
 };
 
 use self::files::Files;
 use self::folder::Folder;
-
-/// What a save has outlived when it returns.
-///
-/// Whichever is chosen, a reader sees a record whole, and a damaged one is an error. Moving a deadline is never waited
-/// for: what is lost with it is some minutes of a session's life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing for certain. At present it does what [`Process`](Durability::Process) does, since the rename that keeps
-    /// readers from torn records also outlives the process; only the promise is less, for sessions that may be lost.
-    None,
-    /// The death of the process, however it comes: the default. With the power is lost what the operating system has
-    /// not yet written, the last 5 to 30 seconds as a rule.
-    #[default]
-    Process,
-    /// The loss of power: the file, and the folder that names it, are synced before the save returns, which waits for
-    /// the disk twice.
-    Power,
-}
 
 /// How a [`FileStore`] works.
 #[derive(Clone)]
@@ -166,11 +149,7 @@ impl Store for FileStore {
     }
 
     fn describe(&self) -> String {
-        let durability = match self.0.options.durability {
-            Durability::None => "none",
-            Durability::Process => "process",
-            Durability::Power => "power",
-        };
+        let durability = self.0.options.durability.name();
         format!("files in {} (durability {durability})", self.0.folder.root().display())
     }
 }

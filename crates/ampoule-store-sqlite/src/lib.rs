@@ -1,1 +1,216 @@
-//! Ampoule sessions in an SQLite file.
+//! Ampoule sessions in an SQLite file: one file for one machine, shared by any number of its processes.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("sessions.db");
+//! use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
+//!
+//! let store = SqliteStore::open(&path, SqliteOptions::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The database is in WAL mode, so readers wait for no writer. Reads run where they are asked for, since one that finds
+//! its page in memory takes a few microseconds, less than the way to another thread and back; writes run on tokio's
+//! threads for blocking work, one at a time in this process. Not for network file systems, where WAL does not work.
+//!
+//! # The table
+//!
+//! [`SqliteStore::open`] makes it if it is missing, for `table` as [`SqliteOptions`] names it:
+//!
+//! ```sql
+//! CREATE TABLE ampoule_sessions (
+//!     id       BLOB    PRIMARY KEY NOT NULL, -- 32 bytes: the digest of the session's id, not the id
+//!     version  INTEGER NOT NULL,             -- random, new with each write
+//!     deadline INTEGER NOT NULL,             -- milliseconds since 1970, UTC
+//!     tag      BLOB,                         -- 32 bytes: the digest of whose session it is
+//!     value    BLOB    NOT NULL
+//! ) STRICT;
+//! CREATE INDEX ampoule_sessions_deadline ON ampoule_sessions (deadline);
+//! CREATE INDEX ampoule_sessions_tag ON ampoule_sessions (tag) WHERE tag IS NOT NULL;
+//! ```
+//!
+//! A sweep deletes by the index on the deadline, so its cost follows what has expired, and gives the freed pages back
+//! to the file system.
+
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+mod connections;
+mod error;
+mod statements;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use ampoule_core::Durability;
+use ampoule_core::{
+    Clock, Entry, Error, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time, Version,
+};
+pub use rusqlite;
+
+use self::connections::Connections;
+use self::statements::Statements;
+
+/// How a [`SqliteStore`] works.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// The table: letters, digits and underscores. `ampoule_sessions` by default.
+    pub table: String,
+    /// What a save has outlived when it returns: [`Durability::Process`] by default, which is SQLite's
+    /// `synchronous = NORMAL`; [`Durability::Power`] is `FULL`, [`Durability::None`] is `OFF`.
+    pub durability: Durability,
+    /// How long a writer waits for one of another process: 5 seconds by default, then
+    /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout).
+    pub lock_wait: Duration,
+    /// How many connections read at once: 4 by default.
+    pub readers: usize,
+    /// What tells the time; the system's clock by default.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions {
+            table: "ampoule_sessions".to_owned(),
+            durability: Durability::default(),
+            lock_wait: Duration::from_secs(5),
+            readers: 4,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Sessions in an SQLite file.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Inner>);
+
+struct Inner {
+    connections: Connections,
+    statements: Statements,
+    clock: Arc<dyn Clock>,
+    description: String,
+}
+
+impl SqliteStore {
+    /// Opens the file, and makes file (mode 0600) and table if they are missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) for a table's name that is none, or a file of something
+    /// else; [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable) if it cannot be opened.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
+        let path = path.as_ref().to_owned();
+        connections::make_private(&path)?;
+        let description = format!("SQLite at {}", path.display());
+        SqliteStore::build(move || rusqlite::Connection::open(&path), description, options)
+    }
+
+    /// Sessions behind connections that the application opens itself: with extensions, keys or settings of its own. The
+    /// function is called once for the writer and once for each reader; all must lead to one database.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("app.db");
+    /// use ampoule_store_sqlite::{SqliteOptions, SqliteStore, rusqlite::Connection};
+    ///
+    /// let open = move || {
+    ///     let connection = Connection::open(&path)?;
+    ///     connection.pragma_update(None, "cache_size", -8_000)?;
+    ///     Ok(connection)
+    /// };
+    /// let store = SqliteStore::with_connections(open, SqliteOptions::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](SqliteStore::open).
+    pub fn with_connections(
+        open: impl Fn() -> rusqlite::Result<rusqlite::Connection>,
+        options: SqliteOptions,
+    ) -> Result<SqliteStore, Error> {
+        SqliteStore::build(open, "SQLite".to_owned(), options)
+    }
+
+    fn build(
+        open: impl Fn() -> rusqlite::Result<rusqlite::Connection>,
+        place: String,
+        options: SqliteOptions,
+    ) -> Result<SqliteStore, Error> {
+        let statements = Statements::new(&options.table)?;
+        let connections = Connections::open(open, &options, &statements)?;
+        let description = format!("{place}, table {} (durability {})", options.table, options.durability.name());
+        Ok(SqliteStore(Arc::new(Inner { connections, statements, clock: options.clock, description })))
+    }
+}
+
+impl Inner {
+    fn put(&self, sql: &rusqlite::Connection, key: StoreKey, entry: &Entry, when: Put) -> Result<Outcome, Error> {
+        let (statements, now) = (&self.statements, self.clock.now());
+        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
+        let written = match when {
+            _ if entry.deadline <= now => statements.remove(sql, key, when, now),
+            Put::Create => statements.create(sql, key, entry, version, now),
+            Put::Replace(old) => statements.replace(sql, key, entry, (old, version), now),
+            Put::Always => statements.overwrite(sql, key, entry, version),
+        };
+        Ok(if written.map_err(error::from)? { Outcome::Stored(version) } else { Outcome::Conflict })
+    }
+
+    fn touch(&self, sql: &rusqlite::Connection, key: StoreKey, deadline: Time) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let touched = if deadline <= now {
+            self.statements.delete(sql, key, now)
+        } else {
+            self.statements.touch(sql, key, deadline, now)
+        };
+        touched.map_err(error::from)
+    }
+}
+
+impl Store for SqliteStore {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        let now = self.0.clock.now();
+        self.read(move |inner, sql| inner.statements.get(sql, key, now))
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+        self.write(move |inner, sql| inner.put(sql, key, &entry, when))
+    }
+
+    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+        self.write(move |inner, sql| inner.touch(sql, key, deadline))
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        self.write(move |inner, sql| inner.statements.delete(sql, key, inner.clock.now()).map_err(error::from))
+    }
+
+    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        let now = self.0.clock.now();
+        self.read(move |inner, sql| inner.statements.tagged(sql, tag, now))
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        let after = match from.map(|place| StoreKey::parse(place).ok_or_else(|| Page::unknown(place))) {
+            Some(Err(error)) => return Box::pin(async { Err(error) }),
+            Some(Ok(key)) => Some(key),
+            None => None,
+        };
+        let now = self.0.clock.now();
+        self.read(move |inner, sql| inner.statements.scan(sql, after, now, budget.max(1)))
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+        self.write(move |inner, sql| inner.statements.sweep(sql, inner.clock.now(), budget).map_err(error::from))
+    }
+
+    fn describe(&self) -> String {
+        self.0.description.clone()
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqliteStore({})", self.0.description)
+    }
+}

@@ -1,0 +1,182 @@
+//! Every statement, each one step that SQLite does whole or not at all.
+
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, Page, Put, StoreKey, Stored, Swept, Tag, Time, Version};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+/// The statements for one table.
+pub(crate) struct Statements {
+    schema: String,
+    get: String,
+    create: String,
+    replace: String,
+    overwrite: String,
+    touch: String,
+    delete: String,
+    delete_version: String,
+    tagged: String,
+    scan: String,
+    sweep: String,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &str) -> Result<Statements, Error> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !(1..=63).contains(&table.len()) || !table.bytes().all(good) {
+            let message = format!("`{table}` is no name for a table: expected 1 to 63 letters, digits or underscores");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let insert = format!(
+            "INSERT INTO \"{table}\" (id, version, deadline, tag, value) VALUES (?1, ?2, ?3, ?4, ?5) \
+            ON CONFLICT (id) DO UPDATE SET version = ?2, deadline = ?3, tag = ?4, value = ?5"
+        );
+        Ok(Statements {
+            schema: format!(
+                "BEGIN IMMEDIATE; \
+                 CREATE TABLE IF NOT EXISTS \"{table}\" (id BLOB PRIMARY KEY NOT NULL, version INTEGER NOT NULL, \
+                 deadline INTEGER NOT NULL, tag BLOB, value BLOB NOT NULL) STRICT; \
+                 CREATE INDEX IF NOT EXISTS \"{table}_deadline\" ON \"{table}\" (deadline); \
+                 CREATE INDEX IF NOT EXISTS \"{table}_tag\" ON \"{table}\" (tag) WHERE tag IS NOT NULL; \
+                 COMMIT;"
+            ),
+            get: format!("SELECT value, version, deadline FROM \"{table}\" WHERE id = ?1 AND deadline > ?2"),
+            create: format!("{insert} WHERE \"{table}\".deadline <= ?6"),
+            replace: format!(
+                "UPDATE \"{table}\" SET version = ?2, deadline = ?3, tag = ?4, value = ?5 \
+                 WHERE id = ?1 AND version = ?6 AND deadline > ?7"
+            ),
+            overwrite: insert,
+            touch: format!("UPDATE \"{table}\" SET deadline = ?2 WHERE id = ?1 AND deadline > ?3"),
+            delete: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2"),
+            delete_version: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2 AND version = ?3"),
+            tagged: format!("SELECT id FROM \"{table}\" WHERE tag = ?1 AND deadline > ?2"),
+            scan: format!("SELECT id FROM \"{table}\" WHERE id > ?1 AND deadline > ?2 ORDER BY id LIMIT ?3"),
+            sweep: format!(
+                "DELETE FROM \"{table}\" WHERE rowid IN \
+                 (SELECT rowid FROM \"{table}\" WHERE deadline <= ?1 ORDER BY deadline LIMIT ?2)"
+            ),
+        })
+    }
+
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub(crate) fn get(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<Option<Stored>> {
+        let mut statement = sql.prepare_cached(&self.get)?;
+        let row = statement.query_row(params![key.as_bytes(), millis(now)], |row| {
+            Ok(Stored {
+                value: Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?),
+                version: Version(row.get::<_, i64>(1)?.cast_unsigned()),
+                deadline: Time::from_millis(row.get::<_, i64>(2)?.cast_unsigned()),
+            })
+        });
+        row.optional()
+    }
+
+    /// Writes if the key is absent; one that has expired is taken over.
+    pub(crate) fn create(
+        &self,
+        sql: &Connection,
+        key: StoreKey,
+        entry: &Entry,
+        version: Version,
+        now: Time,
+    ) -> rusqlite::Result<bool> {
+        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
+        let version = version.0.cast_signed();
+        changes(sql, &self.create, params![key.as_bytes(), version, deadline, tag, &entry.value[..], millis(now)])
+    }
+
+    pub(crate) fn replace(
+        &self,
+        sql: &Connection,
+        key: StoreKey,
+        entry: &Entry,
+        (old, new): (Version, Version),
+        now: Time,
+    ) -> rusqlite::Result<bool> {
+        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
+        let (old, new) = (old.0.cast_signed(), new.0.cast_signed());
+        let values = params![key.as_bytes(), new, deadline, tag, &entry.value[..], old, millis(now)];
+        changes(sql, &self.replace, values)
+    }
+
+    pub(crate) fn overwrite(
+        &self,
+        sql: &Connection,
+        key: StoreKey,
+        entry: &Entry,
+        version: Version,
+    ) -> rusqlite::Result<bool> {
+        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
+        let version = version.0.cast_signed();
+        changes(sql, &self.overwrite, params![key.as_bytes(), version, deadline, tag, &entry.value[..]])
+    }
+
+    /// What a put with a past deadline does: the same condition, and nothing is left.
+    pub(crate) fn remove(&self, sql: &Connection, key: StoreKey, when: Put, now: Time) -> rusqlite::Result<bool> {
+        match when {
+            Put::Replace(version) => {
+                let version = version.0.cast_signed();
+                changes(sql, &self.delete_version, params![key.as_bytes(), millis(now), version])
+            }
+            Put::Create => Ok(self.get(sql, key, now)?.is_none()),
+            Put::Always => self.delete(sql, key, now).map(|_| true),
+        }
+    }
+
+    pub(crate) fn touch(&self, sql: &Connection, key: StoreKey, deadline: Time, now: Time) -> rusqlite::Result<bool> {
+        changes(sql, &self.touch, params![key.as_bytes(), millis(deadline), millis(now)])
+    }
+
+    pub(crate) fn delete(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<bool> {
+        changes(sql, &self.delete, params![key.as_bytes(), millis(now)])
+    }
+
+    pub(crate) fn tagged(&self, sql: &Connection, tag: Tag, now: Time) -> rusqlite::Result<Vec<StoreKey>> {
+        keys(sql, &self.tagged, params![tag.as_bytes(), millis(now)])
+    }
+
+    /// In the order of the keys; a place is the last one.
+    pub(crate) fn scan(
+        &self,
+        sql: &Connection,
+        after: Option<StoreKey>,
+        now: Time,
+        budget: usize,
+    ) -> rusqlite::Result<Page> {
+        let after = after.as_ref().map_or(&[][..], |key| &key.as_bytes()[..]);
+        let limit = i64::try_from(budget).unwrap_or(i64::MAX);
+        let keys = keys(sql, &self.scan, params![after, millis(now), limit])?;
+        let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
+        Ok(Page { keys, next })
+    }
+
+    /// Deletes, and gives freed pages back to the file system.
+    pub(crate) fn sweep(&self, sql: &Connection, now: Time, budget: usize) -> rusqlite::Result<Swept> {
+        let limit = i64::try_from(budget).unwrap_or(i64::MAX);
+        let removed = sql.prepare_cached(&self.sweep)?.execute(params![millis(now), limit])?;
+        if removed > 0 {
+            // A page for each row that is asked for.
+            let mut vacuum = sql.prepare_cached("PRAGMA incremental_vacuum(1000)")?;
+            let mut pages = vacuum.query([])?;
+            while pages.next()?.is_some() {}
+        }
+        Ok(Swept { removed: removed as u64, more: removed > 0 && removed >= budget })
+    }
+}
+
+fn changes(sql: &Connection, statement: &str, values: impl Params) -> rusqlite::Result<bool> {
+    sql.prepare_cached(statement)?.execute(values).map(|rows| rows > 0)
+}
+
+fn keys(sql: &Connection, statement: &str, values: impl Params) -> rusqlite::Result<Vec<StoreKey>> {
+    let mut statement = sql.prepare_cached(statement)?;
+    let rows = statement.query_map(values, |row| row.get(0).map(StoreKey::new))?;
+    rows.collect()
+}
+
+/// At most the year 9999: far below where the sign begins.
+fn millis(time: Time) -> i64 {
+    time.as_millis().cast_signed()
+}

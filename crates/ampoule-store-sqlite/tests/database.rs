@@ -1,0 +1,102 @@
+//! What is special to a database in a file: who else has it open, what it is, what is left of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Time};
+use ampoule_store_sqlite::rusqlite::Connection;
+use ampoule_store_sqlite::{Durability, SqliteOptions, SqliteStore};
+
+fn entry(size: usize, deadline: u64) -> Entry {
+    Entry { value: Bytes::from(vec![7; size]), deadline: Time::from_millis(deadline), tag: None }
+}
+
+fn open(path: &std::path::Path) -> SqliteStore {
+    SqliteStore::open(path, SqliteOptions::default()).unwrap()
+}
+
+const NEVER: u64 = u64::MAX;
+
+#[tokio::test]
+async fn two_processes_share_it_and_it_outlives_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let key = StoreKey::digest(b"shared");
+    {
+        let (one, other) = (open(&path), open(&path));
+        assert!(matches!(one.put(key, entry(1, NEVER), Put::Create).await.unwrap(), Outcome::Stored(_)));
+        assert_eq!(other.put(key, entry(2, NEVER), Put::Create).await.unwrap(), Outcome::Conflict);
+    }
+    assert_eq!(open(&path).get(key).await.unwrap().unwrap().value.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_holds_the_lock_holds_up_no_reader_and_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let options = SqliteOptions { lock_wait: Duration::from_millis(200), ..SqliteOptions::default() };
+    let store = SqliteStore::open(&path, options).unwrap();
+    let key = StoreKey::digest(b"locked");
+    let _ = store.put(key, entry(1, NEVER), Put::Create).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(store.get(key).await.unwrap().is_some(), "a reader waits for no writer");
+    let error = store.put(key, entry(2, NEVER), Put::Always).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(matches!(store.put(key, entry(2, NEVER), Put::Always).await.unwrap(), Outcome::Stored(_)));
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("letter.txt");
+    let text = "Dear Ada, this is no database, and longer than the header of one would be. ".repeat(3);
+    std::fs::write(&path, &text).unwrap();
+    let error = SqliteStore::open(&path, SqliteOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    let error = SqliteStore::open(dir.path().join("no/such/folder.db"), SqliteOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    for table in ["", "a b", "x\"; DROP TABLE y; --", &"t".repeat(64)] {
+        let options = SqliteOptions { table: table.to_owned(), ..SqliteOptions::default() };
+        let error = SqliteStore::open(dir.path().join("x.db"), options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{table:?}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn its_files_are_for_our_eyes_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("sessions.db"));
+    let _ = store.put(StoreKey::digest(b"x"), entry(1, NEVER), Put::Create).await.unwrap();
+    let mut files = 0;
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        files += 1;
+    }
+    assert!(files >= 2, "the database and its log");
+}
+
+/// What is swept is given back to the file system (promise P9).
+#[tokio::test]
+async fn p9_the_file_shrinks_when_sessions_are_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let clock = Arc::new(ManualClock::default());
+    let options = SqliteOptions { clock: clock.clone(), durability: Durability::None, ..SqliteOptions::default() };
+    let store = SqliteStore::open(&path, options).unwrap();
+    let deadline = clock.now().as_millis() + 1_000;
+    for number in 0..2_000_u32 {
+        let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry(2_000, deadline), Put::Create).await.unwrap();
+    }
+    let pages =
+        || Connection::open(&path).unwrap().query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap();
+    let full = pages();
+    clock.advance(Duration::from_secs(2));
+    while store.sweep(100).await.unwrap().more {}
+    assert!(pages() < full / 2, "{} pages of {full} are left", pages());
+}
