@@ -1,0 +1,96 @@
+//! One statement on a connection of the pool, within its time, and once more where the connection was stale.
+
+use ampoule_core::{Error, ErrorKind};
+use deadpool_postgres::Object;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::{PostgresStore, error};
+
+/// What goes in for `$1`, `$2`, ….
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    /// Whether the statement was sent twice, since a connection broke under it.
+    pub(crate) again: bool,
+}
+
+impl PostgresStore {
+    /// A connection that broke, such as those from before a restart of the server, is replaced once. All statements
+    /// may be sent twice: a write that was done the first time meets its own version.
+    pub(crate) async fn rows(&self, statement: &str, values: Values<'_>) -> Result<Answer, Error> {
+        match self.try_rows(statement, values).await {
+            Err(Failed::Broken(_)) => {}
+            Err(Failed::For(error)) => return Err(error),
+            Ok(rows) => return Ok(Answer { rows, again: false }),
+        }
+        match self.try_rows(statement, values).await {
+            Ok(rows) => Ok(Answer { rows, again: true }),
+            Err(Failed::Broken(error) | Failed::For(error)) => Err(error),
+        }
+    }
+
+    async fn try_rows(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Failed> {
+        let client = self.client().await?;
+        let work = async {
+            let statement = client.prepare_cached(statement).await?;
+            client.query(&statement, values).await
+        };
+        match timeout(self.0.command_timeout, work).await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(cause)) if error::is_broken(&cause) => {
+                drop(Object::take(client));
+                Err(Failed::Broken(error::from(cause)))
+            }
+            Ok(Err(cause)) => Err(self.explain(error::from(cause))),
+            Err(_) => Err(self.give_up(client)),
+        }
+    }
+
+    /// Several statements without values, as one transaction.
+    pub(crate) async fn batch(&self, statements: &str) -> Result<(), Error> {
+        let client = self.client().await.map_err(Failed::into_error)?;
+        match timeout(self.0.command_timeout, client.batch_execute(statements)).await {
+            Ok(done) => done.map_err(error::from),
+            Err(_) => Err(self.give_up(client).into_error()),
+        }
+    }
+
+    async fn client(&self) -> Result<Object, Failed> {
+        self.0.pool.get().await.map_err(|cause| Failed::For(error::of_pool(cause)))
+    }
+
+    /// What does not answer is not used again, or the next would wait for it too.
+    fn give_up(&self, client: Object) -> Failed {
+        drop(Object::take(client));
+        let message = format!("PostgreSQL gave no answer within {:?} (command_timeout)", self.0.command_timeout);
+        Failed::For(Error::new(ErrorKind::Timeout, message))
+    }
+
+    fn explain(&self, error: Error) -> Failed {
+        if error.kind() != ErrorKind::Config {
+            return Failed::For(error);
+        }
+        let table = &self.0.statements.table;
+        let message = format!("there is no table {table}: call migrate(), or set `migrate = true`");
+        Failed::For(Error::new(ErrorKind::Config, message).because(error))
+    }
+}
+
+/// Why there are no rows.
+enum Failed {
+    /// The connection broke: another may do it.
+    Broken(Error),
+    /// Another connection would do no better.
+    For(Error),
+}
+
+impl Failed {
+    fn into_error(self) -> Error {
+        let (Failed::Broken(error) | Failed::For(error)) = self;
+        error
+    }
+}
