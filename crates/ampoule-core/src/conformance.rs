@@ -46,6 +46,8 @@ pub struct Subject {
     pub max_value: usize,
     /// How many keys are written at once, each of them once. 10,000 by default; fewer where a write takes long.
     pub many_keys: usize,
+    /// Whether sweeping is the store's own work, and counted; `false` where the engine frees what expired by itself.
+    pub sweeps: bool,
 }
 
 /// One rule of the contract.
@@ -155,7 +157,7 @@ fn message_of(panic: tokio::task::JoinError) -> String {
 impl Subject {
     /// A store with the clock that it was given, or with `None` if its server keeps the time.
     pub fn new(store: Arc<dyn Store>, clock: Option<Arc<ManualClock>>) -> Subject {
-        Subject { store, clock, max_value: 1 << 20, many_keys: 10_000 }
+        Subject { store, clock, max_value: 1 << 20, many_keys: 10_000, sweeps: true }
     }
 
     fn now(&self) -> Time {

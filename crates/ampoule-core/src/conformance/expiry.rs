@@ -97,7 +97,7 @@ pub(super) async fn sweep_removes_what_expired_and_nothing_else(subject: Subject
     subject.touch(lasting[0], subject.now() + BRIEF).await;
     subject.wait(PAST_BRIEF).await;
     let removed = subject.sweep(10_000).await;
-    if subject.clock.is_some() {
+    if subject.clock.is_some() && subject.sweeps {
         assert_eq!(removed, 50, "49 of the brief and one of the lasting have expired");
         assert_eq!(subject.sweep(10_000).await, 0, "a second sweep found more");
     }
@@ -112,7 +112,9 @@ pub(super) async fn sweep_keeps_to_its_budget(subject: Subject) {
     subject.sweep(10_000).await;
     brief_and_lasting(&subject, 50).await;
     subject.wait(PAST_BRIEF).await;
-    let Some(_) = subject.clock else { return };
+    if subject.clock.is_none() || !subject.sweeps {
+        return;
+    }
     let mut removed = 0;
     for _ in 0..100_000 {
         let swept = subject.store.sweep(7).await.expect("sweep works");

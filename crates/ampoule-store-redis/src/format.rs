@@ -1,0 +1,107 @@
+//! A value as it lies in Redis: a header that Lua can read, then the bytes that were put.
+//!
+//! ```text
+//! offset size
+//!      0    1  format: 1
+//!      1    8  version, random, new with each write
+//!      9   15  deadline, decimal, in milliseconds: Lua compares it as a number, whatever the server's locale
+//!     24    1  how long the tag is: 0 or 32
+//!     25    t  the tag
+//!   25+t    n  the value
+//! ```
+
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, Tag, Time, Version};
+
+const FORMAT: u8 = 1;
+const TAG_AT: usize = 25;
+
+/// As far as a header with a tag reaches.
+pub(crate) const HEADER: usize = TAG_AT + 32;
+
+pub(crate) struct Header {
+    pub(crate) version: Version,
+    pub(crate) deadline: Time,
+    pub(crate) tag: Option<Tag>,
+}
+
+pub(crate) fn encode(version: Version, entry: &Entry) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + entry.value.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&version.0.to_be_bytes());
+    bytes.extend_from_slice(digits(entry.deadline).as_bytes());
+    match &entry.tag {
+        Some(tag) => {
+            bytes.push(32);
+            bytes.extend_from_slice(tag.as_bytes());
+        }
+        None => bytes.push(0),
+    }
+    bytes.extend_from_slice(&entry.value);
+    bytes
+}
+
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<(Header, Bytes), Error> {
+    let header = decode_header(&bytes)?;
+    let start = if header.tag.is_some() { HEADER } else { TAG_AT };
+    Ok((header, Bytes::from(bytes).slice(start..)))
+}
+
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, Error> {
+    let read = || -> Option<Header> {
+        let (&[FORMAT], rest) = bytes.split_first_chunk()? else { return None };
+        let (version, rest) = rest.split_first_chunk()?;
+        let (deadline, rest) = rest.split_first_chunk::<15>()?;
+        let deadline = str::from_utf8(deadline).ok()?.parse().ok()?;
+        let tag = match rest.split_first()? {
+            (0, _) => None,
+            (32, rest) => Some(Tag::new(*rest.first_chunk()?)),
+            _ => return None,
+        };
+        Some(Header { version: Version(u64::from_be_bytes(*version)), deadline: Time::from_millis(deadline), tag })
+    };
+    read().ok_or_else(damaged)
+}
+
+pub(crate) fn damaged() -> Error {
+    Error::new(ErrorKind::Corrupt, "a key in Redis holds what was never put there")
+}
+
+/// Always 15 of them: the year 9999 has no more.
+pub(crate) fn digits(time: Time) -> String {
+    format!("{:015}", time.as_millis())
+}
+
+/// How long Redis is to keep a value, in milliseconds; `None` for ever.
+pub(crate) fn ttl(deadline: Time, now: Time) -> Option<u64> {
+    (deadline != Time::MAX).then(|| (deadline.since(now).as_millis() as u64).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_its_golden_bytes_and_comes_back() {
+        let entry = Entry { value: Bytes::from("value"), deadline: Time::from_millis(1_900_000_000_123), tag: None };
+        let bytes = encode(Version(7), &entry);
+        assert_eq!(bytes, b"\x01\0\0\0\0\0\0\0\x07001900000000123\0value");
+        let tagged = Entry { tag: Some(Tag::new([9; 32])), ..entry.clone() };
+        for entry in [entry, tagged] {
+            let (header, value) = decode(encode(Version(7), &entry)).unwrap();
+            assert_eq!(
+                (header.version, header.deadline, header.tag, value),
+                (Version(7), entry.deadline, entry.tag, entry.value)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_foreign_is_corrupt() {
+        let entry = Entry { value: Bytes::new(), deadline: Time::MAX, tag: Some(Tag::new([9; 32])) };
+        let bytes = encode(Version(7), &entry);
+        for length in 0..HEADER {
+            assert_eq!(decode(bytes[..length].to_vec()).err().map(|error| error.kind()), Some(ErrorKind::Corrupt));
+        }
+        assert!(decode(b"2".repeat(80)).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! The keys of a tag: a set that may hold too many, since it is written before the value, and never too few.
+
+use std::time::Duration;
+
+use ampoule_core::{Error, StoreKey, Tag, Time};
+use redis::Value;
+
+use crate::scripts::{self, Call};
+use crate::{RedisStore, format};
+
+/// A key whose value is not there may have one in a moment: its writer names it first. After this time it has none.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// A set of so many keys, and of each multiple, is cleaned by whoever added the last.
+const CLEAN_EVERY: i64 = 64;
+
+impl RedisStore {
+    fn tag_name(&self, tag: Tag) -> String {
+        format!("{}tag:{tag}", self.0.options.prefix)
+    }
+
+    /// What names a key to its tag, for as long as its value lives and a little longer.
+    pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, deadline: Time, now: Time) -> Call {
+        let ttl = format::ttl(deadline, now).map(|ttl| ttl + GRACE.as_millis() as u64);
+        scripts::add(self.tag_name(tag), now, key.as_bytes(), ttl)
+    }
+
+    /// Asks each value whether it still has the tag, and takes out of the set those that are gone.
+    pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
+        let now = self.now();
+        let named = self.0.link.ask(redis::cmd("ZRANGE").arg(self.tag_name(tag)).arg(0).arg(-1)).await?;
+        let keys = keys_in(named)?;
+        let heads: Vec<_> = keys.iter().map(|key| head(self.name(*key))).collect();
+        let heads = self.0.link.ask_all(&heads).await?;
+        let (mut live, mut gone) = (Vec::new(), Vec::new());
+        for (key, head) in keys.into_iter().zip(heads) {
+            let Value::BulkString(head) = head else { continue };
+            let header = if head.is_empty() { None } else { Some(format::decode_header(&head)?) };
+            match header.filter(|header| header.deadline > now) {
+                Some(header) if header.tag == Some(tag) => live.push(key),
+                _ => gone.push(key),
+            }
+        }
+        if !gone.is_empty() {
+            self.forget(tag, &gone, now).await?;
+        }
+        Ok(live)
+    }
+
+    /// Removes keys from the set, but none that was named lately: its value may be on the way.
+    async fn forget(&self, tag: Tag, gone: &[StoreKey], now: Time) -> Result<(), Error> {
+        let since = Time::from_millis(now.as_millis().saturating_sub(GRACE.as_millis() as u64));
+        let mut old = redis::cmd("ZRANGE");
+        old.arg(self.tag_name(tag)).arg("-inf").arg(since.as_millis()).arg("BYSCORE");
+        let old = keys_in(self.0.link.ask(&old).await?)?;
+        let members: Vec<&[u8]> = gone.iter().filter(|key| old.contains(key)).map(|key| &key.as_bytes()[..]).collect();
+        if !members.is_empty() {
+            self.0.link.ask(redis::cmd("ZREM").arg(self.tag_name(tag)).arg(members)).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the set of somebody who logs in again and again, and is never looked at, in bounds (promise P9).
+    pub(crate) async fn clean_now_and_then(&self, tag: Tag, size: i64) {
+        if size > 0 && size % CLEAN_EVERY == 0 {
+            // The write is done; what could not be cleaned now is cleaned later.
+            let _ = self.keys_of(tag).await;
+        }
+    }
+}
+
+/// The header of a value, or nothing.
+fn head(name: String) -> redis::Cmd {
+    let mut command = redis::cmd("GETRANGE");
+    command.arg(name).arg(0).arg(format::HEADER - 1);
+    command
+}
+
+fn keys_in(members: Value) -> Result<Vec<StoreKey>, Error> {
+    let Value::Array(members) = members else { return Err(format::damaged()) };
+    let key = |member| match member {
+        Value::BulkString(bytes) => bytes.try_into().map(StoreKey::new).map_err(|_| format::damaged()),
+        _ => Err(format::damaged()),
+    };
+    members.into_iter().map(key).collect()
+}
