@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Conflict,
     /// The session was deleted, revoked or timed out while the request ran; nothing was written.
     Gone,
+    /// The principal has as many sessions as it may; the new one was not kept.
+    Limit,
     /// A value cannot be encoded, or what is stored is not of the type that was asked for: the program must change.
     Value,
     /// The caller asked for what cannot be: an empty key, a forbidden character, a write through a read-only handle.
@@ -53,12 +55,29 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The kind in a word, as for a label: `unavailable`, `too_large`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Full => "full",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Gone => "gone",
+            ErrorKind::Limit => "limit",
+            ErrorKind::Value => "value",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Config => "config",
+        }
+    }
+
     /// The HTTP status that tells a client of it, and a line of text that tells a user and gives no detail away.
     ///
     /// | kind | status |
     /// |---|---|
     /// | `Unavailable`, `Timeout`, `Full` | 503 |
-    /// | `Gone`, `Conflict` | 409 |
+    /// | `Gone`, `Conflict`, `Limit` | 409 |
     /// | all others | 500 |
     pub fn for_client(self) -> (u16, &'static str) {
         match self {
@@ -67,6 +86,7 @@ impl ErrorKind {
             }
             ErrorKind::Gone => (409, "Your session has ended. Please start again.\n"),
             ErrorKind::Conflict => (409, "Your session was changed at the same time. Please try again.\n"),
+            ErrorKind::Limit => (409, "You are signed in in too many places. Please sign out in one of them first.\n"),
             _ => (500, "Your session could not be used.\n"),
         }
     }

@@ -1,12 +1,10 @@
 //! Ampoule sessions in PostgreSQL, version 12 or later.
 //!
 //! ```no_run
-//! # async fn start() -> Result<(), ampoule_core::Error> {
 //! use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 //!
 //! let store = PostgresStore::connect("postgres://app@db.example/app", PostgresOptions::default())?;
-//! store.migrate().await?;
-//! # Ok(()) }
+//! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
 //! Reading is one prepared statement, writing is one, each a step that the server does whole or not at all; the version
@@ -15,8 +13,8 @@
 //!
 //! # The table
 //!
-//! [`PostgresStore::migrate`] makes it if it is missing; or run this yourself, with the names of your
-//! [`PostgresOptions`]:
+//! It is made when it is first found missing, unless [`PostgresOptions::migrate`] says no; [`PostgresStore::migrate`]
+//! makes it at once. Or run this yourself, with the names of your options:
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
@@ -72,6 +70,9 @@ pub struct PostgresOptions {
     pub table: String,
     /// The schema it lies in; by default the first of the role's search path.
     pub schema: Option<String>,
+    /// Whether the table is made when it is found missing: `true` by default. With `false` only
+    /// [`migrate`](PostgresStore::migrate) makes it.
+    pub migrate: bool,
     /// How many connections there are at most: 16 by default. Not for a pool of your own.
     pub max_connections: usize,
     /// How long making a connection may take: 2 seconds by default. Not for a pool of your own.
@@ -89,6 +90,7 @@ impl Default for PostgresOptions {
         PostgresOptions {
             table: "ampoule_sessions".to_owned(),
             schema: None,
+            migrate: true,
             max_connections: 16,
             connect_timeout: Duration::from_secs(2),
             pool_timeout: Duration::from_secs(2),
@@ -105,6 +107,7 @@ pub struct PostgresStore(Arc<Inner>);
 struct Inner {
     pool: Pool,
     statements: Statements,
+    migrate: bool,
     command_timeout: Duration,
     clock: Arc<dyn Clock>,
     description: String,
@@ -144,8 +147,8 @@ impl PostgresStore {
     fn build(pool: Pool, place: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let statements = Statements::new(options.schema.as_deref(), &options.table)?;
         let description = format!("PostgreSQL at {place}, table {}", options.table);
-        let (command_timeout, clock) = (options.command_timeout, options.clock);
-        Ok(PostgresStore(Arc::new(Inner { pool, statements, command_timeout, clock, description })))
+        let PostgresOptions { migrate, command_timeout, clock, .. } = options;
+        Ok(PostgresStore(Arc::new(Inner { pool, statements, migrate, command_timeout, clock, description })))
     }
 
     /// Makes table and indexes if they are missing. Any number of processes may do so at once.

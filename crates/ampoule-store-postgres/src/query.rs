@@ -19,18 +19,18 @@ pub(crate) struct Answer {
 }
 
 impl PostgresStore {
-    /// A connection that broke, such as those from before a restart of the server, is replaced once. All statements
+    /// A connection that broke, such as those from before a restart of the server, is replaced once, and a table that
+    /// is missing is made, if that is allowed. All statements
     /// may be sent twice: a write that was done the first time meets its own version.
     pub(crate) async fn rows(&self, statement: &str, values: Values<'_>) -> Result<Answer, Error> {
         match self.try_rows(statement, values).await {
             Err(Failed::Broken(_)) => {}
-            Err(Failed::For(error)) => return Err(error),
+            Err(Failed::NoTable(_)) if self.0.migrate => self.migrate().await?,
+            Err(failed) => return Err(failed.into_error()),
             Ok(rows) => return Ok(Answer { rows, again: false }),
         }
-        match self.try_rows(statement, values).await {
-            Ok(rows) => Ok(Answer { rows, again: true }),
-            Err(Failed::Broken(error) | Failed::For(error)) => Err(error),
-        }
+        let rows = self.try_rows(statement, values).await.map_err(Failed::into_error)?;
+        Ok(Answer { rows, again: true })
     }
 
     async fn try_rows(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Failed> {
@@ -76,7 +76,7 @@ impl PostgresStore {
         }
         let table = &self.0.statements.table;
         let message = format!("there is no table {table}: call migrate(), or set `migrate = true`");
-        Failed::For(Error::new(ErrorKind::Config, message).because(error))
+        Failed::NoTable(Error::new(ErrorKind::Config, message).because(error))
     }
 }
 
@@ -84,13 +84,15 @@ impl PostgresStore {
 enum Failed {
     /// The connection broke: another may do it.
     Broken(Error),
+    /// The table is missing.
+    NoTable(Error),
     /// Another connection would do no better.
     For(Error),
 }
 
 impl Failed {
     fn into_error(self) -> Error {
-        let (Failed::Broken(error) | Failed::For(error)) = self;
+        let (Failed::Broken(error) | Failed::NoTable(error) | Failed::For(error)) = self;
         error
     }
 }

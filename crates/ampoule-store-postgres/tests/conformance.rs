@@ -12,18 +12,11 @@ use ampoule_test_servers::{Kind, shared};
 async fn it_conforms() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let count = AtomicUsize::new(0);
-    let mut stores = Vec::new();
-    for _ in 0..ampoule_core::conformance::CHECKS.len() {
-        let clock = Arc::new(ManualClock::default());
-        let table = format!("sessions_{}", stores.len());
-        let options = PostgresOptions { table, clock: clock.clone(), ..PostgresOptions::default() };
-        let store = PostgresStore::connect(server.url(), options).unwrap();
-        store.migrate().await.unwrap();
-        stores.push((Arc::new(store), clock));
-    }
     assert_conforms(|| {
-        let (store, clock) = stores[count.fetch_add(1, Ordering::Relaxed)].clone();
-        Subject::new(store, Some(clock))
+        let clock = Arc::new(ManualClock::default());
+        let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
+        let options = PostgresOptions { table, clock: clock.clone(), ..PostgresOptions::default() };
+        Subject::new(Arc::new(PostgresStore::connect(server.url(), options).unwrap()), Some(clock))
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! Where a session is kept: in a store, under its id, or in its own cookie.
 
-use ampoule_core::{Bytes, ChangeLog, Clock, Content, Error, ErrorKind, Record, Time, Version};
+use ampoule_core::{Bytes, ChangeLog, Clock, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
 use ampoule_seal::{Sealer, Signer};
 
 use crate::cookie::pieces;
@@ -20,6 +20,16 @@ pub(crate) enum Home {
 }
 
 /// What a client's cookies led to.
+pub(crate) enum Client {
+    /// Nowhere: there is none of ours among them, or none that proves.
+    Stranger,
+    /// To a session that has ended.
+    Late(StoreKey),
+    /// To a live session.
+    Known(Box<Loaded>),
+}
+
+/// A live session, and what proved it.
 pub(crate) struct Loaded {
     pub(crate) id: Id,
     /// Whether the first secret made the cookie; one of an older secret is sent again.
@@ -30,12 +40,13 @@ pub(crate) struct Loaded {
 impl Home {
     /// The live session that these cookies prove, if any. An id without a live record leads nowhere: it is never
     /// adopted (promise P3).
-    pub(crate) async fn load(&self, cookies: &Cookies, name: &str, clock: &dyn Clock) -> Result<Option<Loaded>, Error> {
+    pub(crate) async fn load(&self, cookies: &Cookies, name: &str, clock: &dyn Clock) -> Result<Client, Error> {
         match self {
             Home::Store { protocol, signer } => {
-                let Some((id, current)) = proved_id(cookies, name, signer) else { return Ok(None) };
-                let found = protocol.find(store_key(&id)).await?;
-                Ok(found.map(|found| Loaded { id, current, found }))
+                let Some((id, current)) = proved_id(cookies, name, signer) else { return Ok(Client::Stranger) };
+                let key = store_key(&id);
+                let found = protocol.find(key).await?;
+                Ok(found.map_or(Client::Late(key), |found| Client::Known(Box::new(Loaded { id, current, found }))))
             }
             Home::Cookie { sealer, .. } => open(cookies, name, sealer, clock.now()),
         }
@@ -76,7 +87,7 @@ impl Home {
     /// Moves the deadline in the store. A cookie session is written anew instead.
     pub(crate) async fn touch(&self, found: &Found, deadline: Time) -> Result<bool, Error> {
         match self {
-            Home::Store { protocol, .. } => protocol.limited(protocol.store.touch(found.key, deadline)).await,
+            Home::Store { protocol, .. } => protocol.touch(found.key, deadline).await,
             Home::Cookie { .. } => Ok(false),
         }
     }
@@ -93,6 +104,14 @@ impl Home {
         match self {
             Home::Store { signer, .. } => SessionId::new(id, Some(signer.sign(&id))),
             Home::Cookie { .. } => SessionId::new(id, None),
+        }
+    }
+
+    /// How the store is spoken to, if there is one.
+    pub(crate) fn protocol(&self) -> Option<&Protocol> {
+        match self {
+            Home::Store { protocol, .. } => Some(protocol),
+            Home::Cookie { .. } => None,
         }
     }
 
@@ -136,21 +155,27 @@ fn proved_id(cookies: &Cookies, name: &str, signer: &Signer) -> Option<(Id, bool
 
 /// The one live record that the cookies hold. Of a session's older and newer record the newer counts; records of two
 /// sessions are a conflict.
-fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Option<Loaded>, Error> {
+fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Client, Error> {
+    let mut late = None;
     let mut newest: Option<Loaded> = None;
     for text in pieces::joined(cookies, name).into_iter().take(MAX_CANDIDATES) {
         let Some(opened) = sealer.open_text(&text, name.as_bytes()) else { continue };
         let Some(loaded) = opened_record(Bytes::copy_from_slice(&opened.plain), opened.current)? else { continue };
         if loaded.found.deadline <= now {
+            late = Some(loaded.found.key);
             continue;
         }
         match &newest {
-            Some(other) if other.id != loaded.id => return Ok(None),
+            Some(other) if other.id != loaded.id => return Ok(Client::Stranger),
             Some(other) if other.found.record.accessed >= loaded.found.record.accessed => {}
             _ => newest = Some(loaded),
         }
     }
-    Ok(newest)
+    Ok(match (newest, late) {
+        (Some(loaded), _) => Client::Known(Box::new(loaded)),
+        (None, Some(key)) => Client::Late(key),
+        (None, None) => Client::Stranger,
+    })
 }
 
 /// What is sealed into a cookie: the id, 16 bytes, then the record in its stored format.

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, Lifetime, Record, Store, Swept, Time};
+use ampoule_core::{Error, ErrorKind, Lifetime, Record, Store, StoreKey, Swept, Time};
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
 use crate::cookie::pieces;
+use crate::event::{Event, EventKind};
+use crate::guard::Guard;
 use crate::home::Home;
+use crate::observe;
 use crate::options::{BadOptions, Options};
 use crate::protocol::Protocol;
 use crate::queue::Queue;
 use crate::session::Session;
+use crate::store::Sealed;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
 ///
@@ -36,7 +40,7 @@ use crate::session::Session;
 /// Cloning it shares it. An application may have several, under different names: see [`Session::named`]. Without a
 /// framework, call [`begin`](SessionLayer::begin) and [`finish`](SessionLayer::finish).
 #[derive(Clone)]
-pub struct SessionLayer(Arc<Shared>);
+pub struct SessionLayer(pub(crate) Arc<Shared>);
 
 /// What all sessions of a layer share.
 pub(crate) struct Shared {
@@ -49,6 +53,14 @@ impl Shared {
     /// A session that starts now.
     pub(crate) fn blank(&self, now: Time) -> Record {
         Record::new(now, Lifetime::starting(now, self.options.timeout, self.options.absolute_timeout))
+    }
+
+    /// Tells whoever counts or keeps an audit.
+    pub(crate) fn tell(&self, kind: EventKind, handle: StoreKey, principal: Option<&str>) {
+        observe::event(kind);
+        if let Some(hook) = &self.options.on_event {
+            hook.tell(&Event { kind, handle, principal });
+        }
     }
 }
 
@@ -67,8 +79,12 @@ impl SessionLayer {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn from_arc(store: Arc<dyn Store>, options: Options) -> Result<SessionLayer, Error> {
         SessionLayer::build(options, |name, ring, options| {
-            let (limit, max_size) = (options.store_timeout, options.max_size);
-            let protocol = Protocol { store, limit, queue: Queue::new(), max_size };
+            let store: Arc<dyn Store> = match encryption(options) {
+                Some(keys) => Arc::new(Sealed::new(store, keys.sealer("session record"))),
+                None => store,
+            };
+            let guard = Guard::new(options.store_timeout, options.fail_fast_after);
+            let protocol = Protocol { store, guard, queue: Queue::new(), max_size: options.max_size };
             Home::Store { protocol, signer: ring.signer(&format!("session id of {name}")) }
         })
     }
@@ -83,9 +99,18 @@ impl SessionLayer {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn in_cookie(options: Options) -> Result<SessionLayer, Error> {
         SessionLayer::build(options, |name, ring, options| Home::Cookie {
-            sealer: ring.sealer(&format!("session cookie {name}")),
+            sealer: encryption(options).as_ref().unwrap_or(ring).sealer(&format!("session cookie {name}")),
             max_size: pieces::capacity(name, options.cookie.max_pieces),
         })
+    }
+
+    /// The store that these sessions are kept in, for tools that look at all of them; `None` for sessions in cookies. With
+    /// [`encrypt_key`](Options::encrypt_key) it is the one that seals and opens.
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        match &self.0.home {
+            Home::Store { protocol, .. } => Some(Arc::clone(&protocol.store)),
+            Home::Cookie { .. } => None,
+        }
     }
 
     fn build(options: Options, home: impl FnOnce(&str, &KeyRing, &Options) -> Home) -> Result<SessionLayer, Error> {
@@ -145,7 +170,7 @@ impl SessionLayer {
     /// Those of the store.
     pub async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
         match &self.0.home {
-            Home::Store { protocol, .. } => protocol.limited(protocol.store.sweep(budget)).await,
+            Home::Store { protocol, .. } => protocol.sweep(budget).await,
             Home::Cookie { .. } => Ok(Swept::default()),
         }
     }
@@ -192,6 +217,11 @@ impl SessionLayer {
     pub fn describe(&self) -> String {
         format!("{}: {}", self.0.name, self.0.home.describe())
     }
+}
+
+/// The keys that seal records, if there are any.
+fn encryption(options: &Options) -> Option<KeyRing> {
+    KeyRing::new(options.encrypt_key.clone()).ok()
 }
 
 impl std::fmt::Debug for SessionLayer {

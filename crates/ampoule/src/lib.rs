@@ -58,39 +58,50 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod cookie;
+mod event;
+mod guard;
 mod home;
 mod id;
 mod layer;
+mod observe;
 mod options;
+mod principal;
 mod protocol;
 mod queue;
 mod readonly;
 mod service;
 mod session;
+pub mod store;
 
 #[cfg(feature = "axum")]
 mod axum;
 
 pub use ampoule_core::{
-    AsKey, Clock, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Store, Swept, SystemClock, Time,
+    AsKey, Clock, Durability, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Store, Swept, SystemClock,
+    Time,
 };
-/// What a store is, for those who write one: the contract and the types in it.
-pub mod store {
-    pub use ampoule_core::{
-        Bytes, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version,
-    };
-}
-
 pub use ampoule_seal::Secret;
 #[cfg(feature = "file")]
-pub use ampoule_store_file::{Durability, FileOptions, FileStore};
+pub use ampoule_store_file::{FileOptions, FileStore};
+#[cfg(feature = "memcached")]
+pub use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+#[cfg(feature = "mysql")]
+pub use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+#[cfg(feature = "postgres")]
+pub use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "redis")]
+pub use ampoule_store_redis::{RedisOptions, RedisStore};
+#[cfg(feature = "sqlite")]
+pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 
 #[cfg(feature = "axum")]
 pub use self::axum::MissingLayer;
 pub use self::cookie::attributes::{CookieExpires, CookieOptions, SameSite};
+pub use self::event::{Event, EventHook, EventKind};
 pub use self::id::SessionId;
 pub use self::layer::SessionLayer;
-pub use self::options::{BadOption, BadOptions, Kind, Options, Settings};
+pub use self::options::{AtLimit, BadOption, BadOptions, Kind, Options, Outage, Settings};
+pub use self::principal::SessionInfo;
 pub use self::readonly::ReadOnly;
 pub use self::service::{SessionFuture, SessionService, error_response};
 pub use self::session::Session;

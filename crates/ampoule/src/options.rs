@@ -3,6 +3,7 @@
 mod names;
 mod parse;
 mod settings;
+mod stores;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use ampoule_seal::Secret;
 
 pub use self::settings::{BadOption, BadOptions, Kind, Settings};
 use crate::cookie::attributes::CookieOptions;
+use crate::event::EventHook;
 
 /// The settings of a [`SessionLayer`](crate::SessionLayer). Only a secret has no default.
 ///
@@ -59,10 +61,51 @@ pub struct Options {
     /// The limit on each operation of the store: 5 seconds by default (promise P10). `None` where there is no tokio
     /// runtime with a timer.
     pub store_timeout: Option<Duration>,
+    /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
+    pub on_outage: Outage,
+    /// After so many failures of the store in a row, 5 by default, it is left alone for a second and requests that need
+    /// it fail at once, instead of piling up before it. 0 for never.
+    pub fail_fast_after: usize,
+    /// How many sessions of one principal may live at once; `None`, the default, for any number. Counted when a
+    /// session gets a principal or a new id, in a way that holds when many log in at once.
+    pub sessions_per_principal: Option<usize>,
+    /// What happens beyond that number: by default the sessions that were unused longest end.
+    pub at_session_limit: AtLimit,
+    /// Keys that seal records before they reach the store, for a store whose readers are not trusted: the first seals,
+    /// all open. None by default; the store then holds the values as they are, under digests of ids. A cookie session
+    /// is always sealed: by these keys, or else by the secrets.
+    pub encrypt_key: Vec<Secret>,
+    /// Called when a session is created, gets a new id, ends or is found to have ended: for an audit log. It runs in the
+    /// request, so it should be quick.
+    pub on_event: Option<EventHook>,
     /// The largest record, in bytes: 1 MiB by default. A session is read whole by each request that uses it.
     pub max_size: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
+}
+
+/// What a request gets that needs its session while the store is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outage {
+    /// The error: [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), as a response 503 with `Retry-After`.
+    #[default]
+    Error,
+    /// An empty session that cannot be saved, so that pages which bear it can be shown. The client's cookie stays as it
+    /// is, and so does its session; [`Session::is_unreachable`](crate::Session::is_unreachable) tells. Saving and ending
+    /// a session are errors all the same.
+    Anonymous,
+}
+
+/// What happens when a principal has more sessions than
+/// [`sessions_per_principal`](Options::sessions_per_principal) allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtLimit {
+    /// Those that were unused longest end.
+    #[default]
+    EndOldest,
+    /// The new one is refused: its save is [`ErrorKind::Limit`](crate::ErrorKind::Limit).
+    Refuse,
 }
 
 impl Default for Options {
@@ -79,6 +122,12 @@ impl Default for Options {
             cookie: CookieOptions::default(),
             rotation_grace: Duration::from_secs(5),
             store_timeout: Some(Duration::from_secs(5)),
+            on_outage: Outage::default(),
+            fail_fast_after: 5,
+            sessions_per_principal: None,
+            at_session_limit: AtLimit::default(),
+            encrypt_key: Vec::new(),
+            on_event: None,
             max_size: 1 << 20,
             clock: Arc::new(SystemClock),
         }
@@ -108,6 +157,7 @@ impl Options {
         check(too_short(self.timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
+        check(self.sessions_per_principal == Some(0), "sessions_per_principal", "expected at least 1, or none");
         check(self.max_size < 1_024, "max_size", "expected at least 1024 bytes");
         faults.into_iter().map(|(name, message)| BadOption { name: name.to_owned(), message }).collect()
     }

@@ -10,16 +10,18 @@
 //! - **Destroy**: put a record whose deadline has passed, with the version that was loaded. A plain delete could hit
 //!   the pointer of a move that came between, and leave the session alive at its new place (promise P2).
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use crate::id::Id;
-use crate::queue::Queue;
 use ampoule_core::{
-    Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Outcome, Put, Record, Reply, Store, StoreKey, Time, Version,
+    Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Outcome, Put, Record, Store, StoreKey, Stored, Swept, Tag,
+    Time, Version,
 };
+
+use crate::guard::Guard;
+use crate::id::Id;
+use crate::observe;
+use crate::queue::Queue;
 
 /// How often a conflict is met with another try before the error is handed to the caller.
 const ATTEMPTS: u32 = 64;
@@ -50,8 +52,7 @@ pub(crate) struct Move {
 /// A store, and the queue in which the writers of this process stand.
 pub(crate) struct Protocol {
     pub(crate) store: Arc<dyn Store>,
-    /// How long one operation of the store may take.
-    pub(crate) limit: Option<Duration>,
+    pub(crate) guard: Guard,
     pub(crate) queue: Queue,
     pub(crate) max_size: usize,
 }
@@ -61,7 +62,7 @@ impl Protocol {
     pub(crate) async fn find(&self, mut key: StoreKey) -> Result<Option<Found>, Error> {
         for moves in 0..=MAX_MOVES {
             let seen = self.queue.writes(key);
-            let Some(stored) = self.limited(self.store.get(key)).await? else { return Ok(None) };
+            let Some(stored) = self.get(key).await? else { return Ok(None) };
             match Content::decode(&stored.value)? {
                 Content::Moved(to) => key = to,
                 Content::Session(record) => {
@@ -104,6 +105,7 @@ impl Protocol {
         let mut next = Some(next);
         for attempt in 0..ATTEMPTS {
             if attempt > 0 || stale {
+                observe::conflict();
                 pause(attempt).await;
                 reloaded = Some(self.reload(reloaded.as_ref().unwrap_or(base)).await?);
                 next = None;
@@ -143,15 +145,13 @@ impl Protocol {
         let Move { mut old, changes } = moving;
         for attempt in 0..ATTEMPTS {
             let pointer = Entry { value: Content::Moved(new.key).encode(), deadline: now + grace, tag: None };
-            if let Outcome::Stored(_) =
-                self.limited(self.store.put(old.key, pointer, Put::Replace(old.version))).await?
-            {
+            if let Outcome::Stored(_) = self.write(old.key, pointer, Put::Replace(old.version)).await? {
                 return Ok(new);
             }
             pause(attempt).await;
             match self.find(old.key).await? {
                 None => {
-                    self.limited(self.store.delete(new.key)).await?;
+                    self.delete(new.key).await?;
                     return Err(gone());
                 }
                 Some(theirs) if theirs.moved => return self.join(theirs, new, &changes, now).await,
@@ -170,7 +170,7 @@ impl Protocol {
     async fn join(&self, theirs: Found, mine: Found, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
         let next = replay(&theirs.record, changes)?;
         let joined = self.commit(&theirs, next, changes, now).await;
-        self.limited(self.store.delete(mine.key)).await?;
+        self.delete(mine.key).await?;
         joined
     }
 
@@ -186,9 +186,7 @@ impl Protocol {
         let mut current = found;
         for attempt in 0..ATTEMPTS {
             let ended = Entry { value: Bytes::new(), deadline: Time::ZERO, tag: None };
-            if let Outcome::Stored(_) =
-                self.limited(self.store.put(current.key, ended, Put::Replace(current.version))).await?
-            {
+            if let Outcome::Stored(_) = self.write(current.key, ended, Put::Replace(current.version)).await? {
                 return Ok(());
             }
             pause(attempt).await;
@@ -206,20 +204,34 @@ impl Protocol {
             let message = format!("a session of {} bytes, where {} are allowed (max_size)", value.len(), self.max_size);
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        self.limited(self.store.put(key, Entry { value, deadline: record.deadline(), tag: record.tag() }, when)).await
+        self.write(key, Entry { value, deadline: record.deadline(), tag: record.tag() }, when).await
     }
 
-    /// Waits for an answer as long as the limit allows, whatever limits the store has of its own (promise P10). An
-    /// answer that is there at once, as from memory, sets no timer.
-    pub(crate) async fn limited<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
-        let Some(limit) = self.limit else { return reply.await };
-        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(reply.as_mut().poll(cx))).await {
-            return answer;
-        }
-        tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| {
-            let message = format!("the session store gave no answer within {limit:?} (store_timeout)");
-            Err(Error::new(ErrorKind::Timeout, message))
-        })
+    async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
+        self.guard.call("get", Some(key), self.store.get(key)).await
+    }
+
+    pub(crate) async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
+        self.guard.call("put", Some(key), self.store.put(key, entry, when)).await
+    }
+
+    async fn delete(&self, key: StoreKey) -> Result<bool, Error> {
+        self.guard.call("delete", Some(key), self.store.delete(key)).await
+    }
+
+    /// Moves the deadline, and nothing else.
+    pub(crate) async fn touch(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
+        self.guard.call("touch", Some(key), self.store.touch(key, deadline)).await
+    }
+
+    pub(crate) async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
+        self.guard.call("tagged", None, self.store.tagged(tag)).await
+    }
+
+    pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
+        let swept = self.guard.call("sweep", None, self.store.sweep(budget)).await?;
+        observe::swept(swept.removed);
+        Ok(swept)
     }
 }
 

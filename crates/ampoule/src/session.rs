@@ -2,6 +2,7 @@
 
 mod finish;
 mod lifecycle;
+mod principal;
 mod save;
 mod state;
 
@@ -213,6 +214,16 @@ impl Session {
     pub async fn is_new(&self) -> Result<bool, Error> {
         self.load().await?;
         Ok(self.state().is_new)
+    }
+
+    /// Whether the store could not be reached and the request goes on with an empty session that cannot be saved. Only
+    /// with [`Outage::Anonymous`](crate::Outage::Anonymous): a page can say so, and hide what needs the session.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn is_unreachable(&self) -> Result<bool, Error> {
+        self.load().await?;
+        Ok(matches!(self.state().known, Known::Unreachable(_)))
     }
 
     /// The session's id; `None` before a new session is first saved. After

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const PREFIXES: [&str; 3] = ["beaker.session.", "session.", "ampoule.session."];
 
 /// Every option, as Beaker calls it where Beaker has it.
-pub(super) const OPTIONS: [&str; 26] = [
+pub(super) const OPTIONS: [&str; 41] = [
     "type",
     "key",
     "secret",
@@ -33,10 +33,25 @@ pub(super) const OPTIONS: [&str; 26] = [
     "max_entries",
     "max_bytes",
     "insecure_weak_secret",
+    "url",
+    "table_name",
+    "schema_name",
+    "migrate",
+    "prefix",
+    "replicas",
+    "max_connections",
+    "connect_timeout",
+    "pool_timeout",
+    "command_timeout",
+    "encrypt_key",
+    "on_outage",
+    "fail_fast_after",
+    "sessions_per_principal",
+    "at_session_limit",
 ];
 
 /// Options of Beaker's that mean nothing here, with what to do instead. To accept and ignore them would mislead.
-const FOREIGN: [(&str, &str); 13] = [
+const FOREIGN: [(&str, &str); 15] = [
     ("validate_key", "remove it: the key that proves a cookie is derived from `secret`"),
     ("encrypt_nonce_bits", "remove it: nonces have the length that their cipher asks for"),
     ("crypto_type", "remove it: there is one cipher, and its format says which"),
@@ -49,6 +64,8 @@ const FOREIGN: [(&str, &str); 13] = [
     ("namespace_class", "remove it: it named a Python class"),
     ("webtest_varname", "remove it: it was for Python's WebTest"),
     ("memcache_module", "remove it: it named a Python module"),
+    ("sa_opts", "remove it: they were SQLAlchemy's; ours are max_connections, pool_timeout and their like"),
+    ("optimistic", "remove it: every save compares versions, and loses nothing"),
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
 

@@ -80,6 +80,14 @@ impl Given {
         }
     }
 
+    pub(super) fn number_or_none(&mut self, option: &str, target: &mut Option<usize>) {
+        let read =
+            |text: &str| if text.eq_ignore_ascii_case("none") { Some(None) } else { text.parse().ok().map(Some) };
+        if let Some(value) = self.parse(option, "a whole number, or none", read) {
+            *target = value;
+        }
+    }
+
     pub(super) fn seconds(&mut self, option: &str, target: &mut Duration) {
         if let Some(value) = self.parse(option, "a whole number of seconds", seconds) {
             *target = value;

@@ -1,16 +1,15 @@
 //! Settings as text: from an ini file, a map or the environment.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use ampoule_core::{Error, ErrorKind, MemoryBounds, MemoryStore, Store};
+use ampoule_core::{Error, ErrorKind};
 use ampoule_seal::Secret;
 
-use super::Options;
 use super::parse::{Given, boolean, seconds};
+use super::{AtLimit, Options, Outage, stores};
 use crate::cookie::attributes::{CookieExpires, SameSite};
 use crate::layer::SessionLayer;
+use crate::store::{self, StoreOptions};
 
 /// A layer's settings, read from text.
 ///
@@ -45,23 +44,20 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// Where sessions are kept: the option `type`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where sessions are kept: the options `type`, `url`, `data_dir` and `cache_dir`.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Kind {
-    /// In the memory of this process. `type = memory`; the default where neither `data_dir` nor `cache_dir` is set,
-    /// as in Beaker.
-    Memory(MemoryBounds),
-    /// In a folder of files. `type = file`; the default where `data_dir` or `cache_dir` says where.
-    #[cfg(feature = "file")]
-    File {
-        /// The folder: `data_dir`, or `sessions` under `cache_dir`.
-        data_dir: PathBuf,
-        /// What a save outlives: `durability = none | process | power`.
-        durability: ampoule_store_file::Durability,
-    },
     /// In the cookie itself. `type = cookie`.
     Cookie,
+    /// In a store. Without a `type`, the one that `url` means; or files, where `data_dir` or `cache_dir` says where they
+    /// may lie; or memory, as in Beaker.
+    Store {
+        /// Which store and where, as [`store::open`](crate::store::open) takes it.
+        url: String,
+        /// How it works.
+        options: StoreOptions,
+    },
 }
 
 /// An option that is wrong.
@@ -92,8 +88,9 @@ impl Settings {
         let debug = read_debug(&mut given, debug.as_deref());
         let mut warnings = Vec::new();
         let mut options = read_options(&mut given, debug);
-        options.secret = read_secrets(&mut given, debug, &mut warnings);
-        let kind = read_kind(&mut given, cache_dir);
+        options.secret = read_secrets(&mut given, "secret", debug, &mut warnings);
+        options.encrypt_key = read_secrets(&mut given, "encrypt_key", debug, &mut warnings);
+        let kind = stores::read_kind(&mut given, cache_dir);
         let bad_secret = given.faults.iter().any(|fault| fault.name.ends_with("secret"));
         for fault in options.faults() {
             if !(bad_secret && fault.name == "secret") {
@@ -108,17 +105,10 @@ impl Settings {
     /// # Errors
     /// [`ErrorKind::Unavailable`] or another if the store cannot be opened.
     pub fn layer(&self) -> Result<SessionLayer, Error> {
-        let clock = Arc::clone(&self.options.clock);
-        let store: Arc<dyn Store> = match &self.kind {
-            Kind::Cookie => return SessionLayer::in_cookie(self.options.clone()),
-            Kind::Memory(bounds) => Arc::new(MemoryStore::new(*bounds, clock)),
-            #[cfg(feature = "file")]
-            Kind::File { data_dir, durability } => {
-                let options = ampoule_store_file::FileOptions { durability: *durability, clock, ..Default::default() };
-                Arc::new(ampoule_store_file::FileStore::open(data_dir, options)?)
-            }
-        };
-        SessionLayer::from_arc(store, self.options.clone())
+        match &self.kind {
+            Kind::Cookie => SessionLayer::in_cookie(self.options.clone()),
+            Kind::Store { url, options } => SessionLayer::from_arc(store::open(url, options)?, self.options.clone()),
+        }
     }
 }
 
@@ -144,6 +134,12 @@ fn read_options(given: &mut Given, debug: bool) -> Options {
     given.seconds("rotation_grace", &mut options.rotation_grace);
     given.seconds_or_none("store_timeout", &mut options.store_timeout);
     given.number("max_size", &mut options.max_size);
+    let outages = [("error", Outage::Error), ("anonymous", Outage::Anonymous)];
+    options.on_outage = given.word("on_outage", &outages).unwrap_or_default();
+    given.number("fail_fast_after", &mut options.fail_fast_after);
+    given.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
+    let limits = [("end_oldest", AtLimit::EndOldest), ("refuse", AtLimit::Refuse)];
+    options.at_session_limit = given.word("at_session_limit", &limits).unwrap_or_default();
     read_cookie_options(given, &mut options);
     options
 }
@@ -188,10 +184,10 @@ fn cookie_expires(text: &str) -> Option<CookieExpires> {
 }
 
 /// One secret a line: a list is written with continuation lines, since a secret may hold any other character.
-fn read_secrets(given: &mut Given, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
+fn read_secrets(given: &mut Given, option: &str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
     let mut allow_weak = debug;
     given.bool("insecure_weak_secret", &mut allow_weak);
-    let text = given.text("secret").unwrap_or_default();
+    let text = given.text(option).unwrap_or_default();
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match Secret::new(line) {
@@ -199,59 +195,14 @@ fn read_secrets(given: &mut Given, debug: bool, warnings: &mut Vec<String>) -> V
             Err(weak) if allow_weak => {
                 warnings.push(format!(
                     "{}: {weak}; allowed because of debug, never use it in production",
-                    given.full_name("secret")
+                    given.full_name(option)
                 ));
                 secrets.extend(Secret::insecure_weak(line));
             }
-            Err(weak) => given.fault("secret", format!("{weak}; on your own machine, debug = true allows this one")),
+            Err(weak) => given.fault(option, format!("{weak}; on your own machine, debug = true allows this one")),
         }
     }
     secrets
-}
-
-#[derive(Clone, Copy)]
-enum Word {
-    Memory,
-    #[cfg(feature = "file")]
-    File,
-    Cookie,
-}
-
-fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
-    let words = [
-        #[cfg(feature = "file")]
-        ("file", Word::File),
-        ("memory", Word::Memory),
-        ("cookie", Word::Cookie),
-    ];
-    let word = given.word("type", &words);
-    let data_dir = given.text("data_dir").map(PathBuf::from);
-    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join("sessions")));
-    match (word, data_dir) {
-        (Some(Word::Cookie), _) => Kind::Cookie,
-        #[cfg(feature = "file")]
-        (Some(Word::File) | None, Some(data_dir)) => Kind::File { data_dir, durability: read_durability(given) },
-        #[cfg(feature = "file")]
-        (Some(Word::File), None) => {
-            given.fault("type", "file needs data_dir or cache_dir, to know where");
-            Kind::Memory(MemoryBounds::default())
-        }
-        _ => Kind::Memory(read_bounds(given)),
-    }
-}
-
-fn read_bounds(given: &mut Given) -> MemoryBounds {
-    let mut bounds = MemoryBounds::default();
-    given.number("max_entries", &mut bounds.entries);
-    given.number("max_bytes", &mut bounds.bytes);
-    bounds
-}
-
-#[cfg(feature = "file")]
-fn read_durability(given: &mut Given) -> ampoule_store_file::Durability {
-    use ampoule_store_file::Durability;
-    let words = [("none", Durability::None), ("process", Durability::Process), ("power", Durability::Power)];
-    given.word("durability", &words).unwrap_or_default()
 }
 
 impl fmt::Display for BadOption {

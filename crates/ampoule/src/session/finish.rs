@@ -10,6 +10,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use super::state::{Known, State, Tell};
 use super::{Session, UNTOUCHED, USED};
 use crate::cookie::{attributes, pieces};
+use crate::event::EventKind;
 use crate::home::Home;
 use crate::protocol::Found;
 
@@ -45,7 +46,8 @@ impl Session {
 
     /// Brings the store up to date.
     async fn settle(&self, status: StatusCode) -> Result<(), Error> {
-        if self.0.shared.options.auto && !status.is_server_error() && self.state().is_changed() {
+        let reachable = !matches!(self.state().known, Known::Unreachable(_));
+        if self.0.shared.options.auto && reachable && !status.is_server_error() && self.state().is_changed() {
             self.save().await?;
         }
         self.complete_move().await?;
@@ -73,13 +75,16 @@ impl Session {
         else {
             return Ok(());
         };
-        let new_key = new.key;
+        let (old_key, new_key) = (moving.old.key, new.key);
         let grace = self.0.shared.options.rotation_grace;
         let found = protocol.complete(*moving, Found::clone(&new), grace, self.now()).await?;
         let mut state = self.state();
         if found.key != new_key {
             // Another request moved the session first, and its response has the cookie that counts.
             state.tell = Tell::Nothing;
+        } else {
+            let kind = EventKind::Rotated { from: old_key };
+            self.0.shared.tell(kind, new_key, found.record.principal());
         }
         state.learn(Known::Live(id, Arc::new(found)))
     }
@@ -137,6 +142,10 @@ impl Session {
     fn tell(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         add_vary(headers);
         let cookies = self.cookies_to_send()?;
+        if matches!(self.state().known, Known::Unreachable(_)) {
+            // What was made without the session is for nobody else, and for no other moment.
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
         if cookies.is_empty() {
             return Ok(());
         }

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 
 use ampoule_core::{Error, ErrorKind};
 
+use super::save::unreachable;
 use super::state::{Known, State, Tell};
 use super::{Session, USED};
 use crate::cookie::attributes;
+use crate::event::EventKind;
 use crate::protocol::Found;
 
 impl Session {
@@ -86,10 +88,15 @@ impl Session {
     async fn destroy(&self, next: impl FnOnce(&Session) -> Known) -> Result<(), Error> {
         self.load().await?;
         let _busy = self.0.busy.lock().await;
-        let home = &self.0.shared.home;
+        let shared = &self.0.shared;
+        if matches!(self.state().known, Known::Unreachable(_)) {
+            return Err(unreachable());
+        }
         let (old, live) = self.state().places();
         for found in old.into_iter().chain(live) {
-            home.destroy(found).await?;
+            let (key, principal) = (found.key, found.record.principal().map(str::to_owned));
+            shared.home.destroy(found).await?;
+            shared.tell(EventKind::Destroyed, key, principal.as_deref());
         }
         let next = next(self);
         self.state().forget(next);
@@ -108,7 +115,7 @@ impl State {
     }
 
     /// Forgets the session: what follows starts from `known`.
-    fn forget(&mut self, known: Known) {
+    pub(super) fn forget(&mut self, known: Known) {
         self.known = known;
         self.view = None;
         self.changes.clear();

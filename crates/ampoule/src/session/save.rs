@@ -7,7 +7,10 @@ use ampoule_core::{ChangeLog, Error, ErrorKind, Record};
 
 use super::state::{Known, Tell};
 use super::{Session, USED};
+use crate::event::EventKind;
+use crate::home::Client;
 use crate::id::Id;
+use crate::options::Outage;
 use crate::protocol::{Found, Move};
 
 impl Session {
@@ -33,8 +36,11 @@ impl Session {
                 ErrorKind::Gone,
                 "the session was deleted in this request; invalidate() ends a session and begins a new one",
             )),
+            Known::Unreachable(_) => Err(unreachable()),
             Known::New(_) => {
                 let (id, found) = self.0.shared.home.create(next).await?;
+                self.admit(&found, None).await?;
+                self.0.shared.tell(EventKind::Created, found.key, found.record.principal());
                 self.saved(id, found, unsaved, Tell::Set)
             }
             Known::Live(id, found) if renew && !found.moved => self.renew(id, found, next, unsaved).await,
@@ -67,6 +73,13 @@ impl Session {
         let new_life = next.lifetime != base.record.lifetime;
         let resent = new_life || next.cookie_sent != base.record.cookie_sent || home.is_cookie();
         let found = home.commit(&id, base, next, &unsaved.changes, self.now()).await?;
+        if found.record.principal() != base.record.principal()
+            && let Err(error) = self.admit(&found, None).await
+        {
+            // It has no other id to fall back to.
+            self.state().forget(Known::Deleted);
+            return Err(error);
+        }
         let tell = if resent && !found.moved { Tell::Set } else { self.state().tell };
         self.saved(id, found, unsaved, tell)
     }
@@ -76,6 +89,7 @@ impl Session {
     async fn renew(&self, _old: Id, base: Arc<Found>, next: Record, unsaved: Unsaved<'_>) -> Result<(), Error> {
         let home = &self.0.shared.home;
         let (id, found) = home.create(next).await?;
+        self.admit(&found, Some(base.key)).await?;
         if !home.is_cookie() {
             let moving = Move { old: Found::clone(&base), changes: ChangeLog::default() };
             self.state().moving = Some(Box::new(moving));
@@ -110,15 +124,24 @@ impl Session {
             return Ok(());
         }
         let shared = &self.0.shared;
-        let loaded = match shared.home.load(&self.0.cookies, &shared.name, &*shared.options.clock).await {
+        let client = match shared.home.load(&self.0.cookies, &shared.name, &*shared.options.clock).await {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
                 tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
-                None
+                Client::Stranger
             }
-            loaded => loaded?,
+            Err(error) if shared.options.on_outage == Outage::Anonymous && is_outage(&error) => {
+                tracing::warn!(session = %shared.name, %error, "a request goes on without its session");
+                let mut state = self.state();
+                state.is_new = true;
+                return state.learn(Known::Unreachable(Arc::new(shared.blank(self.now()))));
+            }
+            client => client?,
         };
+        if let Client::Late(key) = client {
+            shared.tell(EventKind::Expired, key, None);
+        }
         let mut state = self.state();
-        let Some(loaded) = loaded else {
+        let Client::Known(loaded) = client else {
             state.is_new = true;
             return state.learn(Known::New(Arc::new(shared.blank(self.now()))));
         };
@@ -127,6 +150,15 @@ impl Session {
         state.reissue = !loaded.current;
         state.learn(Known::Live(loaded.id, Arc::new(loaded.found)))
     }
+}
+
+fn is_outage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+}
+
+pub(super) fn unreachable() -> Error {
+    let message = "the session store could not be reached when this request began; nothing was saved or ended";
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 /// The changes on their way into a store. If the way ends early, by an error or a dropped future, they go back to

@@ -47,6 +47,8 @@ pub(super) enum Known {
     Live(Id, Arc<Found>),
     /// There was one, and this request deleted it.
     Deleted,
+    /// The store did not tell; the request goes on with an empty record, which is never saved.
+    Unreachable(Arc<Record>),
 }
 
 /// What the client is told about its cookie. Decided as the request goes, sent once at its end.
@@ -70,7 +72,7 @@ impl State {
     /// The record as it is in its home, or as a new one starts.
     pub(super) fn saved(&self) -> Option<&Record> {
         match &self.known {
-            Known::New(record) => Some(record),
+            Known::New(record) | Known::Unreachable(record) => Some(record),
             Known::Live(_, found) => Some(&found.record),
             Known::Nothing | Known::Deleted => None,
         }
@@ -125,6 +127,6 @@ impl State {
             (None, None) => !self.changes.is_empty(),
             _ => false,
         };
-        differs || (self.renew && !matches!(self.known, Known::New(_) | Known::Deleted))
+        differs || (self.renew && matches!(self.known, Known::Nothing | Known::Live(..)))
     }
 }

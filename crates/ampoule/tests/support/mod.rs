@@ -5,11 +5,14 @@ pub(crate) mod site;
 pub(crate) mod stores;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ampoule::{ManualClock, MemoryBounds, MemoryStore, Options, Secret, SessionLayer};
-use ampoule_core::Store;
+use ampoule::store::StoreOptions;
+use ampoule::{Clock, ManualClock, Options, Secret, SessionLayer};
+use ampoule_test_servers::{Kind, shared};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -24,6 +27,59 @@ pub(crate) enum Place {
     Memory,
     File,
     Cookie,
+    /// Records sealed with a key of their own, in memory.
+    Sealed,
+    Sqlite,
+    Postgres,
+    MySql,
+    Redis,
+    RedisSentinel,
+    RedisCluster,
+    Memcached,
+}
+
+impl Place {
+    /// Whether it can be tried: a server that is not installed cannot, as one line then says.
+    pub(crate) fn is_there(self) -> bool {
+        self.server().is_none_or(|kind| shared(kind).is_some())
+    }
+
+    /// Whether sweeping is the store's own work, rather than its engine's.
+    pub(crate) fn sweeps(self) -> bool {
+        !matches!(self, Place::Redis | Place::RedisSentinel | Place::RedisCluster | Place::Memcached)
+    }
+
+    fn server(self) -> Option<Kind> {
+        match self {
+            Place::Memory | Place::File | Place::Cookie | Place::Sealed | Place::Sqlite => None,
+            Place::Postgres => Some(Kind::Postgres),
+            Place::MySql => Some(Kind::MariaDb),
+            Place::Redis => Some(Kind::Redis),
+            Place::RedisSentinel => Some(Kind::RedisSentinel),
+            Place::RedisCluster => Some(Kind::RedisCluster),
+            Place::Memcached => Some(Kind::Memcached),
+        }
+    }
+
+    /// Where the store is; files lie in this folder.
+    pub(crate) fn url(self, folder: &Path) -> String {
+        match self {
+            Place::Memory | Place::Sealed | Place::Cookie => "memory:".to_owned(),
+            Place::File => format!("file:{}", folder.join("sessions").display()),
+            Place::Sqlite => format!("sqlite:{}", folder.join("sessions.db").display()),
+            place => {
+                let server = place.server().and_then(shared).expect("the test asked whether it is there");
+                server.url().to_owned()
+            }
+        }
+    }
+}
+
+/// Options for a store that shares its server, but no data, with those of other tests.
+pub(crate) fn store_options(clock: Arc<dyn Clock>) -> StoreOptions {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    StoreOptions { table: name.clone(), prefix: format!("{name}:"), clock, ..StoreOptions::default() }
 }
 
 /// A site with its sessions, in this process.
@@ -43,15 +99,12 @@ impl Site {
     pub(crate) fn with(place: Place, change: impl FnOnce(&mut Options)) -> Site {
         let clock = Arc::new(ManualClock::default());
         let dir = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = match place {
-            Place::File => {
-                let options = ampoule::FileOptions { clock: clock.clone(), ..Default::default() };
-                Arc::new(ampoule::FileStore::open(dir.path().join("sessions"), options).unwrap())
-            }
-            _ => Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone())),
-        };
+        let store = ampoule::store::open(&place.url(dir.path()), &store_options(clock.clone())).unwrap();
         let spy = Arc::new(stores::Spy::new(store));
         let mut options = options(clock.clone());
+        if place == Place::Sealed {
+            options.encrypt_key = vec![Secret::new("a key that seals records, for tests alone").unwrap()];
+        }
         change(&mut options);
         let layer = match place {
             Place::Cookie => SessionLayer::in_cookie(options).unwrap(),
@@ -156,6 +209,9 @@ macro_rules! on_each_place {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 #[allow(non_snake_case)]
                 async fn $place() {
+                    if !$crate::support::Place::$place.is_there() {
+                        return;
+                    }
                     super::$test($crate::support::Place::$place).await;
                 }
             )+

@@ -1,0 +1,77 @@
+//! Counters and histograms, with the feature `metrics`; without it these functions are empty.
+//!
+//! | name | kind | labels |
+//! |---|---|---|
+//! | `ampoule_store_operations` | counter | `operation`: get, put, touch, delete, tagged, sweep; `outcome`: ok, unavailable, timeout, … |
+//! | `ampoule_store_seconds` | histogram | `operation` |
+//! | `ampoule_store_refusals` | counter, operations that were not tried since the store rests | `operation` |
+//! | `ampoule_session_conflicts` | counter, saves that met a faster writer and tried again | |
+//! | `ampoule_sessions` | counter | `event`: created, rotated, destroyed, expired |
+//! | `ampoule_swept` | counter, expired sessions that a sweep removed | |
+
+use ampoule_core::{Error, StoreKey};
+
+use crate::event::EventKind;
+
+/// Enough of a handle to tell sessions apart in a log.
+pub(crate) fn short(key: StoreKey) -> tracing::field::DisplayValue<String> {
+    tracing::field::display(key.to_string().split_off(35))
+}
+
+/// The time that an operation takes.
+pub(crate) struct Watch {
+    #[cfg(feature = "metrics")]
+    started: (&'static str, std::time::Instant),
+}
+
+impl Watch {
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    pub(crate) fn start(operation: &'static str) -> Watch {
+        Watch {
+            #[cfg(feature = "metrics")]
+            started: (operation, std::time::Instant::now()),
+        }
+    }
+
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    pub(crate) fn stop<T>(self, answer: &Result<T, Error>) {
+        #[cfg(feature = "metrics")]
+        {
+            let (operation, started) = self.started;
+            let outcome = answer.as_ref().map_or_else(|error| error.kind().name(), |_| "ok");
+            metrics::counter!("ampoule_store_operations", "operation" => operation, "outcome" => outcome).increment(1);
+            metrics::histogram!("ampoule_store_seconds", "operation" => operation).record(started.elapsed());
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+pub(crate) fn refused(operation: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("ampoule_store_refusals", "operation" => operation).increment(1);
+}
+
+pub(crate) fn conflict() {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("ampoule_session_conflicts").increment(1);
+}
+
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+pub(crate) fn swept(removed: u64) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("ampoule_swept").increment(removed);
+}
+
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+pub(crate) fn event(kind: EventKind) {
+    #[cfg(feature = "metrics")]
+    {
+        let event = match kind {
+            EventKind::Created => "created",
+            EventKind::Rotated { .. } => "rotated",
+            EventKind::Destroyed => "destroyed",
+            EventKind::Expired => "expired",
+        };
+        metrics::counter!("ampoule_sessions", "event" => event).increment(1);
+    }
+}

@@ -1,0 +1,121 @@
+//! Where sessions are kept, from text: `type`, `url`, and what each store wants to know.
+
+use std::path::PathBuf;
+
+use ampoule_core::Durability;
+
+use super::Kind;
+use super::names::nearest;
+use super::parse::Given;
+use crate::store::{Engine, StoreOptions, WORDS};
+
+/// What `type` says.
+enum Word {
+    Cookie,
+    /// Beaker's `ext:database`: whichever database the URL means.
+    Database,
+    Store(Engine),
+}
+
+pub(super) fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
+    let word = read_word(given);
+    let options = read_store_options(given);
+    let data_dir = given.text("data_dir").map(PathBuf::from);
+    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join("sessions")));
+    let url = match (word, given.text("url")) {
+        (Some(Word::Cookie), _) => return Kind::Cookie,
+        (word, Some(url)) => url_of(given, word, url),
+        (word, None) => default_url(given, word, data_dir),
+    };
+    Kind::Store { url: url.unwrap_or_else(|| "memory:".to_owned()), options }
+}
+
+fn read_word(given: &mut Given) -> Option<Word> {
+    let text = given.text("type")?;
+    match text.to_ascii_lowercase().as_str() {
+        "cookie" => return Some(Word::Cookie),
+        "ext:database" | "ext:sqla" => return Some(Word::Database),
+        name => {
+            if let Some((_, engine)) = WORDS.iter().find(|(word, _)| *word == name) {
+                return Some(Word::Store(*engine));
+            }
+        }
+    }
+    let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(["cookie", "ext:database"]).collect();
+    let hint = nearest(&text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    given.fault("type", format!("expected one of {}, found `{text}`{hint}", names.join(", ")));
+    None
+}
+
+/// The URL that was given, if it is one, and of the kind that `type` says.
+fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<String> {
+    // Beaker's have no scheme: `127.0.0.1:11211;127.0.0.2:11211`.
+    if let Some(Word::Store(Engine::Memcached)) = word
+        && !url.contains("://")
+    {
+        url = format!("memcached://{}", url.replace(';', ","));
+    }
+    let engine = match Engine::of_url(&url) {
+        Ok(engine) => engine,
+        Err(error) => {
+            given.fault("url", error.to_string());
+            return None;
+        }
+    };
+    if let Some(Word::Store(wanted)) = word
+        && wanted != engine
+    {
+        given.fault("url", format!("it is of a store of another kind than `type` says: {}", engine.name()));
+    }
+    if !engine.is_compiled_in() {
+        given.fault("url", engine.missing().to_string());
+    }
+    Some(url)
+}
+
+/// What is meant where there is no URL.
+fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>) -> Option<String> {
+    let engine = match word {
+        Some(Word::Store(engine)) => engine,
+        Some(Word::Database) => {
+            given.fault("type", "ext:database needs url, such as postgres://user:password@host/database");
+            return None;
+        }
+        _ if data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
+        _ => Engine::Memory,
+    };
+    if !engine.is_compiled_in() {
+        given.fault("type", engine.missing().to_string());
+    }
+    match (engine, data_dir) {
+        (Engine::Memory, _) => Some("memory:".to_owned()),
+        (Engine::File, Some(folder)) => Some(format!("file:{}", folder.display())),
+        (Engine::Sqlite, Some(folder)) => Some(format!("sqlite:{}", folder.join("sessions.db").display())),
+        (Engine::File | Engine::Sqlite, None) => {
+            given.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));
+            None
+        }
+        _ => {
+            given.fault("type", format!("{} needs url, to know where: {}", engine.name(), engine.example()));
+            None
+        }
+    }
+}
+
+fn read_store_options(given: &mut Given) -> StoreOptions {
+    let mut options = StoreOptions::default();
+    let words = [Durability::None, Durability::Process, Durability::Power].map(|word| (word.name(), word));
+    options.durability = given.word("durability", &words).unwrap_or_default();
+    given.number("max_entries", &mut options.bounds.entries);
+    given.number("max_bytes", &mut options.bounds.bytes);
+    options.table = given.text("table_name").unwrap_or(options.table);
+    options.schema = given.text("schema_name");
+    given.bool("migrate", &mut options.migrate);
+    options.prefix = given.text("prefix").unwrap_or(options.prefix);
+    given.number("replicas", &mut options.replicas);
+    given.number("max_connections", &mut options.max_connections);
+    given.seconds("connect_timeout", &mut options.connect_timeout);
+    given.seconds("pool_timeout", &mut options.pool_timeout);
+    given.seconds("command_timeout", &mut options.command_timeout);
+    options
+}

@@ -1,0 +1,42 @@
+//! What a store is, for those who write one, and the stores there are: by their types, or by URL.
+//!
+//! ```
+//! use ampoule::store::{self, StoreOptions};
+//!
+//! let store = store::open("memory:", &StoreOptions::default())?;
+//! assert_eq!(store.describe(), "memory (lost at restart)");
+//! # Ok::<(), ampoule::Error>(())
+//! ```
+//!
+//! | URL | cargo feature | kept where |
+//! |---|---|---|
+//! | `memory:` | | in this process |
+//! | `file:data/sessions` | `file` (on by default) | a folder of files |
+//! | `sqlite:data/sessions.db` | `sqlite` | an SQLite file |
+//! | `postgres://user:password@host/database` | `postgres` | PostgreSQL |
+//! | `mysql://user:password@host/database`, `mariadb://…` | `mysql` | MySQL or MariaDB |
+//! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis` | Redis or Valkey |
+//! | `memcached://a,b` | `memcached` | memcached, which may evict sessions |
+//!
+//! What each promises stands in the first lines of its crate's documentation.
+
+mod kind;
+mod open;
+mod sealed;
+
+pub use ampoule_core::{Bytes, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version};
+
+#[cfg(feature = "memcached")]
+pub use ampoule_store_memcached as memcached;
+#[cfg(feature = "mysql")]
+pub use ampoule_store_mysql as mysql;
+#[cfg(feature = "postgres")]
+pub use ampoule_store_postgres as postgres;
+#[cfg(feature = "redis")]
+pub use ampoule_store_redis as redis;
+#[cfg(feature = "sqlite")]
+pub use ampoule_store_sqlite as sqlite;
+
+pub(crate) use self::kind::{Engine, WORDS};
+pub use self::open::{StoreOptions, open};
+pub(crate) use self::sealed::Sealed;

@@ -1,0 +1,106 @@
+//! The engines by name: the words of `type`, the schemes of URLs, the features that compile them in.
+
+use ampoule_core::{Error, ErrorKind};
+
+/// What keeps sessions, other than their own cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Memory,
+    File,
+    Sqlite,
+    Postgres,
+    MySql,
+    Redis,
+    Memcached,
+}
+
+/// Every word of `type`, Beaker's among them. What Beaker calls `ext:database` is known by its URL.
+pub(crate) const WORDS: [(&str, Engine); 12] = [
+    ("memory", Engine::Memory),
+    ("file", Engine::File),
+    ("sqlite", Engine::Sqlite),
+    ("postgres", Engine::Postgres),
+    ("postgresql", Engine::Postgres),
+    ("mysql", Engine::MySql),
+    ("mariadb", Engine::MySql),
+    ("redis", Engine::Redis),
+    ("valkey", Engine::Redis),
+    ("memcached", Engine::Memcached),
+    ("ext:redis", Engine::Redis),
+    ("ext:memcached", Engine::Memcached),
+];
+
+impl Engine {
+    /// The engine that a URL's scheme means.
+    pub(crate) fn of_url(url: &str) -> Result<Engine, Error> {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        // `redis+cluster`, and `rediss`, which is Redis with TLS.
+        let family = scheme.split('+').next().unwrap_or_default();
+        let name = match family {
+            "rediss" => "redis",
+            "valkeys" => "valkey",
+            name => name,
+        };
+        let known = WORDS.iter().find(|(word, _)| *word == name);
+        known.map(|(_, engine)| *engine).ok_or_else(|| {
+            let message = format!(
+                "expected a URL that starts with memory:, file:, sqlite:, postgres://, mysql://, redis://, \
+                 redis+sentinel://, redis+cluster:// or memcached://, found `{}`",
+                if scheme.is_empty() { "no scheme" } else { &scheme }
+            );
+            Error::new(ErrorKind::Config, message)
+        })
+    }
+
+    /// The cargo feature that compiles it in.
+    pub(crate) fn feature(self) -> &'static str {
+        match self {
+            Engine::Memory => "",
+            Engine::File => "file",
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+            Engine::MySql => "mysql",
+            Engine::Redis => "redis",
+            Engine::Memcached => "memcached",
+        }
+    }
+
+    /// The word of `type` for it.
+    pub(crate) fn name(self) -> &'static str {
+        if self == Engine::Memory { "memory" } else { self.feature() }
+    }
+
+    /// A URL of its kind.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Engine::Memory => "memory:",
+            Engine::File => "file:data/sessions",
+            Engine::Sqlite => "sqlite:data/sessions.db",
+            Engine::Postgres => "postgres://user:password@host/database",
+            Engine::MySql => "mysql://user:password@host/database",
+            Engine::Redis => "redis://host:6379",
+            Engine::Memcached => "memcached://host:11211,host2:11211",
+        }
+    }
+
+    pub(crate) fn is_compiled_in(self) -> bool {
+        match self {
+            Engine::Memory => true,
+            Engine::File => cfg!(feature = "file"),
+            Engine::Sqlite => cfg!(feature = "sqlite"),
+            Engine::Postgres => cfg!(feature = "postgres"),
+            Engine::MySql => cfg!(feature = "mysql"),
+            Engine::Redis => cfg!(feature = "redis"),
+            Engine::Memcached => cfg!(feature = "memcached"),
+        }
+    }
+
+    /// The error for an engine that this program was built without.
+    pub(crate) fn missing(self) -> Error {
+        let feature = self.feature();
+        let message = format!(
+            "this program was built without the store `{feature}`: build it with the cargo feature `{feature}` of ampoule"
+        );
+        Error::new(ErrorKind::Config, message)
+    }
+}

@@ -1,0 +1,148 @@
+//! From a URL to a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
+
+use super::Engine;
+
+/// How a store that is opened by URL works. Each engine takes what it knows of it.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The table, in databases: `ampoule_sessions` by default.
+    pub table: String,
+    /// The schema that the table lies in, in PostgreSQL; by default the first of the search path.
+    pub schema: Option<String>,
+    /// Whether a missing table is made: `true` by default.
+    pub migrate: bool,
+    /// What the names of keys start with, in Redis and memcached: `ampoule:` by default.
+    pub prefix: String,
+    /// How many replicas must have received a write, in Redis: 0 by default.
+    pub replicas: usize,
+    /// What a save outlives, in files and SQLite; [`Durability::Process`] by default.
+    pub durability: Durability,
+    /// How much memory holds at most.
+    pub bounds: MemoryBounds,
+    /// How many connections there are at most, in databases and memcached: 16 by default.
+    pub max_connections: usize,
+    /// How long making a connection may take: 2 seconds by default.
+    pub connect_timeout: Duration,
+    /// How long to wait for a connection that others use: 2 seconds by default.
+    pub pool_timeout: Duration,
+    /// How long a command may take: 3 seconds by default.
+    pub command_timeout: Duration,
+    /// What tells the time; the system's clock by default.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            table: "ampoule_sessions".to_owned(),
+            schema: None,
+            migrate: true,
+            prefix: "ampoule:".to_owned(),
+            replicas: 0,
+            durability: Durability::default(),
+            bounds: MemoryBounds::default(),
+            max_connections: 16,
+            connect_timeout: Duration::from_secs(2),
+            pool_timeout: Duration::from_secs(2),
+            command_timeout: Duration::from_secs(3),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The store at a URL: see the table of [the module](self). Files are opened at once, servers when they are first needed,
+/// so an application starts while they are down.
+///
+/// # Errors
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) for a URL that is none, or an engine that this program was built
+/// without; the message names the cargo feature. Those of opening a file.
+pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    match Engine::of_url(url)? {
+        Engine::Memory => Ok(Arc::new(MemoryStore::new(options.bounds, Arc::clone(&options.clock)))),
+        #[cfg(feature = "file")]
+        Engine::File => file(url, options),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => sqlite(url, options),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => postgres(url, options),
+        #[cfg(feature = "mysql")]
+        Engine::MySql => mysql(url, options),
+        #[cfg(feature = "redis")]
+        Engine::Redis => redis(url, options),
+        #[cfg(feature = "memcached")]
+        Engine::Memcached => memcached(url, options),
+        #[allow(unreachable_patterns, reason = "with all features every engine is there")]
+        missing => Err(missing.missing()),
+    }
+}
+
+#[cfg(feature = "file")]
+fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_file::{FileOptions, FileStore};
+    let (durability, clock) = (options.durability, Arc::clone(&options.clock));
+    let store = FileStore::open(path_of(url)?, FileOptions { durability, clock, ..FileOptions::default() })?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
+    let (table, durability, clock) = (options.table.clone(), options.durability, Arc::clone(&options.clock));
+    let store =
+        SqliteStore::open(path_of(url)?, SqliteOptions { table, durability, clock, ..SqliteOptions::default() })?;
+    Ok(Arc::new(store))
+}
+
+/// `file:data`, `file:/srv/data` and `file:///srv/data` alike.
+#[cfg(any(feature = "file", feature = "sqlite"))]
+fn path_of(url: &str) -> Result<std::path::PathBuf, Error> {
+    let path = url.split_once(':').map_or("", |(_, path)| path);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        let message = format!("a path is missing: expected {url}data/sessions");
+        return Err(Error::new(crate::ErrorKind::Config, message));
+    }
+    Ok(path.into())
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+    let StoreOptions { table, schema, migrate, clock, .. } = options.clone();
+    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
+    let options = PostgresOptions {
+        table,
+        schema,
+        migrate,
+        max_connections,
+        connect_timeout,
+        pool_timeout,
+        command_timeout,
+        clock,
+    };
+    Ok(Arc::new(PostgresStore::connect(url, options)?))
+}
+
+#[cfg(feature = "redis")]
+fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_redis::{RedisOptions, RedisStore};
+    let StoreOptions { prefix, clock, .. } = options.clone();
+    let StoreOptions { replicas, connect_timeout, command_timeout, .. } = *options;
+    let options = RedisOptions { prefix, replicas, connect_timeout, command_timeout, clock };
+    Ok(Arc::new(RedisStore::connect(url, options)?))
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("table", &self.table)
+            .field("prefix", &self.prefix)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
