@@ -1,0 +1,22 @@
+//! The MySQL store keeps the contract, on a real MariaDB.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ampoule_core::ManualClock;
+use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+use ampoule_test_servers::{Kind, shared};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let count = AtomicUsize::new(0);
+    assert_conforms(|| {
+        let clock = Arc::new(ManualClock::default());
+        let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
+        let options = MySqlOptions { table, clock: clock.clone(), ..MySqlOptions::default() };
+        Subject::new(Arc::new(MySqlStore::connect(server.url(), options).unwrap()), Some(clock))
+    })
+    .await;
+}
