@@ -3,9 +3,8 @@
 //! ```no_run
 //! use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 //!
-//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let store = MySqlStore::connect("mysql://app:password@db.example/app", MySqlOptions::default())?;
-//! # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+//! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
 //! Reading is one prepared statement, writing is one, each a step that the server does whole or not at all; the version
@@ -51,7 +50,7 @@ mod error;
 mod query;
 mod statements;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ampoule_core::{
@@ -103,10 +102,18 @@ impl Default for MySqlOptions {
 pub struct MySqlStore(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    /// Made when it is first needed, since that takes a runtime.
+    pool: OnceLock<Pool>,
+    opts: Option<Opts>,
     statements: Statements,
     options: MySqlOptions,
     description: String,
+}
+
+impl Inner {
+    fn pool(&self) -> &Pool {
+        self.pool.get_or_init(|| Pool::new(self.opts.clone().unwrap_or_default()))
+    }
 }
 
 impl MySqlStore {
@@ -115,9 +122,6 @@ impl MySqlStore {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the URL or the table's name is none.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime, which the pool needs.
     pub fn connect(url: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
         let expected = "expected a URL such as mysql://user:password@host:3306/database";
         let url = url.strip_prefix("mariadb://").map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
@@ -132,7 +136,7 @@ impl MySqlStore {
             .prefer_socket(false)
             .tcp_keepalive(Some(Duration::from_secs(10)))
             .setup(vec![read_committed]);
-        MySqlStore::build(Pool::new(opts), &place, options)
+        MySqlStore::build(OnceLock::new(), Some(opts.into()), &place, options)
     }
 
     /// A store on the application's own pool, which may have other work too.
@@ -149,13 +153,18 @@ impl MySqlStore {
     /// # Errors
     /// [`ErrorKind::Config`] if the table's name is none.
     pub fn with_pool(pool: Pool, options: MySqlOptions) -> Result<MySqlStore, Error> {
-        MySqlStore::build(pool, "a pool of the application's", options)
+        MySqlStore::build(OnceLock::from(pool), None, "a pool of the application's", options)
     }
 
-    fn build(pool: Pool, place: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
+    fn build(
+        pool: OnceLock<Pool>,
+        opts: Option<Opts>,
+        place: &str,
+        options: MySqlOptions,
+    ) -> Result<MySqlStore, Error> {
         let statements = Statements::new(&options.table)?;
         let description = format!("MySQL at {place}, table {}", options.table);
-        Ok(MySqlStore(Arc::new(Inner { pool, statements, options, description })))
+        Ok(MySqlStore(Arc::new(Inner { pool, opts, statements, options, description })))
     }
 
     /// Makes the table if it is missing. Any number of processes may do so at once.

@@ -71,7 +71,7 @@ impl MySqlStore {
     async fn connection(&self) -> Result<Conn, Failed> {
         let options = &self.0.options;
         let limit = options.connect_timeout + options.pool_timeout;
-        match timeout(limit, self.0.pool.get_conn()).await {
+        match timeout(limit, self.0.pool().get_conn()).await {
             Ok(conn) => conn.map_err(|cause| self.sort(cause)),
             Err(_) => {
                 let message = format!("MySQL gave no connection within {limit:?} (connect_timeout, pool_timeout)");

@@ -16,7 +16,8 @@ async fn it_conforms() {
         let clock = Arc::new(ManualClock::default());
         let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
         let options = MySqlOptions { table, clock: clock.clone(), ..MySqlOptions::default() };
-        Subject::new(Arc::new(MySqlStore::connect(server.url(), options).unwrap()), Some(clock))
+        let store = Arc::new(MySqlStore::connect(server.url(), options).unwrap());
+        Subject { many_keys: 2_000, ..Subject::new(store, Some(clock)) }
     })
     .await;
 }

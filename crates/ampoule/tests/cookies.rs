@@ -14,7 +14,7 @@ async fn with_session(place: Place) -> (Site, Client, String) {
     (site, client, value)
 }
 
-on_each_place! {
+on_places! {
     every_flipped_bit_and_every_truncation_is_rejected_alike on Memory File Cookie;
     neighbours_do_no_harm on Memory File Cookie;
     one_that_verifies_counts_and_two_different_ones_do_not on Memory File Cookie;

@@ -12,33 +12,39 @@ use support::stores::Mood;
 use support::{Client, HOUR, Place, SECOND, Site};
 use tokio::task::JoinSet;
 
+on_each_store! {
+    p1_no_lost_update_of_different_keys;
+    p1_no_lost_update_of_a_counter;
+    p1_the_later_commit_of_one_key_wins;
+    p1_a_slow_request_keeps_what_others_saved;
+    p2_no_resurrection_by_a_slow_request;
+    p2_no_resurrection_by_a_slow_login;
+    p2_logout_finds_a_session_that_has_moved;
+    p2_the_copied_cookie_is_dead_after_logout;
+    p3_no_fixation_by_an_unknown_or_forged_id;
+    p5_one_trip_to_load_and_one_to_save;
+    p6_rotation_lets_requests_under_way_find_their_session;
+    p6_rotation_survives_a_dropped_request;
+    p6_two_logins_at_once_are_one_session;
+    p6_without_grace_the_old_id_is_dead_at_once;
+    p7_saved_is_saved_and_damage_is_seen;
+    p8_the_store_may_be_stolen;
+    p10_an_outage_is_honest;
+    p10_a_hung_store_is_given_up;
+}
+
 on_each_place! {
-    p1_no_lost_update_of_different_keys on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p1_no_lost_update_of_a_counter on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p1_the_later_commit_of_one_key_wins on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p1_a_slow_request_keeps_what_others_saved on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p2_no_resurrection_by_a_slow_request on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p2_no_resurrection_by_a_slow_login on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p2_logout_finds_a_session_that_has_moved on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p2_the_copied_cookie_is_dead_after_logout on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p2_invalidate_ends_the_old_and_begins_anew on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p3_no_fixation_by_an_unknown_or_forged_id on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p3_an_expired_id_is_not_adopted on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p3_login_changes_the_id on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p4_untouched_is_free on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p4_reading_a_new_session_stores_nothing on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p5_one_trip_to_load_and_one_to_save on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p6_rotation_lets_requests_under_way_find_their_session on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p6_rotation_survives_a_failed_response on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p6_rotation_survives_a_dropped_request on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p6_two_logins_at_once_are_one_session on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p6_without_grace_the_old_id_is_dead_at_once on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p7_saved_is_saved_and_damage_is_seen on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p8_the_store_may_be_stolen on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p9_a_session_is_bounded on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster Cookie;
-    p9_expired_sessions_go_away on Memory File Sqlite Postgres;
-    p10_an_outage_is_honest on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
-    p10_a_hung_store_is_given_up on Memory File Sealed Sqlite Postgres Redis RedisSentinel RedisCluster;
+    p2_invalidate_ends_the_old_and_begins_anew;
+    p3_an_expired_id_is_not_adopted;
+    p3_login_changes_the_id;
+    p4_untouched_is_free;
+    p4_reading_a_new_session_stores_nothing;
+    p6_rotation_survives_a_failed_response;
+    p9_a_session_is_bounded;
+}
+
+on_places! {
+    p9_expired_sessions_go_away on Memory File Sealed Sqlite Postgres MySql;
 }
 
 async fn at_once(client: &Client, paths: impl Iterator<Item = String>) {

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use support::{HOUR, Place, SECOND, Site, options};
 use tower::ServiceExt;
 
-on_each_place! {
+on_places! {
     untouched_read_or_unsaved_sends_none on Memory File Cookie;
     saving_a_new_session_sends_one on Memory File Cookie;
     saving_again_sends_none_where_a_store_keeps_it on Memory File;

@@ -128,6 +128,25 @@ fn postgres(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> 
     Ok(Arc::new(PostgresStore::connect(url, options)?))
 }
 
+#[cfg(feature = "mysql")]
+fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+    let StoreOptions { table, migrate, clock, .. } = options.clone();
+    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
+    let options =
+        MySqlOptions { table, migrate, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
+    Ok(Arc::new(MySqlStore::connect(url, options)?))
+}
+
+#[cfg(feature = "memcached")]
+fn memcached(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
+    use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+    let StoreOptions { prefix, clock, .. } = options.clone();
+    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
+    let options = MemcachedOptions { prefix, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
+    Ok(Arc::new(MemcachedStore::connect(url, options)?))
+}
+
 #[cfg(feature = "redis")]
 fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_redis::{RedisOptions, RedisStore};

@@ -200,9 +200,9 @@ pub(crate) async fn answer(response: Response<Body>) -> Answer {
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
-/// One test for each place where a session can be kept.
+/// One test for each of the places that are named.
 #[macro_export]
-macro_rules! on_each_place {
+macro_rules! on_places {
     ($($test:ident on $($place:ident)+;)*) => {$(
         mod $test {
             $(
@@ -217,4 +217,20 @@ macro_rules! on_each_place {
             )+
         }
     )*};
+}
+
+/// One test for each store.
+#[macro_export]
+macro_rules! on_each_store {
+    ($($test:ident;)*) => { $crate::on_places! {$(
+        $test on Memory File Sealed Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+    )*} };
+}
+
+/// One test for each place where a session can be kept: every store, and the cookie.
+#[macro_export]
+macro_rules! on_each_place {
+    ($($test:ident;)*) => { $crate::on_places! {$(
+        $test on Memory File Sealed Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached Cookie;
+    )*} };
 }
