@@ -191,10 +191,10 @@ impl SessionLayer {
 impl Protocol {
     /// The live sessions of a principal, the last used first; of those used in one millisecond in the order of keys.
     async fn live_of(&self, principal: &str) -> Result<Vec<Found>, Error> {
-        let mut live = Vec::new();
+        let mut live: Vec<Found> = Vec::new();
         for key in self.tagged(Tag::of(principal)).await? {
-            // One that moves is found at its new place, under its own key.
-            let found = self.find(key).await?.filter(|found| !found.moved);
+            // One that was moved just now may be found by its old key alone, or by both.
+            let found = self.find(key).await?.filter(|found| live.iter().all(|other| other.key != found.key));
             live.extend(found.filter(|found| found.record.principal() == Some(principal)));
         }
         live.sort_by_key(|found| (std::cmp::Reverse(last_use(found)), found.key));

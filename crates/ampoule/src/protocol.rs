@@ -144,7 +144,9 @@ impl Protocol {
     ) -> Result<Found, Error> {
         let Move { mut old, changes } = moving;
         for attempt in 0..ATTEMPTS {
-            let pointer = Entry { value: Content::Moved(new.key).encode(), deadline: now + grace, tag: None };
+            // It keeps the tag: who lists the principal's sessions at this moment may know the old key alone.
+            let (value, tag) = (Content::Moved(new.key).encode(), new.record.tag());
+            let pointer = Entry { value, deadline: now + grace, tag };
             if let Outcome::Stored(_) = self.write(old.key, pointer, Put::Replace(old.version)).await? {
                 return Ok(new);
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use ampoule::store::StoreKey;
 use ampoule::{Error, ReadOnly, Session};
 use axum::Router;
 use axum::extract::Path;
@@ -42,6 +43,11 @@ pub(crate) fn routes() -> Router {
         .route("/restart", post(restart))
         .route("/clear", post(clear))
         .route("/slow/{key}/{value}/{gate}", post(slow))
+        .route("/sessions", get(sessions))
+        .route("/revoke/{handle}", post(revoke))
+        .route("/revoke-others", post(revoke_others))
+        .route("/revoke-all", post(revoke_all))
+        .route("/reachable", get(reachable))
         .route("/info", get(info))
         .route("/id", get(id))
 }
@@ -162,4 +168,32 @@ async fn info(session: Session) -> Result<String, Error> {
 
 async fn id(session: Session) -> Result<String, Error> {
     Ok(session.id().await?.map_or("none".to_owned(), |id| id.to_string()))
+}
+
+/// A line for each session of the same principal: its handle, its agent, and a star for this one.
+async fn sessions(session: Session) -> Result<String, Error> {
+    let mut text = String::new();
+    for info in session.sessions().await? {
+        let agent = info.get::<String>("agent")?.unwrap_or_default();
+        let mark = if info.is_current() { "*" } else { "" };
+        text += &format!("{} {agent}{mark}\n", info.handle());
+    }
+    Ok(text)
+}
+
+async fn revoke(session: Session, Path(handle): Path<String>) -> Result<String, Error> {
+    let handle = StoreKey::parse(&handle).expect("the test sends a handle");
+    Ok(session.revoke(handle).await?.to_string())
+}
+
+async fn revoke_others(session: Session) -> Result<String, Error> {
+    Ok(session.revoke_others().await?.to_string())
+}
+
+async fn revoke_all(session: Session) -> Result<String, Error> {
+    Ok(session.revoke_all().await?.to_string())
+}
+
+async fn reachable(session: Session) -> Result<String, Error> {
+    Ok((!session.is_unreachable().await?).to_string())
 }
