@@ -1,31 +1,59 @@
-//! Several server processes on one folder of sessions, over real sockets.
+//! Several server processes on one store, over real sockets.
 
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use ampoule::{FileOptions, FileStore, SessionLayer, SystemClock};
-use support::site;
+use ampoule::store::StoreOptions;
+use ampoule::{SessionLayer, SystemClock};
+use support::{Place, site};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Tells a process of this test binary that it is a server, and on which folder.
-const FOLDER: &str = "AMPOULE_TEST_SERVER_FOLDER";
+/// Tell a process of this test binary that it is a server, on which store, and what its data there are called.
+const URL: &str = "AMPOULE_TEST_SERVER_URL";
+const NAME: &str = "AMPOULE_TEST_SERVER_NAME";
+
+on_places! {
+    p1_no_lost_update_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+    p2_no_resurrection_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+    p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+}
 
 /// Not a test: what the processes that the tests start do. It returns at once where nobody asked for a server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_process() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let store = FileStore::open(folder, FileOptions::default()).unwrap();
+    let Ok(url) = std::env::var(URL) else { return };
+    let name = std::env::var(NAME).unwrap();
+    let options = StoreOptions { table: name.clone(), prefix: format!("{name}:"), ..StoreOptions::default() };
+    let store = ampoule::store::open(&url, &options).unwrap();
     let options = ampoule::Options { clock: Arc::new(SystemClock), ..support::options(Arc::default()) };
-    let app = site::routes().layer(SessionLayer::new(store, options).unwrap());
+    let app = site::routes().layer(SessionLayer::from_arc(store, options).unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nport {}", listener.local_addr().unwrap().port());
     axum::serve(listener, app).await.unwrap();
+}
+
+/// Where the servers of one test keep their sessions.
+struct Shared {
+    url: String,
+    name: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Shared {
+    fn new(place: Place) -> Shared {
+        let folder = tempfile::tempdir().unwrap();
+        let name = support::store_options(Arc::new(SystemClock)).table;
+        Shared { url: place.url(folder.path()), name, _folder: folder }
+    }
+
+    fn servers(&self, count: usize) -> Vec<Server> {
+        (0..count).map(|_| Server::start(self)).collect()
+    }
 }
 
 struct Server {
@@ -34,9 +62,9 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path) -> Server {
+    fn start(shared: &Shared) -> Server {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "server_process", "--nocapture"]).env(FOLDER, folder);
+        command.args(["--exact", "server_process", "--nocapture"]).env(URL, &shared.url).env(NAME, &shared.name);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("port ")?.parse().ok());
@@ -76,10 +104,9 @@ async fn log_in(port: u16) -> String {
     ask(port, "POST", "/login/ada", "").await.unwrap().1.expect("a cookie")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p1_no_lost_update_among_processes() {
-    let folder = tempfile::tempdir().unwrap();
-    let servers: Vec<Server> = (0..3).map(|_| Server::start(&folder.path().join("sessions"))).collect();
+async fn p1_no_lost_update_among_processes(place: Place) {
+    let shared = Shared::new(place);
+    let servers = shared.servers(3);
     let cookie = log_in(servers[0].port).await;
     let mut requests = JoinSet::new();
     for n in 0..64 {
@@ -99,10 +126,9 @@ async fn p1_no_lost_update_among_processes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p2_no_resurrection_among_processes() {
-    let folder = tempfile::tempdir().unwrap();
-    let servers: Vec<Server> = (0..2).map(|_| Server::start(&folder.path().join("sessions"))).collect();
+async fn p2_no_resurrection_among_processes(place: Place) {
+    let shared = Shared::new(place);
+    let servers = shared.servers(2);
     for _ in 0..20 {
         let cookie = log_in(servers[0].port).await;
         let mut writers = JoinSet::new();
@@ -120,11 +146,9 @@ async fn p2_no_resurrection_among_processes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p7_saved_is_saved_when_the_server_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sessions");
-    let mut server = Server::start(&path);
+async fn p7_saved_is_saved_when_the_server_is_killed(place: Place) {
+    let shared = Shared::new(place);
+    let mut server = Server::start(&shared);
     let cookie = log_in(server.port).await;
     let mut counted = 0;
     for round in 0..10 {
@@ -143,7 +167,7 @@ async fn p7_saved_is_saved_when_the_server_is_killed() {
         tokio::time::sleep(std::time::Duration::from_millis(30 + 10 * round)).await;
         server.kill();
         counted += writers.join_all().await.into_iter().sum::<u64>();
-        server = Server::start(&path);
+        server = Server::start(&shared);
         let found: u64 = ask(server.port, "GET", "/get/n", &cookie).await.unwrap().2.parse().unwrap_or(0);
         // Up to eight were written and not yet acknowledged.
         assert!((counted..=counted + 8).contains(&found), "acknowledged {counted}, found {found}");

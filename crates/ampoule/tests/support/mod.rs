@@ -97,9 +97,27 @@ impl Site {
     }
 
     pub(crate) fn with(place: Place, change: impl FnOnce(&mut Options)) -> Site {
-        let clock = Arc::new(ManualClock::default());
         let dir = tempfile::tempdir().unwrap();
-        let store = ampoule::store::open(&place.url(dir.path()), &store_options(clock.clone())).unwrap();
+        let url = place.url(dir.path());
+        Site::build(place, &url, dir, |_| {}, change)
+    }
+
+    /// A site on a server of the test's own, whose store has short limits.
+    pub(crate) fn at(url: &str, store: impl FnOnce(&mut StoreOptions), change: impl FnOnce(&mut Options)) -> Site {
+        Site::build(Place::Memory, url, tempfile::tempdir().unwrap(), store, change)
+    }
+
+    fn build(
+        place: Place,
+        url: &str,
+        dir: tempfile::TempDir,
+        change_store: impl FnOnce(&mut StoreOptions),
+        change: impl FnOnce(&mut Options),
+    ) -> Site {
+        let clock = Arc::new(ManualClock::default());
+        let mut store = store_options(clock.clone());
+        change_store(&mut store);
+        let store = ampoule::store::open(url, &store).unwrap();
         let spy = Arc::new(stores::Spy::new(store));
         let mut options = options(clock.clone());
         if place == Place::Sealed {

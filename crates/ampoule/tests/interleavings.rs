@@ -1,0 +1,291 @@
+//! Ten thousand scripts on each store: two or three requests on one session, each as in a process of its own, take turns
+//! before every operation of the store in an order that the script's number gives. Some scripts let the session expire
+//! on the way. After each the promises must hold.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use ampoule::store::{Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag};
+use ampoule::{Error, ErrorKind, ManualClock, Options, SessionLayer, Time};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use support::{HOUR, Place, SECOND};
+use tokio::sync::{mpsc, oneshot};
+
+const SCRIPTS: u64 = 10_000;
+
+// Behind Sentinel the store is the same as on one server, and a sealed one as in memory.
+on_places! {
+    ten_thousand_scripts_keep_the_promises on Memory File Sqlite Postgres MySql Redis RedisCluster Memcached;
+}
+
+/// What a request does with its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Read,
+    Write,
+    Count,
+    Rotate,
+    Delete,
+}
+
+const OPS: [Op; 9] =
+    [Op::Read, Op::Write, Op::Write, Op::Count, Op::Count, Op::Count, Op::Rotate, Op::Rotate, Op::Delete];
+
+/// Numbers that a script's own number determines (Vigna's splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
+    }
+}
+
+/// Says that a request waits before an operation, and how it is let go on; or that it has ended.
+type Arrival = (usize, Option<oneshot::Sender<()>>);
+
+/// A store that waits for its turn before each operation.
+struct TakingTurns {
+    store: Arc<dyn Store>,
+    request: usize,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+impl TakingTurns {
+    async fn turn(&self) {
+        let (go_on, wait) = oneshot::channel();
+        if self.arrivals.send((self.request, Some(go_on))).is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+macro_rules! in_turn {
+    ($self:ident, $operation:expr) => {
+        Box::pin(async move {
+            $self.turn().await;
+            $operation.await
+        })
+    };
+}
+
+impl Store for TakingTurns {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        in_turn!(self, self.store.get(key))
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+        in_turn!(self, self.store.put(key, entry, when))
+    }
+
+    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+        in_turn!(self, self.store.touch(key, deadline))
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        in_turn!(self, self.store.delete(key))
+    }
+
+    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.store.tagged(tag)
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.store.scan(from, budget)
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+        self.store.sweep(budget)
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
+
+/// A store with a client that has a session.
+struct World {
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    cookie: String,
+}
+
+fn layer(store: Arc<dyn Store>, clock: &Arc<ManualClock>) -> SessionLayer {
+    let options = Options { store_timeout: None, ..support::options(clock.clone()) };
+    SessionLayer::from_arc(store, options).unwrap()
+}
+
+fn headers(cookie: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", HeaderValue::from_str(cookie).unwrap());
+    headers
+}
+
+/// One request from its first byte to its response; returns the cookie that was set.
+async fn request(layer: &SessionLayer, op: Op, name: usize, cookie: &str) -> Result<Option<String>, Error> {
+    let session = layer.begin(&headers(cookie));
+    match op {
+        Op::Read => drop(session.keys().await?),
+        Op::Write => {
+            session.insert(&format!("key{name}"), &name)?;
+            session.save().await?;
+        }
+        Op::Count => {
+            session.update("count", |count: &mut u32| *count += 1).await?;
+            session.save().await?;
+        }
+        Op::Rotate => {
+            session.insert("user", &name)?;
+            session.regenerate_id();
+            session.save().await?;
+        }
+        Op::Delete => session.delete().await?,
+    }
+    let mut response = HeaderMap::new();
+    layer.finish(&session, StatusCode::OK, &mut response).await?;
+    let set = response.get("set-cookie").and_then(|value| value.to_str().ok()?.split(';').next());
+    Ok(set.filter(|set| !set.ends_with('=')).map(str::to_owned))
+}
+
+impl World {
+    async fn new(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> World {
+        let layer = layer(store.clone(), clock);
+        let session = layer.begin(&HeaderMap::new());
+        session.insert("origin", &true).unwrap();
+        session.insert("count", &0_u32).unwrap();
+        session.save().await.unwrap();
+        let mut response = HeaderMap::new();
+        layer.finish(&session, StatusCode::OK, &mut response).await.unwrap();
+        let cookie = response["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        World { store: store.clone(), clock: clock.clone(), cookie }
+    }
+
+    /// What a client with this cookie has, if the session is the one of the beginning: its count, its user, its keys.
+    async fn seen_by(&self, cookie: &str) -> Option<(u32, bool, Vec<String>)> {
+        let session = layer(self.store.clone(), &self.clock).begin(&headers(cookie));
+        let session = session.read_only();
+        session.get::<bool>("origin").await.unwrap()?;
+        let count = session.get("count").await.unwrap().unwrap_or_default();
+        Some((count, session.get::<usize>("user").await.unwrap().is_some(), session.keys().await.unwrap()))
+    }
+
+    /// Whether a live session of any kind has this id.
+    async fn is_live(&self, cookie: &str) -> bool {
+        let session = layer(self.store.clone(), &self.clock).begin(&headers(cookie));
+        !session.is_new().await.unwrap()
+    }
+}
+
+/// How the requests of a script ended, what cookies they set, and whether the session expired meanwhile.
+struct Played {
+    ends: Vec<Result<(), ErrorKind>>,
+    cookies: Vec<String>,
+    expired: bool,
+}
+
+async fn play(world: &World, ops: &[Op], dice: &mut Dice) -> Played {
+    let (sender, mut arrivals) = mpsc::unbounded_channel();
+    let cookies = Arc::new(Mutex::new(vec![world.cookie.clone()]));
+    let mut tasks = Vec::new();
+    for (request_number, &op) in ops.iter().enumerate() {
+        let turns = TakingTurns { store: world.store.clone(), request: request_number, arrivals: sender.clone() };
+        let (layer, cookie, cookies) = (layer(Arc::new(turns), &world.clock), world.cookie.clone(), cookies.clone());
+        let sender = sender.clone();
+        tasks.push(tokio::spawn(async move {
+            let ended = request(&layer, op, request_number, &cookie).await;
+            let _ = sender.send((request_number, None));
+            ended.map(|set| cookies.lock().unwrap().extend(set)).map_err(|error| error.kind())
+        }));
+    }
+    let expires_at = if dice.roll(10) == 0 { dice.roll(8) } else { usize::MAX };
+    let (mut running, mut waiting, mut step) = (ops.len(), Vec::new(), 0);
+    while running > 0 {
+        while waiting.len() < running {
+            match arrivals.recv().await {
+                Some((number, Some(go_on))) => waiting.push((number, go_on)),
+                _ => running -= 1,
+            }
+        }
+        if running == 0 {
+            break;
+        }
+        // Arrivals at the same moment come in any order; the script's numbers must not depend on it.
+        waiting.sort_by_key(|(number, _)| *number);
+        if step == expires_at {
+            world.clock.advance(25 * HOUR);
+        }
+        step += 1;
+        let (_, go_on) = waiting.swap_remove(dice.roll(waiting.len()));
+        let _ = go_on.send(());
+    }
+    let mut ends = Vec::new();
+    for task in tasks {
+        ends.push(task.await.unwrap());
+    }
+    let cookies = cookies.lock().unwrap().clone();
+    Played { ends, cookies, expired: step > expires_at }
+}
+
+/// Whether the promises hold after a script; if not, which.
+async fn verdict(world: &World, ops: &[Op], played: &Played) -> Result<(), String> {
+    let done = |op: Op| ops.iter().zip(&played.ends).filter(|(other, end)| **other == op && end.is_ok()).count();
+    for (op, end) in ops.iter().zip(&played.ends) {
+        match end {
+            Ok(()) => {}
+            Err(ErrorKind::Gone) if ops.contains(&Op::Delete) || played.expired => {}
+            Err(kind) => return Err(format!("{op:?} failed with {kind:?}")),
+        }
+    }
+    world.clock.advance(6 * SECOND);
+    let mut live = Vec::new();
+    for cookie in &played.cookies {
+        live.extend(world.seen_by(cookie).await);
+    }
+    if played.expired || done(Op::Delete) > 0 {
+        if !live.is_empty() {
+            return Err(format!("P2: {} cookies lead to a session that has ended", live.len()));
+        }
+        if world.is_live(&world.cookie).await {
+            return Err("P3: the id of a session that has ended was adopted".to_owned());
+        }
+        return Ok(());
+    }
+    let [(count, has_user, keys)] = &live[..] else {
+        return Err(format!("P6: {} cookies lead to the session", live.len()));
+    };
+    if *count as usize != done(Op::Count) {
+        return Err(format!("P1: counted {count} of {}", done(Op::Count)));
+    }
+    for (name, op) in ops.iter().enumerate() {
+        if *op == Op::Write && !keys.contains(&format!("key{name}")) {
+            return Err(format!("P1: the write of request {name} is lost"));
+        }
+    }
+    if *has_user != (done(Op::Rotate) > 0) {
+        return Err("P6: a login is lost".to_owned());
+    }
+    if *has_user && world.is_live(&world.cookie).await {
+        return Err("P6: the old id lives on".to_owned());
+    }
+    Ok(())
+}
+
+async fn ten_thousand_scripts_keep_the_promises(place: Place) {
+    let clock = Arc::new(ManualClock::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = ampoule::store::open(&place.url(dir.path()), &support::store_options(clock.clone())).unwrap();
+    // One after the other, since they share the clock.
+    for script in 0..SCRIPTS {
+        let mut dice = Dice(script);
+        let ops: Vec<Op> = (0..2 + dice.roll(2)).map(|_| OPS[dice.roll(OPS.len())]).collect();
+        let world = World::new(&store, &clock).await;
+        let played = play(&world, &ops, &mut dice).await;
+        if let Err(broken) = verdict(&world, &ops, &played).await {
+            panic!("script {script} on {place:?}: {broken}\nrequests {ops:?}\nends {:?}", played.ends);
+        }
+    }
+}
