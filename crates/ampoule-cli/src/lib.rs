@@ -1,4 +1,4 @@
-//! The `ampoule` command: serves an ini file, checks it, and writes one with a fresh secret.
+//! The `ampoule` command: serves an ini file, checks it, writes one with a fresh secret, and looks after sessions.
 //!
 //! A program with apps of its own gets the same commands:
 //!
@@ -21,6 +21,7 @@ mod check;
 mod make_config;
 mod output;
 mod serve;
+mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Shows, ends, sweeps, counts and copies the sessions of a store.
+    Sessions(sessions::Sessions),
 }
 
 /// What is to be served.
@@ -86,6 +89,7 @@ pub fn main(registry: &Registry) -> ExitCode {
         Some(Command::Serve(site)) => serve::serve(&site, registry),
         Some(Command::Check(site)) => check::check(&site, registry),
         Some(Command::MakeConfig { name, file, force }) => make_config::make_config(&name, &file, force, registry),
+        Some(Command::Sessions(sessions)) => sessions::run(&sessions, registry),
         None if Path::new(DEVELOPMENT).exists() => serve::serve(&Site::development(), registry),
         None => {
             let _ = Arguments::command().print_help();

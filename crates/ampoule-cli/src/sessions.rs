@@ -1,0 +1,80 @@
+//! `ampoule sessions`: what a store holds, shown, ended, swept, counted and copied.
+//!
+//! Every command works through the `Store` contract alone, so it does on any engine what it does on files.
+
+mod copy;
+mod ending;
+mod key;
+mod list;
+mod look;
+mod progress;
+mod revoke;
+mod row;
+mod show;
+mod source;
+mod stats;
+mod sweep;
+mod table;
+mod text;
+mod value;
+mod walk;
+
+use ampoule::Error;
+use ampoule_deploy::Registry;
+
+use self::source::Source;
+use crate::Failure;
+
+/// How many records are read or written at once: enough to hide a network's round trip, too few to hold up a site.
+const IN_FLIGHT: usize = 32;
+
+/// Which command, on which store.
+#[derive(clap::Args)]
+pub(crate) struct Sessions {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Lists sessions: whose they are, when they were made and used, when they end.
+    List(list::List),
+    /// Shows one session with its values, which may be secret.
+    Show(show::Show),
+    /// Ends sessions at once: no request that is under way brings them back.
+    Revoke(revoke::Revoke),
+    /// Frees what has expired.
+    Sweep,
+    /// Counts what the store holds, by reading all of it.
+    Stats(stats::Stats),
+    /// Copies all sessions to another store: while nothing writes to either, or what changes meanwhile may be missed.
+    Copy(copy::Copy),
+}
+
+/// Runs one of the commands.
+pub(crate) fn run(sessions: &Sessions, registry: &Registry) -> Result<(), Failure> {
+    if let Command::Revoke(revoke) = &sessions.command {
+        revoke.check();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))?;
+    runtime.block_on(async {
+        let store = sessions.source.open(registry)?;
+        match &sessions.command {
+            Command::List(list) => list.run(&*store).await,
+            Command::Show(show) => show.run(&*store).await,
+            Command::Revoke(revoke) => revoke.run(&*store).await,
+            Command::Sweep => sweep::run(&*store).await,
+            Command::Stats(stats) => stats.run(&*store).await,
+            Command::Copy(copy) => copy.run(&*store, &sessions.source, registry).await,
+        }
+    })
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure(error.to_string())
+    }
+}

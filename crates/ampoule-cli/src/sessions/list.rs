@@ -1,0 +1,140 @@
+//! `ampoule sessions list`: a line for each session.
+
+use ampoule::store::{Store, StoreKey, Tag};
+use futures_util::TryStreamExt;
+
+use super::look::{Look, State, look_all};
+use super::row::{Fields, Row};
+use super::walk::Walk;
+use super::{table, text};
+use crate::Failure;
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    /// Those of one principal alone, such as user:42.
+    #[arg(long)]
+    principal: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    limit: u64,
+    /// Where an earlier list said that it goes on.
+    #[arg(long, value_name = "PLACE")]
+    from: Option<String>,
+    /// A JSON object a line; if more follow, the last one is {"next": PLACE}.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a list stopped: in which page, and after which of its keys. A page may be longer than a list.
+struct Spot {
+    page: Option<String>,
+    after: Option<String>,
+}
+
+/// How many digits of a key a spot has: enough among the keys of a page.
+const DIGITS: usize = 12;
+
+impl List {
+    pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
+        let mut rows = Vec::new();
+        let mut damaged = false;
+        let next = self.walk(store, |look| {
+            damaged |= matches!(look.state, State::Damaged(_));
+            if self.json {
+                return text::say(&serde_json::to_string(&Fields::of(look)).unwrap_or_default());
+            }
+            rows.push(Row::of(look));
+            Ok(true)
+        });
+        let next = next.await?;
+        if self.json {
+            let next = next.map(|next| serde_json::json!({ "next": next }).to_string());
+            return next.map_or(Ok(()), |next| text::say(&next).map(drop));
+        }
+        self.say(store, &rows, next, damaged)
+    }
+
+    fn say(&self, store: &dyn Store, rows: &[Row], next: Option<String>, damaged: bool) -> Result<(), Failure> {
+        if rows.is_empty() {
+            return text::say(&format!("no sessions in {}", store.describe())).map(drop);
+        }
+        let mut out = table::render(rows, table::width());
+        if damaged {
+            out.push_str("\n\nWhat is damaged: `ampoule sessions show KEY` says why, and `revoke KEY` ends it.");
+        }
+        if let Some(next) = next {
+            out.push_str(&format!("\n\nMore follow: go on with --from {next}"));
+        }
+        text::say(&out).map(drop)
+    }
+
+    /// Gives `each` what there is, until it is enough or nobody wants more, and says where more follow.
+    async fn walk(
+        &self,
+        store: &dyn Store,
+        mut each: impl FnMut(&Look) -> Result<bool, Failure>,
+    ) -> Result<Option<String>, Failure> {
+        let Spot { page, mut after } = self.from.as_deref().map_or_else(Spot::start, Spot::read);
+        let mut walk = match &self.principal {
+            Some(principal) => Walk::of(store, store.tagged(Tag::of(principal)).await?),
+            None => Walk::from(store, page),
+        };
+        let mut shown = 0;
+        while let Some(mut keys) = walk.page().await? {
+            keys.sort();
+            let mut last = after.take();
+            keys.retain(|key| last.as_ref().is_none_or(|last| digits(*key) > *last));
+            let mut looks = look_all(store, keys);
+            while let Some(look) = looks.try_next().await? {
+                let Some(look) = look else { continue };
+                if shown == self.limit {
+                    return Ok(Some(Spot { page: walk.here().map(str::to_owned), after: last }.write()));
+                }
+                if !each(&look)? {
+                    return Ok(None);
+                }
+                (shown, last) = (shown + 1, Some(digits(look.key)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn digits(key: StoreKey) -> String {
+    key.as_bytes()[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Spot {
+    fn start() -> Spot {
+        Spot { page: None, after: None }
+    }
+
+    /// `PAGE`, `PAGE/DIGITS` or `/DIGITS`.
+    fn read(text: &str) -> Spot {
+        let is_key = |digits: &str| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (page, after) = match text.rsplit_once('/').filter(|(_, digits)| is_key(digits)) {
+            Some((page, digits)) => (page, Some(digits.to_owned())),
+            None => (text, None),
+        };
+        Spot { page: Some(page.to_owned()).filter(|page| !page.is_empty()), after }
+    }
+
+    fn write(&self) -> String {
+        let after = self.after.as_ref().map(|digits| format!("/{digits}")).unwrap_or_default();
+        format!("{}{after}", self.page.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spot_is_read_as_it_was_written() {
+        for text in ["3f", "3f/0123456789ab", "/0123456789ab", "a/b", "a/b/0123456789ab"] {
+            assert_eq!(Spot::read(text).write(), text);
+        }
+        let spot = Spot::read("a/b/0123456789ab");
+        assert_eq!((spot.page.as_deref(), spot.after.as_deref()), (Some("a/b"), Some("0123456789ab")));
+    }
+}

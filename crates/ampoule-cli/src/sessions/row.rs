@@ -1,0 +1,115 @@
+//! A record in all its fields: for a table, and for programs.
+
+use ampoule::Time;
+use ampoule_core::Record;
+use serde::Serialize;
+
+use super::look::{Look, State};
+use super::text::{clean_line, moment, rfc3339};
+
+/// What is told of a record as JSON. What a record does not have is null; `ends` is null for "never".
+#[derive(Default, Serialize)]
+pub(super) struct Fields {
+    key: String,
+    /// `session`, `moved` or `damaged`.
+    state: &'static str,
+    principal: Option<String>,
+    made: Option<String>,
+    last_used: Option<String>,
+    ends: Option<String>,
+    /// Seconds without use after which it ends.
+    idle_seconds: Option<f64>,
+    absolute_end: Option<String>,
+    /// Whether its idle time was set for it alone.
+    own_lifetime: Option<bool>,
+    cookie_sent: Option<String>,
+    /// In bytes, as stored.
+    size: Option<usize>,
+    /// How many values it has.
+    value_count: Option<usize>,
+    moved_to: Option<String>,
+    damage: Option<String>,
+}
+
+impl Fields {
+    pub(super) fn of(look: &Look) -> Fields {
+        let stored = look.stored.as_ref();
+        let fields = Fields {
+            key: look.key.to_string(),
+            ends: stored.and_then(|stored| rfc3339(stored.deadline)),
+            size: stored.map(|stored| stored.value.len()),
+            ..Fields::default()
+        };
+        match &look.state {
+            State::Session(record) => fields.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
+            State::Moved(to) => Fields { state: "moved", moved_to: Some(to.to_string()), ..fields },
+            State::Damaged(why) => Fields { state: "damaged", damage: Some(why.clone()), ..fields },
+        }
+    }
+
+    fn with(self, record: &Record, deadline: Time) -> Fields {
+        Fields {
+            state: "session",
+            principal: record.principal().map(str::to_owned),
+            made: rfc3339(record.created),
+            last_used: rfc3339(last_used(record, deadline)),
+            idle_seconds: record.lifetime.idle.map(|idle| idle.as_secs_f64()),
+            absolute_end: record.lifetime.absolute.and_then(rfc3339),
+            own_lifetime: Some(record.lifetime.own),
+            cookie_sent: rfc3339(record.cookie_sent),
+            value_count: Some(record.len()),
+            ..self
+        }
+    }
+}
+
+/// A use moves the store's deadline and leaves the record alone.
+pub(super) fn last_used(record: &Record, deadline: Time) -> Time {
+    record.lifetime.last_use(deadline).unwrap_or(record.accessed).max(record.accessed)
+}
+
+/// A line of a table.
+pub(super) struct Row {
+    pub(super) key: String,
+    pub(super) principal: String,
+    pub(super) made: String,
+    pub(super) used: String,
+    pub(super) ends: String,
+    pub(super) size: String,
+    pub(super) values: String,
+}
+
+impl Row {
+    pub(super) fn of(look: &Look) -> Row {
+        let stored = look.stored.as_ref();
+        let row = Row {
+            key: look.key.to_string(),
+            principal: String::new(),
+            made: String::new(),
+            used: String::new(),
+            ends: stored.map(|stored| moment(stored.deadline)).unwrap_or_default(),
+            size: stored.map(|stored| bytes(stored.value.len() as u64)).unwrap_or_default(),
+            values: String::new(),
+        };
+        match &look.state {
+            State::Session(record) => row.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
+            State::Moved(_) => Row { principal: "(moved)".to_owned(), ..row },
+            State::Damaged(_) => Row { principal: "(damaged)".to_owned(), ..row },
+        }
+    }
+
+    fn with(self, record: &Record, deadline: Time) -> Row {
+        Row {
+            principal: record.principal().map_or_else(|| "-".to_owned(), clean_line),
+            made: moment(record.created),
+            used: moment(last_used(record, deadline)),
+            values: record.len().to_string(),
+            ..self
+        }
+    }
+}
+
+/// `312 B`, `1.20 KiB`.
+pub(super) fn bytes(number: u64) -> String {
+    indicatif::HumanBytes(number).to_string()
+}

@@ -1,0 +1,88 @@
+//! What is printed: moments, text that others wrote, and lines that may find nobody reading.
+
+use std::io::{ErrorKind, Write};
+
+use ampoule::Time;
+use jiff::Timestamp;
+
+use crate::Failure;
+
+/// Prints a line, and says whether anybody still reads: a pipe that was closed, as by `| head`, is no error.
+pub(super) fn say(text: &str) -> Result<bool, Failure> {
+    match writeln!(std::io::stdout().lock(), "{}", clean(text)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure(format!("the output cannot be written: {error}"))),
+    }
+}
+
+/// Principals and values are what users typed. Characters that could move the cursor or turn the text round are written
+/// as JSON escapes, which is also what they are inside JSON.
+pub(super) fn clean(text: &str) -> String {
+    let harmful = |c: char| {
+        c != '\n'
+            && (c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harmful(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// One line of it: where a table or a sentence has no room for two.
+pub(super) fn clean_line(text: &str) -> String {
+    clean(&text.replace('\n', "\u{0}")).replace("\\u0000", "\\n")
+}
+
+/// For people, in UTC: `2026-11-23 08:40:12Z`.
+pub(super) fn moment(time: Time) -> String {
+    match stamp(time) {
+        Some(stamp) => stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        None => "never".to_owned(),
+    }
+}
+
+/// For programs, as RFC 3339 has it: `2026-11-23T08:40:12.345Z`; nothing for "never".
+pub(super) fn rfc3339(time: Time) -> Option<String> {
+    stamp(time).map(|stamp| format!("{stamp:.3}"))
+}
+
+fn stamp(time: Time) -> Option<Timestamp> {
+    let millis = i64::try_from(time.as_millis()).ok().filter(|_| time < Time::MAX)?;
+    Timestamp::from_millisecond(millis).ok()
+}
+
+/// `1 session`, `2 sessions`, `12,345 sessions`.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", indicatif::HumanCount(number), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\u{1b}[2J\u{9b}b\u{202e}\u{7f}"), "a\\u001b[2J\\u009bb\\u202e\\u007f");
+        assert_eq!(clean("two\nlines ä 漢"), "two\nlines ä 漢");
+        assert_eq!(clean_line("two\nlines"), "two\\nlines");
+    }
+
+    #[test]
+    fn moments_are_in_utc() {
+        let time = Time::from_millis(1_763_887_212_345);
+        assert_eq!(moment(time), "2025-11-23 08:40:12Z");
+        assert_eq!(rfc3339(time).as_deref(), Some("2025-11-23T08:40:12.345Z"));
+        assert_eq!((moment(Time::MAX).as_str(), rfc3339(Time::MAX)), ("never", None));
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!((count(1, "session"), count(12_345, "session")), ("1 session".into(), "12,345 sessions".into()));
+    }
+}

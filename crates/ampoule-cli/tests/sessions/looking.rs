@@ -1,0 +1,229 @@
+//! What `list`, `show` and `stats` tell.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use ampoule::store::{Bytes, Entry, Put, StoreKey, Tag, Time};
+use http::HeaderMap;
+use serde_json::json;
+
+use crate::site::{Site, damage, err, out};
+
+#[tokio::test]
+async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
+    let site = Site::new();
+    for number in 0..12 {
+        site.session((number % 2 == 0).then_some("user:42"), &[("n", &number.to_string())]).await;
+    }
+    let text = site.out(&["list"]);
+    assert_eq!(
+        text.lines().next().map(|header| header.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
+        Some("key principal made last used ends size values")
+    );
+    assert_eq!(text.matches("user:42").count(), 6, "{text}");
+    assert!(!text.contains("More follow"), "{text}");
+    let mut listed = Vec::new();
+    let mut arguments = vec!["list".to_owned(), "--limit".into(), "5".into()];
+    let pages = loop {
+        let lines = site.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        listed.extend(lines.iter().filter_map(|line| line["key"].as_str().map(str::to_owned)));
+        match lines.last().and_then(|line| line["next"].as_str()) {
+            Some(next) => arguments.splice(3.., ["--from".to_owned(), next.to_owned()]).for_each(drop),
+            None => break lines.len(),
+        }
+    };
+    let keys: Vec<String> = site.keys().await.iter().map(ToString::to_string).collect();
+    assert_eq!((listed, pages), (keys, 2), "5, 5 and 2, each once and in order");
+    let page = site.out(&["list", "--limit", "5"]);
+    assert!(page.contains("\nMore follow: go on with --from "), "{page}");
+}
+
+#[tokio::test]
+async fn list_by_principal_names_all_fields_of_his_alone() {
+    let site = Site::new();
+    site.session(Some("user:42"), &[("a", "b")]).await;
+    site.session(Some("user:7"), &[]).await;
+    site.session(None, &[]).await;
+    let lines = site.json(&["list", "--principal", "user:42"]);
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
+    assert_eq!(
+        (&line["state"], &line["principal"], &line["value_count"]),
+        (&json!("session"), &json!("user:42"), &json!(2))
+    );
+    let key = StoreKey::parse(line["key"].as_str().unwrap()).unwrap();
+    let stored = site.store.get(key).await.unwrap().unwrap();
+    assert_eq!(line["size"], stored.value.len());
+    for moment in ["made", "last_used", "ends", "cookie_sent", "absolute_end"] {
+        let text = line[moment].as_str().unwrap_or_else(|| panic!("{moment} in {line}"));
+        assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T', "{text}");
+    }
+    let left = stored.deadline.as_millis() - stored.deadline.as_millis() % 1_000;
+    assert!(Time::from_millis(left).since(Time::from(std::time::SystemTime::now())) > Duration::from_secs(86_000));
+    assert!(site.out(&["list", "--principal", "nobody"]).starts_with("no sessions in files in "));
+}
+
+#[tokio::test]
+async fn a_table_fits_the_terminal() {
+    let site = Site::new();
+    site.session(Some("user:42"), &[]).await;
+    site.session(Some(&"ä漢".repeat(40)), &[]).await;
+    for columns in [40, 60, 80, 120, 160] {
+        let output = site.command(&["list"]).env("COLUMNS", columns.to_string()).output().unwrap();
+        let text = out(&output);
+        let widest = text.lines().map(console::measure_text_width).max();
+        assert!(widest <= Some(columns), "{columns} columns, {widest:?} used:\n{text}");
+        assert!(text.contains("user:42") && text.contains('…'), "{text}");
+    }
+    let wide = out(&site.command(&["list"]).env("COLUMNS", "400").output().unwrap());
+    assert!(site.keys().await.iter().all(|key| wide.contains(&key.to_string())), "{wide}");
+}
+
+#[tokio::test]
+async fn what_users_typed_cannot_steer_the_terminal() {
+    let site = Site::new();
+    site.session(Some("evil\u{1b}[2J\nuser:1"), &[("k\u{9b}", "\u{202e}")]).await;
+    let key = site.keys().await[0].to_string();
+    for arguments in
+        [&["list"][..], &["list", "--json"], &["show", &key], &["show", &key, "--json"], &["show", &key, "--keys-only"]]
+    {
+        let text = site.out(arguments);
+        let harmful = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(harmful) && text.contains("\\u001b[2J"), "{arguments:?}: {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn show_decodes_values_of_any_type() {
+    let site = Site::new();
+    let session = site.layer.begin(&HeaderMap::new());
+    session.insert("cart", &vec![("tea", 2), ("cup", 1)]).unwrap();
+    session.insert("nested", &std::collections::BTreeMap::from([("a", Some(1.5)), ("b", None)])).unwrap();
+    session.set_principal(Some("user:42")).unwrap();
+    session.save().await.unwrap();
+    let key = site.keys().await[0].to_string();
+    let text = site.out(&["show", &key]);
+    assert!(text.contains("principal      user:42\n") && text.contains("\n  \"cart\": [\n"), "{text}");
+    let shown = &site.json(&["show", &key])[0];
+    assert_eq!(shown["values"], json!({ "cart": [["tea", 2], ["cup", 1]], "nested": { "a": 1.5, "b": null } }));
+    let keys_only = &site.json(&["show", &key, "--keys-only"])[0];
+    assert_eq!((&keys_only["keys"], keys_only.get("values")), (&json!(["cart", "nested"]), None));
+    assert!(!site.out(&["show", &key, "--keys-only"]).contains("tea"));
+}
+
+#[tokio::test]
+async fn show_follows_a_session_to_its_new_id() {
+    let site = Site::new();
+    let headers = site.session(Some("user:42"), &[("a", "b")]).await;
+    let old = site.keys().await[0];
+    let session = site.layer.begin(&headers);
+    session.insert("after", &true).unwrap();
+    session.regenerate_id();
+    crate::site::finish(&site.layer, &session).await;
+    let states: Vec<_> = site.json(&["list"]).iter().map(|line| line["state"].clone()).collect();
+    assert!(states.len() == 2 && states.contains(&json!("moved")) && states.contains(&json!("session")), "{states:?}");
+    assert!(site.out(&["list"]).contains("(moved)"));
+    let shown = &site.json(&["show", &old.to_string()])[0];
+    assert_eq!((&shown["moved_from"], &shown["values"]["after"]), (&json!(old.to_string()), &json!(true)));
+    assert!(site.out(&["show", &old.to_string()]).contains(&format!("moved from     {old}")));
+}
+
+#[tokio::test]
+async fn the_start_of_a_key_names_it_if_no_other_starts_so() {
+    let site = Site::new();
+    let key = |other: u8| {
+        let mut bytes = [0xfb; 32];
+        bytes[7] = other;
+        StoreKey::new(bytes)
+    };
+    let record = ampoule_core::Record::new(Time::from(std::time::SystemTime::now()), ampoule_core::Lifetime::default());
+    let entry = Entry { value: record.encode(), deadline: Time::MAX, tag: None };
+    let _ = site.store.put(key(1), entry.clone(), Put::Create).await.unwrap();
+    // It starts with `-`, as an option does.
+    assert!(key(1).to_string().starts_with("-_v7-_v7"));
+    assert_eq!(site.json(&["show", "-_v7-_…"])[0]["key"], key(1).to_string());
+    let _ = site.store.put(key(2), entry, Put::Create).await.unwrap();
+    let ambiguous = site.run(&["show", "-_v7-_"]);
+    assert_eq!(ambiguous.status.code(), Some(1));
+    let expected =
+        format!("error: `-_v7-_` is the start of 2 keys; name more of one:\nerror: {}\nerror: {}\n", key(1), key(2));
+    assert_eq!(err(&ambiguous), expected);
+    let unknown = site.run(&["show", "aaaaaa"]);
+    assert_eq!(
+        (unknown.status.code(), err(&unknown).as_str()),
+        (Some(1), "error: no session's key starts with `aaaaaa`\n")
+    );
+    for wrong in ["short", "with space", "ä23456", &"a".repeat(44)] {
+        let output = site.run(&["show", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(err(&output).contains("expected a key of 43 letters, digits, `-` and `_`, or its first 6 or more"));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
+    let site = Site::new();
+    for _ in 0..3 {
+        site.session(Some("user:42"), &[]).await;
+    }
+    let keys = site.keys().await;
+    damage(&site.file(keys[0]));
+    let undecodable =
+        Entry { value: Bytes::from_static(b"no record"), deadline: Time::MAX, tag: Some(Tag::of("user:42")) };
+    let _ = site.store.put(keys[1], undecodable, Put::Always).await.unwrap();
+    let lines = site.json(&["list"]);
+    let states: Vec<_> = lines.iter().map(|line| line["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["damaged", "damaged", "session"]);
+    assert!(lines[0]["damage"].as_str().unwrap().contains("damaged"), "{}", lines[0]);
+    assert!(site.out(&["list"]).contains("show KEY` says why"));
+    let stats = &site.json(&["stats"])[0];
+    assert_eq!((&stats["sessions"], &stats["damaged"]), (&json!(1), &json!(2)));
+    let shown = site.run(&["show", &keys[1].to_string()]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(
+        err(&shown).starts_with(&format!("error: {}: a session's record is damaged: ", keys[1])),
+        "{}",
+        err(&shown)
+    );
+}
+
+#[tokio::test]
+async fn stats_count_what_there_is() {
+    let site = Site::new();
+    for principal in [Some("user:1"), Some("user:1"), Some("user:2"), None] {
+        site.session(principal, &[]).await;
+    }
+    let soon = site.layer.begin(&HeaderMap::new());
+    soon.insert("big", &"x".repeat(5_000)).unwrap();
+    soon.set_timeout(Duration::from_secs(600)).unwrap();
+    soon.save().await.unwrap();
+    let stats = &site.json(&["stats"])[0];
+    let mut sizes = Vec::new();
+    for key in site.keys().await {
+        sizes.push(site.store.get(key).await.unwrap().unwrap().value.len());
+    }
+    let total: usize = sizes.iter().sum();
+    assert_eq!(stats["bytes"], json!({ "total": total, "mean": total / 5, "largest": sizes.iter().max() }));
+    let counts =
+        ["sessions", "with_principal", "anonymous", "principals", "moved", "ending_within_hour", "ending_within_day"];
+    assert_eq!(counts.map(|name| stats[name].as_u64().unwrap()), [5, 3, 2, 2, 0, 1, 5]);
+    let text = site.out(&["stats"]);
+    assert!(text.contains("sessions            5\n") && text.contains("principals          2\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_closed_pipe_is_no_error() {
+    let site = Site::new();
+    for _ in 0..400 {
+        site.session(None, &[]).await;
+    }
+    let mut child = site
+        .command(&["list", "--json", "--limit", "1000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+}

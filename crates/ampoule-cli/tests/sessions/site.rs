@@ -1,0 +1,155 @@
+//! A folder with a file store, filled through the library, and the command run on it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ampoule::store::{Store, StoreKey};
+use ampoule::{FileOptions, FileStore, Options, Secret, Session, SessionLayer};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value;
+
+pub(crate) const SECRET: &str = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+
+/// A store of its own for each test, and a layer over it.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) layer: SessionLayer,
+}
+
+impl Site {
+    pub(crate) fn new() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder.path().join("sessions"));
+        let layer = SessionLayer::from_arc(Arc::clone(&store), options()).unwrap();
+        Site { folder, store, layer }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A session that a client has, with its cookie.
+    pub(crate) async fn session(&self, principal: Option<&str>, values: &[(&str, &str)]) -> HeaderMap {
+        let session = self.layer.begin(&HeaderMap::new());
+        session.set_principal(principal).unwrap();
+        session.insert("visits", &1_u32).unwrap();
+        for (key, value) in values {
+            session.insert(*key, value).unwrap();
+        }
+        finish(&self.layer, &session).await
+    }
+
+    /// All keys, in order.
+    pub(crate) async fn keys(&self) -> Vec<StoreKey> {
+        let mut keys = all_keys(&*self.store).await;
+        keys.sort();
+        keys
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The same on the store of an ini file, if one is named.
+    pub(crate) fn run_ini(&self, arguments: &[&str], ini: Option<&str>) -> Output {
+        match ini {
+            Some(ini) => sessions(self.path(), arguments).args(["--ini", ini]).output().unwrap(),
+            None => self.run(arguments),
+        }
+    }
+
+    /// `ampoule sessions …` in this folder, on its store.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = sessions(self.path(), arguments);
+        command.args(["--url", "file:sessions"]);
+        command
+    }
+
+    /// What it prints, if all goes well.
+    pub(crate) fn out(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}{}", out(&output), err(&output));
+        assert_eq!(err(&output), "", "{arguments:?}");
+        out(&output)
+    }
+
+    /// The JSON it prints, a value a line.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let text = self.out(&[arguments, &["--json"]].concat());
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// The file of this record, to damage it.
+    pub(crate) fn file(&self, key: StoreKey) -> PathBuf {
+        record_file(&self.path().join("sessions"), key)
+    }
+}
+
+pub(crate) fn options() -> Options {
+    Options { secret: vec![Secret::new(SECRET).unwrap()], ..Options::default() }
+}
+
+pub(crate) fn open(path: &Path) -> Arc<dyn Store> {
+    Arc::new(FileStore::open(path, FileOptions::default()).unwrap())
+}
+
+/// Saves, and gives back the headers with which the client comes again.
+pub(crate) async fn finish(layer: &SessionLayer, session: &Session) -> HeaderMap {
+    session.save().await.unwrap();
+    let mut answer = HeaderMap::new();
+    layer.finish(session, StatusCode::OK, &mut answer).await.unwrap();
+    let cookie = answer.get("set-cookie").expect("a new session has a cookie").to_str().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", HeaderValue::from_str(cookie.split(';').next().unwrap()).unwrap());
+    headers
+}
+
+pub(crate) fn record_file(store: &Path, key: StoreKey) -> PathBuf {
+    let hex: String = key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    store.join("records").join(&hex[..2]).join(hex)
+}
+
+/// Makes a record's deadline one that has passed.
+pub(crate) fn expire(file: &Path) {
+    let past = SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(past).unwrap();
+}
+
+/// Cuts a record short, and keeps its deadline.
+pub(crate) fn damage(file: &Path) {
+    let bytes = std::fs::read(file).unwrap();
+    let deadline = std::fs::metadata(file).unwrap().modified().unwrap();
+    std::fs::write(file, &bytes[..bytes.len() - 3]).unwrap();
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(deadline).unwrap();
+}
+
+pub(crate) async fn all_keys(store: &dyn Store) -> Vec<StoreKey> {
+    let (mut keys, mut place) = (Vec::new(), None::<String>);
+    loop {
+        let page = store.scan(place.as_deref(), 1_000).await.unwrap();
+        keys.extend(page.keys);
+        match page.next {
+            Some(next) => place = Some(next),
+            None => return keys,
+        }
+    }
+}
+
+/// `ampoule sessions …` in a folder, without a terminal.
+pub(crate) fn sessions(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ampoule"));
+    command.arg("sessions").args(arguments).current_dir(folder);
+    command.env_remove("RUST_LOG").env_remove("COLUMNS").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

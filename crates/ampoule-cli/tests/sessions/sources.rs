@@ -1,0 +1,81 @@
+//! Where the store comes from.
+
+use crate::site::{SECRET, Site, err, out, sessions};
+
+/// An app under these session filters, the outermost first: name, kind of store and more options of each.
+fn ini(filters: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = filters.iter().map(|(name, _)| *name).collect();
+    let mut text =
+        format!("[pipeline:main]\npipeline = {} site\n\n[app:site]\nuse = egg:ampoule-demo\n", names.join(" "));
+    for (name, options) in filters {
+        let options = options.replace(", ", "\n");
+        text += &format!(
+            "\n[filter:{name}]\nuse = egg:ampoule#session\nsession.key = {name}\nsession.secret = {SECRET}\n{options}\n"
+        );
+    }
+    text
+}
+
+#[tokio::test]
+async fn an_ini_file_says_which_store() {
+    let site = Site::new();
+    site.session(Some("user:42"), &[]).await;
+    let text = ini(&[("shop", "session.type = file, session.data_dir = %(here)s/sessions")]);
+    std::fs::write(site.path().join("site.ini"), &text).unwrap();
+    let named = sessions(site.path(), &["list", "--ini", "site.ini"]).output().unwrap();
+    assert!(out(&named).contains("user:42"), "{}{}", out(&named), err(&named));
+    std::fs::write(site.path().join("development.ini"), &text).unwrap();
+    assert_eq!(out(&sessions(site.path(), &["list"]).output().unwrap()), out(&named), "development.ini is the default");
+    let other = sessions(site.path(), &["list", "--ini", "site.ini", "--name", "other"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert!(err(&other).contains("other"), "{}", err(&other));
+    let both = sessions(site.path(), &["list", "--ini", "site.ini", "--url", "file:sessions"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn of_several_stores_one_is_chosen() {
+    let site = Site::new();
+    site.session(Some("user:42"), &[]).await;
+    let shop = ("shop", "session.type = file, session.data_dir = %(here)s/sessions");
+    let admin = ("admin", "session.type = file, session.data_dir = %(here)s/admin");
+    std::fs::write(site.path().join("two.ini"), ini(&[shop, admin])).unwrap();
+    let several = sessions(site.path(), &["list", "--ini", "two.ini"]).output().unwrap();
+    assert_eq!(several.status.code(), Some(1));
+    let told = err(&several);
+    assert!(told.contains("choose one with --session COOKIE or --url URL"), "{told}");
+    assert!(told.contains("error: shop: files in ") && told.contains("error: admin: files in "), "{told}");
+    let chosen = sessions(site.path(), &["list", "--ini", "two.ini", "--session", "shop"]).output().unwrap();
+    assert!(out(&chosen).contains("user:42"), "{}", err(&chosen));
+    let unknown = sessions(site.path(), &["list", "--ini", "two.ini", "--session", "nope"]).output().unwrap();
+    assert!(err(&unknown).contains("keeps no sessions of a cookie `nope`"), "{}", err(&unknown));
+    std::fs::write(site.path().join("same.ini"), ini(&[shop, ("other", shop.1)])).unwrap();
+    let same = sessions(site.path(), &["list", "--ini", "same.ini"]).output().unwrap();
+    assert!(out(&same).contains("user:42"), "two layers over one store are one: {}", err(&same));
+}
+
+#[test]
+fn where_no_store_can_be_looked_into_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("cookie.ini", &ini(&[("shop", "session.type = cookie")]));
+    write("memory.ini", &ini(&[("shop", "session.type = memory")]));
+    write("none.ini", "[app:main]\nuse = egg:Paste#urlmap\n");
+    for (arguments, message) in [
+        (
+            &["list"][..],
+            "there is no development.ini in this folder; name an ini file with --ini, or a store with --url",
+        ),
+        (&["list", "--ini", "cookie.ini"], "keeps its sessions in their cookies"),
+        (&["list", "--ini", "memory.ini"], "sessions in memory are in that of the process that serves"),
+        (&["list", "--ini", "none.ini"], "has no session filter; name a store with --url"),
+        (&["list", "--ini", "absent.ini"], "absent.ini: cannot be read"),
+        (&["list", "--url", "file:absent"], "there is nothing at absent"),
+        (&["list", "--url", "ftp://user:hunter2@host"], "expected a URL that starts with"),
+    ] {
+        let output = sessions(folder.path(), arguments).output().unwrap();
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(err(&output).contains(message) && !err(&output).contains("hunter2"), "{arguments:?}: {}", err(&output));
+    }
+    assert!(!folder.path().join("absent").exists(), "who looks makes nothing");
+}
