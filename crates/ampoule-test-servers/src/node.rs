@@ -104,13 +104,15 @@ impl Node {
         self.run().unwrap_or_else(|why| panic!("a server does not start again: {why}"));
     }
 
-    /// Stops it where it stands (SIGSTOP): connections stay open and nothing answers.
+    /// Stops it and its children where they stand (SIGSTOP): connections stay open and nothing answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        self.signal_children(Signal::STOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets them go on (SIGCONT).
     pub fn resume(&self) {
+        self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
     }
 
@@ -122,6 +124,22 @@ impl Node {
     fn signal(&self, signal: Signal) {
         if let Some(keeper) = &*self.keeper() {
             let _ = kill_process(keeper.server, signal);
+        }
+    }
+
+    /// PostgreSQL has a process for each connection.
+    fn signal_children(&self, signal: Signal) {
+        let Some(parent) = self.keeper().as_ref().map(|keeper| keeper.server.as_raw_nonzero().to_string()) else {
+            return;
+        };
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            // After the name, which may hold anything: the state, then the parent.
+            let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+            let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+            if let (true, Some(pid)) = (of == Some(parent.as_str()), pid) {
+                let _ = kill_process(pid, signal);
+            }
         }
     }
 
