@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use ampoule::store::{Entry, Put, Store, StoreKey, Tag, Time};
 use ampoule_core::{Content, Lifetime, Record};
 
-use crate::site::{Site, all_keys, damage, err, open, out, record_file};
+use crate::site::{Site, all_keys, damage, err, open, out, record_file, sessions};
 
 /// So many sessions, of a hundred principals, some of which moved.
 async fn fill(store: &dyn Store, count: usize) {
@@ -75,6 +75,7 @@ async fn a_copy_that_is_interrupted_goes_on_where_it_was() {
     let child =
         site.command(&["copy", "--to", "file:target"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while files_in(&target) < 600 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -94,6 +95,17 @@ async fn a_copy_that_is_interrupted_goes_on_where_it_was() {
     assert_same(&*site.store, &*open(&target)).await;
     let again = site.out(&["copy", "--to", "file:target"]);
     assert_eq!((number(&again, "copied, and verified"), number(&again, "already there")), (0, 2_000));
+}
+
+#[tokio::test]
+async fn a_copy_through_another_engine_comes_back_as_it_was() {
+    let site = Site::new();
+    fill(&*site.store, 500).await;
+    let there = site.out(&["copy", "--to", "sqlite:sessions.db"]);
+    assert_eq!(number(&there, "copied, and verified"), 500);
+    let back = sessions(site.path(), &["copy", "--url", "sqlite:sessions.db", "--to", "file:back"]).output().unwrap();
+    assert_eq!(number(&out(&back), "copied, and verified"), 500, "{}", err(&back));
+    assert_same(&*site.store, &*open(&site.path().join("back"))).await;
 }
 
 #[tokio::test]
