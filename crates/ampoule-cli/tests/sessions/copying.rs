@@ -72,7 +72,7 @@ async fn a_copy_that_is_interrupted_goes_on_where_it_was() {
     let site = Site::new();
     fill(&*site.store, 2_000).await;
     let target = site.path().join("target");
-    let child =
+    let mut child =
         site.command(&["copy", "--to", "file:target"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while files_in(&target) < 600 {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
