@@ -1,12 +1,13 @@
-//! `ampoule check`: would this file be served, and how?
+//! `ampoule check`: would this file be served, and how, and do its stores answer?
 
-use ampoule_deploy::{Registry, load};
+use ampoule::SessionLayer;
+use ampoule_deploy::{Deployment, Registry, load};
 
 use crate::{Failure, Site, output};
 
 pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
     let deployment = load(&site.file, &site.name, &site.overrides, registry)?;
-    match deployment.server {
+    match &deployment.server {
         Some(server) => output::say(&format!("would listen on http://{}:{}", server.host, server.port)),
         None => output::say(&format!(
             "there is no [server:{}]; would listen on {}",
@@ -14,9 +15,23 @@ pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
             crate::serve::DEFAULT_ADDRESS
         )),
     }
-    for note in deployment.notes {
-        output::say(&note);
+    for note in &deployment.notes {
+        output::say(note);
     }
+    ping(&deployment)?;
     output::say(&format!("{} is good", site.file.display()));
     Ok(())
+}
+
+/// Servers are connected when they are first needed; here that is now.
+fn ping(deployment: &Deployment) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(format!("no thread to work with: {error}")))?;
+    let unreachable = |layer: &SessionLayer, error| Failure(format!("session {}: {error}", layer.describe()));
+    runtime.block_on(async {
+        for layer in &deployment.sessions {
+            layer.ping().await.map_err(|error| unreachable(layer, error))?;
+        }
+        Ok(())
+    })
 }

@@ -34,7 +34,7 @@ impl MemcachedStore {
     /// The key of a line such as `key=ampoule%3A… exp=…`, if it is one of ours. Tags have longer names.
     fn key_in(&self, line: &str) -> Option<StoreKey> {
         let name = line.strip_prefix("key=")?.split(' ').next()?;
-        StoreKey::parse(&unescaped(name)?.strip_prefix(&self.0.options.prefix)?.to_owned())
+        StoreKey::parse(unescaped(name)?.strip_prefix(&self.0.options.prefix)?)
     }
 }
 

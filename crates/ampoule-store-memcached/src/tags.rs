@@ -82,7 +82,7 @@ fn encode(members: &[(StoreKey, Time)]) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<(StoreKey, Time)>, Error> {
-    if bytes.len() % MEMBER != 0 {
+    if !bytes.len().is_multiple_of(MEMBER) {
         return Err(format::damaged());
     }
     let member = |bytes: &[u8]| {

@@ -42,7 +42,11 @@ impl Guard {
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         let watch = observe::Watch::start(operation);
-        let span = tracing::debug_span!("store", operation, session = key.map(observe::short));
+        let span = tracing::debug_span!(
+            "store",
+            operation,
+            session = key.map(|key| tracing::field::display(observe::Short(key)))
+        );
         let answer = self.limited(reply).instrument(span).await;
         watch.stop(&answer);
         self.note(&answer);

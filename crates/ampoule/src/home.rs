@@ -20,13 +20,17 @@ pub(crate) enum Home {
 }
 
 /// What a client's cookies led to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would be an allocation for each request"
+)]
 pub(crate) enum Client {
     /// Nowhere: there is none of ours among them, or none that proves.
     Stranger,
     /// To a session that has ended.
     Late(StoreKey),
     /// To a live session.
-    Known(Box<Loaded>),
+    Known(Loaded),
 }
 
 /// A live session, and what proved it.
@@ -46,7 +50,7 @@ impl Home {
                 let Some((id, current)) = proved_id(cookies, name, signer) else { return Ok(Client::Stranger) };
                 let key = store_key(&id);
                 let found = protocol.find(key).await?;
-                Ok(found.map_or(Client::Late(key), |found| Client::Known(Box::new(Loaded { id, current, found }))))
+                Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, found })))
             }
             Home::Cookie { sealer, .. } => open(cookies, name, sealer, clock.now()),
         }
@@ -172,7 +176,7 @@ fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Cli
         }
     }
     Ok(match (newest, late) {
-        (Some(loaded), _) => Client::Known(Box::new(loaded)),
+        (Some(loaded), _) => Client::Known(loaded),
         (None, Some(key)) => Client::Late(key),
         (None, None) => Client::Stranger,
     })

@@ -164,6 +164,18 @@ impl SessionLayer {
         session.finish(status, headers).await
     }
 
+    /// Asks the store one question, for a health check or before an application starts to serve. Sessions in cookies
+    /// are always there.
+    ///
+    /// # Errors
+    /// Those of the store: that it cannot be reached, or refuses.
+    pub async fn ping(&self) -> Result<(), Error> {
+        match &self.0.home {
+            Home::Store { protocol, .. } => protocol.find(StoreKey::new(ampoule_seal::random_bytes())).await.map(drop),
+            Home::Cookie { .. } => Ok(()),
+        }
+    }
+
     /// Frees what has expired, looking at about `budget` sessions at most.
     ///
     /// # Errors

@@ -9,13 +9,20 @@
 //! | `ampoule_sessions` | counter | `event`: created, rotated, destroyed, expired |
 //! | `ampoule_swept` | counter, expired sessions that a sweep removed | |
 
+use std::fmt;
+
 use ampoule_core::{Error, StoreKey};
 
 use crate::event::EventKind;
 
-/// Enough of a handle to tell sessions apart in a log.
-pub(crate) fn short(key: StoreKey) -> tracing::field::DisplayValue<String> {
-    tracing::field::display(key.to_string().split_off(35))
+/// Enough of a handle to tell sessions apart in a log. Made into text only where somebody listens.
+pub(crate) struct Short(pub(crate) StoreKey);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.get(35..).unwrap_or(&text))
+    }
 }
 
 /// The time that an operation takes.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::event::EventKind;
 use crate::layer::SessionLayer;
+use crate::observe::Short;
 use crate::options::AtLimit;
 use crate::protocol::{Found, Protocol, gone};
 
@@ -32,7 +33,7 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    pub(crate) fn as_current(self) -> SessionInfo {
+    pub(crate) fn into_current(self) -> SessionInfo {
         SessionInfo { current: true, ..self }
     }
 
@@ -193,8 +194,15 @@ impl Protocol {
     async fn live_of(&self, principal: &str) -> Result<Vec<Found>, Error> {
         let mut live: Vec<Found> = Vec::new();
         for key in self.tagged(Tag::of(principal)).await? {
+            let found = match self.find(key).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(session = %Short(key), %error, "a session of a principal is damaged, and passed over");
+                    continue;
+                }
+                found => found?,
+            };
             // One that was moved just now may be found by its old key alone, or by both.
-            let found = self.find(key).await?.filter(|found| live.iter().all(|other| other.key != found.key));
+            let found = found.filter(|found| live.iter().all(|other| other.key != found.key));
             live.extend(found.filter(|found| found.record.principal() == Some(principal)));
         }
         live.sort_by_key(|found| (std::cmp::Reverse(last_use(found)), found.key));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ampoule::{BadOption, CookieExpires, Durability, Kind, SameSite, Settings};
+use ampoule::{AtLimit, BadOption, CookieExpires, Durability, Kind, Outage, SameSite, Settings};
 
 const SECRET: (&str, &str) = ("session.secret", "a secret for tests, of 40 bytes and some");
 
@@ -42,7 +42,8 @@ fn every_option_is_taken() {
         ("beaker.cache.type", "memory"),
     ]);
     let settings = settings.unwrap();
-    assert_eq!(settings.kind, Kind::File { data_dir: "/srv/sessions".into(), durability: Durability::Power });
+    let Kind::Store { url, options } = &settings.kind else { panic!("{:?}", settings.kind) };
+    assert_eq!((url.as_str(), options.durability), ("file:/srv/sessions", Durability::Power));
     let (options, cookie) = (&settings.options, &settings.options.cookie);
     assert_eq!(
         (options.key.as_str(), options.timeout, options.absolute_timeout),
@@ -55,14 +56,95 @@ fn every_option_is_taken() {
     assert!(cookie.secure && !cookie.httponly && cookie.partitioned && cookie.max_pieces == 3);
 }
 
+/// The URL of the store, or `cookie`.
+fn kept(pairs: &[(&str, &str)]) -> Result<String, Vec<String>> {
+    parse(pairs).map(|settings| match settings.kind {
+        Kind::Store { url, .. } => url,
+        _ => "cookie".to_owned(),
+    })
+}
+
 #[test]
 fn the_kind_follows_from_where_data_may_lie() {
-    let kind = |pairs: &[(&str, &str)]| parse(pairs).unwrap().kind;
-    assert!(matches!(kind(&[]), Kind::Memory(_)), "as in Beaker");
-    let file = |dir: &str| Kind::File { data_dir: dir.into(), durability: Durability::Process };
-    assert_eq!(kind(&[("cache_dir", "/srv/data")]), file("/srv/data/sessions"));
-    assert_eq!(kind(&[("cache_dir", "/srv/data"), ("session.data_dir", "/else")]), file("/else"));
-    assert_eq!(kind(&[("cache_dir", "/srv/data"), ("session.type", "cookie")]), Kind::Cookie);
+    let kept = |pairs: &[(&str, &str)]| kept(pairs).unwrap();
+    assert_eq!(kept(&[]), "memory:", "as in Beaker");
+    assert_eq!(kept(&[("cache_dir", "/srv/data")]), "file:/srv/data/sessions");
+    assert_eq!(kept(&[("cache_dir", "/srv/data"), ("session.data_dir", "/else")]), "file:/else");
+    assert_eq!(kept(&[("cache_dir", "/srv/data"), ("session.type", "cookie")]), "cookie");
+    assert_eq!(
+        kept(&[("cache_dir", "/srv/data"), ("session.type", "sqlite")]),
+        "sqlite:/srv/data/sessions/sessions.db"
+    );
+    let redis = ("session.url", "redis+cluster://a,b");
+    assert_eq!(kept(&[("cache_dir", "/srv/data"), redis]), "redis+cluster://a,b", "a URL says more than a folder");
+    assert_eq!(kept(&[("session.type", "redis"), redis]), "redis+cluster://a,b");
+}
+
+#[test]
+fn beakers_words_for_stores_are_understood() {
+    let kept = |pairs: &[(&str, &str)]| kept(pairs).unwrap();
+    let memcached = [("session.type", "ext:memcached"), ("session.url", "127.0.0.1:11211;127.0.0.2:11211")];
+    assert_eq!(kept(&memcached), "memcached://127.0.0.1:11211,127.0.0.2:11211");
+    assert_eq!(kept(&[("session.type", "ext:redis"), ("session.url", "redis://r:6379/0")]), "redis://r:6379/0");
+    for url in ["postgresql://app@db/app", "mysql://app@db/app", "sqlite:app.db"] {
+        assert_eq!(kept(&[("session.type", "ext:database"), ("session.url", url)]), url);
+    }
+}
+
+#[test]
+fn a_store_without_its_place_or_of_another_kind_is_a_fault() {
+    let fault = |pairs: &[(&str, &str)]| kept(pairs).unwrap_err().join("\n");
+    let faults = [
+        (&[("session.type", "redis")][..], "session.type: redis needs url, to know where: redis://host:6379"),
+        (&[("session.type", "ext:database")], "session.type: ext:database needs url, such as postgres://"),
+        (&[("session.type", "sqlite")], "session.type: sqlite needs data_dir or cache_dir, to know where"),
+        (&[("session.type", "redis"), ("session.url", "mysql://h/d")], "session.url: it is of a store of another kind"),
+        (&[("session.url", "ftp://h/d")], "found `ftp`"),
+        (&[("session.url", "/srv/data")], "found `no scheme`"),
+        (&[("session.type", "postgre")], "did you mean `postgres`?"),
+    ];
+    for (pairs, expected) in faults {
+        let fault = fault(pairs);
+        assert!(fault.contains(expected), "{expected:?} is not in {fault:?}");
+    }
+}
+
+#[test]
+fn every_option_of_stores_and_principals_is_taken() {
+    let settings = parse(&[
+        ("session.url", "postgres://app@db/app"),
+        ("session.table_name", "logins"),
+        ("session.schema_name", "web"),
+        ("session.migrate", "false"),
+        ("session.prefix", "shop:"),
+        ("session.replicas", "1"),
+        ("session.max_connections", "4"),
+        ("session.connect_timeout", "1"),
+        ("session.pool_timeout", "3"),
+        ("session.command_timeout", "5"),
+        (
+            "session.encrypt_key",
+            "the first key that seals, of 32 bytes and more\nthe second key that seals, of 32 bytes",
+        ),
+        ("session.on_outage", "anonymous"),
+        ("session.fail_fast_after", "9"),
+        ("session.sessions_per_principal", "3"),
+        ("session.at_session_limit", "refuse"),
+    ]);
+    let settings = settings.unwrap();
+    let Kind::Store { options: store, .. } = &settings.kind else { panic!("{:?}", settings.kind) };
+    assert_eq!((store.table.as_str(), store.schema.as_deref(), store.migrate), ("logins", Some("web"), false));
+    assert_eq!((store.prefix.as_str(), store.replicas, store.max_connections), ("shop:", 1, 4));
+    let seconds = [store.connect_timeout, store.pool_timeout, store.command_timeout].map(|time| time.as_secs());
+    assert_eq!(seconds, [1, 3, 5]);
+    let options = &settings.options;
+    assert_eq!((options.encrypt_key.len(), options.on_outage, options.fail_fast_after), (2, Outage::Anonymous, 9));
+    assert_eq!((options.sessions_per_principal, options.at_session_limit), (Some(3), AtLimit::Refuse));
+    assert_eq!(
+        parse(&[("session.encrypt_key", "short")]).unwrap_err().len(),
+        1,
+        "a weak key is a fault as a weak secret is"
+    );
 }
 
 #[test]
@@ -131,7 +213,7 @@ fn what_is_wrong_is_said_of_each() {
             "session.cookie_expires: expected true (when the browser closes), false (never), or seconds above 1, found `1`",
         ),
         ("session.cookie_max_pieces", "10", "session.cookie_max_pieces: expected 1 to 9"),
-        ("session.type", "ext:redis", "session.type: expected one of file, memory, cookie, found `ext:redis`"),
+        ("session.type", "ext:redis", "session.type: redis needs url, to know where: redis://host:6379"),
         ("session.type", "file", "session.type: file needs data_dir or cache_dir, to know where"),
         ("session.use_cookies", "False", "session.use_cookies: only true is supported: the id travels in a cookie"),
         (

@@ -31,7 +31,7 @@ impl Session {
         let mut infos = self.layer().sessions_of(&principal).await?;
         let (own, moving) = self.own_keys();
         infos.retain(|info| Some(info.handle()) != moving);
-        let mark = |info: SessionInfo| if Some(info.handle()) == own { info.as_current() } else { info };
+        let mark = |info: SessionInfo| if Some(info.handle()) == own { info.into_current() } else { info };
         Ok(infos.into_iter().map(mark).collect())
     }
 

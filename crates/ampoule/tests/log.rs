@@ -1,0 +1,53 @@
+//! What the log holds: spans of the store's operations, and no secret. Alone in its program, since a log is the program's.
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use support::{Place, Site};
+
+/// All that is logged, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_spans_and_no_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let site = Site::new(Place::Memory);
+    let mut client = site.client();
+    client.post("/set/diagnosis/rheumatism").await;
+    client.post("/login/ada").await;
+    client.get("/get/user").await;
+    let id = client.get("/id").await.text;
+    client.post("/forget/diagnosis/rheumatism").await;
+    site.spy.set_mood(support::stores::Mood::Refuses);
+    client.get("/get/user").await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for operation in ["operation=\"get\"", "operation=\"put\"", "session="] {
+        assert!(text.contains(operation), "{operation} is missing in\n{text}");
+    }
+    let token = &client.jar["sid"];
+    for secret in [token.as_str(), &token[..24], support::SECRET, "rheumatism"] {
+        assert!(!text.contains(secret), "{secret} is in the log:\n{text}");
+    }
+    assert!(!id.is_empty());
+}
