@@ -5,6 +5,7 @@ mod promises;
 mod scale;
 mod scenario;
 mod sites;
+mod sweeps;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -32,11 +33,13 @@ fn main() -> ExitCode {
         ["--check"] => return check(&runtime),
         ["--one", scenario, who, count] => one(&runtime, scenario, who, count.parse().expect("a number")),
         ["--scale"] => scale::print(&runtime),
+        ["--sweeps"] => sweeps::print(1_000_000),
+        ["--sweeps", count] => sweeps::print(count.parse().expect("a number")),
         ["--promises"] => promises::print(&runtime),
         [] => table(&runtime, false),
         ["--instructions"] => table(&runtime, true),
         _ => {
-            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale]");
+            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale | --sweeps [COUNT]]");
             return ExitCode::from(2);
         }
     }

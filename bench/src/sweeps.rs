@@ -1,0 +1,147 @@
+//! A store of many sessions, half of them expired: what it costs to free them, and what other requests notice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ampoule::store::{self, Bytes, Entry, Put, Store, StoreKey, StoreOptions};
+use ampoule::{Clock, ManualClock};
+use ampoule_test_servers::{Kind, Server};
+
+/// Values in one call of a sweep, as `SessionLayer::keep_swept` asks for.
+const BATCH: usize = 1_000;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub fn print(count: u64) {
+    println!("{count} sessions of 200 bytes in each store, half of them expired; the sweep in calls of {BATCH}.");
+    println!();
+    println!(
+        "| store | filled with | swept in | longest call | read, p50 / p99, before | meanwhile | save, p50 / p99, before | meanwhile |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let folder = std::env::temp_dir().join(format!("ampoule-sweeps-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    for (name, url) in [
+        ("memory", "memory:".to_owned()),
+        ("file", format!("file:{}", folder.join("files").display())),
+        ("sqlite", format!("sqlite:{}", folder.join("sessions.db").display())),
+    ] {
+        line(name, &url, count);
+    }
+    for (name, kind) in [("postgres", Kind::PostgresDurable), ("mariadb", Kind::MariaDbDurable)] {
+        match Server::start(kind) {
+            Some(server) => line(name, server.url(), count),
+            None => println!("| {name} | not installed | | | | | | |"),
+        }
+    }
+    let _ = std::fs::remove_dir_all(folder);
+    println!("\nRedis and memcached free what has expired by themselves: a sweep there is no call to the server.");
+}
+
+fn line(name: &str, url: &str, count: u64) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let clock = Arc::new(ManualClock::default());
+        let mut options = StoreOptions { clock: clock.clone(), ..StoreOptions::default() };
+        options.bounds.entries = usize::MAX;
+        options.bounds.bytes = usize::MAX;
+        let store = store::open(url, &options).expect("the store opens");
+        let started = Instant::now();
+        fill(&store, &clock, count).await;
+        let filled = count as f64 / started.elapsed().as_secs_f64();
+        clock.advance(2 * HOUR);
+        let before = watch(&store, &clock, count, async { tokio::time::sleep(Duration::from_secs(2)).await }).await;
+        let mut longest = Duration::ZERO;
+        let mut removed = 0;
+        let started = Instant::now();
+        let meanwhile = watch(&store, &clock, count, async {
+            loop {
+                let call = Instant::now();
+                let swept = store.sweep(BATCH).await.expect("a sweep");
+                longest = longest.max(call.elapsed());
+                removed += swept.removed;
+                if !swept.more {
+                    break;
+                }
+            }
+        })
+        .await;
+        let took = started.elapsed();
+        assert_eq!(removed, count / 2, "what had expired, and nothing else");
+        println!(
+            "| {name} | {filled:.0} a second | {:.1} s, {:.0} a second | {:.1} ms | {} | {} | {} | {} |",
+            took.as_secs_f64(),
+            removed as f64 / took.as_secs_f64(),
+            longest.as_secs_f64() * 1e3,
+            before.0,
+            meanwhile.0,
+            before.1,
+            meanwhile.1,
+        );
+    });
+}
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+/// Even ones live for ten hours, odd ones for one.
+async fn fill(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, count: u64) {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (store, next, now) = (store.clone(), next.clone(), clock.now());
+        writers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    break;
+                }
+                let deadline = now + if number % 2 == 0 { 10 * HOUR } else { HOUR };
+                let entry = Entry { value: Bytes::from(vec![7; 200]), deadline, tag: None };
+                let _ = store.put(key(number), entry, Put::Create).await.expect("a put");
+            }
+        });
+    }
+    writers.join_all().await;
+}
+
+/// Reads and saves live sessions while `work` goes on, and says how long each took.
+async fn watch(
+    store: &Arc<dyn Store>,
+    clock: &Arc<ManualClock>,
+    count: u64,
+    work: impl Future<Output = ()>,
+) -> (String, String) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let other = {
+        let (store, stop, now) = (store.clone(), stop.clone(), clock.now());
+        tokio::spawn(async move {
+            let (mut reads, mut saves) = (Vec::new(), Vec::new());
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                number = (number + 7_919 * 2) % count / 2 * 2;
+                let read = Instant::now();
+                let found = store.get(key(number)).await.expect("a read").expect("it lives");
+                reads.push(read.elapsed());
+                let entry = Entry { value: found.value, deadline: now + 10 * HOUR, tag: None };
+                let save = Instant::now();
+                let _ = store.put(key(number), entry, Put::Replace(found.version)).await.expect("a save");
+                saves.push(save.elapsed());
+                tokio::time::sleep(Duration::from_micros(500)).await;
+            }
+            (percentiles(reads), percentiles(saves))
+        })
+    };
+    work.await;
+    stop.store(true, Ordering::Relaxed);
+    other.await.expect("the other requests end")
+}
+
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let at = |part: usize| times.get(times.len() * part / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e6);
+    format!("{:.0} / {:.0} us", at(50), at(99))
+}
