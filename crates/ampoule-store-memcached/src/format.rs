@@ -5,17 +5,21 @@
 //!      0    1  format: 1
 //!      1    8  version, random, new with each put and kept by a touch
 //!      9    8  deadline, milliseconds, big-endian
-//!     17    1  how long the tag is: 0 or 32
-//!     18    t  the tag
-//!   18+t    n  the value
+//!     17    1  0 without a tag, or 40
+//!     18   32  the tag
+//!     50    8  until when the tag's own item is sure to name this key, milliseconds, big-endian
+//!   then    n  the value
 //! ```
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ampoule_core::{Bytes, Error, ErrorKind, Tag, Time, Version};
 
+use crate::wire::Token;
+
 const FORMAT: u8 = 1;
 const TAG_AT: usize = 18;
+const NAMED: u8 = 40;
 
 /// A time to live beyond this is taken for a moment by memcached.
 const RELATIVE: u64 = 30 * 24 * 3_600;
@@ -24,12 +28,23 @@ const RELATIVE: u64 = 30 * 24 * 3_600;
 pub(crate) struct Header {
     pub(crate) version: Version,
     pub(crate) deadline: Time,
-    pub(crate) tag: Option<Tag>,
+    pub(crate) named: Option<Named>,
+}
+
+/// What a key can be found by, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) tag: Tag,
+    pub(crate) until: Time,
 }
 
 impl Header {
+    pub(crate) fn tag(&self) -> Option<Tag> {
+        self.named.map(|named| named.tag)
+    }
+
     fn len(&self) -> usize {
-        TAG_AT + if self.tag.is_some() { 32 } else { 0 }
+        TAG_AT + self.named.map_or(0, |_| usize::from(NAMED))
     }
 
     /// The header and a value.
@@ -38,8 +53,11 @@ impl Header {
         bytes.push(FORMAT);
         bytes.extend_from_slice(&self.version.0.to_be_bytes());
         bytes.extend_from_slice(&self.deadline.as_millis().to_be_bytes());
-        bytes.push(if self.tag.is_some() { 32 } else { 0 });
-        bytes.extend_from_slice(self.tag.as_ref().map_or(&[][..], |tag| &tag.as_bytes()[..]));
+        bytes.push(self.named.map_or(0, |_| NAMED));
+        if let Some(Named { tag, until }) = self.named {
+            bytes.extend_from_slice(tag.as_bytes());
+            bytes.extend_from_slice(&until.as_millis().to_be_bytes());
+        }
         bytes.extend_from_slice(value);
         bytes
     }
@@ -48,29 +66,37 @@ impl Header {
         let read = || -> Option<Header> {
             let (&[FORMAT], rest) = bytes.split_first_chunk()? else { return None };
             let (version, rest) = rest.split_first_chunk()?;
-            let (deadline, rest) = rest.split_first_chunk()?;
-            let tag = match rest.split_first()? {
+            let (deadline, rest) = time(rest)?;
+            let named = match rest.split_first()? {
                 (0, _) => None,
-                (32, rest) => Some(Tag::new(*rest.first_chunk()?)),
+                (&NAMED, rest) => {
+                    let (tag, rest) = rest.split_first_chunk()?;
+                    Some(Named { tag: Tag::new(*tag), until: time(rest)?.0 })
+                }
                 _ => return None,
             };
-            let deadline = Time::from_millis(u64::from_be_bytes(*deadline));
-            Some(Header { version: Version(u64::from_be_bytes(*version)), deadline, tag })
+            Some(Header { version: Version(u64::from_be_bytes(*version)), deadline, named })
         };
         read().ok_or_else(damaged)
     }
 }
 
+/// A moment, and what comes after it.
+pub(crate) fn time(bytes: &[u8]) -> Option<(Time, &[u8])> {
+    let (millis, rest) = bytes.split_first_chunk()?;
+    Some((Time::from_millis(u64::from_be_bytes(*millis)), rest))
+}
+
 /// A value as it was found, and memcached's token for it.
 pub(crate) struct Item {
     pub(crate) header: Header,
-    pub(crate) cas: u64,
+    pub(crate) token: Token,
     bytes: Bytes,
 }
 
 impl Item {
-    pub(crate) fn new(bytes: Vec<u8>, cas: u64) -> Result<Item, Error> {
-        Ok(Item { header: Header::decode(&bytes)?, cas, bytes: bytes.into() })
+    pub(crate) fn new(bytes: Vec<u8>, token: Token) -> Result<Item, Error> {
+        Ok(Item { header: Header::decode(&bytes)?, token, bytes: bytes.into() })
     }
 
     pub(crate) fn value(&self) -> Bytes {
@@ -101,19 +127,25 @@ pub(crate) fn ttl(deadline: Time, now: Time) -> u64 {
 mod tests {
     use super::*;
 
+    const NAMED_UNTIL: Named = Named { tag: Tag::new([b't'; 32]), until: Time::from_millis(3) };
+    const HEADER: Header = Header { version: Version(7), deadline: Time::from_millis(258), named: None };
+
     #[test]
     fn a_value_has_its_golden_bytes_and_comes_back() {
-        let header = Header { version: Version(7), deadline: Time::from_millis(258), tag: None };
-        assert_eq!(header.with(b"value"), b"\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\0value");
-        for header in [header, Header { tag: Some(Tag::new([9; 32])), ..header }] {
-            let item = Item::new(header.with(b"value"), 3).unwrap();
+        assert_eq!(HEADER.with(b"value"), b"\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\0value");
+        let tagged = Header { named: Some(NAMED_UNTIL), ..HEADER };
+        let golden =
+            b"\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x28tttttttttttttttttttttttttttttttt\0\0\0\0\0\0\0\x03value";
+        assert_eq!(tagged.with(b"value"), golden);
+        for header in [HEADER, tagged] {
+            let item = Item::new(header.with(b"value"), Token { cas: 3, life: 1 }).unwrap();
             assert_eq!((item.header, &item.value()[..]), (header, &b"value"[..]));
         }
     }
 
     #[test]
     fn what_is_cut_or_foreign_is_corrupt() {
-        let bytes = Header { version: Version(7), deadline: Time::MAX, tag: Some(Tag::new([9; 32])) }.with(b"");
+        let bytes = Header { named: Some(NAMED_UNTIL), ..HEADER }.with(b"");
         for length in 0..bytes.len() {
             assert_eq!(Header::decode(&bytes[..length]).unwrap_err().kind(), ErrorKind::Corrupt);
         }

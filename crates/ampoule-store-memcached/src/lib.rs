@@ -8,12 +8,21 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! It needs memcached 1.6.10 or later, whose meta commands tell the version of what was just written. Reading is one
-//! command, and so is writing what was read before. The other promises hold: no lost update, no resurrection.
+//! | URL | what it leads to |
+//! |---|---|
+//! | `memcached://host:11211,host2` | these servers; each name is one process, and 11211 is the port of those without |
+//! | `memcached+unix:///run/memcached.sock` | one server on this machine |
+//!
+//! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. The other promises hold: no lost
+//! update, no resurrection. Reading is one command; so is saving or deleting what this process has read, and a touch is
+//! two. A value with a tag takes a second command, which goes along in the same trip; the first save of a login, and
+//! about every quarter of a lifetime one more, takes three trips.
+//!
+//! A write that was sent and not answered is an error, since nobody knows whether it was done; a read is asked again.
 //!
 //! # Several servers
 //!
-//! Each key belongs to one server, the one whose address gives the highest digest together with the key (rendezvous
+//! Each key belongs to one server, the one whose address gives the highest SHA-256 of key and address (rendezvous
 //! hashing), so a server that is added takes over its share and no other key moves. Give all processes the same list, in
 //! any order. While a server is down its keys are [`ErrorKind::Unavailable`], and never looked for on another, where an
 //! old copy may lie.
@@ -21,18 +30,24 @@
 //! # What lies in it
 //!
 //! ```text
-//! <prefix><key>       format 1, version (8 bytes), deadline (8 bytes, milliseconds), 0 or 32, the tag, the value
-//! <prefix>tag:<tag>   the keys that were put with the tag, each with its deadline (32 + 8 bytes); may hold too many
+//! <prefix><key>       format 1, version (8 bytes), deadline (8 bytes), 0 or 40, the tag and its time, the value
+//! <prefix>tag:<tag>   the keys that were put with the tag, each until some time (32 + 8 bytes); may hold too many
+//! <prefix>life        8 random bytes, by which a restart is seen
 //! ```
 //!
-//! The deadline in the value counts; memcached's own time to live, in seconds, only frees memory. Items have 1 MiB at
-//! most, as the server is started (`-I`); a larger value is [`ErrorKind::TooLarge`], and so is a tag of more than 26,000
-//! keys. If memcached evicts a tag's item, sessions that live are no longer found by their principal.
+//! The deadline in the value counts; memcached's own time to live, in seconds, only frees memory. An item has 1 MiB at
+//! most, or as much as the server was started with (`-I`). A larger value is [`ErrorKind::TooLarge`], and what was there
+//! stands; so is a tag of more than 26,000 keys, among which those of ended sessions stay until their time is over.
+//!
+//! When memcached has no memory and may evict nothing (`-M`), a save is [`ErrorKind::Full`], **and memcached drops what
+//! was there**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod address;
 mod format;
+mod greeting;
 mod items;
 mod scan;
 mod server;
@@ -54,14 +69,15 @@ use self::tokens::Tokens;
 #[derive(Clone)]
 pub struct MemcachedOptions {
     /// What the names of all keys start with: `ampoule:` by default. At most 100 characters of ASCII without spaces.
+    /// Applications on one server need different ones.
     pub prefix: String,
     /// How many connections there are to each server at most: 16 by default.
     pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default.
+    /// How long making a connection may take, its first questions included: 2 seconds by default.
     pub connect_timeout: Duration,
     /// How long to wait for a connection that others use: 2 seconds by default.
     pub pool_timeout: Duration,
-    /// How long a command may take: 3 seconds by default.
+    /// How long a command may take, and each line of a list of keys: 3 seconds by default.
     pub command_timeout: Duration,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
@@ -81,57 +97,64 @@ impl Default for MemcachedOptions {
 }
 
 /// Sessions in memcached.
+///
+/// A cheap handle: clones share the connections.
 #[derive(Clone)]
 pub struct MemcachedStore(Arc<Inner>);
 
 struct Inner {
     servers: Vec<Server>,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
     options: MemcachedOptions,
 }
 
 impl MemcachedStore {
-    /// A store on the servers of this URL: `memcached://host,host:11211`. Nothing is connected yet.
+    /// A store on the servers of this URL. Nothing is connected yet.
+    ///
+    /// ```
+    /// use ampoule_core::{ErrorKind, Store};
+    /// use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+    ///
+    /// let store = MemcachedStore::connect("memcached://cache1,cache2:11212", MemcachedOptions::default())?;
+    /// assert_eq!(store.describe(), "memcached at cache1:11211,cache2:11212, keys ampoule:* (may evict sessions)");
+    ///
+    /// let error = MemcachedStore::connect("memcached://user:secret@cache1", MemcachedOptions::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the URL or the prefix is none.
     pub fn connect(url: &str, options: MemcachedOptions) -> Result<MemcachedStore, Error> {
-        let wrong = |message: &'static str| Error::new(ErrorKind::Config, message);
-        let hosts =
-            url.strip_prefix("memcached://").ok_or_else(|| wrong("expected memcached://host:11211,host2:11211"))?;
-        let addresses: Vec<String> = hosts
-            .trim_end_matches('/')
-            .split(',')
-            .map(str::trim)
-            .filter(|host| !host.is_empty())
-            .map(with_port)
-            .collect();
-        if addresses.is_empty() || addresses.iter().any(|address| address.contains(['/', '@', ' '])) {
-            return Err(wrong("expected memcached://host:11211,host2:11211, without user or path"));
-        }
+        let addresses = address::parse(url)?;
         if options.prefix.len() > 100 || !options.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(wrong("a prefix has 100 characters of ASCII at most, and no spaces"));
+            return Err(Error::new(ErrorKind::Config, "a prefix has 100 characters of ASCII at most, and no spaces"));
         }
-        let tokens = Arc::new(Tokens::default());
-        let servers = addresses.into_iter().map(|address| Server::new(address, &options, &tokens)).collect();
-        Ok(MemcachedStore(Arc::new(Inner { servers, tokens, options })))
+        let servers = addresses.into_iter().map(|address| Server::new(address, &options)).collect();
+        Ok(MemcachedStore(Arc::new(Inner { servers, tokens: Tokens::default(), options })))
     }
 
     fn now(&self) -> Time {
         self.0.options.clock.now()
     }
 
-    /// The server that a name belongs to: rendezvous hashing.
-    fn server_of(&self, bytes: &[u8; 32]) -> &Server {
-        let weight = |server: &&Server| StoreKey::digest(&[bytes, server.address().as_bytes()].concat());
+    fn server_of(&self, name: &[u8; 32]) -> &Server {
+        &self.0.servers[self.index_of(name)]
+    }
+
+    /// The server that a key or tag belongs to: rendezvous hashing.
+    fn index_of(&self, name: &[u8; 32]) -> usize {
         let servers = &self.0.servers;
-        if servers.len() == 1 { &servers[0] } else { servers.iter().max_by_key(weight).unwrap_or(&servers[0]) }
+        if servers.len() == 1 {
+            return 0;
+        }
+        let weight = |index: &usize| StoreKey::digest(&[name, servers[*index].address().as_bytes()].concat());
+        (0..servers.len()).max_by_key(weight).unwrap_or(0)
     }
 }
 
-fn with_port(host: &str) -> String {
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !host.ends_with(']');
-    if has_port { host.to_owned() } else { format!("{host}:11211") }
+fn no_random(cause: getrandom::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
 }
 
 impl Store for MemcachedStore {
@@ -155,7 +178,7 @@ impl Store for MemcachedStore {
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(self.remove(key))
+        Box::pin(self.remove(key, None))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
@@ -181,5 +204,33 @@ impl Store for MemcachedStore {
 impl std::fmt::Debug for MemcachedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "MemcachedStore({})", self.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(url: &str) -> Vec<String> {
+        let store = MemcachedStore::connect(url, MemcachedOptions::default()).unwrap();
+        let keys = (0..1_000_u32).map(|number| StoreKey::digest(&number.to_be_bytes()));
+        keys.map(|key| store.server_of(key.as_bytes()).address().to_owned()).collect()
+    }
+
+    /// A change of these would lose every session of those who update.
+    #[test]
+    fn a_key_has_one_place_whatever_the_order() {
+        let places = places("memcached://a,b,c:7");
+        assert_eq!(places[..8].join(" "), "c:7 b:11211 a:11211 b:11211 a:11211 a:11211 a:11211 a:11211");
+        assert_eq!(places, self::places("memcached://c:7,B:11211,a/"));
+    }
+
+    #[test]
+    fn a_new_server_takes_its_share_and_moves_nothing_else() {
+        let (three, four) = (places("memcached://a,b,c"), places("memcached://a,b,c,d"));
+        let moved = three.iter().zip(&four).filter(|(before, after)| before != after);
+        assert!(moved.clone().all(|(_, after)| after == "d:11211"));
+        let moved = moved.count();
+        assert!((200..300).contains(&moved), "{moved} of 1000 moved to the fourth server");
     }
 }

@@ -5,30 +5,55 @@ use std::time::Duration;
 use ampoule_core::{Error, ErrorKind, Page, StoreKey};
 
 use crate::MemcachedStore;
+use crate::server::Server;
+use crate::wire;
+
+/// By its hash table: an item that is used meanwhile moves in the lists of what was used last, and would be missed.
+const LIST: &[u8] = b"lru_crawler metadump hash\r\n";
 
 /// How often a server is asked again that is making a list for somebody else.
 const ATTEMPTS: u32 = 200;
 
+const PAUSE: Duration = Duration::from_millis(20);
+
 impl MemcachedStore {
     /// A place is the number of a server, in the order of their addresses.
     pub(crate) async fn page(&self, from: Option<&str>) -> Result<Page, Error> {
-        let mut servers: Vec<_> = self.0.servers.iter().collect();
-        servers.sort_by_key(|server| server.address());
+        let servers = &self.0.servers;
         let number = from.map_or(Some(0), |place| place.parse().ok().filter(|number| *number < servers.len()));
         let number = number.ok_or_else(|| Page::unknown(from.unwrap_or_default()))?;
         for _ in 0..ATTEMPTS {
-            match servers[number].list(b"lru_crawler metadump all\r\n").await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && error.to_string().contains("BUSY") => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                lines => {
-                    let keys = lines?.iter().filter_map(|line| self.key_in(line)).collect();
-                    let next = (number + 1 < servers.len()).then(|| (number + 1).to_string());
-                    return Ok(Page { keys, next });
-                }
+            if let Some(keys) = self.keys_on(&servers[number]).await? {
+                let next = (number + 1 < servers.len()).then(|| (number + 1).to_string());
+                return Ok(Page { keys, next });
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(Error::new(ErrorKind::Timeout, "memcached makes a list of its keys for somebody else"))
+        Err(Error::new(ErrorKind::Timeout, "memcached makes lists of its keys for others all the time"))
+    }
+
+    /// The keys on a server, unless it is busy.
+    async fn keys_on(&self, server: &Server) -> Result<Option<Vec<StoreKey>>, Error> {
+        let (mut keys, mut other) = (Vec::new(), None);
+        let line = |line: &str| {
+            if line.starts_with("key=") {
+                keys.extend(self.key_in(line));
+            } else {
+                other = Some(line.to_owned());
+            }
+            other.is_none()
+        };
+        server.list(LIST, line).await?;
+        match other {
+            None => Ok(Some(keys)),
+            Some(line) if line.starts_with("BUSY") => Ok(None),
+            Some(line) if line.starts_with("ERROR") => {
+                let message =
+                    "memcached was started so that it does not list its keys (its options -X and lru_crawler)";
+                Err(Error::new(ErrorKind::Config, message).because(wire::refused(&line)))
+            }
+            Some(line) => Err(wire::refused(&line)),
+        }
     }
 
     /// The key of a line such as `key=ampoule%3A… exp=…`, if it is one of ours. Tags have longer names.
@@ -47,4 +72,17 @@ fn unescaped(name: &str) -> Option<String> {
         bytes.extend_from_slice(part.get(2..)?.as_bytes());
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(unescaped("ampoule%3Aab-_%25").as_deref(), Some("ampoule:ab-_%"));
+        for broken in ["a%3", "a%", "a%zz", "a%ff"] {
+            assert_eq!(unescaped(broken), None, "{broken}");
+        }
+    }
 }

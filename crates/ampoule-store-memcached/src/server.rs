@@ -1,129 +1,239 @@
 //! One server, and the connections to it. A connection whose exchange was not completed is dropped, never used again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind};
-use tokio::io::{AsyncWriteExt, BufStream};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::MemcachedOptions;
-use crate::tokens::Tokens;
-use crate::wire::{self, Said, lost};
+use crate::greeting::{self, Peer};
+use crate::wire::{self, Said, TOO_LARGE, Token, When, lost};
 
-pub(crate) type Stream = BufStream<TcpStream>;
+/// How many commands are sent before their answers are read. More could fill the buffers of both sides, each of which
+/// then waits for the other.
+const AT_ONCE: usize = 64;
 
 pub(crate) struct Server {
     address: String,
-    idle: Mutex<Vec<Stream>>,
+    mark: String,
+    idle: Mutex<Idle>,
     permits: Semaphore,
-    tokens: Arc<Tokens>,
     connect_timeout: Duration,
     pool_timeout: Duration,
     command_timeout: Duration,
 }
 
+/// The connections that nobody uses, all to one life of the server: the latest that was met.
+#[derive(Default)]
+struct Idle {
+    life: u64,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    stream: BufStream<Box<dyn Socket>>,
+    peer: Peer,
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
 impl Server {
-    pub(crate) fn new(address: String, options: &MemcachedOptions, tokens: &Arc<Tokens>) -> Server {
-        let MemcachedOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
-        let permits = Semaphore::new(max_connections.max(1));
-        let tokens = Arc::clone(tokens);
-        Server { address, idle: Mutex::default(), permits, tokens, connect_timeout, pool_timeout, command_timeout }
+    pub(crate) fn new(address: String, options: &MemcachedOptions) -> Server {
+        Server {
+            address,
+            mark: format!("{}life", options.prefix),
+            idle: Mutex::default(),
+            permits: Semaphore::new(options.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+            connect_timeout: options.connect_timeout,
+            pool_timeout: options.pool_timeout,
+            command_timeout: options.command_timeout,
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// One command.
-    pub(crate) async fn ask(&self, command: Vec<u8>) -> Result<Said, Error> {
-        let said = self.ask_all(&[command]).await?;
-        said.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Unavailable, "memcached gave no answer"))
+    pub(crate) async fn get(&self, name: &str) -> Result<Said, Error> {
+        self.about(async { only(self.read(&[wire::get(name)]).await?) }).await
     }
 
-    /// Several commands in one trip. All may be sent twice: reads, and writes that know their own version.
-    pub(crate) async fn ask_all(&self, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
-        let _permit = self.permit().await?;
-        let idle = self.idle().pop();
-        if let Some(stream) = idle {
-            match self.talk(stream, commands).await {
-                // It was closed while nobody used it, and so, most likely, were the others.
-                Err(error) if is_lost(&error) => self.idle().clear(),
-                answer => return answer,
+    /// The answers for many names, one after the other.
+    pub(crate) async fn get_each(&self, names: &[String], mut each: impl FnMut(usize, Said)) -> Result<(), Error> {
+        for (round, names) in names.chunks(AT_ONCE).enumerate() {
+            let commands: Vec<_> = names.iter().map(|name| wire::get(name)).collect();
+            for (index, said) in self.about(self.read(&commands)).await?.into_iter().enumerate() {
+                each(round * AT_ONCE + index, said);
             }
         }
-        let stream = self.connect().await?;
-        self.talk(stream, commands).await
+        Ok(())
     }
 
-    /// The lines of a list that ends with END.
-    pub(crate) async fn list(&self, command: &[u8]) -> Result<Vec<String>, Error> {
-        let _permit = self.permit().await?;
-        let mut stream = self.connect().await?;
-        let read = async {
-            stream.write_all(command).await.map_err(lost)?;
-            stream.flush().await.map_err(lost)?;
-            let mut lines = Vec::new();
+    pub(crate) async fn set(&self, name: &str, value: &[u8], ttl: u64, when: When) -> Result<Said, Error> {
+        self.about(self.write(wire::set(name, value, ttl, when), name.len() + value.len(), when)).await
+    }
+
+    pub(crate) async fn delete(&self, name: &str, token: Token) -> Result<Said, Error> {
+        self.about(self.write(wire::delete(name, token), 0, When::Still(token))).await
+    }
+
+    /// A list of any length that ends with END, on a connection of its own, as long as its lines are wanted.
+    pub(crate) async fn list(&self, command: &[u8], mut wanted: impl FnMut(&str) -> bool) -> Result<(), Error> {
+        let list = async {
+            let _permit = self.permit().await?;
+            let mut stream = self.connect().await?.stream;
+            self.in_time(send(&mut stream, &[command])).await?;
             loop {
-                match wire::read_line(&mut stream, 4_096).await? {
-                    end if end == "END" => return Ok(lines),
-                    line if line.starts_with("key=") => lines.push(line),
-                    line => return Err(wire::refused(&line)),
+                let line = self.in_time(wire::read_line(&mut stream)).await?;
+                if line == "END" || !wanted(&line) {
+                    return Ok(());
                 }
             }
         };
-        // As long as it takes, if lines keep coming; a server of millions of keys needs seconds.
-        timeout(self.command_timeout * 20, read).await.unwrap_or_else(|_| Err(self.no_answer()))
+        self.about(list).await
     }
 
-    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        let message = "no connection to memcached was free in time (pool_timeout)";
-        let permit = timeout(self.pool_timeout, self.permits.acquire()).await.ok().and_then(Result::ok);
-        permit.ok_or_else(|| Error::new(ErrorKind::Timeout, message))
-    }
-
-    async fn connect(&self) -> Result<Stream, Error> {
-        // It may be another server than before, or one that begins anew.
-        self.tokens.forget_all();
-        let stream = timeout(self.connect_timeout, TcpStream::connect(&self.address)).await.map_err(|_| {
-            Error::new(ErrorKind::Timeout, "memcached could not be connected in time (connect_timeout)")
-        })?;
-        let stream = stream.map_err(lost)?;
-        stream.set_nodelay(true).map_err(lost)?;
-        Ok(BufStream::new(stream))
-    }
-
-    async fn talk(&self, mut stream: Stream, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
-        let exchange = async {
-            for command in commands {
-                stream.write_all(command).await.map_err(lost)?;
+    /// Some reading commands, at most [`AT_ONCE`], in one trip. If the connection was stale they are sent again.
+    async fn read(&self, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
+        let _permit = self.permit().await?;
+        if let Some(connection) = self.waiting().await {
+            match self.talk(connection, commands).await {
+                // It ended while nobody used it, and so, most likely, did the others.
+                Err(error) if is_lost(&error) => self.idle().connections.clear(),
+                said => return said,
             }
-            stream.flush().await.map_err(lost)?;
+        }
+        let connection = self.connect().await?;
+        self.talk(connection, commands).await
+    }
+
+    /// One writing command. It is sent once: who lost his connection cannot know whether he wrote.
+    async fn write(&self, command: Vec<u8>, size: usize, when: When) -> Result<Said, Error> {
+        let _permit = self.permit().await?;
+        let connection = match self.waiting().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let Peer { life, room } = connection.peer;
+        if matches!(when, When::Still(token) if token.life != life) {
+            self.keep(connection);
+            return Ok(Said::Changed);
+        }
+        if size > room {
+            self.keep(connection);
+            return Err(Error::new(ErrorKind::TooLarge, TOO_LARGE));
+        }
+        only(self.talk(connection, &[command]).await?)
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let permit = timeout(self.pool_timeout, self.permits.acquire()).await.ok().and_then(Result::ok);
+        permit.ok_or_else(|| late("no connection to it was free", self.pool_timeout, "pool_timeout"))
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let connect = async {
+            let mut stream = BufStream::new(open(&self.address).await.map_err(lost)?);
+            let peer = greeting::greet(&mut stream, &self.mark).await?;
+            Ok(Connection { stream, peer })
+        };
+        let connection = timeout(self.connect_timeout, connect).await;
+        let what = "it could not be connected";
+        let connection = connection.unwrap_or_else(|_| Err(late(what, self.connect_timeout, "connect_timeout")))?;
+        let mut idle = self.idle();
+        if idle.life != connection.peer.life {
+            *idle = Idle { life: connection.peer.life, connections: Vec::new() };
+        }
+        Ok(connection)
+    }
+
+    async fn talk(&self, mut connection: Connection, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
+        let Connection { stream, peer } = &mut connection;
+        let exchange = async {
+            send(stream, commands).await?;
             let mut said = Vec::with_capacity(commands.len());
             for _ in commands {
-                said.push(wire::read(&mut stream).await?);
+                said.push(wire::read(stream, peer.life, peer.room).await?);
             }
             Ok(said)
         };
-        let said = timeout(self.command_timeout, exchange).await.unwrap_or_else(|_| Err(self.no_answer()))?;
-        self.idle().push(stream);
+        let said = self.in_time(exchange).await?;
+        self.keep(connection);
         Ok(said)
     }
 
-    fn no_answer(&self) -> Error {
-        let message = format!("memcached gave no answer within {:?} (command_timeout)", self.command_timeout);
-        Error::new(ErrorKind::Timeout, message)
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let limit = self.command_timeout;
+        timeout(limit, work).await.unwrap_or_else(|_| Err(late("it gave no answer", limit, "command_timeout")))
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Stream>> {
+    /// Says in an error which server it is about.
+    async fn about<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let about = |error: Error| Error::new(error.kind(), format!("memcached at {}", self.address)).because(error);
+        work.await.map_err(about)
+    }
+
+    /// A connection that nobody uses and that is still open. One on which something has come since its last answer is
+    /// dropped: be it the end or bytes that nobody asked for.
+    async fn waiting(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.idle().connections.pop()?;
+            let quiet = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection.stream).poll_fill_buf(cx).is_pending()));
+            if quiet.await {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if connection.peer.life == idle.life {
+            idle.connections.push(connection);
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn send(stream: &mut (impl AsyncWrite + Unpin), commands: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+    for command in commands {
+        stream.write_all(command.as_ref()).await.map_err(lost)?;
+    }
+    stream.flush().await.map_err(lost)
+}
+
+fn only(said: Vec<Said>) -> Result<Said, Error> {
+    said.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it gave no answer"))
+}
+
+fn late(what: &str, limit: Duration, option: &str) -> Error {
+    Error::new(ErrorKind::Timeout, format!("{what} within {limit:?} ({option})"))
+}
+
+async fn open(address: &str) -> io::Result<Box<dyn Socket>> {
+    #[cfg(unix)]
+    if address.starts_with('/') {
+        return Ok(Box::new(tokio::net::UnixStream::connect(address).await?));
+    }
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
 }
 
 /// Whether the connection broke, rather than the server said no.
 fn is_lost(error: &Error) -> bool {
     use std::error::Error as _;
-    error.source().is_some_and(|source| source.is::<std::io::Error>())
+    error.source().is_some_and(|source| source.is::<io::Error>())
 }

@@ -5,75 +5,101 @@ use std::time::Duration;
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 
 use crate::MemcachedStore;
-use crate::format::{self, Header};
-use crate::items::gave_up;
-use crate::wire::{self, Mode, Said};
+use crate::format::{self, Header, Named};
+use crate::items::{ATTEMPTS, gave_up};
+use crate::server::Server;
+use crate::wire::{Said, When};
 
-/// Bytes of a key and its deadline.
+/// Bytes of a key and of the moment until which it is named.
 const MEMBER: usize = 40;
 
-/// How long a key stays in the item after its deadline.
+/// How long a key stays in the item after that moment, for clocks that differ.
 const GRACE: Duration = Duration::from_secs(60);
 
-const ATTEMPTS: u32 = 256;
-
 impl MemcachedStore {
-    fn tag_name(&self, tag: Tag) -> String {
-        format!("{}tag:{tag}", self.0.options.prefix)
+    /// Writes a value, and has its tag name the key at least until this deadline.
+    ///
+    /// That comes first, unless the value that is replaced says that it was done long enough. Then both go at once, and
+    /// the second only mends a tag's item that memcached may have evicted: its failure is no failure of the save.
+    pub(crate) async fn with_tag(
+        &self,
+        tag: Option<Tag>,
+        before: Option<Named>,
+        key: StoreKey,
+        deadline: Time,
+        write: impl AsyncFnOnce(Option<Named>) -> Result<Said, Error>,
+    ) -> Result<Said, Error> {
+        let Some(tag) = tag else { return write(None).await };
+        if let Some(before) = before.filter(|before| before.tag == tag && before.until >= deadline) {
+            let (said, _) = tokio::join!(write(Some(before)), self.add_to_tag(before, key));
+            return said;
+        }
+        // A quarter longer, so that the saves of the next time need not.
+        let named = Named { tag, until: deadline + deadline.since(self.now()) / 4 };
+        self.add_to_tag(named, key).await?;
+        write(Some(named)).await
     }
 
-    /// Names a key to its tag until this deadline, and takes out those whose time is over.
-    pub(crate) async fn add_to_tag(&self, tag: Tag, key: StoreKey, deadline: Time) -> Result<(), Error> {
-        let (server, name) = (self.server_of(tag.as_bytes()), self.tag_name(tag));
+    fn tag_item(&self, tag: Tag) -> (&Server, String) {
+        (self.server_of(tag.as_bytes()), format!("{}tag:{tag}", self.0.options.prefix))
+    }
+
+    /// Names a key to its tag, and takes out those whose time is over.
+    async fn add_to_tag(&self, named: Named, key: StoreKey) -> Result<(), Error> {
+        let (server, name) = self.tag_item(named.tag);
         for _ in 0..ATTEMPTS {
             let now = self.now();
-            let (mut members, mode) = match server.ask(wire::get(&name)).await? {
-                Said::Value(bytes, cas) => (decode(&bytes)?, Mode::Cas(cas)),
-                _ => (Vec::new(), Mode::Add),
+            let (mut members, when) = match server.get(&name).await? {
+                Said::Value(bytes, token) => (decode(&bytes)?, When::Still(token)),
+                _ => (Vec::new(), When::Absent),
             };
-            let known = members.iter().find(|(member, _)| *member == key).map(|(_, until)| *until);
-            if known.is_some_and(|until| until >= deadline) {
+            if members.iter().any(|(member, until)| *member == key && *until >= named.until) {
                 return Ok(());
             }
             members.retain(|(member, until)| *member != key && *until + GRACE > now);
-            members.push((key, deadline));
-            let latest = members.iter().map(|(_, until)| *until).max().unwrap_or(deadline);
-            let ttl = format::ttl(if latest == Time::MAX { latest } else { latest + GRACE }, now);
-            match server.ask(wire::set(&name, &encode(&members), ttl, mode)).await {
+            members.push((key, named.until));
+            let latest = members.iter().map(|(_, until)| *until).max().unwrap_or(named.until);
+            let ttl = format::ttl(latest + GRACE, now);
+            match server.set(&name, &encode(&members), ttl, when).await {
                 Ok(Said::Done(_)) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::TooLarge => {
-                    let message =
-                        format!("a principal or tag with {} keys, more than an item of memcached holds", members.len());
-                    return Err(Error::new(ErrorKind::TooLarge, message).because(error));
-                }
-                answer => drop(answer?),
+                Err(error) if error.kind() == ErrorKind::TooLarge => return Err(too_many(members.len(), error)),
+                said => drop(said?),
             }
         }
         Err(gave_up())
     }
 
-    /// Asks each value whether it still has the tag, those of one server in one trip.
+    /// Asks each value whether it still has the tag, those of one server together.
     pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        let named = self.server_of(tag.as_bytes()).ask(wire::get(&self.tag_name(tag))).await?;
-        let Said::Value(bytes, _) = named else { return Ok(Vec::new()) };
-        let members = decode(&bytes)?;
+        let (server, name) = self.tag_item(tag);
+        let Said::Value(bytes, _) = server.get(&name).await? else { return Ok(Vec::new()) };
+        let mut members: Vec<Vec<StoreKey>> = vec![Vec::new(); self.0.servers.len()];
+        for (key, _) in decode(&bytes)? {
+            members[self.index_of(key.as_bytes())].push(key);
+        }
         let now = self.now();
         let mut live = Vec::new();
-        for server in &self.0.servers {
-            let keys: Vec<StoreKey> = members.iter().map(|(key, _)| *key).collect();
-            let keys: Vec<StoreKey> =
-                keys.into_iter().filter(|key| std::ptr::eq(self.server_of(key.as_bytes()), server)).collect();
-            let commands: Vec<_> = keys.iter().map(|key| wire::get(&self.name(*key))).collect();
-            for (key, said) in keys.into_iter().zip(server.ask_all(&commands).await?) {
-                let Said::Value(bytes, _) = said else { continue };
-                let header = Header::decode(&bytes)?;
-                if header.deadline > now && header.tag == Some(tag) {
-                    live.push(key);
+        for (server, keys) in self.0.servers.iter().zip(members) {
+            let names: Vec<String> = keys.iter().map(|key| self.name(*key)).collect();
+            let mut damaged = None;
+            let look = |index: usize, said| {
+                let Said::Value(bytes, _) = said else { return };
+                match Header::decode(&bytes) {
+                    Ok(header) if header.deadline > now && header.tag() == Some(tag) => live.push(keys[index]),
+                    Ok(_) => {}
+                    Err(error) => damaged = Some(error),
                 }
-            }
+            };
+            server.get_each(&names, look).await?;
+            damaged.map_or(Ok(()), Err)?;
         }
         Ok(live)
     }
+}
+
+fn too_many(keys: usize, cause: Error) -> Error {
+    let message = format!("a principal or tag with {keys} keys, more than an item of memcached holds");
+    Error::new(ErrorKind::TooLarge, message).because(cause)
 }
 
 fn encode(members: &[(StoreKey, Time)]) -> Vec<u8> {
@@ -82,12 +108,23 @@ fn encode(members: &[(StoreKey, Time)]) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<(StoreKey, Time)>, Error> {
-    if !bytes.len().is_multiple_of(MEMBER) {
-        return Err(format::damaged());
-    }
-    let member = |bytes: &[u8]| {
-        let (key, until) = bytes.split_first_chunk()?;
-        Some((StoreKey::new(*key), Time::from_millis(u64::from_be_bytes(*until.first_chunk()?))))
+    let (members, []) = bytes.as_chunks::<MEMBER>() else { return Err(format::damaged()) };
+    let member = |member: &[u8; MEMBER]| {
+        let (key, until) = member.split_first_chunk()?;
+        Some((StoreKey::new(*key), format::time(until)?.0))
     };
-    bytes.chunks_exact(MEMBER).map(|bytes| member(bytes).ok_or_else(format::damaged)).collect()
+    members.iter().map(|bytes| member(bytes).ok_or_else(format::damaged)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_back_and_what_is_cut_is_corrupt() {
+        let members = [(StoreKey::new([1; 32]), Time::from_millis(5)), (StoreKey::new([2; 32]), Time::MAX)];
+        let bytes = encode(&members);
+        assert_eq!(decode(&bytes).unwrap(), members);
+        assert_eq!(decode(&bytes[..79]).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }

@@ -6,19 +6,21 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ampoule_core::{StoreKey, Time, Version};
+use ampoule_core::{StoreKey, Time};
 
 use crate::format::Header;
+use crate::wire::Token;
 
 const PLACES: usize = 4_096;
 
-pub(crate) struct Tokens(Box<[Mutex<Option<Token>>]>);
+pub(crate) struct Tokens(Box<[Mutex<Option<Known>>]>);
 
+/// What is known of a value without its bytes.
 #[derive(Clone, Copy)]
-struct Token {
+pub(crate) struct Known {
     key: StoreKey,
-    header: Header,
-    cas: u64,
+    pub(crate) header: Header,
+    pub(crate) token: Token,
 }
 
 impl Default for Tokens {
@@ -28,25 +30,16 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// The token of that version, if it is known and its deadline has not passed.
-    pub(crate) fn of(&self, key: StoreKey, version: Version, now: Time) -> Option<u64> {
-        let matches =
-            |token: &Token| token.key == key && token.header.version == version && token.header.deadline > now;
-        self.place(key).filter(matches).map(|token| token.cas)
+    /// What was last seen of a key, if its deadline has not passed.
+    pub(crate) fn of(&self, key: StoreKey, now: Time) -> Option<Known> {
+        self.place(key).filter(|known| known.key == key && known.header.deadline > now)
     }
 
-    pub(crate) fn keep(&self, key: StoreKey, header: Header, cas: u64) {
-        *self.place(key) = Some(Token { key, header, cas });
+    pub(crate) fn keep(&self, key: StoreKey, header: Header, token: Token) {
+        *self.place(key) = Some(Known { key, header, token });
     }
 
-    /// A server that was started again counts its tokens from the beginning: none from before may be used.
-    pub(crate) fn forget_all(&self) {
-        for place in &self.0 {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-    }
-
-    fn place(&self, key: StoreKey) -> MutexGuard<'_, Option<Token>> {
+    fn place(&self, key: StoreKey) -> MutexGuard<'_, Option<Known>> {
         let [.., high, low] = *key.as_bytes();
         let index = usize::from(u16::from_be_bytes([high, low])) % PLACES;
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)

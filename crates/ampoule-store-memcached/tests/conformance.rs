@@ -6,19 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ampoule_core::ManualClock;
 use ampoule_core::conformance::{Subject, assert_conforms};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
-use ampoule_test_servers::{Kind, Server};
+use ampoule_test_servers::{Kind, Server, shared};
 
-async fn conforms(servers: usize) {
-    let servers: Option<Vec<Server>> = (0..servers).map(|_| Server::start(Kind::Memcached)).collect();
-    let Some(servers) = servers else { return };
-    let addresses: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.node().port)).collect();
-    let url = format!("memcached://{}", addresses.join(","));
+async fn conforms(url: &str) {
     let count = AtomicUsize::new(0);
     assert_conforms(|| {
         let clock = Arc::new(ManualClock::default());
         let prefix = format!("kit{}:", count.fetch_add(1, Ordering::Relaxed));
         let options = MemcachedOptions { prefix, clock: clock.clone(), ..MemcachedOptions::default() };
-        let store = Arc::new(MemcachedStore::connect(&url, options).unwrap());
+        let store = Arc::new(MemcachedStore::connect(url, options).unwrap());
         Subject { max_value: 1_000_000, sweeps: false, ..Subject::new(store, Some(clock)) }
     })
     .await;
@@ -26,10 +22,14 @@ async fn conforms(servers: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_on_one_server() {
-    conforms(1).await;
+    let Some(server) = shared(Kind::Memcached) else { return };
+    conforms(server.url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_on_three_servers() {
-    conforms(3).await;
+    let servers: Option<Vec<Server>> = (0..3).map(|_| Server::start(Kind::Memcached)).collect();
+    let Some(servers) = servers else { return };
+    let addresses: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.node().port)).collect();
+    conforms(&format!("memcached://{}", addresses.join(","))).await;
 }

@@ -1,0 +1,72 @@
+//! Where the servers are: what a URL says of them.
+
+use ampoule_core::{Error, ErrorKind};
+
+const PORT: u16 = 11_211;
+
+/// The servers of a URL, each as `host:port` or as the path of a socket, sorted.
+pub(crate) fn parse(url: &str) -> Result<Vec<String>, Error> {
+    let mut servers = match url.split_once("://") {
+        Some(("memcached", hosts)) => {
+            let hosts = hosts.trim_end_matches('/').split(',');
+            hosts.map(|host| server(host.trim()).ok_or_else(unknown)).collect::<Result<Vec<_>, _>>()?
+        }
+        Some(("memcached+unix", path)) if path.len() > 1 && path.starts_with('/') => vec![path.to_owned()],
+        _ => return Err(unknown()),
+    };
+    servers.sort();
+    Ok(servers)
+}
+
+/// One text for each server, since it says which keys lie there.
+fn server(host: &str) -> Option<String> {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok().filter(|port| *port > 0)?),
+        _ => (host, PORT),
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || (bare.is_some() && byte == b':');
+    let name_fits = bare.unwrap_or(name).bytes().all(allowed) && !bare.unwrap_or(name).is_empty();
+    name_fits.then(|| format!("{}:{port}", name.to_ascii_lowercase()))
+}
+
+fn unknown() -> Error {
+    let expected = "expected memcached://host:11211,host2:11211 or memcached+unix:///path, without user and password";
+    Error::new(ErrorKind::Config, expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_have_one_text_each() {
+        let all = parse("memcached://Cache2.example, 10.0.0.1:11212,[::1],[::1]:7,cache1/").unwrap();
+        assert_eq!(all, ["10.0.0.1:11212", "[::1]:11211", "[::1]:7", "cache1:11211", "cache2.example:11211"]);
+        assert_eq!(parse("memcached+unix:///run/memcached.sock").unwrap(), ["/run/memcached.sock"]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_shown_to_nobody() {
+        for url in [
+            "",
+            "cache1:11211",
+            "memcached://",
+            "memcached://a,,b",
+            "memcached://user:secret@host",
+            "memcached://host:0",
+            "memcached://host:99999",
+            "memcached://host:secret",
+            "memcached://::1",
+            "memcached://[]",
+            "memcached://host/secret",
+            "memcached://host?secret",
+            "memcached+unix://host",
+            "redis://host",
+        ] {
+            let error = parse(url).expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the tests of the memcached store share.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use ampoule_core::{Bytes, Clock, Entry, Outcome, Put, Store, StoreKey, SystemClock, Version};
+use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+use ampoule_test_servers::{Kind, shared};
+
+/// Limits that a test can wait for.
+pub fn quick(prefix: &str) -> MemcachedOptions {
+    MemcachedOptions {
+        prefix: prefix.to_owned(),
+        connect_timeout: Duration::from_millis(400),
+        pool_timeout: Duration::from_millis(300),
+        command_timeout: Duration::from_millis(500),
+        ..MemcachedOptions::default()
+    }
+}
+
+pub fn store(url: &str, prefix: &str) -> MemcachedStore {
+    MemcachedStore::connect(url, quick(prefix)).unwrap()
+}
+
+pub fn key(text: &str) -> StoreKey {
+    StoreKey::digest(text.as_bytes())
+}
+
+/// For an hour.
+pub fn entry(value: impl Into<Bytes>) -> Entry {
+    Entry { value: value.into(), deadline: SystemClock.now() + Duration::from_secs(3_600), tag: None }
+}
+
+pub async fn create(store: &dyn Store, key: StoreKey, entry: Entry) -> Version {
+    match store.put(key, entry, Put::Create).await.unwrap() {
+        Outcome::Stored(version) => version,
+        Outcome::Conflict => panic!("the key was there"),
+    }
+}
+
+pub async fn value(store: &dyn Store, key: StoreKey) -> Option<Bytes> {
+    store.get(key).await.unwrap().map(|stored| stored.value)
+}
+
+/// Sends text to a server as any other client would, and reads until `end` comes.
+pub fn talk(port: u16, text: &[u8], end: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(text).unwrap();
+    let mut said = String::new();
+    let mut buffer = [0; 4_096];
+    while !said.contains(end) {
+        let size = stream.read(&mut buffer).unwrap();
+        assert!(size > 0, "the server hung up after {said}");
+        said.push_str(&String::from_utf8_lossy(&buffer[..size]));
+    }
+    said
+}
+
+/// One number of a server's statistics.
+pub fn stat(port: u16, name: &str) -> u64 {
+    let stats = talk(port, b"stats\r\n", "END\r\n");
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {stats}"))
+}
+
+/// A memcached with options that `Server` does not give. It ends with this value, or with the process.
+pub struct Own {
+    pub port: u16,
+    keeper: Child,
+}
+
+/// Stops the server at the end of its own input.
+const KEEPER: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & read -r line <&3; kill $!; wait $!";
+
+impl Own {
+    /// `None` where memcached is not installed.
+    pub fn start(options: &[&str]) -> Option<Own> {
+        shared(Kind::Memcached)?;
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", KEEPER, "keeper", "memcached", "-l", "127.0.0.1", "-U", "0", "-u", "root"]);
+        shell.arg("-p").arg(port.to_string()).args(options).stdin(Stdio::piped()).stderr(Stdio::null());
+        let own = Own { port, keeper: shell.spawn().unwrap() };
+        for _ in 0..500 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(own);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("memcached {options:?} does not start");
+    }
+
+    pub fn url(&self) -> String {
+        format!("memcached://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
