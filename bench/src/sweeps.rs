@@ -65,6 +65,8 @@ fn line(name: &str, url: &str, count: u64) {
                 if !swept.more {
                     break;
                 }
+                // As `keep_swept` does, so that others have their turn.
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await;
