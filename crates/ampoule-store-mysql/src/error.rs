@@ -53,6 +53,11 @@ fn has_code(cause: &mysql_async::Error, code: u16) -> bool {
     matches!(cause, mysql_async::Error::Server(server) if server.code == code)
 }
 
+pub(crate) fn too_large() -> Error {
+    let (kind, what) = TOO_LARGE;
+    Error::new(kind, what)
+}
+
 pub(crate) fn damaged() -> Error {
     Error::new(ErrorKind::Corrupt, "the sessions' table holds what was never put into it")
 }

@@ -62,6 +62,9 @@ use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Value};
 
 use self::statements::Statements;
 
+/// What every server takes: the least that `max_allowed_packet` may be in practice.
+const SMALLEST_PACKET: usize = 512 << 10;
+
 /// How a [`MySqlStore`] works.
 #[derive(Clone)]
 pub struct MySqlOptions {
@@ -269,6 +272,16 @@ impl MySqlStore {
         Ok(!self.rows(&statements.has_deadline, vec![id(key), deadline.into()]).await?.rows.is_empty())
     }
 
+    /// A server hangs up on a packet that is larger than it takes, instead of saying so.
+    async fn unless_too_large(&self, size: usize, error: Error) -> Error {
+        if size < SMALLEST_PACKET {
+            return error;
+        }
+        let limit = self.rows("SELECT @@max_allowed_packet", Vec::new()).await;
+        let limit = limit.ok().and_then(|mut found| found.rows.pop()?.take::<usize, _>(0));
+        if limit.is_some_and(|limit| size + 1_024 > limit) { error::too_large().because(error) } else { error }
+    }
+
     async fn keys(&self, statement: &str, values: Vec<Value>) -> Result<Vec<StoreKey>, Error> {
         let found = self.rows(statement, values).await?.rows;
         let key = |mut row: mysql_async::Row| row.take::<Vec<u8>, _>(0)?.try_into().ok().map(StoreKey::new);
@@ -297,7 +310,13 @@ impl Store for MySqlStore {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(self.write(key, entry, when))
+        let size = entry.value.len();
+        Box::pin(async move {
+            match self.write(key, entry, when).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => Err(self.unless_too_large(size, error).await),
+                outcome => outcome,
+            }
+        })
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {

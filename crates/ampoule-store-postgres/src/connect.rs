@@ -12,11 +12,13 @@ use crate::PostgresOptions;
 
 /// The pool, and in a few words where it leads.
 pub(crate) fn pool(url: &str, options: &PostgresOptions) -> Result<(Pool, String), Error> {
-    let mut config: Config = url.parse().map_err(|cause| {
-        let message = "expected a URL such as postgres://user:password@host:5432/database";
-        // The cause names the part that is wrong, never the password.
-        Error::new(ErrorKind::Config, message).because(cause)
-    })?;
+    let message = "expected a URL such as postgres://user:password@host:5432/database";
+    let wrong = || Error::new(ErrorKind::Config, message);
+    // The cause names the part that is wrong, never the password.
+    let mut config: Config = url.parse().map_err(|cause: tokio_postgres::Error| wrong().because(cause))?;
+    if config.get_hosts().is_empty() {
+        return Err(wrong().because("it names no host"));
+    }
     config.connect_timeout(options.connect_timeout);
     if config.get_application_name().is_none() {
         config.application_name("ampoule");

@@ -231,10 +231,13 @@ fn mariadb(durable: bool) -> Result<Server, Failed> {
     let user: &[&str] = if is_root() { &["--user=root"] } else { &[] };
     let mut init = Command::new(install);
     init.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]).args(user);
-    run(init.current_dir(&folder))?;
+    // Several that are installed at once would meet in the common folder for temporary files.
+    let temporary = format!("--tmpdir={}", folder.display());
+    run(init.arg(&temporary).env("TMPDIR", &folder).current_dir(&folder))?;
     let socket = format!("--socket={}", folder.join("socket").display());
     let port_option = format!("--port={port}");
     let mut command = words(&[&server, "--no-defaults", &data, &socket, &port_option, "--bind-address=127.0.0.1"]);
+    command.push(temporary);
     command.extend(words(&["--skip-log-bin", "--innodb-buffer-pool-size=128M", "--max-connections=200"]));
     command.extend(words(user));
     if !durable {

@@ -1,0 +1,147 @@
+//! What is special to a server of MySQL or MariaDB: its table, its restarts, its limits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Time};
+use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+use ampoule_test_servers::{Kind, Server, shared};
+use tokio::task::JoinSet;
+
+fn entry(size: usize) -> Entry {
+    Entry { value: Bytes::from(vec![7; size]), deadline: Time::MAX, tag: None }
+}
+
+fn options(table: &str) -> MySqlOptions {
+    MySqlOptions { table: table.to_owned(), ..MySqlOptions::default() }
+}
+
+async fn create(store: &MySqlStore, name: &str) -> Result<Outcome, ampoule_core::Error> {
+    store.put(StoreKey::digest(name.as_bytes()), entry(9), Put::Create).await
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_an_error_without_its_password() {
+    for url in ["", "db.example", "mysql://app:hunter2@db:port/app", "mysql://app:hunter2@db/app?no_such_option=1"] {
+        let error = MySqlStore::connect(url, MySqlOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    for table in ["", "a-b", "x`; DROP TABLE y; --", "a.b.c", "a.", &"t".repeat(65)] {
+        let error = MySqlStore::connect("mysql://app@db/app", options(table)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{table:?}");
+    }
+    let store = MySqlStore::connect("mariadb://app:hunter2@db.example:3307/shop", options("logins")).unwrap();
+    assert_eq!(store.describe(), "MySQL at db.example:3307/shop, table logins");
+    assert!(!format!("{store:?}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let mut first = JoinSet::new();
+    for n in 0..8 {
+        let store = MySqlStore::connect(server.url(), options("made_at_once")).unwrap();
+        first.spawn(async move {
+            if n % 2 == 0 {
+                store.migrate().await.unwrap();
+            }
+            create(&store, &format!("at once {n}")).await.unwrap()
+        });
+    }
+    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+    let unmade = MySqlOptions { migrate: false, ..options("never_made") };
+    let store = MySqlStore::connect(server.url(), unmade).unwrap();
+    let error = create(&store, "x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("no table never_made: call migrate()"), "{error}");
+    store.migrate().await.unwrap();
+    assert!(matches!(create(&store, "x").await.unwrap(), Outcome::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
+    let Some(server) = Server::start(Kind::MariaDbDurable) else { return };
+    tokio::task::block_in_place(|| server.node().kill());
+    let store = MySqlStore::connect(server.url(), options("later")).unwrap();
+    assert_eq!(create(&store, "a").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    tokio::task::block_in_place(|| server.node().restart());
+    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    tokio::task::block_in_place(|| server.node().kill());
+    tokio::task::block_in_place(|| server.node().restart());
+    let found = store.get(StoreKey::digest(b"a")).await.unwrap();
+    assert!(found.is_some(), "the connections from before the restart are replaced, and nobody notices");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
+    let Some(server) = Server::start(Kind::MariaDb) else { return };
+    let limit = Duration::from_millis(300);
+    let short =
+        MySqlOptions { command_timeout: limit, connect_timeout: limit, pool_timeout: limit, ..options("hangs") };
+    let store = MySqlStore::connect(server.url(), short).unwrap();
+    let _ = create(&store, "a").await.unwrap();
+    server.node().pause();
+    let started = Instant::now();
+    let error = store.get(StoreKey::digest(b"a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    server.node().resume();
+    assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some());
+}
+
+/// They take turns, and none fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_nodes_may_sweep_at_once() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let clock = Arc::new(ManualClock::default());
+    let node = || {
+        let options = MySqlOptions { clock: clock.clone(), ..options("swept_by_many") };
+        MySqlStore::connect(server.url(), options).unwrap()
+    };
+    let first = node();
+    let deadline = clock.now() + Duration::from_secs(60);
+    for n in 0..600 {
+        let entry = Entry { deadline: if n % 2 == 0 { deadline } else { Time::MAX }, ..entry(9) };
+        let _ = first.put(StoreKey::digest(format!("swept {n}").as_bytes()), entry, Put::Create).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(61));
+    let mut nodes = JoinSet::new();
+    for _ in 0..4 {
+        let node = node();
+        nodes.spawn(async move {
+            let mut removed = 0;
+            for _ in 0..100 {
+                removed += node.sweep(10).await.unwrap().removed;
+            }
+            removed
+        });
+    }
+    assert_eq!(nodes.join_all().await.iter().sum::<u64>(), 300, "each expired row is removed once, and no other");
+    assert_eq!(first.scan(None, 1_000).await.unwrap().keys.len(), 300);
+}
+
+/// More than the 64 KiB of a BLOB; and more than the server takes at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_may_be_large_but_not_larger_than_a_packet() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let store = MySqlStore::connect(server.url(), options("large")).unwrap();
+    let key = StoreKey::digest(b"large");
+    let _ = store.put(key, entry(5 << 20), Put::Create).await.unwrap();
+    assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20);
+    let error = store.put(key, entry(20 << 20), Put::Always).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20, "what was there stands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_may_bring_its_pool_and_another_database() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let pool = ampoule_store_mysql::mysql_async::Pool::new(server.url());
+    let mut conn = pool.get_conn().await.unwrap();
+    ampoule_store_mysql::mysql_async::prelude::Queryable::query_drop(&mut conn, "CREATE DATABASE other").await.unwrap();
+    let store = MySqlStore::with_pool(pool.clone(), options("other.own_pool")).unwrap();
+    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    let key = StoreKey::digest(b"a");
+    assert!(store.touch(key, Time::MAX).await.unwrap(), "a deadline that is there already is no absence");
+}

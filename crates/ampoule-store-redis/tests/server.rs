@@ -1,0 +1,182 @@
+//! What is special to a server of Redis: its scripts, its memory, its restarts, its tags.
+
+use std::time::{Duration, Instant};
+
+use ampoule_core::{Bytes, Entry, ErrorKind, Outcome, Put, Store, StoreKey, Tag, Time};
+use ampoule_store_redis::{RedisOptions, RedisStore};
+use ampoule_test_servers::{Kind, Server, shared};
+
+fn entry(size: usize) -> Entry {
+    Entry { value: Bytes::from(vec![7; size]), deadline: Time::MAX, tag: None }
+}
+
+fn options(prefix: &str) -> RedisOptions {
+    RedisOptions { prefix: prefix.to_owned(), ..RedisOptions::default() }
+}
+
+async fn create(store: &RedisStore, name: &str) -> Result<Outcome, ampoule_core::Error> {
+    store.put(StoreKey::digest(name.as_bytes()), entry(9), Put::Create).await
+}
+
+async fn ask(server: &Server, words: &[&str]) -> redis::Value {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+}
+
+#[test]
+fn a_url_that_is_none_is_an_error_without_its_password() {
+    let wrong = [
+        "",
+        "cache.example",
+        "http://cache.example",
+        "redis://:hunter2@host:port",
+        "redis+sentinel://:hunter2@host:26379",
+        "redis+sentinel:///mymaster",
+        "redis+cluster://",
+        "redis+cluster://:hunter2@host:port",
+    ];
+    for url in wrong {
+        let error = RedisStore::connect(url, RedisOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    let replicas = RedisOptions { replicas: 1, ..RedisOptions::default() };
+    assert_eq!(RedisStore::connect("redis+cluster://a", replicas).unwrap_err().kind(), ErrorKind::Config);
+    assert!(RedisStore::connect("redis://h", options(&"p".repeat(101))).is_err());
+}
+
+#[test]
+fn it_says_where_it_is_without_its_password() {
+    let said = [
+        ("redis://:hunter2@cache.example", "Redis at cache.example:6379, keys ampoule:*"),
+        ("valkey://cache.example:7000/2", "Redis at cache.example:7000/2, keys ampoule:*"),
+        (
+            "redis+sentinel://u:hunter2@a,b:1/mymaster/3",
+            "Redis at the master mymaster of the sentinels a:26379,b:1, keys ampoule:*",
+        ),
+        ("valkey+cluster://u:hunter2@a:1,b:2", "Redis at the Cluster of a:1,b:2, keys ampoule:*"),
+    ];
+    for (url, expected) in said {
+        let store = RedisStore::connect(url, RedisOptions::default()).unwrap();
+        assert_eq!(store.describe(), expected);
+        assert!(!format!("{store:?}").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn scripts_are_loaded_again_when_the_server_lost_them() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let store = RedisStore::connect(server.url(), options("scripts:")).unwrap();
+    let tagged = Entry { tag: Some(Tag::of("ada")), ..entry(9) };
+    for n in 0..3 {
+        let outcome = store.put(StoreKey::digest(&[n]), tagged.clone(), Put::Create).await.unwrap();
+        assert!(matches!(outcome, Outcome::Stored(_)));
+        ask(&server, &["SCRIPT", "FLUSH"]).await;
+    }
+    assert_eq!(store.tagged(Tag::of("ada")).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_noticed_by_nobody() {
+    let Some(server) = Server::start(Kind::RedisDurable) else { return };
+    let store = RedisStore::connect(server.url(), options("restart:")).unwrap();
+    let _ = create(&store, "a").await.unwrap();
+    for _ in 0..3 {
+        tokio::task::block_in_place(|| server.node().kill());
+        tokio::task::block_in_place(|| server.node().restart());
+        assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some(), "it was on the disk");
+    }
+    tokio::task::block_in_place(|| server.node().kill());
+    assert_eq!(create(&store, "b").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    tokio::task::block_in_place(|| server.node().restart());
+    assert!(matches!(create(&store, "b").await.unwrap(), Outcome::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let short = Duration::from_millis(300);
+    let limits = RedisOptions { command_timeout: short, connect_timeout: short, ..options("hangs:") };
+    let store = RedisStore::connect(server.url(), limits).unwrap();
+    let _ = create(&store, "a").await.unwrap();
+    server.node().pause();
+    for _ in 0..2 {
+        let started = Instant::now();
+        let error = store.get(StoreKey::digest(b"a")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+    server.node().resume();
+    assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn p9_a_full_server_is_an_error_and_evicts_nobody() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let store = RedisStore::connect(server.url(), options("full:")).unwrap();
+    let _ = create(&store, "first").await.unwrap();
+    ask(&server, &["CONFIG", "SET", "maxmemory", "3mb"]).await;
+    let mut refused = None;
+    for n in 0..100_u8 {
+        if let Err(error) = store.put(StoreKey::digest(&[n]), entry(100_000), Put::Create).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let error = refused.expect("3 MB are full after 100 values of 100 kB");
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(store.get(StoreKey::digest(b"first")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn p7_what_was_never_put_there_is_damage() {
+    let Some(server) = shared(Kind::Redis) else { return };
+    let store = RedisStore::connect(server.url(), options("damage:")).unwrap();
+    let [text, list] = [b"text", b"list"].map(|name| StoreKey::digest(name));
+    ask(server, &["SET", &format!("damage:{text}"), "somebody's own value, long enough for a header"]).await;
+    ask(server, &["LPUSH", &format!("damage:{list}"), "x"]).await;
+    for key in [text, list] {
+        assert_eq!(store.get(key).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(store.put(key, entry(9), Put::Create).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+    assert!(!store.delete(text).await.unwrap(), "an operator gets rid of it");
+    assert!(matches!(store.put(text, entry(9), Put::Create).await.unwrap(), Outcome::Stored(_)));
+}
+
+/// What expires leaves nothing: neither values nor the sets of their tags.
+#[tokio::test]
+async fn p9_values_and_tags_expire_by_themselves() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let store = RedisStore::connect(server.url(), options("")).unwrap();
+    let soon = ampoule_core::Clock::now(&ampoule_core::SystemClock) + Duration::from_millis(400);
+    for n in 0..10_u8 {
+        let entry = Entry { deadline: soon, tag: Some(Tag::of("ada")), ..entry(9) };
+        let _ = store.put(StoreKey::digest(&[n]), entry, Put::Create).await.unwrap();
+    }
+    assert_eq!(ask(&server, &["DBSIZE"]).await, redis::Value::Int(11));
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(store.tagged(Tag::of("ada")).await.unwrap(), []);
+    let redis::Value::Int(ttl) = ask(&server, &["PTTL", &format!("tag:{}", Tag::of("ada"))]).await else { panic!() };
+    assert!((0..=60_400).contains(&ttl), "the tag outlives its last value by a minute at most, not {ttl} ms");
+}
+
+/// A tag of keys that came and went long ago is cleaned by those who use it.
+#[tokio::test]
+async fn p9_a_tag_does_not_grow_with_what_has_gone() {
+    use ampoule_core::ManualClock;
+    let Some(server) = shared(Kind::Redis) else { return };
+    let clock = std::sync::Arc::new(ManualClock::default());
+    let store = RedisStore::connect(server.url(), RedisOptions { clock: clock.clone(), ..options("grows:") }).unwrap();
+    for n in 0..1_000_u32 {
+        let entry = Entry { tag: Some(Tag::of("ada")), ..entry(9) };
+        let key = StoreKey::digest(&n.to_le_bytes());
+        let _ = store.put(key, entry, Put::Create).await.unwrap();
+        store.delete(key).await.unwrap();
+        clock.advance(Duration::from_secs(2));
+    }
+    let redis::Value::Int(size) = ask(server, &["ZCARD", &format!("grows:tag:{}", Tag::of("ada"))]).await else {
+        panic!()
+    };
+    assert!(size < 200, "the tag of no key has {size} members");
+}
