@@ -64,7 +64,7 @@ fn write(file: &Path, text: &str, force: bool) -> io::Result<()> {
 }
 
 fn ini(name: &str, own: bool) -> String {
-    let secret = Secret::generate();
+    let (secret, encrypt_key) = (Secret::generate(), Secret::generate());
     let apps = if own { own_app(name) } else { DEMO_APPS.to_owned() };
     format!(
         "\
@@ -94,9 +94,16 @@ beaker.session.timeout = 86400
 beaker.session.absolute_timeout = 2592000
 # What a save outlives: process, or power, which waits for the disk.
 beaker.session.durability = process
+# In place of files, a store that several machines share:
+#beaker.session.url = postgres://user:password@db.example/{name}
+#beaker.session.url = redis://cache.example/0
+# How many sessions one user may have at once; those unused longest end.
+#beaker.session.sessions_per_principal = 5
+# A key that seals sessions before they reach the store, for one whose readers are not trusted.
+#beaker.session.encrypt_key = {}
 
 {apps}",
-        *secret
+        *secret, *encrypt_key
     )
 }
 

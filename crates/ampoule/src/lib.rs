@@ -17,6 +17,21 @@
 //! | P9 | **bounded**: memory, ids, keys, cookies and sweeps |
 //! | P10 | **the outage is honest**: a clear error within a time limit, only where the session is needed |
 //!
+//! | cargo feature | what it brings |
+//! |---|---|
+//! | `axum` (default) | extractors, and errors as responses |
+//! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
+//! | `metrics` | counters and histograms for the recorder of the crate `metrics`; the spans of `tracing` are always there |
+//!
+//! | with `metrics` | labels | |
+//! |---|---|---|
+//! | `ampoule_store_operations` | `operation`, `outcome` | calls of the store, counted by how they ended |
+//! | `ampoule_store_seconds` | `operation` | how long they took |
+//! | `ampoule_store_refusals` | `operation` | calls that were not made, since the store had failed again and again |
+//! | `ampoule_session_conflicts` | | saves that met a faster writer, and tried again |
+//! | `ampoule_sessions` | `event` | created, rotated, destroyed, expired |
+//! | `ampoule_swept` | | expired sessions that were removed |
+//!
 //! # A first session
 //!
 //! ```
