@@ -79,14 +79,25 @@ const KEEPER: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & read -r line <&3; kill
 impl Own {
     /// `None` where memcached is not installed.
     pub fn start(options: &[&str]) -> Option<Own> {
-        shared(Kind::Memcached)?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let place = ["-l", "127.0.0.1", "-U", "0", "-p", &port.to_string()];
+        Own::run(port, &[&place, options].concat(), || TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// One that listens on a socket only.
+    #[cfg(unix)]
+    pub fn socket(path: &std::path::Path) -> Option<Own> {
+        let ready = || std::os::unix::net::UnixStream::connect(path).is_ok();
+        Own::run(0, &["-s", path.to_str().unwrap()], ready)
+    }
+
+    fn run(port: u16, options: &[&str], ready: impl Fn() -> bool) -> Option<Own> {
+        shared(Kind::Memcached)?;
         let mut shell = Command::new("sh");
-        shell.args(["-c", KEEPER, "keeper", "memcached", "-l", "127.0.0.1", "-U", "0", "-u", "root"]);
-        shell.arg("-p").arg(port.to_string()).args(options).stdin(Stdio::piped()).stderr(Stdio::null());
-        let own = Own { port, keeper: shell.spawn().unwrap() };
+        shell.args(["-c", KEEPER, "keeper", "memcached", "-u", "root"]).args(options);
+        let own = Own { port, keeper: shell.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap() };
         for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if ready() {
                 return Some(own);
             }
             std::thread::sleep(Duration::from_millis(10));
