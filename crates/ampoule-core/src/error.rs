@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Gone,
     /// The principal has as many sessions as it may; the new one was not kept.
     Limit,
+    /// What was asked for takes a login, or one that is more recent: the user must log in.
+    LoginRequired,
     /// A value cannot be encoded, or what is stored is not of the type that was asked for: the program must change.
     Value,
     /// The caller asked for what cannot be: an empty key, a forbidden character, a write through a read-only handle.
@@ -66,6 +68,7 @@ impl ErrorKind {
             ErrorKind::Conflict => "conflict",
             ErrorKind::Gone => "gone",
             ErrorKind::Limit => "limit",
+            ErrorKind::LoginRequired => "login_required",
             ErrorKind::Value => "value",
             ErrorKind::Invalid => "invalid",
             ErrorKind::Config => "config",
@@ -78,6 +81,7 @@ impl ErrorKind {
     /// |---|---|
     /// | `Unavailable`, `Timeout`, `Full` | 503 |
     /// | `Gone`, `Conflict`, `Limit` | 409 |
+    /// | `LoginRequired` | 403, since a 401 would have to name a scheme of RFC 9110 section 11, and a form is none |
     /// | all others | 500 |
     pub fn for_client(self) -> (u16, &'static str) {
         match self {
@@ -87,6 +91,7 @@ impl ErrorKind {
             ErrorKind::Gone => (409, "Your session has ended. Please start again.\n"),
             ErrorKind::Conflict => (409, "Your session was changed at the same time. Please try again.\n"),
             ErrorKind::Limit => (409, "You are signed in in too many places. Please sign out in one of them first.\n"),
+            ErrorKind::LoginRequired => (403, "Please log in first.\n"),
             _ => (500, "Your session could not be used.\n"),
         }
     }

@@ -5,7 +5,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::{ReadOnly, Session};
+use crate::{Flash, ReadOnly, Session};
 
 /// A handler asked for a session where none was put: its route lies outside the [`SessionLayer`](crate::SessionLayer).
 ///
@@ -41,5 +41,13 @@ impl<S: Sync> FromRequestParts<S> for ReadOnly {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ReadOnly, MissingLayer> {
         Session::from_request_parts(parts, state).await.map(|session| session.read_only())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Flash {
+    type Rejection = MissingLayer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Flash, MissingLayer> {
+        Session::from_request_parts(parts, state).await.map(|session| Flash::of(&session))
     }
 }

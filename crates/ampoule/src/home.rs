@@ -1,12 +1,14 @@
 //! Where a session is kept: in a store, under its id, or in its own cookie.
 
-use ampoule_core::{Bytes, ChangeLog, Clock, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
+use ampoule_core::{Bytes, ChangeLog, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
 use ampoule_seal::{Sealer, Signer};
 
 use crate::cookie::pieces;
 use crate::cookie::scan::Cookies;
 use crate::id::{Id, SessionId};
+use crate::layer::Shared;
 use crate::protocol::{Found, Protocol, store_key};
+use crate::transport::{Brought, Transport};
 
 /// More cookies of one name than any browser sends are not tried: each costs a signature.
 const MAX_CANDIDATES: usize = 64;
@@ -38,21 +40,27 @@ pub(crate) struct Loaded {
     pub(crate) id: Id,
     /// Whether the first secret made the cookie; one of an older secret is sent again.
     pub(crate) current: bool,
+    /// Which of the layer's transports brought it.
+    pub(crate) via: usize,
     pub(crate) found: Found,
 }
 
 impl Home {
-    /// The live session that these cookies prove, if any. An id without a live record leads nowhere: it is never
-    /// adopted (promise P3).
-    pub(crate) async fn load(&self, cookies: &Cookies, name: &str, clock: &dyn Clock) -> Result<Client, Error> {
+    /// The live session that was brought or given by hand, if any. An id without a live record leads nowhere: it is
+    /// never adopted (promise P3).
+    pub(crate) async fn load(&self, brought: &Brought, given: Option<&str>, shared: &Shared) -> Result<Client, Error> {
         match self {
             Home::Store { protocol, signer } => {
-                let Some((id, current)) = proved_id(cookies, name, signer) else { return Ok(Client::Stranger) };
+                let proved = match given {
+                    Some(token) => one_id([token.as_bytes()], signer).map(|proved| (0, proved)),
+                    None => proved_id(brought, shared, signer),
+                };
+                let Some((via, (id, current))) = proved else { return Ok(Client::Stranger) };
                 let key = store_key(&id);
                 let found = protocol.find(key).await?;
-                Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, found })))
+                Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
             }
-            Home::Cookie { sealer, .. } => open(cookies, name, sealer, clock.now()),
+            Home::Cookie { sealer, .. } => open(&brought.cookies, &shared.name, sealer, shared.options.clock.now()),
         }
     }
 
@@ -142,11 +150,23 @@ impl Home {
     }
 }
 
-/// The one id that the cookies prove. Two different ones that verify are a conflict, such as a cookie that a
+/// The id that the first way proves which proves one, and which way that is.
+fn proved_id(brought: &Brought, shared: &Shared, signer: &Signer) -> Option<(usize, (Id, bool))> {
+    let prove = |(via, transport): (usize, &Transport)| {
+        let proved = match transport {
+            Transport::Cookie => one_id(brought.cookies.named(&shared.name), signer),
+            _ => one_id(brought.tokens.iter().filter(|(way, _)| *way == via).map(|(_, token)| &token[..]), signer),
+        };
+        proved.map(|proved| (via, proved))
+    };
+    shared.options.transports.iter().enumerate().find_map(prove)
+}
+
+/// The one id that these values prove. Two different ones that verify are a conflict, such as a cookie that a
 /// subdomain planted beside ours, and prove nothing.
-fn proved_id(cookies: &Cookies, name: &str, signer: &Signer) -> Option<(Id, bool)> {
+fn one_id<'a>(values: impl IntoIterator<Item = &'a [u8]>, signer: &Signer) -> Option<(Id, bool)> {
     let mut proved: Option<(Id, bool)> = None;
-    for value in cookies.named(name).take(MAX_CANDIDATES) {
+    for value in values.into_iter().take(MAX_CANDIDATES) {
         let Some(verified) = signer.verify(value) else { continue };
         match proved {
             Some((id, _)) if id != verified.id => return None,
@@ -194,5 +214,5 @@ fn opened_record(mut plain: Bytes, current: bool) -> Result<Option<Loaded>, Erro
     let Content::Session(record) = Content::decode(&plain.split_off(16))? else { return Ok(None) };
     let deadline = record.deadline();
     let found = Found { key: store_key(&id), version: Version(0), deadline, record, moved: false, seen: 0 };
-    Ok(Some(Loaded { id, current, found }))
+    Ok(Some(Loaded { id, current, via: 0, found }))
 }

@@ -17,6 +17,7 @@ use crate::protocol::Protocol;
 use crate::queue::Queue;
 use crate::session::Session;
 use crate::store::Sealed;
+use crate::transport::Transport;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
 ///
@@ -98,6 +99,10 @@ impl SessionLayer {
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn in_cookie(options: Options) -> Result<SessionLayer, Error> {
+        if options.transports != [Transport::Cookie] {
+            let message = "transports: a session in its own cookie travels in cookies alone";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         SessionLayer::build(options, |name, ring, options| Home::Cookie {
             sealer: encryption(options).as_ref().unwrap_or(ring).sealer(&format!("session cookie {name}")),
             max_size: pieces::capacity(name, options.cookie.max_pieces),

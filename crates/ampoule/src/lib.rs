@@ -73,7 +73,9 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod cookie;
+mod csrf;
 mod event;
+mod flash;
 mod guard;
 mod home;
 mod id;
@@ -87,6 +89,7 @@ mod readonly;
 mod service;
 mod session;
 pub mod store;
+mod transport;
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -112,7 +115,11 @@ pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 #[cfg(feature = "axum")]
 pub use self::axum::MissingLayer;
 pub use self::cookie::attributes::{CookieExpires, CookieOptions, SameSite};
+#[cfg(feature = "forms")]
+pub use self::csrf::{AuthenticateForm, CsrfLayer, CsrfRejection, CsrfService};
+pub use self::csrf::{CsrfToken, SafeHtml};
 pub use self::event::{Event, EventHook, EventKind};
+pub use self::flash::{Flash, FlashMessage};
 pub use self::id::SessionId;
 pub use self::layer::SessionLayer;
 pub use self::options::{AtLimit, BadOption, BadOptions, Kind, Options, Outage, Settings};
@@ -120,6 +127,7 @@ pub use self::principal::SessionInfo;
 pub use self::readonly::ReadOnly;
 pub use self::service::{SessionFuture, SessionService, error_response};
 pub use self::session::Session;
+pub use self::transport::{FindId, Transport};
 
 /// The code of the README is compiled as the tests are.
 #[cfg(doctest)]

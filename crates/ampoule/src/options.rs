@@ -15,6 +15,7 @@ use ampoule_seal::Secret;
 pub use self::settings::{BadOption, BadOptions, Kind, Settings};
 use crate::cookie::attributes::CookieOptions;
 use crate::event::EventHook;
+use crate::transport::{self, Transport};
 
 /// The settings of a [`SessionLayer`](crate::SessionLayer). Only a secret has no default.
 ///
@@ -53,6 +54,9 @@ pub struct Options {
     /// What happens to a damaged record: `false`, the default, makes it an error that is seen (promise P7), `true` logs
     /// it and gives the client a new session. Beaker's middleware has `true`.
     pub invalidate_corrupt: bool,
+    /// How the ids of sessions travel: in the cookie alone, by default. Several are tried in order. With an empty list
+    /// the application says by itself whose session it is, with [`set_id`](crate::Session::set_id).
+    pub transports: Vec<Transport>,
     /// How the cookie is sent.
     pub cookie: CookieOptions,
     /// How long requests with an old id still find a session that got a new one: 5 seconds by default. Zero closes
@@ -119,6 +123,7 @@ impl Default for Options {
             auto: false,
             save_accessed_time: true,
             invalidate_corrupt: false,
+            transports: vec![Transport::Cookie],
             cookie: CookieOptions::default(),
             rotation_grace: Duration::from_secs(5),
             store_timeout: Some(Duration::from_secs(5)),
@@ -154,6 +159,8 @@ impl Options {
             "secret",
             "there is none; `ampoule make-config` writes an ini file with a fresh one",
         );
+        let transports = transport::fault(&self.transports);
+        check(transports.is_some(), "transports", transports.as_deref().unwrap_or_default());
         check(too_short(self.timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");

@@ -2,6 +2,7 @@
 
 mod finish;
 mod lifecycle;
+mod login;
 mod principal;
 mod save;
 mod state;
@@ -17,9 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::state::{Known, State};
-use crate::cookie::scan::Cookies;
 use crate::id::SessionId;
 use crate::layer::Shared;
+use crate::transport::Brought;
 
 /// The session of the client whose request this is.
 ///
@@ -45,7 +46,7 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    cookies: Cookies,
+    brought: Brought,
     /// The session of the next layer outward, if a request passes through several.
     outer: Option<Session>,
     usage: AtomicU8,
@@ -61,9 +62,10 @@ const USED: u8 = 2;
 
 impl Session {
     pub(crate) fn begin(shared: Arc<Shared>, headers: &HeaderMap, outer: Option<Session>) -> Session {
+        let brought = Brought::of(headers, &shared.options.transports);
         Session(Arc::new(Inner {
             shared,
-            cookies: Cookies::of(headers),
+            brought,
             outer,
             usage: AtomicU8::new(UNTOUCHED),
             state: Mutex::default(),
@@ -240,6 +242,41 @@ impl Session {
         Ok(id.map(|id| self.0.shared.home.session_id(id)))
     }
 
+    /// Says which session this request has, by its [token](SessionId::token), whatever its headers say: for an
+    /// application that finds the id by itself, in a message's body or a path. Call it before the session is touched. A
+    /// token that this server did not sign, or whose session has ended, leads to a new session under an id of its own.
+    ///
+    /// From here on nothing is sent to the client by itself: when [`is_new`](Session::is_new), hand out
+    /// [`id`](Session::id) after the save.
+    ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session, message: (Option<String>, u32)) -> Result<Option<String>, ampoule::Error> {
+    /// let (token, fred) = message;
+    /// session.set_id(token.as_deref().unwrap_or_default())?;
+    /// session.insert("fred", &fred)?;
+    /// session.save().await?;
+    /// let hand_out = if session.is_new().await? { session.id().await? } else { None };
+    /// Ok(hand_out.and_then(|id| id.token().map(str::to_owned)))
+    /// # }
+    /// ```
+    ///
+    /// Take it from nowhere that a third party can fill, such as a link: it would log the user into the session of
+    /// whoever made the link.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the session was touched before, or lies in its own cookie.
+    pub fn set_id(&self, token: &str) -> Result<(), Error> {
+        if self.0.shared.home.is_cookie() {
+            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no id that stands for it"));
+        }
+        let mut state = self.state();
+        if state.is_loaded() {
+            return Err(Error::new(ErrorKind::Invalid, "set_id comes before anything is read from the session"));
+        }
+        state.given = Some(token.to_owned());
+        Ok(())
+    }
+
     /// When the session was made; for a new one, when this request first asked.
     ///
     /// # Errors
@@ -271,6 +308,14 @@ impl Session {
     /// by itself, such as polling, which should not keep a session alive.
     pub fn read_only(&self) -> crate::ReadOnly {
         crate::ReadOnly::new(self.clone())
+    }
+
+    /// Whether the session came, or would go out, on a way that browsers take by themselves, so that another site's page
+    /// could make them use it.
+    #[cfg(feature = "forms")]
+    pub(crate) async fn is_ambient(&self) -> Result<bool, Error> {
+        self.load().await?;
+        Ok(self.state().transport(&self.0.shared.options).is_some_and(crate::transport::Transport::is_ambient))
     }
 
     /// The session whose cookie has this name, among those of the layers that the request passed through.
@@ -315,9 +360,17 @@ impl Session {
         }
     }
 
-    fn change(&self, change: Change) -> Result<(), Error> {
+    pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
         self.0.usage.fetch_max(USED, Ordering::Relaxed);
         self.state().change(change)
+    }
+
+    /// Does the pending changes again, after one of them has changed its mind.
+    pub(crate) fn replay(&self) {
+        let mut state = self.state();
+        let known = state.known.clone();
+        // What was accepted once is accepted again.
+        let _ = state.learn(known);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

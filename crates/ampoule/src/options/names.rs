@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const PREFIXES: [&str; 3] = ["beaker.session.", "session.", "ampoule.session."];
 
 /// Every option, as Beaker calls it where Beaker has it.
-pub(super) const OPTIONS: [&str; 41] = [
+pub(super) const OPTIONS: [&str; 42] = [
     "type",
     "key",
     "secret",
@@ -25,6 +25,7 @@ pub(super) const OPTIONS: [&str; 41] = [
     "host_prefix",
     "cookie_max_pieces",
     "use_cookies",
+    "transports",
     "rotation_grace",
     "store_timeout",
     "max_size",

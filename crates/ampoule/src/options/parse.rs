@@ -58,7 +58,8 @@ impl Given {
         self.values.get(option).map(|(_, value)| value.clone())
     }
 
-    fn parse<T>(&mut self, option: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// The option's value, if it is given; a fault if it cannot be read.
+    pub(super) fn parse<T>(&mut self, option: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let text = self.text(option)?;
         let value = read(&text);
         if value.is_none() {

@@ -10,6 +10,7 @@ use super::{AtLimit, Options, Outage, stores};
 use crate::cookie::attributes::{CookieExpires, SameSite};
 use crate::layer::SessionLayer;
 use crate::store::{self, StoreOptions};
+use crate::transport::{self, Transport};
 
 /// A layer's settings, read from text.
 ///
@@ -140,6 +141,7 @@ fn read_options(given: &mut Given, debug: bool) -> Options {
     given.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
     let limits = [("end_oldest", AtLimit::EndOldest), ("refuse", AtLimit::Refuse)];
     options.at_session_limit = given.word("at_session_limit", &limits).unwrap_or_default();
+    read_transports(given, &mut options);
     read_cookie_options(given, &mut options);
     options
 }
@@ -166,11 +168,23 @@ fn read_cookie_options(given: &mut Given, options: &mut Options) {
             ),
         }
     }
-    let mut use_cookies = true;
-    given.bool("use_cookies", &mut use_cookies);
-    if !use_cookies {
-        given.fault("use_cookies", "only true is supported: the id travels in a cookie");
-    }
+}
+
+/// `use_cookies = false` alone leaves it to the application to find the id, as in Beaker.
+fn read_transports(given: &mut Given, options: &mut Options) {
+    let expected = "cookie, bearer or header NAME, or several of them with commas between";
+    let listed = given.parse("transports", expected, transport::parse);
+    let use_cookies = given.parse("use_cookies", "true or false", boolean);
+    options.transports = match (listed, use_cookies) {
+        (None, Some(false)) => Vec::new(),
+        (None, _) => vec![Transport::Cookie],
+        (Some(listed), said) => {
+            if said.is_some_and(|said| said != listed.contains(&Transport::Cookie)) {
+                given.fault("use_cookies", "it contradicts `transports`, which alone is enough");
+            }
+            listed
+        }
+    };
 }
 
 /// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: who writes 1 or 0 is asked what he means.

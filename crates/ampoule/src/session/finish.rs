@@ -13,6 +13,7 @@ use crate::cookie::{attributes, pieces};
 use crate::event::EventKind;
 use crate::home::Home;
 use crate::protocol::Found;
+use crate::transport::Transport;
 
 impl Session {
     /// Whether the request touched its session. One that did not costs nothing more (promise P4).
@@ -107,7 +108,7 @@ impl Session {
         let Known::Live(_, found) = known else { return false };
         let now = self.now();
         let accessed = state.last_accessed.unwrap_or(found.record.accessed);
-        self.is_touch_due(found, accessed, now) || (!found.moved && self.is_cookie_due(&found.record, now))
+        self.is_touch_due(found, accessed, now) || (!found.moved && self.is_cookie_due(state, &found.record, now))
     }
 
     fn is_touch_due(&self, found: &Found, accessed: Time, now: Time) -> bool {
@@ -119,7 +120,7 @@ impl Session {
         let lifetime = found.record.lifetime;
         let accessed = self.state().last_accessed.unwrap_or(found.record.accessed);
         let touch_due = self.is_touch_due(&found, accessed, now);
-        let cookie_due = !found.moved && self.is_cookie_due(&found.record, now);
+        let cookie_due = !found.moved && self.is_cookie_due(&self.state(), &found.record, now);
         if cookie_due || (touch_due && home.is_cookie()) {
             let mut next = found.record.clone().accessed_at(now);
             next.cookie_sent = now;
@@ -134,28 +135,50 @@ impl Session {
     }
 
     /// Whether the cookie has an expiry and a tenth of it has gone.
-    pub(super) fn is_cookie_due(&self, record: &Record, now: Time) -> bool {
+    pub(super) fn is_cookie_due(&self, state: &State, record: &Record, now: Time) -> bool {
         let age = self.0.shared.options.cookie.max_age(&record.lifetime);
-        age.is_some_and(|age| now.since(record.cookie_sent) >= age / 10)
+        let has_cookie = state.transport(&self.0.shared.options) == Some(&Transport::Cookie);
+        has_cookie && age.is_some_and(|age| now.since(record.cookie_sent) >= age / 10)
     }
 
     fn tell(&self, headers: &mut HeaderMap) -> Result<(), Error> {
-        add_vary(headers);
-        let cookies = self.cookies_to_send()?;
-        if matches!(self.state().known, Known::Unreachable(_)) {
-            // What was made without the session is for nobody else, and for no other moment.
+        for transport in &self.0.shared.options.transports {
+            add_vary(headers, transport);
+        }
+        let (told, unreachable) = {
+            let state = self.state();
+            if state.clear_site_data {
+                headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+            }
+            (state.tell != Tell::Nothing, matches!(state.known, Known::Unreachable(_)))
+        };
+        if told || unreachable {
+            // A response with a session's id must not be stored by anything between us and the client; that, and the
+            // missing Vary, are what CVE-2023-30861 (Flask) was. What was made without the session is for nobody else,
+            // and for no other moment.
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
-        if cookies.is_empty() {
-            return Ok(());
-        }
-        // A response with a session's cookie must not be stored by anything between us and the client; that, and the
-        // missing Vary, are what CVE-2023-30861 (Flask) was.
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        for cookie in cookies {
-            headers.append(SET_COOKIE, cookie);
+        let transport = self.state().transport(&self.0.shared.options).cloned();
+        match transport {
+            Some(Transport::Cookie) => {
+                for cookie in self.cookies_to_send()? {
+                    headers.append(SET_COOKIE, cookie);
+                }
+            }
+            Some(Transport::Header(name)) => {
+                if let Some(token) = self.token_to_send() {
+                    headers.insert(name, token);
+                }
+            }
+            Some(Transport::Bearer | Transport::Function(_)) | None => {}
         }
         Ok(())
+    }
+
+    fn token_to_send(&self) -> Option<HeaderValue> {
+        let state = self.state();
+        let (Known::Live(id, found), Tell::Set) = (&state.known, state.tell) else { return None };
+        HeaderValue::try_from(self.0.shared.home.cookie_value(id, found, &self.0.shared.name)).ok()
     }
 
     fn cookies_to_send(&self) -> Result<Vec<HeaderValue>, Error> {
@@ -170,9 +193,9 @@ impl Session {
             _ => return Ok(Vec::new()),
         };
         let held = if shared.home.is_cookie() {
-            pieces::held(&self.0.cookies, &shared.name)
+            pieces::held(&self.0.brought.cookies, &shared.name)
         } else {
-            usize::from(self.0.cookies.named(&shared.name).next().is_some())
+            usize::from(self.0.brought.cookies.named(&shared.name).next().is_some())
         };
         let (domain, path) = (state.domain.as_deref(), state.path.as_deref());
         let cookie = |index: usize| {
@@ -184,9 +207,10 @@ impl Session {
 }
 
 /// The response depends on the session, so a cache must not give it to another client (RFC 9111 section 4.1).
-fn add_vary(headers: &mut HeaderMap) {
-    let names = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    if !names.map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case("cookie")) {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
+fn add_vary(headers: &mut HeaderMap, transport: &Transport) {
+    let vary = transport.vary();
+    let names = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    if !names.map(<[u8]>::trim_ascii).any(|name| name == b"*" || name.eq_ignore_ascii_case(vary.as_bytes())) {
+        headers.append(VARY, vary);
     }
 }

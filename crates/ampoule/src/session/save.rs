@@ -55,7 +55,7 @@ impl Session {
         let mut next = state.record().cloned().unwrap_or_else(|| self.0.shared.blank(now));
         // A cookie that lives as long as its session is sent again when that changes.
         let new_life = state.saved().is_some_and(|saved| saved.lifetime != next.lifetime);
-        let is_due = matches!(state.known, Known::New(_)) || state.renew || self.is_cookie_due(&next, now);
+        let is_due = matches!(state.known, Known::New(_)) || state.renew || self.is_cookie_due(&state, &next, now);
         if is_due || new_life {
             next.cookie_sent = now;
         }
@@ -124,7 +124,8 @@ impl Session {
             return Ok(());
         }
         let shared = &self.0.shared;
-        let client = match shared.home.load(&self.0.cookies, &shared.name, &*shared.options.clock).await {
+        let given = self.state().given.clone();
+        let client = match shared.home.load(&self.0.brought, given.as_deref(), shared).await {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
                 tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
                 Client::Stranger
@@ -148,6 +149,7 @@ impl Session {
         let Found { record, deadline, .. } = &loaded.found;
         state.last_accessed = Some(record.lifetime.last_use(*deadline).unwrap_or(record.accessed));
         state.reissue = !loaded.current;
+        state.via = loaded.via;
         state.learn(Known::Live(loaded.id, Arc::new(loaded.found)))
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ampoule_core::{Change, ChangeLog, Error, Record, Time};
 
 use crate::id::Id;
+use crate::options::Options;
 use crate::protocol::{Found, Move};
+use crate::transport::Transport;
 
 /// The state behind a session's handle. Locked for moments only, never across an await.
 #[derive(Default)]
@@ -26,10 +28,16 @@ pub(super) struct State {
     pub(super) last_accessed: Option<Time>,
     /// The client's cookie was made by an older secret.
     pub(super) reissue: bool,
+    /// Which of the layer's transports it came by; the first for a new one.
+    pub(super) via: usize,
+    /// The token that the application gave by hand, in place of what came.
+    pub(super) given: Option<String>,
     /// Something was written in this request.
     pub(super) wrote: bool,
     /// What the client is told at the end of the request.
     pub(super) tell: Tell,
+    /// The browser is to forget what else it keeps of the site.
+    pub(super) clear_site_data: bool,
     /// Cookie attributes that the request chose.
     pub(super) domain: Option<String>,
     pub(super) path: Option<String>,
@@ -87,6 +95,12 @@ impl State {
             change.apply(view)?;
         }
         self.changes.push(change)
+    }
+
+    /// The way by which the session came, or on which a new one goes out; `None` where the application hands ids out by
+    /// itself.
+    pub(super) fn transport<'a>(&self, options: &'a Options) -> Option<&'a Transport> {
+        if self.given.is_some() { None } else { options.transports.get(self.via) }
     }
 
     pub(super) fn is_loaded(&self) -> bool {

@@ -55,7 +55,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// The store at a URL: see the table of [the module](self). Files are opened at once, servers when they are first needed,
+/// The store at a URL: see the table of [the module](crate::store). Files are opened at once, servers when they are first needed,
 /// so an application starts while they are down.
 ///
 /// # Errors

@@ -1,0 +1,80 @@
+//! HTML that a template writes as it is.
+
+use std::fmt;
+
+use ampoule_core::{Error, ErrorKind};
+use serde::{Serialize, Serializer};
+
+/// Finished HTML: templates must not escape it again.
+///
+/// With the feature `askama` a template of askama's writes it as it is, `{{ form }}`; with the feature `minijinja` it
+/// becomes a safe value of minijinja's: `context! { form => minijinja::Value::from(form) }`. Elsewhere write
+/// `{{ form|safe }}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeHtml(String);
+
+impl SafeHtml {
+    pub(super) fn new(html: String) -> SafeHtml {
+        SafeHtml(html)
+    }
+
+    /// The HTML.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SafeHtml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for SafeHtml {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(feature = "askama")]
+impl askama::filters::HtmlSafe for SafeHtml {}
+
+#[cfg(feature = "minijinja")]
+impl From<SafeHtml> for minijinja::Value {
+    fn from(html: SafeHtml) -> minijinja::Value {
+        minijinja::Value::from_safe_string(html.0)
+    }
+}
+
+/// `<name attribute="value" …>`.
+pub(super) fn start_tag<'a>(
+    name: &str,
+    attributes: impl Iterator<Item = &'a (&'a str, &'a str)>,
+) -> Result<String, Error> {
+    let mut tag = format!("<{name}");
+    for (attribute, value) in attributes {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':');
+        if attribute.is_empty() || !attribute.bytes().all(is_name) {
+            return Err(Error::new(ErrorKind::Invalid, format!("`{attribute}` is no name of an attribute")));
+        }
+        tag.extend([" ", attribute, "=\""]);
+        escape(value, &mut tag);
+        tag.push('"');
+    }
+    tag.push('>');
+    Ok(tag)
+}
+
+/// Writes text so that HTML takes it for nothing else, in an attribute or between tags.
+pub(crate) fn escape(text: &str, html: &mut String) {
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            _ => html.push(letter),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Why a request was refused, in words for whoever sent it.
+
+use std::fmt;
+
+use ampoule_core::Error;
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use crate::MissingLayer;
+
+/// A request that does not prove that it comes from a page of ours. As a response it says so, and what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CsrfRejection {
+    /// It has no token: 403.
+    Missing,
+    /// Its token is not this session's: 403.
+    Wrong,
+    /// By `Sec-Fetch-Site` or `Origin`, a page of another site made it: 403.
+    CrossOrigin,
+    /// The body is longer than may be read in search of the token: 413.
+    TooLarge,
+    /// The body is not what its type says: 400.
+    Malformed,
+    /// No session layer is around the route: 500.
+    NoSession(MissingLayer),
+    /// The session could not be loaded.
+    Session(Error),
+}
+
+impl CsrfRejection {
+    fn status(&self) -> StatusCode {
+        match self {
+            CsrfRejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            CsrfRejection::Malformed => StatusCode::BAD_REQUEST,
+            _ => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+impl fmt::Display for CsrfRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = "Go back, reload the page, and send the form again.";
+        match self {
+            CsrfRejection::Missing => write!(
+                f,
+                "This request was refused: it does not prove that it comes from a page of this site, since it has no token \
+                 in the field {} or the header X-CSRF-Token. {again}",
+                super::TOKEN
+            ),
+            CsrfRejection::Wrong => write!(
+                f,
+                "This request was refused: its token belongs to another session, or to one that has ended. {again}"
+            ),
+            CsrfRejection::CrossOrigin => {
+                f.write_str("This request was refused: a page of another site made it. Open this site itself, and try there.")
+            }
+            CsrfRejection::TooLarge => f.write_str(
+                "This request was refused: it is too long to be searched for its token. Put the hidden field first, or send \
+                 the token in the header X-CSRF-Token.",
+            ),
+            CsrfRejection::Malformed => f.write_str("This request was refused: its body is not what its Content-Type says."),
+            CsrfRejection::NoSession(error) => error.fmt(f),
+            CsrfRejection::Session(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CsrfRejection {}
+
+impl From<Error> for CsrfRejection {
+    fn from(error: Error) -> CsrfRejection {
+        CsrfRejection::Session(error)
+    }
+}
+
+impl IntoResponse for CsrfRejection {
+    fn into_response(self) -> Response {
+        match self {
+            CsrfRejection::NoSession(error) => error.into_response(),
+            CsrfRejection::Session(error) => error.into_response(),
+            refused => {
+                tracing::warn!(reason = ?refused, "a request that may be forged was refused");
+                (refused.status(), format!("{refused}\n")).into_response()
+            }
+        }
+    }
+}

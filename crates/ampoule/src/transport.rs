@@ -1,0 +1,192 @@
+//! How the id of a session travels between client and server: in a cookie, or without one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
+
+use crate::cookie::scan::Cookies;
+
+/// One way for the id of a session to travel.
+///
+/// [`Options::transports`](crate::Options::transports) lists those that a layer tries, in order: the first by which a
+/// request proves an id counts. A response answers on the same way, and a new session goes out on the first. Whatever
+/// the way, only an id that this server signed is looked for, and none becomes a session that is not one (promise P3).
+///
+/// ```
+/// use ampoule::{Options, Transport};
+///
+/// // Browsers by cookie, programs by `Authorization: Bearer`.
+/// let options = Options { transports: vec![Transport::Cookie, Transport::Bearer], ..Options::default() };
+/// ```
+///
+/// Browsers attach cookies by themselves, also to requests that other sites make; the other ways they do not, so those
+/// need no secure forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// The session's cookie: the only one by default.
+    Cookie,
+    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). Nothing is sent back by itself: who logs a client in tells it
+    /// [`SessionId::token`](crate::SessionId::token), and again after [`regenerate_id`](crate::Session::regenerate_id).
+    Bearer,
+    /// A header of this name, such as `X-Session-Id`, with the token as its value. The response that makes a session or
+    /// gives it a new id has it too.
+    Header(HeaderName),
+    /// What a function of the application finds in the request's headers. Nothing is sent back by itself.
+    Function(FindId),
+}
+
+impl Transport {
+    /// The transport of this function, which gets the request's headers and returns the token, if there is one.
+    ///
+    /// It runs for each request, also for those that leave their session alone, so it should be quick.
+    ///
+    /// ```
+    /// use ampoule::Transport;
+    ///
+    /// let transport = Transport::function(|headers| {
+    ///     headers.get("x-device")?.to_str().ok()?.strip_prefix("session ").map(str::to_owned)
+    /// });
+    /// ```
+    pub fn function(find: impl Fn(&HeaderMap) -> Option<String> + Send + Sync + 'static) -> Transport {
+        Transport::Function(FindId(Arc::new(find)))
+    }
+
+    /// Whether a browser attaches it by itself, or may do so for all we know.
+    #[cfg(feature = "forms")]
+    pub(crate) fn is_ambient(&self) -> bool {
+        matches!(self, Transport::Cookie | Transport::Function(_))
+    }
+
+    /// The header that a response depends on: `*` for what we do not know.
+    pub(crate) fn vary(&self) -> HeaderValue {
+        match self {
+            Transport::Cookie => HeaderValue::from_static("Cookie"),
+            Transport::Bearer => HeaderValue::from_static("Authorization"),
+            Transport::Header(name) => name.clone().into(),
+            Transport::Function(_) => HeaderValue::from_static("*"),
+        }
+    }
+
+    /// The tokens that a request brings on this way; cookies are looked at elsewhere.
+    fn tokens(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
+        match self {
+            Transport::Cookie => Vec::new(),
+            Transport::Bearer => {
+                headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes())).collect()
+            }
+            Transport::Header(name) => headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+            Transport::Function(find) => (find.0)(headers).map(String::into_bytes).into_iter().collect(),
+        }
+    }
+}
+
+/// The credentials of the scheme `Bearer`, whose name is in any case (RFC 9110 section 11.1).
+fn bearer(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, token) = value.split_at_checked(6)?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer") && token.starts_with(b" ");
+    is_bearer.then(|| token.trim_ascii().to_vec())
+}
+
+/// A function that finds a session's token in a request. See [`Transport::function`].
+#[derive(Clone)]
+pub struct FindId(Arc<Find>);
+
+type Find = dyn Fn(&HeaderMap) -> Option<String> + Send + Sync;
+
+impl fmt::Debug for FindId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FindId")
+    }
+}
+
+/// The same function, not one that does the same.
+impl PartialEq for FindId {
+    fn eq(&self, other: &FindId) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for FindId {}
+
+/// What a request brought, on all ways that its layer knows.
+pub(crate) struct Brought {
+    pub(crate) cookies: Cookies,
+    /// Tokens that came otherwise, each with the index of its way.
+    pub(crate) tokens: Vec<(usize, Vec<u8>)>,
+}
+
+impl Brought {
+    pub(crate) fn of(headers: &HeaderMap, transports: &[Transport]) -> Brought {
+        let mut brought = Brought { cookies: Cookies::default(), tokens: Vec::new() };
+        for (index, transport) in transports.iter().enumerate() {
+            if *transport == Transport::Cookie {
+                brought.cookies = Cookies::of(headers);
+            } else {
+                brought.tokens.extend(transport.tokens(headers).into_iter().map(|token| (index, token)));
+            }
+        }
+        brought
+    }
+}
+
+/// Reads transports as settings have them: `cookie, bearer, header X-Session-Id`.
+pub(crate) fn parse(text: &str) -> Option<Vec<Transport>> {
+    let one = |word: &str| match word.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [word] if word.eq_ignore_ascii_case("cookie") => Some(Transport::Cookie),
+        [word] if word.eq_ignore_ascii_case("bearer") => Some(Transport::Bearer),
+        [word, name] if word.eq_ignore_ascii_case("header") => name.parse().ok().map(Transport::Header),
+        _ => None,
+    };
+    let words = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty());
+    words.map(one).collect::<Option<Vec<_>>>().filter(|transports| !transports.is_empty())
+}
+
+/// What is wrong with a list of transports.
+pub(crate) fn fault(transports: &[Transport]) -> Option<String> {
+    let forbidden = |transport: &Transport| match transport {
+        Transport::Header(name) if *name == COOKIE || *name == AUTHORIZATION => Some(name.clone()),
+        _ => None,
+    };
+    if let Some(name) = transports.iter().find_map(forbidden) {
+        return Some(format!("the header {name} has a transport of its own: cookie, or bearer"));
+    }
+    let twice = transports.iter().enumerate().find(|(index, transport)| transports[..*index].contains(transport));
+    twice.map(|(_, transport)| format!("{transport:?} stands twice"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_s_credentials_are_found_whatever_the_case() {
+        assert_eq!(bearer(b"Bearer abc").as_deref(), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bEARER   abc ").as_deref(), Some(&b"abc"[..]));
+        for other in [&b"Basic abc"[..], b"Bearerabc", b"Bear", b"", b"Bearer"] {
+            assert_eq!(bearer(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn settings_name_transports() {
+        let header = Transport::Header(HeaderName::from_static("x-session-id"));
+        assert_eq!(parse("bearer"), Some(vec![Transport::Bearer]));
+        assert_eq!(
+            parse("Cookie, Bearer,\nheader X-Session-Id"),
+            Some(vec![Transport::Cookie, Transport::Bearer, header])
+        );
+        for wrong in ["", "jwt", "header", "header a b", "cookie bearer", "header x:y"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_each_way_once_and_no_header_that_means_another() {
+        assert_eq!(fault(&[Transport::Cookie, Transport::Bearer]), None);
+        assert!(fault(&[Transport::Bearer, Transport::Bearer]).is_some());
+        assert!(fault(&[Transport::Header(AUTHORIZATION)]).is_some());
+    }
+}
