@@ -33,13 +33,14 @@ fn main() -> ExitCode {
         ["--check"] => return check(&runtime),
         ["--one", scenario, who, count] => one(&runtime, scenario, who, count.parse().expect("a number")),
         ["--scale"] => scale::print(&runtime),
-        ["--sweeps"] => sweeps::print(1_000_000),
-        ["--sweeps", count] => sweeps::print(count.parse().expect("a number")),
+        ["--sweeps"] => sweeps::print(1_000_000, None),
+        ["--sweeps", count] => sweeps::print(count.parse().expect("a number"), None),
+        ["--sweeps", count, store] => sweeps::print(count.parse().expect("a number"), Some(store)),
         ["--promises"] => promises::print(&runtime),
         [] => table(&runtime, false),
         ["--instructions"] => table(&runtime, true),
         _ => {
-            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale | --sweeps [COUNT]]");
+            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale | --sweeps [COUNT [STORE]]]");
             return ExitCode::from(2);
         }
     }

@@ -13,7 +13,9 @@ const BATCH: usize = 1_000;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub fn print(count: u64) {
+/// All stores, or the one of this name.
+pub fn print(count: u64, only: Option<&str>) {
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
     println!("{count} sessions of 200 bytes in each store, half of them expired; the sweep in calls of {BATCH}.");
     println!();
     println!(
@@ -27,9 +29,14 @@ pub fn print(count: u64) {
         ("file", format!("file:{}", folder.join("files").display())),
         ("sqlite", format!("sqlite:{}", folder.join("sessions.db").display())),
     ] {
-        line(name, &url, count);
+        if wanted(name) {
+            line(name, &url, count);
+        }
     }
     for (name, kind) in [("postgres", Kind::PostgresDurable), ("mariadb", Kind::MariaDbDurable)] {
+        if !wanted(name) {
+            continue;
+        }
         match Server::start(kind) {
             Some(server) => line(name, server.url(), count),
             None => println!("| {name} | not installed | | | | | | |"),

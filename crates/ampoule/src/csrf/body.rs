@@ -74,9 +74,14 @@ async fn search_multipart(
     limit: usize,
 ) -> Result<Searched, CsrfRejection> {
     let (parts, body) = request.into_parts();
-    let source = Arc::new(Mutex::new(Source { body: body.into_data_stream(), seen: Vec::new(), left: Some(limit) }));
+    let source = Arc::new(Mutex::new(Source {
+        body: body.into_data_stream(),
+        seen: Vec::new(),
+        left: Some(limit),
+        rest: false,
+    }));
     let found = find_field(multer::Multipart::new(Tee(Arc::clone(&source)), boundary), field).await;
-    let Source { body, seen, left } = match Arc::try_unwrap(source) {
+    let Source { body, seen, left, .. } = match Arc::try_unwrap(source) {
         Ok(source) => source.into_inner().unwrap_or_else(PoisonError::into_inner),
         Err(_) => return Err(CsrfRejection::Malformed),
     };
@@ -103,6 +108,8 @@ struct Source {
     seen: Vec<Bytes>,
     /// How many bytes may still be read; none once there was one more.
     left: Option<usize>,
+    /// Whether a piece was handed on that nobody has had time to look at.
+    rest: bool,
 }
 
 struct Tee(Arc<Mutex<Source>>);
@@ -112,10 +119,16 @@ impl Stream for Tee {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // multer takes all it can get before it looks at any of it.
+        if std::mem::take(&mut source.rest) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let polled = source.body.poll_next_unpin(cx);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
             source.left = source.left.and_then(|left| left.checked_sub(bytes.len()));
             source.seen.push(bytes.clone());
+            source.rest = true;
             if source.left.is_none() {
                 return Poll::Ready(None);
             }
