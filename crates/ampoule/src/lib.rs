@@ -79,6 +79,8 @@ mod flash;
 mod guard;
 mod home;
 mod id;
+#[cfg(feature = "language")]
+mod language;
 mod layer;
 mod observe;
 mod options;
@@ -121,6 +123,8 @@ pub use self::csrf::{CsrfToken, SafeHtml};
 pub use self::event::{Event, EventHook, EventKind};
 pub use self::flash::{Flash, FlashMessage};
 pub use self::id::SessionId;
+#[cfg(feature = "language")]
+pub use self::language::{Language, LanguageService, Languages, MissingLanguages};
 pub use self::layer::SessionLayer;
 pub use self::options::{AtLimit, BadOption, BadOptions, Kind, Options, Outage, Settings};
 pub use self::principal::SessionInfo;
