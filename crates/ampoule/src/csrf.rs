@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "forms")]
 pub use self::extract::AuthenticateForm;
 pub use self::html::SafeHtml;
+#[cfg(feature = "error-pages")]
+pub(crate) use self::html::escape;
 #[cfg(feature = "forms")]
 pub use self::layer::{CsrfLayer, CsrfService};
 #[cfg(feature = "forms")]

@@ -74,6 +74,8 @@
 
 mod cookie;
 mod csrf;
+#[cfg(feature = "error-pages")]
+mod error_pages;
 mod event;
 mod flash;
 mod guard;
@@ -120,6 +122,10 @@ pub use self::cookie::attributes::{CookieExpires, CookieOptions, SameSite};
 #[cfg(feature = "forms")]
 pub use self::csrf::{AuthenticateForm, CsrfLayer, CsrfRejection, CsrfService};
 pub use self::csrf::{CsrfToken, SafeHtml};
+#[cfg(feature = "error-pages")]
+pub use self::error_pages::{
+    ErrorHandler, ErrorHandlerService, FailedRequest, ServerError, Stack, StatusCodeRedirect, StatusCodeRedirectService,
+};
 pub use self::event::{Event, EventHook, EventKind};
 pub use self::flash::{Flash, FlashMessage};
 pub use self::id::SessionId;

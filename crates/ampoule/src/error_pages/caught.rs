@@ -1,0 +1,118 @@
+//! What went wrong in a handler, with what is known of the place.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+
+/// Whether places are looked for in full, which is slow: set by an error handler with debug.
+static IN_DETAIL: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Of the panic that this thread is in.
+    static LAST: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+#[derive(Clone, Default)]
+struct Place {
+    location: String,
+    backtrace: Option<Arc<Backtrace>>,
+}
+
+/// An error or a panic. Travels in the extensions of its response, for the layer that makes a page of it.
+#[derive(Clone)]
+pub(super) struct Caught {
+    /// `error` or `panic`.
+    pub(super) kind: &'static str,
+    /// What was said, and what it was caused by, each in its line.
+    pub(super) message: String,
+    place: Place,
+}
+
+impl Caught {
+    pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Caught {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        let place = LAST.with(RefCell::take).unwrap_or_default();
+        Caught { kind: "panic", message: message.unwrap_or_else(|| "a panic without a text".to_owned()), place }
+    }
+
+    pub(super) fn of_error(error: &(dyn std::error::Error + 'static)) -> Caught {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        let mut message = error.to_string();
+        for cause in causes.map(ToString::to_string) {
+            // Many errors say their cause themselves.
+            if !message.ends_with(&cause) {
+                message.push_str("\nbecause: ");
+                message.push_str(&cause);
+            }
+        }
+        Caught { kind: "error", message, place: Place { location: String::new(), backtrace: backtrace() } }
+    }
+
+    /// File and line, if they are known.
+    pub(super) fn location(&self) -> &str {
+        &self.place.location
+    }
+
+    pub(super) fn backtrace(&self) -> Option<String> {
+        self.place.backtrace.as_ref().map(ToString::to_string)
+    }
+}
+
+fn backtrace() -> Option<Arc<Backtrace>> {
+    IN_DETAIL.load(Ordering::Relaxed).then(|| Arc::new(Backtrace::force_capture()))
+}
+
+/// Has panics say where they are, beside what the hook that is there does with them.
+pub(super) fn watch_panics(in_detail: bool) {
+    static ONCE: Once = Once::new();
+    if in_detail {
+        IN_DETAIL.store(true, Ordering::Relaxed);
+    }
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let location = panic.location().map(ToString::to_string).unwrap_or_default();
+            LAST.with(|last| *last.borrow_mut() = Some(Place { location, backtrace: backtrace() }));
+            previous(panic);
+        }));
+    });
+}
+
+/// Any error, as a handler's answer: a 500 that tells its client nothing, and an [`ErrorHandler`](super::ErrorHandler) all.
+///
+/// ```
+/// use ampoule::ServerError;
+///
+/// async fn report() -> Result<String, ServerError> {
+///     Ok(std::fs::read_to_string("/srv/report.txt")?)
+/// }
+/// ```
+pub struct ServerError(Caught);
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for ServerError {
+    fn from(error: E) -> ServerError {
+        let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+        ServerError(Caught::of_error(&*error))
+    }
+}
+
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerError: {}", self.0.message)
+    }
+}
+
+impl IntoResponse for ServerError {
+    fn into_response(self) -> Response {
+        let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.\n").into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}

@@ -1,0 +1,191 @@
+//! `ErrorHandler`: a page for what a handler did not foresee.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ampoule_core::Error;
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::caught::{Caught, watch_panics};
+use crate::csrf::escape;
+
+/// Turns panics, [`ServerError`](crate::ServerError)s and other errors with the status 500 into a page: with all that is
+/// known, down to a backtrace, in debug; otherwise with a number that stands in the log, beside the rest.
+///
+/// What the failed request changed in its session is not saved, unless the handler had saved it. The layer stands
+/// around the session's, and within [`StatusCodeRedirect`](crate::StatusCodeRedirect), whose page learns the number too:
+/// [`Stack`](crate::Stack) does that.
+///
+/// ```
+/// use ampoule::ErrorHandler;
+/// use axum::{Router, routing::get};
+///
+/// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(ErrorHandler::new(false));
+/// ```
+///
+/// It adds to the process's panic hook, which still runs, so that it learns where a panic was.
+#[derive(Clone, Debug)]
+pub struct ErrorHandler {
+    debug: bool,
+}
+
+impl ErrorHandler {
+    /// With or without debug. **Never with debug where others can reach it**: the page shows paths and values.
+    pub fn new(debug: bool) -> ErrorHandler {
+        watch_panics(debug);
+        ErrorHandler { debug }
+    }
+
+    fn page(&self, caught: &Caught, request: &Asked) -> Response {
+        let bytes: [u8; 5] = ampoule_seal::random_bytes();
+        let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (kind, message, location) = (caught.kind, &caught.message, caught.location());
+        tracing::error!(id, kind, method = %request.method, path = request.path, location, message, "a request failed");
+        let details = self.debug.then(|| details(caught, request));
+        let mut response = if request.wants_html { html(&id, details) } else { text(&id, details) };
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(ErrorNumber(id));
+        response
+    }
+}
+
+/// Under which number the log knows what happened.
+#[derive(Clone)]
+pub(super) struct ErrorNumber(pub(super) String);
+
+/// What a page says of the request that failed.
+struct Asked {
+    method: Method,
+    path: String,
+    wants_html: bool,
+}
+
+impl Asked {
+    fn of(request: &Request<Body>) -> Asked {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        Asked { method, path, wants_html: wants_html(request.headers()) }
+    }
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
+}
+
+fn details(caught: &Caught, request: &Asked) -> String {
+    let mut details = format!("{} {}\n{}: {}\n", request.method, request.path, caught.kind, caught.message);
+    if !caught.location().is_empty() {
+        details.push_str(&format!("at {}\n", caught.location()));
+    }
+    if let Some(backtrace) = caught.backtrace() {
+        details.push('\n');
+        details.push_str(&backtrace);
+    }
+    details
+}
+
+fn text(id: &str, details: Option<String>) -> Response {
+    let more = details.unwrap_or_default();
+    format!("Something went wrong here. It is noted under the number {id}.\n{more}").into_response()
+}
+
+fn html(id: &str, details: Option<String>) -> Response {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Something went wrong</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <style>body{font:1.05rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+         pre{overflow-x:auto;padding:1rem;border:1px solid;border-radius:.5rem;font-size:.85rem}</style>\
+         <h1>Something went wrong here.</h1><p>It is noted under the number <code>",
+    );
+    page.push_str(id);
+    page.push_str("</code>.</p>");
+    if let Some(details) = details {
+        page.push_str("<p>This is shown in debug alone.</p><pre>");
+        escape(&details, &mut page);
+        page.push_str("</pre>");
+    }
+    page.push_str("</html>\n");
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+impl<S> Layer<S> for ErrorHandler {
+    type Service = ErrorHandlerService<S>;
+
+    fn layer(&self, inner: S) -> ErrorHandlerService<S> {
+        ErrorHandlerService { handler: self.clone(), inner }
+    }
+}
+
+/// A service that answers panics and errors with a page. Made by [`ErrorHandler`].
+#[derive(Clone, Debug)]
+pub struct ErrorHandlerService<S> {
+    handler: ErrorHandler,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for ErrorHandlerService<S>
+where
+    S: Service<Request<Body>, Response = Response>,
+    S::Future: Send + 'static,
+    S::Error: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let asked = Asked::of(&request);
+        let handler = self.handler.clone();
+        let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+        Box::pin(async move {
+            let answered = match called {
+                Ok(future) => Caught::panics_of(future).await,
+                Err(payload) => Err(Caught::of_panic(&*payload)),
+            };
+            match answered {
+                Ok(response) => Ok(handler.replace(response?, &asked)),
+                Err(caught) => Ok(handler.page(&caught, &asked)),
+            }
+        })
+    }
+}
+
+impl ErrorHandler {
+    /// A page in place of a response that an error made.
+    fn replace(&self, response: Response, asked: &Asked) -> Response {
+        if response.status() != StatusCode::INTERNAL_SERVER_ERROR
+            || response.extensions().get::<ErrorNumber>().is_some()
+        {
+            return response;
+        }
+        let of_session = response.extensions().get::<Arc<Error>>().map(|error| Caught::of_error(&**error));
+        match response.extensions().get::<Caught>().cloned().or(of_session) {
+            Some(caught) => self.page(&caught, asked),
+            None => response,
+        }
+    }
+}
+
+impl Caught {
+    /// What a future comes to, or the panic that it came to instead.
+    async fn panics_of<F: Future>(future: F) -> Result<F::Output, Caught> {
+        let mut future = Box::pin(future);
+        std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => Poll::Ready(Err(Caught::of_panic(&*payload))),
+        })
+        .await
+    }
+}

@@ -1,0 +1,131 @@
+//! The order in which layers stand.
+
+use std::convert::Infallible;
+
+use axum_core::body::Body;
+use axum_core::response::Response;
+use http::Request;
+use tower::util::BoxCloneSyncService;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{ErrorHandler, StatusCodeRedirect};
+use crate::SessionLayer;
+
+/// All layers of a site, each where it belongs.
+///
+/// ```text
+///  request │                                              ▲ response
+///          ▼                                              │
+///  StatusCodeRedirect   a page for a bare status: asks all below once more
+///  ErrorHandler         a page for a panic; what it changed is not saved
+///  (yours)              what must not know the session: logs, compression, a cache of public pages
+///  SessionLayer         puts the session in, sends its cookie
+///  (yours)              what knows the session: who may see what
+///  Languages            puts the language in, which the session may say
+///  CsrfLayer            refuses what another site made
+///          │                                              ▲
+///          ▼            the application, with its routes  │
+/// ```
+///
+/// It stands around a whole application. Put that into a router to go on from there:
+///
+/// ```
+/// use ampoule::{CsrfLayer, ErrorHandler, Languages, MemoryStore, Options, Secret, SessionLayer, Stack, StatusCodeRedirect};
+/// use axum::{Router, routing::get};
+/// use tower::Layer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secret: vec![Secret::new(secret)?], ..Options::default() })?;
+/// let debug = cfg!(debug_assertions);
+/// let app: Router = Router::new().route("/", get(|| async { "hello" }));
+/// let stack = Stack::new(sessions)
+///     .csrf(CsrfLayer::new())
+///     .languages(Languages::new(["en", "de"])?)
+///     .error_handler(ErrorHandler::new(debug))
+///     .status_code_redirect(StatusCodeRedirect::new("/error/document")?.with_debug(debug));
+/// let site: Router = Router::new().fallback_service(stack.layer(app));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack {
+    sessions: SessionLayer,
+    #[cfg(feature = "forms")]
+    csrf: Option<crate::CsrfLayer>,
+    #[cfg(feature = "language")]
+    languages: Option<crate::Languages>,
+    error_handler: Option<ErrorHandler>,
+    status_code_redirect: Option<StatusCodeRedirect>,
+}
+
+impl Stack {
+    /// The session's layer alone.
+    pub fn new(sessions: SessionLayer) -> Stack {
+        Stack {
+            sessions,
+            #[cfg(feature = "forms")]
+            csrf: None,
+            #[cfg(feature = "language")]
+            languages: None,
+            error_handler: None,
+            status_code_redirect: None,
+        }
+    }
+
+    /// With secure forms.
+    #[cfg(feature = "forms")]
+    #[must_use]
+    pub fn csrf(self, csrf: crate::CsrfLayer) -> Stack {
+        Stack { csrf: Some(csrf), ..self }
+    }
+
+    /// With languages.
+    #[cfg(feature = "language")]
+    #[must_use]
+    pub fn languages(self, languages: crate::Languages) -> Stack {
+        Stack { languages: Some(languages), ..self }
+    }
+
+    /// With a page for panics and errors.
+    #[must_use]
+    pub fn error_handler(self, error_handler: ErrorHandler) -> Stack {
+        Stack { error_handler: Some(error_handler), ..self }
+    }
+
+    /// With a page for bare statuses.
+    #[must_use]
+    pub fn status_code_redirect(self, status_code_redirect: StatusCodeRedirect) -> Stack {
+        Stack { status_code_redirect: Some(status_code_redirect), ..self }
+    }
+}
+
+type Site = BoxCloneSyncService<Request<Body>, Response, Infallible>;
+
+impl<S> Layer<S> for Stack
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    type Service = Site;
+
+    fn layer(&self, app: S) -> Site {
+        let mut site = Site::new(app);
+        #[cfg(feature = "forms")]
+        if let Some(csrf) = &self.csrf {
+            site = Site::new(csrf.layer(site));
+        }
+        #[cfg(feature = "language")]
+        if let Some(languages) = &self.languages {
+            site = Site::new(languages.layer(site));
+        }
+        site = Site::new(self.sessions.layer(site));
+        if let Some(error_handler) = &self.error_handler {
+            site = Site::new(error_handler.layer(site));
+        }
+        if let Some(status_code_redirect) = &self.status_code_redirect {
+            site = Site::new(status_code_redirect.layer(site));
+        }
+        site
+    }
+}
