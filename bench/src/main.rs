@@ -5,6 +5,7 @@ mod promises;
 mod scale;
 mod scenario;
 mod sites;
+#[cfg(feature = "sweeps")]
 mod sweeps;
 
 use std::process::{Command, ExitCode};
@@ -33,14 +34,18 @@ fn main() -> ExitCode {
         ["--check"] => return check(&runtime),
         ["--one", scenario, who, count] => one(&runtime, scenario, who, count.parse().expect("a number")),
         ["--scale"] => scale::print(&runtime),
+        #[cfg(feature = "sweeps")]
         ["--sweeps"] => sweeps::print(1_000_000, None),
+        #[cfg(feature = "sweeps")]
         ["--sweeps", count] => sweeps::print(count.parse().expect("a number"), None),
+        #[cfg(feature = "sweeps")]
         ["--sweeps", count, store] => sweeps::print(count.parse().expect("a number"), Some(store)),
         ["--promises"] => promises::print(&runtime),
         [] => table(&runtime, false),
         ["--instructions"] => table(&runtime, true),
         _ => {
-            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale | --sweeps [COUNT [STORE]]]");
+            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale]");
+            eprintln!("with --features sweeps also: --sweeps [COUNT [STORE]]");
             return ExitCode::from(2);
         }
     }

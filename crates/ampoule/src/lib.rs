@@ -21,6 +21,10 @@
 //! |---|---|
 //! | `axum` (default) | extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
+//! | `forms` | [secure forms](CsrfLayer): nothing is changed by a page of another site |
+//! | `language` | [the language of a session](Language), negotiated among those of the application |
+//! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
+//! | `askama`, `minijinja` | [`SafeHtml`] in their templates |
 //! | `metrics` | counters and histograms for the recorder of the crate `metrics`; the spans of `tracing` are always there |
 //!
 //! | with `metrics` | labels | |
@@ -46,14 +50,14 @@
 //! }
 //!
 //! async fn login(session: Session) -> Result<&'static str, Error> {
+//!     session.login("user:42").await?;
 //!     session.insert("name", &"Ada")?;
-//!     session.regenerate_id();
 //!     session.save().await?;
 //!     Ok("welcome")
 //! }
 //!
 //! async fn logout(session: Session) -> Result<&'static str, Error> {
-//!     session.delete().await?;
+//!     session.logout().await?;
 //!     Ok("goodbye")
 //! }
 //!
