@@ -1,28 +1,50 @@
-//! Login, logout, and a counter of visits.
+//! Login, logout, a counter of visits, the language, and where else its user is logged in.
 
 use std::time::Duration;
 
-use ampoule::{Key, Session};
-use axum::extract::State;
+use ampoule::{Error, ErrorKind, Key};
+use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use minijinja::context;
+use minijinja::{Value, context};
 use serde::Deserialize;
 
-use crate::page::{Answer, Site};
+use crate::page::{Answer, Page, Site, moment};
 
 const USER: Key<String> = Key::new("user");
 const VISITS: Key<u64> = Key::new("visits");
+const BROWSER: Key<String> = Key::new("browser");
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 pub(crate) fn routes() -> Router<Site> {
-    Router::new().route("/", get(index)).route("/login", post(login)).route("/logout", post(logout))
+    Router::new()
+        .route("/", get(index))
+        .route("/login", post(login))
+        .route("/logout", post(logout))
+        .route("/elsewhere", post(sign_out_elsewhere))
+        .route("/lang", post(set_lang))
+        .route("/private", get(private))
+        .route("/boom", get(boom))
 }
 
-async fn index(State(site): State<Site>, session: Session) -> Answer {
-    let visits = session.update(VISITS, |visits| *visits += 1).await?;
-    session.save().await?;
-    site.page(&session, "home", context! { visits }).await
+async fn index(page: Page) -> Answer {
+    let visits = page.session.update(VISITS, |visits| *visits += 1).await?;
+    page.session.save().await?;
+    page.show("home", context! { visits, devices => devices(&page).await? }).await
+}
+
+/// The user's sessions, wherever they are; those in cookies are not known to the server.
+async fn devices(page: &Page) -> Result<Vec<Value>, Error> {
+    let sessions = match page.session.sessions().await {
+        Err(error) if error.kind() == ErrorKind::Invalid => return Ok(Vec::new()),
+        sessions => sessions?,
+    };
+    let device = |info: ampoule::SessionInfo| {
+        let browser = info.get::<String>("browser")?.unwrap_or_default();
+        Ok(context! { browser, used => moment(info.last_accessed()), is_current => info.is_current() })
+    };
+    sessions.into_iter().map(device).collect()
 }
 
 #[derive(Deserialize)]
@@ -31,22 +53,60 @@ struct Login {
     remember: Option<String>,
 }
 
-async fn login(State(site): State<Site>, session: Session, Form(form): Form<Login>) -> Answer {
+async fn login(page: Page, headers: HeaderMap, Form(form): Form<Login>) -> Answer {
     let name: String = form.name.trim().chars().take(40).collect();
     if !name.is_empty() {
         // A real site checks a password here. Whoever knew the id from before the login knows nothing after it.
-        session.regenerate_id();
-        session.set_principal(Some(&name))?;
-        session.insert(USER, &name)?;
+        page.session.login(&name).await?;
+        page.session.insert(USER, &name)?;
+        let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        page.session.insert(BROWSER, &browser.chars().take(120).collect::<String>())?;
         if form.remember.is_some() {
-            session.set_timeout(30 * DAY)?;
+            page.session.set_timeout(30 * DAY)?;
         }
-        session.save().await?;
+        page.flash.success(page.text("flash-welcome", [("user", name.into())]))?;
+        page.session.save().await?;
     }
-    Ok(site.back_to("home"))
+    page.back_to("home")
 }
 
-async fn logout(State(site): State<Site>, session: Session) -> Answer {
-    session.delete().await?;
-    Ok(site.back_to("home"))
+/// The message goes into a new session, with the language; nothing else of the old one lives on.
+async fn logout(mut page: Page) -> Answer {
+    page.session.logout().await?;
+    let lang = page.language.tag();
+    page.language.set_lang(&page.session, &lang)?;
+    page.flash.notice(page.text("flash-goodbye", []))?;
+    page.session.save().await?;
+    page.back_to("home")
+}
+
+async fn sign_out_elsewhere(page: Page) -> Answer {
+    let count = page.session.revoke_others().await?;
+    page.flash.success(page.text("flash-elsewhere", [("count", count.into())]))?;
+    page.session.save().await?;
+    page.back_to("home")
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    lang: String,
+}
+
+async fn set_lang(mut page: Page, Form(choice): Form<Choice>) -> Answer {
+    match page.language.set_lang(&page.session, &choice.lang) {
+        Ok(()) => page.flash.notice(page.text("flash-language", []))?,
+        Err(unknown) => page.flash.error(unknown.to_string())?,
+    }
+    page.session.save().await?;
+    page.back_to("home")
+}
+
+async fn private(page: Page) -> Answer {
+    page.session.require_login().await?;
+    page.show_plain("private", context! {}).await
+}
+
+/// What a page does in which something was not foreseen.
+async fn boom() -> Answer {
+    panic!("this page always fails, to show what happens then")
 }

@@ -2,9 +2,11 @@
 //!
 //! | app | factory | what it shows |
 //! |---|---|---|
-//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose |
+//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose; the user's sessions; the language |
 //! | notes | `egg:ampoule-demo#notes` | a list in the session, the same from every tab |
 //! | inspector | `egg:ampoule-demo#inspector` | all that the session holds, since when and until when |
+//!
+//! Each has secure forms, flash messages, three languages, and pages for what goes wrong.
 //!
 //! Each app takes the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
 //! links between them.
@@ -12,13 +14,18 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod errors;
 mod home;
 mod inspector;
 mod notes;
 mod page;
+mod texts;
 
+use ampoule::{CsrfLayer, ErrorHandler, StatusCodeRedirect};
 use ampoule_deploy::{App, Conf, Faults, Registry, app};
 use axum::Router;
+use axum::routing::get;
+use tower::Layer;
 
 use crate::page::Site;
 
@@ -42,5 +49,9 @@ fn make(conf: &Conf, routes: Router<Site>) -> Result<App, Faults> {
     }
     let place = |option: &str, default: &str| conf.get(option).unwrap_or(default).to_owned();
     let site = Site::new(place("home", "/"), place("notes", "/notes"), place("inspector", "/inspector"));
-    Ok(app(routes.fallback(page::not_found).with_state(site)))
+    let routes = routes.route(errors::PAGE, get(errors::show)).with_state(site);
+    let routes = routes.layer(CsrfLayer::new()).layer(texts::languages());
+    let debug = conf.global("debug").is_some_and(|debug| ["true", "yes", "on", "1"].contains(&debug));
+    let error_pages = StatusCodeRedirect::new(errors::PAGE).expect("a path of ours is one").with_debug(debug);
+    Ok(app(error_pages.layer(ErrorHandler::new(debug).layer(routes))))
 }

@@ -1,13 +1,12 @@
 //! A list in the session: what one tab adds, another sees, and two at once lose nothing.
 
-use ampoule::{Key, Session};
-use axum::extract::State;
+use ampoule::Key;
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use minijinja::context;
 use serde::Deserialize;
 
-use crate::page::{Answer, Site};
+use crate::page::{Answer, Page, Site};
 
 const NOTES: Key<Vec<String>> = Key::new("notes");
 
@@ -18,9 +17,9 @@ pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(list).post(add)).route("/remove", post(remove))
 }
 
-async fn list(State(site): State<Site>, session: Session) -> Answer {
-    let notes = session.get(NOTES).await?.unwrap_or_default();
-    site.page(&session, "notes", context! { notes, most => MOST }).await
+async fn list(page: Page) -> Answer {
+    let notes = page.session.get(NOTES).await?.unwrap_or_default();
+    page.show("notes", context! { notes, most => MOST }).await
 }
 
 #[derive(Deserialize)]
@@ -28,7 +27,7 @@ struct Note {
     text: String,
 }
 
-async fn add(State(site): State<Site>, session: Session, Form(note): Form<Note>) -> Answer {
+async fn add(page: Page, Form(note): Form<Note>) -> Answer {
     let text: String = note.text.trim().chars().take(200).collect();
     if !text.is_empty() {
         let push = move |notes: &mut Vec<String>| {
@@ -36,20 +35,22 @@ async fn add(State(site): State<Site>, session: Session, Form(note): Form<Note>)
                 notes.push(text.clone());
             }
         };
-        session.update(NOTES, push).await?;
-        session.save().await?;
+        page.session.update(NOTES, push).await?;
+        page.flash.success(page.text("flash-note-added", []))?;
+        page.session.save().await?;
     }
-    Ok(site.back_to("notes"))
+    page.back_to("notes")
 }
 
 /// By its text, not its place: another tab may have moved the others.
-async fn remove(State(site): State<Site>, session: Session, Form(note): Form<Note>) -> Answer {
+async fn remove(page: Page, Form(note): Form<Note>) -> Answer {
     let take = move |notes: &mut Vec<String>| {
         if let Some(place) = notes.iter().position(|text| *text == note.text) {
             notes.remove(place);
         }
     };
-    session.update(NOTES, take).await?;
-    session.save().await?;
-    Ok(site.back_to("notes"))
+    page.session.update(NOTES, take).await?;
+    page.flash.success(page.text("flash-note-removed", []))?;
+    page.session.save().await?;
+    page.back_to("notes")
 }

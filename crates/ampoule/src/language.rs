@@ -36,7 +36,7 @@ const MOST_ASKED: usize = 32;
 ///     if language.tag() == "de" { "Willkommen" } else { "Welcome" }
 /// }
 ///
-/// async fn choose(session: Session, language: Language, Path(tag): Path<String>) -> Result<(), Error> {
+/// async fn choose(session: Session, mut language: Language, Path(tag): Path<String>) -> Result<(), Error> {
 ///     language.set_lang(&session, &tag)?;
 ///     session.save().await
 /// }
@@ -112,18 +112,21 @@ impl Language {
         self.known.tags()
     }
 
-    /// Makes this the language of the session; [`save`](Session::save) it then.
+    /// Makes this the language of the session, and of this request from here on; [`save`](Session::save) the session then.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the application does not have it; the message lists those it has.
-    pub fn set_lang(&self, session: &Session, tag: &str) -> Result<(), Error> {
+    pub fn set_lang(&mut self, session: &Session, tag: &str) -> Result<(), Error> {
         let chosen = tag.parse::<LanguageIdentifier>().ok().filter(|chosen| self.known.0.contains(chosen));
         let Some(chosen) = chosen else {
             let known: Vec<String> = self.known().collect();
             let message = format!("there is no language `{tag}` here; there are {}", known.join(", "));
             return Err(Error::new(ErrorKind::Invalid, message));
         };
-        session.insert(LANG, &chosen.to_string())
+        session.insert(LANG, &chosen.to_string())?;
+        self.chain.retain(|other| *other != chosen);
+        self.chain.insert(0, chosen);
+        Ok(())
     }
 }
 

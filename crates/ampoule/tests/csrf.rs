@@ -312,7 +312,7 @@ fn forms_are_safe_html_for_template_engines() {
     );
     let mut engine = minijinja::Environment::new();
     engine.add_template("page.html", "{{ form }}{{ name }}").unwrap();
-    let values = minijinja::context! { form => minijinja::Value::from(form.clone()), name => "<b>" };
+    let values = minijinja::context! { form => form.clone(), name => "<b>" };
     let html = engine.get_template("page.html").unwrap().render(values).unwrap();
     assert_eq!(html, format!("{form}&lt;b&gt;"));
 }

@@ -33,7 +33,7 @@ async fn a_choice_outlives_the_browser_s_wish(place: Place) {
     let site = site(place);
     let mut client = site.client();
     assert_eq!(ask(&client, "de, en;q=0.5").await.text, "de ltr [de en] -");
-    assert_eq!(client.post("/lang/ar").await.status, 200);
+    assert_eq!(client.post("/lang/ar").await.text, "ar en", "from this request on");
     assert_eq!(ask(&client, "de").await.text, "ar rtl [ar de en] ar");
     let unknown = client.post("/lang/fr").await;
     assert_eq!(unknown.text, "there is no language `fr` here; there are en, de, ar");
@@ -105,10 +105,10 @@ async fn show(session: Session, language: Language) -> String {
     format!("{language} {} [{}] {chosen}", language.direction(), chain.join(" "))
 }
 
-async fn choose(session: Session, language: Language, Path(tag): Path<String>) -> Result<String, Error> {
+async fn choose(session: Session, mut language: Language, Path(tag): Path<String>) -> Result<String, Error> {
     if let Err(unknown) = language.set_lang(&session, &tag) {
         return Ok(unknown.to_string());
     }
     session.save().await?;
-    Ok(tag)
+    Ok(language.chain().collect::<Vec<_>>().join(" "))
 }

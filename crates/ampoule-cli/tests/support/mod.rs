@@ -1,4 +1,7 @@
 //! A server process of the real command, on a port of its own and in a folder of its own.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub(crate) mod browser;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 /// Finished HTML: templates must not escape it again.
 ///
 /// With the feature `askama` a template of askama's writes it as it is, `{{ form }}`; with the feature `minijinja` it
-/// becomes a safe value of minijinja's: `context! { form => minijinja::Value::from(form) }`. Elsewhere write
+/// becomes a safe value of minijinja's: `context! { form }`. Elsewhere write
 /// `{{ form|safe }}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeHtml(String);

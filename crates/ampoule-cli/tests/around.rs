@@ -1,0 +1,163 @@
+//! What stands around the session, in a real browser: forms, messages, languages, error pages, other devices.
+
+mod support;
+
+use fantoccini::Client;
+use support::browser::{Driver, fill, open, picture, submit, text};
+use support::{Served, development_ini};
+
+async fn script(client: &Client, script: &str) -> String {
+    client.execute_async(script, Vec::new()).await.unwrap().as_str().unwrap_or_default().to_owned()
+}
+
+async fn choose(client: &Client, tag: &str) {
+    let option = format!("#lang option[value={tag}]");
+    client.find(fantoccini::Locator::Css(&option)).await.unwrap().click().await.unwrap();
+    submit(client, "footer button").await;
+}
+
+#[tokio::test]
+async fn what_another_page_sends_is_refused_and_a_message_is_shown_once() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser(&folder.path().join("profile"), 1000, false).await;
+
+    open(&client, &served, "/").await;
+    let post = |token: &str| {
+        format!(
+            "const done = arguments[arguments.length - 1];
+             const token = document.querySelector('[name=_authentication_token]').value;
+             fetch('/login', {{ method: 'POST', redirect: 'manual', body: new URLSearchParams({{ name: 'Eve', {token} }}) }})
+                 .then(answer => done(answer.status + ' ' + answer.type))"
+        )
+    };
+    assert_eq!(script(&client, &post("other: token")).await, "403 basic", "the site's own script without the token");
+    assert_eq!(script(&client, &post("_authentication_token: token")).await, "0 opaqueredirect", "and with it");
+    // A page of another origin: the same site at another name.
+    let elsewhere = served.base.replace("127.0.0.1", "localhost");
+    client.goto(&format!("{elsewhere}/nowhere")).await.unwrap();
+    let forged = format!(
+        "const done = arguments[arguments.length - 1]; const form = document.createElement('form');
+         form.method = 'post'; form.action = '{}/logout'; document.body.append(form); form.submit(); done('')",
+        served.base
+    );
+    script(&client, &forged).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(text(&client, "main").await.contains("a page of another site made it"));
+    picture(&client, "forged").await;
+
+    open(&client, &served, "/").await;
+    assert_eq!(text(&client, "h1").await, "Hello, Eve.", "the forged logout did nothing");
+    assert_eq!(text(&client, ".flash").await, "Welcome, Eve.");
+    open(&client, &served, "/").await;
+    assert!(client.find(fantoccini::Locator::Css(".flash")).await.is_err(), "it was shown");
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_language_is_kept_over_a_restart_also_from_right_to_left() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser(&folder.path().join("profile"), 500, false).await;
+    client.set_window_size(500, 900).await.unwrap();
+
+    open(&client, &served, "/").await;
+    choose(&client, "de").await;
+    assert_eq!(text(&client, "h1").await, "Eine Sitzung, gut verwahrt.");
+    assert_eq!(text(&client, ".flash").await, "Diese Seiten sprechen jetzt Deutsch mit Ihnen.");
+    picture(&client, "phone-de").await;
+    choose(&client, "ar").await;
+    served.terminate();
+    let served = Served::start(folder.path());
+    for path in ["/", "/notes", "/inspector", "/nowhere"] {
+        open(&client, &served, path).await;
+        let html = client.find(fantoccini::Locator::Css("html")).await.unwrap();
+        assert_eq!(html.attr("dir").await.unwrap().as_deref(), Some("rtl"), "{path}");
+        assert_eq!(html.attr("lang").await.unwrap().as_deref(), Some("ar"), "{path}");
+        let wider = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(client.execute(wider, Vec::new()).await.unwrap(), 0, "{path} is wider than the screen");
+        picture(&client, &format!("phone-ar{}", path.replace('/', "-"))).await;
+    }
+    fill_login(&client, &served).await;
+    assert!(text(&client, "h1").await.contains("مرحبًا"));
+    picture(&client, "phone-ar-logged-in").await;
+    client.close().await.unwrap();
+}
+
+async fn fill_login(client: &Client, served: &Served) {
+    open(client, served, "/").await;
+    fill(client, "#name", "Ada").await;
+    submit(client, "#login button").await;
+}
+
+/// In debug an error tells all; in production a number, which stands in the log.
+#[tokio::test]
+async fn what_goes_wrong_has_a_page() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser(&folder.path().join("profile"), 1000, false).await;
+    open(&client, &served, "/private").await;
+    assert_eq!(text(&client, "h1").await, "Not for you, yet.");
+    assert!(text(&client, "main").await.contains("Please log in first."));
+    picture(&client, "error-403").await;
+    fill_login(&client, &served).await;
+    open(&client, &served, "/private").await;
+    assert_eq!(text(&client, "h1").await, "Only for you, Ada.");
+    open(&client, &served, "/nowhere").await;
+    assert_eq!(text(&client, "h1").await, "Nothing is here.");
+    assert!(text(&client, "footer").await.contains("Logged in as Ada."));
+    picture(&client, "error-404").await;
+    open(&client, &served, "/boom").await;
+    let told = text(&client, "pre").await;
+    assert!(told.contains("panic: this page always fails") && told.contains("home.rs"), "{told}");
+    picture(&client, "error-500-debug").await;
+    served.terminate();
+
+    let in_production = |line: &str| match line.split_once(" = ") {
+        Some(("debug", _)) => "debug = false".to_owned(),
+        Some(("beaker.session.secret", _)) => {
+            "beaker.session.secret = 0Zq4Xk7Yw2Vt9Rb5Nc8Mj3Hg6Fd1Sa-Ue\nbeaker.session.secure = false".to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let production: Vec<String> = development_ini().lines().map(in_production).collect();
+    std::fs::write(folder.path().join("site.ini"), production.join("\n")).unwrap();
+    let served = Served::start(folder.path());
+    open(&client, &served, "/boom").await;
+    assert_eq!(text(&client, "h1").await, "Something went wrong here.");
+    let page = text(&client, "main").await;
+    let number: String = page.split("number ").nth(1).unwrap().chars().take(10).collect();
+    assert!(!page.contains("this page always fails"), "{page}");
+    picture(&client, "error-500").await;
+    let log = served.terminate();
+    let line = log.lines().find(|line| line.contains(&number)).unwrap_or_else(|| panic!("{number} is not in {log}"));
+    assert!(line.contains("this page always fails") && line.contains("/boom"), "{line}");
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn other_devices_are_listed_and_logged_out() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let phone = driver.browser(&folder.path().join("phone"), 500, false).await;
+    fill_login(&phone, &served).await;
+    phone.close().await.unwrap();
+    let phone = driver.browser(&folder.path().join("other"), 500, false).await;
+    fill_login(&phone, &served).await;
+    let devices = text(&phone, "#devices").await;
+    assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 1), "{devices}");
+    picture(&phone, "devices").await;
+    submit(&phone, "#elsewhere button").await;
+    assert_eq!(text(&phone, ".flash").await, "One other session has ended.");
+    let devices = text(&phone, "#devices").await;
+    assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 0), "{devices}");
+    phone.close().await.unwrap();
+}

@@ -1,0 +1,73 @@
+language-name = Deutsch
+nav-home = Start
+nav-notes = Notizen
+nav-inspector = Inspektor
+logged-in-as = Angemeldet als { $user }.
+footer = Drei Anwendungen, eine Sitzung. Auf diesen Seiten läuft kein Skript.
+choose-language = Sprache
+set-language = Wählen
+
+hello = Hallo, { $user }.
+logged-in = Sie sind angemeldet. Starten Sie den Server neu und kommen Sie wieder: Sie sind es noch immer. Die Kennung Ihrer Sitzung hat sich bei der Anmeldung geändert; wer die alte kannte, hat nichts davon.
+log-out = Abmelden
+welcome-title = Eine Sitzung, gut verwahrt.
+welcome = Nennen Sie einen Namen, und diese Seiten kennen Sie überall, in jedem Tab und nach einem Neustart.
+your-name = Ihr Name
+log-in = Anmelden
+remember-me = 30 Tage angemeldet bleiben, auch wenn der Browser geschlossen wird
+visits-title = Besuche dieser Seite
+visits = In Ihrer Sitzung gezählt. Öffnen Sie die Seite in einem zweiten Tab oder laden Sie beide so schnell Sie können: Keiner geht verloren, denn gleichzeitige Anfragen stehen an, statt einander zu überschreiben.
+devices-title = Wo Sie angemeldet sind
+this-one = diese hier
+last-used = zuletzt benutzt { $time }
+sign-out-elsewhere = Überall sonst abmelden
+more-title = Wenn etwas schiefgeht
+to-private = Eine Seite für Angemeldete
+to-nowhere = Eine Seite, die es nicht gibt
+to-boom = Eine Seite, die scheitert
+
+flash-welcome = Willkommen, { $user }.
+flash-goodbye = Sie sind abgemeldet, auch dort, wohin dieses Cookie kopiert wurde.
+flash-elsewhere = { $count ->
+    [0] Sie waren sonst nirgends angemeldet.
+    [one] Eine andere Sitzung ist beendet.
+   *[other] { $count } andere Sitzungen sind beendet.
+}
+flash-note-added = Die Notiz ist verwahrt.
+flash-note-removed = Die Notiz ist weg.
+flash-language = Diese Seiten sprechen jetzt Deutsch mit Ihnen.
+
+notes-title = Notizen
+notes-about = Eine eigene Anwendung neben der Startseite, mit derselben Sitzung. Schreiben Sie hier eine Notiz und in einem anderen Tab eine zweite: Beide sind da.
+a-note = Eine Notiz
+add = Hinzufügen
+remove = Entfernen
+remove-note = Die Notiz { $note } entfernen
+notes-full = Mehr fasst diese Liste nicht; entfernen Sie eine, um eine andere hinzuzufügen.
+no-notes = Noch keine Notizen.
+
+inspector-title = Ihre Sitzung
+none-yet = Es gibt noch keine, und diese Seite legt keine an.
+none-yet-how = Besuchen Sie die Startseite, die Ihre Besuche zählt, oder schreiben Sie eine Notiz.
+fingerprint = Fingerabdruck der Kennung
+whose = Wem sie gehört
+nobodys = niemandem
+made = Begonnen
+used-before = Zuletzt davor benutzt
+ends = Endet, wenn Sie nichts tun
+holds-title = Was sie enthält
+anew-title = Von vorn
+anew = Beendet die Sitzung auf dem Server: Das Cookie, das Sie jetzt haben, ist tot, auch wo es jemand kopiert hat.
+end-session = Sitzung beenden
+
+private-title = Nur für Sie, { $user }.
+private = Wer nicht angemeldet ist, bekommt hier die Seite für 403, mit dem Status 403.
+error-400 = Das war nicht zu verstehen.
+error-401 = Wer sind Sie?
+error-403 = Noch nicht für Sie.
+error-404 = Hier ist nichts.
+error-500 = Hier ist etwas schiefgegangen.
+error-hint-403 = Bitte melden Sie sich zuerst an, oder laden Sie die Seite mit dem Formular neu.
+error-hint-404 = Die Adresse ist vielleicht falsch geschrieben.
+error-number = Es ist unter der Nummer { $number } vermerkt.
+back-home = Zurück zur Startseite
