@@ -24,6 +24,7 @@
 //! | `forms` | [secure forms](CsrfLayer): nothing is changed by a page of another site |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
 //! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
+//! | `sea-orm` | [`merge`]: a model of a database that was kept in a session, set beside its row |
 //! | `askama`, `minijinja` | [`SafeHtml`] in their templates |
 //! | `metrics` | counters and histograms for the recorder of the crate `metrics`; the spans of `tracing` are always there |
 //!
@@ -88,6 +89,8 @@ mod id;
 #[cfg(feature = "language")]
 mod language;
 mod layer;
+#[cfg(feature = "sea-orm")]
+mod model;
 mod observe;
 mod options;
 mod principal;
@@ -136,6 +139,8 @@ pub use self::id::SessionId;
 #[cfg(feature = "language")]
 pub use self::language::{Language, LanguageService, Languages, MissingLanguages};
 pub use self::layer::SessionLayer;
+#[cfg(feature = "sea-orm")]
+pub use self::model::{Merged, merge};
 pub use self::options::{AtLimit, BadOption, BadOptions, Kind, Options, Outage, Settings};
 pub use self::principal::SessionInfo;
 pub use self::readonly::ReadOnly;

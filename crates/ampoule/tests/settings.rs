@@ -215,7 +215,7 @@ fn what_is_wrong_is_said_of_each() {
         ("session.cookie_max_pieces", "10", "session.cookie_max_pieces: expected 1 to 9"),
         ("session.type", "ext:redis", "session.type: redis needs url, to know where: redis://host:6379"),
         ("session.type", "file", "session.type: file needs data_dir or cache_dir, to know where"),
-        ("session.use_cookies", "False", "session.use_cookies: only true is supported: the id travels in a cookie"),
+        ("session.use_cookies", "maybe", "session.use_cookies: expected true or false, found `maybe`"),
         (
             "session.lock_dir",
             "x",

@@ -60,8 +60,11 @@ impl Caught {
         &self.place.location
     }
 
+    /// The calls that led there, without those of the panic itself.
     pub(super) fn backtrace(&self) -> Option<String> {
-        self.place.backtrace.as_ref().map(ToString::to_string)
+        let text = self.place.backtrace.as_ref()?.to_string();
+        let own = text.find("rust_begin_unwind").and_then(|start| Some(start + text[start..].find('\n')? + 1));
+        Some(text[own.unwrap_or(0)..].to_owned())
     }
 }
 

@@ -1,0 +1,91 @@
+//! Database models that were kept in a session, set beside what the database has now. For SeaORM.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter,
+};
+
+/// What became of a model since it was put into the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merged<M> {
+    /// The database has the same.
+    Unchanged(M),
+    /// Its row has changed.
+    Changed {
+        /// As the session had it.
+        stored: M,
+        /// As the database has it.
+        current: M,
+    },
+    /// Its row is gone; this is what the session had.
+    Gone(M),
+}
+
+impl<M> Merged<M> {
+    /// The row as it is now, if there still is one.
+    pub fn current(self) -> Option<M> {
+        match self {
+            Merged::Unchanged(current) | Merged::Changed { current, .. } => Some(current),
+            Merged::Gone(_) => None,
+        }
+    }
+}
+
+/// Fetches the current row of a model by its primary key and says whether the model is still right: what SQLAlchemy's
+/// `merge` was for in Pylons. It reads, and never writes: what the session had is not saved by accident.
+///
+/// A model goes into the session as any value does, and comes back detached from the database:
+///
+/// ```
+/// use ampoule::{Error, Merged, ServerError, Session, merge};
+/// use sea_orm::{DatabaseConnection, entity::prelude::*};
+///
+/// # mod address {
+/// #     use sea_orm::entity::prelude::*;
+/// #     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize, serde::Deserialize)]
+/// #     #[sea_orm(table_name = "addresses")]
+/// #     pub struct Model { #[sea_orm(primary_key)] pub id: i32, pub street: String }
+/// #     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+/// #     pub enum Relation {}
+/// #     impl ActiveModelBehavior for ActiveModel {}
+/// # }
+/// async fn keep(session: Session, db: &DatabaseConnection, id: i32) -> Result<(), ServerError> {
+///     if let Some(address) = address::Entity::find_by_id(id).one(db).await? {
+///         session.insert("address", &address)?;
+///         session.save().await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn show(session: Session, db: &DatabaseConnection) -> Result<String, ServerError> {
+///     let Some(address) = session.get::<address::Model>("address").await? else { return Ok("none".into()) };
+///     Ok(match merge(address, db).await? {
+///         Merged::Unchanged(address) => address.street,
+///         Merged::Changed { stored, current } => format!("{}, formerly {}", current.street, stored.street),
+///         Merged::Gone(address) => format!("{}, which is no more", address.street),
+///     })
+/// }
+/// ```
+///
+/// **Often the primary key alone is better**: a session is read whole by each request, a copy in it grows old, and a
+/// change of the model's fields leaves values in sessions that no longer decode ([`ErrorKind::Value`](crate::ErrorKind)).
+/// Keep the model where what the user saw matters, as in an order that he is about to confirm.
+///
+/// # Errors
+/// Those of the database.
+pub async fn merge<M, C>(stored: M, db: &C) -> Result<Merged<M>, DbErr>
+where
+    M: ModelTrait + PartialEq,
+    M::Entity: EntityTrait<Model = M>,
+    C: ConnectionTrait,
+{
+    let mut find = M::Entity::find();
+    for key in <M::Entity as EntityTrait>::PrimaryKey::iter() {
+        let column = key.into_column();
+        find = find.filter(column.eq(stored.get(column)));
+    }
+    Ok(match find.one(db).await? {
+        Some(current) if current == stored => Merged::Unchanged(current),
+        Some(current) => Merged::Changed { stored, current },
+        None => Merged::Gone(stored),
+    })
+}
