@@ -13,14 +13,29 @@ async fn toggle(session: Session) -> Result<String, Error> {
     Ok(format!("The theme is {} now.\n", if dark { "dark" } else { "light" }))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn site() -> Result<Router, Box<dyn std::error::Error>> {
     let secret = Secret::new(Secret::generate().as_str())?;
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
     let sessions = SessionLayer::in_cookie(Options { secret: vec![secret], cookie, ..Options::default() })?;
+    Ok(Router::new().route("/", get(toggle)).layer(sessions))
+}
 
-    let app = Router::new().route("/", get(toggle)).layer(sessions);
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    axum::serve(listener, app).await?;
+    axum::serve(listener, site()?).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_examples::Browser;
+
+    #[tokio::test]
+    async fn the_cookie_remembers() {
+        let mut browser = Browser::new(super::site().unwrap());
+        for theme in ["dark", "light", "dark"] {
+            assert_eq!(browser.get("/").await, format!("The theme is {theme} now.\n"));
+        }
+    }
 }

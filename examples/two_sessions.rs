@@ -22,10 +22,26 @@ fn sessions(name: &str, path: &str) -> Result<SessionLayer, Box<dyn std::error::
     Ok(SessionLayer::new(MemoryStore::default(), options)?)
 }
 
+fn site() -> Result<Router, Box<dyn std::error::Error>> {
+    Ok(Router::new().route("/", get(page)).layer(sessions("shop", "/")?).layer(sessions("office", "/office")?))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let app = Router::new().route("/", get(page)).layer(sessions("shop", "/")?).layer(sessions("office", "/office")?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    axum::serve(listener, app).await?;
+    axum::serve(listener, site()?).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_examples::Browser;
+
+    #[tokio::test]
+    async fn one_is_used_and_the_other_left_alone() {
+        let mut browser = Browser::new(super::site().unwrap());
+        browser.get("/").await;
+        assert_eq!(browser.get("/").await, "2 articles in the cart; the clerk is nobody\n");
+        assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["shop"]);
+    }
 }

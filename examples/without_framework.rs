@@ -32,3 +32,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("and then {:?}", second.get("set-cookie"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_runs() {
+        super::main().unwrap();
+    }
+}

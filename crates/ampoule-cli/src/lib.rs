@@ -1,4 +1,5 @@
-//! The `ampoule` command: serves an ini file, checks it, writes one with a fresh secret, and looks after sessions.
+//! The `ampoule` command: serves an ini file, checks it, writes one with a fresh secret, begins projects and their
+//! modules, and looks after sessions.
 //!
 //! A program with apps of its own gets the same commands:
 //!
@@ -20,6 +21,7 @@ mod access;
 mod check;
 mod make_config;
 mod output;
+mod scaffold;
 mod serve;
 mod sessions;
 
@@ -57,6 +59,23 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Writes a small project that builds: a page with a secure form, a message, an ini file and tests.
+    New {
+        /// The project and its folder, such as shop.
+        name: String,
+    },
+    /// Writes a module for a page, with its route and a test, into src/controllers.
+    Controller {
+        /// The module, such as basket or admin/users.
+        name: String,
+    },
+    /// Writes a module for a resource, with the routes index, create, new, show, update, delete and edit, and a test.
+    Restcontroller {
+        /// One of them, such as note.
+        singular: String,
+        /// Many of them, such as notes or admin/notes: names the module and the path.
+        plural: String,
+    },
     /// Shows, ends, sweeps, counts and copies the sessions of a store.
     Sessions(sessions::Sessions),
 }
@@ -89,6 +108,9 @@ pub fn main(registry: &Registry) -> ExitCode {
         Some(Command::Serve(site)) => serve::serve(&site, registry),
         Some(Command::Check(site)) => check::check(&site, registry),
         Some(Command::MakeConfig { name, file, force }) => make_config::make_config(&name, &file, force, registry),
+        Some(Command::New { name }) => scaffold::new(&name),
+        Some(Command::Controller { name }) => scaffold::controller(&name),
+        Some(Command::Restcontroller { singular, plural }) => scaffold::restcontroller(&singular, &plural),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions, registry),
         None if Path::new(DEVELOPMENT).exists() => serve::serve(&Site::development(), registry),
         None => {

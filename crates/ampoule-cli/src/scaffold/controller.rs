@@ -1,0 +1,46 @@
+//! `ampoule controller` and `ampoule restcontroller`.
+
+use std::path::{Path, PathBuf};
+
+use super::{fill, name, write_new};
+use crate::{Failure, output};
+
+const CONTROLLER: &str = include_str!("controller.tmpl");
+const RESTCONTROLLER: &str = include_str!("restcontroller.tmpl");
+
+/// Where the modules of a project's pages lie.
+const FOLDER: &str = "src/controllers";
+
+pub(crate) fn controller(name: &str) -> Result<(), Failure> {
+    let path = name::path(name)?;
+    write(&path, &fill(CONTROLLER, &[("path", &path.join("/"))]))
+}
+
+pub(crate) fn restcontroller(singular: &str, plural: &str) -> Result<(), Failure> {
+    let one = name::module(singular)?;
+    let path = name::path(plural)?;
+    if path.last() == Some(&one) {
+        return Err(Failure(format!("the plural of `{singular}` is another word: its routes would not differ")));
+    }
+    write(&path, &fill(RESTCONTROLLER, &[("path", &path.join("/")), ("one", &one), ("many", &path[path.len() - 1])]))
+}
+
+fn write(path: &[String], text: &str) -> Result<(), Failure> {
+    if !Path::new("Cargo.toml").is_file() {
+        return Err(Failure("there is no Cargo.toml here: run this in the folder of your project".to_owned()));
+    }
+    let (folders, module) = path.split_at(path.len() - 1);
+    let folder = folders.iter().fold(PathBuf::from(FOLDER), |folder, name| folder.join(name));
+    let own_folder = folder.join(&module[0]).join("mod.rs");
+    if own_folder.exists() {
+        return Err(Failure(format!("{} is there already, and stays as it is", own_folder.display())));
+    }
+    let file = folder.join(format!("{}.rs", module[0]));
+    write_new(&file, text)?;
+    output::say(&format!("wrote {}, with a test", file.display()));
+    output::say("add to your program:");
+    output::say(&format!("  in {}:  pub mod {};", folder.with_extension("rs").display(), module[0]));
+    let routes = format!("controllers::{}::routes()", path.join("::"));
+    output::say(&format!("  where its routes are:  .nest(\"/{}\", {routes})", path.join("/")));
+    Ok(())
+}
