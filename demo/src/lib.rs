@@ -1,19 +1,21 @@
-//! The site that shows what Ampoule's sessions do: three apps that one session filter stands around.
+//! The site that shows what Ampoule's sessions do: three apps that one session filter stands around, and one for programs.
 //!
 //! | app | factory | what it shows |
 //! |---|---|---|
 //! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose; the user's sessions; the language |
 //! | notes | `egg:ampoule-demo#notes` | a list in the session, the same from every tab |
 //! | inspector | `egg:ampoule-demo#inspector` | all that the session holds, since when and until when |
+//! | api | `egg:ampoule-demo#api` | a session without a cookie, by bearer token, under a filter of its own |
 //!
-//! Each has secure forms, flash messages, three languages, and pages for what goes wrong.
+//! Each of the first three has secure forms, flash messages, three languages, and pages for what goes wrong.
 //!
-//! Each app takes the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
+//! Those three take the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
 //! links between them.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod api;
 mod errors;
 mod home;
 mod inspector;
@@ -40,6 +42,10 @@ pub fn register(registry: &mut Registry) {
     registry.app("egg:ampoule-demo", |conf| make(conf, home::routes()));
     registry.app("egg:ampoule-demo#notes", |conf| make(conf, notes::routes()));
     registry.app("egg:ampoule-demo#inspector", |conf| make(conf, inspector::routes()));
+    registry.app("egg:ampoule-demo#api", |conf| match conf.unknown(&[]) {
+        faults if faults.is_empty() => Ok(app(api::routes())),
+        faults => Err(Faults(faults)),
+    });
 }
 
 fn make(conf: &Conf, routes: Router<Site>) -> Result<App, Faults> {

@@ -141,6 +141,32 @@ async fn what_goes_wrong_has_a_page() {
     client.close().await.unwrap();
 }
 
+/// From a page's script, as from any program.
+#[tokio::test]
+async fn a_program_logs_in_with_json_and_goes_on_with_its_token() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser(&folder.path().join("profile"), 1000, false).await;
+    open(&client, &served, "/nowhere").await;
+    let program = "const done = arguments[arguments.length - 1];
+         const json = (path, options) => fetch('/api' + path, options).then(answer => answer.text());
+         (async () => {
+             const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{\"name\":\"Ada\"}' };
+             const { token } = JSON.parse(await json('/login', login));
+             const bearer = { headers: { authorization: 'Bearer ' + token } };
+             const said = [await json('/'), await json('/', bearer), await json('/', bearer)];
+             await json('/logout', { method: 'POST', ...bearer });
+             return [...said, await json('/', bearer), document.cookie].join('|');
+         })().then(done)";
+    let counted = r#"{"name":"Ada","visits":1}|{"name":"Ada","visits":2}"#;
+    let refused = "Please log in first.\n";
+    assert_eq!(script(&client, program).await, format!("{refused}|{counted}|{refused}|"));
+    assert!(client.get_named_cookie("ampoule_demo_api").await.is_err());
+    client.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn other_devices_are_listed_and_logged_out() {
     let Some(driver) = Driver::start() else { return };

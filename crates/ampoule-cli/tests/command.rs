@@ -120,7 +120,7 @@ fn check_says_everything_that_is_wrong_and_serves_nothing() {
     let text = development_ini()
         .replace("use = egg:ampoule-demo\n", "use = egg:ampoule-dmeo\n")
         .replace("port = 0", "port = many");
-    let text = text.replace("beaker.session.key = ", "beaker.session.timeout = soon\nbeaker.session.key = ");
+    let text = text.replacen("beaker.session.key = ", "beaker.session.timeout = soon\nbeaker.session.key = ", 1);
     let folder = folder_with(&text);
     let output = run(folder.path(), &["check", "site.ini"]);
     assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""));

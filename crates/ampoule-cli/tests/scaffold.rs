@@ -52,7 +52,7 @@ fn mount(project: &Path, said: &Said) {
     let file = project.join(file);
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     std::fs::write(&file, text + line.trim() + "\n").unwrap();
-    let nest = line_after("where its routes are:").trim();
+    let nest = line_after("where its routes are, before their layers:").trim();
     let lib = project.join("src/lib.rs");
     let text = std::fs::read_to_string(&lib).unwrap();
     assert!(text.contains(".layer(CsrfLayer::new())"));

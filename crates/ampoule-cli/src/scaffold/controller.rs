@@ -41,6 +41,6 @@ fn write(path: &[String], text: &str) -> Result<(), Failure> {
     output::say("add to your program:");
     output::say(&format!("  in {}:  pub mod {};", folder.with_extension("rs").display(), module[0]));
     let routes = format!("controllers::{}::routes()", path.join("::"));
-    output::say(&format!("  where its routes are:  .nest(\"/{}\", {routes})", path.join("/")));
+    output::say(&format!("  where its routes are, before their layers:  .nest(\"/{}\", {routes})", path.join("/")));
     Ok(())
 }

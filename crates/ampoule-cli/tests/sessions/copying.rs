@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use ampoule::store::{Entry, Put, Store, StoreKey, Tag, Time};
 use ampoule_core::{Content, Lifetime, Record};
+use ampoule_test_servers::{Kind, Server};
 
 use crate::site::{Site, all_keys, damage, err, open, out, record_file, sessions};
 
@@ -106,6 +107,47 @@ async fn a_copy_through_another_engine_comes_back_as_it_was() {
     let back = sessions(site.path(), &["copy", "--url", "sqlite:sessions.db", "--to", "file:back"]).output().unwrap();
     assert_eq!(number(&out(&back), "copied, and verified"), 500, "{}", err(&back));
     assert_same(&*site.store, &*open(&site.path().join("back"))).await;
+}
+
+/// On a real server of each kind.
+async fn on_a_server(kind: Kind) {
+    let Some(server) = Server::start(kind) else { return };
+    let site = Site::new();
+    fill(&*site.store, 500).await;
+    let url = server.url();
+    let there = site.run(&["copy", "--to", url]);
+    assert_eq!(number(&out(&there), "copied, and verified"), 500, "{}", err(&there));
+    let ask = |words: &[&str]| {
+        let output = sessions(site.path(), &[words, &["--url", url]].concat()).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", err(&output));
+        out(&output)
+    };
+    assert_eq!(ask(&["list", "--json", "--limit", "1000"]).lines().count(), 500);
+    assert!(ask(&["stats"]).contains("sessions            480"), "{}", ask(&["stats"]));
+    assert_eq!(ask(&["list", "--json", "--principal", "user:7"]).lines().count(), 5);
+    assert_eq!(ask(&["revoke", "--principal", "user:7"]), "5 sessions ended\n");
+    assert_eq!(ask(&["list", "--json", "--principal", "user:7"]), "");
+    ask(&["sweep"]);
+    let back = sessions(site.path(), &["copy", "--url", url, "--to", "file:back"]).output().unwrap();
+    assert_eq!(number(&out(&back), "copied, and verified"), 495, "{}", err(&back));
+}
+
+macro_rules! servers {
+    ($($test:ident $kind:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            on_a_server(Kind::$kind).await;
+        }
+    )*};
+}
+
+servers! {
+    the_sessions_of_postgres Postgres;
+    the_sessions_of_mariadb MariaDb;
+    the_sessions_of_redis Redis;
+    the_sessions_of_a_cluster RedisCluster;
+    the_sessions_behind_a_sentinel RedisSentinel;
+    the_sessions_of_memcached Memcached;
 }
 
 #[tokio::test]
