@@ -235,6 +235,10 @@ async fn one_handler_may_ask_for_it_alone() {
     assert_eq!(form(&client, "/one", "name=x".into()).await.status, 403);
     assert_eq!(form(&client, "/one", format!("name=x&_authentication_token={token}")).await.text, "x");
     assert_eq!(form(&client, "/echo", "name=x".into()).await.status, 200, "the others do not ask");
+    // Also behind the layer, which has taken the token out.
+    let site = self::site();
+    let (client, token) = visitor(&site).await;
+    assert_eq!(form(&client, "/one", format!("name=x&_authentication_token={token}")).await.text, "x");
 }
 
 #[tokio::test]

@@ -177,6 +177,18 @@ async fn what_a_failed_request_changed_is_not_saved(place: Place) {
 
 on_each_place! { what_a_failed_request_changed_is_not_saved; }
 
+/// The wrapper for any error does not hide what a session's error means.
+#[tokio::test]
+async fn an_outage_stays_an_outage() {
+    let site = site(true);
+    let mut client = site.client();
+    client.post("/set/name/ada").await;
+    site.spy.set_mood(support::stores::Mood::Refuses);
+    let answer = client.post("/change-then-fail").await;
+    assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!(answer.text, "Your session cannot be reached at the moment. Please try again.\n");
+}
+
 /// Also where the error handler stands within the session's layer, which is the wrong way round.
 #[tokio::test]
 async fn no_order_of_layers_saves_what_failed() {

@@ -58,6 +58,10 @@ pub(super) struct Policy {
     exempt: Arc<Exempt>,
 }
 
+/// The mark of a request that has proved itself, for whoever asks again: its token may be taken out by now.
+#[derive(Clone, Copy)]
+struct Proved;
+
 type Exempt = dyn Fn(&Method, &Uri) -> bool + Send + Sync;
 
 impl Default for Policy {
@@ -139,14 +143,14 @@ impl Default for CsrfLayer {
 impl Policy {
     /// The request, for its handler, if it has proved itself.
     pub(super) async fn check(&self, request: Request<Body>) -> Result<Request<Body>, CsrfRejection> {
-        if (self.exempt)(request.method(), request.uri()) {
+        if request.extensions().get::<Proved>().is_some() || (self.exempt)(request.method(), request.uri()) {
             return Ok(request);
         }
         let session = request.extensions().get::<Session>().cloned().ok_or(CsrfRejection::NoSession(MissingLayer))?;
         if !session.is_ambient().await? {
             return Ok(request);
         }
-        let (tokens, request) = match tokens_of_header(&request) {
+        let (tokens, mut request) = match tokens_of_header(&request) {
             tokens if !tokens.is_empty() => (tokens, request),
             _ => self.search(request).await?,
         };
@@ -158,6 +162,7 @@ impl Policy {
                 return Err(CsrfRejection::Wrong);
             }
         }
+        request.extensions_mut().insert(Proved);
         Ok(request)
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
+use ampoule_core::Error;
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
@@ -89,6 +90,7 @@ pub(super) fn watch_panics(in_detail: bool) {
 }
 
 /// Any error, as a handler's answer: a 500 that tells its client nothing, and an [`ErrorHandler`](super::ErrorHandler) all.
+/// An [`Error`] of the session stays what it is: a 503 while the store is down, a 403 where a login is missing.
 ///
 /// ```
 /// use ampoule::ServerError;
@@ -97,25 +99,40 @@ pub(super) fn watch_panics(in_detail: bool) {
 ///     Ok(std::fs::read_to_string("/srv/report.txt")?)
 /// }
 /// ```
-pub struct ServerError(Caught);
+pub struct ServerError(Cause);
+
+enum Cause {
+    Session(Error),
+    Other(Caught),
+}
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for ServerError {
     fn from(error: E) -> ServerError {
-        let error: Box<dyn std::error::Error + Send + Sync> = error.into();
-        ServerError(Caught::of_error(&*error))
+        let cause = match error.into().downcast::<Error>() {
+            Ok(error) => Cause::Session(*error),
+            Err(other) => Cause::Other(Caught::of_error(&*other)),
+        };
+        ServerError(cause)
     }
 }
 
 impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerError: {}", self.0.message)
+        match &self.0 {
+            Cause::Session(error) => write!(f, "ServerError: {error}"),
+            Cause::Other(caught) => write!(f, "ServerError: {}", caught.message),
+        }
     }
 }
 
 impl IntoResponse for ServerError {
     fn into_response(self) -> Response {
+        let caught = match self.0 {
+            Cause::Session(error) => return error.into_response(),
+            Cause::Other(caught) => caught,
+        };
         let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.\n").into_response();
-        response.extensions_mut().insert(self.0);
+        response.extensions_mut().insert(caught);
         response
     }
 }
