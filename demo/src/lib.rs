@@ -57,7 +57,7 @@ fn make(conf: &Conf, routes: Router<Site>) -> Result<App, Faults> {
     let site = Site::new(place("home", "/"), place("notes", "/notes"), place("inspector", "/inspector"));
     let routes = routes.route(errors::PAGE, get(errors::show)).with_state(site);
     let routes = routes.layer(CsrfLayer::new()).layer(texts::languages());
-    let debug = conf.global("debug").is_some_and(|debug| ["true", "yes", "on", "1"].contains(&debug));
+    let debug = conf.debug()?;
     let error_pages = StatusCodeRedirect::new(errors::PAGE).expect("a path of ours is one").with_debug(debug);
     Ok(app(error_pages.layer(ErrorHandler::new(debug).layer(routes))))
 }

@@ -86,7 +86,19 @@ impl Conf {
     /// # Errors
     /// The fault of the option, if it is neither.
     pub fn bool(&self, option: &str, default: bool) -> Result<bool, Fault> {
-        let Some(text) = self.get(option) else { return Ok(default) };
+        self.truth(option, self.get(option), default)
+    }
+
+    /// Whether the global option `debug` is set; not by default.
+    ///
+    /// # Errors
+    /// As [`bool`](Conf::bool).
+    pub fn debug(&self) -> Result<bool, Fault> {
+        self.truth("debug", self.global("debug"), false)
+    }
+
+    fn truth(&self, option: &str, text: Option<&str>, default: bool) -> Result<bool, Fault> {
+        let Some(text) = text else { return Ok(default) };
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
             "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),

@@ -2,25 +2,7 @@
 
 mod support;
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
-use support::{Place, Site};
-
-/// All that is logged, in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use support::{Log, Place, Site};
 
 #[tokio::test]
 async fn the_log_has_spans_and_no_secret() {
@@ -42,7 +24,7 @@ async fn the_log_has_spans_and_no_secret() {
     client.post("/forget/diagnosis/rheumatism").await;
     site.spy.set_mood(support::stores::Mood::Refuses);
     client.get("/get/user").await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     for operation in ["operation=\"get\"", "operation=\"put\"", "session="] {
         assert!(text.contains(operation), "{operation} is missing in\n{text}");
     }

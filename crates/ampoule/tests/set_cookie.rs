@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule::{CookieExpires, SameSite, Secret, Session, SessionLayer};
@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use support::{HOUR, Place, SECOND, Site, options};
+use support::{HOUR, Log, Place, SECOND, Site, options};
 use tower::ServiceExt;
 
 on_places! {
@@ -316,24 +316,9 @@ async fn a_missing_layer_is_a_clear_error() {
     );
 }
 
-/// What the log was told, line by line.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
-    let lines = Lines::default();
+    let lines = Log::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _default = tracing::subscriber::set_default(subscriber);
@@ -343,7 +328,7 @@ async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
     client.post("/set/a/1").await;
     client.post("/login-fails/ada").await;
     client.post("/same/a").await;
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = lines.text();
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(
         log.contains(" WARN ") && log.contains("never saved") && log.contains("colour") && !log.contains("crimson"),

@@ -145,12 +145,13 @@ impl Session {
         for transport in &self.0.shared.options.transports {
             add_vary(headers, transport);
         }
-        let (told, unreachable) = {
+        let (told, unreachable, transport) = {
             let state = self.state();
             if state.clear_site_data {
                 headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
             }
-            (state.tell != Tell::Nothing, matches!(state.known, Known::Unreachable(_)))
+            let transport = state.transport(&self.0.shared.options);
+            (state.tell != Tell::Nothing, matches!(state.known, Known::Unreachable(_)), transport)
         };
         if told || unreachable {
             // A response with a session's id must not be stored by anything between us and the client; that, and the
@@ -158,7 +159,6 @@ impl Session {
             // and for no other moment.
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
-        let transport = self.state().transport(&self.0.shared.options).cloned();
         match transport {
             Some(Transport::Cookie) => {
                 for cookie in self.cookies_to_send()? {
