@@ -23,6 +23,8 @@ pub mod codec;
 pub mod conformance;
 mod durability;
 mod error;
+#[cfg(feature = "guard")]
+mod guard;
 mod key;
 mod lifetime;
 mod memory;
@@ -37,8 +39,10 @@ pub use self::change::{Change, ChangeLog, UpdateFn};
 pub use self::clock::{Clock, ManualClock, SystemClock, Time};
 pub use self::durability::Durability;
 pub use self::error::{Error, ErrorKind};
+#[cfg(feature = "guard")]
+pub use self::guard::Guard;
 pub use self::key::{AsKey, Key, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
 pub use self::record::{Content, MAX_KEY, Record};
-pub use self::store::{Entry, Outcome, Page, Put, Reply, Store, Stored, Swept, Version};
+pub use self::store::{Changed, Entry, Outcome, Page, Put, Reply, Store, Stored, Swept, Version, Watch};

@@ -60,6 +60,30 @@ pub trait Store: Send + Sync {
 
     /// What this is and where, in a few words for the operator; no password. "memory (lost at restart)".
     fn describe(&self) -> String;
+
+    /// Tells of what others change, from now on, for whoever keeps copies in memory. `None` from a store that cannot
+    /// tell, which is the default.
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        None
+    }
+}
+
+/// What a [`Store::watch`] returns.
+pub trait Watch: Send {
+    /// Waits for the next change. It never ends by itself, and connects again when it must; the first thing that it
+    /// tells is [`Changed::Unknown`], when it has begun to watch.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Changed> + Send + '_>>;
+}
+
+/// What a [`Watch`] tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// This key was written or removed, or has expired.
+    Key(StoreKey),
+    /// There may have been changes that nobody will tell of: the connection was made anew.
+    Unknown,
+    /// The connection is lost; until [`Changed::Unknown`] comes nothing is told.
+    Lost,
 }
 
 /// A value on its way into a store.

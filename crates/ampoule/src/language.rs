@@ -208,6 +208,14 @@ struct Offer {
     negotiated: Arc<AtomicBool>,
 }
 
+impl Language {
+    /// Where it is noted that a request's language was negotiated, which its response then depends on.
+    #[cfg(feature = "cache")]
+    pub(crate) fn negotiation(extensions: &http::Extensions) -> Option<Arc<AtomicBool>> {
+        extensions.get::<Offer>().map(|offer| Arc::clone(&offer.negotiated))
+    }
+}
+
 impl<S> Layer<S> for Languages {
     type Service = LanguageService<S>;
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, Lifetime, Record, Store, StoreKey, Swept, Time};
+use ampoule_core::{Error, ErrorKind, Guard, Lifetime, Record, Store, StoreKey, Swept, Time};
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
 use crate::cookie::pieces;
 use crate::event::{Event, EventKind};
-use crate::guard::Guard;
 use crate::home::Home;
 use crate::observe;
 use crate::options::{BadOptions, Options};
@@ -84,7 +83,7 @@ impl SessionLayer {
                 Some(keys) => Arc::new(Sealed::new(store, keys.sealer("session record"))),
                 None => store,
             };
-            let guard = Guard::new(options.store_timeout, options.fail_fast_after);
+            let guard = Guard::new("session store", options.store_timeout, options.fail_fast_after);
             let protocol = Protocol { store, guard, queue: Queue::new(), max_size: options.max_size };
             Home::Store { protocol, signer: ring.signer(&format!("session id of {name}")) }
         })

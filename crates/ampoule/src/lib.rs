@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `axum` (default) | extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
+//! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
 //! | `forms` | [secure forms](CsrfLayer): nothing is changed by a page of another site |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
 //! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
@@ -77,13 +78,14 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+#[cfg(feature = "cache")]
+pub mod cache;
 mod cookie;
 mod csrf;
 #[cfg(feature = "error-pages")]
 mod error_pages;
 mod event;
 mod flash;
-mod guard;
 mod home;
 mod id;
 #[cfg(feature = "language")]

@@ -1,9 +1,9 @@
 //! What can be set about sessions, each with its default and the reason for it.
 
-mod names;
-mod parse;
+pub(crate) mod names;
+pub(crate) mod parse;
 mod settings;
-mod stores;
+pub(crate) mod stores;
 
 use std::fmt;
 use std::sync::Arc;

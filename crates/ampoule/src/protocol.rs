@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
-    Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Outcome, Put, Record, Store, StoreKey, Stored, Swept, Tag,
-    Time, Version,
+    Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Guard, Outcome, Put, Record, Reply, Store, StoreKey, Stored,
+    Swept, Tag, Time, Version,
 };
+use tracing::Instrument;
 
-use crate::guard::Guard;
 use crate::id::Id;
 use crate::observe;
 use crate::queue::Queue;
@@ -209,29 +209,40 @@ impl Protocol {
         self.write(key, Entry { value, deadline: record.deadline(), tag: record.tag() }, when).await
     }
 
+    /// Asks the store within its limits, where it can be seen and counted.
+    async fn call<T>(&self, operation: &'static str, key: Option<StoreKey>, reply: Reply<'_, T>) -> Result<T, Error> {
+        self.guard.admit().inspect_err(|_| observe::refused(operation))?;
+        let watch = observe::Watch::start(operation);
+        let short = key.map(|key| tracing::field::display(observe::Short(key)));
+        let span = tracing::debug_span!("store", operation, session = short);
+        let answer = self.guard.run(reply).instrument(span).await;
+        watch.stop(&answer);
+        answer
+    }
+
     async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        self.guard.call("get", Some(key), self.store.get(key)).await
+        self.call("get", Some(key), self.store.get(key)).await
     }
 
     pub(crate) async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        self.guard.call("put", Some(key), self.store.put(key, entry, when)).await
+        self.call("put", Some(key), self.store.put(key, entry, when)).await
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, Error> {
-        self.guard.call("delete", Some(key), self.store.delete(key)).await
+        self.call("delete", Some(key), self.store.delete(key)).await
     }
 
     /// Moves the deadline, and nothing else.
     pub(crate) async fn touch(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        self.guard.call("touch", Some(key), self.store.touch(key, deadline)).await
+        self.call("touch", Some(key), self.store.touch(key, deadline)).await
     }
 
     pub(crate) async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        self.guard.call("tagged", None, self.store.tagged(tag)).await
+        self.call("tagged", None, self.store.tagged(tag)).await
     }
 
     pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        let swept = self.guard.call("sweep", None, self.store.sweep(budget)).await?;
+        let swept = self.call("sweep", None, self.store.sweep(budget)).await?;
         observe::swept(swept.removed);
         Ok(swept)
     }

@@ -346,6 +346,25 @@ impl Session {
         })
     }
 
+    /// The session that a request came with, and which writing of it, as a cached response is known by; `None` if it came
+    /// with none. Any change makes it another text.
+    #[cfg(feature = "cache")]
+    pub(crate) async fn edition(&self) -> Result<Option<String>, Error> {
+        self.peek(|_| ()).await?;
+        let state = self.state();
+        match &state.known {
+            Known::Live(_, found) => Ok(Some(format!("{} {:x}", found.key, found.version.0))),
+            Known::Unreachable(_) => Err(Error::new(ErrorKind::Unavailable, "the session is not known")),
+            _ => Ok(None),
+        }
+    }
+
+    /// The sessions of all layers that the request passed through, this one first.
+    #[cfg(feature = "cache")]
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Session> {
+        std::iter::successors(Some(self), |session| session.0.outer.as_ref())
+    }
+
     async fn read<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
         self.load().await?;
         Ok(self.with_record(read))

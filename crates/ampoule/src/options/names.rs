@@ -2,11 +2,27 @@
 
 use std::borrow::Cow;
 
-/// Before an option of the session's. Beaker knows the first two.
-const PREFIXES: [&str; 3] = ["beaker.session.", "session.", "ampoule.session."];
+/// The names of a kind of options: the session's, or the cache's.
+pub(crate) struct Names {
+    /// Before an option. Beaker knows the first two.
+    pub(crate) prefixes: [&'static str; 3],
+    /// Before an option in the environment, where names are capitals without dots.
+    pub(crate) environment: &'static str,
+    /// Every option, as Beaker calls it where Beaker has it.
+    pub(crate) options: &'static [&'static str],
+    /// Options of Beaker's that mean nothing here, with what to do instead. To accept and ignore them would mislead.
+    pub(crate) foreign: &'static [(&'static str, &'static str)],
+}
 
-/// Every option, as Beaker calls it where Beaker has it.
-pub(super) const OPTIONS: [&str; 42] = [
+/// The session's.
+pub(crate) const SESSION: Names = Names {
+    prefixes: ["beaker.session.", "session.", "ampoule.session."],
+    environment: "AMPOULE_SESSION_",
+    options: &OPTIONS,
+    foreign: &FOREIGN,
+};
+
+const OPTIONS: [&str; 42] = [
     "type",
     "key",
     "secret",
@@ -51,7 +67,6 @@ pub(super) const OPTIONS: [&str; 42] = [
     "at_session_limit",
 ];
 
-/// Options of Beaker's that mean nothing here, with what to do instead. To accept and ignore them would mislead.
 const FOREIGN: [(&str, &str); 15] = [
     ("validate_key", "remove it: the key that proves a cookie is derived from `secret`"),
     ("encrypt_nonce_bits", "remove it: nonces have the length that their cipher asks for"),
@@ -70,37 +85,37 @@ const FOREIGN: [(&str, &str); 15] = [
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
 
-/// Before an option in the environment, where names are capitals without dots.
-const ENVIRONMENT: &str = "AMPOULE_SESSION_";
+impl Names {
+    /// The option that a full name speaks of, if it is of this kind.
+    pub(crate) fn option_of<'a>(&self, name: &'a str) -> Option<Cow<'a, str>> {
+        let in_environment = || name.strip_prefix(self.environment).map(|option| option.to_ascii_lowercase().into());
+        self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed).or_else(in_environment)
+    }
 
-/// The option that a full name speaks of, if it is the session's.
-pub(super) fn option_of(name: &str) -> Option<Cow<'_, str>> {
-    let in_environment = || name.strip_prefix(ENVIRONMENT).map(|option| option.to_ascii_lowercase().into());
-    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed).or_else(in_environment)
+    /// What to say of an option that is none of ours.
+    pub(crate) fn unknown(&self, option: &str) -> String {
+        if let Some((_, advice)) = self.foreign.iter().find(|(name, _)| *name == option) {
+            return format!("an option of Beaker's that Ampoule has not: {advice}");
+        }
+        match nearest(option, self.options) {
+            Some(name) => format!("there is no such option; did you mean `{name}`?"),
+            None => format!("there is no such option; known are {}", self.options.join(", ")),
+        }
+    }
 }
 
-/// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`.
-pub(super) fn misspelt_prefix(name: &str) -> Option<String> {
-    let family = name.strip_prefix("beaker.").or_else(|| name.strip_prefix("ampoule."))?;
-    if family.starts_with("cache.") {
-        return None;
-    }
-    Some(format!("expected a name that starts with one of {}", PREFIXES.join(", ")))
-}
-
-/// What to say of an option that is none of ours.
-pub(super) fn unknown(option: &str) -> String {
-    if let Some((_, advice)) = FOREIGN.iter().find(|(name, _)| *name == option) {
-        return format!("an option of Beaker's that Ampoule has not: {advice}");
-    }
-    match nearest(option, &OPTIONS) {
-        Some(name) => format!("there is no such option; did you mean `{name}`?"),
-        None => format!("there is no such option; known are {}", OPTIONS.join(", ")),
-    }
+/// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`. The
+/// cache's may stand beside the session's.
+pub(crate) fn misspelt_prefix(name: &str) -> Option<String> {
+    let (beaker, ampoule) = (name.strip_prefix("beaker."), name.strip_prefix("ampoule."));
+    let family = beaker.or(ampoule)?;
+    let is_known = ["session.", "cache."].iter().any(|known| family.starts_with(known));
+    let owner = if beaker.is_some() { "beaker" } else { "ampoule" };
+    (!is_known).then(|| format!("expected a name that starts with {owner}.session. or {owner}.cache."))
 }
 
 /// The known word that a misspelt one is closest to, if it is close.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &&str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), name);
     let best = known.iter().copied().min_by_key(distance)?;
     (distance(&best) <= 1 + word.len() / 4).then_some(best)
@@ -112,18 +127,18 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_offered_where_it_is_near() {
-        assert_eq!(unknown("timout"), "there is no such option; did you mean `timeout`?");
-        assert_eq!(unknown("http_only"), "there is no such option; did you mean `httponly`?");
-        assert!(unknown("colour").starts_with("there is no such option; known are type, key,"));
-        assert!(unknown("validate_key").contains("derived from `secret`"));
+        assert_eq!(SESSION.unknown("timout"), "there is no such option; did you mean `timeout`?");
+        assert_eq!(SESSION.unknown("http_only"), "there is no such option; did you mean `httponly`?");
+        assert!(SESSION.unknown("colour").starts_with("there is no such option; known are type, key,"));
+        assert!(SESSION.unknown("validate_key").contains("derived from `secret`"));
     }
 
     #[test]
     fn prefixes_of_our_family_are_checked() {
         for name in ["beaker.session.key", "session.key", "ampoule.session.key", "AMPOULE_SESSION_KEY"] {
-            assert_eq!(option_of(name).as_deref(), Some("key"));
+            assert_eq!(SESSION.option_of(name).as_deref(), Some("key"));
         }
-        assert_eq!(option_of("key"), None);
+        assert_eq!(SESSION.option_of("key"), None);
         assert!(misspelt_prefix("beaker.sesion.key").is_some());
         assert!(misspelt_prefix("beaker.cache.type").is_none());
         assert!(misspelt_prefix("full_stack").is_none());

@@ -1,36 +1,45 @@
 //! Values from text. Strict: in Beaker `use_cookies = False` means true, since any text is true.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::BadOption;
-use super::names::{self, nearest};
+use super::names::{Names, misspelt_prefix, nearest};
 
 /// The options that were given, and what was wrong with them.
-pub(super) struct Given {
+#[derive(Clone)]
+pub(crate) struct Given {
+    names: &'static Names,
     values: BTreeMap<&'static str, (String, String)>,
-    pub(super) faults: Vec<BadOption>,
+    pub(crate) faults: Vec<BadOption>,
 }
 
 impl Given {
     /// Sorts pairs of name and value: ours, misspelt ones, and others that are none of our business.
-    pub(super) fn sort(pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Given {
-        let mut given = Given { values: BTreeMap::new(), faults: Vec::new() };
+    pub(crate) fn sort(
+        names: &'static Names,
+        pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Given {
+        let mut given = Given { names, values: BTreeMap::new(), faults: Vec::new() };
         for (name, value) in pairs {
-            given.add(name.into(), value.into());
+            let (name, value) = (name.into(), value.into());
+            match names.option_of(&name).map(Cow::into_owned) {
+                Some(option) => given.add(&option, name, value),
+                None => {
+                    if let Some(message) = misspelt_prefix(&name) {
+                        given.faults.push(BadOption { name, message });
+                    }
+                }
+            }
         }
         given
     }
 
-    fn add(&mut self, name: String, value: String) {
-        let Some(option) = names::option_of(&name) else {
-            if let Some(message) = names::misspelt_prefix(&name) {
-                self.faults.push(BadOption { name, message });
-            }
-            return;
-        };
-        let Some(known) = names::OPTIONS.iter().find(|known| ***known == *option) else {
-            let message = names::unknown(&option);
+    /// Takes an option, which was given under this full name.
+    pub(crate) fn add(&mut self, option: &str, name: String, value: String) {
+        let Some(known) = self.names.options.iter().find(|known| **known == option) else {
+            let message = self.names.unknown(option);
             return self.faults.push(BadOption { name, message });
         };
         if value.trim().is_empty() {
@@ -44,22 +53,35 @@ impl Given {
         self.values.insert(known, (name, value.trim().to_owned()));
     }
 
+    /// These options where they are given, and those of `self` where they are not; with the faults of `self` alone.
+    pub(crate) fn over(mut self, under: &Given) -> Given {
+        for (option, value) in &under.values {
+            self.values.entry(option).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
+    /// The options of these names as they were given.
+    pub(crate) fn texts(&self, options: &[&'static str]) -> Vec<(&'static str, String)> {
+        options.iter().filter_map(|option| Some((*option, self.text(option)?))).collect()
+    }
+
     /// The full name under which an option was given, for what is found out about it later.
-    pub(super) fn full_name(&self, option: &str) -> String {
+    pub(crate) fn full_name(&self, option: &str) -> String {
         self.values.get(option).map_or_else(|| option.to_owned(), |(name, _)| name.clone())
     }
 
-    pub(super) fn fault(&mut self, option: &str, message: impl Into<String>) {
+    pub(crate) fn fault(&mut self, option: &str, message: impl Into<String>) {
         let fault = BadOption { name: self.full_name(option), message: message.into() };
         self.faults.push(fault);
     }
 
-    pub(super) fn text(&self, option: &str) -> Option<String> {
+    pub(crate) fn text(&self, option: &str) -> Option<String> {
         self.values.get(option).map(|(_, value)| value.clone())
     }
 
     /// The option's value, if it is given; a fault if it cannot be read.
-    pub(super) fn parse<T>(&mut self, option: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub(crate) fn parse<T>(&mut self, option: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let text = self.text(option)?;
         let value = read(&text);
         if value.is_none() {
@@ -69,19 +91,19 @@ impl Given {
     }
 
     /// Beaker's words for true and false.
-    pub(super) fn bool(&mut self, option: &str, target: &mut bool) {
+    pub(crate) fn bool(&mut self, option: &str, target: &mut bool) {
         if let Some(value) = self.parse(option, "true or false", boolean) {
             *target = value;
         }
     }
 
-    pub(super) fn number(&mut self, option: &str, target: &mut usize) {
+    pub(crate) fn number(&mut self, option: &str, target: &mut usize) {
         if let Some(value) = self.parse(option, "a whole number", |text| text.parse().ok()) {
             *target = value;
         }
     }
 
-    pub(super) fn number_or_none(&mut self, option: &str, target: &mut Option<usize>) {
+    pub(crate) fn number_or_none(&mut self, option: &str, target: &mut Option<usize>) {
         let read =
             |text: &str| if text.eq_ignore_ascii_case("none") { Some(None) } else { text.parse().ok().map(Some) };
         if let Some(value) = self.parse(option, "a whole number, or none", read) {
@@ -89,13 +111,19 @@ impl Given {
         }
     }
 
-    pub(super) fn seconds(&mut self, option: &str, target: &mut Duration) {
+    pub(crate) fn float(&mut self, option: &str, target: &mut f64) {
+        if let Some(value) = self.parse(option, "a number", |text| text.parse().ok()) {
+            *target = value;
+        }
+    }
+
+    pub(crate) fn seconds(&mut self, option: &str, target: &mut Duration) {
         if let Some(value) = self.parse(option, "a whole number of seconds", seconds) {
             *target = value;
         }
     }
 
-    pub(super) fn seconds_or_none(&mut self, option: &str, target: &mut Option<Duration>) {
+    pub(crate) fn seconds_or_none(&mut self, option: &str, target: &mut Option<Duration>) {
         let read = |text: &str| if text.eq_ignore_ascii_case("none") { Some(None) } else { seconds(text).map(Some) };
         if let Some(value) = self.parse(option, "a whole number of seconds, or none", read) {
             *target = value;
@@ -103,7 +131,7 @@ impl Given {
     }
 
     /// One of a closed set of words, without regard to case.
-    pub(super) fn word<T: Copy>(&mut self, option: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, option: &str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let text = self.text(option)?;
         let found = words.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
@@ -115,7 +143,7 @@ impl Given {
     }
 }
 
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "t" | "1" => Some(true),
         "false" | "no" | "off" | "n" | "f" | "0" => Some(false),
@@ -123,7 +151,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-pub(super) fn seconds(text: &str) -> Option<Duration> {
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok().map(Duration::from_secs)).flatten()
 }

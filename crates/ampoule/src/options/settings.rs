@@ -6,7 +6,7 @@ use ampoule_core::{Error, ErrorKind};
 use ampoule_seal::Secret;
 
 use super::parse::{Given, boolean, seconds};
-use super::{AtLimit, Options, Outage, stores};
+use super::{AtLimit, Options, Outage, names, stores};
 use crate::cookie::attributes::{CookieExpires, SameSite};
 use crate::layer::SessionLayer;
 use crate::store::{self, StoreOptions};
@@ -85,7 +85,7 @@ impl Settings {
         let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
-        let mut given = Given::sort(pairs);
+        let mut given = Given::sort(&names::SESSION, pairs);
         let debug = read_debug(&mut given, debug.as_deref());
         let mut warnings = Vec::new();
         let mut options = read_options(&mut given, debug);

@@ -17,23 +17,42 @@ enum Word {
     Store(Engine),
 }
 
-pub(super) fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
-    let word = read_word(given);
-    let options = read_store_options(given);
-    let data_dir = given.text("data_dir").map(PathBuf::from);
-    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join("sessions")));
-    let url = match (word, given.text("url")) {
-        (Some(Word::Cookie), _) => return Kind::Cookie,
-        (word, Some(url)) => url_of(given, word, url),
-        (word, None) => default_url(given, word, data_dir),
-    };
-    Kind::Store { url: url.unwrap_or_else(|| "memory:".to_owned()), options }
+/// What differs between sessions and caches.
+pub(crate) struct For {
+    /// The folder in `cache_dir`, and the name of a database in a folder.
+    pub(crate) folder: &'static str,
+    /// Whether there is `type = cookie`, and files are meant where only a folder is given.
+    pub(crate) is_session: bool,
+    /// What holds where nothing is said.
+    pub(crate) defaults: StoreOptions,
 }
 
-fn read_word(given: &mut Given) -> Option<Word> {
+pub(super) fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
+    let place = For { folder: "sessions", is_session: true, defaults: StoreOptions::default() };
+    match read_place(given, cache_dir, place) {
+        Some((url, options)) => Kind::Store { url, options },
+        None => Kind::Cookie,
+    }
+}
+
+/// The URL of the store, and how it works; `None` for the cookie.
+pub(crate) fn read_place(given: &mut Given, cache_dir: Option<String>, place: For) -> Option<(String, StoreOptions)> {
+    let word = read_word(given, place.is_session);
+    let data_dir = given.text("data_dir").map(PathBuf::from);
+    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join(place.folder)));
+    let url = match (word, given.text("url")) {
+        (Some(Word::Cookie), _) => return None,
+        (word, Some(url)) => url_of(given, word, url),
+        (word, None) => default_url(given, word, data_dir, &place),
+    };
+    let options = read_store_options(given, place.defaults);
+    Some((url.unwrap_or_else(|| "memory:".to_owned()), options))
+}
+
+fn read_word(given: &mut Given, is_session: bool) -> Option<Word> {
     let text = given.text("type")?;
     match text.to_ascii_lowercase().as_str() {
-        "cookie" => return Some(Word::Cookie),
+        "cookie" if is_session => return Some(Word::Cookie),
         "ext:database" | "ext:sqla" => return Some(Word::Database),
         name => {
             if let Some((_, engine)) = WORDS.iter().find(|(word, _)| *word == name) {
@@ -41,7 +60,8 @@ fn read_word(given: &mut Given) -> Option<Word> {
             }
         }
     }
-    let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(["cookie", "ext:database"]).collect();
+    let others: &[&str] = if is_session { &["cookie", "ext:database"] } else { &["ext:database"] };
+    let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(others.iter().copied()).collect();
     let hint = nearest(&text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
     given.fault("type", format!("expected one of {}, found `{text}`{hint}", names.join(", ")));
     None
@@ -74,14 +94,14 @@ fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<Stri
 }
 
 /// What is meant where there is no URL.
-fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>) -> Option<String> {
+fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>, place: &For) -> Option<String> {
     let engine = match word {
         Some(Word::Store(engine)) => engine,
         Some(Word::Database) => {
             given.fault("type", "ext:database needs url, such as postgres://user:password@host/database");
             return None;
         }
-        _ if data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
+        _ if place.is_session && data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
         _ => Engine::Memory,
     };
     if !engine.is_compiled_in() {
@@ -90,7 +110,9 @@ fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>)
     match (engine, data_dir) {
         (Engine::Memory, _) => Some("memory:".to_owned()),
         (Engine::File, Some(folder)) => Some(format!("file:{}", folder.display())),
-        (Engine::Sqlite, Some(folder)) => Some(format!("sqlite:{}", folder.join("sessions.db").display())),
+        (Engine::Sqlite, Some(folder)) => {
+            Some(format!("sqlite:{}", folder.join(place.folder).with_extension("db").display()))
+        }
         (Engine::File | Engine::Sqlite, None) => {
             given.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));
             None
@@ -102,10 +124,9 @@ fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>)
     }
 }
 
-fn read_store_options(given: &mut Given) -> StoreOptions {
-    let mut options = StoreOptions::default();
+fn read_store_options(given: &mut Given, mut options: StoreOptions) -> StoreOptions {
     let words = [Durability::None, Durability::Process, Durability::Power].map(|word| (word.name(), word));
-    options.durability = given.word("durability", &words).unwrap_or_default();
+    options.durability = given.word("durability", &words).unwrap_or(options.durability);
     given.number("max_entries", &mut options.bounds.entries);
     given.number("max_bytes", &mut options.bounds.bytes);
     options.table = given.text("table_name").unwrap_or(options.table);

@@ -21,6 +21,14 @@ impl Session {
         self.0.usage.load(Ordering::Relaxed) != UNTOUCHED
     }
 
+    /// Whether the request did nothing to its session but read it, and the client is told nothing about it.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_as_it_was(&self) -> bool {
+        let state = self.state();
+        let is_same = state.changes.is_empty() && !state.wrote && !state.renew && state.moving.is_none();
+        is_same && state.tell == Tell::Nothing && !state.clear_site_data && !matches!(state.known, Known::Deleted)
+    }
+
     /// Ends the request at once if nothing waits for the store: the way of all that only read.
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
         if self.0.usage.load(Ordering::Relaxed) == USED {

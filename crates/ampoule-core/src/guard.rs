@@ -1,4 +1,4 @@
-//! What stands before every operation of a store: a limit on its time, a rest after failures, and who watches.
+//! What stands before every operation of a store: a limit on its time, and a rest after failures.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,15 +6,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Error, ErrorKind, Reply, StoreKey};
-use tracing::Instrument;
-
-use crate::observe;
+use crate::{Error, ErrorKind, Reply};
 
 /// How long a store that failed again and again is left alone; then one request tries it.
 const REST: Duration = Duration::from_secs(1);
 
-pub(crate) struct Guard {
+/// Keeps the limits that callers of a [`Store`](crate::Store) set it (promise P10).
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use ampoule_core::{Guard, MemoryStore, Store, StoreKey};
+///
+/// let guard = Guard::new("cache store", Some(Duration::from_secs(1)), 5);
+/// let store = MemoryStore::default();
+/// guard.admit()?;
+/// let found = guard.run(store.get(StoreKey::new([7; 32]))).await?;
+/// assert!(found.is_none());
+/// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Guard {
+    /// What is guarded, in errors and in the log: "session store".
+    what: &'static str,
     /// How long one operation may take.
     limit: Option<Duration>,
     /// How many failures in a row are enough; 0 for never.
@@ -24,31 +38,31 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(limit: Option<Duration>, enough: usize) -> Guard {
-        Guard { limit, enough, failures: AtomicUsize::new(0), rests_until: Mutex::default() }
+    /// A guard of `what`, as "session store": one operation may take as long as `limit`, which needs a tokio runtime
+    /// with a timer, and after so many failures in a row as are `enough` there is a rest of a second; 0 for never.
+    pub fn new(what: &'static str, limit: Option<Duration>, enough: usize) -> Guard {
+        Guard { what, limit, enough, failures: AtomicUsize::new(0), rests_until: Mutex::default() }
     }
 
-    /// Waits for an answer as long as the limit allows, whatever limits the store has of its own (promise P10); fails at
-    /// once while the store rests.
-    pub(crate) async fn call<T>(
-        &self,
-        operation: &'static str,
-        key: Option<StoreKey>,
-        reply: Reply<'_, T>,
-    ) -> Result<T, Error> {
+    /// Whether the store may be asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] while it rests.
+    pub fn admit(&self) -> Result<(), Error> {
         if self.rests() {
-            observe::refused(operation);
-            let message = "the session store failed several times in a row and is left alone for a moment";
+            let message = format!("the {} failed several times in a row and is left alone for a moment", self.what);
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
-        let watch = observe::Watch::start(operation);
-        let span = tracing::debug_span!(
-            "store",
-            operation,
-            session = key.map(|key| tracing::field::display(observe::Short(key)))
-        );
-        let answer = self.limited(reply).instrument(span).await;
-        watch.stop(&answer);
+        Ok(())
+    }
+
+    /// Waits for an answer as long as the limit allows, whatever limits the store has of its own, and remembers whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// Those of the store; [`ErrorKind::Timeout`] at the limit.
+    pub async fn run<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
+        let answer = self.limited(reply).await;
         self.note(&answer);
         answer
     }
@@ -60,7 +74,7 @@ impl Guard {
             return answer;
         }
         tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| {
-            let message = format!("the session store gave no answer within {limit:?} (store_timeout)");
+            let message = format!("the {} gave no answer within {limit:?} (store_timeout)", self.what);
             Err(Error::new(ErrorKind::Timeout, message))
         })
     }
@@ -87,7 +101,7 @@ impl Guard {
                 && self.failures.swap(0, Ordering::Relaxed) >= self.enough.max(1)
             {
                 *self.until() = None;
-                tracing::info!("the session store answers again");
+                tracing::info!("the {} answers again", self.what);
             }
             return;
         }
@@ -97,7 +111,8 @@ impl Guard {
             let error = answer.as_ref().err();
             tracing::warn!(
                 error = error.map(tracing::field::display),
-                "the session store failed {failures} times in a row"
+                "the {} failed {failures} times in a row",
+                self.what
             );
         }
     }
@@ -113,12 +128,17 @@ mod tests {
 
     async fn call(guard: &Guard, answer: Result<u8, ErrorKind>) -> Result<u8, String> {
         let reply = Box::pin(async move { answer.map_err(|kind| Error::new(kind, "down")) });
-        guard.call("get", None, reply).await.map_err(|error| error.to_string())
+        let admitted = guard.admit();
+        let answer = match admitted {
+            Ok(()) => guard.run(reply).await,
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| error.to_string())
     }
 
     #[tokio::test]
     async fn p10_a_store_that_fails_again_and_again_is_left_alone_for_a_moment() {
-        let guard = Guard::new(None, 3);
+        let guard = Guard::new("session store", None, 3);
         for _ in 0..3 {
             assert_eq!(call(&guard, Err(ErrorKind::Unavailable)).await, Err("down".to_owned()));
         }
@@ -131,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn p10_one_try_that_fails_prolongs_the_rest() {
-        let guard = Guard::new(None, 2);
+        let guard = Guard::new("session store", None, 2);
         for _ in 0..2 {
             let _ = call(&guard, Err(ErrorKind::Timeout)).await;
         }
@@ -142,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_of_a_store_that_works_are_no_failures() {
-        let guard = Guard::new(None, 2);
+        let guard = Guard::new("session store", None, 2);
         for _ in 0..9 {
             assert!(call(&guard, Err(ErrorKind::Corrupt)).await.is_err());
             assert!(call(&guard, Err(ErrorKind::Unavailable)).await.is_err());

@@ -1,0 +1,340 @@
+//! What a type looks like to serde, as a digest: part of the key of its values, so that a program whose type has other
+//! fields does not read what the one before it wrote.
+//!
+//! A deserializer that notes every question and answers with empty values walks through the type: names of structs,
+//! fields and variants, and the types in them. Of an enum it sees the names of all variants and what is inside the
+//! first. It stops where a type refuses an empty value, always at the same place.
+
+use std::fmt;
+
+use ampoule_core::StoreKey;
+use serde::Deserializer;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
+
+type Refused = serde::de::value::Error;
+
+/// How deep and how long it looks: types may contain themselves.
+const DEPTH: u8 = 8;
+const STEPS: u16 = 2_000;
+
+/// The shape of a type: its name and version, and what it looks like.
+pub(crate) fn of<T: DeserializeOwned>(version: u32) -> [u8; 32] {
+    let mut notes = Notes { text: format!("{} {version}:", std::any::type_name::<T>()), steps: 0 };
+    let refused = T::deserialize(Walk { notes: &mut notes, depth: 0 }).is_err();
+    if refused {
+        notes.text.push('!');
+    }
+    *StoreKey::digest(notes.text.as_bytes()).as_bytes()
+}
+
+struct Notes {
+    text: String,
+    steps: u16,
+}
+
+struct Walk<'a> {
+    notes: &'a mut Notes,
+    depth: u8,
+}
+
+impl Walk<'_> {
+    fn note(&mut self, what: impl fmt::Display) -> Result<(), Refused> {
+        self.notes.steps += 1;
+        if self.notes.steps > STEPS || self.depth > DEPTH {
+            return Err(Refused::custom("far enough"));
+        }
+        self.notes.text.push_str(&what.to_string());
+        self.notes.text.push(' ');
+        Ok(())
+    }
+
+    fn inside(&mut self) -> Walk<'_> {
+        Walk { depth: self.depth + 1, notes: self.notes }
+    }
+
+    /// Whether to look into what may be there or not.
+    fn goes_on(&self) -> bool {
+        self.depth < DEPTH && self.notes.steps < STEPS / 2
+    }
+}
+
+/// Those that are answered with one empty value.
+macro_rules! simple {
+    ($($deserialize:ident $visit:ident $empty:expr;)*) => {$(
+        fn $deserialize<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+            self.note(stringify!($visit))?;
+            visitor.$visit($empty)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Walk<'_> {
+    type Error = Refused;
+
+    simple! {
+        deserialize_bool visit_bool false;
+        deserialize_i8 visit_i8 0;
+        deserialize_i16 visit_i16 0;
+        deserialize_i32 visit_i32 0;
+        deserialize_i64 visit_i64 0;
+        deserialize_i128 visit_i128 0;
+        deserialize_u8 visit_u8 0;
+        deserialize_u16 visit_u16 0;
+        deserialize_u32 visit_u32 0;
+        deserialize_u64 visit_u64 0;
+        deserialize_u128 visit_u128 0;
+        deserialize_f32 visit_f32 0.0;
+        deserialize_f64 visit_f64 0.0;
+        deserialize_char visit_char 'a';
+        deserialize_str visit_borrowed_str "";
+        deserialize_string visit_string String::new();
+        deserialize_bytes visit_borrowed_bytes b"";
+        deserialize_byte_buf visit_byte_buf Vec::new();
+        deserialize_identifier visit_borrowed_str "";
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+        self.note("any")?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+        self.note("unit")?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(mut self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+        self.note(format_args!("unit {name}"))?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+        self.note("option")?;
+        if self.goes_on() { visitor.visit_some(self.inside()) } else { visitor.visit_none() }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        self.note(format_args!("newtype {name}"))?;
+        visitor.visit_newtype_struct(self.inside())
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+        self.note("seq")?;
+        let left = usize::from(self.goes_on());
+        visitor.visit_seq(Parts { walk: self.inside(), names: [].iter(), left })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(mut self, left: usize, visitor: V) -> Result<V::Value, Refused> {
+        self.note(format_args!("tuple {left}"))?;
+        visitor.visit_seq(Parts { walk: self.inside(), names: [].iter(), left })
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        left: usize,
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        self.note(format_args!("tuple {name} {left}"))?;
+        visitor.visit_seq(Parts { walk: self.inside(), names: [].iter(), left })
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+        self.note("map")?;
+        let left = usize::from(self.goes_on());
+        visitor.visit_map(Parts { walk: self.inside(), names: [].iter(), left })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        self.note(format_args!("struct {name} {fields:?}"))?;
+        visitor.visit_map(Parts { walk: self.inside(), names: fields.iter(), left: 0 })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refused> {
+        self.note(format_args!("enum {name} {variants:?}"))?;
+        visitor.visit_enum(Parts { walk: self.inside(), names: variants.iter(), left: 0 })
+    }
+
+    /// As MessagePack, which the values are stored in.
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// What is inside: so many parts, or parts of these names.
+struct Parts<'a> {
+    walk: Walk<'a>,
+    names: std::slice::Iter<'static, &'static str>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Parts<'_> {
+    type Error = Refused;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(Walk { notes: self.walk.notes, depth: self.walk.depth }).map(Some)
+    }
+}
+
+impl<'de> MapAccess<'de> for Parts<'_> {
+    type Error = Refused;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+        if let Some(name) = self.names.next() {
+            let name: StrDeserializer<'_, Refused> = name.into_deserializer();
+            return seed.deserialize(name).map(Some);
+        }
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(Walk { notes: self.walk.notes, depth: self.walk.depth }).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+        seed.deserialize(Walk { notes: self.walk.notes, depth: self.walk.depth })
+    }
+}
+
+impl<'de> EnumAccess<'de> for Parts<'_> {
+    type Error = Refused;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(mut self, seed: V) -> Result<(V::Value, Self), Refused> {
+        let first = self.names.next().ok_or_else(|| Refused::custom("an enum without variants"))?;
+        let first: StrDeserializer<'_, Refused> = (*first).into_deserializer();
+        Ok((seed.deserialize(first)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Parts<'_> {
+    type Error = Refused;
+
+    fn unit_variant(self) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
+        seed.deserialize(self.walk)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+        self.walk.deserialize_tuple(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+        self.walk.deserialize_struct("", fields, visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use serde::Deserialize;
+
+    mod before {
+        use serde::Deserialize;
+
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        pub(super) struct Article {
+            title: String,
+            tags: Vec<String>,
+            author: Option<Author>,
+        }
+
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        pub(super) struct Author {
+            name: String,
+        }
+    }
+
+    /// Types of one name that differ deep inside, as those of two deployments do.
+    fn notes<T: DeserializeOwned>() -> String {
+        let mut notes = Notes { text: String::new(), steps: 0 };
+        let _ = T::deserialize(Walk { notes: &mut notes, depth: 0 });
+        notes.text
+    }
+
+    #[test]
+    fn a_field_more_is_another_shape_wherever_it_is() {
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        struct Article {
+            title: String,
+            tags: Vec<String>,
+            author: Option<Author>,
+        }
+
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        struct Author {
+            name: String,
+            age: u8,
+        }
+
+        assert_ne!(notes::<Article>(), notes::<before::Article>());
+        assert!(notes::<before::Article>().contains("struct Author [\"name\"]"));
+    }
+
+    #[test]
+    fn inner_types_count_and_versions_too() {
+        assert_ne!(notes::<Vec<u8>>(), notes::<Vec<u16>>());
+        assert_ne!(notes::<HashMap<String, u8>>(), notes::<HashMap<String, bool>>());
+        assert_ne!(notes::<(u8, Option<i64>)>(), notes::<(u8, Option<f64>)>());
+        assert_ne!(notes::<Result<u8, String>>(), notes::<Result<i8, String>>());
+        assert_ne!(of::<String>(0), of::<String>(1));
+        assert_eq!(of::<before::Article>(0), of::<before::Article>(0));
+    }
+
+    #[test]
+    fn a_type_that_contains_itself_comes_to_an_end() {
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        struct Tree {
+            left: Vec<Tree>,
+            middle: Vec<Tree>,
+            right: Option<Box<Tree>>,
+            more: HashMap<String, Tree>,
+        }
+
+        #[derive(Deserialize)]
+        #[allow(dead_code, reason = "for its shape")]
+        enum Endless {
+            Deeper(Box<Endless>),
+            Leaf,
+        }
+
+        assert!(notes::<Tree>().len() < 200_000);
+        assert!(notes::<Endless>().contains("Leaf"));
+    }
+}

@@ -1,0 +1,173 @@
+//! The values of one namespace and one type, as one region keeps them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ampoule_core::{Bytes, Error, StoreKey, Time, codec};
+use serde::Serialize;
+
+use crate::backend::Inner;
+use crate::create::Ask;
+use crate::key;
+use crate::memory::{AnyKept, LookUp, MemoryKey};
+use crate::options::CacheOptions;
+use crate::stats::{self, Counters};
+
+/// Beyond so many times the time that creating takes, the chance of an early refresh is one in a million.
+const EARLIEST: f64 = 14.0;
+
+pub(crate) struct Space {
+    pub(crate) namespace: String,
+    pub(crate) namespace_key: StoreKey,
+    pub(crate) backend: Arc<Inner>,
+    pub(crate) options: CacheOptions,
+    pub(crate) counters: Arc<Counters>,
+    shape: [u8; 32],
+    id: u32,
+    cleared_at: Arc<AtomicU64>,
+    complained: AtomicBool,
+}
+
+impl Space {
+    pub(crate) fn new(
+        namespace: &str,
+        shape: [u8; 32],
+        backend: Arc<Inner>,
+        options: CacheOptions,
+        counters: Arc<Counters>,
+    ) -> Space {
+        let namespace_key = key::namespace(namespace);
+        let (id, cleared_at) = (backend.space(namespace_key, shape), backend.cleared_at(namespace_key));
+        let namespace = namespace.chars().take(1_000).collect();
+        let complained = AtomicBool::new(false);
+        Space { namespace, namespace_key, backend, options, counters, shape, id, cleared_at, complained }
+    }
+
+    /// The same values in another shape.
+    pub(crate) fn of_shape(&self, shape: [u8; 32]) -> Space {
+        let (backend, counters) = (Arc::clone(&self.backend), Arc::clone(&self.counters));
+        Space::new(&self.namespace, shape, backend, self.options.clone(), counters)
+    }
+
+    pub(crate) fn ask(&self, key: &str, tags: Vec<StoreKey>, expire: Option<Duration>) -> Ask {
+        let entry = key::entry(&self.namespace, &self.shape, key);
+        let place = match &self.backend.store {
+            Some(_) => MemoryKey::new(0, entry.as_bytes()),
+            None => MemoryKey::new(self.id, key.as_bytes()),
+        };
+        Ask { entry, place, tags, expire: expire.unwrap_or(self.options.expire) }
+    }
+
+    /// A fresh value in memory, found without an await; what a hit costs.
+    pub(crate) fn at_hand<T: Clone + 'static>(&self, key: &str) -> Option<T> {
+        let memory = self.backend.memory.as_ref()?;
+        let entry;
+        let look_up = match &self.backend.store {
+            None => LookUp { space: self.id, key: key.as_bytes() },
+            Some(_) => {
+                entry = key::entry(&self.namespace, &self.shape, key);
+                LookUp { space: 0, key: entry.as_bytes() }
+            }
+        };
+        let kept = memory.get(&look_up)?;
+        let now = self.backend.now();
+        let far_from_its_end =
+            kept.expires > now && (kept.took.is_zero() || kept.expires.since(now) > self.early_within(kept.took));
+        let value =
+            (far_from_its_end && self.counts(&kept) && self.is_of_use(&kept, now)).then(|| kept.value::<T>())?;
+        self.counters.hits();
+        value
+    }
+
+    /// Whether nothing cleared it, as far as this process knows.
+    pub(crate) fn counts(&self, kept: &AnyKept) -> bool {
+        !self.backend.is_cleared(&self.cleared_at, &kept.tags, kept.began)
+    }
+
+    /// Whether it may be given out, fresh or stale, from memory or the store.
+    pub(crate) fn is_of_use(&self, kept: &AnyKept, now: Time) -> bool {
+        let known_lately = self.backend.store.is_none() || now.since(kept.asked) < self.options.memory_expire;
+        let asked_now = now == kept.asked;
+        (known_lately || asked_now) && now < kept.expires + self.options.stale
+    }
+
+    /// Whether somebody should create it anew: it is stale, or its end is near and the dice say so.
+    pub(crate) fn is_due(&self, kept: &AnyKept) -> bool {
+        let now = self.backend.now();
+        if now >= kept.expires {
+            return true;
+        }
+        let (left, took) = (kept.expires.since(now), kept.took);
+        if took.is_zero() || left > self.early_within(took) {
+            return false;
+        }
+        // The dice of XFetch: -ln of a number between 0 and 1.
+        let dice = -(1.0 - fastrand::f64()).ln();
+        took.as_secs_f64() * self.options.early * dice >= left.as_secs_f64()
+    }
+
+    fn early_within(&self, took: Duration) -> Duration {
+        took.mul_f64(self.options.early * EARLIEST)
+    }
+
+    pub(crate) fn count_given(&self, kept: &AnyKept, waited: bool) {
+        match (self.backend.now() >= kept.expires, waited) {
+            (true, _) => self.counters.stale(),
+            (false, true) => self.counters.waits(),
+            (false, false) => self.counters.hits(),
+        }
+    }
+
+    /// How long memory should hold a value that is fresh for so long.
+    pub(crate) fn hold(&self, expire: Duration) -> Duration {
+        let life = expire + self.options.stale;
+        if self.backend.store.is_some() { life.min(self.options.memory_expire) } else { life }
+    }
+
+    /// Puts a value into memory, if there is memory and nothing happened to the value since it was begun.
+    pub(crate) fn remember(&self, ask: &Ask, kept: &AnyKept) {
+        let Some(memory) = &self.backend.memory else { return };
+        if !kept.hold.is_zero() && !self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began) {
+            memory.insert(ask.place.clone(), Arc::clone(kept));
+            // A removal that came between the check and the insertion did not find it.
+            if self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began) {
+                memory.remove(&ask.place);
+            }
+        }
+    }
+
+    /// Whether what began then was removed or cleared since.
+    pub(crate) fn is_void(&self, ask: &Ask, began: u64) -> bool {
+        self.backend.is_void(ask.entry, &self.cleared_at, &ask.tags, began)
+    }
+
+    /// The value's bytes, unless it is too large or cannot be encoded; both are told of.
+    pub(crate) fn encode<T: Serialize>(&self, value: &T) -> Option<Bytes> {
+        match codec::encode(value) {
+            Ok(bytes) if bytes.len() <= self.options.max_value_size => Some(bytes),
+            Ok(bytes) => {
+                self.counters.too_large();
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    let (size, most) = (bytes.len(), self.options.max_value_size);
+                    tracing::warn!(cache = %self.namespace, size, "a value is larger than {most} bytes (max_value_size) and not kept");
+                }
+                None
+            }
+            Err(error) => {
+                tracing::error!(cache = %self.namespace, %error, "a value cannot be kept");
+                None
+            }
+        }
+    }
+
+    /// A store that fails is no reason to fail: the caller goes on without it.
+    pub(crate) fn went_wrong(&self, error: &Error, what: &str) {
+        self.counters.unavailable();
+        tracing::debug!(cache = %self.namespace, %error, what, "the cache's store failed");
+    }
+
+    pub(crate) fn counters(namespace: &str) -> Arc<Counters> {
+        Arc::new(stats::counters(namespace))
+    }
+}

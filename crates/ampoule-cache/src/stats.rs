@@ -1,0 +1,65 @@
+//! What a cache did, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What happened in a cache since this process began to use it.
+///
+/// With the feature `metrics` each is also the counter `ampoule_cache`, with the labels `cache` (the namespace) and
+/// `event` (the name of the field).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Fresh values given out.
+    pub hits: u64,
+    /// Questions to which there was no value.
+    pub misses: u64,
+    /// Values given out though they had expired, as `stale` allows.
+    pub stale: u64,
+    /// Callers who waited for another one's value and got it.
+    pub waits: u64,
+    /// Values that were created.
+    pub creations: u64,
+    /// Creators that failed.
+    pub failures: u64,
+    /// Operations of the store that failed; the callers went on without it.
+    pub unavailable: u64,
+    /// Values that were not kept, since they are too large.
+    pub too_large: u64,
+}
+
+macro_rules! counters {
+    ($($event:ident)*) => {
+        /// The counters behind [`CacheStats`].
+        #[derive(Default)]
+        pub(crate) struct Counters {
+            #[cfg(feature = "metrics")]
+            pub(crate) namespace: String,
+            $($event: AtomicU64,)*
+        }
+
+        impl Counters {
+            $(
+                pub(crate) fn $event(&self) {
+                    self.$event.fetch_add(1, Ordering::Relaxed);
+                    #[cfg(feature = "metrics")]
+                    metrics::counter!("ampoule_cache", "cache" => self.namespace.clone(), "event" => stringify!($event)).increment(1);
+                }
+            )*
+
+            pub(crate) fn read(&self) -> CacheStats {
+                CacheStats { $($event: self.$event.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters!(hits misses stale waits creations failures unavailable too_large);
+
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+pub(crate) fn counters(namespace: &str) -> Counters {
+    Counters {
+        #[cfg(feature = "metrics")]
+        namespace: namespace.to_owned(),
+        ..Counters::default()
+    }
+}

@@ -1,0 +1,62 @@
+//! A cache over the same stores: values, functions and whole responses.
+//!
+//! ```
+//! use ampoule::cache::{CacheLayer, CacheManager, CacheSettings};
+//! use axum::{Router, routing::get};
+//!
+//! async fn report(caches: CacheManager) -> String {
+//!     caches.cache::<String>("reports").get_or_insert_with("today", || async { slow_report().await }).await
+//! }
+//! # async fn slow_report() -> String { String::new() }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // As an ini file has it; CacheManager::new takes the same from code.
+//! let settings = CacheSettings::parse([
+//!     ("cache.type", "memory"),
+//!     ("cache.regions", "short_term, long_term"),
+//!     ("cache.short_term.expire", "60"),
+//!     ("cache.long_term.expire", "86400"),
+//! ])?;
+//! let app: Router = Router::new().route("/", get(report)).layer(CacheLayer::new(settings.manager()?));
+//! # Ok(()) }
+//! ```
+//!
+//! | to cache | use |
+//! |---|---|
+//! | a value | [`CacheManager::cache`], and what [`Cache`] and [`Entry`] can |
+//! | what a function returns | the macro [`cached`] |
+//! | a handler's responses | [`ResponseCacheLayer`] |
+
+mod layer;
+pub(crate) mod region;
+mod response;
+mod settings;
+
+pub use ampoule_cache::{
+    Backend, BackendOptions, Cache, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
+};
+/// Caches what an asynchronous function or method returns.
+pub use ampoule_cache_macros::cached;
+
+pub use self::layer::{CacheLayer, CacheService};
+pub use self::response::{ResponseCacheLayer, ResponseCacheService};
+pub use self::settings::CacheSettings;
+
+/// What the code that [`cached`] makes calls. Not for others.
+#[doc(hidden)]
+pub mod macros {
+    pub use super::region::region;
+
+    /// The type inside what a fallible function returns, whatever it is called there.
+    pub trait Fallible {
+        /// The value of a success.
+        type Ok;
+        /// The failure.
+        type Err;
+    }
+
+    impl<T, E> Fallible for Result<T, E> {
+        type Ok = T;
+        type Err = E;
+    }
+}

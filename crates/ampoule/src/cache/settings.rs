@@ -1,0 +1,272 @@
+//! A cache's settings as text: from an ini file, a map or the environment.
+
+use std::collections::BTreeMap;
+
+use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+use ampoule_core::{Durability, Error};
+
+use crate::options::names::{Names, nearest};
+use crate::options::parse::Given;
+use crate::options::stores::{For, read_place};
+use crate::options::{BadOption, BadOptions};
+use crate::store::{self, StoreOptions};
+
+/// The options that say where values are. Regions that agree in them share their place.
+const PLACE: [&str; 18] = [
+    "type",
+    "url",
+    "data_dir",
+    "memory_tier",
+    "max_entries",
+    "max_bytes",
+    "durability",
+    "table_name",
+    "schema_name",
+    "migrate",
+    "prefix",
+    "replicas",
+    "max_connections",
+    "connect_timeout",
+    "pool_timeout",
+    "command_timeout",
+    "store_timeout",
+    "fail_fast_after",
+];
+
+/// All options: the former, and those that say how values are kept there.
+const OPTIONS: [&str; 27] = [
+    "type",
+    "url",
+    "data_dir",
+    "memory_tier",
+    "max_entries",
+    "max_bytes",
+    "durability",
+    "table_name",
+    "schema_name",
+    "migrate",
+    "prefix",
+    "replicas",
+    "max_connections",
+    "connect_timeout",
+    "pool_timeout",
+    "command_timeout",
+    "store_timeout",
+    "fail_fast_after",
+    "enabled",
+    "expire",
+    "stale",
+    "early",
+    "lease",
+    "shared_lease",
+    "failure_expire",
+    "max_value_size",
+    "memory_expire",
+];
+
+const CACHE: Names = Names {
+    prefixes: ["beaker.cache.", "cache.", "ampoule.cache."],
+    environment: "AMPOULE_CACHE_",
+    options: &OPTIONS,
+    foreign: &[
+        ("key_length", "remove it: keys may be of any length"),
+        ("lock_dir", "remove it: who creates a value is agreed upon in the store"),
+        ("file_dir", "use data_dir"),
+        ("dbm_dir", "use type = file and data_dir"),
+        ("digest_filenames", "remove it: all keys are digests"),
+        ("data_serializer", "remove it: values are stored as MessagePack"),
+        ("memcache_module", "remove it: it named a Python module"),
+        ("sa_opts", "remove it: they were SQLAlchemy's; ours are max_connections, pool_timeout and their like"),
+    ],
+};
+
+/// A cache and its regions, read from text.
+///
+/// Names are Beaker's, under the prefixes `beaker.cache.`, `cache.` or `ampoule.cache.`; `regions` lists the regions,
+/// and `REGION.option` is an option of one. **A region has every option of the top that it does not set itself**; of
+/// Beaker's only some were handed down, and not `url`. In the environment an option is written `AMPOULE_CACHE_EXPIRE`.
+///
+/// | option | what it says | default |
+/// |---|---|---|
+/// | `type`, `url`, `data_dir` | where: see [`store`](crate::store); `cache_dir` puts files under `cache/` | `memory`, as in Beaker |
+/// | `memory_tier` | memory before the store: `true` or `false` | `false` |
+/// | `max_entries`, `max_bytes` | the bounds of memory | 100000, 67108864 |
+/// | `enabled`, `expire`, `stale`, `early`, `lease`, `shared_lease`, `failure_expire`, `max_value_size`, `memory_expire` | as in [`CacheOptions`]; times in whole seconds | as there |
+/// | `store_timeout`, `fail_fast_after` | as in [`BackendOptions`] | 1, 5 |
+/// | `table_name`, `prefix`, `durability`, … | as for sessions | `ampoule_cache`, `ampoule:cache:`, `none` |
+///
+/// ```
+/// use ampoule::cache::CacheSettings;
+///
+/// let settings = CacheSettings::parse([
+///     ("beaker.cache.regions", "short_term, long_term"),
+///     ("beaker.cache.short_term.expire", "60"),
+/// ])?;
+/// let manager = settings.manager()?;
+/// assert_eq!(manager.options(Some("short_term"))?.expire.as_secs(), 60);
+///
+/// let error = CacheSettings::parse([("cache.regions", "short"), ("cache.shrt.expire", "60")]).unwrap_err();
+/// assert_eq!(error.to_string(), "cache.shrt.expire: `shrt` is not among the regions; did you mean `short`?");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CacheSettings {
+    top: Region,
+    regions: Vec<(String, Region)>,
+}
+
+#[derive(Clone, Debug)]
+struct Region {
+    options: CacheOptions,
+    backend: BackendOptions,
+    url: String,
+    store: StoreOptions,
+    memory_tier: bool,
+    /// What was said of its place, by which regions know that they share it.
+    place: Vec<(&'static str, String)>,
+}
+
+impl CacheSettings {
+    /// Reads pairs of name and value. Names outside the prefixes are passed over, so a whole section can be given.
+    ///
+    /// # Errors
+    /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
+    pub fn parse(
+        pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<CacheSettings, BadOptions> {
+        let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let cache_dir = pairs.iter().find(|(name, _)| name == "cache_dir").map(|(_, value)| value.clone());
+        let names = region_names(&pairs);
+        let mut faults = Vec::new();
+        let (mut of_top, mut of_regions) = (Vec::new(), BTreeMap::<&str, Given>::new());
+        for (name, value) in pairs.iter().cloned() {
+            let option = CACHE.option_of(&name).map(|option| option.into_owned());
+            match option.as_deref().map(|option| option.split_once('.')) {
+                Some(None) if option.as_deref() == Some("regions") => {}
+                Some(Some((region, option))) => match names.iter().find(|known| *known == region) {
+                    Some(known) => {
+                        let empty = || Given::sort(&CACHE, Vec::<(String, String)>::new());
+                        of_regions.entry(known).or_insert_with(empty).add(option, name, value);
+                    }
+                    None => faults.push(no_region(name, region, &names)),
+                },
+                _ => of_top.push((name, value)),
+            }
+        }
+        let top = Given::sort(&CACHE, of_top);
+        let mut read = |given: Given| {
+            let (region, found) = Region::read(given, cache_dir.clone());
+            // What is wrong at the top is wrong in every region that has it from there.
+            found.into_iter().for_each(|fault| {
+                if !faults.contains(&fault) {
+                    faults.push(fault)
+                }
+            });
+            region
+        };
+        let of_region = |name: &str| match of_regions.remove(name) {
+            Some(given) => given.over(&top),
+            None => top.clone(),
+        };
+        let given: Vec<Given> = names.iter().map(String::as_str).map(of_region).collect();
+        let settings =
+            CacheSettings { top: read(top), regions: names.into_iter().zip(given.into_iter().map(read)).collect() };
+        if faults.is_empty() { Ok(settings) } else { Err(BadOptions(faults)) }
+    }
+
+    /// The caches that these settings describe; opens their stores. Regions that say the same of their place share it.
+    ///
+    /// # Errors
+    /// Those of opening a store.
+    pub fn manager(&self) -> Result<CacheManager, Error> {
+        let mut open = vec![(self.top.place.clone(), self.top.open()?)];
+        let mut manager = CacheManager::new(open[0].1.clone(), self.top.options.clone())?;
+        for (name, region) in &self.regions {
+            let known = open.iter().find(|(place, _)| *place == region.place).map(|(_, backend)| backend.clone());
+            let backend = match known {
+                Some(backend) => backend,
+                None => region.open()?,
+            };
+            open.push((region.place.clone(), backend.clone()));
+            manager = manager.with_region_in(name, backend, region.options.clone())?;
+        }
+        Ok(manager)
+    }
+}
+
+impl Region {
+    fn read(mut given: Given, cache_dir: Option<String>) -> (Region, Vec<BadOption>) {
+        let place = given.texts(&PLACE);
+        let defaults = StoreOptions {
+            table: "ampoule_cache".to_owned(),
+            prefix: "ampoule:cache:".to_owned(),
+            // What is lost can be created again.
+            durability: Durability::None,
+            ..StoreOptions::default()
+        };
+        let found = read_place(&mut given, cache_dir, For { folder: "cache", is_session: false, defaults });
+        let (url, store) = found.unwrap_or_else(|| ("memory:".to_owned(), StoreOptions::default()));
+        let mut backend = BackendOptions::default();
+        given.number("max_entries", &mut backend.bounds.entries);
+        given.number("max_bytes", &mut backend.bounds.bytes);
+        given.seconds_or_none("store_timeout", &mut backend.store_timeout);
+        given.number("fail_fast_after", &mut backend.fail_fast_after);
+        let mut memory_tier = false;
+        given.bool("memory_tier", &mut memory_tier);
+        if memory_tier && url == "memory:" {
+            given.fault("memory_tier", "it is memory before a store, and there is none: a type or url is missing");
+        }
+        let options = read_options(&mut given);
+        (Region { options, backend, url, store, memory_tier, place }, given.faults)
+    }
+
+    fn open(&self) -> Result<Backend, Error> {
+        if self.url == "memory:" || !self.options.enabled {
+            return Ok(Backend::memory(&self.backend));
+        }
+        let store = store::open(&self.url, &self.store)?;
+        Ok(match self.memory_tier {
+            true => Backend::tiers(store, &self.backend),
+            false => Backend::store(store, &self.backend),
+        })
+    }
+}
+
+fn read_options(given: &mut Given) -> CacheOptions {
+    let mut options = CacheOptions::default();
+    given.bool("enabled", &mut options.enabled);
+    given.seconds("expire", &mut options.expire);
+    given.seconds("stale", &mut options.stale);
+    given.float("early", &mut options.early);
+    given.seconds("lease", &mut options.lease);
+    given.bool("shared_lease", &mut options.shared_lease);
+    given.seconds("failure_expire", &mut options.failure_expire);
+    given.number("max_value_size", &mut options.max_value_size);
+    given.seconds("memory_expire", &mut options.memory_expire);
+    for (option, message) in options.faults() {
+        given.fault(option, message);
+    }
+    options
+}
+
+/// `regions = short_term, long_term`, in whatever prefix.
+fn region_names(pairs: &[(String, String)]) -> Vec<String> {
+    let list = pairs.iter().find(|(name, _)| CACHE.option_of(name).as_deref() == Some("regions"));
+    let list = list.map_or("", |(_, list)| list);
+    let mut names: Vec<String> = Vec::new();
+    for name in list.split([',', '\n']).map(str::trim).filter(|name| !name.is_empty()) {
+        if names.iter().all(|known| known != name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn no_region(name: String, region: &str, regions: &[String]) -> BadOption {
+    let known: Vec<&str> = regions.iter().map(String::as_str).collect();
+    let hint = match nearest(region, &known) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => " (`regions = name, name`)".to_owned(),
+    };
+    BadOption { name, message: format!("`{region}` is not among the regions{hint}") }
+}
