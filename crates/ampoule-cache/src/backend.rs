@@ -178,13 +178,15 @@ impl Inner {
         namespace.load(Ordering::Acquire) > began || self.cleared.any_since(tags, began)
     }
 
-    /// Forgets a value in this process, and whatever is being made of it.
-    pub(crate) fn forget(&self, key: &MemoryKey, entry: StoreKey) {
-        self.removed.mark(entry, self.moment.fetch_add(1, Ordering::SeqCst) + 1);
+    /// Forgets a value in this process, and whatever is being made of it; returns the moment.
+    pub(crate) fn forget(&self, key: &MemoryKey, entry: StoreKey) -> u64 {
+        let moment = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
+        self.removed.mark(entry, moment);
         self.flights.leave_behind(key);
         if let Some(memory) = &self.memory {
             memory.remove(key);
         }
+        moment
     }
 
     /// Gives a namespace or a tag a new generation.
@@ -232,7 +234,9 @@ impl Inner {
     fn learn(&self, changed: Changed) {
         match changed {
             Changed::Key(key) => match key::kind(key) {
-                Some(Kind::Entry) => self.forget(&MemoryKey::new(0, key.as_bytes()), key),
+                Some(Kind::Entry) => {
+                    self.forget(&MemoryKey::new(0, key.as_bytes()), key);
+                }
                 Some(Kind::Generation) => self.clear_here(key),
                 Some(Kind::Lease) | None => {}
             },

@@ -389,9 +389,12 @@ async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_
         };
         let _ = remote.put(ask.entry, Record::Value(header, body).encode(), deadline, Put::Always).await?;
     }
-    // Whoever is creating the value began before it was put.
-    backend.forget(&ask.place, ask.entry);
-    let began = if backend.store.is_some() { began } else { backend.moment() };
+    let is_void = space.is_void(ask, began);
+    // Whoever is creating the value, or asked the store for it, began before it was put.
+    let began = backend.forget(&ask.place, ask.entry);
+    if is_void && backend.store.is_some() {
+        return Ok(());
+    }
     let hold = space.hold(ask.expire);
     let tags = ask.tags.clone().into();
     let kept = Kept { created: now, expires, took: Duration::ZERO, began, asked: now, tags, size, hold, value };

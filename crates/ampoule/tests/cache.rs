@@ -1,0 +1,522 @@
+//! The cache on every store: one creator, exact expiry, what is removed stays removed, and outages that nobody sees.
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ampoule::cache::{Backend, BackendOptions, Cache, CacheManager, CacheOptions};
+use ampoule::store::Store;
+use ampoule::{ErrorKind, ManualClock};
+use support::stores::{Mood, Spy};
+use support::{HOUR, Place, SECOND};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+on_each_store! {
+    a_cold_key_is_created_once;
+    two_processes_agree_on_one_creator;
+    expiry_is_exact;
+    what_is_removed_while_it_is_created_stays_removed;
+    namespaces_and_tags_are_cleared_with_one_write;
+    tiers_see_a_change_within_their_bound;
+}
+
+/// A store, and caches on it as different processes would have them.
+struct Rig {
+    clock: Arc<ManualClock>,
+    spy: Arc<Spy>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn new(place: Place) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let store = ampoule::store::open(&place.url(folder.path()), &support::store_options(clock.clone())).unwrap();
+        Rig { spy: Arc::new(Spy::new(store)), clock, _folder: folder }
+    }
+
+    fn backend_options(&self) -> BackendOptions {
+        BackendOptions { clock: self.clock.clone(), store_timeout: Some(5 * SECOND), ..BackendOptions::default() }
+    }
+
+    /// A process of its own, as far as the cache can tell.
+    fn process(&self, options: CacheOptions) -> CacheManager {
+        let store: Arc<dyn Store> = self.spy.clone();
+        CacheManager::new(Backend::store(store, &self.backend_options()), options).unwrap()
+    }
+
+    fn process_with_memory(&self, options: CacheOptions) -> CacheManager {
+        let store: Arc<dyn Store> = self.spy.clone();
+        CacheManager::new(Backend::tiers(store, &self.backend_options()), options).unwrap()
+    }
+}
+
+fn options() -> CacheOptions {
+    CacheOptions { expire: HOUR, ..CacheOptions::default() }
+}
+
+/// Counts how often it creates.
+#[derive(Clone, Default)]
+struct Creator(Arc<AtomicUsize>);
+
+impl Creator {
+    async fn slowly(&self) -> usize {
+        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        number
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A creator that has begun and waits until it is told to go on.
+struct Held {
+    began: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+impl Held {
+    fn new() -> Held {
+        Held { began: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Begins to create in a task of its own, and returns when the creator has begun.
+    async fn begin(
+        &self,
+        cache: &Cache<u32>,
+        tags: &'static [&'static str],
+        value: u32,
+    ) -> tokio::task::JoinHandle<u32> {
+        let (cache, began, go_on) = (cache.clone(), self.began.clone(), self.go_on.clone());
+        let task = tokio::spawn(async move {
+            let create = || async {
+                began.add_permits(1);
+                go_on.acquire().await.unwrap().forget();
+                value
+            };
+            cache.entry("key").tags(tags).get_or_insert_with(create).await
+        });
+        self.began.acquire().await.unwrap().forget();
+        task
+    }
+
+    fn go_on(&self) {
+        self.go_on.add_permits(1);
+    }
+}
+
+async fn ask_in_parallel(cache: &Cache<usize>, count: usize, creator: &Creator) -> Vec<usize> {
+    let mut asking = JoinSet::new();
+    for _ in 0..count {
+        let (cache, creator) = (cache.clone(), creator.clone());
+        asking.spawn(async move { cache.get_or_insert_with("key", || async { creator.slowly().await }).await });
+    }
+    asking.join_all().await
+}
+
+async fn a_cold_key_is_created_once(place: Place) {
+    let rig = Rig::new(place);
+    let (cache, creator) = (rig.process(options()).cache("n"), Creator::default());
+    let values = ask_in_parallel(&cache, 1_000, &creator).await;
+    assert!(values.iter().all(|value| *value == 1));
+    assert_eq!(creator.count(), 1);
+    let stats = cache.stats();
+    assert_eq!((stats.creations, stats.failures, stats.unavailable), (1, 0, 0), "{stats:?}");
+    assert_eq!(stats.hits + stats.waits, 999, "{stats:?}");
+}
+
+async fn two_processes_agree_on_one_creator(place: Place) {
+    let rig = Rig::new(place);
+    let creator = Creator::default();
+    let caches = [(); 2].map(|()| rig.process(options()).cache("n"));
+    let (one, other) =
+        tokio::join!(ask_in_parallel(&caches[0], 50, &creator), ask_in_parallel(&caches[1], 50, &creator));
+    assert!(one.iter().chain(&other).all(|value| *value == 1));
+    assert_eq!(creator.count(), 1);
+}
+
+async fn expiry_is_exact(place: Place) {
+    let rig = Rig::new(place);
+    let stale = CacheOptions { stale: 60 * SECOND, ..options() };
+    let manager = rig.process(options()).with_region("stale", stale).unwrap();
+    let cache = manager.cache::<u32>("n");
+    cache.insert("key", 1).await.unwrap();
+    rig.clock.advance(HOUR - Duration::from_millis(1));
+    assert_eq!(cache.get("key").await, Some(1));
+    rig.clock.advance(Duration::from_millis(1));
+    assert_eq!(cache.get("key").await, None);
+
+    let cache = manager.cache_in::<u32>("stale", "m").unwrap();
+    cache.insert("key", 1).await.unwrap();
+    rig.clock.advance(HOUR + 60 * SECOND - Duration::from_millis(1));
+    // One creates, and the others get the old one at once.
+    let held = Held::new();
+    let creating = held.begin(&cache, &[], 2).await;
+    let other_process = rig.process(CacheOptions { stale: 60 * SECOND, ..options() }).cache::<u32>("m");
+    for cache in [&cache, &other_process] {
+        assert_eq!(cache.get_or_insert_with("key", || async { 3 }).await, 1);
+        assert_eq!(cache.stats().stale, 1);
+    }
+    held.go_on();
+    assert_eq!(creating.await.unwrap(), 2);
+    assert_eq!(cache.get("key").await, Some(2));
+    rig.clock.advance(HOUR + 60 * SECOND);
+    assert_eq!(cache.get_or_insert_with("key", || async { 4 }).await, 4, "nothing is given out after its end");
+}
+
+async fn what_is_removed_while_it_is_created_stays_removed(place: Place) {
+    let rig = Rig::new(place);
+    let (one, other) = (rig.process(options()), rig.process_with_memory(options()));
+    let (cache, elsewhere) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
+    let mut number = 0;
+    for way in ["remove", "clear", "tag", "insert"] {
+        for remover in [&one, &other] {
+            number += 10;
+            let held = Held::new();
+            // It has read what was true before.
+            let creating = held.begin(&cache, &["t"], number).await;
+            let there = remover.cache::<u32>("n");
+            match way {
+                "remove" => there.remove("key").await.unwrap(),
+                "clear" => there.clear().await.unwrap(),
+                "tag" => remover.invalidate_tag("t").await.unwrap(),
+                _ => there.insert("key", number + 1).await.unwrap(),
+            }
+            held.go_on();
+            assert_eq!(creating.await.unwrap(), number, "its own caller gets it");
+            let expected = (way == "insert").then_some(number + 1);
+            assert_eq!(cache.get("key").await, expected, "{way}");
+            assert_eq!(elsewhere.get("key").await, expected, "{way}");
+            cache.remove("key").await.unwrap();
+            // What another process removed, memory may have for its bound.
+            rig.clock.advance(2 * SECOND);
+        }
+    }
+}
+
+async fn namespaces_and_tags_are_cleared_with_one_write(place: Place) {
+    let rig = Rig::new(place);
+    let manager = rig.process(options());
+    let (users, pages) = (manager.cache::<Option<String>>("users"), manager.cache::<Vec<u8>>("pages"));
+    for n in 0..20 {
+        let name = (n % 2 == 0).then(|| format!("user {n}"));
+        users.entry(&n.to_string()).tags([format!("user:{n}")]).insert(name).await.unwrap();
+        let tags = [format!("user:{n}"), format!("half:{}", n % 2)];
+        pages.entry(&n.to_string()).tags(tags).insert(vec![n; 10]).await.unwrap();
+    }
+    assert_eq!(users.get("3").await, Some(None), "that there is none is a value too");
+    rig.spy.calls();
+    manager.invalidate_tag("user:4").await.unwrap();
+    manager.invalidate_tag("half:1").await.unwrap();
+    assert_eq!(rig.spy.calls(), [0, 2, 0, 0]);
+    assert_eq!((users.get("4").await, pages.get("4").await), (None, None));
+    assert!(users.get("5").await.is_some() && pages.get("5").await.is_none() && pages.get("6").await.is_some());
+    rig.spy.calls();
+    users.clear().await.unwrap();
+    assert_eq!(rig.spy.calls(), [0, 1, 0, 0]);
+    for n in 0..20 {
+        assert!(users.get(&n.to_string()).await.is_none());
+    }
+    assert!(pages.get("6").await.is_some(), "other namespaces stay");
+    users.insert("4", None).await.unwrap();
+    assert_eq!(users.get("4").await, Some(None));
+}
+
+async fn tiers_see_a_change_within_their_bound(place: Place) {
+    let rig = Rig::new(place);
+    let bounded = CacheOptions { memory_expire: 10 * SECOND, ..options() };
+    let (one, other) = (rig.process_with_memory(bounded.clone()), rig.process_with_memory(bounded));
+    let (here, there) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
+    here.insert("key", 1).await.unwrap();
+    assert_eq!(there.get("key").await, Some(1));
+    rig.spy.calls();
+    assert_eq!(there.get("key").await, Some(1));
+    assert_eq!(here.get("key").await, Some(1));
+    assert_eq!(rig.spy.calls(), [0; 4], "memory answers");
+    here.insert("key", 2).await.unwrap();
+    assert_eq!(here.get("key").await, Some(2), "who changes it sees it at once");
+    rig.clock.advance(10 * SECOND);
+    assert_eq!(there.get("key").await, Some(2));
+    one.cache::<u32>("n").clear().await.unwrap();
+    assert_eq!(here.get("key").await, None);
+    rig.clock.advance(10 * SECOND);
+    assert_eq!(there.get("key").await, None);
+}
+
+/// In memory alone, as without a store.
+fn in_memory(clock: &Arc<ManualClock>, options: CacheOptions) -> CacheManager {
+    let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
+    CacheManager::new(Backend::memory(&backend), options).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_alone_keeps_the_same() {
+    let clock = Arc::new(ManualClock::default());
+    let manager = in_memory(&clock, CacheOptions { stale: 60 * SECOND, ..options() });
+    let creator = Creator::default();
+    let cache = manager.cache::<usize>("n");
+    assert!(ask_in_parallel(&cache, 1_000, &creator).await.iter().all(|value| *value == 1));
+    clock.advance(HOUR - Duration::from_millis(1));
+    assert_eq!(cache.get("key").await, Some(1));
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(cache.get("key").await, None);
+
+    let cache = manager.cache::<u32>("m");
+    for way in ["remove", "clear", "tag", "insert"] {
+        let held = Held::new();
+        let creating = held.begin(&cache, &["t"], 1).await;
+        match way {
+            "remove" => cache.remove("key").await.unwrap(),
+            "clear" => cache.clear().await.unwrap(),
+            "tag" => manager.invalidate_tag("t").await.unwrap(),
+            _ => cache.insert("key", 2).await.unwrap(),
+        }
+        // Who comes now does not get what is of before.
+        let later = cache.get_or_insert_with("key", || async { 3 }).await;
+        assert_eq!(later, if way == "insert" { 2 } else { 3 }, "{way}");
+        held.go_on();
+        assert_eq!(creating.await.unwrap(), 1);
+        assert_eq!(cache.get("key").await, Some(later), "{way}");
+        cache.remove("key").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept_unless_it_is_asked_for() {
+    let clock = Arc::new(ManualClock::default());
+    let manager = in_memory(&clock, CacheOptions { stale: 60 * SECOND, ..options() });
+    let cache = manager.cache::<u32>("n");
+    for attempt in 0..3 {
+        let failed = cache.get_or_try_insert_with("key", || async move { Err(attempt) }).await;
+        assert_eq!(failed, Err(attempt));
+    }
+    assert_eq!(cache.get_or_try_insert_with("key", || async { Ok::<_, ()>(1) }).await, Ok(1));
+    clock.advance(HOUR);
+    let failing = || async { Err::<u32, _>("down") };
+    assert_eq!(cache.get_or_try_insert_with("key", failing).await, Ok(1), "an old value goes before a failure");
+    assert_eq!(cache.stats().failures, 4);
+
+    let results = manager.cache::<Result<u32, String>>("results");
+    let down = || async { Err("down".to_owned()) };
+    assert_eq!(results.get_or_insert_result_with("key", down).await, Err("down".into()));
+    assert_eq!(results.get_or_insert_result_with("key", || async { Ok(1) }).await, Err("down".into()), "kept");
+    clock.advance(SECOND);
+    assert_eq!(results.get_or_insert_result_with("key", || async { Ok(1) }).await, Ok(1));
+    clock.advance(HOUR);
+    assert_eq!(results.get_or_insert_result_with("key", down).await, Ok(1), "an old success goes before it");
+}
+
+#[tokio::test]
+async fn a_creator_that_is_cancelled_lets_the_next_one_go_on() {
+    let rig = Rig::new(Place::Memory);
+    for manager in [in_memory(&rig.clock, options()), rig.process(options()), rig.process_with_memory(options())] {
+        let cache = manager.cache::<u32>("cancelled");
+        let held = Held::new();
+        let creating = held.begin(&cache, &[], 1).await;
+        let waiting = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.get_or_insert_with("key", || async { 2 }).await }
+        });
+        tokio::task::yield_now().await;
+        creating.abort();
+        let waited = tokio::time::timeout(5 * SECOND, waiting).await.expect("well before the lease would end");
+        assert_eq!(waited.unwrap(), 2);
+        cache.clear().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_creator_that_panics_is_like_one_that_is_cancelled() {
+    let rig = Rig::new(Place::Memory);
+    let cache = rig.process(options()).cache::<u32>("n");
+    let panics = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get_or_insert_with("key", || async { panic!("of the creator") }).await }
+    });
+    assert!(panics.await.is_err());
+    assert_eq!(cache.get_or_insert_with("key", || async { 2 }).await, 2);
+}
+
+#[tokio::test]
+async fn the_dead_holder_of_a_lease_is_waited_for_no_longer_than_it_says() {
+    let rig = Rig::new(Place::Memory);
+    let cache = rig.process(options()).cache::<u32>("n");
+    let held = Held::new();
+    let creating = held.begin(&cache, &[], 1).await;
+    let elsewhere = rig.process(options()).cache::<u32>("n");
+    // Another process waits for it …
+    let waiting = elsewhere.get_or_insert_with("key", || async { 2 });
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
+    // … and goes on when the lease is over, although nobody gave it back.
+    rig.clock.advance(10 * SECOND);
+    assert_eq!(tokio::time::timeout(5 * SECOND, waiting).await.unwrap(), 2);
+    held.go_on();
+    assert_eq!(creating.await.unwrap(), 1);
+    assert_eq!(elsewhere.get("key").await, Some(2), "the late one does not overwrite it");
+}
+
+#[tokio::test]
+async fn a_key_in_demand_is_refreshed_before_it_expires() {
+    let rig = Rig::new(Place::Memory);
+    for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
+        let cache = manager.cache::<usize>("hot");
+        let (clock, count) = (&rig.clock, AtomicUsize::new(0));
+        let create = || async {
+            // Creating takes ten seconds.
+            clock.advance(10 * SECOND);
+            count.fetch_add(1, Ordering::SeqCst)
+        };
+        cache.get_or_insert_with("key", create).await;
+        let mut cold = 0;
+        for _ in 0..50_000 {
+            clock.advance(SECOND / 4);
+            let before = cache.stats().misses;
+            cache.get_or_insert_with("key", create).await;
+            cold += cache.stats().misses - before;
+        }
+        let created = count.load(Ordering::SeqCst);
+        assert_eq!(cold, 0, "it never went cold");
+        // 12,500 seconds, and ten for each creation, at an hour each, a little early.
+        assert!((4..8).contains(&created), "{created}");
+    }
+    let never = rig.process(CacheOptions { early: 0.0, ..options() }).cache::<u32>("cold");
+    never
+        .get_or_insert_with("key", || async {
+            rig.clock.advance(10 * SECOND);
+            1
+        })
+        .await;
+    rig.clock.advance(HOUR - Duration::from_millis(1));
+    for _ in 0..100 {
+        assert_eq!(never.get_or_insert_with("key", || async { 2 }).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_none_of_the_reader_s_business() {
+    for mood in [Mood::Refuses, Mood::Hangs] {
+        for tiers in [false, true] {
+            let rig = Rig::new(Place::Memory);
+            let quick = BackendOptions { store_timeout: Some(SECOND / 10), ..rig.backend_options() };
+            let store: Arc<dyn Store> = rig.spy.clone();
+            let backend = if tiers { Backend::tiers(store, &quick) } else { Backend::store(store, &quick) };
+            let manager = CacheManager::new(backend, options()).unwrap();
+            let cache = manager.cache::<usize>(&format!("{mood:?}"));
+            cache.insert("there", 7).await.unwrap();
+            rig.clock.advance(2 * SECOND);
+            rig.spy.set_mood(mood);
+            let creator = Creator::default();
+            let asked = tokio::time::timeout(30 * SECOND, ask_in_parallel(&cache, 100, &creator)).await.unwrap();
+            assert!(asked.iter().all(|value| *value == 1), "still one creator in a process");
+            assert_eq!(creator.count(), 1);
+            assert_eq!(cache.get("there").await, None);
+            let failed = cache.get_or_try_insert_with("there", || async { Ok::<_, Infallible>(8) }).await;
+            assert_eq!(failed, Ok(8));
+            assert!(cache.stats().unavailable > 0);
+            // Who changes something must know that it was not done.
+            assert!(cache.remove("there").await.unwrap_err().is_transient());
+            assert!(cache.clear().await.unwrap_err().is_transient());
+            assert!(manager.invalidate_tag("t").await.unwrap_err().is_transient());
+            assert!(cache.insert("there", 9).await.unwrap_err().is_transient());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_given_out_and_not_kept() {
+    let rig = Rig::new(Place::Memory);
+    let small = CacheOptions { max_value_size: 100, ..options() };
+    for manager in [in_memory(&rig.clock, small.clone()), rig.process(small.clone())] {
+        let cache = manager.cache::<String>("n");
+        let large = "x".repeat(101);
+        assert_eq!(cache.get_or_insert_with("key", || async { large.clone() }).await, large);
+        assert_eq!(cache.get("key").await, None);
+        assert_eq!(cache.stats().too_large, 1);
+        assert_eq!(cache.insert("key", large).await.unwrap_err().kind(), ErrorKind::TooLarge);
+        let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+        let error = cache.entry("key").tags(&many).insert("x".into()).await.unwrap_err();
+        assert_eq!(error.to_string(), "a cached value has 64 tags at most");
+        assert_eq!(cache.entry("key").tags(&many).get_or_insert_with(|| async { "x".into() }).await, "x");
+        assert_eq!(cache.get("key").await, None);
+    }
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let bounds = ampoule::MemoryBounds { entries: 100, bytes: 100_000 };
+    let manager =
+        CacheManager::new(Backend::memory(&BackendOptions { bounds, ..BackendOptions::default() }), options());
+    let cache = manager.unwrap().cache::<String>("n");
+    for n in 0..5_000 {
+        cache.insert(&n.to_string(), "x".repeat(10)).await.unwrap();
+    }
+    let mut there = 0;
+    for n in 0..5_000 {
+        there += usize::from(cache.contains_key(&n.to_string()).await);
+    }
+    // moka lets a bound be passed for moments.
+    assert!((50..600).contains(&there), "{there} of 100");
+}
+
+#[tokio::test]
+async fn another_shape_of_a_type_is_another_value() {
+    mod before {
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub(crate) struct User {
+            pub(crate) name: String,
+        }
+    }
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct User {
+        name: String,
+        age: u8,
+    }
+    let rig = Rig::new(Place::Memory);
+    let manager = rig.process(options());
+    let (old, new) = (manager.cache::<before::User>("users"), manager.cache::<User>("users"));
+    old.insert("ada", before::User { name: "Ada".into() }).await.unwrap();
+    assert_eq!(new.get("ada").await, None);
+    new.insert("ada", User { name: "Ada".into(), age: 36 }).await.unwrap();
+    assert!(old.get("ada").await.is_some(), "neither spoils the other's");
+    let (first, second) = (manager.cache::<u32>("feet"), manager.cache::<u32>("feet").with_version(2));
+    first.insert("key", 3).await.unwrap();
+    assert_eq!(second.get("key").await, None);
+    second.insert("key", 10).await.unwrap();
+    assert_eq!(first.get("key").await, Some(3));
+    manager.clear("users").await.unwrap();
+    assert_eq!((old.get("ada").await, new.get("ada").await), (None, None));
+}
+
+#[tokio::test]
+async fn a_cache_that_is_off_calls_through() {
+    let rig = Rig::new(Place::Memory);
+    let cache = rig.process(CacheOptions { enabled: false, ..options() }).cache::<u32>("n");
+    for n in 0..3 {
+        assert_eq!(cache.get_or_insert_with("key", || async { n }).await, n);
+    }
+    cache.insert("key", 9).await.unwrap();
+    assert_eq!(cache.get("key").await, None);
+    assert_eq!(rig.spy.calls(), [0; 4]);
+}
+
+#[tokio::test]
+async fn a_damaged_value_is_created_anew() {
+    let rig = Rig::new(Place::Memory);
+    let cache = rig.process(options()).cache::<String>("n");
+    cache.insert("key", "right".into()).await.unwrap();
+    let (key, entry) = rig.spy.written.lock().unwrap().last().cloned().unwrap();
+    let mut damaged = entry.value.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    let entry = ampoule_core::Entry { value: damaged.into(), ..entry };
+    let _ = rig.spy.put(key, entry, ampoule::store::Put::Always).await.unwrap();
+    assert_eq!(cache.get("key").await, None);
+    assert_eq!(cache.get_or_insert_with("key", || async { "anew".into() }).await, "anew");
+    assert_eq!(cache.get("key").await.as_deref(), Some("anew"));
+}
