@@ -77,7 +77,11 @@ impl CacheOptions {
         check(!(0.0..=100.0).contains(&self.early), "early", "expected a number from 0 (never early) to 100");
         let hour = Duration::from_secs(3_600);
         check(self.lease.is_zero() || self.lease > hour, "lease", "expected from a millisecond to an hour");
-        check(self.failure_expire > self.expire && !self.expire.is_zero(), "failure_expire", "expected no more than `expire`");
+        check(
+            self.failure_expire > self.expire && !self.expire.is_zero(),
+            "failure_expire",
+            "expected no more than `expire`",
+        );
         faults
     }
 
