@@ -48,13 +48,14 @@ mod link;
 mod scan;
 mod scripts;
 mod tags;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
     Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
-    Version,
+    Version, Watch,
 };
 use redis::Value;
 
@@ -224,6 +225,12 @@ impl Store for RedisStore {
 
     fn describe(&self) -> String {
         format!("Redis at {}, keys {}*", self.0.link.place(), self.0.options.prefix)
+    }
+
+    /// By Redis's own tracking of keys, over a connection of its own. Not in a Cluster, whose nodes each tell of their own
+    /// keys alone.
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        (!self.0.link.is_cluster()).then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watch>)
     }
 }
 

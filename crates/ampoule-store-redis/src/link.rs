@@ -61,6 +61,15 @@ impl Link {
         self.address.is_cluster()
     }
 
+    /// A client of the single server, or of the master as it is now.
+    pub(crate) async fn client(&self) -> Result<redis::Client, RedisError> {
+        match &self.address.target {
+            Target::One(client) => Ok(client.clone()),
+            Target::Sentinel(client) => client.lock().await.async_get_client().await,
+            Target::Cluster(_) => Err((redis::ErrorKind::InvalidClientConfig, "a Cluster has no one server").into()),
+        }
+    }
+
     /// One command.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Error> {
         let answers = self.twice(std::slice::from_ref(command), None).await.map_err(error::from)?;

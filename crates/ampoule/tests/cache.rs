@@ -520,3 +520,44 @@ async fn a_damaged_value_is_created_anew() {
     assert_eq!(cache.get_or_insert_with("key", || async { "anew".into() }).await, "anew");
     assert_eq!(cache.get("key").await.as_deref(), Some("anew"));
 }
+
+on_places! { a_store_that_tells_of_changes_keeps_memory_right on Redis RedisSentinel; }
+
+async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
+    let store_options = support::store_options(Arc::new(ampoule::SystemClock));
+    let process = || {
+        let store = ampoule::store::open(&place.url(std::path::Path::new("")), &store_options).unwrap();
+        let long = CacheOptions { memory_expire: HOUR, ..options() };
+        CacheManager::new(Backend::tiers(store, &BackendOptions::default()), long).unwrap()
+    };
+    let (one, other) = (process(), process());
+    let (here, there) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
+    // Until the value is in memory and stays there, so that only being told can change it.
+    let settle = async |expected: Option<u32>| {
+        for _ in 0..500 {
+            if there.get("key").await == expected {
+                return;
+            }
+            tokio::time::sleep(SECOND / 100).await;
+        }
+        panic!("{expected:?} was not seen");
+    };
+    here.entry("key").tags(["t"]).insert(1).await.unwrap();
+    settle(Some(1)).await;
+    tokio::time::sleep(SECOND / 5).await;
+    settle(Some(1)).await;
+    here.entry("key").tags(["t"]).insert(2).await.unwrap();
+    settle(Some(2)).await;
+    tokio::time::sleep(SECOND / 5).await;
+    settle(Some(2)).await;
+    one.invalidate_tag("t").await.unwrap();
+    settle(None).await;
+    here.insert("key", 3).await.unwrap();
+    settle(Some(3)).await;
+    here.clear().await.unwrap();
+    settle(None).await;
+    here.insert("key", 4).await.unwrap();
+    settle(Some(4)).await;
+    here.remove("key").await.unwrap();
+    settle(None).await;
+}
