@@ -1,6 +1,7 @@
 //! What a session costs, beside the peer and over the bare router, all in one run. See README.md.
 
 mod alloc;
+mod cache;
 mod promises;
 mod scale;
 mod scenario;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["--check"] => return check(&runtime),
         ["--one", scenario, who, count] => one(&runtime, scenario, who, count.parse().expect("a number")),
+        ["--cache"] => cache::print(&runtime),
         ["--scale"] => scale::print(&runtime),
         #[cfg(feature = "sweeps")]
         ["--sweeps"] => sweeps::print(1_000_000, None),
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         [] => table(&runtime, false),
         ["--instructions"] => table(&runtime, true),
         _ => {
-            eprintln!("usage: ampoule-bench [--check | --instructions | --promises | --scale]");
+            eprintln!("usage: ampoule-bench [--cache | --check | --instructions | --promises | --scale]");
             eprintln!("with --features sweeps also: --sweeps [COUNT [STORE]]");
             return ExitCode::from(2);
         }

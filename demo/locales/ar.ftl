@@ -1,6 +1,7 @@
 language-name = العربية
 nav-home = الرئيسية
 nav-notes = ملاحظات
+nav-slow = صفحة بطيئة
 nav-inspector = الفاحص
 logged-in-as = مسجّل الدخول باسم { $user }.
 footer = ثلاثة تطبيقات وجلسة واحدة. لا يعمل أي برنامج نصي في هذه الصفحات.
@@ -37,6 +38,7 @@ flash-elsewhere = { $count ->
 }
 flash-note-added = حُفظت الملاحظة.
 flash-note-removed = أُزيلت الملاحظة.
+flash-cache-cleared = نُسي التقرير. الزائر التالي ينتظر تقريرًا جديدًا.
 flash-language = هذا الموقع يخاطبك الآن بالعربية.
 
 notes-title = ملاحظات
@@ -47,6 +49,21 @@ remove = إزالة
 remove-note = إزالة الملاحظة { $note }
 notes-full = هذا أقصى ما تتسع له القائمة؛ أزل واحدة لتضيف أخرى.
 no-notes = لا ملاحظات بعد.
+
+slow-title = صفحة بطيئة
+slow-about = يستغرق إعداد التقرير في هذه الصفحة ثانيتين. يُعدّ مرة واحدة لجميع الزوار وجميع العمليات التي تشترك في الذاكرة المؤقتة، ومن يسأل في أثناء ذلك ينتظر التقرير نفسه.
+slow-waited = مللي ثانية من الانتظار
+slow-by = أُعدّ لـ
+slow-nobody = شخص بلا اسم
+slow-process = أعدّته العملية
+slow-clear-title = اجعلها بطيئة من جديد
+slow-clear-about = يمحو بأمر واحد كل ما يحمل الوسم «slow»، حتى ما يُعدّ في هذه اللحظة.
+slow-clear = امحُ التقرير
+slow-count-title = ما فعلته الذاكرة المؤقتة لهذه العملية
+slow-hits = وُجد
+slow-waits = انتظر غيره
+slow-creations = أُعدّ
+slow-place = محفوظ في
 
 inspector-title = جلستك
 none-yet = لا توجد جلسة بعد، والنظر إلى هذه الصفحة لا ينشئ واحدة.

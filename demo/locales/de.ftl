@@ -1,6 +1,7 @@
 language-name = Deutsch
 nav-home = Start
 nav-notes = Notizen
+nav-slow = Langsame Seite
 nav-inspector = Inspektor
 logged-in-as = Angemeldet als { $user }.
 footer = Drei Anwendungen, eine Sitzung. Auf diesen Seiten läuft kein Skript.
@@ -35,6 +36,7 @@ flash-elsewhere = { $count ->
 }
 flash-note-added = Die Notiz ist verwahrt.
 flash-note-removed = Die Notiz ist weg.
+flash-cache-cleared = Der Bericht ist vergessen. Der nächste Besucher wartet auf einen neuen.
 flash-language = Diese Seiten sprechen jetzt Deutsch mit Ihnen.
 
 notes-title = Notizen
@@ -45,6 +47,21 @@ remove = Entfernen
 remove-note = Die Notiz { $note } entfernen
 notes-full = Mehr fasst diese Liste nicht; entfernen Sie eine, um eine andere hinzuzufügen.
 no-notes = Noch keine Notizen.
+
+slow-title = Eine langsame Seite
+slow-about = Der Bericht auf dieser Seite braucht zwei Sekunden. Er wird einmal gemacht, für alle Besucher und alle Prozesse am selben Cache; wer währenddessen fragt, wartet auf denselben.
+slow-waited = Millisekunden darauf gewartet
+slow-by = Gemacht für
+slow-nobody = jemanden ohne Namen
+slow-process = Vom Prozess
+slow-clear-title = Wieder langsam machen
+slow-clear-about = Löscht mit einem Befehl alles, was das Kennwort „slow“ trägt, auch was gerade gemacht wird.
+slow-clear = Bericht löschen
+slow-count-title = Was der Cache dieses Prozesses tat
+slow-hits = Gefunden
+slow-waits = Auf andere gewartet
+slow-creations = Gemacht
+slow-place = Aufbewahrt in
 
 inspector-title = Ihre Sitzung
 none-yet = Es gibt noch keine, und diese Seite legt keine an.

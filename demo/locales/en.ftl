@@ -1,6 +1,7 @@
 language-name = English
 nav-home = Home
 nav-notes = Notes
+nav-slow = Slow page
 nav-inspector = Inspector
 logged-in-as = Logged in as { $user }.
 footer = Three apps, one session. No script runs on these pages.
@@ -35,6 +36,7 @@ flash-elsewhere = { $count ->
 }
 flash-note-added = The note is kept.
 flash-note-removed = The note is gone.
+flash-cache-cleared = The report is forgotten. The next visitor waits for a new one.
 flash-language = This site now speaks English to you.
 
 notes-title = Notes
@@ -45,6 +47,21 @@ remove = Remove
 remove-note = Remove the note { $note }
 notes-full = That is as many as this list holds; remove one to add another.
 no-notes = No notes yet.
+
+slow-title = A slow page
+slow-about = The report on this page takes two seconds to make. It is made once, for all visitors and all processes that share the cache; whoever asks meanwhile waits for the same one.
+slow-waited = milliseconds waited for it
+slow-by = Made for
+slow-nobody = somebody without a name
+slow-process = By the process
+slow-clear-title = Make it slow again
+slow-clear-about = Clears everything that carries the tag “slow”, with one command, also what is being made at this moment.
+slow-clear = Clear the report
+slow-count-title = What the cache of this process did
+slow-hits = Found
+slow-waits = Waited for another
+slow-creations = Made
+slow-place = Kept in
 
 inspector-title = Your session
 none-yet = There is none yet, and looking at this page makes none.

@@ -2,7 +2,7 @@
 //!
 //! | app | factory | what it shows |
 //! |---|---|---|
-//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose; the user's sessions; the language |
+//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose; the user's sessions; the language; a slow page that is cached, under `egg:Beaker#beaker_cache` |
 //! | notes | `egg:ampoule-demo#notes` | a list in the session, the same from every tab |
 //! | inspector | `egg:ampoule-demo#inspector` | all that the session holds, since when and until when |
 //! | api | `egg:ampoule-demo#api` | a session without a cookie, by bearer token, under a filter of its own |
@@ -21,6 +21,7 @@ mod home;
 mod inspector;
 mod notes;
 mod page;
+mod slow;
 mod texts;
 
 use ampoule::{CsrfLayer, ErrorHandler, StatusCodeRedirect};
@@ -39,7 +40,7 @@ use crate::page::Site;
 /// assert!(registry.has_app("egg:ampoule-demo"));
 /// ```
 pub fn register(registry: &mut Registry) {
-    registry.app("egg:ampoule-demo", |conf| make(conf, home::routes()));
+    registry.app("egg:ampoule-demo", |conf| make(conf, home::routes().merge(slow::routes())));
     registry.app("egg:ampoule-demo#notes", |conf| make(conf, notes::routes()));
     registry.app("egg:ampoule-demo#inspector", |conf| make(conf, inspector::routes()));
     registry.app("egg:ampoule-demo#api", |conf| match conf.unknown(&[]) {

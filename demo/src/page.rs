@@ -19,6 +19,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("home.html", include_str!("../templates/home.html")),
         ("notes.html", include_str!("../templates/notes.html")),
         ("inspector.html", include_str!("../templates/inspector.html")),
+        ("slow.html", include_str!("../templates/slow.html")),
         ("private.html", include_str!("../templates/private.html")),
         ("error.html", include_str!("../templates/error.html")),
     ] {
@@ -72,6 +73,11 @@ impl Page {
     /// Back to an app's first page: the answer to every form, so that reloading sends nothing twice.
     pub(crate) fn back_to(&self, app: &str) -> Answer {
         Ok(Redirect::to(self.site.place(app)).into_response())
+    }
+
+    /// Back to a page of the first app.
+    pub(crate) fn back_to_page(&self, path: &str) -> Answer {
+        Ok(Redirect::to(&format!("{}{path}", self.site.place("home").trim_end_matches('/'))).into_response())
     }
 
     /// A text in the visitor's language.

@@ -138,10 +138,12 @@ impl Backend {
     }
 
     pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        match &self.0.store {
-            Some(remote) => remote.call(remote.store.sweep(budget)).await,
-            None => Ok(Swept::default()),
-        }
+        let removed = self.0.memory.as_ref().map_or(0, |memory| memory.sweep(self.0.now()));
+        let swept = match &self.0.store {
+            Some(remote) => remote.call(remote.store.sweep(budget)).await?,
+            None => Swept::default(),
+        };
+        Ok(Swept { removed: swept.removed + removed, ..swept })
     }
 }
 

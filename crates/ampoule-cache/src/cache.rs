@@ -395,9 +395,9 @@ async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_
     if is_void && backend.store.is_some() {
         return Ok(());
     }
-    let hold = space.hold(ask.expire);
+    let until = space.until(now, now, ask.expire);
     let tags = ask.tags.clone().into();
-    let kept = Kept { created: now, expires, took: Duration::ZERO, began, asked: now, tags, size, hold, value };
+    let kept = Kept { created: now, expires, took: Duration::ZERO, began, asked: now, tags, size, until, value };
     space.remember(ask, &(Arc::new(kept) as AnyKept));
     Ok(())
 }

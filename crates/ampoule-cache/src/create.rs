@@ -127,7 +127,7 @@ async fn fetch<T: Cacheable>(
         asked,
         tags: header.tags.iter().map(|(key, _)| *key).collect(),
         size: body.len() as u32,
-        hold: space.options.memory_expire,
+        until: asked + space.options.memory_expire,
         value,
     });
     Ok((space.is_of_use(&kept, asked).then_some(kept), when))
@@ -347,7 +347,7 @@ async fn keep<T: Cacheable>(
         asked: start.asked,
         tags: ask.tags.clone().into(),
         size: body.len() as u32,
-        hold: space.hold(expire),
+        until: space.until(now, start.asked, expire),
         value: T::clone(&value),
     };
     let as_of = match (&space.backend.store, &start.generations) {

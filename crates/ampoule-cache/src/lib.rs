@@ -52,6 +52,7 @@ mod options;
 mod shape;
 mod space;
 mod stats;
+mod survey;
 
 pub use self::backend::{Backend, BackendOptions};
 pub use self::cache::{Cache, Cacheable, Created, Entry};
@@ -60,3 +61,4 @@ pub use self::extract::MissingCacheLayer;
 pub use self::manager::CacheManager;
 pub use self::options::CacheOptions;
 pub use self::stats::CacheStats;
+pub use self::survey::{NamespaceSurvey, Survey};

@@ -199,7 +199,7 @@ impl CacheManager {
         all.iter().map(|(namespace, counters)| (namespace.clone(), counters.read())).collect()
     }
 
-    /// Frees what has expired, looking at about `budget` values of each store at most.
+    /// Frees what has expired, looking at all values in memory and at about `budget` of each store at most.
     ///
     /// # Errors
     /// Those of the stores.
@@ -212,8 +212,9 @@ impl CacheManager {
         Ok(all)
     }
 
-    /// Sweeps as long as it is polled, about every `interval`. Spawn it once in each process, where the store is one
-    /// that does not forget by itself: files, SQLite, PostgreSQL, MySQL.
+    /// Sweeps as long as it is polled, about every `interval`. Spawn it once in each process. Without it nothing that
+    /// has expired is ever given out, but it takes space: in memory until the bounds are reached, in files, SQLite,
+    /// PostgreSQL and MySQL for ever. Redis and memcached forget by themselves.
     pub async fn keep_swept(&self, interval: Duration) {
         loop {
             tokio::time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;

@@ -119,16 +119,17 @@ impl Space {
         }
     }
 
-    /// How long memory should hold a value that is fresh for so long.
-    pub(crate) fn hold(&self, expire: Duration) -> Duration {
-        let life = expire + self.options.stale;
-        if self.backend.store.is_some() { life.min(self.options.memory_expire) } else { life }
+    /// Until when memory should hold a value that was made now, for so long, from what was so when it was asked for.
+    pub(crate) fn until(&self, now: Time, asked: Time, expire: Duration) -> Time {
+        let end = now + expire + self.options.stale;
+        if self.backend.store.is_some() { end.min(asked + self.options.memory_expire) } else { end }
     }
 
     /// Puts a value into memory, if there is memory and nothing happened to the value since it was begun.
     pub(crate) fn remember(&self, ask: &Ask, kept: &AnyKept) {
         let Some(memory) = &self.backend.memory else { return };
-        if !kept.hold.is_zero() && !self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began) {
+        if kept.until > self.backend.now() && !self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began)
+        {
             memory.insert(ask.place.clone(), Arc::clone(kept));
             // A removal that came between the check and the insertion did not find it.
             if self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began) {

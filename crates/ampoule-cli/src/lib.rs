@@ -1,5 +1,5 @@
 //! The `ampoule` command: serves an ini file, checks it, writes one with a fresh secret, begins projects and their
-//! modules, and looks after sessions.
+//! modules, and looks after sessions and caches.
 //!
 //! A program with apps of its own gets the same commands:
 //!
@@ -18,12 +18,15 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod access;
+mod cache;
 mod check;
 mod make_config;
 mod output;
+mod progress;
 mod scaffold;
 mod serve;
 mod sessions;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -78,6 +81,8 @@ enum Command {
     },
     /// Shows, ends, sweeps, counts and copies the sessions of a store.
     Sessions(sessions::Sessions),
+    /// Counts and clears what the stores of caches hold.
+    Cache(cache::Cache),
 }
 
 /// What is to be served.
@@ -112,6 +117,7 @@ pub fn main(registry: &Registry) -> ExitCode {
         Some(Command::Controller { name }) => scaffold::controller(&name),
         Some(Command::Restcontroller { singular, plural }) => scaffold::restcontroller(&singular, &plural),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions, registry),
+        Some(Command::Cache(cache)) => cache::run(&cache, registry),
         None if Path::new(DEVELOPMENT).exists() => serve::serve(&Site::development(), registry),
         None => {
             let _ = Arguments::command().print_help();

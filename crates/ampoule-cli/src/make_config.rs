@@ -73,7 +73,7 @@ fn ini(name: &str, own: bool) -> String {
 [DEFAULT]
 # With debug, weak secrets and cookies without TLS would be allowed.
 debug = false
-# Sessions are kept in files under data/sessions.
+# Sessions are kept in files under data/sessions, cached values under data/cache.
 cache_dir = %(here)s/data
 
 [server:main]
@@ -84,7 +84,7 @@ port = 5000
 
 [filter-app:main]
 use = egg:Beaker#beaker_session
-next = site
+next = cached
 beaker.session.key = {name}
 # To change the secret without logging anybody out, put the new one first and this one on a line of its own below it,
 # indented; remove it when the sessions it signed have ended.
@@ -101,6 +101,20 @@ beaker.session.durability = process
 #beaker.session.sessions_per_principal = 5
 # A key that seals sessions before they reach the store, for one whose readers are not trusted.
 #beaker.session.encrypt_key = {}
+
+[filter-app:cached]
+use = egg:Beaker#beaker_cache
+next = site
+# Values in memory before files that outlive a restart. Several machines share a store of their own:
+beaker.cache.type = file
+beaker.cache.memory_tier = true
+#beaker.cache.url = redis://cache.example/1
+# Seconds for which a value is fresh, and for which an old one may be given out while one request makes the next.
+beaker.cache.expire = 3600
+beaker.cache.stale = 60
+# Regions keep their values for times of their own; what they do not say they have from above.
+#beaker.cache.regions = short_term, long_term
+#beaker.cache.short_term.expire = 60
 
 {apps}",
         *secret, *encrypt_key

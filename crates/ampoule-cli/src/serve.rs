@@ -15,7 +15,7 @@ use crate::{Failure, Site, access, output};
 /// Where to listen if the file does not say.
 pub(crate) const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
 
-/// How often expired sessions are swept.
+/// How often expired sessions and cached values are swept.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// How long requests that are under way may take when the server is to end.
@@ -50,6 +50,9 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     output::say(&format!("listening on http://{address} (Ctrl-C ends it)"));
     for layer in deployment.sessions {
         tokio::spawn(async move { layer.keep_swept(SWEEP).await });
+    }
+    for caches in deployment.caches {
+        tokio::spawn(async move { caches.keep_swept(SWEEP).await });
     }
     let app = Router::new().fallback_service(deployment.app).layer(axum::middleware::from_fn(access::log));
     serve_until_told(listener, app).await

@@ -7,7 +7,6 @@ mod ending;
 mod key;
 mod list;
 mod look;
-mod progress;
 mod revoke;
 mod row;
 mod show;
@@ -15,7 +14,6 @@ mod source;
 mod stats;
 mod sweep;
 mod table;
-mod text;
 mod value;
 mod walk;
 
@@ -23,6 +21,7 @@ use ampoule::Error;
 use ampoule_deploy::Registry;
 
 use self::source::Source;
+pub(crate) use self::source::is_there;
 use crate::Failure;
 
 /// How many records are read or written at once: enough to hide a network's round trip, too few to hold up a site.

@@ -187,3 +187,38 @@ async fn other_devices_are_listed_and_logged_out() {
     assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 0), "{devices}");
     phone.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_slow_page_is_fast_the_second_time_until_it_is_cleared() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser(&folder.path().join("profile"), 1000, false).await;
+    let waited = async || text(&client, "#waited").await.parse::<u32>().unwrap();
+    fill_login(&client, &served).await;
+    open(&client, &served, "/slow").await;
+    assert!(waited().await >= 2_000);
+    assert_eq!(text(&client, "#by").await, "Ada");
+    let made = text(&client, "#made").await;
+    open(&client, &served, "/slow").await;
+    assert!(waited().await < 1_000);
+    assert_eq!(text(&client, "#made").await, made);
+    picture(&client, "slow").await;
+    // Kept over a restart, since it is in files too.
+    served.terminate();
+    let served = Served::start(folder.path());
+    open(&client, &served, "/slow").await;
+    assert!(waited().await < 1_000);
+    assert_eq!(text(&client, "#made").await, made);
+    // The answer to the form is the page itself, made anew.
+    submit(&client, "#clear button").await;
+    assert!(waited().await >= 2_000);
+    assert_ne!(text(&client, "#made").await, made);
+    assert_eq!(text(&client, ".flash").await, "The report is forgotten. The next visitor waits for a new one.");
+    client.set_window_size(500, 900).await.unwrap();
+    choose(&client, "ar").await;
+    open(&client, &served, "/slow").await;
+    picture(&client, "phone-slow-ar").await;
+    client.close().await.unwrap();
+}

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use ampoule::SessionLayer;
+use ampoule::cache::CacheManager;
 
 use crate::error::{Fault, did_you_mean};
 use crate::setting::{Globals, Place, Setting};
@@ -20,11 +21,13 @@ pub struct Conf {
     pub(crate) local: Vec<Setting>,
     pub(crate) notes: RefCell<Vec<String>>,
     pub(crate) sessions: RefCell<Vec<SessionLayer>>,
+    pub(crate) caches: RefCell<Vec<CacheManager>>,
 }
 
 impl Conf {
     pub(crate) fn new(place: Place, global: Globals, local: Vec<Setting>) -> Conf {
-        Conf { place, global, local, notes: RefCell::default(), sessions: RefCell::default() }
+        let (notes, sessions, caches) = Default::default();
+        Conf { place, global, local, notes, sessions, caches }
     }
 
     /// The value of an option of the section itself.

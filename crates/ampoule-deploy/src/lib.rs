@@ -59,6 +59,10 @@
 //! `egg:Beaker#beaker_session`, or `egg:ampoule#session`, is the filter that gives all apps below it one session. Its
 //! options are those of [`ampoule::Settings`]. An app that wants one of its own calls [`session_layer`].
 //!
+//! `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives them one cache, with the options of
+//! [`ampoule::cache::CacheSettings`]; [`cache_manager`] is for an app's own. Beaker had no such filter: its
+//! `CacheMiddleware` stood in the program.
+//!
 //! # Where we differ from Paste
 //!
 //! - An option that stands both in `[DEFAULT]` and in a section has, for that section, the section's value, and a note
@@ -73,6 +77,7 @@
 //! - The page for what is not found does not list the apps that there are.
 //! - Python is not called: there is no `use = call:…` and no `paste.app_factory = …`.
 
+mod cache;
 mod conf;
 mod error;
 mod files;
@@ -89,6 +94,7 @@ mod setting;
 mod static_files;
 mod urlmap;
 
+pub use self::cache::cache_manager;
 pub use self::conf::Conf;
 pub use self::error::{Fault, Faults};
 pub use self::ini::{Ini, parse};

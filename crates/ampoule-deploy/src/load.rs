@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ampoule::SessionLayer;
+use ampoule::cache::CacheManager;
 
 use crate::conf::Conf;
 use crate::error::Faults;
@@ -24,6 +25,8 @@ pub struct Deployment {
     pub notes: Vec<String>,
     /// The session layers that were made, to be swept.
     pub sessions: Vec<SessionLayer>,
+    /// The caches that were made, to be swept.
+    pub caches: Vec<CacheManager>,
 }
 
 /// Loads the app of this name from a file, and the server: that of the same name, or else `[server:main]`.
@@ -40,14 +43,18 @@ pub fn load(
     registry: &Registry,
 ) -> Result<Deployment, Faults> {
     let resolver = Resolver::new(Files::new(overrides));
-    let mut loader = Loader { registry, resolver, notes: Vec::new(), sessions: Vec::new(), path: Vec::new() };
+    let (notes, sessions, caches) = Default::default();
+    let mut loader = Loader { registry, resolver, notes, sessions, caches, path: Vec::new() };
     loader.resolver.files.read(path)?;
     let asked = Setting { name: String::new(), value: name.to_owned(), place: Place::of_file(path) };
     let mut faults = Faults::default();
     let app = faults.keep(loader.app(&asked, &Globals::new()));
     let server = faults.keep(loader.server(&asked));
     match (app, server) {
-        (Some(app), Some(server)) => Ok(Deployment { app, server, notes: loader.notes, sessions: loader.sessions }),
+        (Some(app), Some(server)) => {
+            let Loader { notes, sessions, caches, .. } = loader;
+            Ok(Deployment { app, server, notes, sessions, caches })
+        }
         _ => Err(faults.each_once()),
     }
 }
@@ -57,6 +64,7 @@ struct Loader<'a> {
     resolver: Resolver,
     notes: Vec<String>,
     sessions: Vec<SessionLayer>,
+    caches: Vec<CacheManager>,
     /// The apps and filters that are being made, each inside the one before: none may come twice.
     path: Vec<Step>,
 }
@@ -182,6 +190,7 @@ impl Loader<'_> {
             }
         }
         self.sessions.append(&mut conf.sessions.borrow_mut());
+        self.caches.append(&mut conf.caches.borrow_mut());
     }
 }
 

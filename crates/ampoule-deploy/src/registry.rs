@@ -12,7 +12,7 @@ use crate::conf::Conf;
 use crate::error::{Fault, Faults, did_you_mean, nearest_first};
 use crate::server::{self, Server};
 use crate::setting::Setting;
-use crate::{session, urlmap};
+use crate::{cache, session, urlmap};
 
 /// An app: any service of requests that cannot fail. axum's `Router` is one.
 pub type App = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -61,6 +61,7 @@ impl Apps<'_> {
 /// | `egg:Paste#urlmap` | `egg:ampoule#urlmap` | apps under paths and hosts |
 /// | `egg:Paste#http` | `egg:ampoule#http` | where to listen |
 /// | `egg:Beaker#beaker_session` | `egg:ampoule#session` | the session filter |
+/// | `egg:Beaker#beaker_cache` | `egg:ampoule#cache` | the cache filter |
 /// | `egg:Paste#static` | `egg:ampoule#static` | the files of a folder (feature `static`) |
 ///
 /// A name that is added again is replaced.
@@ -89,6 +90,8 @@ impl Registry {
         }
         registry.filter("egg:Beaker#beaker_session", session::filter);
         registry.filter("egg:ampoule#session", session::filter);
+        registry.filter("egg:Beaker#beaker_cache", cache::filter);
+        registry.filter("egg:ampoule#cache", cache::filter);
         registry
     }
 

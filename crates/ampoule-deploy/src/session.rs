@@ -27,7 +27,7 @@ pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
 
 /// The factory of `egg:Beaker#beaker_session`.
 pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
-    let mut faults = Faults(without_prefix(conf));
+    let mut faults = Faults(without_prefix(conf, "session"));
     let layer = faults.keep(session_layer(conf));
     layer
         .filter(|_| faults.0.is_empty())
@@ -35,7 +35,7 @@ pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
 }
 
 /// Settings name an option as it was given; one that is missing they call by its name without a prefix.
-fn fault_of(conf: &Conf, option: &str, message: &str) -> Fault {
+pub(crate) fn fault_of(conf: &Conf, option: &str, message: &str) -> Fault {
     if is_ours(option) { conf.fault(option, message) } else { conf.missing(option, message) }
 }
 
@@ -44,7 +44,8 @@ fn is_ours(option: &str) -> bool {
 }
 
 /// Beaker passes over options of its filter that have no prefix, so a `secret = …` is no secret. Here they are faults.
-fn without_prefix(conf: &Conf) -> Vec<Fault> {
+pub(crate) fn without_prefix(conf: &Conf, family: &str) -> Vec<Fault> {
     let stray = conf.options().map(|(name, _)| name).filter(|name| !is_ours(name));
-    stray.map(|name| conf.fault(name, format!("a session's options have a prefix: beaker.session.{name}"))).collect()
+    let fault = |name| conf.fault(name, format!("a {family}'s options have a prefix: beaker.{family}.{name}"));
+    stray.map(fault).collect()
 }

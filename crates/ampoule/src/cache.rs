@@ -34,6 +34,7 @@ mod settings;
 
 pub use ampoule_cache::{
     Backend, BackendOptions, Cache, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
+    MissingCacheLayer, NamespaceSurvey, Survey,
 };
 /// Caches what an asynchronous function or method returns.
 pub use ampoule_cache_macros::cached;

@@ -561,3 +561,18 @@ async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
     here.remove("key").await.unwrap();
     settle(None).await;
 }
+
+#[tokio::test]
+async fn what_has_expired_is_swept_from_memory_and_store() {
+    let rig = Rig::new(Place::Memory);
+    for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
+        let cache = manager.cache::<u32>("swept");
+        for n in 0..100 {
+            cache.entry(&n.to_string()).expire(if n < 60 { SECOND } else { HOUR }).insert(n).await.unwrap();
+        }
+        rig.clock.advance(SECOND);
+        assert_eq!(manager.sweep(1_000).await.unwrap().removed, 60);
+        assert_eq!(manager.sweep(1_000).await.unwrap().removed, 0);
+        assert_eq!((cache.get("59").await, cache.get("60").await), (None, Some(60)));
+    }
+}

@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 
 use super::IN_FLIGHT;
 use super::look::{State, follow, look};
-use super::progress::counter;
 use super::source::{Source, is_sealed, same_place};
-use super::text::{count, say};
 use super::walk::Walk;
+use crate::progress::counter;
+use crate::text::{count, say};
 use crate::{Failure, output};
 
 #[derive(clap::Args)]

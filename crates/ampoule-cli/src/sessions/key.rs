@@ -2,9 +2,9 @@
 
 use ampoule::store::{Store, StoreKey};
 
-use super::progress::counter;
 use super::walk::Walk;
 use crate::Failure;
+use crate::progress::counter;
 
 /// Fewer characters are a slip rather than a name.
 const SHORTEST: usize = 6;

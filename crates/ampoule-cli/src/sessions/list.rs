@@ -5,9 +5,10 @@ use futures_util::TryStreamExt;
 
 use super::look::{Look, State, look_all};
 use super::row::{Fields, Row};
+use super::table;
 use super::walk::Walk;
-use super::{table, text};
 use crate::Failure;
+use crate::text;
 
 #[derive(clap::Args)]
 pub(super) struct List {
@@ -58,7 +59,7 @@ impl List {
         if rows.is_empty() {
             return text::say(&format!("no sessions in {}", store.describe())).map(drop);
         }
-        let mut out = table::render(rows, table::width());
+        let mut out = table::render(rows, text::width());
         if damaged {
             out.push_str("\n\nWhat is damaged: `ampoule sessions show KEY` says why, and `revoke KEY` ends it.");
         }

@@ -12,10 +12,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::IN_FLIGHT;
 use super::ending::end;
 use super::key::{self, Named};
-use super::progress::counter;
-use super::text::{count, say};
 use super::walk::Walk;
 use crate::Failure;
+use crate::progress::counter;
+use crate::text::{count, say};
 
 /// How often the sessions of a principal are looked for again.
 const ROUNDS: usize = 64;

@@ -5,7 +5,7 @@ use ampoule_core::Record;
 use serde::Serialize;
 
 use super::look::{Look, State};
-use super::text::{clean_line, moment, rfc3339};
+use crate::text::{bytes, clean_line, moment, rfc3339};
 
 /// What is told of a record as JSON. What a record does not have is null; `ends` is null for "never".
 #[derive(Default, Serialize)]
@@ -107,9 +107,4 @@ impl Row {
             ..self
         }
     }
-}
-
-/// `312 B`, `1.20 KiB`.
-pub(super) fn bytes(number: u64) -> String {
-    indicatif::HumanBytes(number).to_string()
 }

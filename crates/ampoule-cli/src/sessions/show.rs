@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::key::{self, Named};
 use super::look::{Look, State, follow};
-use super::row::{Fields, bytes, last_used};
-use super::text::{clean_line, count, moment, say};
+use super::row::{Fields, last_used};
 use super::value;
 use crate::Failure;
+use crate::text::{bytes, clean_line, count, moment, say};
 
 // Without -h: a key may start so.
 #[derive(clap::Args)]

@@ -98,7 +98,7 @@ impl Source {
 }
 
 /// Files are made where there are none, which is right for who serves and wrong for who looks.
-fn is_there(url: &str) -> Result<(), Failure> {
+pub(crate) fn is_there(url: &str) -> Result<(), Failure> {
     let Some(path) = ["file:", "sqlite:"].iter().find_map(|scheme| url.strip_prefix(scheme)) else { return Ok(()) };
     let path = path.strip_prefix("//").unwrap_or(path);
     match path.is_empty() || Path::new(path).exists() {

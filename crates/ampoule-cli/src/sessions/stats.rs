@@ -10,11 +10,10 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::look::{Look, State, look_all};
-use super::progress::counter;
-use super::row::bytes;
-use super::text::{moment, rfc3339, say};
 use super::walk::Walk;
 use crate::Failure;
+use crate::progress::counter;
+use crate::text::{bytes, moment, rfc3339, say};
 
 #[derive(clap::Args)]
 pub(super) struct Stats {

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use ampoule::store::Store;
 
-use super::progress::counter;
 use super::source::expires_by_itself;
-use super::text::{count, say};
 use crate::Failure;
+use crate::progress::counter;
+use crate::text::{count, say};
 
 /// How many records are looked at in one go.
 const BUDGET: usize = 1_000;

@@ -15,9 +15,6 @@ const SHORT_PRINCIPAL: usize = 12;
 const MOMENT: usize = 20;
 const MOMENT_ON_TWO_LINES: usize = 10;
 
-/// The width when nobody says it.
-const USUAL: usize = 80;
-
 #[derive(Clone, Copy, PartialEq)]
 enum Column {
     Key,
@@ -34,14 +31,6 @@ const ALL: [Column; 7] =
 
 /// What can be missed, the first first.
 const EXPENDABLE: [Column; 4] = [Column::Made, Column::Size, Column::Values, Column::Used];
-
-/// How wide the output may be: as `COLUMNS` says, or the terminal.
-pub(super) fn width() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    let terminal = console::Term::stdout();
-    let measured = || terminal.size_checked().filter(|_| terminal.is_term()).map(|(_, columns)| usize::from(columns));
-    said.or_else(measured).unwrap_or(USUAL)
-}
 
 /// The table, and a line on what had no room.
 pub(super) fn render(rows: &[Row], width: usize) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ampoule_core::{Bytes, StoreKey, Time};
 use axum_core::body::Body;
 use axum_core::response::Response;
-use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderName, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderName, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ impl Depends {
         }
         #[cfg(feature = "language")]
         if self.negotiated.as_ref().is_some_and(|negotiated| negotiated.load(std::sync::atomic::Ordering::Relaxed)) {
-            add(ACCEPT_LANGUAGE);
+            add(http::header::ACCEPT_LANGUAGE);
         }
         Some(names)
     }

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 
 use crate::Failure;
 
+/// The width when nobody says it.
+const USUAL: usize = 80;
+
 /// Prints a line, and says whether anybody still reads: a pipe that was closed, as by `| head`, is no error.
-pub(super) fn say(text: &str) -> Result<bool, Failure> {
+pub(crate) fn say(text: &str) -> Result<bool, Failure> {
     match writeln!(std::io::stdout().lock(), "{}", clean(text)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
@@ -18,7 +21,7 @@ pub(super) fn say(text: &str) -> Result<bool, Failure> {
 
 /// Principals and values are what users typed. Characters that could move the cursor or turn the text round are written
 /// as JSON escapes, which is also what they are inside JSON.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c != '\n'
             && (c.is_control()
@@ -35,12 +38,12 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// One line of it: where a table or a sentence has no room for two.
-pub(super) fn clean_line(text: &str) -> String {
+pub(crate) fn clean_line(text: &str) -> String {
     clean(&text.replace('\n', "\u{0}")).replace("\\u0000", "\\n")
 }
 
 /// For people, in UTC: `2026-11-23 08:40:12Z`.
-pub(super) fn moment(time: Time) -> String {
+pub(crate) fn moment(time: Time) -> String {
     match stamp(time) {
         Some(stamp) => stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         None => "never".to_owned(),
@@ -48,7 +51,7 @@ pub(super) fn moment(time: Time) -> String {
 }
 
 /// For programs, as RFC 3339 has it: `2026-11-23T08:40:12.345Z`; nothing for "never".
-pub(super) fn rfc3339(time: Time) -> Option<String> {
+pub(crate) fn rfc3339(time: Time) -> Option<String> {
     stamp(time).map(|stamp| format!("{stamp:.3}"))
 }
 
@@ -57,8 +60,21 @@ fn stamp(time: Time) -> Option<Timestamp> {
     Timestamp::from_millisecond(millis).ok()
 }
 
+/// `312 B`, `1.20 KiB`.
+pub(crate) fn bytes(number: u64) -> String {
+    indicatif::HumanBytes(number).to_string()
+}
+
+/// How wide the output may be: as `COLUMNS` says, or the terminal.
+pub(crate) fn width() -> usize {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    let terminal = console::Term::stdout();
+    let measured = || terminal.size_checked().filter(|_| terminal.is_term()).map(|(_, columns)| usize::from(columns));
+    said.or_else(measured).unwrap_or(USUAL)
+}
+
 /// `1 session`, `2 sessions`, `12,345 sessions`.
-pub(super) fn count(number: u64, thing: &str) -> String {
+pub(crate) fn count(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", indicatif::HumanCount(number), if number == 1 { "" } else { "s" })
 }
 

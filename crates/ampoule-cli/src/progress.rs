@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Counts up on standard error, if that is a terminal and nobody asked for JSON; says nothing otherwise.
-pub(super) fn counter(what: &'static str, json: bool) -> ProgressBar {
+pub(crate) fn counter(what: &'static str, json: bool) -> ProgressBar {
     if json {
         return ProgressBar::hidden();
     }

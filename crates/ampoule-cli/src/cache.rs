@@ -1,0 +1,40 @@
+//! `ampoule cache`: what the stores of an application's caches hold, counted and cleared.
+
+mod clear;
+mod source;
+mod stats;
+
+use ampoule_deploy::Registry;
+
+use self::source::Source;
+use crate::Failure;
+
+/// Which command, on which caches.
+#[derive(clap::Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Counts what the stores hold, by reading all of it.
+    Stats(stats::Stats),
+    /// Clears a namespace, what carries a tag, or everything: at once, in every process that uses the store.
+    Clear(clear::Clear),
+}
+
+/// Runs one of the commands.
+pub(crate) fn run(cache: &Cache, registry: &Registry) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))?;
+    runtime.block_on(async {
+        let backends = cache.source.open(registry)?;
+        match &cache.command {
+            Command::Stats(stats) => stats.run(&backends).await,
+            Command::Clear(clear) => clear.run(&backends).await,
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! Where the caches come from: an ini file, or the URL of a store.
+
+use std::path::{Path, PathBuf};
+
+use ampoule::cache::{Backend, CacheSettings};
+use ampoule_deploy::{Registry, load};
+
+use crate::sessions::is_there;
+use crate::{DEVELOPMENT, Failure};
+
+/// Which caches are meant.
+#[derive(clap::Args)]
+pub(super) struct Source {
+    /// The ini file whose caches are meant; development.ini, if it is there.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "url")]
+    ini: Option<PathBuf>,
+    /// Which app of the file: [app:NAME].
+    #[arg(long, global = true, default_value = "main")]
+    name: String,
+    /// The store of this region alone.
+    #[arg(long, global = true, conflicts_with = "url")]
+    region: Option<String>,
+    /// The store itself, such as file:data/cache or redis://cache.example, with the usual table or prefix.
+    #[arg(long, global = true)]
+    url: Option<String>,
+}
+
+impl Source {
+    /// The places to work on, each once.
+    pub(super) fn open(&self, registry: &Registry) -> Result<Vec<Backend>, Failure> {
+        let backends = match (&self.url, &self.ini) {
+            (Some(url), _) => {
+                is_there(url)?;
+                let settings = CacheSettings::parse([("cache.url", url)]);
+                settings.map_err(|bad| Failure(bad.to_string()))?.manager()?.backends()
+            }
+            (None, Some(file)) => self.of_file(file, registry)?,
+            (None, None) if Path::new(DEVELOPMENT).exists() => self.of_file(Path::new(DEVELOPMENT), registry)?,
+            (None, None) => {
+                let message = "name an ini file with --ini, or a store with --url";
+                return Err(Failure(format!("there is no {DEVELOPMENT} in this folder; {message}")));
+            }
+        };
+        let mut stores: Vec<Backend> = Vec::new();
+        for backend in backends.into_iter().filter(|backend| !is_memory(backend)) {
+            if stores.iter().all(|other| other.describe() != backend.describe()) {
+                stores.push(backend);
+            }
+        }
+        match stores.is_empty() {
+            true => Err(Failure(
+                "these caches are in the memory of the process that serves: no other can reach them; it forgets them when \
+                 it ends"
+                    .into(),
+            )),
+            false => Ok(stores),
+        }
+    }
+
+    fn of_file(&self, file: &Path, registry: &Registry) -> Result<Vec<Backend>, Failure> {
+        let caches = load(file, &self.name, &[], registry)?.caches;
+        if caches.is_empty() {
+            let message = "has no cache filter; name a store with --url";
+            return Err(Failure(format!("[app:{}] of {} {message}", self.name, file.display())));
+        }
+        match &self.region {
+            None => Ok(caches.iter().flat_map(|manager| manager.backends()).collect()),
+            Some(region) => {
+                let found: Vec<_> = caches.iter().map(|manager| manager.backend(Some(region)).cloned()).collect();
+                let there: Vec<Backend> = found.iter().filter_map(|found| found.as_ref().ok().cloned()).collect();
+                match (there.is_empty(), found.into_iter().find_map(Result::err)) {
+                    (true, Some(error)) => Err(error.into()),
+                    _ => Ok(there),
+                }
+            }
+        }
+    }
+}
+
+fn is_memory(backend: &Backend) -> bool {
+    backend.inner_store().is_none_or(|store| store.describe().starts_with("memory"))
+}
