@@ -51,6 +51,7 @@ no-notes = Noch keine Notizen.
 slow-title = Eine langsame Seite
 slow-about = Der Bericht auf dieser Seite braucht zwei Sekunden. Er wird einmal gemacht, für alle Besucher und alle Prozesse am selben Cache; wer währenddessen fragt, wartet auf denselben.
 slow-waited = Millisekunden darauf gewartet
+slow-made = Gemacht
 slow-by = Gemacht für
 slow-nobody = jemanden ohne Namen
 slow-process = Vom Prozess

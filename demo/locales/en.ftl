@@ -51,6 +51,7 @@ no-notes = No notes yet.
 slow-title = A slow page
 slow-about = The report on this page takes two seconds to make. It is made once, for all visitors and all processes that share the cache; whoever asks meanwhile waits for the same one.
 slow-waited = milliseconds waited for it
+slow-made = Made
 slow-by = Made for
 slow-nobody = somebody without a name
 slow-process = By the process

@@ -20,6 +20,9 @@ use crate::memory::{Memory, MemoryKey};
 /// How long the mark of a removed value stays. A creator who takes longer than this does not keep his value.
 pub(crate) const REMOVED: Duration = Duration::from_secs(60);
 
+/// How often a namespace that is just being cleared is looked at again.
+const ATTEMPTS: u32 = 16;
+
 /// How a [`Backend`] works.
 #[derive(Clone)]
 pub struct BackendOptions {
@@ -300,7 +303,7 @@ impl Remote {
 
     async fn lasting_generation(&self, key: StoreKey, now: Time, until: Time) -> Result<Generation, Error> {
         let deadline = until + until.since(now) + Duration::from_secs(3_600);
-        loop {
+        for _ in 0..ATTEMPTS {
             let found = self.get(key).await?;
             match found.map(|stored| (Generation::try_from(&*stored.value), stored)) {
                 Some((Ok(generation), stored)) => {
@@ -317,6 +320,8 @@ impl Remote {
                 }
             }
         }
+        let message = format!("others changed what a namespace or a tag is known by, {ATTEMPTS} times");
+        Err(Error::new(ErrorKind::Conflict, message))
     }
 
     async fn renew(&self, key: StoreKey, now: Time) -> Result<(), Error> {

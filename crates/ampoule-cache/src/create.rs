@@ -150,10 +150,10 @@ where
     loop {
         let found = look::<T>(space, &ask).await;
         let (creating, old) = match found.kept {
-            Some(kept) if !space.is_due(&kept) => return Ok(given(space, &kept, missed, create).await?),
+            Some(kept) if !space.is_due(&kept) => return given(space, &kept, missed, create).await,
             Some(kept) => match space.backend.flights.try_turn(&ask.place) {
                 Some(creating) => (creating, Some(kept)),
-                None => return Ok(given(space, &kept, missed, create).await?),
+                None => return given(space, &kept, missed, create).await,
             },
             None => {
                 if !missed {
@@ -350,12 +350,7 @@ async fn keep<T: Cacheable>(
         until: space.until(now, start.asked, expire),
         value: T::clone(&value),
     };
-    let as_of = match (&space.backend.store, &start.generations) {
-        (Some(remote), Some(generations)) => {
-            put(space, ask, &start, generations, remote, &kept, body, creating.is_awaited()).await
-        }
-        _ => Some(Instant::now()),
-    };
+    let as_of = put(space, ask, &start, &kept, body, creating.is_awaited()).await;
     let Some(as_of) = as_of else { return };
     // What is cleared from here on finds the value in memory.
     space.remember(ask, &(Arc::new(kept) as AnyKept));
@@ -364,18 +359,19 @@ async fn keep<T: Cacheable>(
     }
 }
 
-/// Puts the value into the store. Returns the moment at which it was still right, and `None` if it is not any more.
-#[allow(clippy::too_many_arguments, reason = "all that one put depends on")]
+/// Puts the value into the store, if there is one that answers. Returns the moment at which it was still right, and `None`
+/// if it is not any more.
 async fn put<T>(
     space: &Space,
     ask: &Ask,
     start: &Start,
-    generations: &[Generation],
-    remote: &Remote,
     kept: &Kept<T>,
     body: Bytes,
     is_awaited: bool,
 ) -> Option<Instant> {
+    let (Some(remote), Some(generations)) = (&space.backend.store, &start.generations) else {
+        return Some(Instant::now());
+    };
     if space.backend.now().since(start.asked) > REMOVED {
         tracing::warn!(cache = %space.namespace, "creating a value took more than {REMOVED:?}; it is not kept");
         return None;

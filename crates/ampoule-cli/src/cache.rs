@@ -22,7 +22,8 @@ pub(crate) struct Cache {
 enum Command {
     /// Counts what the stores hold, by reading all of it.
     Stats(stats::Stats),
-    /// Clears a namespace, what carries a tag, or everything: at once, in every process that uses the store.
+    /// Clears a namespace, what carries a tag, or everything, for every process that uses the store: at once, but where
+    /// memory stands before it and nothing tells it of changes, after `memory_expire`.
     Clear(clear::Clear),
 }
 

@@ -361,3 +361,28 @@ async fn a_page_of_a_session_is_new_when_the_session_is() {
         assert_eq!((new.text.as_str(), new.set_cookies().len()), ("1", 1));
     }
 }
+
+/// The wrong way round, the cache sees what the session's layer says: `Vary: Cookie` and `Set-Cookie`.
+#[tokio::test]
+async fn a_cache_around_the_sessions_gives_nobody_what_is_another_one_s_either() {
+    let clock = Arc::new(ManualClock::default());
+    let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
+    let manager = CacheManager::new(Backend::memory(&backend), CacheOptions::default()).unwrap();
+    let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
+    let sessions = SessionLayer::new(store, support::options(clock.clone())).unwrap();
+    let routes =
+        Router::new().route("/whose", get(whose)).route("/visits", get(visits)).route("/login/{user}", post(log_in));
+    let app = routes.layer(sessions).layer(ResponseCacheLayer::new(&manager, "pages"));
+    let site = Site { app, manager, clock, calls: Arc::default() };
+    let cookies = [site.log_in("ada").await, site.log_in("bob").await, String::new()];
+    let mut hits = 0;
+    for n in 0..3_000 {
+        let who = fastrand(1, n) % 3;
+        let answer = site.ask("GET", "/whose", &[("cookie", &cookies[who])]).await;
+        assert_eq!(answer.text, ["ada", "bob", "nobody"][who]);
+        hits += usize::from(header(&answer, "cache-status") == "ampoule; hit");
+    }
+    assert!(hits > 2_900, "{hits}");
+    let (one, other) = (site.get("/visits").await, site.get("/visits").await);
+    assert_ne!(one.set_cookies(), other.set_cookies(), "a session of his own for each");
+}

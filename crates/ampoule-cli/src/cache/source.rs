@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ampoule::cache::{Backend, CacheSettings};
+use ampoule::cache::{Backend, BackendOptions, CacheSettings};
 use ampoule_deploy::{Registry, load};
 
 use crate::sessions::is_there;
@@ -42,7 +42,10 @@ impl Source {
             }
         };
         let mut stores: Vec<Backend> = Vec::new();
-        for backend in backends.into_iter().filter(|backend| !is_memory(backend)) {
+        // Memory before a store is that of another process.
+        let in_store =
+            |backend: Backend| backend.inner_store().map(|store| Backend::store(store, &BackendOptions::default()));
+        for backend in backends.into_iter().filter(|backend| !is_memory(backend)).filter_map(in_store) {
             if stores.iter().all(|other| other.describe() != backend.describe()) {
                 stores.push(backend);
             }

@@ -91,7 +91,7 @@ fn table(survey: &Survey, width: usize) -> String {
         table.add_row(row.into_iter().map(Cell::new));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, if width < 60 { 1 } else { 2 }));
         if (1..5).contains(&at) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -79,7 +79,11 @@ type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 ///
 /// Inside [`SessionLayer`](crate::SessionLayer), [`Languages`](crate::Languages) and whatever compresses; outside of
 /// nothing but the routes it is for. It sees which sessions are touched below it, and which languages are negotiated.
-/// Layers around different routers need different namespaces, as two routers may have the same paths.
+/// (Around a `SessionLayer` it goes by the `Vary` and `Set-Cookie` of that, which is as safe and keeps less.) Layers
+/// around different routers need different namespaces, as two routers may have the same paths.
+///
+/// Clients choose paths and queries, so they choose how many pages there are: memory is bounded, a store is by the
+/// expiry alone. [`query`](ResponseCacheLayer::query) takes the choice from them.
 #[derive(Clone)]
 pub struct ResponseCacheLayer(Arc<Inner>);
 
