@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::create::{self, Ask};
 use crate::format::{Header, MAX_TAGS, Record};
 use crate::key;
-use crate::memory::{AnyKept, Kept};
+use crate::memory::{self, Kept};
 use crate::shape;
 use crate::space::Space;
 use crate::stats::CacheStats;
@@ -126,11 +126,11 @@ impl<T: Cacheable> Cache<T> {
 
     /// The value, if there is a fresh one.
     pub async fn get(&self, key: &str) -> Option<T> {
-        if !self.space.options.enabled {
-            return None;
-        }
         if let Some(value) = self.space.at_hand(key) {
             return Some(value);
+        }
+        if !self.space.options.enabled {
+            return None;
         }
         self.space.backend.listen();
         let ask = self.space.ask(key, Vec::new(), None);
@@ -159,7 +159,10 @@ impl<T: Cacheable> Cache<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.entry(key).get_or_insert_with(create).await
+        match self.space.at_hand(key) {
+            Some(value) => value,
+            None => self.entry(key).get_or_insert_with(create).await,
+        }
     }
 
     /// The value; where there is none, what `create` makes, by one caller at a time. A failure is returned to the caller
@@ -172,7 +175,10 @@ impl<T: Cacheable> Cache<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.entry(key).get_or_try_insert_with(create).await
+        match self.space.at_hand(key) {
+            Some(value) => Ok(value),
+            None => self.entry(key).get_or_try_insert_with(create).await,
+        }
     }
 
     /// Puts a value under the key, whatever is there.
@@ -273,6 +279,9 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
+        if let Some(value) = self.cache.space.at_hand(self.key) {
+            return value;
+        }
         let create = || async { Ok::<_, Infallible>(Created::new(create().await)) };
         match self.get_or_try_create_with(create).await {
             Ok(value) => value,
@@ -289,6 +298,9 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        if let Some(value) = self.cache.space.at_hand(self.key) {
+            return Ok(value);
+        }
         self.get_or_try_create_with(|| async { create().await.map(Created::new) }).await
     }
 
@@ -302,11 +314,11 @@ impl<T: Cacheable> Entry<'_, T> {
         Fut: Future<Output = Result<Created<T>, E>>,
     {
         let space = &self.cache.space;
-        if !space.options.enabled || !self.has_few_tags() {
-            return create().await.map(|created| created.value);
-        }
         if let Some(value) = space.at_hand(self.key) {
             return Ok(value);
+        }
+        if !space.options.enabled || !self.has_few_tags() {
+            return create().await.map(|created| created.value);
         }
         let ask = space.ask(self.key, self.tags, self.expire);
         // Behind a pointer, so that a hit does not pay for the size of what a miss takes.
@@ -396,9 +408,9 @@ async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_
         return Ok(());
     }
     let until = space.until(now, now, ask.expire);
-    let tags = ask.tags.clone().into();
+    let (tags, value) = (memory::tags(ask.tags.iter().copied()), Arc::new(value));
     let kept = Kept { created: now, expires, took: Duration::ZERO, began, asked: now, tags, size, until, value };
-    space.remember(ask, &(Arc::new(kept) as AnyKept));
+    space.remember(ask, &kept);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::cache::{Cacheable, Created};
 use crate::flight::{Creating, Turn};
 use crate::format::{Generation, Header, Record};
 use crate::lease::Lease;
-use crate::memory::{AnyKept, Kept, MemoryKey};
+use crate::memory::{self, Kept, MemoryKey};
 use crate::space::Space;
 
 /// What is asked for.
@@ -27,7 +27,7 @@ pub(crate) struct Ask {
 /// What there is.
 pub(crate) struct Found {
     /// A value that counts, fresh or stale.
-    pub(crate) kept: Option<AnyKept>,
+    pub(crate) kept: Option<Kept>,
     /// Under which condition another one may be put in its place.
     when: Put,
     reachable: bool,
@@ -46,9 +46,9 @@ struct Start {
 enum Right {
     Ours(Option<Lease>),
     /// Another process creates, and there is an old value meanwhile.
-    Theirs(AnyKept),
+    Theirs(Kept),
     /// Another process has created.
-    Made(AnyKept),
+    Made(Kept),
 }
 
 /// Looks into memory, then into the store. A store that fails has nothing.
@@ -63,7 +63,7 @@ pub(crate) async fn look<T: Cacheable>(space: &Space, ask: &Ask) -> Found {
 }
 
 /// A value in memory that may be given out, as far as the process knows.
-fn in_memory(space: &Space, place: &MemoryKey) -> Option<AnyKept> {
+fn in_memory(space: &Space, place: &MemoryKey) -> Option<Kept> {
     let kept = space.backend.memory.as_ref()?.get(&place.look_up())?;
     (space.counts(&kept) && space.is_of_use(&kept, space.backend.now())).then_some(kept)
 }
@@ -90,7 +90,7 @@ async fn fetch<T: Cacheable>(
     remote: &Remote,
     began: u64,
     asked: Time,
-) -> Result<(Option<AnyKept>, Put), Error> {
+) -> Result<(Option<Kept>, Put), Error> {
     let record = async {
         match remote.get(ask.entry).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(error)),
@@ -119,17 +119,17 @@ async fn fetch<T: Cacheable>(
         return Ok((None, when));
     }
     let Ok(value) = codec::decode::<T>(&body) else { return Ok((None, when)) };
-    let kept: AnyKept = Arc::new(Kept {
+    let kept = Kept {
         created: header.created,
         expires: header.expires,
         took: header.took,
         began,
         asked,
-        tags: header.tags.iter().map(|(key, _)| *key).collect(),
+        tags: memory::tags(header.tags.iter().map(|(key, _)| *key)),
         size: body.len() as u32,
         until: asked + space.options.memory_expire,
-        value,
-    });
+        value: Arc::new(value),
+    };
     Ok((space.is_of_use(&kept, asked).then_some(kept), when))
 }
 
@@ -179,7 +179,7 @@ where
 
 /// Gives out what there is. That it is of another type cannot be, since the type is part of the key; if it were, it is
 /// created.
-async fn given<T, E, F, Fut>(space: &Space, kept: &AnyKept, waited: bool, create: F) -> Result<T, E>
+async fn given<T, E, F, Fut>(space: &Space, kept: &Kept, waited: bool, create: F) -> Result<T, E>
 where
     T: Cacheable,
     F: FnOnce() -> Fut,
@@ -199,7 +199,7 @@ async fn lead<T, E, F, Fut>(
     space: &Arc<Space>,
     ask: &Ask,
     creating: Creating<'_>,
-    old: Option<AnyKept>,
+    old: Option<Kept>,
     create: F,
 ) -> Result<T, E>
 where
@@ -211,19 +211,17 @@ where
         Right::Ours(lease) => lease,
         Right::Theirs(kept) => return given(space, &kept, false, create).await,
         Right::Made(kept) => {
-            let value = given(space, &kept, true, create).await?;
-            creating.land(Arc::new(T::clone(&value)), Instant::now());
-            return Ok(value);
+            creating.land(Arc::clone(&kept.value), Instant::now());
+            return given(space, &kept, true, create).await;
         }
     };
     let (start, found) = start::<T>(space, ask).await;
     // Another one may have created it between the first look and the lease.
-    let newer = |kept: &AnyKept| old.as_ref().is_none_or(|old| kept.created != old.created) && !space.is_due(kept);
+    let newer = |kept: &Kept| old.as_ref().is_none_or(|old| kept.created != old.created) && !space.is_due(kept);
     if let Some(kept) = found.filter(newer) {
         release(lease).await;
-        let value = given(space, &kept, true, create).await?;
-        creating.land(Arc::new(T::clone(&value)), Instant::now());
-        return Ok(value);
+        creating.land(Arc::clone(&kept.value), Instant::now());
+        return given(space, &kept, true, create).await;
     }
     let began = space.backend.now();
     let answer = create().await;
@@ -266,7 +264,7 @@ async fn release(lease: Option<Lease>) {
 }
 
 /// Takes the lease, or waits until another process has created the value, or has had time enough.
-async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&AnyKept>) -> Right {
+async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&Kept>) -> Right {
     let (Some(remote), true) = (&space.backend.store, space.options.shared_lease) else { return Right::Ours(None) };
     let waiting = Instant::now();
     let mut pause = Duration::from_millis(2);
@@ -280,7 +278,7 @@ async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&AnyKept
             }
         }
         if let Some(old) = old {
-            return Right::Theirs(Arc::clone(old));
+            return Right::Theirs(old.clone());
         }
         if waiting.elapsed() > space.options.lease {
             return Right::Ours(None);
@@ -298,7 +296,7 @@ async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&AnyKept
 
 /// What must be known before the creator begins, so that what is cleared or removed meanwhile is noticed; and what has
 /// been created since the caller looked.
-async fn start<T: Cacheable>(space: &Space, ask: &Ask) -> (Start, Option<AnyKept>) {
+async fn start<T: Cacheable>(space: &Space, ask: &Ask) -> (Start, Option<Kept>) {
     let (began, asked) = (space.backend.moment(), space.backend.now());
     let Some(remote) = &space.backend.store else {
         return (Start { began, asked, when: Put::Always, generations: None }, in_memory(space, &ask.place));
@@ -345,15 +343,15 @@ async fn keep<T: Cacheable>(
         took,
         began: start.began,
         asked: start.asked,
-        tags: ask.tags.clone().into(),
+        tags: memory::tags(ask.tags.iter().copied()),
         size: body.len() as u32,
         until: space.until(now, start.asked, expire),
-        value: T::clone(&value),
+        value: value.clone(),
     };
     let as_of = put(space, ask, &start, &kept, body, creating.is_awaited()).await;
     let Some(as_of) = as_of else { return };
     // What is cleared from here on finds the value in memory.
-    space.remember(ask, &(Arc::new(kept) as AnyKept));
+    space.remember(ask, &kept);
     if !space.is_void(ask, start.began) {
         creating.land(value, as_of);
     }
@@ -361,14 +359,7 @@ async fn keep<T: Cacheable>(
 
 /// Puts the value into the store, if there is one that answers. Returns the moment at which it was still right, and `None`
 /// if it is not any more.
-async fn put<T>(
-    space: &Space,
-    ask: &Ask,
-    start: &Start,
-    kept: &Kept<T>,
-    body: Bytes,
-    is_awaited: bool,
-) -> Option<Instant> {
+async fn put(space: &Space, ask: &Ask, start: &Start, kept: &Kept, body: Bytes, is_awaited: bool) -> Option<Instant> {
     let (Some(remote), Some(generations)) = (&space.backend.store, &start.generations) else {
         return Some(Instant::now());
     };

@@ -11,32 +11,40 @@ use moka::Equivalent;
 /// What an entry takes besides its key and its value, about.
 const OVERHEAD: u32 = 200;
 
-/// A value with what must be known of it.
-pub(crate) struct Kept<T: ?Sized> {
-    pub(crate) created: Time,
+/// A value with what must be known of it. What a hit needs lies here, in moka's own entry, and only the value elsewhere.
+#[derive(Clone)]
+pub(crate) struct Kept {
     /// From then on it is stale.
     pub(crate) expires: Time,
-    /// How long creating it took.
-    pub(crate) took: Duration,
     /// When creating it, or asking the store for it, began, as the process counts clearings.
     pub(crate) began: u64,
     /// The same by the clock.
     pub(crate) asked: Time,
-    /// What it can be cleared by.
-    pub(crate) tags: Box<[StoreKey]>,
-    pub(crate) size: u32,
+    /// How long creating it took.
+    pub(crate) took: Duration,
+    pub(crate) created: Time,
     /// From then on memory need not hold it.
     pub(crate) until: Time,
-    pub(crate) value: T,
+    /// What it can be cleared by.
+    pub(crate) tags: Option<Arc<[StoreKey]>>,
+    pub(crate) size: u32,
+    pub(crate) value: Arc<dyn Any + Send + Sync>,
 }
 
-pub(crate) type AnyKept = Arc<Kept<dyn Any + Send + Sync>>;
-
-impl Kept<dyn Any + Send + Sync> {
+impl Kept {
     /// The value, if it is of this type.
     pub(crate) fn value<T: Clone + 'static>(&self) -> Option<T> {
         self.value.downcast_ref::<T>().cloned()
     }
+
+    pub(crate) fn tags(&self) -> &[StoreKey] {
+        self.tags.as_deref().unwrap_or_default()
+    }
+}
+
+/// Tags as they are kept: mostly there are none.
+pub(crate) fn tags(tags: impl ExactSizeIterator<Item = StoreKey>) -> Option<Arc<[StoreKey]>> {
+    (tags.len() > 0).then(|| tags.collect())
 }
 
 /// What a value is found by in memory: a number for the namespace and type, and the key; or the digest that the store
@@ -82,13 +90,13 @@ impl Equivalent<MemoryKey> for LookUp<'_> {
     }
 }
 
-pub(crate) struct Memory(moka::sync::Cache<MemoryKey, AnyKept>);
+pub(crate) struct Memory(moka::sync::Cache<MemoryKey, Kept>);
 
 impl Memory {
     pub(crate) fn new(bounds: MemoryBounds) -> Memory {
         // Every entry weighs so much at least that no more of them fit than are allowed.
         let least = u32::try_from(bounds.bytes.div_ceil(bounds.entries.max(1))).unwrap_or(u32::MAX);
-        let weigh = move |key: &MemoryKey, kept: &AnyKept| {
+        let weigh = move |key: &MemoryKey, kept: &Kept| {
             let size = OVERHEAD.saturating_add(kept.size).saturating_add(key.key.len() as u32);
             size.max(least)
         };
@@ -96,11 +104,11 @@ impl Memory {
         Memory(moka::sync::Cache::builder().max_capacity(bounds.bytes as u64).weigher(weigh).build())
     }
 
-    pub(crate) fn get(&self, key: &LookUp<'_>) -> Option<AnyKept> {
+    pub(crate) fn get(&self, key: &LookUp<'_>) -> Option<Kept> {
         self.0.get(key)
     }
 
-    pub(crate) fn insert(&self, key: MemoryKey, kept: AnyKept) {
+    pub(crate) fn insert(&self, key: MemoryKey, kept: Kept) {
         self.0.insert(key, kept);
     }
 

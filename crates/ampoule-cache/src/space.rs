@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::backend::Inner;
 use crate::create::Ask;
 use crate::key;
-use crate::memory::{AnyKept, LookUp, MemoryKey};
+use crate::memory::{Kept, LookUp, MemoryKey};
 use crate::options::CacheOptions;
 use crate::stats::{self, Counters};
 
@@ -61,7 +61,7 @@ impl Space {
 
     /// A fresh value in memory, found without an await; what a hit costs.
     pub(crate) fn at_hand<T: Clone + 'static>(&self, key: &str) -> Option<T> {
-        let memory = self.backend.memory.as_ref()?;
+        let memory = self.backend.memory.as_ref().filter(|_| self.options.enabled)?;
         let entry;
         let look_up = match &self.backend.store {
             None => LookUp { space: self.id, key: key.as_bytes() },
@@ -81,19 +81,19 @@ impl Space {
     }
 
     /// Whether nothing cleared it, as far as this process knows.
-    pub(crate) fn counts(&self, kept: &AnyKept) -> bool {
-        !self.backend.is_cleared(&self.cleared_at, &kept.tags, kept.began)
+    pub(crate) fn counts(&self, kept: &Kept) -> bool {
+        !self.backend.is_cleared(&self.cleared_at, kept.tags(), kept.began)
     }
 
     /// Whether it may be given out, fresh or stale, from memory or the store.
-    pub(crate) fn is_of_use(&self, kept: &AnyKept, now: Time) -> bool {
+    pub(crate) fn is_of_use(&self, kept: &Kept, now: Time) -> bool {
         let known_lately = self.backend.store.is_none() || now.since(kept.asked) < self.options.memory_expire;
         let asked_now = now == kept.asked;
         (known_lately || asked_now) && now < kept.expires + self.options.stale
     }
 
     /// Whether somebody should create it anew: it is stale, or its end is near and the dice say so.
-    pub(crate) fn is_due(&self, kept: &AnyKept) -> bool {
+    pub(crate) fn is_due(&self, kept: &Kept) -> bool {
         let now = self.backend.now();
         if now >= kept.expires {
             return true;
@@ -111,7 +111,7 @@ impl Space {
         took.mul_f64(self.options.early * EARLIEST)
     }
 
-    pub(crate) fn count_given(&self, kept: &AnyKept, waited: bool) {
+    pub(crate) fn count_given(&self, kept: &Kept, waited: bool) {
         match (self.backend.now() >= kept.expires, waited) {
             (true, _) => self.counters.stale(),
             (false, true) => self.counters.waits(),
@@ -126,13 +126,14 @@ impl Space {
     }
 
     /// Puts a value into memory, if there is memory and nothing happened to the value since it was begun.
-    pub(crate) fn remember(&self, ask: &Ask, kept: &AnyKept) {
+    pub(crate) fn remember(&self, ask: &Ask, kept: &Kept) {
         let Some(memory) = &self.backend.memory else { return };
-        if kept.until > self.backend.now() && !self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began)
+        if kept.until > self.backend.now()
+            && !self.backend.is_void(ask.entry, &self.cleared_at, kept.tags(), kept.began)
         {
-            memory.insert(ask.place.clone(), Arc::clone(kept));
+            memory.insert(ask.place.clone(), kept.clone());
             // A removal that came between the check and the insertion did not find it.
-            if self.backend.is_void(ask.entry, &self.cleared_at, &kept.tags, kept.began) {
+            if self.backend.is_void(ask.entry, &self.cleared_at, kept.tags(), kept.began) {
                 memory.remove(&ask.place);
             }
         }
