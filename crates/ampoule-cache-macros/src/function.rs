@@ -156,3 +156,45 @@ fn is_named(ty: &Type, name: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(attributes: &str, function: &str) -> String {
+        let expanded = syn::parse_str::<Attributes>(attributes)
+            .and_then(|attributes| expand(&attributes, syn::parse_str(function)?));
+        expanded.expect_err("it is wrong").to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_stands() {
+        let good = "async fn f(caches: &CacheManager, id: u8) -> u8 { id }";
+        for (attributes, function, expected) in [
+            ("regoin = \"x\"", good, "`cached` has no `regoin`; it has region, key,"),
+            ("key = \"a\", key = \"b\"", good, "`key` stands here twice"),
+            ("expire = 0", good, "expected seconds, one or more"),
+            ("expire = \"60\"", good, "expected integer literal"),
+            ("", "fn f(caches: &CacheManager) -> u8 { 1 }", "is for asynchronous functions"),
+            ("", "async fn f(caches: &CacheManager) {}", "is for functions that return something"),
+            ("", "async fn f(id: u8) -> u8 { id }", "`cached` needs a CacheManager"),
+            ("", "async fn f(&self, id: u8) -> u8 { id }", "caches = \"self.caches\""),
+            ("keep_failures = true", good, "is for functions that return a Result"),
+        ] {
+            let said = refused(attributes, function);
+            assert!(said.contains(expected), "{attributes} {function}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_followed_by_one_that_invalidates() {
+        let function =
+            syn::parse_str("pub(crate) async fn user(caches: &CacheManager, id: u8) -> Result<u8, E> { Ok(id) }");
+        let expanded = expand(&Attributes::default(), function.unwrap()).unwrap().to_string();
+        assert!(
+            expanded.contains("pub (crate) async fn user (caches : & CacheManager , id : u8) -> Result < u8 , E >")
+        );
+        assert!(expanded.contains("pub (crate) async fn invalidate_user (caches : & CacheManager , id : u8)"));
+        assert!(expanded.contains("get_or_try_insert_with"));
+    }
+}

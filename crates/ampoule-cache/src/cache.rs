@@ -96,7 +96,7 @@ impl<T: Cacheable> Cache<T> {
     /// to feet. 0 by default.
     #[must_use]
     pub fn with_version(&self, version: u32) -> Cache<T> {
-        Cache::of(Arc::new(self.space.of_shape(shape::of::<T>(version))))
+        Cache::of(self.space.of_version(version, || shape::of::<T>(version)))
     }
 
     /// What the time is, by the clock that values expire by.

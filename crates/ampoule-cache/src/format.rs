@@ -91,7 +91,7 @@ impl Header {
         bytes.extend_from_slice(&self.expires.as_millis().to_le_bytes());
         bytes.extend_from_slice(&u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(&self.generation);
-        // Namespaces and tags were counted when they were given.
+        // Namespaces are cut and tags counted when they are given.
         bytes.extend_from_slice(&(self.namespace.len() as u16).to_le_bytes());
         bytes.extend_from_slice(self.namespace.as_bytes());
         bytes.push(self.tags.len() as u8);

@@ -1,5 +1,7 @@
 //! What the records of a cache are called in its store.
 
+use std::borrow::Cow;
+
 use ampoule_core::StoreKey;
 
 /// How the keys of all records of caches end, so that tools know them among others; the last byte is the kind.
@@ -33,6 +35,18 @@ fn of_kind(key: StoreKey, kind: Kind) -> StoreKey {
     StoreKey::new(bytes)
 }
 
+/// The longest namespace that is stored as it is, in bytes.
+const LONGEST: usize = 1_000;
+
+/// A namespace as it is stored: one that is too long is cut, and known by its digest.
+pub(crate) fn stored(namespace: &str) -> Cow<'_, str> {
+    if namespace.len() <= LONGEST {
+        return namespace.into();
+    }
+    let start: String = namespace.chars().take(200).collect();
+    format!("{start}… {}", StoreKey::digest(namespace.as_bytes())).into()
+}
+
 /// The value under a key of a namespace, of this shape.
 pub(crate) fn entry(namespace: &str, shape: &[u8; 32], key: &str) -> StoreKey {
     digest(Kind::Entry, &[b"entry", namespace.as_bytes(), shape, key.as_bytes()])
@@ -45,7 +59,7 @@ pub(crate) fn lease(entry: StoreKey) -> StoreKey {
 
 /// The generation of a namespace, whatever the types of its values.
 pub(crate) fn namespace(namespace: &str) -> StoreKey {
-    digest(Kind::Generation, &[b"namespace", namespace.as_bytes()])
+    digest(Kind::Generation, &[b"namespace", stored(namespace).as_bytes()])
 }
 
 /// The generation of a tag, in any namespace.
@@ -75,5 +89,14 @@ mod tests {
         assert_ne!(entry("ab", &[0; 32], "c"), entry("a", &[0; 32], "bc"));
         assert_ne!(entry("a", &[0; 32], "c"), entry("a", &[1; 32], "c"));
         assert_ne!(namespace("x"), tag("x"));
+    }
+
+    #[test]
+    fn a_namespace_of_any_length_is_known_by_all_of_it() {
+        let long = "ä".repeat(70_000);
+        let other = format!("{long}x");
+        assert!(stored(&long).len() < LONGEST && stored(&long) != stored(&other));
+        assert_eq!(stored(&stored(&long)), stored(&long));
+        assert_eq!(namespace(&long), namespace(&stored(&long)));
     }
 }

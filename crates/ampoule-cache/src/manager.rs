@@ -39,8 +39,6 @@ pub struct CacheManager(Arc<Inner>);
 struct Inner {
     default: Region,
     regions: BTreeMap<String, Region>,
-    /// By region, namespace and type, so that every request finds the same.
-    spaces: Mutex<HashMap<(String, String, TypeId), Arc<Space>>>,
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
 }
 
@@ -48,6 +46,26 @@ struct Inner {
 struct Region {
     backend: Backend,
     options: CacheOptions,
+    /// By namespace, then by type, so that every request finds the same.
+    spaces: Arc<Mutex<HashMap<String, Vec<(TypeId, Arc<Space>)>>>>,
+}
+
+impl Region {
+    fn new(backend: Backend, options: CacheOptions) -> Region {
+        Region { backend, options, spaces: Arc::default() }
+    }
+
+    fn space<T: Cacheable>(&self, namespace: &str, counters: impl FnOnce() -> Arc<Counters>) -> Arc<Space> {
+        let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_type = |(id, _): &&(TypeId, Arc<Space>)| *id == TypeId::of::<T>();
+        if let Some((_, space)) = spaces.get(namespace).and_then(|types| types.iter().find(of_type)) {
+            return Arc::clone(space);
+        }
+        let (backend, shape) = (Arc::clone(&self.backend.0), shape::of::<T>(0));
+        let space = Arc::new(Space::new(namespace, shape, backend, self.options.clone(), counters()));
+        spaces.entry(namespace.to_owned()).or_default().push((TypeId::of::<T>(), Arc::clone(&space)));
+        space
+    }
 }
 
 impl CacheManager {
@@ -57,7 +75,7 @@ impl CacheManager {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn new(backend: Backend, options: CacheOptions) -> Result<CacheManager, Error> {
         options.check("cache")?;
-        Ok(CacheManager::build(Region { backend, options }, BTreeMap::new()))
+        Ok(CacheManager::build(Region::new(backend, options), BTreeMap::new()))
     }
 
     /// The same with a region of this name, which keeps its values where the default region does.
@@ -76,17 +94,17 @@ impl CacheManager {
     pub fn with_region_in(self, name: &str, backend: Backend, options: CacheOptions) -> Result<CacheManager, Error> {
         options.check(name)?;
         let mut regions = self.0.regions.clone();
-        regions.insert(name.to_owned(), Region { backend, options });
+        regions.insert(name.to_owned(), Region::new(backend, options));
         Ok(CacheManager::build(self.0.default.clone(), regions))
     }
 
     fn build(default: Region, regions: BTreeMap<String, Region>) -> CacheManager {
-        CacheManager(Arc::new(Inner { default, regions, spaces: Mutex::default(), counters: Mutex::default() }))
+        CacheManager(Arc::new(Inner { default, regions, counters: Mutex::default() }))
     }
 
     /// The values of a type under a namespace, in the default region.
     pub fn cache<T: Cacheable>(&self, namespace: &str) -> Cache<T> {
-        self.of("", &self.0.default, namespace)
+        self.of(&self.0.default, namespace)
     }
 
     /// The values of a type under a namespace, in this region.
@@ -95,22 +113,11 @@ impl CacheManager {
     /// [`ErrorKind::Config`] if there is no such region; the message names the nearest.
     pub fn cache_in<T: Cacheable>(&self, region: &str, namespace: &str) -> Result<Cache<T>, Error> {
         let found = self.0.regions.get(region).ok_or_else(|| self.unknown(region))?;
-        Ok(self.of(region, found, namespace))
+        Ok(self.of(found, namespace))
     }
 
-    fn of<T: Cacheable>(&self, name: &str, region: &Region, namespace: &str) -> Cache<T> {
-        let mut spaces = self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let space = spaces.entry((name.to_owned(), namespace.to_owned(), TypeId::of::<T>())).or_insert_with(|| {
-            let backend = Arc::clone(&region.backend.0);
-            Arc::new(Space::new(
-                namespace,
-                shape::of::<T>(0),
-                backend,
-                region.options.clone(),
-                self.counters(namespace),
-            ))
-        });
-        Cache::of(Arc::clone(space))
+    fn of<T: Cacheable>(&self, region: &Region, namespace: &str) -> Cache<T> {
+        Cache::of(region.space::<T>(namespace, || self.counters(namespace)))
     }
 
     fn counters(&self, namespace: &str) -> Arc<Counters> {

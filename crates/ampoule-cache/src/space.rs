@@ -1,7 +1,7 @@
 //! The values of one namespace and one type, as one region keeps them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ampoule_core::{Bytes, Error, StoreKey, Time, codec};
@@ -27,6 +27,7 @@ pub(crate) struct Space {
     id: u32,
     cleared_at: Arc<AtomicU64>,
     complained: AtomicBool,
+    versions: Mutex<Vec<(u32, Arc<Space>)>>,
 }
 
 impl Space {
@@ -37,17 +38,23 @@ impl Space {
         options: CacheOptions,
         counters: Arc<Counters>,
     ) -> Space {
-        let namespace_key = key::namespace(namespace);
+        let namespace = key::stored(namespace).into_owned();
+        let namespace_key = key::namespace(&namespace);
         let (id, cleared_at) = (backend.space(namespace_key, shape), backend.cleared_at(namespace_key));
-        let namespace = namespace.chars().take(1_000).collect();
-        let complained = AtomicBool::new(false);
-        Space { namespace, namespace_key, backend, options, counters, shape, id, cleared_at, complained }
+        let (complained, versions) = Default::default();
+        Space { namespace, namespace_key, backend, options, counters, shape, id, cleared_at, complained, versions }
     }
 
-    /// The same values in another shape.
-    pub(crate) fn of_shape(&self, shape: [u8; 32]) -> Space {
+    /// The same values in a version of their own, found again by every request.
+    pub(crate) fn of_version(&self, version: u32, shape: impl FnOnce() -> [u8; 32]) -> Arc<Space> {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, space)) = versions.iter().find(|(known, _)| *known == version) {
+            return Arc::clone(space);
+        }
         let (backend, counters) = (Arc::clone(&self.backend), Arc::clone(&self.counters));
-        Space::new(&self.namespace, shape, backend, self.options.clone(), counters)
+        let space = Arc::new(Space::new(&self.namespace, shape(), backend, self.options.clone(), counters));
+        versions.push((version, Arc::clone(&space)));
+        space
     }
 
     pub(crate) fn ask(&self, key: &str, tags: Vec<StoreKey>, expire: Option<Duration>) -> Ask {

@@ -576,3 +576,35 @@ async fn what_has_expired_is_swept_from_memory_and_store() {
         assert_eq!((cache.get("59").await, cache.get("60").await), (None, Some(60)));
     }
 }
+
+/// A server that is killed and comes back: readers notice nothing but the time that creating takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_is_none_of_the_reader_s_business() {
+    use ampoule_test_servers::{Kind, Server};
+    for kind in [Kind::Redis, Kind::Memcached, Kind::Postgres] {
+        let Some(server) = Server::start(kind) else { continue };
+        let mut store_options = support::store_options(Arc::new(ampoule::SystemClock));
+        store_options.connect_timeout = SECOND;
+        let store = ampoule::store::open(server.url(), &store_options).unwrap();
+        let manager = CacheManager::new(Backend::store(store, &BackendOptions::default()), options()).unwrap();
+        let cache = manager.cache::<u32>("n");
+        assert_eq!(cache.get_or_insert_with("key", || async { 1 }).await, 1);
+        server.node().kill();
+        for n in 0..50 {
+            let value = cache.get_or_try_insert_with("key", || async { Ok::<_, Infallible>(n) }).await;
+            assert_eq!(value, Ok(n), "{kind:?}");
+        }
+        assert!(cache.remove("key").await.unwrap_err().is_transient(), "{kind:?}");
+        server.node().restart();
+        let mut kept = false;
+        for _ in 0..100 {
+            cache.get_or_insert_with("key", || async { 2 }).await;
+            kept = cache.get("key").await.is_some();
+            if kept {
+                break;
+            }
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        assert!(kept, "{kind:?} is used again");
+    }
+}

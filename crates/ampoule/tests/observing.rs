@@ -105,3 +105,22 @@ fn operations_and_events_are_counted() {
     let expected: BTreeMap<String, u64> = expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     assert_eq!(counters, expected);
 }
+
+#[tokio::test]
+async fn what_a_cache_does_is_counted() {
+    use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    let recorder = DebuggingRecorder::new();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
+    let cache = manager.cache::<u32>("squares");
+    for _ in 0..3 {
+        cache.get_or_insert_with("2", || async { 4 }).await;
+    }
+    assert!(cache.get_or_try_insert_with("x", || async { Err::<u32, _>("not a number") }).await.is_err());
+    let counters = counters(&recorder);
+    let count = |event: &str| counters.get(&format!("ampoule_cache{{cache=squares,event={event}}}")).copied();
+    assert_eq!(
+        (count("hits"), count("misses"), count("creations"), count("failures")),
+        (Some(2), Some(2), Some(1), Some(1))
+    );
+}

@@ -11,29 +11,7 @@ use crate::options::stores::{For, read_place};
 use crate::options::{BadOption, BadOptions};
 use crate::store::{self, StoreOptions};
 
-/// The options that say where values are. Regions that agree in them share their place.
-const PLACE: [&str; 18] = [
-    "type",
-    "url",
-    "data_dir",
-    "memory_tier",
-    "max_entries",
-    "max_bytes",
-    "durability",
-    "table_name",
-    "schema_name",
-    "migrate",
-    "prefix",
-    "replicas",
-    "max_connections",
-    "connect_timeout",
-    "pool_timeout",
-    "command_timeout",
-    "store_timeout",
-    "fail_fast_after",
-];
-
-/// All options: the former, and those that say how values are kept there.
+/// All options: first those that say where values are, then those that say how they are kept there.
 const OPTIONS: [&str; 27] = [
     "type",
     "url",
@@ -63,6 +41,9 @@ const OPTIONS: [&str; 27] = [
     "max_value_size",
     "memory_expire",
 ];
+
+/// Where values are. Regions that agree in these share their place.
+const PLACE: &[&str] = OPTIONS.split_at(18).0;
 
 const CACHE: Names = Names {
     prefixes: ["beaker.cache.", "cache.", "ampoule.cache."],
@@ -196,7 +177,7 @@ impl CacheSettings {
 
 impl Region {
     fn read(mut given: Given, cache_dir: Option<String>) -> (Region, Vec<BadOption>) {
-        let place = given.texts(&PLACE);
+        let place = given.texts(PLACE);
         let defaults = StoreOptions {
             table: "ampoule_cache".to_owned(),
             prefix: "ampoule:cache:".to_owned(),
@@ -269,4 +250,14 @@ fn no_region(name: String, region: &str, regions: &[String]) -> BadOption {
         None => " (`regions = name, name`)".to_owned(),
     };
     BadOption { name, message: format!("`{region}` is not among the regions{hint}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_ends_where_the_manner_begins() {
+        assert_eq!((PLACE.first(), PLACE.last()), (Some(&"type"), Some(&"fail_fast_after")));
+    }
 }
