@@ -29,12 +29,12 @@ const fn scenario(name: &'static str, fill: &'static str, path: &'static str, bu
 pub const SCENARIOS: [Scenario; 8] = [
     scenario("no cookie, untouched", "", "/untouched", 0.0, 7),
     scenario("cookie, untouched", "/five", "/untouched", 0.35, 7),
-    scenario("read one of five", "/five", "/read", 0.35, 15),
-    Scenario { neighbours: true, ..scenario("read one of five among four other cookies", "/five", "/read", 0.30, 15) },
-    scenario("read and write one of five", "/five", "/write", 0.35, 27),
-    scenario("new session", "", "/new", 0.40, 33),
-    scenario("read one beside 2 KB", "/large", "/read", 0.0, 15),
-    Scenario { who: Who::OursInCookie, ..scenario("cookie session of 1 KB, read one", "/kilobyte", "/read", 0.0, 18) },
+    scenario("read one of five", "/five", "/read", 0.35, 13),
+    Scenario { neighbours: true, ..scenario("read one of five among four other cookies", "/five", "/read", 0.30, 13) },
+    scenario("read and write one of five", "/five", "/write", 0.35, 24),
+    scenario("new session", "", "/new", 0.40, 28),
+    scenario("read one beside 2 KB", "/large", "/read", 0.0, 13),
+    Scenario { who: Who::OursInCookie, ..scenario("cookie session of 1 KB, read one", "/kilobyte", "/read", 0.0, 16) },
 ];
 
 /// A scenario on a site, ready to be asked again and again.

@@ -10,20 +10,11 @@ use crate::attributes::Attributes;
 
 /// Caches what an asynchronous function or method returns.
 ///
-/// ```ignore
-/// use ampoule::cache::{CacheManager, cached};
-///
-/// #[cached(region = "short_term", key = "{id}", tags = ["user:{id}"])]
-/// async fn user(caches: &CacheManager, id: u64) -> Result<User, DbError> {
-///     load_from_database(id).await
-/// }
-/// ```
-///
 /// The function keeps its signature. Where there is a value under its key it is returned, and the function's body does
 /// not run; else it runs, for one caller at a time. A function that returns a `Result` has its successes kept and not
 /// its failures.
 ///
-/// Beside it comes `invalidate_user`, with the same arguments: it removes the value of these arguments.
+/// Beside a function `user` comes `invalidate_user`, with the same arguments: it removes the value of these arguments.
 ///
 /// | attribute | what it says | without it |
 /// |---|---|---|

@@ -266,14 +266,23 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// Whether the store may be asked. To be called once before what is asked at the same time: after failures one
+    /// caller may try, and of two questions the second would be refused and take the first with it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] while it rests.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        self.guard.admit()
+    }
+
     async fn call<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
-        self.guard.admit()?;
+        self.admit()?;
         self.guard.run(reply).await
     }
 
-    /// A record that cannot be read is one that is to be replaced: this is a cache.
+    /// To be admitted before.
     pub(crate) async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        self.call(self.store.get(key)).await
+        self.guard.run(self.store.get(key)).await
     }
 
     pub(crate) async fn put(
@@ -286,7 +295,7 @@ impl Remote {
         self.call(self.store.put(key, ampoule_core::Entry { value, deadline, tag: None }, when)).await
     }
 
-    /// The generation of a namespace or a tag, if there is one.
+    /// The generation of a namespace or a tag, if there is one. To be admitted before.
     pub(crate) async fn generation(&self, key: StoreKey) -> Result<Option<Generation>, Error> {
         Ok(self.get(key).await?.and_then(|stored| Generation::try_from(&*stored.value).ok()))
     }
@@ -298,6 +307,7 @@ impl Remote {
         now: Time,
         until: Time,
     ) -> Result<Vec<Generation>, Error> {
+        self.admit()?;
         try_join_all(keys.iter().map(|key| self.lasting_generation(*key, now, until))).await
     }
 
@@ -307,21 +317,27 @@ impl Remote {
             let found = self.get(key).await?;
             match found.map(|stored| (Generation::try_from(&*stored.value), stored)) {
                 Some((Ok(generation), stored)) => {
-                    if stored.deadline >= until || self.call(self.store.touch(key, deadline)).await? {
+                    if stored.deadline >= until || self.guard.run(self.store.touch(key, deadline)).await? {
                         return Ok(generation);
                     }
                 }
                 // What cannot be one is replaced, in the version that was read.
                 Some((Err(_), stored)) => {
-                    let _ = self.put(key, fresh_generation()?, deadline, Put::Replace(stored.version)).await?;
+                    self.offer(key, deadline, Put::Replace(stored.version)).await?;
                 }
                 None => {
-                    let _ = self.put(key, fresh_generation()?, deadline, Put::Create).await?;
+                    self.offer(key, deadline, Put::Create).await?;
                 }
             }
         }
         let message = format!("others changed what a namespace or a tag is known by, {ATTEMPTS} times");
         Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    /// Puts a fresh generation there if nobody else is faster.
+    async fn offer(&self, key: StoreKey, deadline: Time, when: Put) -> Result<(), Error> {
+        let entry = ampoule_core::Entry { value: fresh_generation()?, deadline, tag: None };
+        self.guard.run(self.store.put(key, entry, when)).await.map(drop)
     }
 
     async fn renew(&self, key: StoreKey, now: Time) -> Result<(), Error> {

@@ -91,6 +91,7 @@ async fn fetch<T: Cacheable>(
     began: u64,
     asked: Time,
 ) -> Result<(Option<Kept>, Put), Error> {
+    remote.admit()?;
     let record = async {
         match remote.get(ask.entry).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(error)),

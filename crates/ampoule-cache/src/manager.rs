@@ -46,9 +46,11 @@ struct Inner {
 struct Region {
     backend: Backend,
     options: CacheOptions,
-    /// By namespace, then by type, so that every request finds the same.
-    spaces: Arc<Mutex<HashMap<String, Vec<(TypeId, Arc<Space>)>>>>,
+    spaces: Arc<Mutex<Spaces>>,
 }
+
+/// By namespace, then by type, so that every request finds the same.
+type Spaces = HashMap<String, Vec<(TypeId, Arc<Space>)>>;
 
 impl Region {
     fn new(backend: Backend, options: CacheOptions) -> Region {

@@ -107,10 +107,10 @@ impl Change {
     /// What an update's function returns.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
         match self {
-            Change::Insert(key, value) => record.insert(key, value.clone())?,
+            Change::Insert(key, value) => record.insert(key, value)?,
             Change::Remove(key) => drop(record.remove(key)),
-            Change::Update(key, update) => match update(record.get(key))? {
-                Some(value) => record.insert(key, value)?,
+            Change::Update(key, update) => match update(record.get(key).as_ref())? {
+                Some(value) => record.insert(key, &value)?,
                 None => drop(record.remove(key)),
             },
             Change::Clear => record.clear(),
@@ -168,7 +168,7 @@ mod tests {
         let mut log = ChangeLog::default();
         changes.into_iter().for_each(|change| log.push(change).unwrap());
         let mut record = Record::new(Time::ZERO, Lifetime::default());
-        record.insert("old", Bytes::from_static(b"x")).unwrap();
+        record.insert("old", b"x").unwrap();
         log.apply(&mut record).unwrap();
         record
     }

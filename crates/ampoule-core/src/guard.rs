@@ -44,7 +44,8 @@ impl Guard {
         Guard { what, limit, enough, failures: AtomicUsize::new(0), rests_until: Mutex::default() }
     }
 
-    /// Whether the store may be asked.
+    /// Whether the store may be asked. When its rest is over one caller may, so who asks several things at the same time
+    /// is to be admitted once for all of them.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] while it rests.

@@ -1,9 +1,11 @@
 //! A session as it is kept: a header and its entries.
 
+mod body;
 mod format;
 
 use bytes::Bytes;
 
+use self::body::Body;
 use crate::{Error, ErrorKind, Lifetime, StoreKey, Tag, Time};
 
 /// The longest key of a session, and the longest principal, in bytes of UTF-8.
@@ -31,13 +33,13 @@ pub struct Record {
     /// When its cookie was last sent, so that one with an expiry can be sent again in time.
     pub cookie_sent: Time,
     principal: Option<Bytes>,
-    entries: Vec<(Bytes, Bytes)>,
+    body: Body,
 }
 
 impl Record {
     /// An empty session made at `now`.
     pub fn new(now: Time, lifetime: Lifetime) -> Record {
-        Record { created: now, accessed: now, lifetime, cookie_sent: now, principal: None, entries: Vec::new() }
+        Record { created: now, accessed: now, lifetime, cookie_sent: now, principal: None, body: Body::default() }
     }
 
     /// The same record, last written at `now`.
@@ -48,32 +50,28 @@ impl Record {
     }
 
     /// The encoded value under `key`.
-    pub fn get(&self, key: &str) -> Option<&Bytes> {
-        self.entries.iter().find(|(name, _)| name == key.as_bytes()).map(|(_, value)| value)
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        self.body.get(key)
     }
 
     /// Puts an encoded value under `key`, in the place of the old one or at the end.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the key is empty or longer than [`MAX_KEY`] bytes.
-    pub fn insert(&mut self, key: &str, value: Bytes) -> Result<(), Error> {
+    pub fn insert(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
         check_key(key)?;
-        match self.entries.iter_mut().find(|(name, _)| name == key.as_bytes()) {
-            Some((_, old)) => *old = value,
-            None => self.entries.push((Bytes::copy_from_slice(key.as_bytes()), value)),
-        }
+        self.body.insert(key, value);
         Ok(())
     }
 
     /// Takes the encoded value under `key` out.
     pub fn remove(&mut self, key: &str) -> Option<Bytes> {
-        let index = self.entries.iter().position(|(name, _)| name == key.as_bytes())?;
-        Some(self.entries.remove(index).1)
+        self.body.remove(key)
     }
 
     /// Removes all entries; header and principal stay.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        self.body = Body::default();
     }
 
     /// The keys, in the order in which they were first inserted.
@@ -82,19 +80,18 @@ impl Record {
     }
 
     /// The entries, in the order in which their keys were first inserted.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        // Keys are checked when they are inserted and when a record is decoded.
-        self.entries.iter().map(|(key, value)| (str::from_utf8(key).unwrap_or_default(), value))
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.body.entries()
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().count()
     }
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.body.as_bytes().is_empty()
     }
 
     /// Whose session it is, in the application's own terms: "user:42".
@@ -124,7 +121,7 @@ impl Record {
 
     /// Whether it holds the same data, rules and principal; times of use aside.
     pub fn same_data(&self, other: &Record) -> bool {
-        self.entries == other.entries && self.principal == other.principal && self.lifetime == other.lifetime
+        self.body == other.body && self.principal == other.principal && self.lifetime == other.lifetime
     }
 }
 
@@ -149,7 +146,7 @@ mod tests {
     fn keys_keep_the_order_of_their_first_insertion() {
         let mut record = record();
         for key in ["b", "a", "c", "a"] {
-            record.insert(key, Bytes::from_static(b"1")).unwrap();
+            record.insert(key, b"1").unwrap();
         }
         record.remove("b");
         assert_eq!(record.keys().collect::<Vec<_>>(), ["a", "c"]);
@@ -158,9 +155,9 @@ mod tests {
     #[test]
     fn keys_are_bounded() {
         let mut record = record();
-        assert_eq!(record.insert("", Bytes::new()).unwrap_err().kind(), ErrorKind::Invalid);
-        assert_eq!(record.insert(&"k".repeat(256), Bytes::new()).unwrap_err().kind(), ErrorKind::Invalid);
-        assert!(record.insert(&"k".repeat(255), Bytes::new()).is_ok());
+        assert_eq!(record.insert("", b"").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(record.insert(&"k".repeat(256), b"").unwrap_err().kind(), ErrorKind::Invalid);
+        assert!(record.insert(&"k".repeat(255), b"").is_ok());
         assert!(record.set_principal(Some("")).is_err());
     }
 }

@@ -36,7 +36,23 @@ pub use ampoule_cache::{
     Backend, BackendOptions, Cache, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
     MissingCacheLayer, NamespaceSurvey, Survey,
 };
-/// Caches what an asynchronous function or method returns.
+/// ```
+/// use ampoule::cache::{Backend, CacheManager, CacheOptions, cached};
+///
+/// #[cached(key = "{id}", tags = ["users"])]
+/// async fn user(caches: &CacheManager, id: u64) -> Result<String, std::num::TryFromIntError> {
+///     let id = u8::try_from(id)?;
+///     Ok(format!("user {id}, looked up slowly"))
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let caches = CacheManager::new(Backend::memory(&Default::default()), CacheOptions::default())?;
+/// assert_eq!(user(&caches, 7).await?, "user 7, looked up slowly");
+/// assert!(user(&caches, 700).await.is_err(), "a failure is not kept");
+/// invalidate_user(&caches, 7).await?;
+/// caches.invalidate_tag("users").await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub use ampoule_cache_macros::cached;
 
 pub use self::layer::{CacheLayer, CacheService};

@@ -68,7 +68,7 @@ impl SessionInfo {
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        self.found.record.get(key.as_key()).map(|bytes| codec::decode(bytes)).transpose()
+        self.found.record.get(key.as_key()).map(|bytes| codec::decode(&bytes)).transpose()
     }
 }
 

@@ -78,7 +78,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`; those of loading.
     pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let value = self.read(|record| record.get(key.as_key()).cloned()).await?;
+        let value = self.read(|record| record.get(key.as_key())).await?;
         value.map(|bytes| codec::decode(&bytes)).transpose()
     }
 
@@ -107,7 +107,7 @@ impl Session {
     /// # Errors
     /// As [`Session::get`]; a value of another type stays where it is.
     pub async fn remove<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let Some(bytes) = self.read(|record| record.get(key.as_key()).cloned()).await? else { return Ok(None) };
+        let Some(bytes) = self.read(|record| record.get(key.as_key())).await? else { return Ok(None) };
         let value = codec::decode(&bytes)?;
         self.change(Change::Remove(key.as_key().to_owned()))?;
         Ok(Some(value))

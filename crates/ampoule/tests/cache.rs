@@ -1,19 +1,16 @@
-//! The cache on every store: one creator, exact expiry, what is removed stays removed, and outages that nobody sees.
+//! The cache on every store: one creator, exact expiry, and what is removed stays removed.
 
 mod support;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ampoule::cache::{Backend, BackendOptions, Cache, CacheManager, CacheOptions};
+use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::Store;
 use ampoule::{ErrorKind, ManualClock};
-use support::stores::{Mood, Spy};
+use support::caches::{Creator, Held, Rig, ask_in_parallel, in_memory, options};
 use support::{HOUR, Place, SECOND};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 on_each_store! {
     a_cold_key_is_created_once;
@@ -22,102 +19,6 @@ on_each_store! {
     what_is_removed_while_it_is_created_stays_removed;
     namespaces_and_tags_are_cleared_with_one_write;
     tiers_see_a_change_within_their_bound;
-}
-
-/// A store, and caches on it as different processes would have them.
-struct Rig {
-    clock: Arc<ManualClock>,
-    spy: Arc<Spy>,
-    _folder: tempfile::TempDir,
-}
-
-impl Rig {
-    fn new(place: Place) -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::default());
-        let store = ampoule::store::open(&place.url(folder.path()), &support::store_options(clock.clone())).unwrap();
-        Rig { spy: Arc::new(Spy::new(store)), clock, _folder: folder }
-    }
-
-    fn backend_options(&self) -> BackendOptions {
-        BackendOptions { clock: self.clock.clone(), store_timeout: Some(5 * SECOND), ..BackendOptions::default() }
-    }
-
-    /// A process of its own, as far as the cache can tell.
-    fn process(&self, options: CacheOptions) -> CacheManager {
-        let store: Arc<dyn Store> = self.spy.clone();
-        CacheManager::new(Backend::store(store, &self.backend_options()), options).unwrap()
-    }
-
-    fn process_with_memory(&self, options: CacheOptions) -> CacheManager {
-        let store: Arc<dyn Store> = self.spy.clone();
-        CacheManager::new(Backend::tiers(store, &self.backend_options()), options).unwrap()
-    }
-}
-
-fn options() -> CacheOptions {
-    CacheOptions { expire: HOUR, ..CacheOptions::default() }
-}
-
-/// Counts how often it creates.
-#[derive(Clone, Default)]
-struct Creator(Arc<AtomicUsize>);
-
-impl Creator {
-    async fn slowly(&self) -> usize {
-        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        number
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// A creator that has begun and waits until it is told to go on.
-struct Held {
-    began: Arc<Semaphore>,
-    go_on: Arc<Semaphore>,
-}
-
-impl Held {
-    fn new() -> Held {
-        Held { began: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) }
-    }
-
-    /// Begins to create in a task of its own, and returns when the creator has begun.
-    async fn begin(
-        &self,
-        cache: &Cache<u32>,
-        tags: &'static [&'static str],
-        value: u32,
-    ) -> tokio::task::JoinHandle<u32> {
-        let (cache, began, go_on) = (cache.clone(), self.began.clone(), self.go_on.clone());
-        let task = tokio::spawn(async move {
-            let create = || async {
-                began.add_permits(1);
-                go_on.acquire().await.unwrap().forget();
-                value
-            };
-            cache.entry("key").tags(tags).get_or_insert_with(create).await
-        });
-        self.began.acquire().await.unwrap().forget();
-        task
-    }
-
-    fn go_on(&self) {
-        self.go_on.add_permits(1);
-    }
-}
-
-async fn ask_in_parallel(cache: &Cache<usize>, count: usize, creator: &Creator) -> Vec<usize> {
-    let mut asking = JoinSet::new();
-    for _ in 0..count {
-        let (cache, creator) = (cache.clone(), creator.clone());
-        asking.spawn(async move { cache.get_or_insert_with("key", || async { creator.slowly().await }).await });
-    }
-    asking.join_all().await
 }
 
 async fn a_cold_key_is_created_once(place: Place) {
@@ -247,12 +148,6 @@ async fn tiers_see_a_change_within_their_bound(place: Place) {
     assert_eq!(here.get("key").await, None);
     rig.clock.advance(10 * SECOND);
     assert_eq!(there.get("key").await, None);
-}
-
-/// In memory alone, as without a store.
-fn in_memory(clock: &Arc<ManualClock>, options: CacheOptions) -> CacheManager {
-    let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
-    CacheManager::new(Backend::memory(&backend), options).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -396,36 +291,6 @@ async fn a_key_in_demand_is_refreshed_before_it_expires() {
     rig.clock.advance(HOUR - Duration::from_millis(1));
     for _ in 0..100 {
         assert_eq!(never.get_or_insert_with("key", || async { 2 }).await, 1);
-    }
-}
-
-#[tokio::test]
-async fn an_outage_is_none_of_the_reader_s_business() {
-    for mood in [Mood::Refuses, Mood::Hangs] {
-        for tiers in [false, true] {
-            let rig = Rig::new(Place::Memory);
-            let quick = BackendOptions { store_timeout: Some(SECOND / 10), ..rig.backend_options() };
-            let store: Arc<dyn Store> = rig.spy.clone();
-            let backend = if tiers { Backend::tiers(store, &quick) } else { Backend::store(store, &quick) };
-            let manager = CacheManager::new(backend, options()).unwrap();
-            let cache = manager.cache::<usize>(&format!("{mood:?}"));
-            cache.insert("there", 7).await.unwrap();
-            rig.clock.advance(2 * SECOND);
-            rig.spy.set_mood(mood);
-            let creator = Creator::default();
-            let asked = tokio::time::timeout(30 * SECOND, ask_in_parallel(&cache, 100, &creator)).await.unwrap();
-            assert!(asked.iter().all(|value| *value == 1), "still one creator in a process");
-            assert_eq!(creator.count(), 1);
-            assert_eq!(cache.get("there").await, None);
-            let failed = cache.get_or_try_insert_with("there", || async { Ok::<_, Infallible>(8) }).await;
-            assert_eq!(failed, Ok(8));
-            assert!(cache.stats().unavailable > 0);
-            // Who changes something must know that it was not done.
-            assert!(cache.remove("there").await.unwrap_err().is_transient());
-            assert!(cache.clear().await.unwrap_err().is_transient());
-            assert!(manager.invalidate_tag("t").await.unwrap_err().is_transient());
-            assert!(cache.insert("there", 9).await.unwrap_err().is_transient());
-        }
     }
 }
 
@@ -574,37 +439,5 @@ async fn what_has_expired_is_swept_from_memory_and_store() {
         assert_eq!(manager.sweep(1_000).await.unwrap().removed, 60);
         assert_eq!(manager.sweep(1_000).await.unwrap().removed, 0);
         assert_eq!((cache.get("59").await, cache.get("60").await), (None, Some(60)));
-    }
-}
-
-/// A server that is killed and comes back: readers notice nothing but the time that creating takes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_dies_is_none_of_the_reader_s_business() {
-    use ampoule_test_servers::{Kind, Server};
-    for kind in [Kind::Redis, Kind::Memcached, Kind::Postgres] {
-        let Some(server) = Server::start(kind) else { continue };
-        let mut store_options = support::store_options(Arc::new(ampoule::SystemClock));
-        store_options.connect_timeout = SECOND;
-        let store = ampoule::store::open(server.url(), &store_options).unwrap();
-        let manager = CacheManager::new(Backend::store(store, &BackendOptions::default()), options()).unwrap();
-        let cache = manager.cache::<u32>("n");
-        assert_eq!(cache.get_or_insert_with("key", || async { 1 }).await, 1);
-        server.node().kill();
-        for n in 0..50 {
-            let value = cache.get_or_try_insert_with("key", || async { Ok::<_, Infallible>(n) }).await;
-            assert_eq!(value, Ok(n), "{kind:?}");
-        }
-        assert!(cache.remove("key").await.unwrap_err().is_transient(), "{kind:?}");
-        server.node().restart();
-        let mut kept = false;
-        for _ in 0..100 {
-            cache.get_or_insert_with("key", || async { 2 }).await;
-            kept = cache.get("key").await.is_some();
-            if kept {
-                break;
-            }
-            tokio::time::sleep(SECOND / 10).await;
-        }
-        assert!(kept, "{kind:?} is used again");
     }
 }

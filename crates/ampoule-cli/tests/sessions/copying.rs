@@ -15,7 +15,7 @@ async fn fill(store: &dyn Store, count: usize) {
     for number in 0..count {
         let mut record = Record::new(now, Lifetime::starting(now, Some(std::time::Duration::from_secs(3_600)), None));
         record.set_principal(Some(&format!("user:{}", number % 100))).unwrap();
-        record.insert("number", vec![0xcd, (number >> 8) as u8, number as u8].into()).unwrap();
+        record.insert("number", &[0xcd, (number >> 8) as u8, number as u8]).unwrap();
         let key = StoreKey::digest(&number.to_le_bytes());
         let (value, tag) = match number % 50 {
             48 => (Content::Moved(StoreKey::digest(b"elsewhere")).encode(), None),

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 
+use super::body::{Body, Wrong};
 use super::{Content, Record};
 use crate::{Error, ErrorKind, Lifetime, StoreKey, Time};
 
@@ -45,25 +46,28 @@ impl Content {
         match self {
             Content::Session(record) => record.encode(),
             Content::Moved(to) => {
-                let mut out = vec![FORMAT, MOVED];
+                let mut out = Vec::with_capacity(2 + 32 + CHECKSUM);
+                out.put_slice(&[FORMAT, MOVED]);
                 out.put_slice(to.as_bytes());
                 finish(out)
             }
         }
     }
 
-    /// Reads the bytes of a record. Values are slices of `bytes`, not copies.
+    /// Reads the bytes of a record. Values are parts of `bytes`, not copies.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if they are damaged, cut off, or of a format this version does not know.
     pub fn decode(bytes: &Bytes) -> Result<Content, Error> {
         let mut reader = Reader::checked(bytes)?;
-        let content = match reader.u8()? {
-            MOVED => Content::Moved(StoreKey::new(reader.array()?)),
-            kind @ (SESSION | SESSION_OWN_LIFETIME) => Content::Session(reader.record(kind)?),
-            other => return Err(corrupt(&format!("kind {other}, where 0 to 2 are known"))),
-        };
-        if reader.rest.is_empty() { Ok(content) } else { Err(corrupt("bytes after its end")) }
+        match reader.u8()? {
+            MOVED => {
+                let to = StoreKey::new(reader.array()?);
+                if reader.rest.is_empty() { Ok(Content::Moved(to)) } else { Err(corrupt("bytes after its end")) }
+            }
+            kind @ (SESSION | SESSION_OWN_LIFETIME) => reader.record(bytes, kind).map(Content::Session),
+            other => Err(corrupt(&format!("kind {other}, where 0 to 2 are known"))),
+        }
     }
 }
 
@@ -78,40 +82,23 @@ impl Record {
         out.put_u64_le(self.lifetime.idle.map_or(0, millis));
         out.put_u64_le(self.lifetime.absolute.map_or(0, Time::as_millis));
         out.put_u64_le(self.cookie_sent.as_millis());
-        put_short(&mut out, self.principal.as_deref().unwrap_or_default());
-        for (key, value) in &self.entries {
-            put_short(&mut out, key);
-            put_leb128(&mut out, value.len());
-            out.put_slice(value);
-        }
+        // Its length was checked when it came in.
+        let principal = self.principal.as_deref().unwrap_or_default();
+        out.put_u8(principal.len() as u8);
+        out.put_slice(principal);
+        out.put_slice(self.body.as_bytes());
         finish(out)
     }
 
-    /// How many bytes [`Record::encode`] makes, at most four more for each entry.
+    /// How many bytes [`Record::encode`] makes.
     pub fn encoded_len(&self) -> usize {
-        let principal = self.principal.as_ref().map_or(0, Bytes::len);
-        43 + principal + CHECKSUM + self.entries.iter().map(|(key, value)| 6 + key.len() + value.len()).sum::<usize>()
+        43 + self.principal.as_ref().map_or(0, Bytes::len) + self.body.as_bytes().len() + CHECKSUM
     }
 }
 
 /// An idle time of no milliseconds would read as none.
 fn millis(idle: Duration) -> u64 {
     u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-/// Lengths are checked where keys and principals enter a record.
-fn put_short(out: &mut Vec<u8>, text: &[u8]) {
-    debug_assert!(text.len() <= super::MAX_KEY);
-    out.put_u8(text.len() as u8);
-    out.put_slice(text);
-}
-
-fn put_leb128(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.put_u8((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
 }
 
 fn finish(mut out: Vec<u8>) -> Bytes {
@@ -124,14 +111,22 @@ fn corrupt(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("a session's record is damaged: {what}"))
 }
 
-/// What is still to be read.
-struct Reader {
-    rest: Bytes,
+fn cut_off() -> Error {
+    corrupt("it is cut off")
 }
 
-impl Reader {
+fn not_text() -> Error {
+    corrupt("a key or principal is not UTF-8")
+}
+
+/// What is still to be read.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
     /// Reads format and checksum, and leaves what lies between.
-    fn checked(bytes: &Bytes) -> Result<Reader, Error> {
+    fn checked(bytes: &'a [u8]) -> Result<Reader<'a>, Error> {
         match bytes.first() {
             Some(&FORMAT) => {}
             Some(other) => return Err(corrupt(&format!("format {other}, where {FORMAT} is known"))),
@@ -142,17 +137,13 @@ impl Reader {
             return Err(corrupt("its checksum does not match"));
         }
         // A lone format byte has no body: its four bytes are all checksum.
-        if body.is_empty() { Err(cut_off()) } else { Ok(Reader { rest: bytes.slice(1..body.len()) }) }
-    }
-
-    fn bytes(&mut self, len: usize) -> Result<Bytes, Error> {
-        if len > self.rest.len() { Err(cut_off()) } else { Ok(self.rest.split_to(len)) }
+        body.get(1..).map(|rest| Reader { rest }).ok_or_else(cut_off)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let bytes = self.rest.first_chunk().copied().ok_or_else(cut_off)?;
-        let _ = self.rest.split_to(N);
-        Ok(bytes)
+        let (first, rest) = self.rest.split_first_chunk().ok_or_else(cut_off)?;
+        self.rest = rest;
+        Ok(*first)
     }
 
     fn u8(&mut self) -> Result<u8, Error> {
@@ -167,27 +158,7 @@ impl Reader {
         self.u64().map(Time::from_millis)
     }
 
-    fn short_text(&mut self) -> Result<Bytes, Error> {
-        let len = self.u8()?;
-        let bytes = self.bytes(len.into())?;
-        str::from_utf8(&bytes).map_err(|_| corrupt("a key or principal is not UTF-8"))?;
-        Ok(bytes)
-    }
-
-    /// At most five bytes, so at most 32 bits and some: a longer value does not fit a record.
-    fn leb128(&mut self) -> Result<usize, Error> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = self.u8()?;
-            value |= usize::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(corrupt("a value's length has more than five bytes"))
-    }
-
-    fn record(&mut self, kind: u8) -> Result<Record, Error> {
+    fn record(&mut self, bytes: &Bytes, kind: u8) -> Result<Record, Error> {
         let (created, accessed) = (self.time()?, self.time()?);
         let (idle, absolute, cookie_sent) = (self.u64()?, self.u64()?, self.time()?);
         let lifetime = Lifetime {
@@ -195,42 +166,19 @@ impl Reader {
             absolute: (absolute > 0).then(|| Time::from_millis(absolute)),
             own: kind == SESSION_OWN_LIFETIME,
         };
-        let principal = Some(self.short_text()?).filter(|text| !text.is_empty());
-        let entries = self.entries()?;
-        Ok(Record { created, accessed, lifetime, cookie_sent, principal, entries })
+        let length = usize::from(self.u8()?);
+        let (principal, body) = self.rest.split_at_checked(length).ok_or_else(cut_off)?;
+        str::from_utf8(principal).map_err(|_| not_text())?;
+        let principal = (length > 0).then(|| bytes.slice_ref(principal));
+        let body = Body::checked(bytes.slice_ref(body)).map_err(|wrong| match wrong {
+            Wrong::CutOff => cut_off(),
+            Wrong::LongLength => corrupt("a value's length has more than five bytes"),
+            Wrong::EmptyKey => corrupt("an empty key"),
+            Wrong::NotText => not_text(),
+            Wrong::Twice => corrupt("a key twice"),
+        })?;
+        Ok(Record { created, accessed, lifetime, cookie_sent, principal, body })
     }
-
-    fn entries(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
-        // Most sessions have a handful.
-        let mut entries: Vec<(Bytes, Bytes)> = Vec::with_capacity(8);
-        while !self.rest.is_empty() {
-            let key = self.short_text()?;
-            let len = self.leb128()?;
-            let value = self.bytes(len)?;
-            if key.is_empty() {
-                return Err(corrupt("an empty key"));
-            }
-            entries.push((key, value));
-        }
-        reject_duplicates(&entries)?;
-        Ok(entries)
-    }
-}
-
-fn cut_off() -> Error {
-    corrupt("it is cut off")
-}
-
-/// Quadratic for the few keys of a common session, which costs nothing; sorted for many.
-fn reject_duplicates(entries: &[(Bytes, Bytes)]) -> Result<(), Error> {
-    let twice = if entries.len() <= 16 {
-        entries.iter().enumerate().any(|(index, (key, _))| entries[..index].iter().any(|(other, _)| other == key))
-    } else {
-        let mut keys: Vec<&Bytes> = entries.iter().map(|(key, _)| key).collect();
-        keys.sort_unstable();
-        keys.windows(2).any(|pair| pair[0] == pair[1])
-    };
-    if twice { Err(corrupt("a key twice")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -244,8 +192,8 @@ mod tests {
         let mut record = Record::new(Time::from_millis(7), lifetime);
         record.accessed = Time::from_millis(8);
         record.set_principal(Some("user:42")).unwrap();
-        record.insert("n", Bytes::from_static(&[0x2a])).unwrap();
-        record.insert("name", Bytes::from_static(b"\xa3Ada")).unwrap();
+        record.insert("n", &[0x2a]).unwrap();
+        record.insert("name", b"\xa3Ada").unwrap();
         record
     }
 
@@ -316,10 +264,10 @@ mod tests {
             record.cookie_sent = Time::from_millis(times[3]);
             record.set_principal(principal.as_deref()).unwrap();
             for (key, value) in entries {
-                record.insert(&key, value.into()).unwrap();
+                record.insert(&key, &value).unwrap();
             }
             let bytes = record.encode();
-            prop_assert!(bytes.len() <= record.encoded_len());
+            prop_assert_eq!(bytes.len(), record.encoded_len());
             prop_assert_eq!(Content::decode(&bytes).unwrap(), Content::Session(record));
         }
 

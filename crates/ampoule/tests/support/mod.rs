@@ -1,6 +1,7 @@
 //! What the tests over HTTP share: a small site, a client with a cookie jar, and stores that count or fail.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod caches;
 pub(crate) mod site;
 pub(crate) mod stores;
 

@@ -1,0 +1,116 @@
+//! Caches as different processes would have them, and creators that tell what they do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ampoule::ManualClock;
+use ampoule::cache::{Backend, BackendOptions, Cache, CacheManager, CacheOptions};
+use ampoule::store::Store;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::stores::Spy;
+use super::{HOUR, Place, SECOND};
+
+/// A store, and caches on it as different processes would have them.
+pub(crate) struct Rig {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) spy: Arc<Spy>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    pub(crate) fn new(place: Place) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let store = ampoule::store::open(&place.url(folder.path()), &super::store_options(clock.clone())).unwrap();
+        Rig { spy: Arc::new(Spy::new(store)), clock, _folder: folder }
+    }
+
+    pub(crate) fn backend_options(&self) -> BackendOptions {
+        BackendOptions { clock: self.clock.clone(), store_timeout: Some(5 * SECOND), ..BackendOptions::default() }
+    }
+
+    /// A process of its own, as far as the cache can tell.
+    pub(crate) fn process(&self, options: CacheOptions) -> CacheManager {
+        let store: Arc<dyn Store> = self.spy.clone();
+        CacheManager::new(Backend::store(store, &self.backend_options()), options).unwrap()
+    }
+
+    pub(crate) fn process_with_memory(&self, options: CacheOptions) -> CacheManager {
+        let store: Arc<dyn Store> = self.spy.clone();
+        CacheManager::new(Backend::tiers(store, &self.backend_options()), options).unwrap()
+    }
+}
+
+pub(crate) fn options() -> CacheOptions {
+    CacheOptions { expire: HOUR, ..CacheOptions::default() }
+}
+
+/// Counts how often it creates.
+#[derive(Clone, Default)]
+pub(crate) struct Creator(Arc<AtomicUsize>);
+
+impl Creator {
+    pub(crate) async fn slowly(&self) -> usize {
+        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        number
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A creator that has begun and waits until it is told to go on.
+pub(crate) struct Held {
+    began: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+impl Held {
+    pub(crate) fn new() -> Held {
+        Held { began: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Begins to create in a task of its own, and returns when the creator has begun.
+    pub(crate) async fn begin(
+        &self,
+        cache: &Cache<u32>,
+        tags: &'static [&'static str],
+        value: u32,
+    ) -> tokio::task::JoinHandle<u32> {
+        let (cache, began, go_on) = (cache.clone(), self.began.clone(), self.go_on.clone());
+        let task = tokio::spawn(async move {
+            let create = || async {
+                began.add_permits(1);
+                go_on.acquire().await.unwrap().forget();
+                value
+            };
+            cache.entry("key").tags(tags).get_or_insert_with(create).await
+        });
+        self.began.acquire().await.unwrap().forget();
+        task
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.go_on.add_permits(1);
+    }
+}
+
+pub(crate) async fn ask_in_parallel(cache: &Cache<usize>, count: usize, creator: &Creator) -> Vec<usize> {
+    let mut asking = JoinSet::new();
+    for _ in 0..count {
+        let (cache, creator) = (cache.clone(), creator.clone());
+        asking.spawn(async move { cache.get_or_insert_with("key", || async { creator.slowly().await }).await });
+    }
+    asking.join_all().await
+}
+
+/// In memory alone, as without a store.
+pub(crate) fn in_memory(clock: &Arc<ManualClock>, options: CacheOptions) -> CacheManager {
+    let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
+    CacheManager::new(Backend::memory(&backend), options).unwrap()
+}
