@@ -224,7 +224,7 @@ fn what_is_wrong_is_said_of_each() {
         (
             "beaker.sesion.key",
             "x",
-            "beaker.sesion.key: expected a name that starts with one of beaker.session., session., ampoule.session.",
+            "beaker.sesion.key: expected a name that starts with beaker.session. or beaker.cache.",
         ),
         ("debug", "perhaps", "debug: expected true or false, found `perhaps`"),
     ];
