@@ -18,7 +18,7 @@ use crate::marks::Marks;
 use crate::memory::{Memory, MemoryKey};
 
 /// How long the mark of a removed value stays. A creator who takes longer than this does not keep his value.
-pub(crate) const REMOVED: Duration = Duration::from_secs(60);
+pub(crate) const REMOVED: Duration = Duration::from_secs(300);
 
 /// How often a namespace that is just being cleared is looked at again.
 const ATTEMPTS: u32 = 16;

@@ -47,8 +47,8 @@ enum Right {
     Ours(Option<Lease>),
     /// Another process creates, and there is an old value meanwhile.
     Theirs(Kept),
-    /// Another process has created.
-    Made(Kept),
+    /// Another process has created, as was seen by who looked at this moment.
+    Made(Kept, Instant),
 }
 
 /// Looks into memory, then into the store. A store that fails has nothing.
@@ -103,7 +103,7 @@ async fn fetch<T: Cacheable>(
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok((None, Put::Create)),
         Err(damaged) => {
-            tracing::warn!(cache = %space.namespace, %damaged, "a cached value cannot be read and is created anew");
+            space.is_damaged(&damaged);
             return Ok((None, Put::Always));
         }
     };
@@ -112,7 +112,7 @@ async fn fetch<T: Cacheable>(
         Ok(Record::Value(header, body)) => (header, body),
         Ok(Record::Removed) => return Ok((None, when)),
         Err(damaged) => {
-            tracing::warn!(cache = %space.namespace, %damaged, "a cached value cannot be read and is created anew");
+            space.is_damaged(&damaged);
             return Ok((None, when));
         }
     };
@@ -211,17 +211,18 @@ where
     let lease = match right::<T>(space, ask, old.as_ref()).await {
         Right::Ours(lease) => lease,
         Right::Theirs(kept) => return given(space, &kept, false, create).await,
-        Right::Made(kept) => {
-            creating.land(Arc::clone(&kept.value), Instant::now());
+        Right::Made(kept, as_of) => {
+            creating.land(Arc::clone(&kept.value), as_of);
             return given(space, &kept, true, create).await;
         }
     };
+    let as_of = Instant::now();
     let (start, found) = start::<T>(space, ask).await;
     // Another one may have created it between the first look and the lease.
     let newer = |kept: &Kept| old.as_ref().is_none_or(|old| kept.created != old.created) && !space.is_due(kept);
     if let Some(kept) = found.filter(newer) {
         release(lease).await;
-        creating.land(Arc::clone(&kept.value), Instant::now());
+        creating.land(Arc::clone(&kept.value), as_of);
         return given(space, &kept, true, create).await;
     }
     let began = space.backend.now();
@@ -286,9 +287,10 @@ async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&Kept>) 
         }
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         pause = (pause * 2).min(Duration::from_millis(100));
+        let as_of = Instant::now();
         let found = in_store::<T>(space, ask, remote).await;
         match found.kept {
-            Some(kept) => return Right::Made(kept),
+            Some(kept) => return Right::Made(kept, as_of),
             None if !found.reachable => return Right::Ours(None),
             None => {}
         }

@@ -29,6 +29,8 @@
 //!   store tells of changes and nothing is lost on the way.
 //! - Processes whose clocks differ expire values at different moments.
 //! - While the store cannot be reached, processes do not know of each other: each has its own creator.
+//! - A value that takes more than five minutes to create is given out and not kept in a store: nobody would know any more
+//!   whether it was removed meanwhile.
 //! - Values lie in the store as they are: who reads it reads them. What must not be read there is not to be cached.
 //! - A creator who takes longer than [`lease`](CacheOptions::lease) may be joined by another one.
 //!

@@ -176,6 +176,10 @@ impl Space {
         tracing::debug!(cache = %self.namespace, %error, what, "the cache's store failed");
     }
 
+    pub(crate) fn is_damaged(&self, error: &Error) {
+        tracing::warn!(cache = %self.namespace, %error, "a cached value cannot be read and is created anew");
+    }
+
     pub(crate) fn counters(namespace: &str) -> Arc<Counters> {
         Arc::new(stats::counters(namespace))
     }

@@ -65,7 +65,7 @@ fn as_text(store: &str, survey: &Survey, width: usize) -> String {
     }
     let others = [
         (survey.leases, "being created"),
-        (survey.removed, "removed in the last minute"),
+        (survey.removed, "removed in the last five minutes"),
         (survey.damaged, "damaged, to be created anew"),
     ];
     for (number, what) in others.iter().filter(|(number, _)| *number > 0) {
