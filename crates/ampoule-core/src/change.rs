@@ -41,7 +41,7 @@ pub enum Change {
 /// log.push(Change::Insert("mine".into(), Bytes::from("1")))?;
 ///
 /// let mut theirs = Record::new(Time::ZERO, Lifetime::default());
-/// theirs.insert("theirs", Bytes::from("2"))?;
+/// theirs.insert("theirs", b"2")?;
 /// log.apply(&mut theirs)?;
 /// assert_eq!(theirs.keys().collect::<Vec<_>>(), ["theirs", "mine"]);
 /// # Ok::<(), ampoule_core::Error>(())
