@@ -46,9 +46,8 @@ impl Store for Says {
         Box::pin(async move { Ok(Some(stored)) })
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, _: Put) -> Reply<'_, Outcome> {
-        // A generation that is made is refused, or the cache would ask for it for ever.
-        let _ = (key, entry);
+    /// What is written would not be read: a generation that is made is refused at once.
+    fn put(&self, _: StoreKey, _: Entry, _: Put) -> Reply<'_, Outcome> {
         Box::pin(async { Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "it only speaks")) })
     }
 

@@ -195,7 +195,7 @@ impl Inner {
     }
 
     /// Gives a namespace or a tag a new generation.
-    async fn clear(&self, generation: StoreKey) -> Result<(), Error> {
+    pub(crate) async fn clear(&self, generation: StoreKey) -> Result<(), Error> {
         let done = match &self.store {
             Some(remote) => remote.renew(generation, self.now()).await,
             None => Ok(()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::create::{self, Ask};
-use crate::format::{Header, MAX_TAGS, Record};
+use crate::format::MAX_TAGS;
 use crate::key;
 use crate::memory::{self, Kept};
 use crate::shape;
@@ -78,12 +78,6 @@ impl<T> Created<T> {
     #[must_use]
     pub fn expire(self, expire: Duration) -> Created<T> {
         Created { expire: Some(expire), ..self }
-    }
-}
-
-impl<T> From<T> for Created<T> {
-    fn from(value: T) -> Created<T> {
-        Created::new(value)
     }
 }
 
@@ -159,10 +153,7 @@ impl<T: Cacheable> Cache<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        match self.space.at_hand(key) {
-            Some(value) => value,
-            None => self.entry(key).get_or_insert_with(create).await,
-        }
+        self.entry(key).get_or_insert_with(create).await
     }
 
     /// The value; where there is none, what `create` makes, by one caller at a time. A failure is returned to the caller
@@ -175,10 +166,7 @@ impl<T: Cacheable> Cache<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        match self.space.at_hand(key) {
-            Some(value) => Ok(value),
-            None => self.entry(key).get_or_try_insert_with(create).await,
-        }
+        self.entry(key).get_or_try_insert_with(create).await
     }
 
     /// Puts a value under the key, whatever is there.
@@ -212,7 +200,7 @@ impl<T: Cacheable> Cache<T> {
     /// # Errors
     /// Those of the store: the values may still be given out then.
     pub async fn clear(&self) -> Result<(), Error> {
-        crate::Backend(Arc::clone(&self.space.backend)).clear_namespace(&self.space.namespace).await
+        self.space.backend.clear(self.space.namespace_key).await
     }
 }
 
@@ -283,7 +271,7 @@ impl<T: Cacheable> Entry<'_, T> {
             return value;
         }
         let create = || async { Ok::<_, Infallible>(Created::new(create().await)) };
-        match self.get_or_try_create_with(create).await {
+        match self.ask_or_create(create).await {
             Ok(value) => value,
             Err(never) => match never {},
         }
@@ -301,7 +289,7 @@ impl<T: Cacheable> Entry<'_, T> {
         if let Some(value) = self.cache.space.at_hand(self.key) {
             return Ok(value);
         }
-        self.get_or_try_create_with(|| async { create().await.map(Created::new) }).await
+        self.ask_or_create(|| async { create().await.map(Created::new) }).await
     }
 
     /// As [`Cache::get_or_try_insert_with`], with a creator that says how long its value is to be kept.
@@ -313,10 +301,19 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Created<T>, E>>,
     {
-        let space = &self.cache.space;
-        if let Some(value) = space.at_hand(self.key) {
-            return Ok(value);
+        match self.cache.space.at_hand(self.key) {
+            Some(value) => Ok(value),
+            None => self.ask_or_create(create).await,
         }
+    }
+
+    /// What comes after nothing was at hand.
+    async fn ask_or_create<E, F, Fut>(self, create: F) -> Result<T, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Created<T>, E>>,
+    {
+        let space = &self.cache.space;
         if !space.options.enabled || !self.has_few_tags() {
             return create().await.map(|created| created.value);
         }
@@ -384,33 +381,29 @@ impl<V: Cacheable, E: Cacheable> Entry<'_, Result<V, E>> {
 
 async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_core::Bytes) -> Result<(), Error> {
     let backend = &space.backend;
-    let began = backend.moment();
     let now = backend.now();
-    let (expires, size) = (now + ask.expire, body.len() as u32);
+    let mut kept = Kept {
+        created: now,
+        expires: now + ask.expire,
+        took: Duration::ZERO,
+        began: backend.moment(),
+        asked: now,
+        tags: memory::tags(ask.tags.iter().copied()),
+        size: body.len() as u32,
+        until: space.until(now, now, ask.expire),
+        value: Arc::new(value),
+    };
     if let Some(remote) = &backend.store {
-        let deadline = expires + space.options.stale;
-        let keys: Vec<StoreKey> = [space.namespace_key].into_iter().chain(ask.tags.iter().copied()).collect();
-        let generations = remote.generations(&keys, now, deadline).await?;
-        let header = Header {
-            created: now,
-            expires,
-            took: Duration::ZERO,
-            generation: generations[0],
-            namespace: space.namespace.clone(),
-            tags: ask.tags.iter().copied().zip(generations[1..].iter().copied()).collect(),
-        };
-        let _ = remote.put(ask.entry, Record::Value(header, body).encode(), deadline, Put::Always).await?;
+        let deadline = kept.expires + space.options.stale;
+        let generations = remote.generations(&space.carried_by(ask), now, deadline).await?;
+        let _ = remote.put(ask.entry, space.record(ask, &kept, &generations, body), deadline, Put::Always).await?;
     }
-    let is_void = space.is_void(ask, began);
+    let is_void = space.is_void(ask, kept.began);
     // Whoever is creating the value, or asked the store for it, began before it was put.
-    let began = backend.forget(&ask.place, ask.entry);
-    if is_void && backend.store.is_some() {
-        return Ok(());
+    kept.began = backend.forget(&ask.place, ask.entry);
+    if !is_void || backend.store.is_none() {
+        space.remember(ask, &kept);
     }
-    let until = space.until(now, now, ask.expire);
-    let (tags, value) = (memory::tags(ask.tags.iter().copied()), Arc::new(value));
-    let kept = Kept { created: now, expires, took: Duration::ZERO, began, asked: now, tags, size, until, value };
-    space.remember(ask, &kept);
     Ok(())
 }
 

@@ -65,7 +65,8 @@ pub(crate) async fn look<T: Cacheable>(space: &Space, ask: &Ask) -> Found {
 /// A value in memory that may be given out, as far as the process knows.
 fn in_memory(space: &Space, place: &MemoryKey) -> Option<Kept> {
     let kept = space.backend.memory.as_ref()?.get(&place.look_up())?;
-    (space.counts(&kept) && space.is_of_use(&kept, space.backend.now())).then_some(kept)
+    let now = space.backend.now();
+    (space.counts(&kept) && space.is_recent(&kept, now) && space.lives(&kept, now)).then_some(kept)
 }
 
 async fn in_store<T: Cacheable>(space: &Space, ask: &Ask, remote: &Remote) -> Found {
@@ -131,7 +132,7 @@ async fn fetch<T: Cacheable>(
         until: asked + space.options.memory_expire,
         value: Arc::new(value),
     };
-    Ok((space.is_of_use(&kept, asked).then_some(kept), when))
+    Ok((space.lives(&kept, asked).then_some(kept), when))
 }
 
 async fn carries_its_tags(remote: &Remote, header: &Header) -> Result<bool, Error> {
@@ -305,8 +306,7 @@ async fn start<T: Cacheable>(space: &Space, ask: &Ask) -> (Start, Option<Kept>) 
         return (Start { began, asked, when: Put::Always, generations: None }, in_memory(space, &ask.place));
     };
     let until = asked + ask.expire + space.options.stale;
-    let keys: Vec<StoreKey> = [space.namespace_key].into_iter().chain(ask.tags.iter().copied()).collect();
-    let generations = match remote.generations(&keys, asked, until).await {
+    let generations = match remote.generations(&space.carried_by(ask), asked, until).await {
         Ok(generations) => Some(generations),
         Err(error) => {
             space.went_wrong(&error, "begin");
@@ -370,15 +370,7 @@ async fn put(space: &Space, ask: &Ask, start: &Start, kept: &Kept, body: Bytes, 
         tracing::warn!(cache = %space.namespace, "creating a value took more than {REMOVED:?}; it is not kept");
         return None;
     }
-    let header = Header {
-        created: kept.created,
-        expires: kept.expires,
-        took: kept.took,
-        generation: generations[0],
-        namespace: space.namespace.clone(),
-        tags: ask.tags.iter().copied().zip(generations[1..].iter().copied()).collect(),
-    };
-    let record = Record::Value(header, body).encode();
+    let record = space.record(ask, kept, generations, body);
     match remote.put(ask.entry, record, kept.expires + space.options.stale, start.when).await {
         Ok(Outcome::Stored(_)) => {}
         Ok(Outcome::Conflict) => return None,
@@ -389,8 +381,8 @@ async fn put(space: &Space, ask: &Ask, start: &Start, kept: &Kept, body: Bytes, 
     }
     let as_of = Instant::now();
     if is_awaited {
-        let keys = [space.namespace_key].into_iter().chain(ask.tags.iter().copied());
-        let now = try_join_all(keys.map(|key| remote.generation(key))).await.ok()?;
+        let keys = space.carried_by(ask);
+        let now = try_join_all(keys.into_iter().map(|key| remote.generation(key))).await.ok()?;
         if !now.iter().zip(generations).all(|(now, then)| *now == Some(*then)) {
             return None;
         }

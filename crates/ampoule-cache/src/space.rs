@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::backend::Inner;
 use crate::create::Ask;
+use crate::format::{Generation, Header, Record};
 use crate::key;
 use crate::memory::{Kept, LookUp, MemoryKey};
 use crate::options::CacheOptions;
@@ -82,7 +83,7 @@ impl Space {
         let far_from_its_end =
             kept.expires > now && (kept.took.is_zero() || kept.expires.since(now) > self.early_within(kept.took));
         let value =
-            (far_from_its_end && self.counts(&kept) && self.is_of_use(&kept, now)).then(|| kept.value::<T>())?;
+            (far_from_its_end && self.counts(&kept) && self.is_recent(&kept, now)).then(|| kept.value::<T>())?;
         self.counters.hits();
         value
     }
@@ -92,11 +93,14 @@ impl Space {
         !self.backend.is_cleared(&self.cleared_at, kept.tags(), kept.began)
     }
 
-    /// Whether it may be given out, fresh or stale, from memory or the store.
-    pub(crate) fn is_of_use(&self, kept: &Kept, now: Time) -> bool {
-        let known_lately = self.backend.store.is_none() || now.since(kept.asked) < self.options.memory_expire;
-        let asked_now = now == kept.asked;
-        (known_lately || asked_now) && now < kept.expires + self.options.stale
+    /// Whether memory may give it out without asking the store.
+    pub(crate) fn is_recent(&self, kept: &Kept, now: Time) -> bool {
+        self.backend.store.is_none() || now.since(kept.asked) < self.options.memory_expire
+    }
+
+    /// Whether it may be given out, fresh or stale.
+    pub(crate) fn lives(&self, kept: &Kept, now: Time) -> bool {
+        now < kept.expires + self.options.stale
     }
 
     /// Whether somebody should create it anew: it is stale, or its end is near and the dice say so.
@@ -149,6 +153,24 @@ impl Space {
     /// Whether what began then was removed or cleared since.
     pub(crate) fn is_void(&self, ask: &Ask, began: u64) -> bool {
         self.backend.is_void(ask.entry, &self.cleared_at, &ask.tags, began)
+    }
+
+    /// What a value carries the generations of: the namespace and the tags.
+    pub(crate) fn carried_by(&self, ask: &Ask) -> Vec<StoreKey> {
+        [self.namespace_key].into_iter().chain(ask.tags.iter().copied()).collect()
+    }
+
+    /// What lies in a store for a value that carries these generations.
+    pub(crate) fn record(&self, ask: &Ask, kept: &Kept, generations: &[Generation], body: Bytes) -> Bytes {
+        let header = Header {
+            created: kept.created,
+            expires: kept.expires,
+            took: kept.took,
+            generation: generations[0],
+            namespace: self.namespace.clone(),
+            tags: ask.tags.iter().copied().zip(generations[1..].iter().copied()).collect(),
+        };
+        Record::Value(header, body).encode()
     }
 
     /// The value's bytes, unless it is too large or cannot be encoded; both are told of.

@@ -29,9 +29,7 @@ enum Command {
 
 /// Runs one of the commands.
 pub(crate) fn run(cache: &Cache, registry: &Registry) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))?;
-    runtime.block_on(async {
+    crate::runtime()?.block_on(async {
         let backends = cache.source.open(registry)?;
         match &cache.command {
             Command::Stats(stats) => stats.run(&backends).await,

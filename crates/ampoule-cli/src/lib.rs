@@ -139,6 +139,21 @@ impl Site {
     }
 }
 
+/// What the commands that look into stores run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))
+}
+
+/// The ini file that was named, or else development.ini of this folder.
+fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
+    let development = Path::new(DEVELOPMENT);
+    named.or_else(|| development.exists().then_some(development)).ok_or_else(|| {
+        let message = "name an ini file with --ini, or a store with --url";
+        Failure(format!("there is no {DEVELOPMENT} in this folder; {message}"))
+    })
+}
+
 /// Why a command failed, in words for whoever typed it.
 struct Failure(String);
 

@@ -57,9 +57,7 @@ pub(crate) fn run(sessions: &Sessions, registry: &Registry) -> Result<(), Failur
     if let Command::Revoke(revoke) = &sessions.command {
         revoke.check();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))?;
-    runtime.block_on(async {
+    crate::runtime()?.block_on(async {
         let store = sessions.source.open(registry)?;
         match &sessions.command {
             Command::List(list) => list.run(&*store).await,

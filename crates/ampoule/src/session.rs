@@ -7,6 +7,9 @@ mod principal;
 mod save;
 mod state;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::finish::add_vary;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

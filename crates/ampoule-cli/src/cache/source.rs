@@ -6,7 +6,7 @@ use ampoule::cache::{Backend, BackendOptions, CacheSettings};
 use ampoule_deploy::{Registry, load};
 
 use crate::sessions::is_there;
-use crate::{DEVELOPMENT, Failure};
+use crate::{Failure, ini_file};
 
 /// Which caches are meant.
 #[derive(clap::Args)]
@@ -28,18 +28,13 @@ pub(super) struct Source {
 impl Source {
     /// The places to work on, each once.
     pub(super) fn open(&self, registry: &Registry) -> Result<Vec<Backend>, Failure> {
-        let backends = match (&self.url, &self.ini) {
-            (Some(url), _) => {
+        let backends = match &self.url {
+            Some(url) => {
                 is_there(url)?;
                 let settings = CacheSettings::parse([("cache.url", url)]);
                 settings.map_err(|bad| Failure(bad.to_string()))?.manager()?.backends()
             }
-            (None, Some(file)) => self.of_file(file, registry)?,
-            (None, None) if Path::new(DEVELOPMENT).exists() => self.of_file(Path::new(DEVELOPMENT), registry)?,
-            (None, None) => {
-                let message = "name an ini file with --ini, or a store with --url";
-                return Err(Failure(format!("there is no {DEVELOPMENT} in this folder; {message}")));
-            }
+            None => self.of_file(ini_file(self.ini.as_deref())?, registry)?,
         };
         let mut stores: Vec<Backend> = Vec::new();
         // Memory before a store is that of another process.

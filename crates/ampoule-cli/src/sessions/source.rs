@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ampoule::store::{self, Store, StoreOptions};
 use ampoule_deploy::{Registry, load};
 
-use crate::{DEVELOPMENT, Failure};
+use crate::{Failure, ini_file};
 
 /// What a store that seals says of itself, behind where it is.
 const SEALED: &str = ", sealed";
@@ -31,17 +31,12 @@ pub(super) struct Source {
 impl Source {
     /// The store to work on.
     pub(super) fn open(&self, registry: &Registry) -> Result<Arc<dyn Store>, Failure> {
-        let store = match (&self.url, &self.ini) {
-            (Some(url), _) => {
+        let store = match &self.url {
+            Some(url) => {
                 is_there(url)?;
                 store::open(url, &StoreOptions::default())?
             }
-            (None, Some(file)) => self.of_file(file, registry)?,
-            (None, None) if Path::new(DEVELOPMENT).exists() => self.of_file(Path::new(DEVELOPMENT), registry)?,
-            (None, None) => {
-                let message = "name an ini file with --ini, or a store with --url";
-                return Err(Failure(format!("there is no {DEVELOPMENT} in this folder; {message}")));
-            }
+            None => self.of_file(ini_file(self.ini.as_deref())?, registry)?,
         };
         not_memory(&*store)?;
         Ok(store)

@@ -151,7 +151,8 @@ impl Session {
 
     fn tell(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         for transport in &self.0.shared.options.transports {
-            add_vary(headers, transport);
+            // A cache must not give the response to another client (RFC 9111 section 4.1).
+            add_vary(headers, transport.vary());
         }
         let (told, unreachable, transport) = {
             let state = self.state();
@@ -214,11 +215,10 @@ impl Session {
     }
 }
 
-/// The response depends on the session, so a cache must not give it to another client (RFC 9111 section 4.1).
-fn add_vary(headers: &mut HeaderMap, transport: &Transport) {
-    let vary = transport.vary();
+/// Says that the response depends on this header, if it does not say so already.
+pub(crate) fn add_vary(headers: &mut HeaderMap, name: HeaderValue) {
     let names = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    if !names.map(<[u8]>::trim_ascii).any(|name| name == b"*" || name.eq_ignore_ascii_case(vary.as_bytes())) {
-        headers.append(VARY, vary);
+    if !names.map(<[u8]>::trim_ascii).any(|known| known == b"*" || known.eq_ignore_ascii_case(name.as_bytes())) {
+        headers.append(VARY, name);
     }
 }

@@ -6,13 +6,14 @@ use ampoule_core::{Bytes, StoreKey, Time};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderName, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use std::sync::Arc;
 
 use super::body::{self, Read};
 use super::key::{Keys, is_of_the_connection};
 use super::page::{Kept, Raw};
 use crate::Session;
+use crate::session::add_vary;
 
 /// What a handler may look at that the cache can see it do.
 pub(super) struct Depends {
@@ -68,7 +69,7 @@ impl Depends {
             return Verdict::Pass(Response::from_parts(parts, body.into()));
         };
         for name in &names {
-            add_vary(&mut parts.headers, name);
+            add_vary(&mut parts.headers, name.clone().into());
         }
         let etag = || format!("\"{}\"", StoreKey::digest(&body));
         if parts.status == StatusCode::OK
@@ -122,15 +123,6 @@ impl Depends {
             add(http::header::ACCEPT_LANGUAGE);
         }
         Some(names)
-    }
-}
-
-fn add_vary(headers: &mut HeaderMap, name: &HeaderName) {
-    let says = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|list| list.split(',').any(|known| known.trim().eq_ignore_ascii_case(name.as_str())))
-    };
-    if !headers.get_all(VARY).iter().any(says) {
-        headers.append(VARY, HeaderValue::from(name.clone()));
     }
 }
 
