@@ -47,7 +47,7 @@ impl Scenario {
     pub async fn on(&self, who: Who) -> Ready {
         let mut site = who.site();
         let mut cookie = String::new();
-        if !self.fill.is_empty() && who != Who::Bare {
+        if !self.fill.is_empty() && !matches!(who, Who::Bare | Who::Floor) {
             let request = Request::get(self.fill).body(Body::empty()).expect("a good request");
             let response = ask(&mut site, request).await;
             let set = response.headers().get("set-cookie").expect("a session was made");

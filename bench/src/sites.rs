@@ -1,8 +1,10 @@
 //! The same routes, bare, with our sessions and with the peer's.
 
 use ampoule::{MemoryBounds, MemoryStore, Options, Secret, SessionLayer, SystemClock};
-use axum::Router;
+use axum::body::Body;
 use axum::routing::get;
+use axum::{Extension, Router};
+use http::Request;
 use std::sync::Arc;
 use tower_sessions::cookie::Key;
 use tower_sessions::service::SignedCookie;
@@ -12,17 +14,20 @@ use tower_sessions::{MemoryStore as PeerStore, SessionManagerLayer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Bare,
+    /// A layer that puts an `Arc` into each request, and handlers that take it: what the framework asks of any layer.
+    Floor,
     Ours,
     OursInCookie,
     Peer,
 }
 
 impl Who {
-    pub const ALL: [Who; 4] = [Who::Bare, Who::Ours, Who::OursInCookie, Who::Peer];
+    pub const ALL: [Who; 5] = [Who::Bare, Who::Floor, Who::Ours, Who::OursInCookie, Who::Peer];
 
     pub fn site(self) -> Router {
         match self {
             Who::Bare => bare(),
+            Who::Floor => floor(),
             Who::Ours => ours(layer()),
             Who::OursInCookie => ours(SessionLayer::in_cookie(options()).expect("good options")),
             Who::Peer => peer(),
@@ -46,6 +51,21 @@ fn options() -> Options {
     let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
     Options { key: "sid".into(), secret: vec![secret], ..Options::default() }
 }
+
+fn floor() -> Router {
+    let mut routes = Router::new().route("/untouched", get(|| async { TEXT }));
+    for path in ["/five", "/large", "/kilobyte", "/read", "/write", "/new"] {
+        routes = routes.route(path, get(|_: Extension<Handle>| async { TEXT }));
+    }
+    routes.layer(tower::util::MapRequestLayer::new(|mut request: Request<Body>| {
+        request.extensions_mut().insert(Handle(Arc::new(())));
+        request
+    }))
+}
+
+/// What the floor's layer hands to its handlers.
+#[derive(Clone)]
+struct Handle(#[allow(dead_code, reason = "it is held, as a session would be")] Arc<()>);
 
 const TEXT: &str = "hello";
 

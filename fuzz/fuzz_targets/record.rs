@@ -9,9 +9,9 @@ fuzz_target!(|data: &[u8]| {
     // With a checksum that fits, the fuzzer gets past it.
     signed.extend(crc(data).to_le_bytes());
     for bytes in [Bytes::copy_from_slice(data), Bytes::from(signed)] {
-        match Content::decode(&bytes) {
+        match Content::decode(bytes) {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
-            Ok(content) => assert_eq!(Content::decode(&content.encode()).expect("what we wrote we read"), content),
+            Ok(content) => assert_eq!(Content::decode(content.encode()).expect("what we wrote we read"), content),
         }
     }
 });

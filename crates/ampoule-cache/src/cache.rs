@@ -341,7 +341,7 @@ impl<T: Cacheable> Entry<'_, T> {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let ask = space.ask(self.key, self.tags, self.expire);
-        insert(space, &ask, value, body).await
+        insert(space, &ask, value, body.into()).await
     }
 
     fn has_few_tags(&self) -> bool {

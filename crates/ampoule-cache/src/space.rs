@@ -176,7 +176,7 @@ impl Space {
     /// The value's bytes, unless it is too large or cannot be encoded; both are told of.
     pub(crate) fn encode<T: Serialize>(&self, value: &T) -> Option<Bytes> {
         match codec::encode(value) {
-            Ok(bytes) if bytes.len() <= self.options.max_value_size => Some(bytes),
+            Ok(bytes) if bytes.len() <= self.options.max_value_size => Some(bytes.into()),
             Ok(bytes) => {
                 self.counters.too_large();
                 if !self.complained.swap(true, Ordering::Relaxed) {

@@ -3,19 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::record::check_key;
 use crate::{Error, Record, Time};
 
 /// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
-pub type UpdateFn = Arc<dyn Fn(Option<&Bytes>) -> Result<Option<Bytes>, Error> + Send + Sync>;
+pub type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send + Sync>;
 
 /// One change to a session.
 #[derive(Clone)]
 pub enum Change {
     /// A value was put under a key.
-    Insert(String, Bytes),
+    Insert(String, Vec<u8>),
     /// A key was removed.
     Remove(String),
     /// A key's value was computed from its present one.
@@ -35,10 +33,10 @@ pub enum Change {
 /// and of two values for one key the later commit's stays.
 ///
 /// ```
-/// use ampoule_core::{Bytes, Change, ChangeLog, Lifetime, Record, Time};
+/// use ampoule_core::{Change, ChangeLog, Lifetime, Record, Time};
 ///
 /// let mut log = ChangeLog::default();
-/// log.push(Change::Insert("mine".into(), Bytes::from("1")))?;
+/// log.push(Change::Insert("mine".into(), b"1".to_vec()))?;
 ///
 /// let mut theirs = Record::new(Time::ZERO, Lifetime::default());
 /// theirs.insert("theirs", b"2")?;
@@ -108,10 +106,10 @@ impl Change {
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
         match self {
             Change::Insert(key, value) => record.insert(key, value)?,
-            Change::Remove(key) => drop(record.remove(key)),
-            Change::Update(key, update) => match update(record.get(key).as_ref())? {
+            Change::Remove(key) => _ = record.remove(key),
+            Change::Update(key, update) => match update(record.get(key))? {
                 Some(value) => record.insert(key, &value)?,
-                None => drop(record.remove(key)),
+                None => _ = record.remove(key),
             },
             Change::Clear => record.clear(),
             Change::Timeout(idle, now) => record.lifetime.set_own(*idle, *now),
@@ -156,11 +154,11 @@ mod tests {
     use crate::Lifetime;
 
     fn insert(key: &str, value: &'static str) -> Change {
-        Change::Insert(key.to_owned(), Bytes::from_static(value.as_bytes()))
+        Change::Insert(key.to_owned(), value.as_bytes().to_vec())
     }
 
     fn increment(key: &str) -> Change {
-        let add_one = |old: Option<&Bytes>| Ok(Some(Bytes::from(vec![old.map_or(0, |old| old[0]) + 1])));
+        let add_one = |old: Option<&[u8]>| Ok(Some(vec![old.map_or(0, |old| old[0]) + 1]));
         Change::Update(key.to_owned(), Arc::new(add_one))
     }
 

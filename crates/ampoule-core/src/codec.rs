@@ -1,6 +1,5 @@
 //! How a value becomes bytes: MessagePack with field names, so that tools can show what a session holds.
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,9 +9,9 @@ use crate::{Error, ErrorKind};
 ///
 /// # Errors
 /// [`ErrorKind::Value`] if the value's `Serialize` fails.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(32);
-    rmp_serde::encode::write_named(&mut bytes, value).map(|()| Bytes::from(bytes)).map_err(|cause| {
+    rmp_serde::encode::write_named(&mut bytes, value).map(|()| bytes).map_err(|cause| {
         let message = format!("a value of type {} cannot be encoded", std::any::type_name::<T>());
         Error::new(ErrorKind::Value, message).because(cause)
     })

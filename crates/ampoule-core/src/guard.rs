@@ -68,13 +68,14 @@ impl Guard {
         answer
     }
 
-    /// An answer that is there at once, as from memory, sets no timer.
+    /// An answer that is there at once, as from memory, sets no timer. One that is not has its timer on the heap, so that
+    /// every future which waits for a store is small.
     async fn limited<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
         let Some(limit) = self.limit else { return reply.await };
         if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(reply.as_mut().poll(cx))).await {
             return answer;
         }
-        tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| {
+        Box::pin(tokio::time::timeout(limit, reply)).await.unwrap_or_else(|_| {
             let message = format!("the {} gave no answer within {limit:?} (store_timeout)", self.what);
             Err(Error::new(ErrorKind::Timeout, message))
         })

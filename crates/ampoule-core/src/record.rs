@@ -3,7 +3,7 @@
 mod body;
 mod format;
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use self::body::Body;
 use crate::{Error, ErrorKind, Lifetime, StoreKey, Tag, Time};
@@ -32,7 +32,7 @@ pub struct Record {
     pub lifetime: Lifetime,
     /// When its cookie was last sent, so that one with an expiry can be sent again in time.
     pub cookie_sent: Time,
-    principal: Option<Bytes>,
+    principal: Option<Arc<str>>,
     body: Body,
 }
 
@@ -50,7 +50,7 @@ impl Record {
     }
 
     /// The encoded value under `key`.
-    pub fn get(&self, key: &str) -> Option<Bytes> {
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.body.get(key)
     }
 
@@ -64,8 +64,8 @@ impl Record {
         Ok(())
     }
 
-    /// Takes the encoded value under `key` out.
-    pub fn remove(&mut self, key: &str) -> Option<Bytes> {
+    /// Takes out what is under `key`, and says whether anything was.
+    pub fn remove(&mut self, key: &str) -> bool {
         self.body.remove(key)
     }
 
@@ -96,7 +96,7 @@ impl Record {
 
     /// Whose session it is, in the application's own terms: "user:42".
     pub fn principal(&self) -> Option<&str> {
-        self.principal.as_deref().map(|bytes| str::from_utf8(bytes).unwrap_or_default())
+        self.principal.as_deref()
     }
 
     /// Says whose session it is.
@@ -105,7 +105,7 @@ impl Record {
     /// [`ErrorKind::Invalid`] if the text is empty or longer than [`MAX_KEY`] bytes.
     pub fn set_principal(&mut self, principal: Option<&str>) -> Result<(), Error> {
         principal.map(check_key).transpose()?;
-        self.principal = principal.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        self.principal = principal.map(Arc::from);
         Ok(())
     }
 

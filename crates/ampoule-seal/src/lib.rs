@@ -50,6 +50,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod block;
 mod digest;
 mod mask;
 mod random;

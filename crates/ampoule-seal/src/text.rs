@@ -32,6 +32,35 @@ pub(crate) fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     (fits && SHORT.decode_slice(text, &mut bytes).ok() == Some(N)).then_some(bytes)
 }
 
+/// The 48 bytes of a token's 64 characters; `None` for any other text. It is [`decode_array`] without what other lengths
+/// need, in a fifth of the time.
+pub(crate) fn decode_token(text: &[u8; 64]) -> Option<[u8; 48]> {
+    let mut bytes = [0; 50];
+    let mut seen = 0;
+    for (index, eight) in text.as_chunks::<8>().0.iter().enumerate() {
+        let sextets = eight.map(|character| SEXTETS[usize::from(character)]);
+        seen |= sextets.into_iter().fold(0, |seen, sextet| seen | sextet);
+        let six = sextets.into_iter().fold(0, |bits, sextet| bits << 6 | u64::from(sextet));
+        // Six bytes, and two that the next six overwrite.
+        bytes[index * 6..][..8].copy_from_slice(&(six << 16).to_be_bytes());
+    }
+    if seen & FOREIGN == 0 { bytes.first_chunk().copied() } else { None }
+}
+
+/// What a character stands for; `FOREIGN` for those that are not of the alphabet.
+const SEXTETS: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut sextets = [FOREIGN; 256];
+    let mut value = 0;
+    while value < 64 {
+        sextets[alphabet[value as usize] as usize] = value;
+        value += 1;
+    }
+    sextets
+};
+
+const FOREIGN: u8 = 0x80;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +76,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_token_is_read_as_any_text_is(bytes in proptest::collection::vec(any::<u8>(), 48), at in 0..64_usize, other: u8) {
+            let mut text: [u8; 64] = encode(&bytes).into_bytes().try_into().unwrap();
+            prop_assert_eq!(decode_token(&text).map(Vec::from), Some(bytes));
+            text[at] = other;
+            prop_assert_eq!(decode_token(&text), decode_array(&text));
+        }
+
         #[test]
         fn the_vectorized_engine_agrees_with_the_plain_one(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let text = encode(&bytes);

@@ -12,7 +12,7 @@ mod rejection;
 
 use std::sync::Arc;
 
-use ampoule_core::{Bytes, Change, Error, ErrorKind, codec};
+use ampoule_core::{Change, Error, ErrorKind, codec};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "forms")]
@@ -119,7 +119,7 @@ impl Session {
         }
         // A request that was faster has told its page another: that one stays.
         let fresh = codec::encode(&Stored(ampoule_seal::random_bytes()))?;
-        let keep = move |old: Option<&Bytes>| Ok(Some(old.unwrap_or(&fresh).clone()));
+        let keep = move |old: Option<&[u8]>| Ok(Some(old.unwrap_or(&fresh).to_vec()));
         self.change(Change::Update(TOKEN.to_owned(), Arc::new(keep)))?;
         self.save().await?;
         let stored = self.get::<Stored>(TOKEN).await?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampoule_core::{Bytes, Change, Error, ErrorKind, codec};
+use ampoule_core::{Change, Error, ErrorKind, codec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -172,11 +172,11 @@ impl Flash {
         // Run again when another request was faster: what the last run saw is what the save removed.
         let taking = Taking { session: &self.session, taken: Arc::default(), wanted: Arc::new(AtomicBool::new(true)) };
         let (taken, wanted) = (Arc::clone(&taking.taken), Arc::clone(&taking.wanted));
-        let run = move |old: Option<&Bytes>| {
+        let run = move |old: Option<&[u8]>| {
             if !wanted.load(Ordering::Relaxed) {
-                return Ok(old.cloned());
+                return Ok(old.map(<[u8]>::to_vec));
             }
-            *taken.lock().unwrap_or_else(PoisonError::into_inner) = old.cloned();
+            *taken.lock().unwrap_or_else(PoisonError::into_inner) = old.map(<[u8]>::to_vec);
             Ok(None)
         };
         self.session.change(Change::Update(self.key.to_owned(), Arc::new(run)))?;
@@ -203,8 +203,8 @@ impl Flash {
     }
 
     fn change(&self, change: impl Fn(&mut Vec<FlashMessage>) + Send + Sync + 'static) -> Result<(), Error> {
-        let run = move |old: Option<&Bytes>| {
-            let mut waiting: Vec<FlashMessage> = old.map(|bytes| codec::decode(bytes)).transpose()?.unwrap_or_default();
+        let run = move |old: Option<&[u8]>| {
+            let mut waiting: Vec<FlashMessage> = old.map(codec::decode).transpose()?.unwrap_or_default();
             change(&mut waiting);
             waiting.drain(..waiting.len().saturating_sub(MOST));
             codec::encode(&waiting).map(Some)
@@ -217,7 +217,7 @@ impl Flash {
 /// dropped, a later save of the request leaves them where they are.
 struct Taking<'a> {
     session: &'a Session,
-    taken: Arc<Mutex<Option<Bytes>>>,
+    taken: Arc<Mutex<Option<Vec<u8>>>>,
     wanted: Arc<AtomicBool>,
 }
 

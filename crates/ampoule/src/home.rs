@@ -1,7 +1,10 @@
 //! Where a session is kept: in a store, under its id, or in its own cookie.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use ampoule_core::{Bytes, ChangeLog, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
-use ampoule_seal::{Sealer, Signer};
+use ampoule_seal::{Sealer, Signer, Token};
 
 use crate::cookie::pieces;
 use crate::cookie::scan::Cookies;
@@ -21,11 +24,24 @@ pub(crate) enum Home {
     Cookie { sealer: Sealer, max_size: usize },
 }
 
+/// What a session's cookie says.
+pub(crate) enum CookieValue {
+    Signed(Token),
+    Sealed(String),
+}
+
+impl std::ops::Deref for CookieValue {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            CookieValue::Signed(token) => token.as_str(),
+            CookieValue::Sealed(text) => text,
+        }
+    }
+}
+
 /// What a client's cookies led to.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once, and a box would be an allocation for each request"
-)]
 pub(crate) enum Client {
     /// Nowhere: there is none of ours among them, or none that proves.
     Stranger,
@@ -35,6 +51,14 @@ pub(crate) enum Client {
     Known(Loaded),
 }
 
+/// Where what was brought leads.
+enum Led<'a> {
+    /// No further.
+    Here(Result<Client, Error>),
+    /// Into the store, by an id that came on this way.
+    Into(&'a Protocol, usize, (Id, bool)),
+}
+
 /// A live session, and what proved it.
 pub(crate) struct Loaded {
     pub(crate) id: Id,
@@ -42,29 +66,45 @@ pub(crate) struct Loaded {
     pub(crate) current: bool,
     /// Which of the layer's transports brought it.
     pub(crate) via: usize,
-    pub(crate) found: Found,
+    pub(crate) found: Arc<Found>,
 }
 
 impl Home {
     /// The live session that was brought or given by hand, if any. An id without a live record leads nowhere: it is
     /// never adopted (promise P3).
-    pub(crate) async fn load(&self, brought: &Brought, given: Option<&str>, shared: &Shared) -> Result<Client, Error> {
-        match self {
+    ///
+    /// Only the look into the store waits. All else is done before, so that the future is small.
+    pub(crate) fn load<'a>(
+        &'a self,
+        brought: &Brought,
+        given: Option<&str>,
+        shared: &Shared,
+    ) -> impl Future<Output = Result<Client, Error>> + Send + use<'a> {
+        let led = match self {
             Home::Store { protocol, signer } => {
                 let proved = match given {
                     Some(token) => one_id([token.as_bytes()], signer).map(|proved| (0, proved)),
                     None => proved_id(brought, shared, signer),
                 };
-                let Some((via, (id, current))) = proved else { return Ok(Client::Stranger) };
-                let key = store_key(&id);
-                let found = protocol.find(key).await?;
-                Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
+                proved.map_or(Led::Here(Ok(Client::Stranger)), |(via, proved)| Led::Into(protocol, via, proved))
             }
-            Home::Cookie { sealer, .. } => open(&brought.cookies, &shared.name, sealer, shared.options.clock.now()),
+            Home::Cookie { sealer, .. } => {
+                Led::Here(open(&brought.cookies, &shared.name, sealer, shared.options.clock.now()))
+            }
+        };
+        async move {
+            match led {
+                Led::Here(client) => client,
+                Led::Into(protocol, via, (id, current)) => {
+                    let key = store_key(&id);
+                    let found = protocol.find(key).await?;
+                    Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
+                }
+            }
         }
     }
 
-    pub(crate) async fn create(&self, record: Record) -> Result<(Id, Found), Error> {
+    pub(crate) async fn create(&self, record: Box<Record>) -> Result<(Id, Arc<Found>), Error> {
         match self {
             Home::Store { protocol, .. } => protocol.create(record).await,
             Home::Cookie { .. } => {
@@ -78,18 +118,18 @@ impl Home {
         &self,
         id: &Id,
         base: &Found,
-        next: Record,
+        next: Box<Record>,
         changes: &ChangeLog,
         now: Time,
-    ) -> Result<Found, Error> {
+    ) -> Result<Arc<Found>, Error> {
         match self {
             Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
-            Home::Cookie { .. } => self.in_cookie(id, next.accessed_at(now)),
+            Home::Cookie { .. } => self.in_cookie(id, Box::new(next.accessed_at(now))),
         }
     }
 
     /// Ends the session; a cookie session ends with its cookie, which only the client can remove.
-    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
+    pub(crate) async fn destroy(&self, found: Arc<Found>) -> Result<(), Error> {
         match self {
             Home::Store { protocol, .. } => protocol.destroy(found).await,
             Home::Cookie { .. } => Ok(()),
@@ -105,10 +145,12 @@ impl Home {
     }
 
     /// What the cookie of this session says.
-    pub(crate) fn cookie_value(&self, id: &Id, found: &Found, name: &str) -> String {
+    pub(crate) fn cookie_value(&self, id: &Id, found: &Found, name: &str) -> CookieValue {
         match self {
-            Home::Store { signer, .. } => signer.sign(id).as_str().to_owned(),
-            Home::Cookie { sealer, .. } => sealer.seal_text(&sealed_content(id, &found.record), name.as_bytes()),
+            Home::Store { signer, .. } => CookieValue::Signed(signer.sign(id)),
+            Home::Cookie { sealer, .. } => {
+                CookieValue::Sealed(sealer.seal_text(&sealed_content(id, &found.record), name.as_bytes()))
+            }
         }
     }
 
@@ -138,7 +180,7 @@ impl Home {
         }
     }
 
-    fn in_cookie(&self, id: &Id, record: Record) -> Result<Found, Error> {
+    fn in_cookie(&self, id: &Id, record: Box<Record>) -> Result<Arc<Found>, Error> {
         let Home::Cookie { max_size, .. } = self else { unreachable!("a store's session is put, not sealed") };
         let size = ampoule_seal::sealed_text_len(sealed_content(id, &record).len());
         if size > *max_size {
@@ -146,7 +188,14 @@ impl Home {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let deadline = record.deadline();
-        Ok(Found { key: store_key(id), version: Version(0), deadline, record, moved: false, seen: 0 })
+        Ok(Arc::new(Found {
+            key: store_key(id),
+            version: Version(0),
+            deadline,
+            record: *record,
+            moved: false,
+            seen: 0,
+        }))
     }
 }
 
@@ -211,8 +260,8 @@ fn sealed_content(id: &Id, record: &Record) -> Vec<u8> {
 
 fn opened_record(mut plain: Bytes, current: bool) -> Result<Option<Loaded>, Error> {
     let Some(id) = plain.first_chunk().copied() else { return Ok(None) };
-    let Content::Session(record) = Content::decode(&plain.split_off(16))? else { return Ok(None) };
+    let Content::Session(record) = Content::decode(plain.split_off(16))? else { return Ok(None) };
     let deadline = record.deadline();
     let found = Found { key: store_key(&id), version: Version(0), deadline, record, moved: false, seen: 0 };
-    Ok(Some(Loaded { id, current, via: 0, found }))
+    Ok(Some(Loaded { id, current, via: 0, found: Arc::new(found) }))
 }

@@ -12,6 +12,7 @@
 use std::fmt;
 
 use ampoule_core::{Error, StoreKey};
+use tracing::{Level, Span};
 
 use crate::event::EventKind;
 
@@ -23,6 +24,15 @@ impl fmt::Display for Short {
         let text = self.0.to_string();
         f.write_str(text.get(35..).unwrap_or(&text))
     }
+}
+
+/// What an operation is seen by in a trace, where somebody looks.
+pub(crate) fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Span> {
+    if !tracing::level_enabled!(Level::DEBUG) {
+        return None;
+    }
+    let short = key.map(|key| tracing::field::display(Short(key)));
+    Some(tracing::debug_span!("store", operation, session = short))
 }
 
 /// The time that an operation takes.

@@ -1,6 +1,7 @@
 //! The sessions of one principal: listed, revoked, and no more of them than are allowed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ampoule_core::{AsKey, Bytes, Entry, Error, ErrorKind, Outcome, Put, Record, StoreKey, Tag, Time, codec};
 use serde::de::DeserializeOwned;
@@ -28,7 +29,7 @@ const ATTEMPTS: u32 = 64;
 /// ```
 #[derive(Clone)]
 pub struct SessionInfo {
-    found: Found,
+    found: Arc<Found>,
     current: bool,
 }
 
@@ -68,7 +69,7 @@ impl SessionInfo {
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        self.found.record.get(key.as_key()).map(|bytes| codec::decode(&bytes)).transpose()
+        self.found.record.get(key.as_key()).map(codec::decode).transpose()
     }
 }
 
@@ -127,7 +128,7 @@ impl SessionLayer {
         Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be ended"))
     }
 
-    async fn end(&self, found: Found) -> Result<(), Error> {
+    async fn end(&self, found: Arc<Found>) -> Result<(), Error> {
         let (key, principal) = (found.key, found.record.principal().map(str::to_owned));
         self.protocol()?.destroy(found).await?;
         self.0.tell(EventKind::Destroyed, key, principal.as_deref());
@@ -141,7 +142,7 @@ impl SessionLayer {
     }
 
     /// Keeps the number of a principal's sessions, now that `new` is one of them and `old` is about to become it.
-    pub(crate) async fn admit(&self, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
+    pub(crate) async fn admit(&self, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
         let options = &self.0.options;
         let (Some(most), Some(principal)) = (options.sessions_per_principal, new.record.principal()) else {
             return Ok(());
@@ -178,12 +179,12 @@ impl SessionLayer {
     }
 
     /// Whoever counts too many gives up; of several that log in at once it may be all.
-    async fn refuse(&self, principal: &str, most: usize, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
+    async fn refuse(&self, principal: &str, most: usize, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
         let found = self.protocol()?.live_of(principal).await?;
         if found.iter().filter(|found| Some(found.key) != old).count() <= most {
             return Ok(());
         }
-        self.protocol()?.destroy(new.clone()).await?;
+        self.protocol()?.destroy(Arc::clone(new)).await?;
         let message = format!("the principal has {most} sessions, as many as it may (sessions_per_principal)");
         Err(Error::new(ErrorKind::Limit, message))
     }
@@ -191,8 +192,8 @@ impl SessionLayer {
 
 impl Protocol {
     /// The live sessions of a principal, the last used first; of those used in one millisecond in the order of keys.
-    async fn live_of(&self, principal: &str) -> Result<Vec<Found>, Error> {
-        let mut live: Vec<Found> = Vec::new();
+    async fn live_of(&self, principal: &str) -> Result<Vec<Arc<Found>>, Error> {
+        let mut live: Vec<Arc<Found>> = Vec::new();
         for key in self.tagged(Tag::of(principal)).await? {
             let found = match self.find(key).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {

@@ -10,6 +10,7 @@
 //! - **Destroy**: put a record whose deadline has passed, with the version that was loaded. A plain delete could hit
 //!   the pointer of a move that came between, and leave the session alive at its new place (promise P2).
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,12 @@ const ATTEMPTS: u32 = 64;
 /// How many moves are followed: more than can happen within a grace of seconds by hand.
 const MAX_MOVES: usize = 4;
 
-/// A session as it was found or last written.
+/// What becomes of an operation of the store.
+pub(crate) trait Answer<T>: Future<Output = Result<T, Error>> + Send {}
+
+impl<T, F: Future<Output = Result<T, Error>> + Send> Answer<T> for F {}
+
+/// A session as it was found or last written. It is passed on as an `Arc`: it is large, and stays as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) key: StoreKey,
@@ -44,7 +50,7 @@ pub(crate) struct Found {
 
 /// The old place of a session whose new record is written and whose old one is still to become a pointer.
 pub(crate) struct Move {
-    pub(crate) old: Found,
+    pub(crate) old: Arc<Found>,
     /// Everything this request changed, for an old record that somebody else has written meanwhile.
     pub(crate) changes: ChangeLog,
 }
@@ -59,15 +65,15 @@ pub(crate) struct Protocol {
 
 impl Protocol {
     /// Loads the session under this key, or where it was moved to.
-    pub(crate) async fn find(&self, mut key: StoreKey) -> Result<Option<Found>, Error> {
+    pub(crate) async fn find(&self, mut key: StoreKey) -> Result<Option<Arc<Found>>, Error> {
         for moves in 0..=MAX_MOVES {
             let seen = self.queue.writes(key);
             let Some(stored) = self.get(key).await? else { return Ok(None) };
-            match Content::decode(&stored.value)? {
+            let Stored { value, version, deadline } = stored;
+            match Content::decode(value)? {
                 Content::Moved(to) => key = to,
                 Content::Session(record) => {
-                    let (version, deadline) = (stored.version, stored.deadline);
-                    return Ok(Some(Found { key, version, deadline, record, moved: moves > 0, seen }));
+                    return Ok(Some(Arc::new(Found { key, version, deadline, record, moved: moves > 0, seen })));
                 }
             }
         }
@@ -75,13 +81,14 @@ impl Protocol {
     }
 
     /// Writes a session for the first time, under a fresh id.
-    pub(crate) async fn create(&self, record: Record) -> Result<(Id, Found), Error> {
+    pub(crate) async fn create(&self, record: Box<Record>) -> Result<(Id, Arc<Found>), Error> {
         let id = ampoule_seal::random_id();
         let key = store_key(&id);
-        match self.put(key, &record, Put::Create).await? {
+        match self.write(key, self.entry(&record)?, Put::Create).await? {
             Outcome::Stored(version) => {
                 let deadline = record.deadline();
-                Ok((id, Found { key, version, deadline, record, moved: false, seen: self.queue.writes(key) }))
+                let seen = self.queue.writes(key);
+                Ok((id, Arc::new(Found { key, version, deadline, record: *record, moved: false, seen })))
             }
             // One in 2^128: it is the random generator that is broken, and going on would be fixation.
             Outcome::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
@@ -95,39 +102,45 @@ impl Protocol {
     pub(crate) async fn commit(
         &self,
         base: &Found,
-        next: Record,
+        next: Box<Record>,
         changes: &ChangeLog,
         now: Time,
-    ) -> Result<Found, Error> {
+    ) -> Result<Arc<Found>, Error> {
         let turn = self.queue.turn(base.key).await;
         let stale = turn.writes() != base.seen;
         let mut reloaded = None;
         let mut next = Some(next);
         for attempt in 0..ATTEMPTS {
             if attempt > 0 || stale {
-                observe::conflict();
-                pause(attempt).await;
-                reloaded = Some(self.reload(reloaded.as_ref().unwrap_or(base)).await?);
+                reloaded = Some(Box::pin(self.reload(reloaded.as_deref().unwrap_or(base), attempt)).await?);
                 next = None;
             }
-            let current = reloaded.as_ref().unwrap_or(base);
+            let current = reloaded.as_deref().unwrap_or(base);
             let mut record = match next.take() {
                 Some(record) => record,
-                None => replay(&current.record, changes)?,
+                None => Box::new(replay(&current.record, changes)?),
             };
             record.accessed = now;
-            if let Outcome::Stored(version) = self.put(current.key, &record, Put::Replace(current.version)).await? {
+            if let Outcome::Stored(version) =
+                self.write(current.key, self.entry(&record)?, Put::Replace(current.version)).await?
+            {
                 let seen = turn.wrote();
                 let (key, moved) = (current.key, current.moved);
-                return Ok(Found { key, version, deadline: record.deadline(), record, moved, seen });
+                let deadline = record.deadline();
+                return Ok(Arc::new(Found { key, version, deadline, record: *record, moved, seen }));
             }
         }
         Err(gave_up())
     }
 
-    async fn reload(&self, current: &Found) -> Result<Found, Error> {
+    /// The session as another has written it.
+    async fn reload(&self, current: &Found, attempt: u32) -> Result<Arc<Found>, Error> {
+        observe::conflict();
+        pause(attempt).await;
         let mut found = self.find(current.key).await?.ok_or_else(gone)?;
-        found.moved |= current.moved;
+        if current.moved {
+            Arc::make_mut(&mut found).moved = true;
+        }
         Ok(found)
     }
 
@@ -138,10 +151,10 @@ impl Protocol {
     pub(crate) async fn complete(
         &self,
         moving: Move,
-        mut new: Found,
+        mut new: Arc<Found>,
         grace: Duration,
         now: Time,
-    ) -> Result<Found, Error> {
+    ) -> Result<Arc<Found>, Error> {
         let Move { mut old, changes } = moving;
         for attempt in 0..ATTEMPTS {
             // It keeps the tag: who lists the principal's sessions at this moment may know the old key alone.
@@ -159,7 +172,7 @@ impl Protocol {
                 Some(theirs) if theirs.moved => return self.join(theirs, new, &changes, now).await,
                 Some(theirs) => {
                     let record = replay(&theirs.record, &changes)?.accessed_at(now);
-                    new = self.replace(new, record).await?;
+                    new = self.replace(&new, record).await?;
                     old = theirs;
                 }
             }
@@ -169,22 +182,31 @@ impl Protocol {
 
     /// Two requests moved one session. The first pointer stands; the second's changes follow it, and its own new
     /// record, whose id nobody was told, goes.
-    async fn join(&self, theirs: Found, mine: Found, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
-        let next = replay(&theirs.record, changes)?;
+    async fn join(
+        &self,
+        theirs: Arc<Found>,
+        mine: Arc<Found>,
+        changes: &ChangeLog,
+        now: Time,
+    ) -> Result<Arc<Found>, Error> {
+        let next = Box::new(replay(&theirs.record, changes)?);
         let joined = self.commit(&theirs, next, changes, now).await;
         self.delete(mine.key).await?;
         joined
     }
 
-    async fn replace(&self, found: Found, record: Record) -> Result<Found, Error> {
-        match self.put(found.key, &record, Put::Replace(found.version)).await? {
-            Outcome::Stored(version) => Ok(Found { version, deadline: record.deadline(), record, ..found }),
+    async fn replace(&self, found: &Found, record: Record) -> Result<Arc<Found>, Error> {
+        match self.write(found.key, self.entry(&record)?, Put::Replace(found.version)).await? {
+            Outcome::Stored(version) => {
+                let &Found { key, moved, seen, .. } = found;
+                Ok(Arc::new(Found { key, version, deadline: record.deadline(), record, moved, seen }))
+            }
             Outcome::Conflict => Err(gone()),
         }
     }
 
     /// Ends a session wherever it now lies. When this returns, no request that is under way can bring it back.
-    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
+    pub(crate) async fn destroy(&self, found: Arc<Found>) -> Result<(), Error> {
         let mut current = found;
         for attempt in 0..ATTEMPTS {
             let ended = Entry { value: Bytes::new(), deadline: Time::ZERO, tag: None };
@@ -200,45 +222,51 @@ impl Protocol {
         Err(gave_up())
     }
 
-    async fn put(&self, key: StoreKey, record: &Record, when: Put) -> Result<Outcome, Error> {
+    /// The record as it goes into the store, if it is not too large.
+    fn entry(&self, record: &Record) -> Result<Entry, Error> {
         let value = record.encode();
         if value.len() > self.max_size {
             let message = format!("a session of {} bytes, where {} are allowed (max_size)", value.len(), self.max_size);
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        self.write(key, Entry { value, deadline: record.deadline(), tag: record.tag() }, when).await
+        Ok(Entry { value, deadline: record.deadline(), tag: record.tag() })
     }
 
     /// Asks the store within its limits, where it can be seen and counted.
-    async fn call<T>(&self, operation: &'static str, key: Option<StoreKey>, reply: Reply<'_, T>) -> Result<T, Error> {
-        self.guard.admit().inspect_err(|_| observe::refused(operation))?;
-        let watch = observe::Watch::start(operation);
-        let short = key.map(|key| tracing::field::display(observe::Short(key)));
-        let span = tracing::debug_span!("store", operation, session = short);
-        let answer = self.guard.run(reply).instrument(span).await;
-        watch.stop(&answer);
-        answer
+    fn call<'a, T>(&'a self, operation: &'static str, key: Option<StoreKey>, reply: Reply<'a, T>) -> impl Answer<T> {
+        // The span is made now, so that the future need not keep the key, and boxed, since most futures have none.
+        let span = observe::span(operation, key).map(Box::new);
+        async move {
+            self.guard.admit().inspect_err(|_| observe::refused(operation))?;
+            let watch = observe::Watch::start(operation);
+            let answer = match span {
+                None => self.guard.run(reply).await,
+                Some(span) => Box::pin(self.guard.run(reply).instrument(*span)).await,
+            };
+            watch.stop(&answer);
+            answer
+        }
     }
 
-    async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        self.call("get", Some(key), self.store.get(key)).await
+    fn get(&self, key: StoreKey) -> impl Answer<Option<Stored>> {
+        self.call("get", Some(key), self.store.get(key))
     }
 
-    pub(crate) async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        self.call("put", Some(key), self.store.put(key, entry, when)).await
+    pub(crate) fn write(&self, key: StoreKey, entry: Entry, when: Put) -> impl Answer<Outcome> {
+        self.call("put", Some(key), self.store.put(key, entry, when))
     }
 
-    async fn delete(&self, key: StoreKey) -> Result<bool, Error> {
-        self.call("delete", Some(key), self.store.delete(key)).await
+    fn delete(&self, key: StoreKey) -> impl Answer<bool> {
+        self.call("delete", Some(key), self.store.delete(key))
     }
 
     /// Moves the deadline, and nothing else.
-    pub(crate) async fn touch(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        self.call("touch", Some(key), self.store.touch(key, deadline)).await
+    pub(crate) fn touch(&self, key: StoreKey, deadline: Time) -> impl Answer<bool> {
+        self.call("touch", Some(key), self.store.touch(key, deadline))
     }
 
-    pub(crate) async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        self.call("tagged", None, self.store.tagged(tag)).await
+    pub(crate) fn tagged(&self, tag: Tag) -> impl Answer<Vec<StoreKey>> {
+        self.call("tagged", None, self.store.tagged(tag))
     }
 
     pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {

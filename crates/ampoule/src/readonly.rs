@@ -28,8 +28,7 @@ impl ReadOnly {
     /// # Errors
     /// As [`Session::get`].
     pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let value = self.0.peek(|record| record.get(key.as_key())).await?;
-        value.map(|bytes| codec::decode(&bytes)).transpose()
+        self.0.peek(|record| record.get(key.as_key()).map(codec::decode).transpose()).await?
     }
 
     /// Whether there is a value under `key`.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{AsKey, Bytes, Change, Error, ErrorKind, Record, Time, codec};
+use ampoule_core::{AsKey, Change, Error, ErrorKind, Record, Time, codec};
 use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -81,8 +81,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`; those of loading.
     pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let value = self.read(|record| record.get(key.as_key())).await?;
-        value.map(|bytes| codec::decode(&bytes)).transpose()
+        self.read(|record| record.get(key.as_key()).map(codec::decode).transpose()).await?
     }
 
     /// Puts a value under `key`, in place of the one that is there. Nothing is stored before the next save.
@@ -110,10 +109,11 @@ impl Session {
     /// # Errors
     /// As [`Session::get`]; a value of another type stays where it is.
     pub async fn remove<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let Some(bytes) = self.read(|record| record.get(key.as_key())).await? else { return Ok(None) };
-        let value = codec::decode(&bytes)?;
-        self.change(Change::Remove(key.as_key().to_owned()))?;
-        Ok(Some(value))
+        let value = self.get(AsKey::<T>::as_key(&key)).await?;
+        if value.is_some() {
+            self.change(Change::Remove(key.as_key().to_owned()))?;
+        }
+        Ok(value)
     }
 
     /// Computes the value under `key` from the present one, or from `T::default()`, and returns the new one.
@@ -130,8 +130,8 @@ impl Session {
         F: Fn(&mut T) + Send + Sync + 'static,
     {
         self.load().await?;
-        let run = move |old: Option<&Bytes>| {
-            let mut value = old.map(|bytes| codec::decode(bytes)).transpose()?.unwrap_or_default();
+        let run = move |old: Option<&[u8]>| {
+            let mut value = old.map(codec::decode).transpose()?.unwrap_or_default();
             change(&mut value);
             codec::encode::<T>(&value).map(Some)
         };
@@ -276,7 +276,7 @@ impl Session {
         if state.is_loaded() {
             return Err(Error::new(ErrorKind::Invalid, "set_id comes before anything is read from the session"));
         }
-        state.given = Some(token.to_owned());
+        state.chosen().token = Some(token.to_owned());
         Ok(())
     }
 
@@ -335,7 +335,7 @@ impl Session {
 
     /// Reads through a read-only view: like a use, but it leaves no trace.
     pub(crate) async fn peek<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
-        self.0.usage.fetch_max(READ_ONLY, Ordering::Relaxed);
+        self.note(READ_ONLY);
         self.load_once().await?;
         Ok(self.with_record(read))
     }
@@ -383,7 +383,7 @@ impl Session {
     }
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
-        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.note(USED);
         self.state().change(change)
     }
 
@@ -395,8 +395,25 @@ impl Session {
         let _ = state.learn(known);
     }
 
+    /// Notes how far the request went into its session.
+    fn note(&self, usage: u8) {
+        // A look is cheaper than a write, and all touches but the first need no more.
+        if self.0.usage.load(Ordering::Relaxed) < usage {
+            self.0.usage.fetch_max(usage, Ordering::Relaxed);
+        }
+    }
+
+    /// The right to load or to save.
+    async fn busy(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        match self.0.busy.try_lock() {
+            Ok(busy) => busy,
+            Err(_) => Box::pin(self.0.busy.lock()).await,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held but an update's own function, which leaves the state as it was.
+        // Nothing panics while the lock is held but what a value's type does to decode itself, and an update's own
+        // function; both leave the state as it was.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -211,7 +211,7 @@ impl World {
         alone(async move {
             for key in keys {
                 let Some(stored) = store.get(key).await.unwrap() else { continue };
-                if let Content::Session(record) = Content::decode(&stored.value).unwrap() {
+                if let Content::Session(record) = Content::decode(stored.value).unwrap() {
                     *total.borrow_mut() += usize::from(record.get("origin").is_some());
                 }
             }

@@ -27,7 +27,7 @@ pub(super) async fn end(store: &dyn Store, mut key: StoreKey) -> Result<bool, Er
             Err(error) if error.kind() == ErrorKind::Corrupt => return store.delete(key).await,
             Err(error) => return Err(error),
         };
-        if let Ok(Content::Moved(to)) = Content::decode(&stored.value) {
+        if let Ok(Content::Moved(to)) = Content::decode(stored.value) {
             (key, moves) = (to, moves + 1);
             continue;
         }

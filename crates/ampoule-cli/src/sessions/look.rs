@@ -36,7 +36,7 @@ pub(super) async fn look(store: &dyn Store, key: StoreKey) -> Result<Option<Look
         }
         Err(error) => return Err(error),
     };
-    let state = match Content::decode(&stored.value) {
+    let state = match Content::decode(stored.value.clone()) {
         Ok(Content::Session(record)) => State::Session(record),
         Ok(Content::Moved(to)) => State::Moved(to),
         Err(error) => State::Damaged(error.to_string()),

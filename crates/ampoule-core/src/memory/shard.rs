@@ -22,7 +22,9 @@ impl Slot {
     pub(super) fn new(key: StoreKey, entry: Entry, version: Version) -> Slot {
         let Entry { value, deadline, tag } = entry;
         let bucket = Deadlines::bucket(deadline);
-        Slot { key, value: value[..].into(), version, deadline, tag: tag.map(Box::new), bucket }
+        // Without a copy, where nobody else has the bytes.
+        let value = Vec::from(value).into_boxed_slice();
+        Slot { key, value, version, deadline, tag: tag.map(Box::new), bucket }
     }
 
     pub(super) fn tag(&self) -> Option<Tag> {

@@ -8,8 +8,21 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes};
 
 /// Entries whose form was checked: by [`Body::checked`], or by whoever inserted them.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Body(Bytes);
+///
+/// They are a part of bytes that are held as a whole: of the record that came from a store, or of nothing else.
+#[derive(Clone, Default)]
+pub(super) struct Body {
+    bytes: Bytes,
+    entries: Range<usize>,
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Body) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Body {}
 
 /// What is wrong with bytes that are no entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,84 +42,109 @@ struct Place {
 }
 
 impl Body {
-    /// Reads entries to the end of the bytes.
-    pub(super) fn checked(bytes: Bytes) -> Result<Body, Wrong> {
+    /// Reads the entries that fill this part of the bytes.
+    pub(super) fn checked(bytes: Bytes, entries: Range<usize>) -> Result<Body, Wrong> {
+        let body = Body { bytes, entries };
+        let all = body.as_bytes();
         let mut at = 0;
-        let mut count = 0;
-        while at < bytes.len() {
-            let place = read(&bytes, at)?;
-            let key = &bytes[place.key];
+        let mut seen = Seen::default();
+        while at < all.len() {
+            let place = read(all, at)?;
+            let key = &all[place.key];
             if key.is_empty() {
                 return Err(Wrong::EmptyKey);
             }
-            str::from_utf8(key).map_err(|_| Wrong::NotText)?;
+            if !key.is_ascii() {
+                str::from_utf8(key).map_err(|_| Wrong::NotText)?;
+            }
+            seen.note(key);
             at = place.entry.end;
-            count += 1;
         }
-        let body = Body(bytes);
-        if body.has_a_key_twice(count) { Err(Wrong::Twice) } else { Ok(body) }
+        if seen.some_alike && body.has_a_key_twice() { Err(Wrong::Twice) } else { Ok(body) }
     }
 
-    /// Quadratic for the few keys of a common session, which costs nothing; sorted for many.
-    fn has_a_key_twice(&self, count: usize) -> bool {
-        let keys = || self.places().map(|place| &self.0[place.key]);
-        if count <= 16 {
-            return keys().enumerate().any(|(index, key)| keys().take(index).any(|earlier| earlier == key));
-        }
-        let mut keys: Vec<&[u8]> = keys().collect();
+    fn has_a_key_twice(&self) -> bool {
+        let all = self.as_bytes();
+        let mut keys: Vec<&[u8]> = self.places().map(|place| &all[place.key]).collect();
         keys.sort_unstable();
         keys.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes[self.entries.clone()]
     }
 
-    /// The value under a key, as a part of these bytes.
-    pub(super) fn get(&self, key: &str) -> Option<Bytes> {
-        self.find(key).map(|place| self.0.slice(place.value))
+    /// The value under a key.
+    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+        self.find(key).map(|place| &self.as_bytes()[place.value])
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let all = self.as_bytes();
         // Keys were checked when they came in.
-        self.places().map(|place| (str::from_utf8(&self.0[place.key]).unwrap_or_default(), &self.0[place.value]))
+        self.places().map(|place| (str::from_utf8(&all[place.key]).unwrap_or_default(), &all[place.value]))
     }
 
     /// Puts a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
     pub(super) fn insert(&mut self, key: &str, value: &[u8]) {
+        let all = self.as_bytes();
         let after = match self.find(key) {
             Some(place) => place.entry,
-            None => self.0.len()..self.0.len(),
+            None => all.len()..all.len(),
         };
-        let mut changed = Vec::with_capacity(self.0.len() - after.len() + entry_len(key, value));
-        changed.put_slice(&self.0[..after.start]);
+        let mut changed = Vec::with_capacity(all.len() - after.len() + entry_len(key, value));
+        changed.put_slice(&all[..after.start]);
         changed.put_u8(key.len() as u8);
         changed.put_slice(key.as_bytes());
         put_leb128(&mut changed, value.len());
         changed.put_slice(value);
-        changed.put_slice(&self.0[after.end..]);
-        self.0 = changed.into();
+        changed.put_slice(&all[after.end..]);
+        self.replace(changed);
     }
 
-    /// Takes out the value under a key.
-    pub(super) fn remove(&mut self, key: &str) -> Option<Bytes> {
-        let place = self.find(key)?;
-        let value = self.0.slice(place.value);
-        self.0 = [&self.0[..place.entry.start], &self.0[place.entry.end..]].concat().into();
-        Some(value)
+    /// Takes out what is under a key, and says whether anything was.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let Some(place) = self.find(key) else { return false };
+        let all = self.as_bytes();
+        self.replace([&all[..place.entry.start], &all[place.entry.end..]].concat());
+        true
+    }
+
+    fn replace(&mut self, changed: Vec<u8>) {
+        self.entries = 0..changed.len();
+        self.bytes = changed.into();
     }
 
     fn find(&self, key: &str) -> Option<Place> {
-        self.places().find(|place| &self.0[place.key.clone()] == key.as_bytes())
+        let all = self.as_bytes();
+        self.places().find(|place| &all[place.key.clone()] == key.as_bytes())
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
+        let all = self.as_bytes();
         let mut at = 0;
         std::iter::from_fn(move || {
-            let place = (at < self.0.len()).then(|| read(&self.0, at).ok())??;
+            let place = (at < all.len()).then(|| read(all, at).ok())??;
             at = place.entry.end;
             Some(place)
         })
+    }
+}
+
+/// Whether some keys are alike, by a look at each: the few keys of a common session never are, and need no comparing.
+#[derive(Default)]
+struct Seen {
+    marks: u64,
+    some_alike: bool,
+}
+
+impl Seen {
+    fn note(&mut self, key: &[u8]) {
+        let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
+        let sum = key.len().wrapping_add(7 * usize::from(first)).wrapping_add(31 * usize::from(last));
+        let mark = 1 << (sum % 64);
+        self.some_alike |= self.marks & mark != 0;
+        self.marks |= mark;
     }
 }
 
@@ -157,6 +195,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn checked(entries: &[u8]) -> Result<Body, Wrong> {
+        let whole = [b"before", entries, b"after"].concat();
+        Body::checked(whole.into(), 6..6 + entries.len())
+    }
+
     proptest! {
         /// Against a plain list, which keeps the order of first insertions.
         #[test]
@@ -178,11 +221,14 @@ mod tests {
                             None => list.push((key, value)),
                         }
                     }
-                    (None, Some(index)) => prop_assert_eq!(body.remove(&key).unwrap(), list.remove(index).1),
-                    (None, None) => prop_assert_eq!(body.remove(&key), None),
+                    (None, Some(index)) => {
+                        prop_assert_eq!(body.get(&key), Some(&list.remove(index).1[..]));
+                        prop_assert!(body.remove(&key));
+                    }
+                    (None, None) => prop_assert!(!body.remove(&key)),
                 }
                 prop_assert_eq!(body.entries().map(|(key, value)| (key.to_owned(), value.to_vec())).collect::<Vec<_>>(), list.clone());
-                prop_assert_eq!(Body::checked(Bytes::copy_from_slice(body.as_bytes())), Ok(body.clone()));
+                prop_assert_eq!(checked(body.as_bytes()), Ok(body.clone()));
             }
         }
     }
@@ -198,9 +244,9 @@ mod tests {
             (b"\x01\xff\x00", Wrong::NotText),
             (b"\x01a\x00\x01b\x00\x01a\x00", Wrong::Twice),
         ] {
-            assert_eq!(Body::checked(Bytes::from_static(bytes)), Err(wrong), "{bytes:?}");
+            assert_eq!(checked(bytes), Err(wrong), "{bytes:?}");
         }
         let many: Vec<u8> = (0..40).flat_map(|n| [1, b'A' + n % 39, 0]).collect();
-        assert_eq!(Body::checked(many.into()), Err(Wrong::Twice));
+        assert_eq!(checked(&many), Err(Wrong::Twice));
     }
 }

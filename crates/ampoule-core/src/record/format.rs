@@ -54,18 +54,24 @@ impl Content {
         }
     }
 
-    /// Reads the bytes of a record. Values are parts of `bytes`, not copies.
+    /// Reads the bytes of a record. Entries stay in `bytes`, and are not copied.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if they are damaged, cut off, or of a format this version does not know.
-    pub fn decode(bytes: &Bytes) -> Result<Content, Error> {
-        let mut reader = Reader::checked(bytes)?;
+    pub fn decode(bytes: Bytes) -> Result<Content, Error> {
+        let mut reader = Reader::checked(&bytes)?;
         match reader.u8()? {
             MOVED => {
                 let to = StoreKey::new(reader.array()?);
                 if reader.rest.is_empty() { Ok(Content::Moved(to)) } else { Err(corrupt("bytes after its end")) }
             }
-            kind @ (SESSION | SESSION_OWN_LIFETIME) => reader.record(bytes, kind).map(Content::Session),
+            kind @ (SESSION | SESSION_OWN_LIFETIME) => {
+                let mut record = reader.header(kind)?;
+                let end = bytes.len() - CHECKSUM;
+                let entries = end - reader.rest.len()..end;
+                record.body = Body::checked(bytes, entries).map_err(wrong_entries)?;
+                Ok(Content::Session(record))
+            }
             other => Err(corrupt(&format!("kind {other}, where 0 to 2 are known"))),
         }
     }
@@ -85,14 +91,14 @@ impl Record {
         // Its length was checked when it came in.
         let principal = self.principal.as_deref().unwrap_or_default();
         out.put_u8(principal.len() as u8);
-        out.put_slice(principal);
+        out.put_slice(principal.as_bytes());
         out.put_slice(self.body.as_bytes());
         finish(out)
     }
 
     /// How many bytes [`Record::encode`] makes.
     pub fn encoded_len(&self) -> usize {
-        43 + self.principal.as_ref().map_or(0, Bytes::len) + self.body.as_bytes().len() + CHECKSUM
+        43 + self.principal.as_deref().map_or(0, str::len) + self.body.as_bytes().len() + CHECKSUM
     }
 }
 
@@ -117,6 +123,16 @@ fn cut_off() -> Error {
 
 fn not_text() -> Error {
     corrupt("a key or principal is not UTF-8")
+}
+
+fn wrong_entries(wrong: Wrong) -> Error {
+    match wrong {
+        Wrong::CutOff => cut_off(),
+        Wrong::LongLength => corrupt("a value's length has more than five bytes"),
+        Wrong::EmptyKey => corrupt("an empty key"),
+        Wrong::NotText => not_text(),
+        Wrong::Twice => corrupt("a key twice"),
+    }
 }
 
 /// What is still to be read.
@@ -158,7 +174,8 @@ impl<'a> Reader<'a> {
         self.u64().map(Time::from_millis)
     }
 
-    fn record(&mut self, bytes: &Bytes, kind: u8) -> Result<Record, Error> {
+    /// All of a session's record but its entries.
+    fn header(&mut self, kind: u8) -> Result<Record, Error> {
         let (created, accessed) = (self.time()?, self.time()?);
         let (idle, absolute, cookie_sent) = (self.u64()?, self.u64()?, self.time()?);
         let lifetime = Lifetime {
@@ -167,17 +184,11 @@ impl<'a> Reader<'a> {
             own: kind == SESSION_OWN_LIFETIME,
         };
         let length = usize::from(self.u8()?);
-        let (principal, body) = self.rest.split_at_checked(length).ok_or_else(cut_off)?;
-        str::from_utf8(principal).map_err(|_| not_text())?;
-        let principal = (length > 0).then(|| bytes.slice_ref(principal));
-        let body = Body::checked(bytes.slice_ref(body)).map_err(|wrong| match wrong {
-            Wrong::CutOff => cut_off(),
-            Wrong::LongLength => corrupt("a value's length has more than five bytes"),
-            Wrong::EmptyKey => corrupt("an empty key"),
-            Wrong::NotText => not_text(),
-            Wrong::Twice => corrupt("a key twice"),
-        })?;
-        Ok(Record { created, accessed, lifetime, cookie_sent, principal, body })
+        let (principal, entries) = self.rest.split_at_checked(length).ok_or_else(cut_off)?;
+        self.rest = entries;
+        let principal = str::from_utf8(principal).map_err(|_| not_text())?;
+        let principal = (length > 0).then(|| principal.into());
+        Ok(Record { created, accessed, lifetime, cookie_sent, principal, body: Body::default() })
     }
 }
 
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn a_session_has_its_golden_bytes() {
         assert_eq!(golden().encode(), with_checksum(GOLDEN));
-        assert_eq!(Content::decode(&with_checksum(GOLDEN)).unwrap(), Content::Session(golden()));
+        assert_eq!(Content::decode(with_checksum(GOLDEN)).unwrap(), Content::Session(golden()));
         assert_eq!(golden().encode()[GOLDEN.len()..], [0xd5, 0x6b, 0xaa, 0x7a]);
     }
 
@@ -219,25 +230,25 @@ mod tests {
         let mut golden = vec![1, 2];
         golden.extend([3; 32]);
         assert_eq!(moved.encode(), with_checksum(&golden));
-        assert_eq!(Content::decode(&moved.encode()).unwrap(), moved);
+        assert_eq!(Content::decode(moved.encode()).unwrap(), moved);
     }
 
     #[test]
     fn every_truncation_and_every_flipped_bit_is_seen() {
         let bytes = golden().encode();
         for len in 0..bytes.len() {
-            assert_eq!(Content::decode(&bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
+            assert_eq!(Content::decode(bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
         }
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Content::decode(&flipped.into()).unwrap_err().kind(), ErrorKind::Corrupt, "bit {bit}");
+            assert_eq!(Content::decode(flipped.into()).unwrap_err().kind(), ErrorKind::Corrupt, "bit {bit}");
         }
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        let message = |bytes: &[u8]| Content::decode(&Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
+        let message = |bytes: &[u8]| Content::decode(Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
         assert_eq!(message(&[2, 0]), "a session's record is damaged: format 2, where 1 is known");
         assert_eq!(message(&[]), "a session's record is damaged: it is empty");
         assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 to 2 are known");
@@ -268,13 +279,13 @@ mod tests {
             }
             let bytes = record.encode();
             prop_assert_eq!(bytes.len(), record.encoded_len());
-            prop_assert_eq!(Content::decode(&bytes).unwrap(), Content::Session(record));
+            prop_assert_eq!(Content::decode(bytes).unwrap(), Content::Session(record));
         }
 
         #[test]
         fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Content::decode(&with_checksum(&[&[1, 0], &bytes[..]].concat()));
-            let _ = Content::decode(&bytes.into());
+            let _ = Content::decode(with_checksum(&[&[1, 0], &bytes[..]].concat()));
+            let _ = Content::decode(bytes.into());
         }
     }
 }

@@ -1,9 +1,8 @@
 //! A cookie's attributes: what may stand in them, and the Set-Cookie header that they make.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ampoule_core::{Error, ErrorKind, Lifetime};
-use cookie::{Cookie, Expiration, time};
 use http::HeaderValue;
 
 /// Browsers cap a cookie's age at 400 days (RFC 6265bis section 5.5).
@@ -169,37 +168,39 @@ pub(crate) struct Sent<'a> {
     pub(crate) path: Option<&'a str>,
 }
 
-/// The Set-Cookie header for a cookie of that name.
+/// The Set-Cookie header for a cookie of that name (RFC 6265 section 4.1.1). What it is made of was checked when it came in.
 pub(crate) fn set_cookie(options: &CookieOptions, name: &str, sent: &Sent<'_>) -> Result<HeaderValue, Error> {
-    let mut cookie = Cookie::build((name, sent.value.unwrap_or_default()))
-        .path(sent.path.unwrap_or(&options.path))
-        .secure(options.secure)
-        .http_only(options.httponly)
-        .partitioned(options.partitioned)
-        .same_site(match options.samesite {
-            SameSite::Strict => cookie::SameSite::Strict,
-            SameSite::Lax => cookie::SameSite::Lax,
-            SameSite::None => cookie::SameSite::None,
-        })
-        .build();
-    if let Some(domain) = sent.domain.or(options.domain.as_deref()) {
-        cookie.set_domain(domain);
-    }
-    match (sent.value, sent.max_age) {
-        (None, _) => expire(&mut cookie, time::Duration::ZERO, time::OffsetDateTime::UNIX_EPOCH),
-        (Some(_), Some(age)) => {
-            let age = time::Duration::try_from(age.min(MAX_AGE)).unwrap_or(time::Duration::ZERO);
-            expire(&mut cookie, age, time::OffsetDateTime::now_utc() + age);
-        }
-        (Some(_), None) => {}
-    }
-    HeaderValue::from_str(&cookie.to_string()).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
+    let domain = sent.domain.or(options.domain.as_deref());
+    let expiry = match (sent.value, sent.max_age) {
+        (None, _) => expiry(Duration::ZERO, SystemTime::UNIX_EPOCH),
+        (Some(_), Some(age)) => expiry(age.min(MAX_AGE), SystemTime::now() + age.min(MAX_AGE)),
+        (Some(_), None) => String::new(),
+    };
+    let text = [
+        name,
+        "=",
+        sent.value.unwrap_or_default(),
+        if options.httponly { "; HttpOnly" } else { "" },
+        match options.samesite {
+            SameSite::Strict => "; SameSite=Strict",
+            SameSite::Lax => "; SameSite=Lax",
+            SameSite::None => "; SameSite=None",
+        },
+        if options.partitioned { "; Partitioned" } else { "" },
+        if options.secure { "; Secure" } else { "" },
+        "; Path=",
+        sent.path.unwrap_or(&options.path),
+        if domain.is_some() { "; Domain=" } else { "" },
+        domain.unwrap_or_default(),
+        &expiry,
+    ]
+    .concat();
+    HeaderValue::try_from(text).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
 }
 
 /// Max-Age is exact whatever the client's clock says; Expires is for those that do not know it.
-fn expire(cookie: &mut Cookie<'_>, age: time::Duration, at: time::OffsetDateTime) {
-    cookie.set_max_age(age);
-    cookie.set_expires(Expiration::DateTime(at));
+fn expiry(age: Duration, at: SystemTime) -> String {
+    format!("; Max-Age={}; Expires={}", age.as_secs(), httpdate::fmt_http_date(at))
 }
 
 #[cfg(test)]
@@ -240,5 +241,11 @@ mod tests {
         let removal = set_cookie(&options, "sid", &sent(None)).unwrap();
         let expected = "sid=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(removal, expected);
+        let options =
+            CookieOptions { samesite: SameSite::None, httponly: false, partitioned: true, ..CookieOptions::default() };
+        let aged = Sent { max_age: Some(Duration::MAX), path: Some("/a"), ..sent(Some("v")) };
+        let set = set_cookie(&options, "sid", &aged).unwrap();
+        let start = "sid=v; SameSite=None; Partitioned; Secure; Path=/a; Max-Age=34560000; Expires=";
+        assert!(set.to_str().unwrap().starts_with(start) && set.to_str().unwrap().ends_with(" GMT"), "{set:?}");
     }
 }

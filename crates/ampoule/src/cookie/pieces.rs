@@ -32,13 +32,13 @@ fn room(name: &str) -> usize {
 }
 
 /// Cuts a value into pieces.
-pub(crate) fn split(name: &str, value: String) -> Vec<String> {
+pub(crate) fn split<'a>(name: &str, value: &'a str) -> Vec<Cow<'a, str>> {
     if value.len() <= room(name) {
-        return vec![value];
+        return vec![Cow::Borrowed(value)];
     }
     let count = (value.len() + 2).div_ceil(room(name));
     let text = format!("{count}.{value}");
-    text.as_bytes().chunks(room(name)).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+    text.as_bytes().chunks(room(name)).map(|piece| Cow::Owned(String::from_utf8_lossy(piece).into_owned())).collect()
 }
 
 /// How many pieces the client holds, live or stale: those to expire when fewer are needed.
@@ -82,7 +82,7 @@ mod tests {
     fn what_is_split_is_joined() {
         for len in [0, 1, room("sid"), room("sid") + 1, 2 * room("sid") - 2, capacity("sid", 9)] {
             let value: String = ('a'..='z').cycle().take(len).collect();
-            let pieces = split("sid", value.clone());
+            let pieces = split("sid", &value);
             let header: Vec<_> =
                 pieces.iter().enumerate().map(|(i, text)| format!("{}={text}", name_of("sid", i))).collect();
             assert!(pieces.len() <= MAX_PIECES && header.iter().all(|cookie| cookie.len() <= MAX_COOKIE + 1));

@@ -1,11 +1,12 @@
 //! The end of the request: what is still to be written, and what the client is told.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ampoule_core::{ChangeLog, Error, Record, Time};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 
 use super::state::{Known, State, Tell};
 use super::{Session, UNTOUCHED, USED};
@@ -31,16 +32,12 @@ impl Session {
 
     /// Ends the request at once if nothing waits for the store: the way of all that only read.
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
-        if self.0.usage.load(Ordering::Relaxed) == USED {
-            let state = self.state();
-            let waits = state.is_changed() || state.moving.is_some();
-            if waits
-                || state.to_keep_alive().is_some_and(|(known, reissue)| reissue || self.is_use_to_note(&state, &known))
-            {
-                return None;
-            }
+        let state = self.state();
+        let waits = state.is_changed() || state.moving.is_some();
+        if self.0.usage.load(Ordering::Relaxed) == USED && (waits || self.is_use_to_note(&state)) {
+            return None;
         }
-        Some(self.tell(headers))
+        Some(self.tell(&state, headers))
     }
 
     pub(crate) async fn finish(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
@@ -50,7 +47,7 @@ impl Session {
         if self.0.usage.load(Ordering::Relaxed) == USED {
             self.settle(status).await?;
         }
-        self.tell(headers)
+        self.tell(&self.state(), headers)
     }
 
     /// Brings the store up to date.
@@ -75,7 +72,7 @@ impl Session {
     }
 
     async fn complete_move(&self) -> Result<(), Error> {
-        let _busy = self.0.busy.lock().await;
+        let _busy = self.busy().await;
         let (moving, known) = {
             let mut state = self.state();
             (state.moving.take(), state.known.clone())
@@ -86,7 +83,7 @@ impl Session {
         };
         let (old_key, new_key) = (moving.old.key, new.key);
         let grace = self.0.shared.options.rotation_grace;
-        let found = protocol.complete(*moving, Found::clone(&new), grace, self.now()).await?;
+        let found = Box::pin(protocol.complete(*moving, new, grace, self.now())).await?;
         let mut state = self.state();
         if found.key != new_key {
             // Another request moved the session first, and its response has the cookie that counts.
@@ -95,25 +92,31 @@ impl Session {
             let kind = EventKind::Rotated { from: old_key };
             self.0.shared.tell(kind, new_key, found.record.principal());
         }
-        state.learn(Known::Live(id, Arc::new(found)))
+        state.learn(Known::Live(id, found))
     }
 
     /// Moves the idle deadline and refreshes the cookie, each when a tenth of it has gone. It is not what the request
     /// came for, so a failure is told of in the log alone.
     async fn keep_alive(&self) {
-        let Some((known, reissue)) = self.state().to_keep_alive() else { return };
-        let Known::Live(id, found) = known else { return };
-        if reissue && !found.moved {
-            self.state().tell = Tell::Set;
-        }
+        let (id, found) = {
+            let mut state = self.state();
+            let Some((id, found)) = state.to_keep_alive().map(|(id, found)| (*id, Arc::clone(found))) else { return };
+            if state.reissue && !found.moved {
+                state.tell = Tell::Set;
+            }
+            (id, found)
+        };
         if let Err(error) = self.refresh(id, found).await {
             tracing::warn!(session = %self.0.shared.name, %error, "a session's use could not be noted");
         }
     }
 
-    /// Whether a tenth of the idle time, or of the cookie's, has gone.
-    fn is_use_to_note(&self, state: &State, known: &Known) -> bool {
-        let Known::Live(_, found) = known else { return false };
+    /// Whether the cookie is of an older secret, or a tenth of the idle time, or of the cookie's, has gone.
+    fn is_use_to_note(&self, state: &State) -> bool {
+        let Some((_, found)) = state.to_keep_alive() else { return false };
+        if state.reissue {
+            return true;
+        }
         let now = self.now();
         let accessed = state.last_accessed.unwrap_or(found.record.accessed);
         self.is_touch_due(found, accessed, now) || (!found.moved && self.is_cookie_due(state, &found.record, now))
@@ -130,12 +133,12 @@ impl Session {
         let touch_due = self.is_touch_due(&found, accessed, now);
         let cookie_due = !found.moved && self.is_cookie_due(&self.state(), &found.record, now);
         if cookie_due || (touch_due && home.is_cookie()) {
-            let mut next = found.record.clone().accessed_at(now);
+            let mut next = Box::new(found.record.clone().accessed_at(now));
             next.cookie_sent = now;
             let found = home.commit(&id, &found, next, &ChangeLog::default(), now).await?;
             let mut state = self.state();
             state.tell = Tell::Set;
-            state.learn(Known::Live(id, Arc::new(found)))?;
+            state.learn(Known::Live(id, found))?;
         } else if touch_due {
             home.touch(&found, lifetime.deadline(now)).await?;
         }
@@ -149,76 +152,74 @@ impl Session {
         has_cookie && age.is_some_and(|age| now.since(record.cookie_sent) >= age / 10)
     }
 
-    fn tell(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+    fn tell(&self, state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
         for transport in &self.0.shared.options.transports {
             // A cache must not give the response to another client (RFC 9111 section 4.1).
             add_vary(headers, transport.vary());
         }
-        let (told, unreachable, transport) = {
-            let state = self.state();
-            if state.clear_site_data {
-                headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
-            }
-            let transport = state.transport(&self.0.shared.options);
-            (state.tell != Tell::Nothing, matches!(state.known, Known::Unreachable(_)), transport)
-        };
-        if told || unreachable {
+        if state.clear_site_data {
+            headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+        }
+        if state.tell != Tell::Nothing || matches!(state.known, Known::Unreachable(_)) {
             // A response with a session's id must not be stored by anything between us and the client; that, and the
             // missing Vary, are what CVE-2023-30861 (Flask) was. What was made without the session is for nobody else,
             // and for no other moment.
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
-        match transport {
-            Some(Transport::Cookie) => {
-                for cookie in self.cookies_to_send()? {
-                    headers.append(SET_COOKIE, cookie);
-                }
-            }
+        match state.transport(&self.0.shared.options) {
+            Some(Transport::Cookie) if state.tell != Tell::Nothing => self.tell_cookies(state, headers)?,
             Some(Transport::Header(name)) => {
-                if let Some(token) = self.token_to_send() {
+                if let Some(token) = self.token_to_send(state) {
                     headers.insert(name, token);
                 }
             }
-            Some(Transport::Bearer | Transport::Function(_)) | None => {}
+            Some(Transport::Cookie | Transport::Bearer | Transport::Function(_)) | None => {}
         }
         Ok(())
     }
 
-    fn token_to_send(&self) -> Option<HeaderValue> {
-        let state = self.state();
+    fn token_to_send(&self, state: &State) -> Option<HeaderValue> {
         let (Known::Live(id, found), Tell::Set) = (&state.known, state.tell) else { return None };
-        HeaderValue::try_from(self.0.shared.home.cookie_value(id, found, &self.0.shared.name)).ok()
+        HeaderValue::try_from(&*self.0.shared.home.cookie_value(id, found, &self.0.shared.name)).ok()
     }
 
-    fn cookies_to_send(&self) -> Result<Vec<HeaderValue>, Error> {
-        let state = self.state();
+    fn tell_cookies(&self, state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
         let shared = &self.0.shared;
-        let (values, max_age) = match (&state.known, state.tell) {
+        let (value, max_age) = match (&state.known, state.tell) {
             (Known::Live(id, found), Tell::Set) => {
                 let value = shared.home.cookie_value(id, found, &shared.name);
-                (pieces::split(&shared.name, value), shared.options.cookie.max_age(&found.record.lifetime))
+                (Some(value), shared.options.cookie.max_age(&found.record.lifetime))
             }
-            (_, Tell::Remove) => (Vec::new(), None),
-            _ => return Ok(Vec::new()),
+            (_, Tell::Remove) => (None, None),
+            _ => return Ok(()),
         };
+        let values: Vec<Cow<'_, str>> =
+            value.as_deref().map(|value| pieces::split(&shared.name, value)).unwrap_or_default();
         let held = if shared.home.is_cookie() {
             pieces::held(&self.0.brought.cookies, &shared.name)
         } else {
             usize::from(self.0.brought.cookies.named(&shared.name).next().is_some())
         };
-        let (domain, path) = (state.domain.as_deref(), state.path.as_deref());
-        let cookie = |index: usize| {
-            let sent = attributes::Sent { value: values.get(index).map(String::as_str), max_age, domain, path };
-            attributes::set_cookie(&shared.options.cookie, &pieces::name_of(&shared.name, index), &sent)
-        };
-        (0..values.len().max(held)).map(cookie).collect()
+        let (domain, path) = state.domain_and_path();
+        for index in 0..values.len().max(held) {
+            let sent = attributes::Sent { value: values.get(index).map(|value| &**value), max_age, domain, path };
+            let name = pieces::name_of(&shared.name, index);
+            headers.append(SET_COOKIE, attributes::set_cookie(&shared.options.cookie, &name, &sent)?);
+        }
+        Ok(())
     }
 }
 
 /// Says that the response depends on this header, if it does not say so already.
 pub(crate) fn add_vary(headers: &mut HeaderMap, name: HeaderValue) {
-    let names = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    if !names.map(<[u8]>::trim_ascii).any(|known| known == b"*" || known.eq_ignore_ascii_case(name.as_bytes())) {
-        headers.append(VARY, name);
+    match headers.entry(VARY) {
+        Entry::Vacant(place) => _ = place.insert(name),
+        Entry::Occupied(mut place) => {
+            let mut names =
+                place.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+            if !names.any(|known| known == b"*" || known.eq_ignore_ascii_case(name.as_bytes())) {
+                place.append(name);
+            }
+        }
     }
 }

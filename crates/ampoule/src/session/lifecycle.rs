@@ -1,7 +1,6 @@
 //! The turns in a session's life that a handler asks for: a new id, an end, a new beginning.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use ampoule_core::{Error, ErrorKind};
 
@@ -23,7 +22,7 @@ impl Session {
     ///
     /// A request that itself came with an old id in its grace gets no new one: it may not be who it was.
     pub fn regenerate_id(&self) {
-        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.note(USED);
         self.state().renew = true;
     }
 
@@ -67,7 +66,7 @@ impl Session {
         if self.0.shared.name.starts_with("__Host-") {
             return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has no domain"));
         }
-        self.state().domain = Some(domain);
+        self.state().chosen().domain = Some(domain);
         Ok(())
     }
 
@@ -81,13 +80,13 @@ impl Session {
         if self.0.shared.name.starts_with("__Host-") && path != "/" {
             return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has the path /"));
         }
-        self.state().path = Some(path);
+        self.state().chosen().path = Some(path);
         Ok(())
     }
 
     async fn destroy(&self, next: impl FnOnce(&Session) -> Known) -> Result<(), Error> {
         self.load().await?;
-        let _busy = self.0.busy.lock().await;
+        let _busy = self.busy().await;
         let shared = &self.0.shared;
         if matches!(self.state().known, Known::Unreachable(_)) {
             return Err(unreachable());
@@ -106,12 +105,12 @@ impl Session {
 
 impl State {
     /// Where the session lies: also at its old place, while it moves.
-    fn places(&self) -> (Option<Found>, Option<Found>) {
+    fn places(&self) -> (Option<Arc<Found>>, Option<Arc<Found>>) {
         let live = match &self.known {
-            Known::Live(_, found) => Some(Found::clone(found)),
+            Known::Live(_, found) => Some(Arc::clone(found)),
             _ => None,
         };
-        (self.moving.as_ref().map(|moving| moving.old.clone()), live)
+        (self.moving.as_ref().map(|moving| Arc::clone(&moving.old)), live)
     }
 
     /// Forgets the session: what follows starts from `known`.

@@ -1,6 +1,5 @@
 //! Login and logout: where rotation, principal and the time of authentication meet.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ampoule_core::{Change, Error, ErrorKind, Key, Time};
@@ -57,7 +56,7 @@ impl Session {
     /// (a W3C working draft; browsers heed it over TLS alone). For the response to a logout on shared computers. Our own
     /// cookie needs no such help.
     pub fn clear_site_data(&self) {
-        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.note(USED);
         self.state().clear_site_data = true;
     }
 

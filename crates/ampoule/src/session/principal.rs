@@ -1,5 +1,7 @@
 //! What a session's user may do with his other sessions.
 
+use std::sync::Arc;
+
 use ampoule_core::{Error, ErrorKind, StoreKey};
 
 use super::Session;
@@ -77,11 +79,11 @@ impl Session {
     }
 
     /// Counts the principal's sessions, if their number is limited and `new` is one more.
-    pub(super) async fn admit(&self, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
+    pub(super) async fn admit(&self, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
         if self.0.shared.options.sessions_per_principal.is_none() || self.0.shared.home.is_cookie() {
             return Ok(());
         }
-        self.layer().admit(new, old).await
+        Box::pin(self.layer().admit(new, old)).await
     }
 
     /// Where this session lies, and where it lay before it got its new id, while that is not told.
@@ -95,6 +97,6 @@ impl Session {
     }
 
     fn layer(&self) -> SessionLayer {
-        SessionLayer(std::sync::Arc::clone(&self.0.shared))
+        SessionLayer(Arc::clone(&self.0.shared))
     }
 }

@@ -1,7 +1,6 @@
 //! Loading and saving, so that a request that is dropped at any await loses and breaks nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use ampoule_core::{ChangeLog, Error, ErrorKind, Record};
 
@@ -28,7 +27,7 @@ impl Session {
     /// already, and an [`update`](Session::update) may then count twice.
     pub async fn save(&self) -> Result<(), Error> {
         self.load().await?;
-        let _busy = self.0.busy.lock().await;
+        let _busy = self.busy().await;
         let (known, next, renew) = self.to_save();
         let unsaved = Unsaved::take(self);
         match known {
@@ -43,16 +42,16 @@ impl Session {
                 self.0.shared.tell(EventKind::Created, found.key, found.record.principal());
                 self.saved(id, found, unsaved, Tell::Set)
             }
-            Known::Live(id, found) if renew && !found.moved => self.renew(id, found, next, unsaved).await,
+            Known::Live(id, found) if renew && !found.moved => Box::pin(self.renew(id, found, next, unsaved)).await,
             Known::Live(id, found) => self.commit(id, &found, next, unsaved).await,
         }
     }
 
     /// What is to be written, as it stands now.
-    fn to_save(&self) -> (Known, Record, bool) {
+    fn to_save(&self) -> (Known, Box<Record>, bool) {
         let now = self.now();
         let state = self.state();
-        let mut next = state.record().cloned().unwrap_or_else(|| self.0.shared.blank(now));
+        let mut next = Box::new(state.record().cloned().unwrap_or_else(|| self.0.shared.blank(now)));
         // A cookie that lives as long as its session is sent again when that changes.
         let new_life = state.saved().is_some_and(|saved| saved.lifetime != next.lifetime);
         let is_due = matches!(state.known, Known::New(_)) || state.renew || self.is_cookie_due(&state, &next, now);
@@ -63,7 +62,7 @@ impl Session {
         (state.known.clone(), next, state.renew && state.moving.is_none())
     }
 
-    async fn commit(&self, id: Id, base: &Found, next: Record, unsaved: Unsaved<'_>) -> Result<(), Error> {
+    async fn commit(&self, id: Id, base: &Found, next: Box<Record>, unsaved: Unsaved<'_>) -> Result<(), Error> {
         let home = &self.0.shared.home;
         if next.same_data(&base.record) {
             unsaved.discard();
@@ -86,18 +85,18 @@ impl Session {
 
     /// Writes the session under a new id. A cookie session needs nothing more; in a store its old place is told at
     /// the end of the request.
-    async fn renew(&self, _old: Id, base: Arc<Found>, next: Record, unsaved: Unsaved<'_>) -> Result<(), Error> {
+    async fn renew(&self, _old: Id, base: Arc<Found>, next: Box<Record>, unsaved: Unsaved<'_>) -> Result<(), Error> {
         let home = &self.0.shared.home;
         let (id, found) = home.create(next).await?;
         self.admit(&found, Some(base.key)).await?;
         if !home.is_cookie() {
-            let moving = Move { old: Found::clone(&base), changes: ChangeLog::default() };
+            let moving = Move { old: base, changes: ChangeLog::default() };
             self.state().moving = Some(Box::new(moving));
         }
         self.saved(id, found, unsaved, Tell::Set)
     }
 
-    fn saved(&self, id: Id, found: Found, unsaved: Unsaved<'_>, tell: Tell) -> Result<(), Error> {
+    fn saved(&self, id: Id, found: Arc<Found>, unsaved: Unsaved<'_>, tell: Tell) -> Result<(), Error> {
         let changes = unsaved.discard();
         let mut state = self.state();
         if let Some(moving) = &mut state.moving {
@@ -106,12 +105,12 @@ impl Session {
         state.wrote = true;
         state.renew = false;
         state.tell = tell;
-        state.learn(Known::Live(id, Arc::new(found)))
+        state.learn(Known::Live(id, found))
     }
 
     /// Loads the session, unless that is done, and counts as a use of it.
     pub(super) async fn load(&self) -> Result<(), Error> {
-        self.0.usage.fetch_max(USED, Ordering::Relaxed);
+        self.note(USED);
         self.load_once().await
     }
 
@@ -119,13 +118,16 @@ impl Session {
         if self.state().is_loaded() {
             return Ok(());
         }
-        let _busy = self.0.busy.lock().await;
-        if self.state().is_loaded() {
-            return Ok(());
-        }
+        let _busy = self.busy().await;
         let shared = &self.0.shared;
-        let given = self.state().given.clone();
-        let client = match shared.home.load(&self.0.brought, given.as_deref(), shared).await {
+        let loading = {
+            let state = self.state();
+            if state.is_loaded() {
+                return Ok(());
+            }
+            shared.home.load(&self.0.brought, state.given(), shared)
+        };
+        let client = match loading.await {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
                 tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
                 Client::Stranger
@@ -146,11 +148,11 @@ impl Session {
             state.is_new = true;
             return state.learn(Known::New(Arc::new(shared.blank(self.now()))));
         };
-        let Found { record, deadline, .. } = &loaded.found;
+        let Found { record, deadline, .. } = &*loaded.found;
         state.last_accessed = Some(record.lifetime.last_use(*deadline).unwrap_or(record.accessed));
         state.reissue = !loaded.current;
         state.via = loaded.via;
-        state.learn(Known::Live(loaded.id, Arc::new(loaded.found)))
+        state.learn(Known::Live(loaded.id, loaded.found))
     }
 }
 

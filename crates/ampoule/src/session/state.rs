@@ -15,7 +15,7 @@ pub(super) struct State {
     /// What is known of the session in its home.
     pub(super) known: Known,
     /// The record with the request's changes, once there are any.
-    pub(super) view: Option<Record>,
+    pub(super) view: Option<Box<Record>>,
     /// Changes that are not yet saved.
     pub(super) changes: ChangeLog,
     /// The session gets a new id when it is next saved.
@@ -30,15 +30,22 @@ pub(super) struct State {
     pub(super) reissue: bool,
     /// Which of the layer's transports it came by; the first for a new one.
     pub(super) via: usize,
-    /// The token that the application gave by hand, in place of what came.
-    pub(super) given: Option<String>,
     /// Something was written in this request.
     pub(super) wrote: bool,
     /// What the client is told at the end of the request.
     pub(super) tell: Tell,
     /// The browser is to forget what else it keeps of the site.
     pub(super) clear_site_data: bool,
-    /// Cookie attributes that the request chose.
+    /// What the application chose, if it chose anything.
+    chosen: Option<Box<Chosen>>,
+}
+
+/// What an application chooses for one request: most choose nothing.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// The token that counts, in place of what came.
+    pub(super) token: Option<String>,
+    /// Attributes of the cookie.
     pub(super) domain: Option<String>,
     pub(super) path: Option<String>,
 }
@@ -74,7 +81,7 @@ pub(super) enum Tell {
 impl State {
     /// The record as this request sees it. `None` before the session is loaded and after it is deleted.
     pub(super) fn record(&self) -> Option<&Record> {
-        self.view.as_ref().or_else(|| self.saved())
+        self.view.as_deref().or_else(|| self.saved())
     }
 
     /// The record as it is in its home, or as a new one starts.
@@ -89,7 +96,7 @@ impl State {
     /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
     pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
         if self.view.is_none() {
-            self.view = self.saved().cloned();
+            self.view = self.saved().cloned().map(Box::new);
         }
         if let Some(view) = &mut self.view {
             change.apply(view)?;
@@ -100,18 +107,34 @@ impl State {
     /// The way by which the session came, or on which a new one goes out; `None` where the application hands ids out by
     /// itself.
     pub(super) fn transport<'a>(&self, options: &'a Options) -> Option<&'a Transport> {
-        if self.given.is_some() { None } else { options.transports.get(self.via) }
+        if self.given().is_some() { None } else { options.transports.get(self.via) }
+    }
+
+    /// What the application chose, to be added to.
+    pub(super) fn chosen(&mut self) -> &mut Chosen {
+        self.chosen.get_or_insert_default()
+    }
+
+    /// The token that the application gave by hand.
+    pub(super) fn given(&self) -> Option<&str> {
+        self.chosen.as_ref()?.token.as_deref()
+    }
+
+    /// The cookie's domain and path, where the application chose them.
+    pub(super) fn domain_and_path(&self) -> (Option<&str>, Option<&str>) {
+        self.chosen.as_ref().map_or((None, None), |chosen| (chosen.domain.as_deref(), chosen.path.as_deref()))
     }
 
     pub(super) fn is_loaded(&self) -> bool {
         !matches!(self.known, Known::Nothing)
     }
 
-    /// The session to be kept alive, if the request used one and wrote nothing, and whether its cookie is of an older
-    /// secret.
-    pub(super) fn to_keep_alive(&self) -> Option<(Known, bool)> {
-        let live = matches!(self.known, Known::Live(..));
-        (live && !self.wrote).then(|| (self.known.clone(), self.reissue))
+    /// The session to be kept alive, if the request used one and wrote nothing.
+    pub(super) fn to_keep_alive(&self) -> Option<(&Id, &Arc<Found>)> {
+        match &self.known {
+            Known::Live(id, found) if !self.wrote => Some((id, found)),
+            _ => None,
+        }
     }
 
     /// Takes what was found, and does to it what the request changed before anybody looked.
@@ -121,7 +144,7 @@ impl State {
             Some(saved) if !self.changes.is_empty() => {
                 let mut view = saved.clone();
                 self.changes.apply(&mut view)?;
-                Some(view)
+                Some(Box::new(view))
             }
             _ => None,
         };
