@@ -97,7 +97,7 @@ fn ours() -> Router {
         .route("/has/{key}", get(|session: Session, Path(key): Path<String>| has(session, key)))
         .route("/late", get(late))
         .route("/logout", get(logout))
-        .layer(sites::layer())
+        .layer(sites::ours::layer())
 }
 
 fn peer() -> Router {
@@ -127,7 +127,7 @@ fn peer() -> Router {
         .route("/has/{key}", get(|session: Session, Path(key): Path<String>| has(session, key)))
         .route("/late", get(late))
         .route("/logout", get(logout))
-        .layer(sites::peer_layer())
+        .layer(sites::tower_sessions::layer())
 }
 
 async fn ask(site: &Router, path: &str, cookie: &str) -> Response<Body> {

@@ -1,53 +1,113 @@
 //! Sessions in memory by the million: what each takes, and what a read, a write and a sweep cost then.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule::{Store, Time};
+use ampoule::store::{Bytes, Entry, Outcome, Put, StoreKey};
+use ampoule::{Clock, ManualClock, MemoryBounds, MemoryStore, Store};
 use tokio::runtime::Runtime;
 
-use crate::{alloc, sites};
+use crate::{alloc, plot};
 
-pub fn print(runtime: &Runtime) {
-    println!("| sessions | bytes each | get | replace | sweep, none expired |");
-    println!("|---|---|---|---|---|");
-    for count in [10_000_u64, 100_000, 1_000_000] {
-        runtime.block_on(row(count));
-    }
-}
+const COUNTS: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
 /// A record of five small keys has about this size.
 const RECORD: usize = 104;
 
-async fn row(count: u64) {
-    use ampoule::store::{Entry, Outcome, Put, StoreKey};
-    let store = sites::store();
-    let key = |number: u64| StoreKey::digest(&number.to_le_bytes());
-    let now = Time::from(std::time::SystemTime::now());
-    let entry = |number: u64| {
-        let deadline = now + Duration::from_secs(86_400) + Duration::from_millis(number % 86_400_000);
-        Entry { value: vec![7; RECORD].into(), deadline, tag: None }
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct Row {
+    bytes: f64,
+    get: f64,
+    replace: f64,
+    sweep_none: Duration,
+    sweep_a_hundredth: f64,
+    sweep_half: f64,
+}
+
+/// Draws the curves into files beside each other, if a folder is named.
+pub fn print(runtime: &Runtime, folder: Option<&str>) {
+    println!(
+        "| sessions | bytes each | get | replace | sweep, none expired | 1 % expired, each | half expired, each |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    let rows = COUNTS.map(|count| {
+        let row = runtime.block_on(measure(count));
+        println!(
+            "| {count} | {:.0} | {:.0} ns | {:.0} ns | {:.1?} | {:.0} ns | {:.0} ns |",
+            row.bytes, row.get, row.replace, row.sweep_none, row.sweep_a_hundredth, row.sweep_half
+        );
+        row
+    });
+    let Some(folder) = folder else { return };
+    let of = |value: fn(&Row) -> f64| rows.iter().map(value).collect::<Vec<f64>>();
+    let times = [
+        ("get", of(|row| row.get)),
+        ("replace", of(|row| row.replace)),
+        ("sweep, each that expired", of(|row| row.sweep_half)),
+        ("sweep of all, none expired", of(|row| row.sweep_none.as_nanos() as f64)),
+    ];
+    let title = "The memory store as it grows: time of an operation by the number of sessions";
+    plot::write(&format!("{folder}/scale-times.svg"), &plot::curves(title, "ns", &COUNTS, &times));
+    let bytes = [("bytes of memory for each session", of(|row| row.bytes))];
+    let title = "The memory store as it grows: bytes for a session of five small keys";
+    plot::write(&format!("{folder}/scale-bytes.svg"), &plot::curves(title, "bytes", &COUNTS, &bytes));
+}
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+/// One in a hundred ends in an hour, one in two in two hours, and the others over a day.
+fn entry(number: u64, clock: &ManualClock) -> Entry {
+    let life = match number {
+        _ if number % 100 == 0 => HOUR,
+        _ if number % 2 == 0 => 2 * HOUR,
+        _ => 24 * HOUR + Duration::from_millis(number % 86_400_000),
     };
+    Entry { value: Bytes::from(vec![7; RECORD]), deadline: clock.now() + life, tag: None }
+}
+
+async fn measure(count: u64) -> Row {
+    let clock = Arc::new(ManualClock::default());
+    let bounds = MemoryBounds { entries: usize::MAX, bytes: usize::MAX };
+    let store = MemoryStore::new(bounds, clock.clone());
     let before = alloc::bytes();
     for number in 0..count {
-        let created = store.put(key(number), entry(number), Put::Create).await.expect("there is room");
+        let created = store.put(key(number), entry(number, &clock), Put::Create).await.expect("there is room");
         assert!(matches!(created, Outcome::Stored(_)));
     }
-    let each = (alloc::bytes() - before) as f64 / count as f64;
-    let some = |number: u64| key(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count);
-    let keys: Vec<StoreKey> = (0..100_000).map(some).collect();
+    let bytes = (alloc::bytes() - before) as f64 / count as f64;
+    let numbers: Vec<u64> = (0..200_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count).collect();
+    let keys: Vec<StoreKey> = numbers.iter().map(|number| key(*number)).collect();
     let started = Instant::now();
     for key in &keys {
         assert!(store.get(*key).await.expect("it works").is_some());
     }
-    let get = started.elapsed() / keys.len() as u32;
+    let get = each(started, keys.len());
+    let entries: Vec<Entry> = numbers.iter().map(|number| entry(*number, &clock)).collect();
     let started = Instant::now();
-    for key in &keys {
-        let replaced = store.put(*key, entry(1), Put::Always).await.expect("it works");
+    for (key, entry) in keys.iter().zip(entries) {
+        let replaced = store.put(*key, entry, Put::Always).await.expect("it works");
         assert!(matches!(replaced, Outcome::Stored(_)));
     }
-    let put = started.elapsed() / keys.len() as u32;
+    let replace = each(started, keys.len());
     let started = Instant::now();
-    let swept = store.sweep(usize::MAX).await.expect("it works");
-    assert_eq!(swept.removed, 0);
-    println!("| {count} | {each:.0} | {get:?} | {put:?} | {:?} |", started.elapsed());
+    assert_eq!(store.sweep(usize::MAX).await.expect("it works").removed, 0);
+    let sweep_none = started.elapsed();
+    clock.advance(HOUR + HOUR / 2);
+    let sweep_a_hundredth = sweep(&store, count / 100).await;
+    clock.advance(HOUR);
+    let sweep_half = sweep(&store, count / 2 - count / 100).await;
+    Row { bytes, get, replace, sweep_none, sweep_a_hundredth, sweep_half }
+}
+
+async fn sweep(store: &MemoryStore, expired: u64) -> f64 {
+    let started = Instant::now();
+    assert_eq!(store.sweep(usize::MAX).await.expect("it works").removed, expired);
+    each(started, expired as usize)
+}
+
+fn each(started: Instant, count: usize) -> f64 {
+    started.elapsed().as_nanos() as f64 / count as f64
 }

@@ -1,11 +1,8 @@
 //! What is measured: one request, of one kind, on one site.
 
 use axum::Router;
-use axum::body::Body;
-use http::Request;
-use tower::{Service, ServiceExt};
 
-use crate::sites::Who;
+use crate::sites::{Site, Who};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug)]
@@ -15,70 +12,94 @@ pub struct Scenario {
     fill: &'static str,
     path: &'static str,
     neighbours: bool,
+    /// Ours, with the session in memory or in its cookie.
     pub who: Who,
-    /// The share of the peer's cost over bare that we allow ourselves, by the design; 0 for no such budget.
+    /// The share of the first peer's cost over bare that we allow ourselves, by the design; 0 for no such budget.
     pub budget: f64,
-    /// The most allocations over bare, counted when this was written, with a small margin.
-    pub ceiling: u64,
+    /// The most allocations over bare, and the most instructions in all, counted when this was written, with a small
+    /// margin.
+    pub ceilings: (u64, u64),
 }
 
-const fn scenario(name: &'static str, fill: &'static str, path: &'static str, budget: f64, ceiling: u64) -> Scenario {
-    Scenario { name, fill, path, neighbours: false, who: Who::Ours, budget, ceiling }
+const fn scenario(name: &'static str, fill: &'static str, path: &'static str, budget: f64) -> Scenario {
+    Scenario { name, fill, path, neighbours: false, who: Who::Ours, budget, ceilings: (0, 0) }
 }
 
-pub const SCENARIOS: [Scenario; 8] = [
-    scenario("no cookie, untouched", "", "/untouched", 0.0, 7),
-    scenario("cookie, untouched", "/five", "/untouched", 0.35, 7),
-    scenario("read one of five", "/five", "/read", 0.35, 13),
-    Scenario { neighbours: true, ..scenario("read one of five among four other cookies", "/five", "/read", 0.30, 13) },
-    scenario("read and write one of five", "/five", "/write", 0.35, 24),
-    scenario("new session", "", "/new", 0.40, 28),
-    scenario("read one beside 2 KB", "/large", "/read", 0.0, 13),
-    Scenario { who: Who::OursInCookie, ..scenario("cookie session of 1 KB, read one", "/kilobyte", "/read", 0.0, 16) },
+impl Scenario {
+    const fn among_others(self) -> Scenario {
+        Scenario { neighbours: true, ..self }
+    }
+
+    const fn in_cookie(self) -> Scenario {
+        Scenario { who: Who::OursInCookie, ..self }
+    }
+
+    const fn at_most(self, allocations: u64, instructions: u64) -> Scenario {
+        Scenario { ceilings: (allocations, instructions), ..self }
+    }
+}
+
+/// With the session in memory.
+pub const IN_MEMORY: [Scenario; 7] = [
+    scenario("no cookie, untouched", "", "/untouched", 0.0).at_most(6, 8_200),
+    scenario("cookie, untouched", "/five", "/untouched", 0.35).at_most(7, 9_900),
+    scenario("read one of five", "/five", "/read", 0.35).at_most(10, 26_000),
+    scenario("read one of five among four other cookies", "/five", "/read", 0.30).among_others().at_most(10, 26_700),
+    scenario("read and write one of five", "/five", "/write", 0.35).at_most(21, 32_300),
+    scenario("new session", "", "/new", 0.40).at_most(20, 29_600),
+    scenario("read one beside 3.5 KB", "/large", "/read", 0.0).at_most(10, 28_400),
+];
+
+/// With the session in its cookie, encrypted.
+pub const IN_COOKIE: [Scenario; 6] = [
+    scenario("100 B, read one", "/hundred", "/read", 0.0).in_cookie().at_most(10, 21_000),
+    scenario("100 B, read and write one", "/hundred", "/write", 0.0).in_cookie().at_most(25, 35_200),
+    scenario("1 KB, read one", "/kilobyte", "/read", 0.0).in_cookie().at_most(10, 27_100),
+    scenario("1 KB, read and write one", "/kilobyte", "/write", 0.0).in_cookie().at_most(25, 49_300),
+    scenario("3.5 KB, read one", "/large", "/read", 0.0).in_cookie().at_most(16, 50_800),
+    scenario("3.5 KB, read and write one", "/large", "/write", 0.0).in_cookie().at_most(38, 136_000),
 ];
 
 /// A scenario on a site, ready to be asked again and again.
 pub struct Ready {
-    site: Router,
-    request: Box<dyn Fn() -> Request<Body>>,
+    site: Site,
+    path: &'static str,
+    cookie: String,
 }
 
 impl Scenario {
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<Scenario> {
+        IN_MEMORY.into_iter().chain(IN_COOKIE).find(|scenario| scenario.name == name)
+    }
+
     pub async fn on(&self, who: Who) -> Ready {
-        let mut site = who.site();
-        let mut cookie = String::new();
-        if !self.fill.is_empty() && !matches!(who, Who::Bare | Who::Floor) {
-            let request = Request::get(self.fill).body(Body::empty()).expect("a good request");
-            let response = ask(&mut site, request).await;
-            let set = response.headers().get("set-cookie").expect("a session was made");
-            cookie = set.to_str().expect("it is ASCII").split(';').next().expect("a pair").to_owned();
-        } else if !self.fill.is_empty() {
-            cookie = format!("sid={}", "A".repeat(64));
-        }
+        let mut site = who.site().await;
+        let cookie = self.cookie(who, &mut site).await;
+        Ready { site, path: self.path, cookie }
+    }
+
+    /// The scenario on routes that somebody else has made, with this cookie.
+    pub fn over(&self, router: Router, cookie: String) -> Ready {
+        Ready { site: Site::Axum(router), path: self.path, cookie }
+    }
+
+    pub async fn cookie(&self, who: Who, site: &mut Site) -> String {
+        let mut cookie = match who {
+            _ if self.fill.is_empty() => String::new(),
+            // A site without sessions is sent the cookie that ours would be.
+            _ if who.is_plain() => self.who.site().await.fill(self.fill).await,
+            _ => site.fill(self.fill).await,
+        };
         if self.neighbours {
             cookie = format!("_ga=GA1.1.1234567.1234567; theme=dark; {cookie}; consent=yes-to-all; lang=en-GB");
         }
-        let path = self.path;
-        let request = move || {
-            let request = Request::get(path);
-            let request = if cookie.is_empty() { request } else { request.header("cookie", &cookie) };
-            request.body(Body::empty()).expect("a good request")
-        };
-        Ready { site, request: Box::new(request) }
+        cookie
     }
 }
 
 impl Ready {
     pub async fn ask(&mut self) {
-        let response = ask(&mut self.site, (self.request)()).await;
-        assert_eq!(response.status(), 200);
-    }
-}
-
-async fn ask(site: &mut Router, request: Request<Body>) -> http::Response<Body> {
-    let site = <Router as ServiceExt<Request<Body>>>::ready(site).await;
-    match site {
-        Ok(site) => site.call(request).await.unwrap_or_else(|never| match never {}),
-        Err(never) => match never {},
+        self.site.ask(self.path, &self.cookie).await;
     }
 }

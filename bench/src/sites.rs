@@ -1,147 +1,189 @@
-//! The same routes, bare, with our sessions and with the peer's.
+//! The same routes, bare, with our sessions and with those of the peers.
 
-use ampoule::{MemoryBounds, MemoryStore, Options, Secret, SessionLayer, SystemClock};
+#[cfg(feature = "peers")]
+mod actix;
+#[cfg(feature = "peers")]
+mod axum_session;
+pub mod ours;
+mod plain;
+pub mod tower_sessions;
+
+use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
-use axum::{Extension, Router};
-use http::Request;
-use std::sync::Arc;
-use tower_sessions::cookie::Key;
-use tower_sessions::service::SignedCookie;
-use tower_sessions::{MemoryStore as PeerStore, SessionManagerLayer};
+use http::{Request, Response};
+use tower::{Service, ServiceExt};
 
 /// Whose layer is around the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
+    /// Nobody's.
     Bare,
     /// A layer that puts an `Arc` into each request, and handlers that take it: what the framework asks of any layer.
     Floor,
     Ours,
     OursInCookie,
-    Peer,
+    TowerSessions,
+    #[cfg(feature = "peers")]
+    TowerInCookie,
+    #[cfg(feature = "peers")]
+    AxumSession,
+    /// The routes of actix-web without a layer: what actix-session is over.
+    #[cfg(feature = "peers")]
+    BareActix,
+    #[cfg(feature = "peers")]
+    Actix,
+    #[cfg(feature = "peers")]
+    ActixInCookie,
 }
 
 impl Who {
-    pub const ALL: [Who; 5] = [Who::Bare, Who::Floor, Who::Ours, Who::OursInCookie, Who::Peer];
+    pub const ALL: &[Who] = &[
+        Who::Bare,
+        Who::Floor,
+        Who::Ours,
+        Who::OursInCookie,
+        Who::TowerSessions,
+        #[cfg(feature = "peers")]
+        Who::TowerInCookie,
+        #[cfg(feature = "peers")]
+        Who::AxumSession,
+        #[cfg(feature = "peers")]
+        Who::BareActix,
+        #[cfg(feature = "peers")]
+        Who::Actix,
+        #[cfg(feature = "peers")]
+        Who::ActixInCookie,
+    ];
 
-    pub fn site(self) -> Router {
+    /// Those whose sessions lie in memory.
+    pub const PEERS: &[Who] = &[
+        Who::TowerSessions,
+        #[cfg(feature = "peers")]
+        Who::AxumSession,
+        #[cfg(feature = "peers")]
+        Who::Actix,
+    ];
+
+    /// Those whose sessions lie in the cookie, encrypted.
+    pub const PEERS_IN_COOKIE: &[Who] = &[
+        #[cfg(feature = "peers")]
+        Who::TowerInCookie,
+        #[cfg(feature = "peers")]
+        Who::ActixInCookie,
+    ];
+
+    pub fn name(self) -> &'static str {
         match self {
-            Who::Bare => bare(),
-            Who::Floor => floor(),
-            Who::Ours => ours(layer()),
-            Who::OursInCookie => ours(SessionLayer::in_cookie(options()).expect("good options")),
-            Who::Peer => peer(),
+            Who::Bare => "bare axum",
+            Who::Floor => "a layer that does nothing",
+            Who::Ours | Who::OursInCookie => "Ampoule",
+            Who::TowerSessions => "tower-sessions 0.15",
+            #[cfg(feature = "peers")]
+            Who::TowerInCookie => "tower-sessions-cookie-store 0.5",
+            #[cfg(feature = "peers")]
+            Who::AxumSession => "axum_session 0.22",
+            #[cfg(feature = "peers")]
+            Who::BareActix => "bare actix-web",
+            #[cfg(feature = "peers")]
+            Who::Actix | Who::ActixInCookie => "actix-session 0.11",
+        }
+    }
+
+    /// What it is measured over.
+    pub fn bare(self) -> Who {
+        match self {
+            #[cfg(feature = "peers")]
+            Who::BareActix | Who::Actix | Who::ActixInCookie => Who::BareActix,
+            _ => Who::Bare,
+        }
+    }
+
+    /// Whether there are no sessions.
+    pub fn is_plain(self) -> bool {
+        matches!(self, Who::Bare | Who::Floor) || self == self.bare()
+    }
+
+    pub async fn site(self) -> Site {
+        match self {
+            Who::Bare => Site::Axum(plain::bare()),
+            Who::Floor => Site::Axum(plain::floor()),
+            Who::Ours => Site::Axum(ours::site(ours::layer())),
+            Who::OursInCookie => Site::Axum(ours::site(ours::in_cookie())),
+            Who::TowerSessions => Site::Axum(tower_sessions::site()),
+            #[cfg(feature = "peers")]
+            Who::TowerInCookie => Site::Axum(tower_sessions::in_cookie()),
+            #[cfg(feature = "peers")]
+            Who::AxumSession => Site::Axum(axum_session::site().await),
+            #[cfg(feature = "peers")]
+            Who::BareActix => Site::Actix(actix::bare().await),
+            #[cfg(feature = "peers")]
+            Who::Actix => Site::Actix(actix::site().await),
+            #[cfg(feature = "peers")]
+            Who::ActixInCookie => Site::Actix(actix::in_cookie().await),
         }
     }
 }
 
-pub fn layer() -> SessionLayer {
-    SessionLayer::new(store(), options()).expect("good options")
-}
-
-pub fn peer_layer() -> SessionManagerLayer<PeerStore, SignedCookie> {
-    SessionManagerLayer::new(PeerStore::default()).with_name("sid").with_signed(Key::from(&[7; 64]))
-}
-
-pub fn store() -> MemoryStore {
-    MemoryStore::new(MemoryBounds { entries: 20_000_000, bytes: 16 << 30 }, Arc::new(SystemClock))
-}
-
-fn options() -> Options {
-    let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
-    Options { key: "sid".into(), secret: vec![secret], ..Options::default() }
-}
-
-fn floor() -> Router {
-    let mut routes = Router::new().route("/untouched", get(|| async { TEXT }));
-    for path in ["/five", "/large", "/kilobyte", "/read", "/write", "/new"] {
-        routes = routes.route(path, get(|_: Extension<Handle>| async { TEXT }));
-    }
-    routes.layer(tower::util::MapRequestLayer::new(|mut request: Request<Body>| {
-        request.extensions_mut().insert(Handle(Arc::new(())));
-        request
-    }))
-}
-
-/// What the floor's layer hands to its handlers.
-#[derive(Clone)]
-struct Handle(#[allow(dead_code, reason = "it is held, as a session would be")] Arc<()>);
-
+/// What every route answers.
 const TEXT: &str = "hello";
 
-fn bare() -> Router {
-    let mut routes = Router::new();
-    for path in ["/untouched", "/five", "/large", "/kilobyte", "/read", "/write", "/new"] {
-        routes = routes.route(path, get(|| async { TEXT }));
-    }
-    routes
+/// Four small numbers and a text of the size that the path says.
+const FILL: [(&str, usize); 4] = [("/five", 5), ("/hundred", 40), ("/kilobyte", 1_000), ("/large", 3_500)];
+
+/// Routes that can be asked.
+pub enum Site {
+    Axum(Router),
+    #[cfg(feature = "peers")]
+    Actix(actix::App),
 }
 
-fn ours(layer: SessionLayer) -> Router {
-    use ampoule::{Error, Session};
-    async fn fill(session: Session, size: usize) -> Result<&'static str, Error> {
-        for key in ["a", "b", "c", "d"] {
-            session.insert(key, &7_u64)?;
+impl Site {
+    /// Asks once, and says which cookies came back.
+    pub async fn fill(&mut self, path: &str) -> String {
+        let headers = match self {
+            Site::Axum(router) => {
+                let response = ask(router, path, "").await;
+                assert_eq!(response.status(), 200, "{path}");
+                response.headers().clone()
+            }
+            #[cfg(feature = "peers")]
+            Site::Actix(app) => app.fill(path).await,
+        };
+        let pair = |value: &http::HeaderValue| {
+            let text = value.to_str().expect("it is ASCII");
+            text.split(';').next().expect("a pair").to_owned()
+        };
+        headers.get_all("set-cookie").iter().map(pair).collect::<Vec<_>>().join("; ")
+    }
+
+    pub async fn ask(&mut self, path: &str, cookie: &str) {
+        match self {
+            Site::Axum(router) => assert_eq!(ask(router, path, cookie).await.status(), 200),
+            #[cfg(feature = "peers")]
+            Site::Actix(app) => app.ask(path, cookie).await,
         }
-        session.insert("text", &"x".repeat(size))?;
-        session.save().await?;
-        Ok(TEXT)
     }
-    async fn read(session: Session) -> Result<&'static str, Error> {
-        assert_eq!(session.get::<u64>("c").await?, Some(7));
-        Ok(TEXT)
-    }
-    async fn write(session: Session) -> Result<&'static str, Error> {
-        let value = session.get::<u64>("d").await?.unwrap_or(0);
-        session.insert("d", &(value + 1))?;
-        session.save().await?;
-        Ok(TEXT)
-    }
-    async fn new(session: Session) -> Result<&'static str, Error> {
-        session.insert("a", &7_u64)?;
-        session.save().await?;
-        Ok(TEXT)
-    }
-    Router::new()
-        .route("/untouched", get(|| async { TEXT }))
-        .route("/five", get(|session: Session| fill(session, 5)))
-        .route("/large", get(|session: Session| fill(session, 2_048)))
-        .route("/kilobyte", get(|session: Session| fill(session, 1_000)))
-        .route("/read", get(read))
-        .route("/write", get(write))
-        .route("/new", get(new))
-        .layer(layer)
 }
 
-fn peer() -> Router {
-    use tower_sessions::Session;
-    async fn fill(session: Session, size: usize) -> &'static str {
-        for key in ["a", "b", "c", "d"] {
-            session.insert(key, 7_u64).await.expect("it is saved");
-        }
-        session.insert("text", "x".repeat(size)).await.expect("it is saved");
-        TEXT
+async fn ask(router: &mut Router, path: &str, cookie: &str) -> Response<Body> {
+    let request = Request::get(path);
+    let request = if cookie.is_empty() { request } else { request.header("cookie", cookie) };
+    let request = request.body(Body::empty()).expect("a good request");
+    let Ok(router) = <Router as ServiceExt<Request<Body>>>::ready(router).await;
+    let Ok(response) = router.call(request).await;
+    response
+}
+
+/// The headers of a response, whose types are those of `http`.
+#[cfg(feature = "peers")]
+fn copied<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> http::HeaderMap {
+    let parse = |(name, value): (&str, &[u8])| {
+        let name: http::HeaderName = name.parse().expect("it came from a response");
+        (name, http::HeaderValue::from_bytes(value).expect("it came from a response"))
+    };
+    let mut copied = http::HeaderMap::new();
+    for (name, value) in headers.map(parse) {
+        copied.append(name, value);
     }
-    async fn read(session: Session) -> &'static str {
-        assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
-        TEXT
-    }
-    async fn write(session: Session) -> &'static str {
-        let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
-        session.insert("d", value + 1).await.expect("it is saved");
-        TEXT
-    }
-    async fn new(session: Session) -> &'static str {
-        session.insert("a", 7_u64).await.expect("it is saved");
-        TEXT
-    }
-    Router::new()
-        .route("/untouched", get(|| async { TEXT }))
-        .route("/five", get(|session: Session| fill(session, 5)))
-        .route("/large", get(|session: Session| fill(session, 2_048)))
-        .route("/kilobyte", get(|session: Session| fill(session, 1_000)))
-        .route("/read", get(read))
-        .route("/write", get(write))
-        .route("/new", get(new))
-        .layer(peer_layer())
+    copied
 }

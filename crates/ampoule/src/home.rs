@@ -182,7 +182,7 @@ impl Home {
 
     fn in_cookie(&self, id: &Id, record: Box<Record>) -> Result<Arc<Found>, Error> {
         let Home::Cookie { max_size, .. } = self else { unreachable!("a store's session is put, not sealed") };
-        let size = ampoule_seal::sealed_text_len(sealed_content(id, &record).len());
+        let size = ampoule_seal::sealed_text_len(ID + record.encoded_len());
         if size > *max_size {
             let message = format!("a session of {size} characters in its cookie, where {max_size} are allowed");
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -231,9 +231,9 @@ fn one_id<'a>(values: impl IntoIterator<Item = &'a [u8]>, signer: &Signer) -> Op
 fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Client, Error> {
     let mut late = None;
     let mut newest: Option<Loaded> = None;
-    for text in pieces::joined(cookies, name).into_iter().take(MAX_CANDIDATES) {
+    for text in pieces::joined(cookies, name).take(MAX_CANDIDATES) {
         let Some(opened) = sealer.open_text(&text, name.as_bytes()) else { continue };
-        let Some(loaded) = opened_record(Bytes::copy_from_slice(&opened.plain), opened.current)? else { continue };
+        let Some(loaded) = opened_record(opened.plain.into(), opened.current)? else { continue };
         if loaded.found.deadline <= now {
             late = Some(loaded.found.key);
             continue;
@@ -251,16 +251,17 @@ fn open(cookies: &Cookies, name: &str, sealer: &Sealer, now: Time) -> Result<Cli
     })
 }
 
+/// The bytes of an id.
+const ID: usize = size_of::<Id>();
+
 /// What is sealed into a cookie: the id, 16 bytes, then the record in its stored format.
 fn sealed_content(id: &Id, record: &Record) -> Vec<u8> {
-    let mut content = id.to_vec();
-    content.extend_from_slice(&record.encode());
-    content
+    [&id[..], &record.encode()].concat()
 }
 
 fn opened_record(mut plain: Bytes, current: bool) -> Result<Option<Loaded>, Error> {
     let Some(id) = plain.first_chunk().copied() else { return Ok(None) };
-    let Content::Session(record) = Content::decode(plain.split_off(16))? else { return Ok(None) };
+    let Content::Session(record) = Content::decode(plain.split_off(ID))? else { return Ok(None) };
     let deadline = record.deadline();
     let found = Found { key: store_key(&id), version: Version(0), deadline, record, moved: false, seen: 0 };
     Ok(Some(Loaded { id, current, via: 0, found: Arc::new(found) }))

@@ -43,19 +43,21 @@ pub(crate) fn split<'a>(name: &str, value: &'a str) -> Vec<Cow<'a, str>> {
 
 /// How many pieces the client holds, live or stale: those to expire when fewer are needed.
 pub(crate) fn held(cookies: &Cookies, name: &str) -> usize {
-    (0..MAX_PIECES)
-        .rev()
-        .find(|&index| cookies.named(&name_of(name, index)).next().is_some())
-        .map_or(0, |last| last + 1)
+    cookies.pieces(name).filter(|index| *index < MAX_PIECES).max().map_or(0, |last| last + 1)
 }
 
 /// Every value that the client's pieces can be joined to, within bounds.
-pub(crate) fn joined(cookies: &Cookies, name: &str) -> Vec<Vec<u8>> {
-    cookies.named(name).flat_map(|first| join(cookies, name, first)).collect()
+pub(crate) fn joined<'a>(cookies: &'a Cookies, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    cookies.named(name).flat_map(move |first| {
+        let several = join(cookies, name, first);
+        let one = several.is_none().then_some(Cow::Borrowed(first));
+        one.into_iter().chain(several.into_iter().flatten().map(Cow::Owned))
+    })
 }
 
-fn join(cookies: &Cookies, name: &str, first: &[u8]) -> Vec<Vec<u8>> {
-    let [count @ b'2'..=b'9', b'.', start @ ..] = first else { return vec![first.to_vec()] };
+/// The ways to join what starts with this piece; `None` if it is no piece of several.
+fn join(cookies: &Cookies, name: &str, first: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let [count @ b'2'..=b'9', b'.', start @ ..] = first else { return None };
     let count = usize::from(count - b'0');
     let mut ways = vec![start.to_vec()];
     for index in 1..count {
@@ -64,7 +66,7 @@ fn join(cookies: &Cookies, name: &str, first: &[u8]) -> Vec<Vec<u8>> {
         let longer = ways.iter().flat_map(|way| pieces.iter().map(move |piece| [way, *piece].concat()));
         ways = longer.take(MAX_WAYS).collect();
     }
-    ways
+    Some(ways)
 }
 
 #[cfg(test)]
@@ -78,6 +80,10 @@ mod tests {
         Cookies::of(&headers)
     }
 
+    fn all(cookies: &Cookies, name: &str) -> Vec<Vec<u8>> {
+        joined(cookies, name).map(Cow::into_owned).collect()
+    }
+
     #[test]
     fn what_is_split_is_joined() {
         for len in [0, 1, room("sid"), room("sid") + 1, 2 * room("sid") - 2, capacity("sid", 9)] {
@@ -87,16 +93,16 @@ mod tests {
                 pieces.iter().enumerate().map(|(i, text)| format!("{}={text}", name_of("sid", i))).collect();
             assert!(pieces.len() <= MAX_PIECES && header.iter().all(|cookie| cookie.len() <= MAX_COOKIE + 1));
             let cookies = cookies(&format!("{}; sid.9=stale", header.join("; ")));
-            assert_eq!(joined(&cookies, "sid"), [value.as_bytes()]);
+            assert_eq!(all(&cookies, "sid"), [value.as_bytes()]);
             assert_eq!(held(&cookies, "sid"), pieces.len());
         }
     }
 
     #[test]
     fn a_planted_piece_is_one_way_of_several_and_ways_are_bounded() {
-        assert_eq!(joined(&cookies("s=2.a; s.1=b; s.1=c"), "s"), [b"ab", b"ac"]);
-        assert_eq!(joined(&cookies("s=3.a; s.1=b"), "s"), [[0_u8; 0]; 0]);
+        assert_eq!(all(&cookies("s=2.a; s.1=b; s.1=c"), "s"), [b"ab", b"ac"]);
+        assert_eq!(all(&cookies("s=3.a; s.1=b"), "s"), [[0_u8; 0]; 0]);
         let many = format!("s=9.a; {}", (1..9).map(|i| format!("s.{i}=b; s.{i}=c")).collect::<Vec<_>>().join("; "));
-        assert_eq!(joined(&cookies(&many), "s").len(), MAX_WAYS);
+        assert_eq!(all(&cookies(&many), "s").len(), MAX_WAYS);
     }
 }

@@ -24,10 +24,23 @@ impl Cookies {
     /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed, since a Unicode space before a
     /// name is how `__Host-` is forged past a server that trims more. One pair of double quotes around a value goes.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let headers = self.first.iter().chain(&self.more);
-        headers
-            .flat_map(|header| Pairs(Some(header.as_bytes())))
-            .filter_map(move |pair| value_of(pair, name.as_bytes()))
+        self.pairs().filter_map(move |pair| value_of(pair, name.as_bytes()))
+    }
+
+    /// Which pieces of a value there are: 0 for a cookie of this name, and 1 to 9 for `name.1` to `name.9`.
+    pub(crate) fn pieces(&self, name: &str) -> impl Iterator<Item = usize> {
+        self.pairs().filter_map(move |pair| {
+            let rest = trim_start(pair).strip_prefix(name.as_bytes())?;
+            let (index, rest) = match rest {
+                [b'.', digit @ b'1'..=b'9', rest @ ..] => (usize::from(digit - b'0'), rest),
+                rest => (0, rest),
+            };
+            trim_start(rest).starts_with(b"=").then_some(index)
+        })
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &[u8]> {
+        self.first.iter().chain(&self.more).flat_map(|header| Pairs(Some(header.as_bytes())))
     }
 }
 

@@ -71,7 +71,8 @@ impl Session {
         }
         let new_life = next.lifetime != base.record.lifetime;
         let resent = new_life || next.cookie_sent != base.record.cookie_sent || home.is_cookie();
-        let found = home.commit(&id, base, next, &unsaved.changes, self.now()).await?;
+        let now = next.accessed;
+        let found = home.commit(&id, base, next, &unsaved.changes, now).await?;
         if found.record.principal() != base.record.principal()
             && let Err(error) = self.admit(&found, None).await
         {

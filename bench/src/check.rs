@@ -1,0 +1,28 @@
+//! The counts that a test can hold: allocations and instructions, which are the same on a busy machine.
+
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+
+use crate::measure;
+use crate::scenario::{IN_COOKIE, IN_MEMORY};
+use crate::sites::Who;
+
+/// Compares each scenario with its ceilings.
+pub fn run(runtime: &Runtime) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let mut line = |what: &str, count: u64, most: u64| {
+        let verdict = if count > most { "TOO MANY" } else { "ok" };
+        println!("{what:75} {count:7}, at most {most:7}: {verdict}");
+        if count > most {
+            code = ExitCode::FAILURE;
+        }
+    };
+    for scenario in IN_MEMORY.iter().chain(&IN_COOKIE) {
+        let [bare, ours] = [Who::Bare, scenario.who].map(|who| measure::allocations(runtime, scenario, who));
+        let (allocations, instructions) = scenario.ceilings;
+        line(&format!("{}: allocations over bare", scenario.name), ours.saturating_sub(bare), allocations);
+        line(&format!("{}: instructions", scenario.name), measure::instructions(scenario, scenario.who), instructions);
+    }
+    code
+}

@@ -1,0 +1,105 @@
+//! What a request costs: its time, its allocations, its instructions.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use tokio::runtime::Runtime;
+
+use crate::alloc;
+use crate::scenario::Scenario;
+use crate::sites::Who;
+
+/// What one request costs.
+#[derive(Clone, Copy, Default)]
+pub struct Cost {
+    pub nanoseconds: f64,
+    pub allocations: u64,
+    pub instructions: u64,
+}
+
+impl Cost {
+    /// What remains without another's cost.
+    pub fn over(self, bare: Cost) -> Cost {
+        Cost {
+            nanoseconds: self.nanoseconds - bare.nanoseconds,
+            allocations: self.allocations.saturating_sub(bare.allocations),
+            instructions: self.instructions.saturating_sub(bare.instructions),
+        }
+    }
+}
+
+/// Exact.
+pub fn allocations(runtime: &Runtime, scenario: &Scenario, who: Who) -> u64 {
+    runtime.block_on(async {
+        let mut ready = scenario.on(who).await;
+        for _ in 0..100 {
+            ready.ask().await;
+        }
+        let before = alloc::calls();
+        for _ in 0..1_000 {
+            ready.ask().await;
+        }
+        // Rounded: a table that grows now and then is no cost of each request.
+        (alloc::calls() - before + 500) / 1_000
+    })
+}
+
+/// The median of rounds in which the subjects take turns, so that what disturbs one disturbs all.
+pub fn times(runtime: &Runtime, scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
+    const ROUNDS: usize = 21;
+    const EACH: u32 = 5_000;
+    let mut rounds = vec![Vec::new(); subjects.len()];
+    runtime.block_on(async {
+        for _ in 0..ROUNDS {
+            for (who, round) in subjects.iter().zip(&mut rounds) {
+                let mut ready = scenario.on(*who).await;
+                for _ in 0..200 {
+                    ready.ask().await;
+                }
+                let started = Instant::now();
+                for _ in 0..EACH {
+                    ready.ask().await;
+                }
+                round.push(started.elapsed().as_nanos() as f64 / f64::from(EACH));
+            }
+        }
+    });
+    rounds.into_iter().map(median).collect()
+}
+
+pub fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// What callgrind counts for one request: the difference of two runs that differ by 200 requests. It is the same
+/// whatever else the machine does, but knows no SHA instructions, so hashes are counted as on an old processor.
+pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
+    let run = |count: u64| {
+        let program = std::env::current_exe().expect("our own path");
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+        valgrind.args(["--one", scenario.name, &format!("{who:?}"), &count.to_string()]);
+        valgrind.stderr(Stdio::piped()).spawn().expect("valgrind is installed (Debian: valgrind)")
+    };
+    // Both at once: they only count.
+    let [few, many] = [run(100), run(300)].map(|run| {
+        let output = run.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = text.lines().find_map(|line| line.split_once("Collected : "));
+        line.expect("callgrind says what it counted").1.trim().parse::<u64>().expect("a number")
+    });
+    (many - few) / 200
+}
+
+/// What `--one` does, for callgrind and other profilers: so many requests, and nothing else.
+pub fn one(runtime: &Runtime, scenario: &str, who: &str, count: u64) {
+    let scenario = Scenario::named(scenario).expect("a known scenario");
+    let who = *Who::ALL.iter().find(|known| format!("{known:?}") == who).expect("a known subject");
+    runtime.block_on(async {
+        let mut ready = scenario.on(who).await;
+        for _ in 0..count {
+            ready.ask().await;
+        }
+    });
+}

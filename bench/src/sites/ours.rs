@@ -1,0 +1,67 @@
+//! The routes with our sessions.
+
+use std::sync::Arc;
+
+use ampoule::{Error, MemoryBounds, MemoryStore, Options, Secret, Session, SessionLayer, Store, SystemClock};
+use axum::Router;
+use axum::routing::get;
+
+use super::{FILL, TEXT};
+
+pub fn layer() -> SessionLayer {
+    over(Arc::new(store()))
+}
+
+pub fn over(store: Arc<dyn Store>) -> SessionLayer {
+    SessionLayer::from_arc(store, options()).expect("good options")
+}
+
+pub fn in_cookie() -> SessionLayer {
+    SessionLayer::in_cookie(options()).expect("good options")
+}
+
+pub fn store() -> MemoryStore {
+    MemoryStore::new(MemoryBounds { entries: 20_000_000, bytes: 16 << 30 }, Arc::new(SystemClock))
+}
+
+fn options() -> Options {
+    let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
+    Options { key: "sid".into(), secret: vec![secret], ..Options::default() }
+}
+
+pub fn site(layer: SessionLayer) -> Router {
+    let routes = Router::new()
+        .route("/untouched", get(|| async { TEXT }))
+        .route("/read", get(read))
+        .route("/write", get(write))
+        .route("/new", get(new));
+    let fill = |size| get(move |session: Session| fill(session, size));
+    FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer)
+}
+
+async fn fill(session: Session, size: usize) -> Result<&'static str, Error> {
+    for key in ["a", "b", "c", "d"] {
+        session.insert(key, &7_u64)?;
+    }
+    session.insert("text", &"x".repeat(size))?;
+    session.save().await?;
+    Ok(TEXT)
+}
+
+async fn read(session: Session) -> Result<&'static str, Error> {
+    assert_eq!(session.get::<u64>("c").await?, Some(7));
+    Ok(TEXT)
+}
+
+async fn write(session: Session) -> Result<&'static str, Error> {
+    let value = session.get::<u64>("d").await?.unwrap_or(0);
+    session.insert("d", &(value + 1))?;
+    session.save().await?;
+    Ok(TEXT)
+}
+
+async fn new(session: Session) -> Result<&'static str, Error> {
+    session.insert("a", &7_u64)?;
+    session.save().await?;
+    Ok(TEXT)
+}

@@ -1,0 +1,96 @@
+//! The routes with the sessions of tower-sessions, in memory with signed ids, or in encrypted cookies.
+
+use axum::Router;
+use axum::routing::get;
+use tower_sessions::cookie::Key;
+use tower_sessions::service::SignedCookie;
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
+
+use super::{FILL, TEXT};
+
+pub fn layer() -> SessionManagerLayer<MemoryStore, SignedCookie> {
+    SessionManagerLayer::new(MemoryStore::default()).with_name("sid").with_signed(Key::from(&[7; 64]))
+}
+
+pub fn site() -> Router {
+    let routes = Router::new()
+        .route("/untouched", get(|| async { TEXT }))
+        .route("/read", get(read))
+        .route("/write", get(write))
+        .route("/new", get(new));
+    let fill = |size| get(move |session: Session| fill(session, size));
+    FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer())
+}
+
+async fn fill(session: Session, size: usize) -> &'static str {
+    for key in ["a", "b", "c", "d"] {
+        session.insert(key, 7_u64).await.expect("it is saved");
+    }
+    session.insert("text", "x".repeat(size)).await.expect("it is saved");
+    TEXT
+}
+
+async fn read(session: Session) -> &'static str {
+    assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
+    TEXT
+}
+
+async fn write(session: Session) -> &'static str {
+    let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
+    session.insert("d", value + 1).await.expect("it is saved");
+    TEXT
+}
+
+async fn new(session: Session) -> &'static str {
+    session.insert("a", 7_u64).await.expect("it is saved");
+    TEXT
+}
+
+#[cfg(feature = "peers")]
+pub use self::cookie_store::site as in_cookie;
+
+/// Its sessions are of tower-sessions 0.14, which is another type.
+#[cfg(feature = "peers")]
+mod cookie_store {
+    use tower_sessions_cookie_store::{CookieSessionConfig, CookieSessionManagerLayer, Key, Session};
+
+    use super::super::{FILL, TEXT};
+    use super::{Router, get};
+
+    pub fn site() -> Router {
+        // Its limit is lifted, since it counts more characters than we for the same session.
+        let config = CookieSessionConfig::default().with_name("sid").with_max_cookie_bytes(16_384);
+        let layer = CookieSessionManagerLayer::private(Key::from(&[7; 64])).with_config(config);
+        let routes = Router::new()
+            .route("/untouched", get(|| async { TEXT }))
+            .route("/read", get(read))
+            .route("/write", get(write))
+            .route("/new", get(new));
+        let fill = |size| get(move |session: Session| fill(session, size));
+        FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer)
+    }
+
+    async fn fill(session: Session, size: usize) -> &'static str {
+        for key in ["a", "b", "c", "d"] {
+            session.insert(key, 7_u64).await.expect("it is saved");
+        }
+        session.insert("text", "x".repeat(size)).await.expect("it is saved");
+        TEXT
+    }
+
+    async fn read(session: Session) -> &'static str {
+        assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
+        TEXT
+    }
+
+    async fn write(session: Session) -> &'static str {
+        let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
+        session.insert("d", value + 1).await.expect("it is saved");
+        TEXT
+    }
+
+    async fn new(session: Session) -> &'static str {
+        session.insert("a", 7_u64).await.expect("it is saved");
+        TEXT
+    }
+}

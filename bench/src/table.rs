@@ -1,0 +1,127 @@
+//! The tables of requests in one process: ours beside the peers', each over its own bare routes.
+
+use tokio::runtime::Runtime;
+
+use crate::measure::{self, Cost};
+use crate::plot;
+use crate::scenario::{IN_COOKIE, IN_MEMORY, Scenario};
+use crate::sites::Who;
+
+/// What one scenario cost: a layer that does nothing, ours, and each peer, all over their bare routes.
+struct Row {
+    scenario: Scenario,
+    floor: Cost,
+    ours: Cost,
+    peers: Vec<(Who, Cost)>,
+}
+
+/// Sessions in memory. Draws the ratios into a file, if one is named.
+pub fn in_memory(runtime: &Runtime, with_instructions: bool, svg: Option<&str>) {
+    head("sessions in memory, over the bare routes", Who::PEERS);
+    let rows: Vec<Row> =
+        IN_MEMORY.iter().map(|scenario| row(runtime, scenario, Who::PEERS, with_instructions)).collect();
+    if let Some(path) = svg {
+        let bars = |row: &Row| {
+            let ratio = |(who, cost): &(Who, Cost)| (who.name(), row.ours.nanoseconds / cost.nanoseconds);
+            (row.scenario.name, row.scenario.budget, row.peers.iter().map(ratio).collect())
+        };
+        plot::write(
+            path,
+            &plot::ratios(
+                "Time of a request over the bare routes, as a share of the peer's",
+                &rows.iter().map(bars).collect::<Vec<_>>(),
+            ),
+        );
+    }
+}
+
+/// Sessions in their own cookies, encrypted, beside the peers' and what the cipher and base64 take alone.
+pub fn in_cookie(runtime: &Runtime) {
+    head("sessions in encrypted cookies, over the bare routes", Who::PEERS_IN_COOKIE);
+    for scenario in &IN_COOKIE {
+        row(runtime, scenario, Who::PEERS_IN_COOKIE, false);
+    }
+    println!();
+    alone::print();
+}
+
+fn head(what: &str, peers: &[Who]) {
+    let columns: String = peers.iter().map(|who| format!(" {} | ratio |", who.name())).collect();
+    println!("| {what} | a layer that does nothing | Ampoule | at most |{columns}");
+    println!("|---|---|---|---|{}", "---|---|".repeat(peers.len()));
+}
+
+fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Who], with_instructions: bool) -> Row {
+    let mut subjects = vec![Who::Bare, Who::Floor, scenario.who];
+    subjects.extend(peers);
+    subjects.extend(peers.iter().map(|who| who.bare()).filter(|bare| *bare != Who::Bare).take(1));
+    let times = measure::times(runtime, scenario, &subjects);
+    let costs: Vec<(Who, Cost)> = subjects
+        .iter()
+        .zip(times)
+        .map(|(who, nanoseconds)| {
+            let allocations = measure::allocations(runtime, scenario, *who);
+            let instructions = if with_instructions { measure::instructions(scenario, *who) } else { 0 };
+            (*who, Cost { nanoseconds, allocations, instructions })
+        })
+        .collect();
+    let of = |wanted: Who| costs.iter().find(|(who, _)| *who == wanted).expect("it was measured").1;
+    let over = |who: Who| of(who).over(of(who.bare()));
+    let row = Row {
+        scenario: *scenario,
+        floor: over(Who::Floor),
+        ours: over(scenario.who),
+        peers: peers.iter().map(|who| (*who, over(*who))).collect(),
+    };
+    print(&row);
+    row
+}
+
+fn print(row: &Row) {
+    let budget = match row.scenario.budget {
+        0.0 => String::new(),
+        budget => format!("{budget:.2}"),
+    };
+    let ratio = |cost: &Cost| row.ours.nanoseconds / cost.nanoseconds;
+    let peers: String = row.peers.iter().map(|(_, cost)| format!(" {} | {:.2} |", show(*cost), ratio(cost))).collect();
+    println!("| {} | {} | {} | {budget} |{peers}", row.scenario.name, show(row.floor), show(row.ours));
+}
+
+fn show(cost: Cost) -> String {
+    let Cost { nanoseconds, allocations, instructions } = cost;
+    let counted = if instructions > 0 { format!(", {instructions} instructions") } else { String::new() };
+    format!("{nanoseconds:.0} ns, {allocations} allocations{counted}")
+}
+
+/// What the cipher and base64 take for as many bytes, without a request around them.
+mod alone {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use ampoule_seal::{KeyRing, Secret};
+
+    use crate::measure::median;
+
+    pub fn print() {
+        let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
+        let sealer = KeyRing::new(vec![secret]).expect("a secret").sealer("benchmark");
+        println!("| AES-256-GCM-SIV and base64 alone | from a cookie's text | and to one |");
+        println!("|---|---|---|");
+        for (name, bytes) in [("100 B", 100), ("1 KB", 1_060), ("3.5 KB", 3_560)] {
+            let content = vec![7; bytes];
+            let text = sealer.seal_text(&content, b"sid");
+            let open = time(|| drop(black_box(sealer.open_text(black_box(text.as_bytes()), b"sid"))));
+            let both = open + time(|| drop(black_box(sealer.seal_text(black_box(&content), b"sid"))));
+            println!("| {name} | {open:.0} ns | {both:.0} ns |");
+        }
+    }
+
+    fn time(run: impl Fn()) -> f64 {
+        let round = |_| {
+            let started = Instant::now();
+            (0..5_000).for_each(|_| run());
+            started.elapsed().as_nanos() as f64 / 5_000.0
+        };
+        median((0..21).map(round).collect())
+    }
+}

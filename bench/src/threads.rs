@@ -1,0 +1,163 @@
+//! Several at once: two threads against one, and many writers of one session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ampoule::store::{Entry, Outcome, Page, Put, Reply, StoreKey, Stored, Swept, Tag};
+use ampoule::{MemoryStore, SessionLayer, Store, Time};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::scenario::Scenario;
+use crate::sites::{Site, Who, ours};
+
+const TIME: Duration = Duration::from_secs(2);
+
+pub fn print() {
+    println!("| requests per second | one thread | two threads | times |");
+    println!("|---|---|---|---|");
+    for name in ["read one of five", "read and write one of five", "new session"] {
+        let [one, two] = [1, 2].map(|threads| requests(name, threads));
+        println!("| {name} | {one:.0} | {two:.0} | {:.2} |", two / one);
+    }
+    println!();
+    println!(
+        "| writers of one session | commits per second | computed again, each | conflicts in the store, each | lost | least and most of one writer |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime");
+    for (layers, writers) in [(1, 1), (1, 8), (1, 64), (2, 8), (2, 64)] {
+        runtime.block_on(hot(layers, writers));
+    }
+}
+
+/// Each thread has a session of its own, on one site.
+fn requests(name: &str, threads: u32) -> f64 {
+    let scenario = Scenario::named(name).expect("it is known");
+    let (done, start) = (AtomicU64::new(0), std::sync::Barrier::new(threads as usize));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let router = ours::site(ours::layer());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut Site::Axum(router.clone())));
+            let (done, start, router) = (&done, &start, router.clone());
+            scope.spawn(move || {
+                let mut ready = scenario.over(router, cookie);
+                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                start.wait();
+                let (started, mut count) = (Instant::now(), 0);
+                runtime.block_on(async {
+                    while started.elapsed() < TIME {
+                        for _ in 0..100 {
+                            ready.ask().await;
+                        }
+                        count += 100;
+                    }
+                });
+                done.fetch_add(count, Ordering::Relaxed);
+            });
+        }
+    });
+    done.into_inner() as f64 / TIME.as_secs_f64()
+}
+
+/// So many tasks each count in one session, as requests of so many processes, which know nothing of each other.
+async fn hot(processes: usize, writers: usize) {
+    let store = Arc::new(Counting { inner: ours::store(), conflicts: AtomicU64::new(0) });
+    let layers: Vec<SessionLayer> = (0..processes).map(|_| ours::over(store.clone())).collect();
+    let headers = Arc::new(begun(&layers[0]).await);
+    let computed = Arc::new(AtomicU64::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    let started = Instant::now();
+    for writer in 0..writers {
+        let (layer, headers, computed) = (layers[writer % processes].clone(), headers.clone(), computed.clone());
+        tasks.spawn(async move {
+            let mut commits = 0_u64;
+            while started.elapsed() < TIME {
+                let (session, computed) = (layer.begin(&headers), computed.clone());
+                let count = move |count: &mut u64| {
+                    computed.fetch_add(1, Ordering::Relaxed);
+                    *count += 1;
+                };
+                session.update("count", count).await.expect("it loads");
+                session.save().await.expect("it is saved");
+                commits += 1;
+                tokio::task::yield_now().await;
+            }
+            commits
+        });
+    }
+    let each = tasks.join_all().await;
+    let commits: u64 = each.iter().sum();
+    let session = layers[0].begin(&headers);
+    let counted = session.get::<u64>("count").await.expect("it loads").unwrap_or(0);
+    let again = computed.load(Ordering::Relaxed).saturating_sub(commits) as f64 / commits as f64;
+    let conflicts = store.conflicts.load(Ordering::Relaxed) as f64 / commits as f64;
+    let (least, most) = (each.iter().min().expect("one"), each.iter().max().expect("one"));
+    let what = if processes == 1 { format!("{writers}") } else { format!("{writers}, in {processes} processes") };
+    println!(
+        "| {what} | {:.0} | {again:.2} | {conflicts:.3} | {} | {least}, {most} |",
+        commits as f64 / TIME.as_secs_f64(),
+        commits - counted
+    );
+}
+
+/// The headers of a client that has a session.
+async fn begun(layer: &SessionLayer) -> HeaderMap {
+    let session = layer.begin(&HeaderMap::new());
+    session.insert("count", &0_u64).expect("it is a number");
+    session.save().await.expect("it is saved");
+    let mut answer = HeaderMap::new();
+    layer.finish(&session, StatusCode::OK, &mut answer).await.expect("it ends");
+    let cookie = answer["set-cookie"].to_str().expect("it is ASCII").split(';').next().expect("a pair").to_owned();
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", HeaderValue::try_from(cookie).expect("it came from a header"));
+    headers
+}
+
+/// Counts the writes that a faster one made pointless.
+struct Counting {
+    inner: MemoryStore,
+    conflicts: AtomicU64,
+}
+
+impl Store for Counting {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        self.inner.get(key)
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+        Box::pin(async move {
+            // Between a session's load and its save others run, as they do while a real store is asked.
+            tokio::task::yield_now().await;
+            let outcome = self.inner.put(key, entry, when).await?;
+            self.conflicts.fetch_add(u64::from(outcome == Outcome::Conflict), Ordering::Relaxed);
+            Ok(outcome)
+        })
+    }
+
+    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+        self.inner.touch(key, deadline)
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        self.inner.delete(key)
+    }
+
+    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.inner.tagged(tag)
+    }
+
+    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.inner.scan(from, budget)
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+        self.inner.sweep(budget)
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
