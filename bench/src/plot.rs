@@ -7,7 +7,7 @@ use std::fmt::Write;
 const INK: &str = "#7d8590";
 
 /// One colour for each peer or curve; told apart also by those who see few colours (Okabe and Ito's).
-const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7"];
+const COLOURS: [&str; 5] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"];
 
 const WIDTH: f64 = 760.0;
 
@@ -17,9 +17,11 @@ pub fn write(path: &str, svg: &str) {
     eprintln!("drew {path}");
 }
 
-/// A group of bars for each scenario: its name, its budget (0 for none), and the ratio to each peer. One is as slow as
-/// the peer.
-pub fn ratios(title: &str, rows: &[(&str, f64, Vec<(&str, f64)>)]) -> String {
+/// The bars of a scenario: its name, its budget (0 for none), and the ratio to each peer.
+pub type Group<'a> = (&'a str, f64, Vec<(&'a str, f64)>);
+
+/// Groups of bars. One is as slow as the peer.
+pub fn ratios(title: &str, rows: &[Group<'_>]) -> String {
     const LEFT: f64 = 290.0;
     const BAR: f64 = 15.0;
     let most = rows.iter().flat_map(|(_, _, bars)| bars.iter().map(|(_, ratio)| *ratio)).fold(1.0, f64::max);
@@ -117,7 +119,7 @@ fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);
