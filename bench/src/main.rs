@@ -4,6 +4,7 @@ mod alloc;
 mod cache;
 mod check;
 mod measure;
+mod parts;
 mod plot;
 mod promises;
 mod scale;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         }
         ["--cookies"] => table::in_cookie(&runtime),
         ["--cache"] => cache::print(&runtime),
+        ["--parts"] => parts::print(&runtime),
         ["--promises"] => promises::print(&runtime),
         ["--scale"] => scale::print(&runtime, None),
         ["--threads"] => threads::print(),
@@ -46,8 +48,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "sweeps")]
         ["--sweeps", count, store] => sweeps::print(count.parse().expect("a number"), Some(store)),
         _ => {
-            let tables =
-                "--cache | --check | --cookies | --instructions | --plot FOLDER | --promises | --scale | --threads";
+            let tables = "--cache | --check | --cookies | --instructions | --parts | --plot FOLDER | --promises | --scale | --threads";
             eprintln!("usage: ampoule-bench [{tables}]");
             eprintln!("with --features sweeps also: --sweeps [COUNT [STORE]]");
             return ExitCode::from(2);

@@ -1,5 +1,6 @@
 //! What a request costs: its time, its allocations, its instructions.
 
+use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -65,6 +66,16 @@ pub fn times(runtime: &Runtime, scenario: &Scenario, subjects: &[Who]) -> Vec<f6
         }
     });
     rounds.into_iter().map(median).collect()
+}
+
+/// Nanoseconds of one run of something that does not wait, the median of rounds.
+pub fn time<T>(run: impl Fn() -> T) -> f64 {
+    let round = |_| {
+        let started = Instant::now();
+        (0..5_000).for_each(|_| drop(black_box(run())));
+        started.elapsed().as_nanos() as f64 / 5_000.0
+    };
+    median((0..21).map(round).collect())
 }
 
 pub fn median(mut times: Vec<f64>) -> f64 {

@@ -96,11 +96,10 @@ fn show(cost: Cost) -> String {
 /// What the cipher and base64 take for as many bytes, without a request around them.
 mod alone {
     use std::hint::black_box;
-    use std::time::Instant;
 
     use ampoule_seal::{KeyRing, Secret};
 
-    use crate::measure::median;
+    use crate::measure::time;
 
     pub fn print() {
         let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
@@ -110,18 +109,9 @@ mod alone {
         for (name, bytes) in [("100 B", 100), ("1 KB", 1_060), ("3.5 KB", 3_560)] {
             let content = vec![7; bytes];
             let text = sealer.seal_text(&content, b"sid");
-            let open = time(|| drop(black_box(sealer.open_text(black_box(text.as_bytes()), b"sid"))));
-            let both = open + time(|| drop(black_box(sealer.seal_text(black_box(&content), b"sid"))));
+            let open = time(|| sealer.open_text(black_box(text.as_bytes()), b"sid"));
+            let both = open + time(|| sealer.seal_text(black_box(&content), b"sid"));
             println!("| {name} | {open:.0} ns | {both:.0} ns |");
         }
-    }
-
-    fn time(run: impl Fn()) -> f64 {
-        let round = |_| {
-            let started = Instant::now();
-            (0..5_000).for_each(|_| run());
-            started.elapsed().as_nanos() as f64 / 5_000.0
-        };
-        median((0..21).map(round).collect())
     }
 }
