@@ -16,7 +16,8 @@
 //!
 //! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS; `valkey` in place of `redis` means the same too.
 //!
-//! Reading is one GET, writing is one Lua script of one key, so a Cluster serves both. Nothing is connected before it is
+//! Reading is one GET, a new session without a principal one SET, any other write one Lua script of one key, so a Cluster
+//! serves them all. Nothing is connected before it is
 //! needed, and what broke is connected again by the next request: after a restart, a failover or a moved slot.
 //!
 //! # What a save outlives
@@ -139,7 +140,15 @@ impl RedisStore {
         let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
         let remove = entry.deadline <= now;
         let value = if remove { Vec::new() } else { format::encode(version, &entry) };
-        let put = scripts::put(self.name(key), now, when, &value, format::ttl(entry.deadline, now));
+        let (name, ttl) = (self.name(key), format::ttl(entry.deadline, now));
+        if when == Put::Create && entry.tag.is_none() && !remove {
+            let create = scripts::create(&name, &value, ttl);
+            if self.0.link.ask(&create).await? != Value::Nil {
+                self.wait_for_replicas().await?;
+                return Ok(Outcome::Stored(version));
+            }
+        }
+        let put = scripts::put(&name, now, when, &value, ttl);
         let mut commands = Vec::new();
         if let Some(tag) = entry.tag.filter(|_| !remove) {
             // First, so that the tag never knows too few.
@@ -179,7 +188,8 @@ impl RedisStore {
             return self.remove(key).await;
         }
         let ttl = format::ttl(deadline, now);
-        let touch = |tagged| scripts::touch(self.name(key), now, deadline, ttl, tagged);
+        let name = self.name(key);
+        let touch = |tagged| scripts::touch(&name, now, deadline, ttl, tagged);
         let first = self.0.link.run(&[touch(false)]).await?.pop();
         let Some(Value::BulkString(tag)) = first else { return Ok(first == Some(Value::Int(1))) };
         let tag = Tag::new(tag.try_into().map_err(|_| format::damaged())?);
@@ -188,7 +198,7 @@ impl RedisStore {
     }
 
     async fn remove(&self, key: StoreKey) -> Result<bool, Error> {
-        let removed = self.0.link.run(&[scripts::delete(self.name(key), self.now())]).await?.pop();
+        let removed = self.0.link.run(&[scripts::delete(&self.name(key), self.now())]).await?.pop();
         Ok(removed == Some(Value::Int(1)))
     }
 }

@@ -72,34 +72,37 @@ impl Link {
 
     /// One command.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Error> {
-        let answers = self.twice(std::slice::from_ref(command), None).await.map_err(error::from)?;
+        let answers = self.twice(&[command], None).await.map_err(error::from)?;
         Ok(answers.into_iter().next().unwrap_or(Value::Nil))
     }
 
     /// Several commands that only read, in one trip; in a Cluster, where they may lie apart, one after the other.
     pub(crate) async fn ask_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
-        self.twice(commands, None).await.map_err(error::from)
+        self.twice(&commands.iter().collect::<Vec<_>>(), None).await.map_err(error::from)
     }
 
     /// One command to one node of a Cluster.
     pub(crate) async fn ask_node(&self, command: &Cmd, host: &str, port: u16) -> Result<Value, Error> {
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
-        let answers = self.twice(std::slice::from_ref(command), Some(RoutingInfo::SingleNode(node))).await;
+        let answers = self.twice(&[command], Some(RoutingInfo::SingleNode(node))).await;
         Ok(answers.map_err(error::from)?.into_iter().next().unwrap_or(Value::Nil))
     }
 
     /// Scripts in their order, in one trip; in a Cluster one after the other.
     pub(crate) async fn run(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
-        let commands = |by_text| calls.iter().map(|call| call.command(by_text)).collect::<Vec<_>>();
-        match self.twice(&commands(false), None).await {
-            Err(cause) if error::is_unknown_script(&cause) => self.ask_all(&commands(true)).await,
+        let commands: Vec<&Cmd> = calls.iter().map(Call::command).collect();
+        match self.twice(&commands, None).await {
+            Err(cause) if error::is_unknown_script(&cause) => {
+                let commands: Vec<Cmd> = calls.iter().map(Call::by_text).collect();
+                self.ask_all(&commands).await
+            }
             answers => answers.map_err(error::from),
         }
     }
 
     /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
     /// twice: reads, and scripts that know what they have written.
-    async fn twice(&self, commands: &[Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn twice(&self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -109,7 +112,7 @@ impl Link {
         }
     }
 
-    async fn once(&self, commands: &[Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn once(&self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         let mut connection = self.connection().await?;
         let send = connection.way.send(commands, node);
         let answers = timeout(self.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
@@ -151,9 +154,9 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Way, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.command_timeout));
+        // `once` limits the time of an answer, so the driver need not set a timer of its own.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
         match &self.address.target {
             Target::One(client) => client.get_multiplexed_async_connection_with_config(&config).await.map(Way::One),
             Target::Sentinel(client) => {
@@ -171,13 +174,13 @@ impl Link {
 }
 
 impl Way {
-    async fn send(&mut self, commands: &[Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn send(&mut self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         let answers = match (self, commands) {
             (Way::One(connection), [command]) => vec![connection.req_packed_command(command).await?],
             (Way::One(connection), commands) => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
                 for command in commands {
-                    pipeline.add_command(command.clone());
+                    pipeline.add_command(Cmd::clone(command));
                 }
                 connection.req_packed_commands(&pipeline, 0, commands.len()).await?
             }
@@ -185,7 +188,7 @@ impl Way {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     answers.push(match &node {
-                        Some(node) => cluster.route_command(command.clone(), node.clone()).await?,
+                        Some(node) => cluster.route_command(Cmd::clone(command), node.clone()).await?,
                         None => cluster.req_packed_command(command).await?,
                     });
                 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use ampoule_core::{Put, Time, Version};
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 use crate::format;
 
@@ -97,48 +97,77 @@ fn script(body: &str) -> Script {
 /// A script with its key and arguments.
 pub(crate) struct Call {
     script: &'static Script,
-    key: String,
-    values: Vec<Vec<u8>>,
+    /// By its digest.
+    command: Cmd,
 }
 
 impl Call {
-    /// The command that runs it by its digest, or by its text where the server does not know it, such as after a
-    /// restart.
-    pub(crate) fn command(&self, by_text: bool) -> Cmd {
-        let mut command = redis::cmd(if by_text { "EVAL" } else { "EVALSHA" });
-        command.arg(if by_text { &self.script.text } else { &self.script.digest });
-        command.arg(1).arg(&self.key).arg(&self.values);
+    fn new(script: &'static Script, key: &str, values: &[&[u8]]) -> Call {
+        let bytes = script.digest.len() + key.len() + values.iter().map(|value| value.len()).sum::<usize>();
+        let mut command = Cmd::with_capacity(values.len() + 4, bytes + 16);
+        command.arg("EVALSHA").arg(&script.digest).arg(1).arg(key);
+        values.iter().for_each(|value| _ = command.arg(*value));
+        Call { script, command }
+    }
+
+    /// The command that runs it by its digest.
+    pub(crate) fn command(&self) -> &Cmd {
+        &self.command
+    }
+
+    /// The command that runs it by its text, where the server does not know it, such as after a restart.
+    pub(crate) fn by_text(&self) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(&self.script.text);
+        for argument in self.command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                command.arg(bytes);
+            }
+        }
         command
     }
 }
 
-pub(crate) fn put(key: String, now: Time, when: Put, value: &[u8], ttl: Option<u64>) -> Call {
+pub(crate) fn put(key: &str, now: Time, when: Put, value: &[u8], ttl: Option<u64>) -> Call {
     let (condition, version) = match when {
         Put::Create => ("create", Version(0)),
         Put::Replace(version) => ("replace", version),
         Put::Always => ("always", Version(0)),
     };
-    let version = version.0.to_be_bytes().to_vec();
-    Call { script: &PUT, key, values: vec![text(now), condition.into(), version, value.to_vec(), number(ttl)] }
+    let (now, ttl) = (text(now), number(ttl));
+    let values = [now.as_bytes(), condition.as_bytes(), &version.0.to_be_bytes(), value, ttl.as_bytes()];
+    Call::new(&PUT, key, &values)
 }
 
-pub(crate) fn touch(key: String, now: Time, deadline: Time, ttl: Option<u64>, tag_lives: bool) -> Call {
-    let tag_lives = if tag_lives { b"yes".to_vec() } else { Vec::new() };
-    Call { script: &TOUCH, key, values: vec![text(now), format::digits(deadline).into(), number(ttl), tag_lives] }
+/// Puts a value where there is none, without a script: what Redis does by itself takes it a third of the time. Where
+/// there is something after all, only [`put`] can tell what it is.
+pub(crate) fn create(key: &str, value: &[u8], ttl: Option<u64>) -> Cmd {
+    let mut command = Cmd::with_capacity(6, key.len() + value.len() + 32);
+    command.arg("SET").arg(key).arg(value).arg("NX");
+    if let Some(ttl) = ttl {
+        command.arg("PX").arg(ttl);
+    }
+    command
 }
 
-pub(crate) fn delete(key: String, now: Time) -> Call {
-    Call { script: &DELETE, key, values: vec![text(now)] }
+pub(crate) fn touch(key: &str, now: Time, deadline: Time, ttl: Option<u64>, tag_lives: bool) -> Call {
+    let (now, ttl) = (text(now), number(ttl));
+    let tag_lives: &[u8] = if tag_lives { b"yes" } else { b"" };
+    Call::new(&TOUCH, key, &[now.as_bytes(), format::digits(deadline).as_bytes(), ttl.as_bytes(), tag_lives])
 }
 
-pub(crate) fn add(tag: String, now: Time, member: &[u8], ttl: Option<u64>) -> Call {
-    Call { script: &ADD, key: tag, values: vec![text(now), member.to_vec(), number(ttl)] }
+pub(crate) fn delete(key: &str, now: Time) -> Call {
+    Call::new(&DELETE, key, &[text(now).as_bytes()])
 }
 
-fn text(time: Time) -> Vec<u8> {
-    time.as_millis().to_string().into()
+pub(crate) fn add(tag: &str, now: Time, member: &[u8], ttl: Option<u64>) -> Call {
+    Call::new(&ADD, tag, &[text(now).as_bytes(), member, number(ttl).as_bytes()])
 }
 
-fn number(ttl: Option<u64>) -> Vec<u8> {
-    ttl.map(|ttl| ttl.to_string().into()).unwrap_or_default()
+fn text(time: Time) -> String {
+    time.as_millis().to_string()
+}
+
+fn number(ttl: Option<u64>) -> String {
+    ttl.map(|ttl| ttl.to_string()).unwrap_or_default()
 }

@@ -22,7 +22,7 @@ impl RedisStore {
     /// What names a key to its tag, for as long as its value lives and a little longer.
     pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, deadline: Time, now: Time) -> Call {
         let ttl = format::ttl(deadline, now).map(|ttl| ttl + GRACE.as_millis() as u64);
-        scripts::add(self.tag_name(tag), now, key.as_bytes(), ttl)
+        scripts::add(&self.tag_name(tag), now, key.as_bytes(), ttl)
     }
 
     /// Asks each value whether it still has the tag, and takes out of the set those that are gone.

@@ -48,6 +48,16 @@ pub(crate) struct Found {
     pub(crate) seen: u64,
 }
 
+impl Found {
+    /// The same, reached through a pointer if this other one was.
+    fn reached_as(mut self: Arc<Found>, other: &Found) -> Arc<Found> {
+        if other.moved && !self.moved {
+            Arc::make_mut(&mut self).moved = true;
+        }
+        self
+    }
+}
+
 /// The old place of a session whose new record is written and whose old one is still to become a pointer.
 pub(crate) struct Move {
     pub(crate) old: Arc<Found>,
@@ -106,12 +116,13 @@ impl Protocol {
         changes: &ChangeLog,
         now: Time,
     ) -> Result<Arc<Found>, Error> {
-        let turn = self.queue.turn(base.key).await;
+        let mut turn = self.queue.turn(base.key).await;
         let stale = turn.writes() != base.seen;
-        let mut reloaded = None;
-        let mut next = Some(next);
+        let latest = turn.latest.take().filter(|_| stale);
+        let mut reloaded = latest.map(|latest| latest.reached_as(base));
+        let mut next = if stale { None } else { Some(next) };
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 || stale {
+            if attempt > 0 || (stale && reloaded.is_none()) {
                 reloaded = Some(Box::pin(self.reload(reloaded.as_deref().unwrap_or(base), attempt)).await?);
                 next = None;
             }
@@ -124,10 +135,11 @@ impl Protocol {
             if let Outcome::Stored(version) =
                 self.write(current.key, self.entry(&record)?, Put::Replace(current.version)).await?
             {
-                let seen = turn.wrote();
-                let (key, moved) = (current.key, current.moved);
+                let (key, moved, seen) = (current.key, current.moved, turn.next());
                 let deadline = record.deadline();
-                return Ok(Arc::new(Found { key, version, deadline, record: *record, moved, seen }));
+                let found = Arc::new(Found { key, version, deadline, record: *record, moved, seen });
+                turn.wrote(&found);
+                return Ok(found);
             }
         }
         Err(gave_up())
@@ -137,11 +149,8 @@ impl Protocol {
     async fn reload(&self, current: &Found, attempt: u32) -> Result<Arc<Found>, Error> {
         observe::conflict();
         pause(attempt).await;
-        let mut found = self.find(current.key).await?.ok_or_else(gone)?;
-        if current.moved {
-            Arc::make_mut(&mut found).moved = true;
-        }
-        Ok(found)
+        let found = self.find(current.key).await?.ok_or_else(gone)?;
+        Ok(found.reached_as(current))
     }
 
     /// Makes the old record of a moved session a pointer to the new one, and says where the session now lies.

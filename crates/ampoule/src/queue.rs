@@ -1,10 +1,12 @@
 //! Where the writers of one session in one process stand in line, so that they do not run into each other's versions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ampoule_core::StoreKey;
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::protocol::Found;
 
 /// Sessions share this many lines. Two that meet in one wait for each other's writes and lose nothing else.
 const LINES: usize = 1_024;
@@ -15,7 +17,9 @@ pub(crate) struct Queue(Arc<[Line]>);
 
 #[derive(Default)]
 struct Line {
-    turn: Mutex<()>,
+    /// What the last writer left for whoever waited behind him.
+    turn: Mutex<Option<Arc<Found>>>,
+    waiting: AtomicUsize,
     writes: AtomicU64,
 }
 
@@ -33,7 +37,15 @@ impl Queue {
     /// Waits for this session's turn. It ends when the returned guard is dropped, also by a cancelled request.
     pub(crate) async fn turn(&self, key: StoreKey) -> Turn<'_> {
         let line = self.line(key);
-        Turn { _held: line.turn.lock().await, writes: &line.writes }
+        let mut left = match line.turn.try_lock() {
+            Ok(left) => left,
+            Err(_) => {
+                let _waiting = Waiting::behind(line);
+                Box::pin(line.turn.lock()).await
+            }
+        };
+        let latest = left.take().filter(|found| found.key == key);
+        Turn { left, latest, line }
     }
 
     fn line(&self, key: StoreKey) -> &Line {
@@ -44,17 +56,44 @@ impl Queue {
 
 /// The right to write the sessions of one line.
 pub(crate) struct Turn<'a> {
-    _held: MutexGuard<'a, ()>,
-    writes: &'a AtomicU64,
+    left: MutexGuard<'a, Option<Arc<Found>>>,
+    /// This session as the writer before has just written it, if there was one and it was the same session. The store
+    /// may have a newer one by another process, and then refuses the version.
+    pub(crate) latest: Option<Arc<Found>>,
+    line: &'a Line,
 }
 
 impl Turn<'_> {
     pub(crate) fn writes(&self) -> u64 {
-        self.writes.load(Ordering::Acquire)
+        self.line.writes.load(Ordering::Acquire)
     }
 
-    /// Counts a write, and says how many there are now.
-    pub(crate) fn wrote(&self) -> u64 {
-        self.writes.fetch_add(1, Ordering::AcqRel) + 1
+    /// How many writes there are with one more.
+    pub(crate) fn next(&self) -> u64 {
+        self.writes() + 1
+    }
+
+    /// Counts a write, and leaves what was written to whoever waits. Where nobody does, nothing is kept.
+    pub(crate) fn wrote(mut self, found: &Arc<Found>) {
+        self.line.writes.fetch_add(1, Ordering::AcqRel);
+        if self.line.waiting.load(Ordering::Acquire) > 0 {
+            *self.left = Some(Arc::clone(found));
+        }
+    }
+}
+
+/// Somebody who stands in a line, until he has his turn or goes away.
+struct Waiting<'a>(&'a Line);
+
+impl Waiting<'_> {
+    fn behind(line: &Line) -> Waiting<'_> {
+        line.waiting.fetch_add(1, Ordering::AcqRel);
+        Waiting(line)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
