@@ -51,9 +51,12 @@ pub fn times(runtime: &Runtime, scenario: &Scenario, subjects: &[Who]) -> Vec<f6
     const EACH: u32 = 5_000;
     let mut rounds = vec![Vec::new(); subjects.len()];
     runtime.block_on(async {
+        let mut sites = Vec::new();
+        for who in subjects {
+            sites.push(scenario.on(*who).await);
+        }
         for _ in 0..ROUNDS {
-            for (who, round) in subjects.iter().zip(&mut rounds) {
-                let mut ready = scenario.on(*who).await;
+            for (ready, round) in sites.iter_mut().zip(&mut rounds) {
                 for _ in 0..200 {
                     ready.ask().await;
                 }

@@ -109,7 +109,7 @@ impl Home {
             Home::Store { protocol, .. } => protocol.create(record).await,
             Home::Cookie { .. } => {
                 let id = ampoule_seal::random_id();
-                Ok((id, self.in_cookie(&id, record)?))
+                Ok((id, self.in_cookie(&id, *record)?))
             }
         }
     }
@@ -124,7 +124,7 @@ impl Home {
     ) -> Result<Arc<Found>, Error> {
         match self {
             Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
-            Home::Cookie { .. } => self.in_cookie(id, Box::new(next.accessed_at(now))),
+            Home::Cookie { .. } => self.in_cookie(id, next.accessed_at(now)),
         }
     }
 
@@ -180,7 +180,7 @@ impl Home {
         }
     }
 
-    fn in_cookie(&self, id: &Id, record: Box<Record>) -> Result<Arc<Found>, Error> {
+    fn in_cookie(&self, id: &Id, record: Record) -> Result<Arc<Found>, Error> {
         let Home::Cookie { max_size, .. } = self else { unreachable!("a store's session is put, not sealed") };
         let size = ampoule_seal::sealed_text_len(ID + record.encoded_len());
         if size > *max_size {
@@ -188,14 +188,7 @@ impl Home {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let deadline = record.deadline();
-        Ok(Arc::new(Found {
-            key: store_key(id),
-            version: Version(0),
-            deadline,
-            record: *record,
-            moved: false,
-            seen: 0,
-        }))
+        Ok(Arc::new(Found { key: store_key(id), version: Version(0), deadline, record, moved: false, seen: 0 }))
     }
 }
 

@@ -1,0 +1,94 @@
+//! Sessions in Redis over real HTTP: Ampoule, a handler that is written by hand, and the peers, each in a process of
+//! its own, driven by wrk over loopback.
+
+mod commands;
+mod http;
+mod measure;
+mod serve;
+mod server;
+mod subject;
+mod table;
+mod wrk;
+
+use std::process::ExitCode;
+
+use ampoule_test_servers::{Kind, Server as TestServer};
+
+use crate::commands::Redis;
+use crate::server::Server;
+use crate::subject::{Scenario, Subject};
+use crate::table::Row;
+
+/// How often each subject has its turn at each scenario; the median counts.
+const ROUNDS: usize = 5;
+/// How long a turn takes.
+const SECONDS: u64 = 3;
+/// How long each subject is warmed up at each scenario.
+const WARM_UP_SECONDS: u64 = 1;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => run(ROUNDS, SECONDS),
+        ["--quick"] => run(1, 1),
+        ["--serve", subject, redis] => {
+            serve::run(Subject::named(subject).expect("the name of a subject"), redis);
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("there is only --quick: one round of one second each");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(rounds: usize, seconds: u64) -> ExitCode {
+    if !wrk::is_installed() {
+        eprintln!("wrk is not installed (Debian: wrk)");
+        return ExitCode::from(2);
+    }
+    // What is missing is said by what starts it.
+    let Some(redis_server) = TestServer::start(Kind::Redis) else { return ExitCode::from(2) };
+    let load = load_average();
+    let mut redis = Redis::connect(redis_server.url());
+    let servers = Subject::ALL.map(|subject| Server::start(subject, redis_server.url()));
+    let mut rows = warm_up(&servers, &mut redis);
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}", round + 1);
+        for scenario in 0..Scenario::ALL.len() {
+            // Each round begins with another subject.
+            for turn in 0..servers.len() {
+                let subject = (round + turn) % servers.len();
+                let row = &mut rows[scenario * servers.len() + subject];
+                row.samples.push(measure::sample(&servers[subject], &mut redis, row.scenario, seconds));
+            }
+        }
+    }
+    println!("{rounds} rounds of {seconds} s, {} connections; load average at the start {load}.\n", wrk::CONNECTIONS);
+    table::print(&rows);
+    let lost = rows.iter().any(|row| row.subject == Subject::Ours && row.kept().is_some_and(|kept| kept < 1.0));
+    if lost {
+        eprintln!("Ampoule lost an update");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Warms everything up, and makes the rows of the table: the subjects of the first scenario, then those of the next.
+fn warm_up(servers: &[Server], redis: &mut Redis) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for scenario in Scenario::ALL {
+        for (subject, server) in Subject::ALL.into_iter().zip(servers) {
+            measure::sample(server, redis, scenario, WARM_UP_SECONDS);
+            let run_by_scripts = measure::run_by_scripts(server, redis, scenario);
+            rows.push(Row { subject, scenario, samples: Vec::new(), run_by_scripts });
+        }
+    }
+    rows
+}
+
+/// Of the last minute: well below 1 on a machine that does nothing else.
+fn load_average() -> String {
+    let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    averages.split_whitespace().next().unwrap_or("unknown").to_owned()
+}

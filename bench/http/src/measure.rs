@@ -1,0 +1,51 @@
+//! One subject at one scenario: what is done before, and what is read off afterwards.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::commands::{Counts, Redis};
+use crate::server::Server;
+use crate::subject::Scenario;
+use crate::{http, wrk};
+
+/// One run.
+pub struct Sample {
+    pub requests: u64,
+    pub per_second: f64,
+    /// CPU time of the server's process, in microseconds.
+    pub cpu: u64,
+    pub commands: Counts,
+    /// By how much all counters together grew, where requests count.
+    pub counted: Option<u64>,
+}
+
+/// Runs a scenario on sessions that are made anew.
+pub fn sample(server: &Server, redis: &mut Redis, scenario: Scenario, seconds: u64) -> Sample {
+    redis.clear();
+    let cookies = make_sessions(server, scenario);
+    redis.reset();
+    let before = server.cpu();
+    let load = wrk::run(server.port, scenario.path(), &cookies, seconds);
+    // What wrk left under way comes to its end before anything is read off, or cleared for the next run.
+    std::thread::sleep(Duration::from_millis(50));
+    let cpu = server.cpu() - before;
+    let commands = redis.counts();
+    let counted = scenario.counts().then(|| cookies.iter().map(|cookie| count(server, cookie)).sum());
+    Sample { requests: load.requests, per_second: load.per_second, cpu, commands, counted }
+}
+
+/// Which commands are run by scripts in this scenario.
+pub fn run_by_scripts(server: &Server, redis: &Redis, scenario: Scenario) -> BTreeSet<String> {
+    let cookies = make_sessions(server, scenario);
+    redis.run_by_scripts(|| {
+        http::get(server.port, scenario.path(), cookies.first().map(String::as_str));
+    })
+}
+
+fn make_sessions(server: &Server, scenario: Scenario) -> Vec<String> {
+    (0..scenario.sessions()).map(|_| http::get(server.port, "/fill", None).cookie).collect()
+}
+
+fn count(server: &Server, cookie: &str) -> u64 {
+    http::get(server.port, "/count", Some(cookie)).body.parse().expect("a number")
+}

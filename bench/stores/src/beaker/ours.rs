@@ -1,0 +1,90 @@
+//! Requests to Ampoule without a framework: their headers in, the response's headers out.
+
+use std::time::{Duration, Instant};
+
+use ampoule::store::{self, StoreOptions};
+use ampoule::{Options, Secret, Session, SessionLayer};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::Operation;
+use crate::sessions::LIFETIME_SECONDS;
+
+/// As many as the script has.
+const SESSIONS: usize = 64;
+
+pub struct Ours {
+    layer: SessionLayer,
+    /// The headers of one request for each session.
+    requests: Vec<HeaderMap>,
+    turn: usize,
+}
+
+impl Ours {
+    /// Sessions in the store at a URL, or in their cookies.
+    pub async fn at(url: Option<&str>) -> Ours {
+        let options = Options {
+            secret: vec![Secret::new("3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe").expect("a good secret")],
+            timeout: Some(Duration::from_secs(LIFETIME_SECONDS.into())),
+            ..Options::default()
+        };
+        let layer = match url {
+            Some(url) => {
+                let store = store::open(url, &StoreOptions::default()).expect("the store opens");
+                SessionLayer::from_arc(store, options)
+            }
+            None => SessionLayer::in_cookie(options),
+        };
+        let mut ours = Ours { layer: layer.expect("good options"), requests: Vec::new(), turn: 0 };
+        for _ in 0..SESSIONS {
+            let session = ours.layer.begin(&HeaderMap::new());
+            fill(&session).await.expect("a session");
+            let mut response = HeaderMap::new();
+            ours.layer.finish(&session, StatusCode::OK, &mut response).await.expect("an end");
+            ours.requests.push(with_cookie(&response));
+        }
+        ours
+    }
+
+    /// What a request takes, of so many.
+    pub async fn microseconds(&mut self, operation: Operation, count: u32) -> f64 {
+        let started = Instant::now();
+        for _ in 0..count {
+            self.turn = (self.turn + 1) % SESSIONS;
+            let session = self.layer.begin(&self.requests[self.turn]);
+            match operation {
+                Operation::Read => read(&session).await.expect("a read"),
+                Operation::Save => save(&session).await.expect("a save"),
+            }
+            let mut response = HeaderMap::new();
+            self.layer.finish(&session, StatusCode::OK, &mut response).await.expect("an end");
+        }
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+    }
+}
+
+async fn fill(session: &Session) -> Result<(), ampoule::Error> {
+    for key in ["a", "b", "c"] {
+        session.insert(key, &7_u64)?;
+    }
+    session.insert("d", &0_u64)?;
+    session.insert("text", &"horse")?;
+    session.save().await
+}
+
+async fn read(session: &Session) -> Result<(), ampoule::Error> {
+    assert_eq!(session.get::<u64>("c").await?, Some(7));
+    Ok(())
+}
+
+async fn save(session: &Session) -> Result<(), ampoule::Error> {
+    let count = session.get::<u64>("d").await?.expect("it was put there");
+    session.insert("d", &(count + 1))?;
+    session.save().await
+}
+
+/// What a browser sends after this response.
+fn with_cookie(response: &HeaderMap) -> HeaderMap {
+    let set = response[header::SET_COOKIE].to_str().expect("text");
+    let pair = set.split(';').next().unwrap_or_default();
+    HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(pair).expect("a cookie"))])
+}

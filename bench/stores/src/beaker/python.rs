@@ -1,0 +1,85 @@
+//! A Python with Beaker in a temporary folder, and the script that runs there.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// What asks Beaker: see its first lines.
+const SCRIPT: &str = include_str!("../beaker.py");
+
+/// Beaker, its client of Redis, and the cipher of its encrypted cookies.
+const PACKAGES: [&str; 3] = ["Beaker", "redis", "cryptography"];
+
+pub struct Python {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    versions: String,
+}
+
+impl Python {
+    /// Installs what is needed below `folder`, and starts the script.
+    pub fn start(folder: &Path, redis: &str) -> Result<Python, String> {
+        let place = folder.join("python");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&place), "python3 -m venv")?;
+        let python = place.join("bin").join("python");
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]).args(PACKAGES);
+        run(&mut pip, "pip install")?;
+        let mut child = Command::new(python)
+            .args(["-c", SCRIPT])
+            .arg(folder.join("beaker"))
+            .arg(redis)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        let mut python = Python { child, input, output, versions: String::new() };
+        let line = python.line();
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [_, beaker, _, version] => python.versions = format!("Beaker {beaker} (Python {version})"),
+            _ => return Err("the script does not start".to_owned()),
+        }
+        Ok(python)
+    }
+
+    pub fn versions(&self) -> &str {
+        &self.versions
+    }
+
+    /// What a request takes, of so many.
+    pub fn microseconds(&mut self, kind: &str, operation: &str, count: u32) -> f64 {
+        let input = self.input.as_mut().expect("it is open");
+        writeln!(input, "{kind} {operation} {count}").expect("the script listens");
+        let line = self.line();
+        line.trim().parse().unwrap_or_else(|_| panic!("the script says {line:?} of {kind} {operation}"))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the script talks");
+        line
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // The script ends with its input.
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command; what went wrong is said in one line.
+fn run(command: &mut Command, name: &str) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+    Err(format!("{name}: {last}"))
+}

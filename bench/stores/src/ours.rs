@@ -1,0 +1,68 @@
+//! A store of Ampoule's, opened by URL.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule::store::{self, Bytes, Entry, Outcome, Put, Store, StoreKey, StoreOptions, Version};
+use ampoule::{Clock, Durability, SystemClock};
+
+use crate::rounds::{Operation, Subject, Work};
+use crate::sessions::{self, COUNT, LIFETIME_SECONDS, Turn, VALUE};
+
+pub struct Ours {
+    store: Arc<dyn Store>,
+    versions: Vec<Version>,
+    turn: Turn,
+}
+
+impl Ours {
+    pub async fn at(url: &str, durability: Durability) -> Box<dyn Subject> {
+        let options = StoreOptions { durability, ..StoreOptions::default() };
+        let store = store::open(url, &options).expect("the store opens");
+        let mut ours = Ours { store, versions: Vec::new(), turn: Turn::default() };
+        for number in 0..COUNT {
+            let version = ours.put(number, Put::Create).await;
+            ours.versions.push(version);
+        }
+        Box::new(ours)
+    }
+
+    async fn put(&self, number: u64, when: Put) -> Version {
+        let deadline = SystemClock.now() + Duration::from_secs(LIFETIME_SECONDS.into());
+        let entry = Entry { value: Bytes::from_static(&VALUE), deadline, tag: None };
+        match self.store.put(StoreKey::new(sessions::key(number)), entry, when).await {
+            Ok(Outcome::Stored(version)) => version,
+            other => panic!("a put that must succeed: {other:?}"),
+        }
+    }
+
+    async fn once(&mut self, operation: Operation) {
+        match operation {
+            Operation::Load => {
+                let key = StoreKey::new(sessions::key(self.turn.existing()));
+                let found = self.store.get(key).await.expect("a read").expect("it is there");
+                assert_eq!(black_box(found).value.len(), VALUE.len());
+            }
+            Operation::Save => {
+                let number = self.turn.existing();
+                let version = self.versions[number as usize];
+                self.versions[number as usize] = self.put(number, Put::Replace(version)).await;
+            }
+            Operation::Create => {
+                let number = self.turn.new_one();
+                self.put(number, Put::Create).await;
+            }
+        }
+    }
+}
+
+impl Subject for Ours {
+    fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
+        Box::pin(async move {
+            for _ in 0..count {
+                self.once(operation).await;
+            }
+        })
+    }
+}

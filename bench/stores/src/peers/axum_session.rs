@@ -1,0 +1,86 @@
+//! The stores of axum_session, with pools as its documentation makes them.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use ampoule::Durability;
+use axum_session::DatabasePool;
+use axum_session_sqlx::{SessionMySqlPool, SessionPgPool, SessionSqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{MySqlPool, PgPool, SqlitePool};
+
+use crate::rounds::{Operation, Subject, Work};
+use crate::sessions::{self, COUNT, Turn, VALUE};
+
+const TABLE: &str = "axum_sessions";
+
+pub struct AxumSession<P> {
+    pool: P,
+    text: String,
+    turn: Turn,
+}
+
+pub async fn sqlite(path: &Path, durability: Durability) -> Box<dyn Subject> {
+    let synchronous = match durability {
+        Durability::None => SqliteSynchronous::Off,
+        Durability::Process => SqliteSynchronous::Normal,
+        Durability::Power => SqliteSynchronous::Full,
+    };
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
+    filled(SessionSqlitePool::from(SqlitePool::connect_with(options).await.expect("a pool"))).await
+}
+
+pub async fn postgres(url: &str) -> Box<dyn Subject> {
+    filled(SessionPgPool::from(PgPool::connect(url).await.expect("a pool"))).await
+}
+
+pub async fn mysql(url: &str) -> Box<dyn Subject> {
+    filled(SessionMySqlPool::from(MySqlPool::connect(url).await.expect("a pool"))).await
+}
+
+async fn filled<P: DatabasePool + Send + Sync + 'static>(pool: P) -> Box<dyn Subject> {
+    pool.initiate(TABLE).await.expect("the table");
+    let peer = AxumSession { pool, text: "7".repeat(VALUE.len()), turn: Turn::default() };
+    for number in 0..COUNT {
+        peer.store(number).await;
+    }
+    Box::new(peer)
+}
+
+/// The text of a UUID, as it makes them.
+fn id(number: u64) -> String {
+    let [a, b, c, d, e, f, g, h, ..] = sessions::key(number);
+    let digits = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    format!("{:08x}-{:04x}-4{:03x}-8000-{number:012x}", digits >> 32, digits >> 16 & 0xffff, digits & 0xfff)
+}
+
+impl<P: DatabasePool + Send + Sync> AxumSession<P> {
+    async fn store(&self, number: u64) {
+        let expires = sessions::deadline() / 1_000;
+        self.pool.store(&id(number), &self.text, expires, TABLE).await.expect("a save");
+    }
+}
+
+impl<P: DatabasePool + Send + Sync> Subject for AxumSession<P> {
+    fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
+        Box::pin(async move {
+            for _ in 0..count {
+                match operation {
+                    Operation::Load => {
+                        let found = self.pool.load(&id(self.turn.existing()), TABLE).await.expect("a read");
+                        assert!(black_box(found).is_some());
+                    }
+                    Operation::Save => {
+                        let number = self.turn.existing();
+                        self.store(number).await;
+                    }
+                    Operation::Create => {
+                        let number = self.turn.new_one();
+                        self.store(number).await;
+                    }
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! std::fs alone: reads a file whole, and writes one under another name and renames it, on the caller's thread.
+
+use std::fs::{self, File};
+use std::future::ready;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use ampoule::Durability;
+
+use crate::rounds::{Operation, Subject, Work};
+use crate::sessions::{COUNT, Turn, VALUE};
+
+pub struct RawFiles {
+    folder: PathBuf,
+    durability: Durability,
+    turn: Turn,
+}
+
+impl RawFiles {
+    pub fn at(folder: &Path, durability: Durability) -> Box<dyn Subject> {
+        fs::create_dir_all(folder).expect("the folder");
+        let raw = RawFiles { folder: folder.to_owned(), durability, turn: Turn::default() };
+        for number in 0..COUNT {
+            raw.write(number).expect("a session");
+        }
+        Box::new(raw)
+    }
+
+    fn once(&mut self, operation: Operation) -> io::Result<()> {
+        match operation {
+            Operation::Load => {
+                let found = fs::read(self.folder.join(self.turn.existing().to_string()))?;
+                assert_eq!(black_box(found).len(), VALUE.len());
+                Ok(())
+            }
+            Operation::Save => {
+                let number = self.turn.existing();
+                self.write(number)
+            }
+            Operation::Create => {
+                let number = self.turn.new_one();
+                self.write(number)
+            }
+        }
+    }
+
+    fn write(&self, number: u64) -> io::Result<()> {
+        let temporary = self.folder.join("temporary");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&VALUE)?;
+        if self.durability == Durability::Power {
+            file.sync_all()?;
+        }
+        fs::rename(temporary, self.folder.join(number.to_string()))?;
+        if self.durability == Durability::Power {
+            File::open(&self.folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl Subject for RawFiles {
+    fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
+        for _ in 0..count {
+            self.once(operation).expect("the operation");
+        }
+        Box::pin(ready(()))
+    }
+}
