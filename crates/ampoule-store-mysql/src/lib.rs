@@ -65,6 +65,9 @@ use self::statements::Statements;
 /// What every server takes: the least that `max_allowed_packet` may be in practice.
 const SMALLEST_PACKET: usize = 512 << 10;
 
+/// How long a connection that nobody uses is kept: less than what a proxy or a firewall between grants it.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// How a [`MySqlStore`] works.
 #[derive(Clone)]
 pub struct MySqlOptions {
@@ -133,6 +136,8 @@ impl MySqlStore {
         let constraints = PoolConstraints::new(0, options.max_connections.max(1)).unwrap_or_default();
         // A reset would forget the prepared statements; nothing that we do needs one.
         let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
+        // Without it the driver hangs up after each statement.
+        let pool = pool.with_inactive_connection_ttl(IDLE);
         let read_committed = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
         let opts = OptsBuilder::from_opts(opts)
             .pool_opts(pool)

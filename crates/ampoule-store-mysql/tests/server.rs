@@ -145,3 +145,24 @@ async fn an_application_may_bring_its_pool_and_another_database() {
     let key = StoreKey::digest(b"a");
     assert!(store.touch(key, Time::MAX).await.unwrap(), "a deadline that is there already is no absence");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_and_its_prepared_statements_are_used_again() {
+    use ampoule_store_mysql::mysql_async::{Conn, Opts, prelude::Queryable};
+    let Some(server) = Server::start(Kind::MariaDb) else { return };
+    let one = MySqlOptions { max_connections: 1, ..options("again") };
+    let store = MySqlStore::connect(server.url(), one).unwrap();
+    let mut conn = Conn::new(Opts::from_url(server.url()).unwrap()).await.unwrap();
+    let mut counts = async || {
+        let statement = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Com_stmt_prepare')";
+        conn.query_map(statement, |(_, count): (String, u64)| count).await.unwrap()
+    };
+    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    let get = async || assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some());
+    get().await;
+    let before = counts().await;
+    for _ in 0..50 {
+        get().await;
+    }
+    assert_eq!(counts().await, before, "50 reads open nothing and prepare nothing");
+}

@@ -132,13 +132,12 @@ pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
 fn body_of<R: Default + 'static>(text: &'static str) -> R {
     let mut body = R::default();
     let any: &mut dyn std::any::Any = &mut body;
+    if let Some(body) = any.downcast_mut::<String>() {
+        text.clone_into(body);
+    }
     #[cfg(feature = "axum")]
     if let Some(body) = any.downcast_mut::<axum_core::body::Body>() {
         *body = text.into();
-    }
-    let any: &mut dyn std::any::Any = &mut body;
-    if let Some(body) = any.downcast_mut::<String>() {
-        text.clone_into(body);
     }
     body
 }

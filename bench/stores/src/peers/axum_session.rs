@@ -16,7 +16,7 @@ const TABLE: &str = "axum_sessions";
 
 pub struct AxumSession<P> {
     pool: P,
-    text: String,
+    saves: u64,
     turn: Turn,
 }
 
@@ -41,7 +41,7 @@ pub async fn mysql(url: &str) -> Box<dyn Subject> {
 
 async fn filled<P: DatabasePool + Send + Sync + 'static>(pool: P) -> Box<dyn Subject> {
     pool.initiate(TABLE).await.expect("the table");
-    let peer = AxumSession { pool, text: "7".repeat(VALUE.len()), turn: Turn::default() };
+    let mut peer = AxumSession { pool, saves: 0, turn: Turn::default() };
     for number in 0..COUNT {
         peer.store(number).await;
     }
@@ -56,9 +56,12 @@ fn id(number: u64) -> String {
 }
 
 impl<P: DatabasePool + Send + Sync> AxumSession<P> {
-    async fn store(&self, number: u64) {
+    async fn store(&mut self, number: u64) {
         let expires = sessions::deadline() / 1_000;
-        self.pool.store(&id(number), &self.text, expires, TABLE).await.expect("a save");
+        // Another text each time: a database does not write what is there already.
+        self.saves += 1;
+        let text = format!("{:0width$}", self.saves, width = VALUE.len());
+        self.pool.store(&id(number), &text, expires, TABLE).await.expect("a save");
     }
 }
 

@@ -53,19 +53,6 @@ impl Given {
         self.values.insert(known, (name, value.trim().to_owned()));
     }
 
-    /// These options where they are given, and those of `self` where they are not; with the faults of `self` alone.
-    pub(crate) fn over(mut self, under: &Given) -> Given {
-        for (option, value) in &under.values {
-            self.values.entry(option).or_insert_with(|| value.clone());
-        }
-        self
-    }
-
-    /// The options of these names as they were given.
-    pub(crate) fn texts(&self, options: &[&'static str]) -> Vec<(&'static str, String)> {
-        options.iter().filter_map(|option| Some((*option, self.text(option)?))).collect()
-    }
-
     /// The full name under which an option was given, for what is found out about it later.
     pub(crate) fn full_name(&self, option: &str) -> String {
         self.values.get(option).map_or_else(|| option.to_owned(), |(name, _)| name.clone())
@@ -111,12 +98,6 @@ impl Given {
         }
     }
 
-    pub(crate) fn float(&mut self, option: &str, target: &mut f64) {
-        if let Some(value) = self.parse(option, "a number", |text| text.parse().ok()) {
-            *target = value;
-        }
-    }
-
     pub(crate) fn seconds(&mut self, option: &str, target: &mut Duration) {
         if let Some(value) = self.parse(option, "a whole number of seconds", seconds) {
             *target = value;
@@ -140,6 +121,29 @@ impl Given {
             self.fault(option, format!("expected one of {}, found `{text}`{hint}", names.join(", ")));
         }
         found.map(|(_, value)| *value)
+    }
+}
+
+/// What only the cache's options need.
+#[cfg(feature = "cache")]
+impl Given {
+    /// These options where they are given, and those of `self` where they are not; with the faults of `self` alone.
+    pub(crate) fn over(mut self, under: &Given) -> Given {
+        for (option, value) in &under.values {
+            self.values.entry(option).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
+    /// The options of these names as they were given.
+    pub(crate) fn texts(&self, options: &[&'static str]) -> Vec<(&'static str, String)> {
+        options.iter().filter_map(|option| Some((*option, self.text(option)?))).collect()
+    }
+
+    pub(crate) fn float(&mut self, option: &str, target: &mut f64) {
+        if let Some(value) = self.parse(option, "a number", |text| text.parse().ok()) {
+            *target = value;
+        }
     }
 }
 
