@@ -172,7 +172,7 @@ impl RedisStore {
             return Ok(());
         }
         let patience = command_timeout.as_millis() as u64 * 3 / 4;
-        match self.0.link.ask(redis::cmd("WAIT").arg(replicas).arg(patience.max(1))).await? {
+        match Box::pin(self.0.link.ask(redis::cmd("WAIT").arg(replicas).arg(patience.max(1)))).await? {
             Value::Int(received) if usize::try_from(received).is_ok_and(|received| received >= replicas) => Ok(()),
             _ => {
                 let message = format!("fewer than {replicas} replicas received a write in time (replicas)");

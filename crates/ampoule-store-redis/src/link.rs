@@ -84,7 +84,7 @@ impl Link {
     /// One command to one node of a Cluster.
     pub(crate) async fn ask_node(&self, command: &Cmd, host: &str, port: u16) -> Result<Value, Error> {
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
-        let answers = self.twice(&[command], Some(RoutingInfo::SingleNode(node))).await;
+        let answers = self.twice(&[command], Some(&RoutingInfo::SingleNode(node))).await;
         Ok(answers.map_err(error::from)?.into_iter().next().unwrap_or(Value::Nil))
     }
 
@@ -94,7 +94,7 @@ impl Link {
         match self.twice(&commands, None).await {
             Err(cause) if error::is_unknown_script(&cause) => {
                 let commands: Vec<Cmd> = calls.iter().map(Call::by_text).collect();
-                self.ask_all(&commands).await
+                Box::pin(self.ask_all(&commands)).await
             }
             answers => answers.map_err(error::from),
         }
@@ -102,17 +102,17 @@ impl Link {
 
     /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
     /// twice: reads, and scripts that know what they have written.
-    async fn twice(&self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn twice(&self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        match self.once(commands, node.clone()).await {
+        match self.once(commands, node).await {
             Err(cause) if error::is_stale(&cause) => self.once(commands, node).await,
             answers => answers,
         }
     }
 
-    async fn once(&self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn once(&self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         let mut connection = self.connection().await?;
         let send = connection.way.send(commands, node);
         let answers = timeout(self.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
@@ -125,20 +125,24 @@ impl Link {
     }
 
     async fn connection(&self) -> Result<Connection, RedisError> {
+        match self.present() {
+            Some(connection) => Ok(connection),
+            // What is rare is on the heap, here and below: every command would carry the room for it otherwise.
+            None => Box::pin(timeout(self.connect_timeout, self.new_connection()))
+                .await
+                .unwrap_or_else(|_| Err(timed_out())),
+        }
+    }
+
+    async fn new_connection(&self) -> Result<Connection, RedisError> {
+        let _connecting = self.connecting.lock().await;
         if let Some(connection) = self.present() {
             return Ok(connection);
         }
-        let connect = async {
-            let _connecting = self.connecting.lock().await;
-            if let Some(connection) = self.present() {
-                return Ok(connection);
-            }
-            let way = self.connect().await?;
-            let connection = Connection { number: self.connections.fetch_add(1, Ordering::Relaxed), way };
-            *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
-            Ok(connection)
-        };
-        timeout(self.connect_timeout, connect).await.unwrap_or_else(|_| Err(timed_out()))
+        let way = self.connect().await?;
+        let connection = Connection { number: self.connections.fetch_add(1, Ordering::Relaxed), way };
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+        Ok(connection)
     }
 
     fn present(&self) -> Option<Connection> {
@@ -174,7 +178,7 @@ impl Link {
 }
 
 impl Way {
-    async fn send(&mut self, commands: &[&Cmd], node: Option<RoutingInfo>) -> Result<Vec<Value>, RedisError> {
+    async fn send(&mut self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         let answers = match (self, commands) {
             (Way::One(connection), [command]) => vec![connection.req_packed_command(command).await?],
             (Way::One(connection), commands) => {
@@ -184,19 +188,26 @@ impl Way {
                 }
                 connection.req_packed_commands(&pipeline, 0, commands.len()).await?
             }
-            (Way::Cluster(cluster), commands) => {
-                let mut answers = Vec::with_capacity(commands.len());
-                for command in commands {
-                    answers.push(match &node {
-                        Some(node) => cluster.route_command(Cmd::clone(command), node.clone()).await?,
-                        None => cluster.req_packed_command(command).await?,
-                    });
-                }
-                answers
-            }
+            (Way::Cluster(cluster), commands) => Box::pin(to_cluster(cluster, commands, node)).await?,
         };
         answers.into_iter().map(Value::extract_error).collect()
     }
+}
+
+/// One after the other, since they may lie apart.
+async fn to_cluster(
+    cluster: &mut ClusterConnection,
+    commands: &[&Cmd],
+    node: Option<&RoutingInfo>,
+) -> Result<Vec<Value>, RedisError> {
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        answers.push(match node {
+            Some(node) => cluster.route_command(Cmd::clone(command), node.clone()).await?,
+            None => cluster.req_packed_command(command).await?,
+        });
+    }
+    Ok(answers)
 }
 
 fn timed_out() -> RedisError {

@@ -64,7 +64,7 @@ impl RedisStore {
     pub(crate) async fn clean_now_and_then(&self, tag: Tag, size: i64) {
         if size > 0 && size % CLEAN_EVERY == 0 {
             // The write is done; what could not be cleaned now is cleaned later.
-            let _ = self.keys_of(tag).await;
+            let _ = Box::pin(self.keys_of(tag)).await;
         }
     }
 }
