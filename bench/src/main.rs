@@ -14,6 +14,7 @@ mod sites;
 mod sweeps;
 mod table;
 mod threads;
+mod turns;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ["--one", scenario, who, count] => {
             measure::one(&runtime, scenario, who, count.parse().expect("a number"));
         }
+        ["--turns", scenario, who] => turns::play(&runtime, scenario, who),
         #[cfg(feature = "sweeps")]
         ["--sweeps"] => sweeps::print(1_000_000, None),
         #[cfg(feature = "sweeps")]

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use crate::alloc;
 use crate::scenario::Scenario;
 use crate::sites::Who;
+use crate::turns::named;
 
 /// What one request costs.
 #[derive(Clone, Copy, Default)]
@@ -43,32 +44,6 @@ pub fn allocations(runtime: &Runtime, scenario: &Scenario, who: Who) -> u64 {
         // Rounded: a table that grows now and then is no cost of each request.
         (alloc::calls() - before + 500) / 1_000
     })
-}
-
-/// The median of rounds in which the subjects take turns, so that what disturbs one disturbs all.
-pub fn times(runtime: &Runtime, scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
-    const ROUNDS: usize = 21;
-    const EACH: u32 = 5_000;
-    let mut rounds = vec![Vec::new(); subjects.len()];
-    runtime.block_on(async {
-        let mut sites = Vec::new();
-        for who in subjects {
-            sites.push(scenario.on(*who).await);
-        }
-        for _ in 0..ROUNDS {
-            for (ready, round) in sites.iter_mut().zip(&mut rounds) {
-                for _ in 0..200 {
-                    ready.ask().await;
-                }
-                let started = Instant::now();
-                for _ in 0..EACH {
-                    ready.ask().await;
-                }
-                round.push(started.elapsed().as_nanos() as f64 / f64::from(EACH));
-            }
-        }
-    });
-    rounds.into_iter().map(median).collect()
 }
 
 /// Nanoseconds of one run of something that does not wait, the median of rounds.
@@ -108,8 +83,7 @@ pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
 
 /// What `--one` does, for callgrind and other profilers: so many requests, and nothing else.
 pub fn one(runtime: &Runtime, scenario: &str, who: &str, count: u64) {
-    let scenario = Scenario::named(scenario).expect("a known scenario");
-    let who = *Who::ALL.iter().find(|known| format!("{known:?}") == who).expect("a known subject");
+    let (scenario, who) = named(scenario, who);
     runtime.block_on(async {
         let mut ready = scenario.on(who).await;
         for _ in 0..count {

@@ -9,13 +9,14 @@ use ampoule_core::{Content, Lifetime, Record};
 use ampoule_seal::{KeyRing, Secret};
 use tokio::runtime::Runtime;
 
-use crate::measure::{self, median, time};
+use crate::measure::{median, time};
 use crate::scenario::Scenario;
 use crate::sites::{Who, ours};
+use crate::turns;
 
 pub fn print(runtime: &Runtime) {
     let scenario = Scenario::named("read one of five").expect("it is known");
-    let times = measure::times(runtime, &scenario, &[Who::Bare, Who::Floor, Who::Ours, Who::TowerSessions]);
+    let times = turns::times(&scenario, &[Who::Bare, Who::Floor, Who::Ours, Who::TowerSessions]);
     let [bare, floor, ours, peer] = times[..] else { unreachable!("four were asked for") };
     let peer = peer - bare;
     let mut sum = 0.0;

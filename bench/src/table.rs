@@ -6,6 +6,7 @@ use crate::measure::{self, Cost};
 use crate::plot;
 use crate::scenario::{IN_COOKIE, IN_MEMORY, Scenario};
 use crate::sites::Who;
+use crate::turns;
 
 /// What one scenario cost: a layer that does nothing, ours, and each peer, all over their bare routes.
 struct Row {
@@ -55,7 +56,7 @@ fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Who], with_instructions:
     let mut subjects = vec![Who::Bare, Who::Floor, scenario.who];
     subjects.extend(peers);
     subjects.extend(peers.iter().map(|who| who.bare()).filter(|bare| *bare != Who::Bare).take(1));
-    let times = measure::times(runtime, scenario, &subjects);
+    let times = turns::times(scenario, &subjects);
     let costs: Vec<(Who, Cost)> = subjects
         .iter()
         .zip(times)

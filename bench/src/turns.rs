@@ -1,0 +1,85 @@
+//! Times of requests, taken in turns by processes of their own: what disturbs one disturbs all, and none runs in the heap
+//! that another has used.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use tokio::runtime::Runtime;
+
+use crate::measure::median;
+use crate::scenario::Scenario;
+use crate::sites::Who;
+
+const ROUNDS: usize = 21;
+const EACH: u32 = 5_000;
+const WARM_UP: u32 = 500;
+
+/// Nanoseconds of one request to each, the medians of rounds.
+pub fn times(scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
+    let mut players: Vec<Player> = subjects.iter().map(|who| Player::start(scenario, *who)).collect();
+    let mut rounds = vec![Vec::new(); subjects.len()];
+    for _ in 0..ROUNDS {
+        for (player, round) in players.iter_mut().zip(&mut rounds) {
+            round.push(player.turn());
+        }
+    }
+    rounds.into_iter().map(median).collect()
+}
+
+/// This program once more, with `--turns`.
+struct Player {
+    process: Child,
+    to: Option<ChildStdin>,
+    from: Lines<BufReader<ChildStdout>>,
+}
+
+impl Player {
+    fn start(scenario: &Scenario, who: Who) -> Player {
+        let program = std::env::current_exe().expect("our own path");
+        let mut command = Command::new(program);
+        command.args(["--turns", scenario.name, &format!("{who:?}")]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts once more");
+        let to = process.stdin.take();
+        let from = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
+        Player { process, to, from }
+    }
+
+    fn turn(&mut self) -> f64 {
+        self.to.as_mut().expect("it is open").write_all(b"\n").expect("it listens");
+        let line = self.from.next().expect("it answers").expect("it answers in text");
+        line.parse().expect("a number of nanoseconds")
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // It ends when its input does.
+        drop(self.to.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// What `--turns` does: for each line that comes, some requests, and a line that says how long one took.
+pub fn play(runtime: &Runtime, scenario: &str, who: &str) {
+    let (scenario, who) = named(scenario, who);
+    runtime.block_on(async {
+        let mut ready = scenario.on(who).await;
+        for _ in std::io::stdin().lines() {
+            for _ in 0..WARM_UP {
+                ready.ask().await;
+            }
+            let started = Instant::now();
+            for _ in 0..EACH {
+                ready.ask().await;
+            }
+            println!("{}", started.elapsed().as_nanos() as f64 / f64::from(EACH));
+        }
+    });
+}
+
+/// A scenario and a subject by their names on the command line.
+pub fn named(scenario: &str, who: &str) -> (Scenario, Who) {
+    let scenario = Scenario::named(scenario).expect("a known scenario");
+    (scenario, *Who::ALL.iter().find(|known| format!("{known:?}") == who).expect("a known subject"))
+}
