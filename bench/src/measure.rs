@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 use crate::alloc;
 use crate::scenario::Scenario;
 use crate::sites::Who;
-use crate::turns::named;
 
 /// What one request costs.
 #[derive(Clone, Copy, Default)]
@@ -83,7 +82,8 @@ pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
 
 /// What `--one` does, for callgrind and other profilers: so many requests, and nothing else.
 pub fn one(runtime: &Runtime, scenario: &str, who: &str, count: u64) {
-    let (scenario, who) = named(scenario, who);
+    let scenario = Scenario::named(scenario).expect("a known scenario");
+    let who = Who::named(who).expect("a known subject");
     runtime.block_on(async {
         let mut ready = scenario.on(who).await;
         for _ in 0..count {

@@ -72,6 +72,11 @@ impl Who {
         Who::ActixInCookie,
     ];
 
+    /// The subject that `Debug` prints so.
+    pub fn named(name: &str) -> Option<Who> {
+        Who::ALL.iter().copied().find(|who| format!("{who:?}") == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Who::Bare => "bare axum",

@@ -62,7 +62,8 @@ impl Drop for Player {
 
 /// What `--turns` does: for each line that comes, some requests, and a line that says how long one took.
 pub fn play(runtime: &Runtime, scenario: &str, who: &str) {
-    let (scenario, who) = named(scenario, who);
+    let scenario = Scenario::named(scenario).expect("a known scenario");
+    let who = Who::named(who).expect("a known subject");
     runtime.block_on(async {
         let mut ready = scenario.on(who).await;
         for _ in std::io::stdin().lines() {
@@ -76,10 +77,4 @@ pub fn play(runtime: &Runtime, scenario: &str, who: &str) {
             println!("{}", started.elapsed().as_nanos() as f64 / f64::from(EACH));
         }
     });
-}
-
-/// A scenario and a subject by their names on the command line.
-pub fn named(scenario: &str, who: &str) -> (Scenario, Who) {
-    let scenario = Scenario::named(scenario).expect("a known scenario");
-    (scenario, *Who::ALL.iter().find(|known| format!("{known:?}") == who).expect("a known subject"))
 }

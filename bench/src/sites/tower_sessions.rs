@@ -13,38 +13,49 @@ pub fn layer() -> SessionManagerLayer<MemoryStore, SignedCookie> {
 }
 
 pub fn site() -> Router {
-    let routes = Router::new()
-        .route("/untouched", get(|| async { TEXT }))
-        .route("/read", get(read))
-        .route("/write", get(write))
-        .route("/new", get(new));
-    let fill = |size| get(move |session: Session| fill(session, size));
-    FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer())
+    routes().layer(layer())
 }
 
-async fn fill(session: Session, size: usize) -> &'static str {
-    for key in ["a", "b", "c", "d"] {
-        session.insert(key, 7_u64).await.expect("it is saved");
-    }
-    session.insert("text", "x".repeat(size)).await.expect("it is saved");
-    TEXT
+/// The routes and their handlers, for the `Session` in scope: the cookie store's is another type of the same shape.
+macro_rules! routes {
+    () => {
+        fn routes() -> Router {
+            let routes = Router::new()
+                .route("/untouched", get(|| async { TEXT }))
+                .route("/read", get(read))
+                .route("/write", get(write))
+                .route("/new", get(new));
+            let fill = |size| get(move |session: Session| fill(session, size));
+            FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size)))
+        }
+
+        async fn fill(session: Session, size: usize) -> &'static str {
+            for key in ["a", "b", "c", "d"] {
+                session.insert(key, 7_u64).await.expect("it is saved");
+            }
+            session.insert("text", "x".repeat(size)).await.expect("it is saved");
+            TEXT
+        }
+
+        async fn read(session: Session) -> &'static str {
+            assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
+            TEXT
+        }
+
+        async fn write(session: Session) -> &'static str {
+            let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
+            session.insert("d", value + 1).await.expect("it is saved");
+            TEXT
+        }
+
+        async fn new(session: Session) -> &'static str {
+            session.insert("a", 7_u64).await.expect("it is saved");
+            TEXT
+        }
+    };
 }
 
-async fn read(session: Session) -> &'static str {
-    assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
-    TEXT
-}
-
-async fn write(session: Session) -> &'static str {
-    let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
-    session.insert("d", value + 1).await.expect("it is saved");
-    TEXT
-}
-
-async fn new(session: Session) -> &'static str {
-    session.insert("a", 7_u64).await.expect("it is saved");
-    TEXT
-}
+routes!();
 
 #[cfg(feature = "peers")]
 pub use self::cookie_store::site as in_cookie;
@@ -61,36 +72,8 @@ mod cookie_store {
         // Its limit is lifted, since it counts more characters than we for the same session.
         let config = CookieSessionConfig::default().with_name("sid").with_max_cookie_bytes(16_384);
         let layer = CookieSessionManagerLayer::private(Key::from(&[7; 64])).with_config(config);
-        let routes = Router::new()
-            .route("/untouched", get(|| async { TEXT }))
-            .route("/read", get(read))
-            .route("/write", get(write))
-            .route("/new", get(new));
-        let fill = |size| get(move |session: Session| fill(session, size));
-        FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer)
+        routes().layer(layer)
     }
 
-    async fn fill(session: Session, size: usize) -> &'static str {
-        for key in ["a", "b", "c", "d"] {
-            session.insert(key, 7_u64).await.expect("it is saved");
-        }
-        session.insert("text", "x".repeat(size)).await.expect("it is saved");
-        TEXT
-    }
-
-    async fn read(session: Session) -> &'static str {
-        assert_eq!(session.get::<u64>("c").await.expect("it loads"), Some(7));
-        TEXT
-    }
-
-    async fn write(session: Session) -> &'static str {
-        let value = session.get::<u64>("d").await.expect("it loads").unwrap_or(0);
-        session.insert("d", value + 1).await.expect("it is saved");
-        TEXT
-    }
-
-    async fn new(session: Session) -> &'static str {
-        session.insert("a", 7_u64).await.expect("it is saved");
-        TEXT
-    }
+    routes!();
 }

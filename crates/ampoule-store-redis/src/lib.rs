@@ -17,8 +17,8 @@
 //! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS; `valkey` in place of `redis` means the same too.
 //!
 //! Reading is one GET, a new session without a principal one SET, any other write one Lua script of one key, so a Cluster
-//! serves them all. Nothing is connected before it is
-//! needed, and what broke is connected again by the next request: after a restart, a failover or a moved slot.
+//! serves them all. Nothing is connected before it is needed, and what broke is connected again by the next request: after
+//! a restart, a failover or a moved slot.
 //!
 //! # What a save outlives
 //!

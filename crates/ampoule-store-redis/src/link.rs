@@ -101,7 +101,7 @@ impl Link {
     }
 
     /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
-    /// twice: reads, and scripts that know what they have written.
+    /// twice: reads, scripts that know what they have written, and the SET of a new key, after which such a script looks.
     async fn twice(&self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
         if commands.is_empty() {
             return Ok(Vec::new());
