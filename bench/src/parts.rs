@@ -7,11 +7,13 @@ use ampoule::store::{Entry, Outcome, Put, StoreKey};
 use ampoule::{Clock, Store, SystemClock, Time};
 use ampoule_core::{Content, Lifetime, Record};
 use ampoule_seal::{KeyRing, Secret};
+use http::StatusCode;
+use http::header::{COOKIE, HeaderMap, HeaderValue};
 use tokio::runtime::Runtime;
 
 use crate::measure::{median, time};
 use crate::scenario::Scenario;
-use crate::sites::{Who, ours};
+use crate::sites::{Site, Who, ours, shared};
 use crate::turns;
 
 pub fn print(runtime: &Runtime) {
@@ -19,20 +21,54 @@ pub fn print(runtime: &Runtime) {
     let times = turns::times(&scenario, &[Who::Bare, Who::Floor, Who::Ours, Who::TowerSessions]);
     let [bare, floor, ours, peer] = times[..] else { unreachable!("four were asked for") };
     let peer = peer - bare;
-    let mut sum = 0.0;
     println!("| a request that reads one of five | time | of the peer's |");
     println!("|---|---|---|");
+    let row = |what: &str, time: f64| println!("| {what} | {time:.0} ns | {:.2} |", time / peer);
+    let mut sum = 0.0;
     let mut line = |what: &str, time: f64| {
         sum += time;
-        println!("| {what} | {time:.0} ns | {:.2} |", time / peer);
+        row(what, time);
     };
-    line("a layer that hands something to a handler", floor - bare);
     crypto(&mut line);
     stored(runtime, &mut line);
     line("the clock, twice: is it expired, is its use to be noted", 2.0 * time(|| SystemClock.now()));
-    println!("| together | {sum:.0} ns | {:.2} |", sum / peer);
-    println!("| ours, measured as a whole | {:.0} ns | {:.2} |", ours - bare, (ours - bare) / peer);
-    println!("| tower-sessions | {peer:.0} ns | 1.00 |");
+    let [untouched, read] = handles(runtime);
+    row("locks, futures and moves between these", read - untouched - sum);
+    row("the handle: begun, finished and dropped", untouched);
+    row("ours without a framework", read);
+    row("a layer that hands something to a handler", floor - bare);
+    row("what the handle costs the framework beside that", ours - floor - read);
+    row("ours, measured as a whole", ours - bare);
+    row("tower-sessions", peer);
+}
+
+/// A session that nobody touches, and one that is read, without a framework around them.
+fn handles(runtime: &Runtime) -> [f64; 2] {
+    let scenario = Scenario::named("read one of five").expect("it is known");
+    let layer = ours::layer();
+    let mut site = Site::Axum(ours::site(layer.clone()));
+    let mut headers = HeaderMap::new();
+    let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut site));
+    headers.insert(COOKIE, HeaderValue::from_maybe_shared(shared(&cookie)).expect("a good value"));
+    [false, true].map(|reads| {
+        runtime.block_on(async {
+            let mut rounds = Vec::new();
+            for _ in 0..21 {
+                let started = Instant::now();
+                for _ in 0..5_000 {
+                    let session = layer.begin(black_box(&headers));
+                    if reads {
+                        assert_eq!(session.get::<u64>("c").await.ok(), Some(Some(7)));
+                    }
+                    let mut response = HeaderMap::new();
+                    layer.finish(&session, StatusCode::OK, &mut response).await.expect("it works");
+                    black_box(response);
+                }
+                rounds.push(started.elapsed().as_nanos() as f64 / 5_000.0);
+            }
+            median(rounds)
+        })
+    })
 }
 
 fn crypto(line: &mut impl FnMut(&str, f64)) {

@@ -1,8 +1,9 @@
 //! What is measured: one request, of one kind, on one site.
 
 use axum::Router;
+use axum::body::Bytes;
 
-use crate::sites::{Site, Who};
+use crate::sites::{Site, Who, shared};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ pub const IN_COOKIE: [Scenario; 6] = [
 pub struct Ready {
     site: Site,
     path: &'static str,
-    cookie: String,
+    cookie: Bytes,
 }
 
 impl Scenario {
@@ -76,12 +77,12 @@ impl Scenario {
     pub async fn on(&self, who: Who) -> Ready {
         let mut site = who.site().await;
         let cookie = self.cookie(who, &mut site).await;
-        Ready { site, path: self.path, cookie }
+        Ready { site, path: self.path, cookie: shared(&cookie) }
     }
 
     /// The scenario on routes that somebody else has made, with this cookie.
-    pub fn over(&self, router: Router, cookie: String) -> Ready {
-        Ready { site: Site::Axum(router), path: self.path, cookie }
+    pub fn over(&self, router: Router, cookie: &str) -> Ready {
+        Ready { site: Site::Axum(router), path: self.path, cookie: shared(cookie) }
     }
 
     pub async fn cookie(&self, who: Who, site: &mut Site) -> String {

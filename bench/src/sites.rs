@@ -9,7 +9,8 @@ mod plain;
 pub mod tower_sessions;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response};
 use tower::{Service, ServiceExt};
 
@@ -147,7 +148,7 @@ impl Site {
     pub async fn fill(&mut self, path: &str) -> String {
         let headers = match self {
             Site::Axum(router) => {
-                let response = ask(router, path, "").await;
+                let response = ask(router, path, &Bytes::new()).await;
                 assert_eq!(response.status(), 200, "{path}");
                 response.headers().clone()
             }
@@ -161,7 +162,7 @@ impl Site {
         headers.get_all("set-cookie").iter().map(pair).collect::<Vec<_>>().join("; ")
     }
 
-    pub async fn ask(&mut self, path: &str, cookie: &str) {
+    pub async fn ask(&mut self, path: &str, cookie: &Bytes) {
         match self {
             Site::Axum(router) => assert_eq!(ask(router, path, cookie).await.status(), 200),
             #[cfg(feature = "peers")]
@@ -170,9 +171,19 @@ impl Site {
     }
 }
 
-async fn ask(router: &mut Router, path: &str, cookie: &str) -> Response<Body> {
-    let request = Request::get(path);
-    let request = if cookie.is_empty() { request } else { request.header("cookie", cookie) };
+/// A header's text as a server has it: a part of the bytes that it has read, which are shared and not copied.
+pub fn shared(text: &str) -> Bytes {
+    let bytes = Bytes::copy_from_slice(text.as_bytes());
+    // The first clone is what makes them shared.
+    drop(bytes.clone());
+    bytes
+}
+
+async fn ask(router: &mut Router, path: &str, cookie: &Bytes) -> Response<Body> {
+    let mut request = Request::get(path);
+    if !cookie.is_empty() {
+        request = request.header(COOKIE, HeaderValue::from_maybe_shared(cookie.clone()).expect("a good value"));
+    }
     let request = request.body(Body::empty()).expect("a good request");
     let Ok(router) = <Router as ServiceExt<Request<Body>>>::ready(router).await;
     let Ok(response) = router.call(request).await;

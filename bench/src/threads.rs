@@ -43,7 +43,7 @@ fn requests(name: &str, threads: u32) -> f64 {
             let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut Site::Axum(router.clone())));
             let (done, start, router) = (&done, &start, router.clone());
             scope.spawn(move || {
-                let mut ready = scenario.over(router, cookie);
+                let mut ready = scenario.over(router, &cookie);
                 let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
                 start.wait();
                 let (started, mut count) = (Instant::now(), 0);

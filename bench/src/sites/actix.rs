@@ -11,8 +11,9 @@ use actix_session::{Session, SessionMiddleware};
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Key, time::Duration};
 use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::test::{self, TestRequest};
-use actix_web::web::{ServiceConfig, get};
+use actix_web::web::{Bytes, ServiceConfig, get};
 
 use super::{FILL, TEXT};
 
@@ -40,9 +41,12 @@ impl App {
         super::copied(response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
-    pub async fn ask(&self, path: &str, cookie: &str) {
-        let request = TestRequest::get().uri(path);
-        let request = if cookie.is_empty() { request } else { request.insert_header(("cookie", cookie)) };
+    pub async fn ask(&self, path: &str, cookie: &Bytes) {
+        let mut request = TestRequest::get().uri(path);
+        if !cookie.is_empty() {
+            let cookie = HeaderValue::from_maybe_shared(cookie.clone()).expect("a good value");
+            request = request.insert_header((COOKIE, cookie));
+        }
         let response = (self.0)(request.to_request()).await;
         assert_eq!(response.status().as_u16(), 200);
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -80,9 +79,7 @@ impl Signer {
         let mut bytes = [0; BYTES];
         bytes[..16].copy_from_slice(id);
         bytes[16..].copy_from_slice(&self.0[0].tag(id));
-        let mut token = [0; TEXT];
-        text::SHORT.encode_slice(bytes, &mut token).expect("48 bytes are 64 characters");
-        Token(token)
+        Token(text::encode_token(&bytes))
     }
 
     /// The id of a token that one of the secrets signed; `None` for anything else, whatever is wrong with it.

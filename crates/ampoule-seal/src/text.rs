@@ -32,6 +32,18 @@ pub(crate) fn decode_array<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     (fits && SHORT.decode_slice(text, &mut bytes).ok() == Some(N)).then_some(bytes)
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The 64 characters of a token's 48 bytes.
+pub(crate) fn encode_token(bytes: &[u8; 48]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (&[a, b, c], characters) in bytes.as_chunks::<3>().0.iter().zip(text.as_chunks_mut::<4>().0) {
+        let bits = u32::from_be_bytes([0, a, b, c]);
+        *characters = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 0x3f) as usize]);
+    }
+    text
+}
+
 /// The 48 bytes of a token's 64 characters; `None` for any other text. It is [`decode_array`] without what other lengths
 /// need, in a fifth of the time.
 pub(crate) fn decode_token(text: &[u8; 64]) -> Option<[u8; 48]> {
@@ -50,11 +62,10 @@ pub(crate) fn decode_token(text: &[u8; 64]) -> Option<[u8; 48]> {
 /// What a character stands for; all bits for one that is not of the alphabet.
 fn sextet(character: u8) -> u32 {
     const SEXTETS: [u32; 256] = {
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut sextets = [u32::MAX; 256];
         let mut value = 0;
         while value < 64 {
-            sextets[alphabet[value] as usize] = value as u32;
+            sextets[ALPHABET[value] as usize] = value as u32;
             value += 1;
         }
         sextets
@@ -78,8 +89,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_is_read_as_any_text_is(bytes in proptest::collection::vec(any::<u8>(), 48), at in 0..64_usize, other: u8) {
+        fn a_token_is_written_and_read_as_any_text_is(bytes in proptest::collection::vec(any::<u8>(), 48), at in 0..64_usize, other: u8) {
             let mut text: [u8; 64] = encode(&bytes).into_bytes().try_into().unwrap();
+            prop_assert_eq!(encode_token(bytes.as_slice().try_into().unwrap()), text);
             prop_assert_eq!(decode_token(&text).map(Vec::from), Some(bytes));
             text[at] = other;
             prop_assert_eq!(decode_token(&text), decode_array(&text));

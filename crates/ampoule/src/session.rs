@@ -129,7 +129,7 @@ impl Session {
         T: Serialize + DeserializeOwned + Default,
         F: Fn(&mut T) + Send + Sync + 'static,
     {
-        self.load().await?;
+        drop(self.load().await?);
         let run = move |old: Option<&[u8]>| {
             let mut value = old.map(codec::decode).transpose()?.unwrap_or_default();
             change(&mut value);
@@ -217,8 +217,7 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn is_new(&self) -> Result<bool, Error> {
-        self.load().await?;
-        Ok(self.state().is_new)
+        Ok(self.load().await?.is_new)
     }
 
     /// Whether the store could not be reached and the request goes on with an empty session that cannot be saved. Only
@@ -227,8 +226,7 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn is_unreachable(&self) -> Result<bool, Error> {
-        self.load().await?;
-        Ok(matches!(self.state().known, Known::Unreachable(_)))
+        Ok(matches!(self.load().await?.known, Known::Unreachable(_)))
     }
 
     /// The session's id; `None` before a new session is first saved. After
@@ -237,8 +235,7 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
-        self.load().await?;
-        let id = match &self.state().known {
+        let id = match &self.load().await?.known {
             Known::Live(id, _) => Some(*id),
             _ => None,
         };
@@ -293,8 +290,7 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn last_accessed(&self) -> Result<Option<Time>, Error> {
-        self.load().await?;
-        let state = self.state();
+        let state = self.load().await?;
         Ok(if state.is_new { None } else { state.last_accessed })
     }
 
@@ -317,8 +313,7 @@ impl Session {
     /// could make them use it.
     #[cfg(feature = "forms")]
     pub(crate) async fn is_ambient(&self) -> Result<bool, Error> {
-        self.load().await?;
-        Ok(self.state().transport(&self.0.shared.options).is_some_and(crate::transport::Transport::is_ambient))
+        Ok(self.load().await?.transport(&self.0.shared.options).is_some_and(crate::transport::Transport::is_ambient))
     }
 
     /// The session whose cookie has this name, among those of the layers that the request passed through.
@@ -336,8 +331,7 @@ impl Session {
     /// Reads through a read-only view: like a use, but it leaves no trace.
     pub(crate) async fn peek<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
         self.note(READ_ONLY);
-        self.load_once().await?;
-        Ok(self.with_record(read))
+        Ok(self.with_record(&*self.load_once().await?, read))
     }
 
     pub(crate) async fn peek_deadline(&self) -> Result<Time, Error> {
@@ -369,12 +363,10 @@ impl Session {
     }
 
     async fn read<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
-        self.load().await?;
-        Ok(self.with_record(read))
+        Ok(self.with_record(&*self.load().await?, read))
     }
 
-    fn with_record<R>(&self, read: impl FnOnce(&Record) -> R) -> R {
-        let state = self.state();
+    fn with_record<R>(&self, state: &State, read: impl FnOnce(&Record) -> R) -> R {
         match state.record() {
             Some(record) => read(record),
             // Deleted in this request: there is nothing in it any more.

@@ -85,7 +85,7 @@ impl Session {
     }
 
     async fn destroy(&self, next: impl FnOnce(&Session) -> Known) -> Result<(), Error> {
-        self.load().await?;
+        drop(self.load().await?);
         let _busy = self.busy().await;
         let shared = &self.0.shared;
         if matches!(self.state().known, Known::Unreachable(_)) {

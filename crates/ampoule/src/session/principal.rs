@@ -72,7 +72,7 @@ impl Session {
     /// # Errors
     /// As [`sessions`](Session::sessions).
     pub async fn revoke_all(&self) -> Result<usize, Error> {
-        self.load().await?;
+        drop(self.load().await?);
         let others = if self.own_keys().0.is_some() { self.revoke_others().await? } else { 0 };
         self.delete().await?;
         Ok(others + 1)

@@ -1,10 +1,10 @@
 //! Loading and saving, so that a request that is dropped at any await loses and breaks nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use ampoule_core::{ChangeLog, Error, ErrorKind, Record};
 
-use super::state::{Known, Tell};
+use super::state::{Known, State, Tell};
 use super::{Session, USED};
 use crate::event::EventKind;
 use crate::home::Client;
@@ -26,7 +26,7 @@ impl Session {
     /// changes are kept, and a later save tries again. After [`ErrorKind::Timeout`] they may have been written
     /// already, and an [`update`](Session::update) may then count twice.
     pub async fn save(&self) -> Result<(), Error> {
-        self.load().await?;
+        drop(self.load().await?);
         let _busy = self.busy().await;
         let (known, next, renew) = self.to_save();
         let unsaved = Unsaved::take(self);
@@ -109,24 +109,33 @@ impl Session {
         state.learn(Known::Live(id, found))
     }
 
-    /// Loads the session, unless that is done, and counts as a use of it.
-    pub(super) async fn load(&self) -> Result<(), Error> {
+    /// Loads the session, unless that is done, and counts as a use of it. The state is locked when it returns.
+    pub(super) async fn load(&self) -> Result<MutexGuard<'_, State>, Error> {
         self.note(USED);
         self.load_once().await
     }
 
-    pub(super) async fn load_once(&self) -> Result<(), Error> {
-        if self.state().is_loaded() {
-            return Ok(());
-        }
-        let _busy = self.busy().await;
+    pub(super) async fn load_once(&self) -> Result<MutexGuard<'_, State>, Error> {
         let shared = &self.0.shared;
-        let loading = {
+        let begin = |state: &State| shared.home.load(&self.0.brought, state.given(), shared);
+        let begun = {
             let state = self.state();
             if state.is_loaded() {
-                return Ok(());
+                return Ok(state);
             }
-            shared.home.load(&self.0.brought, state.given(), shared)
+            self.0.busy.try_lock().ok().map(|busy| (busy, begin(&state)))
+        };
+        let (_busy, loading) = match begun {
+            Some(begun) => begun,
+            // Another task of this request is at it.
+            None => {
+                let busy = self.busy().await;
+                let state = self.state();
+                if state.is_loaded() {
+                    return Ok(state);
+                }
+                (busy, begin(&state))
+            }
         };
         let client = match loading.await {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
@@ -137,7 +146,8 @@ impl Session {
                 tracing::warn!(session = %shared.name, %error, "a request goes on without its session");
                 let mut state = self.state();
                 state.is_new = true;
-                return state.learn(Known::Unreachable(Arc::new(shared.blank(self.now()))));
+                state.learn(Known::Unreachable(Arc::new(shared.blank(self.now()))))?;
+                return Ok(state);
             }
             client => client?,
         };
@@ -147,13 +157,15 @@ impl Session {
         let mut state = self.state();
         let Client::Known(loaded) = client else {
             state.is_new = true;
-            return state.learn(Known::New(Arc::new(shared.blank(self.now()))));
+            state.learn(Known::New(Arc::new(shared.blank(self.now()))))?;
+            return Ok(state);
         };
         let Found { record, deadline, .. } = &*loaded.found;
         state.last_accessed = Some(record.lifetime.last_use(*deadline).unwrap_or(record.accessed));
         state.reissue = !loaded.current;
         state.via = loaded.via;
-        state.learn(Known::Live(loaded.id, loaded.found))
+        state.learn(Known::Live(loaded.id, loaded.found))?;
+        Ok(state)
     }
 }
 
