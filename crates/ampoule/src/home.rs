@@ -1,6 +1,5 @@
 //! Where a session is kept: in a store, under its id, or in its own cookie.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use ampoule_core::{Bytes, ChangeLog, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
@@ -52,11 +51,24 @@ pub(crate) enum Client {
 }
 
 /// Where what was brought leads.
-enum Led<'a> {
+pub(crate) enum Led<'a> {
     /// No further.
     Here(Result<Client, Error>),
     /// Into the store, by an id that came on this way.
     Into(&'a Protocol, usize, (Id, bool)),
+}
+
+impl Led<'_> {
+    /// The live session at its end, if any. An id without a live record leads nowhere: it is never adopted (promise P3).
+    pub(crate) async fn follow(self) -> Result<Client, Error> {
+        let (protocol, via, (id, current)) = match self {
+            Led::Here(client) => return client,
+            Led::Into(protocol, via, proved) => (protocol, via, proved),
+        };
+        let key = store_key(&id);
+        let found = protocol.find(key).await?;
+        Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
+    }
 }
 
 /// A live session, and what proved it.
@@ -70,17 +82,9 @@ pub(crate) struct Loaded {
 }
 
 impl Home {
-    /// The live session that was brought or given by hand, if any. An id without a live record leads nowhere: it is
-    /// never adopted (promise P3).
-    ///
-    /// Only the look into the store waits. All else is done before, so that the future is small.
-    pub(crate) fn load<'a>(
-        &'a self,
-        brought: &Brought,
-        given: Option<&str>,
-        shared: &Shared,
-    ) -> impl Future<Output = Result<Client, Error>> + Send + use<'a> {
-        let led = match self {
+    /// Where to look for the session that was brought or given by hand. All is done here but the look into the store.
+    pub(crate) fn lead(&self, brought: &Brought, given: Option<&str>, shared: &Shared) -> Led<'_> {
+        match self {
             Home::Store { protocol, signer } => {
                 let proved = match given {
                     Some(token) => one_id([token.as_bytes()], signer).map(|proved| (0, proved)),
@@ -90,16 +94,6 @@ impl Home {
             }
             Home::Cookie { sealer, .. } => {
                 Led::Here(open(&brought.cookies, &shared.name, sealer, shared.options.clock.now()))
-            }
-        };
-        async move {
-            match led {
-                Led::Here(client) => client,
-                Led::Into(protocol, via, (id, current)) => {
-                    let key = store_key(&id);
-                    let found = protocol.find(key).await?;
-                    Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
-                }
             }
         }
     }

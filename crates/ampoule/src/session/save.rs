@@ -117,27 +117,20 @@ impl Session {
 
     pub(super) async fn load_once(&self) -> Result<MutexGuard<'_, State>, Error> {
         let shared = &self.0.shared;
-        let begin = |state: &State| shared.home.load(&self.0.brought, state.given(), shared);
-        let begun = {
-            let state = self.state();
-            if state.is_loaded() {
-                return Ok(state);
-            }
-            self.0.busy.try_lock().ok().map(|busy| (busy, begin(&state)))
-        };
-        let (_busy, loading) = match begun {
-            Some(begun) => begun,
-            // Another task of this request is at it.
-            None => {
-                let busy = self.busy().await;
+        let (_busy, led) = loop {
+            {
                 let state = self.state();
                 if state.is_loaded() {
                     return Ok(state);
                 }
-                (busy, begin(&state))
+                if let Ok(busy) = self.0.busy.try_lock() {
+                    break (busy, shared.home.lead(&self.0.brought, state.given(), shared));
+                }
             }
+            // Another task of this request is at it.
+            drop(self.busy().await);
         };
-        let client = match loading.await {
+        let client = match led.follow().await {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
                 tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
                 Client::Stranger
