@@ -128,7 +128,7 @@ impl Store for Counting {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(async move {
+        Reply::new(async move {
             // Between a session's load and its save others run, as they do while a real store is asked.
             tokio::task::yield_now().await;
             let outcome = self.inner.put(key, entry, when).await?;

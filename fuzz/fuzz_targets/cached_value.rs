@@ -43,34 +43,34 @@ struct Says(Bytes);
 impl Store for Says {
     fn get(&self, _: StoreKey) -> Reply<'_, Option<Stored>> {
         let stored = Stored { value: self.0.clone(), version: Version(1), deadline: Time::MAX };
-        Box::pin(async move { Ok(Some(stored)) })
+        Reply::new(async move { Ok(Some(stored)) })
     }
 
     /// What is written would not be read: a generation that is made is refused at once.
     fn put(&self, _: StoreKey, _: Entry, _: Put) -> Reply<'_, Outcome> {
-        Box::pin(async { Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "it only speaks")) })
+        Reply::new(async { Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "it only speaks")) })
     }
 
     fn touch(&self, _: StoreKey, _: Time) -> Reply<'_, bool> {
-        Box::pin(async { Ok(true) })
+        Reply::new(async { Ok(true) })
     }
 
     fn delete(&self, _: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async { Ok(true) })
+        Reply::new(async { Ok(true) })
     }
 
     fn tagged(&self, _: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Reply::new(async { Ok(Vec::new()) })
     }
 
     fn scan<'a>(&'a self, _: Option<&'a str>, _: usize) -> Reply<'a, Page> {
         let mut key = [7; 32];
         key[28..].copy_from_slice(&[0xac, b'C', b'a', 1]);
-        Box::pin(async move { Ok(Page { keys: vec![StoreKey::new(key)], next: None }) })
+        Reply::new(async move { Ok(Page { keys: vec![StoreKey::new(key)], next: None }) })
     }
 
     fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Box::pin(async { Ok(Swept::default()) })
+        Reply::new(async { Ok(Swept::default()) })
     }
 
     fn describe(&self) -> String {

@@ -143,7 +143,7 @@ impl Backend {
     pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
         let removed = self.0.memory.as_ref().map_or(0, |memory| memory.sweep(self.0.now()));
         let swept = match &self.0.store {
-            Some(remote) => remote.call(remote.store.sweep(budget)).await?,
+            Some(remote) => remote.call(|store| store.sweep(budget)).await?,
             None => Swept::default(),
         };
         Ok(Swept { removed: swept.removed + removed, ..swept })
@@ -275,9 +275,9 @@ impl Remote {
         self.guard.admit()
     }
 
-    async fn call<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
+    async fn call<'a, T: Send + 'a>(&'a self, ask: impl FnOnce(&'a dyn Store) -> Reply<'a, T>) -> Result<T, Error> {
         self.admit()?;
-        self.guard.run(reply).await
+        self.guard.run(ask(&*self.store)).await
     }
 
     /// To be admitted before.
@@ -292,7 +292,8 @@ impl Remote {
         deadline: Time,
         when: Put,
     ) -> Result<Outcome, Error> {
-        self.call(self.store.put(key, ampoule_core::Entry { value, deadline, tag: None }, when)).await
+        let entry = ampoule_core::Entry { value, deadline, tag: None };
+        self.call(|store| store.put(key, entry, when)).await
     }
 
     /// The generation of a namespace or a tag, if there is one. To be admitted before.

@@ -99,23 +99,36 @@ impl ChangeLog {
 }
 
 impl Change {
-    /// Does this change to a record.
+    /// Does this change to a record. One that fails leaves no trace.
     ///
     /// # Errors
     /// What an update's function returns.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
+        *record = self.applied(record)?;
+        Ok(())
+    }
+
+    /// What this change makes of a record.
+    ///
+    /// # Errors
+    /// What an update's function returns.
+    pub fn applied(&self, record: &Record) -> Result<Record, Error> {
         match self {
-            Change::Insert(key, value) => record.insert(key, value)?,
-            Change::Remove(key) => _ = record.remove(key),
-            Change::Update(key, update) => match update(record.get(key))? {
-                Some(value) => record.insert(key, &value)?,
-                None => _ = record.remove(key),
-            },
-            Change::Clear => record.clear(),
+            Change::Insert(key, value) => return record.inserted(key, value),
+            Change::Remove(key) => return Ok(record.removed(key)),
+            Change::Update(key, update) => {
+                let value = update(record.get(key))?;
+                return value.map_or_else(|| Ok(record.removed(key)), |value| record.inserted(key, &value));
+            }
+            Change::Clear | Change::Timeout(..) | Change::Principal(_) => {}
+        }
+        let mut record = record.clone();
+        match self {
             Change::Timeout(idle, now) => record.lifetime.set_own(*idle, *now),
             Change::Principal(principal) => record.set_principal(principal.as_deref())?,
+            _ => record.clear(),
         }
-        Ok(())
+        Ok(record)
     }
 
     fn key(&self) -> Option<&String> {

@@ -1,6 +1,7 @@
 //! What stands before every operation of a store: a limit on its time, and a rest after failures.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -62,20 +63,27 @@ impl Guard {
     ///
     /// # Errors
     /// Those of the store; [`ErrorKind::Timeout`] at the limit.
-    pub async fn run<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
-        let answer = self.limited(reply).await;
-        self.note(&answer);
-        answer
+    pub fn run<'a, T: Send + 'a>(&'a self, reply: Reply<'a, T>) -> Reply<'a, T> {
+        match reply.at_hand() {
+            Ok(answer) => {
+                self.note(&answer);
+                Reply::ready(answer)
+            }
+            Err(later) => Reply::new(async move {
+                let answer = self.limited(later).await;
+                self.note(&answer);
+                answer
+            }),
+        }
     }
 
-    /// An answer that is there at once, as from memory, sets no timer. One that is not has its timer on the heap, so that
-    /// every future which waits for a store is small.
+    /// An answer that comes when it is first asked for, as from a database in this process, sets no timer.
     async fn limited<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
         let Some(limit) = self.limit else { return reply.await };
-        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(reply.as_mut().poll(cx))).await {
+        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(Pin::new(&mut reply).poll(cx))).await {
             return answer;
         }
-        Box::pin(tokio::time::timeout(limit, reply)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| {
             let message = format!("the {} gave no answer within {limit:?} (store_timeout)", self.what);
             Err(Error::new(ErrorKind::Timeout, message))
         })
@@ -129,7 +137,7 @@ mod tests {
     use super::*;
 
     async fn call(guard: &Guard, answer: Result<u8, ErrorKind>) -> Result<u8, String> {
-        let reply = Box::pin(async move { answer.map_err(|kind| Error::new(kind, "down")) });
+        let reply = Reply::new(async move { answer.map_err(|kind| Error::new(kind, "down")) });
         let admitted = guard.admit();
         let answer = match admitted {
             Ok(()) => guard.run(reply).await,

@@ -29,6 +29,7 @@ mod key;
 mod lifetime;
 mod memory;
 mod record;
+mod reply;
 #[cfg(feature = "axum")]
 mod response;
 mod store;
@@ -45,4 +46,5 @@ pub use self::key::{AsKey, Key, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
 pub use self::record::{Content, MAX_KEY, Record};
-pub use self::store::{Changed, Entry, Outcome, Page, Put, Reply, Store, Stored, Swept, Version, Watch};
+pub use self::reply::Reply;
+pub use self::store::{Changed, Entry, Outcome, Page, Put, Store, Stored, Swept, Version, Watch};

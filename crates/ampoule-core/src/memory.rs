@@ -258,31 +258,31 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(async move { Ok(self.get_now(key)) })
+        Reply::ready(Ok(self.get_now(key)))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(async move { self.put_now(key, entry, when) })
+        Reply::ready(self.put_now(key, entry, when))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(async move { Ok(self.shard(key).touch(key, deadline, self.clock.now())) })
+        Reply::ready(Ok(self.shard(key).touch(key, deadline, self.clock.now())))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async move { Ok(self.delete_now(key)) })
+        Reply::ready(Ok(self.delete_now(key)))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(async move { Ok(self.tagged_now(tag)) })
+        Reply::ready(Ok(self.tagged_now(tag)))
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Box::pin(async move { self.scan_now(from, budget) })
+        Reply::ready(self.scan_now(from, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
-        Box::pin(async move { Ok(self.sweep_now(budget)) })
+        Reply::ready(Ok(self.sweep_now(budget)))
     }
 
     fn describe(&self) -> String {

@@ -59,14 +59,31 @@ impl Record {
     /// # Errors
     /// [`ErrorKind::Invalid`] if the key is empty or longer than [`MAX_KEY`] bytes.
     pub fn insert(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
-        check_key(key)?;
-        self.body.insert(key, value);
+        *self = self.inserted(key, value)?;
         Ok(())
     }
 
     /// Takes out what is under `key`, and says whether anything was.
     pub fn remove(&mut self, key: &str) -> bool {
-        self.body.remove(key)
+        let without = self.body.without(key);
+        let was_there = without.is_some();
+        self.body = without.unwrap_or_else(|| std::mem::take(&mut self.body));
+        was_there
+    }
+
+    /// This record with a value under `key`. Of what it is made of, only the entries are copied, and those once.
+    pub(crate) fn inserted(&self, key: &str, value: &[u8]) -> Result<Record, Error> {
+        check_key(key)?;
+        Ok(self.with(self.body.with(key, value)))
+    }
+
+    /// This record without what is under `key`.
+    pub(crate) fn removed(&self, key: &str) -> Record {
+        self.with(self.body.without(key).unwrap_or_else(|| self.body.clone()))
+    }
+
+    fn with(&self, body: Body) -> Record {
+        Record { principal: self.principal.clone(), body, ..*self }
     }
 
     /// Removes all entries; header and principal stay.

@@ -5,10 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::{Error, ErrorKind, StoreKey, Tag, Time};
-
-/// What every method of a [`Store`] returns: a future that can be sent between threads.
-pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+use crate::{Error, ErrorKind, Reply, StoreKey, Tag, Time};
 
 /// A keeper of opaque values under opaque keys, each with a version and a deadline.
 ///
@@ -23,7 +20,9 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 ///   caller removes one version and no other.
 /// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
 ///   [`ErrorKind::Corrupt`], never absent.
-/// - **Cancelling is safe.** A future that is dropped leaves its operation done or not done, and the store usable.
+/// - **Cancelling is safe.** A [`Reply`] that is dropped leaves its operation done or not done, and the store usable.
+/// - **When it happens.** A store may do its work when the method is called, and return an answer that is at hand, or when
+///   the reply is awaited. What would keep a thread waiting is done in neither.
 /// - **Absence and conflict are answers**, not errors.
 ///
 /// A store is used behind `Arc<dyn Store>`, so that no handler is generic over it. It bounds the time of its own

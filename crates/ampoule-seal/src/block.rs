@@ -22,20 +22,28 @@ pub(crate) fn next(mut state: State, block: &[u8; BLOCK]) -> State {
     state
 }
 
-/// The hash of `before` whole blocks, which led to this state, and of the message's end (FIPS 180-4 section 5.1.1).
-pub(crate) fn finish<const N: usize>(state: State, before: usize, end: &[u8; N]) -> [u8; 32] {
-    const { assert!(N <= LAST) };
-    let mut block = [0; BLOCK];
+/// The hash of so many whole blocks before, which led to this state, and of the message's end (FIPS 180-4 section 5.1.1).
+pub(crate) fn finish<const BEFORE: usize, const N: usize>(state: State, end: &[u8; N]) -> [u8; 32] {
+    let mut block = const { last::<BEFORE, N>() };
     block[..N].copy_from_slice(end);
-    block[N] = 0x80;
-    let bits = (before * BLOCK + N) as u64 * 8;
-    block[LAST + 1..].copy_from_slice(&bits.to_be_bytes());
     let state = next(state, &block);
     let mut hash = [0; 32];
     for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
     hash
+}
+
+/// A last block but for the end of the message, which is made when we compile: a processor waits for bytes that were
+/// written one by one a moment before it reads them together.
+const fn last<const BEFORE: usize, const N: usize>() -> [u8; BLOCK] {
+    assert!(N <= LAST);
+    let mut block = [0; BLOCK];
+    block[N] = 0x80;
+    let bits = ((BEFORE * BLOCK + N) as u64 * 8).to_be_bytes();
+    let (_, length) = block.split_at_mut(LAST + 1);
+    length.copy_from_slice(&bits);
+    block
 }
 
 #[cfg(test)]
@@ -52,10 +60,10 @@ mod tests {
             long in proptest::collection::vec(any::<u8>(), LAST),
         ) {
             let (block, long): ([u8; BLOCK], [u8; LAST]) = (block.try_into().unwrap(), long.try_into().unwrap());
-            prop_assert_eq!(finish(START, 0, &[]), <[u8; 32]>::from(Sha256::digest(b"")));
-            prop_assert_eq!(finish(START, 0, &long), <[u8; 32]>::from(Sha256::digest(long)));
+            prop_assert_eq!(finish::<0, _>(START, &[]), <[u8; 32]>::from(Sha256::digest(b"")));
+            prop_assert_eq!(finish::<0, _>(START, &long), <[u8; 32]>::from(Sha256::digest(long)));
             let two = [&block[..], &short[..]].concat();
-            prop_assert_eq!(finish(next(START, &block), 1, &short), <[u8; 32]>::from(Sha256::digest(two)));
+            prop_assert_eq!(finish::<1, _>(next(START, &block), &short), <[u8; 32]>::from(Sha256::digest(two)));
         }
     }
 }

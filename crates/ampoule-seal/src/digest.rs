@@ -15,7 +15,7 @@ use crate::block;
 pub fn store_digest(id: &[u8; 16]) -> [u8; 32] {
     let mut message = *b"ampoule store key v1:................";
     message[21..].copy_from_slice(id);
-    block::finish(block::START, 0, &message)
+    block::finish::<0, _>(block::START, &message)
 }
 
 /// What a log may show of a session: 40 bits of another digest of its id, as eight letters and digits. It is the same

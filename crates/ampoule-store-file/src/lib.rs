@@ -100,7 +100,7 @@ impl FileStore {
         job: impl FnOnce(&Files) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
         let files = Arc::clone(&self.0);
-        Box::pin(async move {
+        Reply::new(async move {
             let done = tokio::task::spawn_blocking(move || job(&files)).await;
             done.map_err(|cause| {
                 Error::new(ErrorKind::Unavailable, "the file store's work was broken off").because(cause)
@@ -115,21 +115,21 @@ impl Store for FileStore {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(async move {
+        Reply::new(async move {
             let turn = self.0.locks.turn(key).await;
             self.blocking(move |files| files.put(&files.locks.lock(turn)?, key, &entry, when)).await
         })
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             let turn = self.0.locks.turn(key).await;
             self.blocking(move |files| files.touch(&files.locks.lock(turn)?, key, deadline)).await
         })
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             let turn = self.0.locks.turn(key).await;
             self.blocking(move |files| files.delete(&files.locks.lock(turn)?, key)).await
         })

@@ -159,7 +159,7 @@ fn no_random(cause: getrandom::Error) -> Error {
 
 impl Store for MemcachedStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(async move {
+        Reply::new(async move {
             let found = self.item(key).await?;
             Ok(found.map(|item| Stored {
                 version: item.header.version,
@@ -170,29 +170,29 @@ impl Store for MemcachedStore {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(self.write(key, entry, when))
+        Reply::new(self.write(key, entry, when))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.move_deadline(key, deadline))
+        Reply::new(self.move_deadline(key, deadline))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(self.remove(key, None))
+        Reply::new(self.remove(key, None))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(self.keys_of(tag))
+        Reply::new(self.keys_of(tag))
     }
 
     /// A page is a whole server, which is asked for a list of all it holds: costly, and only for tools.
     fn scan<'a>(&'a self, from: Option<&'a str>, _: usize) -> Reply<'a, Page> {
-        Box::pin(self.page(from))
+        Reply::new(self.page(from))
     }
 
     /// Memcached frees what has expired by itself.
     fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Box::pin(async { Ok(Swept::default()) })
+        Reply::ready(Ok(Swept::default()))
     }
 
     fn describe(&self) -> String {

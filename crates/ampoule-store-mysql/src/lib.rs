@@ -311,12 +311,12 @@ impl MySqlStore {
 
 impl Store for MySqlStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(self.read(key))
+        Reply::new(self.read(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
         let size = entry.value.len();
-        Box::pin(async move {
+        Reply::new(async move {
             match self.write(key, entry, when).await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => Err(self.unless_too_large(size, error).await),
                 outcome => outcome,
@@ -325,26 +325,26 @@ impl Store for MySqlStore {
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.move_deadline(key, deadline))
+        Reply::new(self.move_deadline(key, deadline))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             Ok(self.rows(&self.0.statements.delete, vec![id(key), self.now().into()]).await?.affected > 0)
         })
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         let tag = Value::Bytes(tag.as_bytes().to_vec());
-        Box::pin(async move { self.keys(&self.0.statements.tagged, vec![tag, self.now().into()]).await })
+        Reply::new(async move { self.keys(&self.0.statements.tagged, vec![tag, self.now().into()]).await })
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Box::pin(self.page(from, budget))
+        Reply::new(self.page(from, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
-        Box::pin(self.free(budget))
+        Reply::new(self.free(budget))
     }
 
     fn describe(&self) -> String {

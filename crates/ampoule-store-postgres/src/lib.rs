@@ -247,37 +247,37 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(self.read(key))
+        Reply::new(self.read(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(self.write(key, entry, when))
+        Reply::new(self.write(key, entry, when))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.move_deadline(key, deadline))
+        Reply::new(self.move_deadline(key, deadline))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             let (id, now) = (&key.as_bytes()[..], millis(self.0.clock.now()));
             self.changes(&self.0.statements.delete, &[&id, &now]).await
         })
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(async move {
+        Reply::new(async move {
             let (tag, now) = (&tag.as_bytes()[..], millis(self.0.clock.now()));
             self.keys(&self.0.statements.tagged, &[&tag, &now]).await
         })
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Box::pin(self.page(from, budget))
+        Reply::new(self.page(from, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
-        Box::pin(self.free(budget))
+        Reply::new(self.free(budget))
     }
 
     fn describe(&self) -> String {

@@ -205,32 +205,32 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(self.read(key))
+        Reply::new(self.read(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(self.write(key, entry, when))
+        Reply::new(self.write(key, entry, when))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.move_deadline(key, deadline))
+        Reply::new(self.move_deadline(key, deadline))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(self.remove(key))
+        Reply::new(self.remove(key))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(self.keys_of(tag))
+        Reply::new(self.keys_of(tag))
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Box::pin(self.page(from, budget))
+        Reply::new(self.page(from, budget))
     }
 
     /// Redis frees what has expired by itself.
     fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Box::pin(async { Ok(Swept::default()) })
+        Reply::ready(Ok(Swept::default()))
     }
 
     fn describe(&self) -> String {

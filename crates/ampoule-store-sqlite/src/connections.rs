@@ -81,15 +81,13 @@ impl SqliteStore {
         &self,
         query: impl Fn(&Inner, &Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<'_, T> {
-        Box::pin(async move {
-            let answer = query(&self.0, &self.0.connections.reader());
-            match answer {
-                Err(held_up) if error::is_busy(&held_up) => {
-                    self.write(move |inner, sql| query(inner, sql).map_err(error::from)).await
-                }
-                answer => answer.map_err(error::from),
+        let answer = query(&self.0, &self.0.connections.reader());
+        match answer {
+            Err(held_up) if error::is_busy(&held_up) => {
+                self.write(move |inner, sql| query(inner, sql).map_err(error::from))
             }
-        })
+            answer => Reply::ready(answer.map_err(error::from)),
+        }
     }
 
     /// Runs a job when the writer is free. If the caller goes away the job ends all the same, whole.
@@ -97,7 +95,7 @@ impl SqliteStore {
         &self,
         job: impl FnOnce(&Inner, &Connection) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
-        Box::pin(async move {
+        Reply::new(async move {
             let writer = Arc::clone(&self.0.connections.writer).lock_owned().await;
             let inner = Arc::clone(&self.0);
             let done = tokio::task::spawn_blocking(move || job(&inner, &writer)).await;

@@ -192,7 +192,7 @@ impl Store for SqliteStore {
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
         let after = match from.map(|place| StoreKey::parse(place).ok_or_else(|| Page::unknown(place))) {
-            Some(Err(error)) => return Box::pin(async { Err(error) }),
+            Some(Err(error)) => return Reply::ready(Err(error)),
             Some(Ok(key)) => Some(key),
             None => None,
         };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{Bytes, ChangeLog, Content, Error, ErrorKind, Record, StoreKey, Time, Version};
-use ampoule_seal::{Sealer, Signer, Token};
+use ampoule_core::{Bytes, ChangeLog, Content, Error, ErrorKind, Record, Reply, StoreKey, Time, Version};
+use ampoule_seal::{Sealer, Signer, Token, Verified};
 
 use crate::cookie::pieces;
 use crate::cookie::scan::Cookies;
@@ -52,22 +52,28 @@ pub(crate) enum Client {
 
 /// Where what was brought leads.
 pub(crate) enum Led<'a> {
-    /// No further.
+    /// No further, or to what was at hand.
     Here(Result<Client, Error>),
-    /// Into the store, by an id that came on this way.
-    Into(&'a Protocol, usize, (Id, bool)),
+    /// Into the store, which has yet to answer.
+    Into(Proved, Reply<'a, Option<Found>>),
 }
 
-impl Led<'_> {
-    /// The live session at its end, if any. An id without a live record leads nowhere: it is never adopted (promise P3).
-    pub(crate) async fn follow(self) -> Result<Client, Error> {
-        let (protocol, via, (id, current)) = match self {
-            Led::Here(client) => return client,
-            Led::Into(protocol, via, proved) => (protocol, via, proved),
-        };
-        let key = store_key(&id);
-        let found = protocol.find(key).await?;
-        Ok(found.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
+/// An id of ours that was brought.
+#[derive(Clone, Copy)]
+pub(crate) struct Proved {
+    id: Id,
+    key: StoreKey,
+    /// Whether the first secret signed it.
+    current: bool,
+    /// Which of the layer's transports brought it.
+    via: usize,
+}
+
+impl Proved {
+    /// The live session of this id, if any. An id without a live record leads nowhere: it is never adopted (promise P3).
+    pub(crate) fn leads_to(self, answer: Result<Option<Found>, Error>) -> Result<Client, Error> {
+        let Proved { id, key, current, via } = self;
+        Ok(answer?.map_or(Client::Late(key), |found| Client::Known(Loaded { id, current, via, found })))
     }
 }
 
@@ -78,19 +84,23 @@ pub(crate) struct Loaded {
     pub(crate) current: bool,
     /// Which of the layer's transports brought it.
     pub(crate) via: usize,
-    pub(crate) found: Arc<Found>,
+    pub(crate) found: Found,
 }
 
 impl Home {
-    /// Where to look for the session that was brought or given by hand. All is done here but the look into the store.
+    /// Where the session that was brought or given by hand is, as far as that can be told without waiting.
     pub(crate) fn lead(&self, brought: &Brought, given: Option<&str>, shared: &Shared) -> Led<'_> {
         match self {
             Home::Store { protocol, signer } => {
                 let proved = match given {
-                    Some(token) => one_id([token.as_bytes()], signer).map(|proved| (0, proved)),
+                    Some(token) => one_id([token.as_bytes()], signer, 0),
                     None => proved_id(brought, shared, signer),
                 };
-                proved.map_or(Led::Here(Ok(Client::Stranger)), |(via, proved)| Led::Into(protocol, via, proved))
+                let Some(proved) = proved else { return Led::Here(Ok(Client::Stranger)) };
+                match protocol.find(proved.key).at_hand() {
+                    Ok(answer) => Led::Here(proved.leads_to(answer)),
+                    Err(later) => Led::Into(proved, later),
+                }
             }
             Home::Cookie { sealer, .. } => {
                 Led::Here(open(&brought.cookies, &shared.name, sealer, shared.options.clock.now()))
@@ -98,12 +108,12 @@ impl Home {
         }
     }
 
-    pub(crate) async fn create(&self, record: Box<Record>) -> Result<(Id, Arc<Found>), Error> {
+    pub(crate) async fn create(&self, record: Arc<Record>) -> Result<(Id, Found), Error> {
         match self {
             Home::Store { protocol, .. } => protocol.create(record).await,
             Home::Cookie { .. } => {
                 let id = ampoule_seal::random_id();
-                Ok((id, self.in_cookie(&id, *record)?))
+                Ok((id, self.in_cookie(&id, record)?))
             }
         }
     }
@@ -112,18 +122,18 @@ impl Home {
         &self,
         id: &Id,
         base: &Found,
-        next: Box<Record>,
+        next: Arc<Record>,
         changes: &ChangeLog,
         now: Time,
-    ) -> Result<Arc<Found>, Error> {
+    ) -> Result<Found, Error> {
         match self {
             Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
-            Home::Cookie { .. } => self.in_cookie(id, next.accessed_at(now)),
+            Home::Cookie { .. } => self.in_cookie(id, next),
         }
     }
 
     /// Ends the session; a cookie session ends with its cookie, which only the client can remove.
-    pub(crate) async fn destroy(&self, found: Arc<Found>) -> Result<(), Error> {
+    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
         match self {
             Home::Store { protocol, .. } => protocol.destroy(found).await,
             Home::Cookie { .. } => Ok(()),
@@ -174,7 +184,7 @@ impl Home {
         }
     }
 
-    fn in_cookie(&self, id: &Id, record: Record) -> Result<Arc<Found>, Error> {
+    fn in_cookie(&self, id: &Id, record: Arc<Record>) -> Result<Found, Error> {
         let Home::Cookie { max_size, .. } = self else { unreachable!("a store's session is put, not sealed") };
         let size = ampoule_seal::sealed_text_len(ID + record.encoded_len());
         if size > *max_size {
@@ -182,32 +192,29 @@ impl Home {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let deadline = record.deadline();
-        Ok(Arc::new(Found { key: store_key(id), version: Version(0), deadline, record, moved: false, seen: 0 }))
+        Ok(Found { key: store_key(id), version: Version(0), deadline, record, moved: false, seen: 0 })
     }
 }
 
-/// The id that the first way proves which proves one, and which way that is.
-fn proved_id(brought: &Brought, shared: &Shared, signer: &Signer) -> Option<(usize, (Id, bool))> {
-    let prove = |(via, transport): (usize, &Transport)| {
-        let proved = match transport {
-            Transport::Cookie => one_id(brought.cookies.named(&shared.name), signer),
-            _ => one_id(brought.tokens.iter().filter(|(way, _)| *way == via).map(|(_, token)| &token[..]), signer),
-        };
-        proved.map(|proved| (via, proved))
+/// The id that the first way proves which proves one.
+fn proved_id(brought: &Brought, shared: &Shared, signer: &Signer) -> Option<Proved> {
+    let prove = |(via, transport): (usize, &Transport)| match transport {
+        Transport::Cookie => one_id(brought.cookies.named(&shared.name), signer, via),
+        _ => one_id(brought.tokens.iter().filter(|(way, _)| *way == via).map(|(_, token)| &token[..]), signer, via),
     };
     shared.options.transports.iter().enumerate().find_map(prove)
 }
 
 /// The one id that these values prove. Two different ones that verify are a conflict, such as a cookie that a
 /// subdomain planted beside ours, and prove nothing.
-fn one_id<'a>(values: impl IntoIterator<Item = &'a [u8]>, signer: &Signer) -> Option<(Id, bool)> {
-    let mut proved: Option<(Id, bool)> = None;
+fn one_id<'a>(values: impl IntoIterator<Item = &'a [u8]>, signer: &Signer, via: usize) -> Option<Proved> {
+    let mut proved: Option<Proved> = None;
     for value in values.into_iter().take(MAX_CANDIDATES) {
-        let Some(verified) = signer.verify(value) else { continue };
+        let Some(Verified { id, current, digest }) = signer.verify(value) else { continue };
         match proved {
-            Some((id, _)) if id != verified.id => return None,
-            Some((_, true)) => {}
-            _ => proved = Some((verified.id, verified.current)),
+            Some(other) if other.id != id => return None,
+            Some(Proved { current: true, .. }) => {}
+            _ => proved = Some(Proved { id, key: StoreKey::new(digest), current, via }),
         }
     }
     proved
@@ -250,6 +257,7 @@ fn opened_record(mut plain: Bytes, current: bool) -> Result<Option<Loaded>, Erro
     let Some(id) = plain.first_chunk().copied() else { return Ok(None) };
     let Content::Session(record) = Content::decode(plain.split_off(ID))? else { return Ok(None) };
     let deadline = record.deadline();
-    let found = Found { key: store_key(&id), version: Version(0), deadline, record, moved: false, seen: 0 };
-    Ok(Some(Loaded { id, current, via: 0, found: Arc::new(found) }))
+    let found =
+        Found { key: store_key(&id), version: Version(0), deadline, record: record.into(), moved: false, seen: 0 };
+    Ok(Some(Loaded { id, current, via: 0, found }))
 }

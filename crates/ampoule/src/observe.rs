@@ -11,8 +11,8 @@
 
 use std::fmt;
 
-use ampoule_core::{Error, StoreKey};
-use tracing::{Level, Span};
+use ampoule_core::{Error, Reply, StoreKey};
+use tracing::{Instrument, Level, Span};
 
 use crate::event::EventKind;
 
@@ -27,7 +27,7 @@ impl fmt::Display for Short {
 }
 
 /// What an operation is seen by in a trace, where somebody looks.
-pub(crate) fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Span> {
+fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Span> {
     if !tracing::level_enabled!(Level::DEBUG) {
         return None;
     }
@@ -35,15 +35,43 @@ pub(crate) fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Spa
     Some(tracing::debug_span!("store", operation, session = short))
 }
 
+/// Asks the store, seen by whoever traces and counted by whoever counts. Where nobody does, nothing is added.
+pub(crate) fn watched<'a, T: Send + 'a>(
+    operation: &'static str,
+    key: Option<StoreKey>,
+    ask: impl FnOnce() -> Reply<'a, T>,
+) -> Reply<'a, T> {
+    let watch = Watch::start(operation);
+    let span = span(operation, key);
+    let reply = match &span {
+        None => ask(),
+        Some(span) => span.in_scope(ask),
+    };
+    if span.is_none() && cfg!(not(feature = "metrics")) {
+        return reply;
+    }
+    match reply.at_hand() {
+        Ok(answer) => {
+            watch.stop(&answer);
+            Reply::ready(answer)
+        }
+        Err(later) => Reply::new(async move {
+            let answer = later.instrument(span.unwrap_or_else(Span::none)).await;
+            watch.stop(&answer);
+            answer
+        }),
+    }
+}
+
 /// The time that an operation takes.
-pub(crate) struct Watch {
+struct Watch {
     #[cfg(feature = "metrics")]
     started: (&'static str, std::time::Instant),
 }
 
 impl Watch {
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
-    pub(crate) fn start(operation: &'static str) -> Watch {
+    fn start(operation: &'static str) -> Watch {
         Watch {
             #[cfg(feature = "metrics")]
             started: (operation, std::time::Instant::now()),
@@ -51,7 +79,7 @@ impl Watch {
     }
 
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
-    pub(crate) fn stop<T>(self, answer: &Result<T, Error>) {
+    fn stop<T>(self, answer: &Result<T, Error>) {
         #[cfg(feature = "metrics")]
         {
             let (operation, started) = self.started;

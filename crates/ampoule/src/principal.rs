@@ -1,7 +1,6 @@
 //! The sessions of one principal: listed, revoked, and no more of them than are allowed.
 
 use std::fmt;
-use std::sync::Arc;
 
 use ampoule_core::{AsKey, Bytes, Entry, Error, ErrorKind, Outcome, Put, Record, StoreKey, Tag, Time, codec};
 use serde::de::DeserializeOwned;
@@ -29,7 +28,7 @@ const ATTEMPTS: u32 = 64;
 /// ```
 #[derive(Clone)]
 pub struct SessionInfo {
-    found: Arc<Found>,
+    found: Found,
     current: bool,
 }
 
@@ -128,7 +127,7 @@ impl SessionLayer {
         Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be ended"))
     }
 
-    async fn end(&self, found: Arc<Found>) -> Result<(), Error> {
+    async fn end(&self, found: Found) -> Result<(), Error> {
         let (key, principal) = (found.key, found.record.principal().map(str::to_owned));
         self.protocol()?.destroy(found).await?;
         self.0.tell(EventKind::Destroyed, key, principal.as_deref());
@@ -142,7 +141,7 @@ impl SessionLayer {
     }
 
     /// Keeps the number of a principal's sessions, now that `new` is one of them and `old` is about to become it.
-    pub(crate) async fn admit(&self, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
+    pub(crate) async fn admit(&self, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
         let options = &self.0.options;
         let (Some(most), Some(principal)) = (options.sessions_per_principal, new.record.principal()) else {
             return Ok(());
@@ -179,12 +178,12 @@ impl SessionLayer {
     }
 
     /// Whoever counts too many gives up; of several that log in at once it may be all.
-    async fn refuse(&self, principal: &str, most: usize, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
+    async fn refuse(&self, principal: &str, most: usize, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
         let found = self.protocol()?.live_of(principal).await?;
         if found.iter().filter(|found| Some(found.key) != old).count() <= most {
             return Ok(());
         }
-        self.protocol()?.destroy(Arc::clone(new)).await?;
+        self.protocol()?.destroy(new.clone()).await?;
         let message = format!("the principal has {most} sessions, as many as it may (sessions_per_principal)");
         Err(Error::new(ErrorKind::Limit, message))
     }
@@ -192,8 +191,8 @@ impl SessionLayer {
 
 impl Protocol {
     /// The live sessions of a principal, the last used first; of those used in one millisecond in the order of keys.
-    async fn live_of(&self, principal: &str) -> Result<Vec<Arc<Found>>, Error> {
-        let mut live: Vec<Arc<Found>> = Vec::new();
+    async fn live_of(&self, principal: &str) -> Result<Vec<Found>, Error> {
+        let mut live: Vec<Found> = Vec::new();
         for key in self.tagged(Tag::of(principal)).await? {
             let found = match self.find(key).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -219,6 +218,6 @@ impl Protocol {
 }
 
 fn last_use(found: &Found) -> Time {
-    let Record { lifetime, accessed, .. } = &found.record;
+    let Record { lifetime, accessed, .. } = &*found.record;
     lifetime.last_use(found.deadline).unwrap_or(*accessed)
 }

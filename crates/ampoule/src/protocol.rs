@@ -10,15 +10,15 @@
 //! - **Destroy**: put a record whose deadline has passed, with the version that was loaded. A plain delete could hit
 //!   the pointer of a move that came between, and leave the session alive at its new place (promise P2).
 
-use std::future::Future;
+mod ask;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
     Bytes, ChangeLog, Content, Entry, Error, ErrorKind, Guard, Outcome, Put, Record, Reply, Store, StoreKey, Stored,
-    Swept, Tag, Time, Version,
+    Time, Version,
 };
-use tracing::Instrument;
 
 use crate::id::Id;
 use crate::observe;
@@ -30,18 +30,13 @@ const ATTEMPTS: u32 = 64;
 /// How many moves are followed: more than can happen within a grace of seconds by hand.
 const MAX_MOVES: usize = 4;
 
-/// What becomes of an operation of the store.
-pub(crate) trait Answer<T>: Future<Output = Result<T, Error>> + Send {}
-
-impl<T, F: Future<Output = Result<T, Error>> + Send> Answer<T> for F {}
-
-/// A session as it was found or last written. It is passed on as an `Arc`: it is large, and stays as it is.
+/// A session as it was found or last written. Cloning it shares the record.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) key: StoreKey,
     pub(crate) version: Version,
     pub(crate) deadline: Time,
-    pub(crate) record: Record,
+    pub(crate) record: Arc<Record>,
     /// Whether it was reached through the pointer that its old id left.
     pub(crate) moved: bool,
     /// How many writes its line of the queue had seen.
@@ -50,17 +45,23 @@ pub(crate) struct Found {
 
 impl Found {
     /// The same, reached through a pointer if this other one was.
-    fn reached_as(mut self: Arc<Found>, other: &Found) -> Arc<Found> {
-        if other.moved && !self.moved {
-            Arc::make_mut(&mut self).moved = true;
-        }
+    fn reached_as(mut self, other: &Found) -> Found {
+        self.moved |= other.moved;
         self
     }
 }
 
+/// What lies under a key.
+enum Lies {
+    /// The session, or nothing.
+    Here(Option<Found>),
+    /// A pointer to where it was moved.
+    At(StoreKey),
+}
+
 /// The old place of a session whose new record is written and whose old one is still to become a pointer.
 pub(crate) struct Move {
-    pub(crate) old: Arc<Found>,
+    pub(crate) old: Found,
     /// Everything this request changed, for an old record that somebody else has written meanwhile.
     pub(crate) changes: ChangeLog,
 }
@@ -75,30 +76,43 @@ pub(crate) struct Protocol {
 
 impl Protocol {
     /// Loads the session under this key, or where it was moved to.
-    pub(crate) async fn find(&self, mut key: StoreKey) -> Result<Option<Arc<Found>>, Error> {
-        for moves in 0..=MAX_MOVES {
-            let seen = self.queue.writes(key);
-            let Some(stored) = self.get(key).await? else { return Ok(None) };
-            let Stored { value, version, deadline } = stored;
-            match Content::decode(value)? {
-                Content::Moved(to) => key = to,
-                Content::Session(record) => {
-                    return Ok(Some(Arc::new(Found { key, version, deadline, record, moved: moves > 0, seen })));
+    pub(crate) fn find(&self, key: StoreKey) -> Reply<'_, Option<Found>> {
+        let seen = self.queue.writes(key);
+        match self.get(key).at_hand() {
+            Ok(answer) => match answer.and_then(|stored| lies(key, stored, seen)) {
+                Ok(Lies::Here(found)) => Reply::ready(Ok(found)),
+                Ok(Lies::At(to)) => Reply::new(self.follow(to)),
+                Err(error) => Reply::ready(Err(error)),
+            },
+            Err(later) => Reply::new(async move {
+                match lies(key, later.await?, seen)? {
+                    Lies::Here(found) => Ok(found),
+                    Lies::At(to) => self.follow(to).await,
                 }
+            }),
+        }
+    }
+
+    /// Follows the pointers that moves have left.
+    async fn follow(&self, mut key: StoreKey) -> Result<Option<Found>, Error> {
+        for _ in 0..MAX_MOVES {
+            let seen = self.queue.writes(key);
+            match lies(key, self.get(key).await?, seen)? {
+                Lies::Here(found) => return Ok(found.map(|found| Found { moved: true, ..found })),
+                Lies::At(to) => key = to,
             }
         }
         Ok(None)
     }
 
     /// Writes a session for the first time, under a fresh id.
-    pub(crate) async fn create(&self, record: Box<Record>) -> Result<(Id, Arc<Found>), Error> {
+    pub(crate) async fn create(&self, record: Arc<Record>) -> Result<(Id, Found), Error> {
         let id = ampoule_seal::random_id();
         let key = store_key(&id);
         match self.write(key, self.entry(&record)?, Put::Create).await? {
             Outcome::Stored(version) => {
-                let deadline = record.deadline();
-                let seen = self.queue.writes(key);
-                Ok((id, Arc::new(Found { key, version, deadline, record: *record, moved: false, seen })))
+                let (deadline, seen) = (record.deadline(), self.queue.writes(key));
+                Ok((id, Found { key, version, deadline, record, moved: false, seen }))
             }
             // One in 2^128: it is the random generator that is broken, and going on would be fixation.
             Outcome::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
@@ -112,10 +126,10 @@ impl Protocol {
     pub(crate) async fn commit(
         &self,
         base: &Found,
-        next: Box<Record>,
+        next: Arc<Record>,
         changes: &ChangeLog,
         now: Time,
-    ) -> Result<Arc<Found>, Error> {
+    ) -> Result<Found, Error> {
         let mut turn = self.queue.turn(base.key).await;
         let stale = turn.writes() != base.seen;
         let latest = turn.latest.take().filter(|_| stale);
@@ -123,21 +137,18 @@ impl Protocol {
         let mut next = if stale { None } else { Some(next) };
         for attempt in 0..ATTEMPTS {
             if attempt > 0 || (stale && reloaded.is_none()) {
-                reloaded = Some(Box::pin(self.reload(reloaded.as_deref().unwrap_or(base), attempt)).await?);
+                reloaded = Some(Box::pin(self.reload(reloaded.as_ref().unwrap_or(base), attempt)).await?);
                 next = None;
             }
-            let current = reloaded.as_deref().unwrap_or(base);
-            let mut record = match next.take() {
+            let current = reloaded.as_ref().unwrap_or(base);
+            let record = match next.take() {
                 Some(record) => record,
-                None => Box::new(replay(&current.record, changes)?),
+                None => Arc::new(replay(&current.record, changes)?.accessed_at(now)),
             };
-            record.accessed = now;
-            if let Outcome::Stored(version) =
-                self.write(current.key, self.entry(&record)?, Put::Replace(current.version)).await?
-            {
+            let entry = self.entry(&record)?;
+            if let Outcome::Stored(version) = self.write(current.key, entry, Put::Replace(current.version)).await? {
                 let (key, moved, seen) = (current.key, current.moved, turn.next());
-                let deadline = record.deadline();
-                let found = Arc::new(Found { key, version, deadline, record: *record, moved, seen });
+                let found = Found { key, version, deadline: record.deadline(), record, moved, seen };
                 turn.wrote(&found);
                 return Ok(found);
             }
@@ -146,7 +157,7 @@ impl Protocol {
     }
 
     /// The session as another has written it.
-    async fn reload(&self, current: &Found, attempt: u32) -> Result<Arc<Found>, Error> {
+    async fn reload(&self, current: &Found, attempt: u32) -> Result<Found, Error> {
         observe::conflict();
         pause(attempt).await;
         let found = self.find(current.key).await?.ok_or_else(gone)?;
@@ -160,10 +171,10 @@ impl Protocol {
     pub(crate) async fn complete(
         &self,
         moving: Move,
-        mut new: Arc<Found>,
+        mut new: Found,
         grace: Duration,
         now: Time,
-    ) -> Result<Arc<Found>, Error> {
+    ) -> Result<Found, Error> {
         let Move { mut old, changes } = moving;
         for attempt in 0..ATTEMPTS {
             // It keeps the tag: who lists the principal's sessions at this moment may know the old key alone.
@@ -191,31 +202,25 @@ impl Protocol {
 
     /// Two requests moved one session. The first pointer stands; the second's changes follow it, and its own new
     /// record, whose id nobody was told, goes.
-    async fn join(
-        &self,
-        theirs: Arc<Found>,
-        mine: Arc<Found>,
-        changes: &ChangeLog,
-        now: Time,
-    ) -> Result<Arc<Found>, Error> {
-        let next = Box::new(replay(&theirs.record, changes)?);
+    async fn join(&self, theirs: Found, mine: Found, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
+        let next = Arc::new(replay(&theirs.record, changes)?.accessed_at(now));
         let joined = self.commit(&theirs, next, changes, now).await;
         self.delete(mine.key).await?;
         joined
     }
 
-    async fn replace(&self, found: &Found, record: Record) -> Result<Arc<Found>, Error> {
+    async fn replace(&self, found: &Found, record: Record) -> Result<Found, Error> {
         match self.write(found.key, self.entry(&record)?, Put::Replace(found.version)).await? {
             Outcome::Stored(version) => {
                 let &Found { key, moved, seen, .. } = found;
-                Ok(Arc::new(Found { key, version, deadline: record.deadline(), record, moved, seen }))
+                Ok(Found { key, version, deadline: record.deadline(), record: Arc::new(record), moved, seen })
             }
             Outcome::Conflict => Err(gone()),
         }
     }
 
     /// Ends a session wherever it now lies. When this returns, no request that is under way can bring it back.
-    pub(crate) async fn destroy(&self, found: Arc<Found>) -> Result<(), Error> {
+    pub(crate) async fn destroy(&self, found: Found) -> Result<(), Error> {
         let mut current = found;
         for attempt in 0..ATTEMPTS {
             let ended = Entry { value: Bytes::new(), deadline: Time::ZERO, tag: None };
@@ -240,54 +245,23 @@ impl Protocol {
         }
         Ok(Entry { value, deadline: record.deadline(), tag: record.tag() })
     }
-
-    /// Asks the store within its limits, where it can be seen and counted.
-    fn call<'a, T>(&'a self, operation: &'static str, key: Option<StoreKey>, reply: Reply<'a, T>) -> impl Answer<T> {
-        // The span is made now, so that the future need not keep the key, and boxed, since most futures have none.
-        let span = observe::span(operation, key).map(Box::new);
-        async move {
-            self.guard.admit().inspect_err(|_| observe::refused(operation))?;
-            let watch = observe::Watch::start(operation);
-            let answer = match span {
-                None => self.guard.run(reply).await,
-                Some(span) => Box::pin(self.guard.run(reply).instrument(*span)).await,
-            };
-            watch.stop(&answer);
-            answer
-        }
-    }
-
-    fn get(&self, key: StoreKey) -> impl Answer<Option<Stored>> {
-        self.call("get", Some(key), self.store.get(key))
-    }
-
-    pub(crate) fn write(&self, key: StoreKey, entry: Entry, when: Put) -> impl Answer<Outcome> {
-        self.call("put", Some(key), self.store.put(key, entry, when))
-    }
-
-    fn delete(&self, key: StoreKey) -> impl Answer<bool> {
-        self.call("delete", Some(key), self.store.delete(key))
-    }
-
-    /// Moves the deadline, and nothing else.
-    pub(crate) fn touch(&self, key: StoreKey, deadline: Time) -> impl Answer<bool> {
-        self.call("touch", Some(key), self.store.touch(key, deadline))
-    }
-
-    pub(crate) fn tagged(&self, tag: Tag) -> impl Answer<Vec<StoreKey>> {
-        self.call("tagged", None, self.store.tagged(tag))
-    }
-
-    pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        let swept = self.call("sweep", None, self.store.sweep(budget)).await?;
-        observe::swept(swept.removed);
-        Ok(swept)
-    }
 }
 
 /// The store never learns an id, only its digest (promise P8).
 pub(crate) fn store_key(id: &Id) -> StoreKey {
     StoreKey::new(ampoule_seal::store_digest(id))
+}
+
+/// Reads what lies under a key.
+fn lies(key: StoreKey, stored: Option<Stored>, seen: u64) -> Result<Lies, Error> {
+    let Some(Stored { value, version, deadline }) = stored else { return Ok(Lies::Here(None)) };
+    Ok(match Content::decode(value)? {
+        Content::Moved(to) => Lies::At(to),
+        Content::Session(record) => {
+            let record = Arc::new(record);
+            Lies::Here(Some(Found { key, version, deadline, record, moved: false, seen }))
+        }
+    })
 }
 
 fn replay(record: &Record, changes: &ChangeLog) -> Result<Record, Error> {

@@ -18,7 +18,7 @@ pub(crate) struct Queue(Arc<[Line]>);
 #[derive(Default)]
 struct Line {
     /// What the last writer left for whoever waited behind him.
-    turn: Mutex<Option<Arc<Found>>>,
+    turn: Mutex<Option<Found>>,
     waiting: AtomicUsize,
     writes: AtomicU64,
 }
@@ -56,10 +56,10 @@ impl Queue {
 
 /// The right to write the sessions of one line.
 pub(crate) struct Turn<'a> {
-    left: MutexGuard<'a, Option<Arc<Found>>>,
+    left: MutexGuard<'a, Option<Found>>,
     /// This session as the writer before has just written it, if there was one and it was the same session. The store
     /// may have a newer one by another process, and then refuses the version.
-    pub(crate) latest: Option<Arc<Found>>,
+    pub(crate) latest: Option<Found>,
     line: &'a Line,
 }
 
@@ -74,10 +74,10 @@ impl Turn<'_> {
     }
 
     /// Counts a write, and leaves what was written to whoever waits. Where nobody does, nothing is kept.
-    pub(crate) fn wrote(mut self, found: &Arc<Found>) {
+    pub(crate) fn wrote(mut self, found: &Found) {
         self.line.writes.fetch_add(1, Ordering::AcqRel);
         if self.line.waiting.load(Ordering::Acquire) > 0 {
-            *self.left = Some(Arc::clone(found));
+            *self.left = Some(found.clone());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Session`: what a handler holds.
 
+mod busy;
 mod finish;
 mod lifecycle;
 mod login;
@@ -54,8 +55,6 @@ struct Inner {
     outer: Option<Session>,
     usage: AtomicU8,
     state: Mutex<State>,
-    /// Held by whoever loads or saves, so that two tasks of one request do neither twice.
-    busy: tokio::sync::Mutex<()>,
 }
 
 /// How far a request went into its session, as a number that only grows.
@@ -66,14 +65,7 @@ const USED: u8 = 2;
 impl Session {
     pub(crate) fn begin(shared: Arc<Shared>, headers: &HeaderMap, outer: Option<Session>) -> Session {
         let brought = Brought::of(headers, &shared.options.transports);
-        Session(Arc::new(Inner {
-            shared,
-            brought,
-            outer,
-            usage: AtomicU8::new(UNTOUCHED),
-            state: Mutex::default(),
-            busy: tokio::sync::Mutex::default(),
-        }))
+        Session(Arc::new(Inner { shared, brought, outer, usage: AtomicU8::new(UNTOUCHED), state: Mutex::default() }))
     }
 
     /// The value under `key`, or `None`.
@@ -392,14 +384,6 @@ impl Session {
         // A look is cheaper than a write, and all touches but the first need no more.
         if self.0.usage.load(Ordering::Relaxed) < usage {
             self.0.usage.fetch_max(usage, Ordering::Relaxed);
-        }
-    }
-
-    /// The right to load or to save.
-    async fn busy(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        match self.0.busy.try_lock() {
-            Ok(busy) => busy,
-            Err(_) => Box::pin(self.0.busy.lock()).await,
         }
     }
 

@@ -66,7 +66,7 @@ impl TakingTurns {
 
 macro_rules! in_turn {
     ($self:ident, $operation:expr) => {
-        Box::pin(async move {
+        Reply::new(async move {
             $self.turn().await;
             $operation.await
         })

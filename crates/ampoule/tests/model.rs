@@ -66,22 +66,22 @@ impl Future for Yield {
 
 impl Store for Stepping {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(self.step(self.store.get(key)))
+        Reply::new(self.step(self.store.get(key)))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
         self.keys.lock().unwrap().insert(key);
         let blind = self.blind && matches!(when, Put::Replace(_));
         let when = if blind { Put::Always } else { when };
-        Box::pin(self.step(self.store.put(key, entry, when)))
+        Reply::new(self.step(self.store.put(key, entry, when)))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.step(self.store.touch(key, deadline)))
+        Reply::new(self.step(self.store.touch(key, deadline)))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(self.step(self.store.delete(key)))
+        Reply::new(self.step(self.store.delete(key)))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {

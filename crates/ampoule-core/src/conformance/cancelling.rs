@@ -1,6 +1,7 @@
 //! Callers that go away: a future is dropped at each point at which it waits.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ async fn poll_and_drop<T>(mut future: Reply<'_, T>, polls: usize) -> bool {
             return Poll::Ready(false);
         }
         left -= 1;
-        match future.as_mut().poll(context) {
+        match Pin::new(&mut future).poll(context) {
             Poll::Ready(_) => Poll::Ready(true),
             Poll::Pending if left == 0 => Poll::Ready(false),
             Poll::Pending => Poll::Pending,

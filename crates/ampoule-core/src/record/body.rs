@@ -85,8 +85,8 @@ impl Body {
         self.places().map(|place| (str::from_utf8(&all[place.key]).unwrap_or_default(), &all[place.value]))
     }
 
-    /// Puts a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
-    pub(super) fn insert(&mut self, key: &str, value: &[u8]) {
+    /// These entries with a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
+    pub(super) fn with(&self, key: &str, value: &[u8]) -> Body {
         let all = self.as_bytes();
         let after = match self.find(key) {
             Some(place) => place.entry,
@@ -99,20 +99,18 @@ impl Body {
         put_leb128(&mut changed, value.len());
         changed.put_slice(value);
         changed.put_slice(&all[after.end..]);
-        self.replace(changed);
+        Body::whole(changed)
     }
 
-    /// Takes out what is under a key, and says whether anything was.
-    pub(super) fn remove(&mut self, key: &str) -> bool {
-        let Some(place) = self.find(key) else { return false };
+    /// These entries without the one of a key, if there is one.
+    pub(super) fn without(&self, key: &str) -> Option<Body> {
+        let place = self.find(key)?;
         let all = self.as_bytes();
-        self.replace([&all[..place.entry.start], &all[place.entry.end..]].concat());
-        true
+        Some(Body::whole([&all[..place.entry.start], &all[place.entry.end..]].concat()))
     }
 
-    fn replace(&mut self, changed: Vec<u8>) {
-        self.entries = 0..changed.len();
-        self.bytes = changed.into();
+    fn whole(entries: Vec<u8>) -> Body {
+        Body { entries: 0..entries.len(), bytes: entries.into() }
     }
 
     fn find(&self, key: &str) -> Option<Place> {
@@ -214,7 +212,7 @@ mod tests {
                     (Some(size), _) => {
                         let value = vec![7; size];
                         let before = body.as_bytes().len() - index.map_or(0, |index| entry_len(&key, &list[index].1));
-                        body.insert(&key, &value);
+                        body = body.with(&key, &value);
                         prop_assert_eq!(body.as_bytes().len(), before + entry_len(&key, &value));
                         match index {
                             Some(index) => list[index].1 = value,
@@ -223,9 +221,9 @@ mod tests {
                     }
                     (None, Some(index)) => {
                         prop_assert_eq!(body.get(&key), Some(&list.remove(index).1[..]));
-                        prop_assert!(body.remove(&key));
+                        body = body.without(&key).expect("it is there");
                     }
-                    (None, None) => prop_assert!(!body.remove(&key)),
+                    (None, None) => prop_assert_eq!(body.without(&key), None),
                 }
                 prop_assert_eq!(body.entries().map(|(key, value)| (key.to_owned(), value.to_vec())).collect::<Vec<_>>(), list.clone());
                 prop_assert_eq!(checked(body.as_bytes()), Ok(body.clone()));

@@ -222,7 +222,7 @@ impl Broken {
         let found = self.store.get(key).await?;
         let there = found.is_some();
         let value = found.map_or(Bytes::new(), |stored| stored.value);
-        let write = self.store.put(key, Entry { value, deadline, tag: None }, Put::Always);
+        let write = || self.store.put(key, Entry { value, deadline, tag: None }, Put::Always);
         match self.defect {
             Defect::TouchForgetsTheDeadline => return Ok(there),
             Defect::TouchMakesAKey => {}
@@ -234,7 +234,7 @@ impl Broken {
             }
             _ => return self.store.touch(key, deadline).await,
         }
-        write.await.map(|_| there)
+        write().await.map(|_| there)
     }
 
     async fn wrong_delete(&self, key: StoreKey) -> Result<bool, Error> {
@@ -325,31 +325,31 @@ impl Broken {
 
 impl Store for Broken {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(self.wrong_get(self.key(key)))
+        Reply::new(self.wrong_get(self.key(key)))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(self.wrong_put(self.key(key), entry, when))
+        Reply::new(self.wrong_put(self.key(key), entry, when))
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(self.wrong_touch(self.key(key), deadline))
+        Reply::new(self.wrong_touch(self.key(key), deadline))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(self.wrong_delete(self.key(key)))
+        Reply::new(self.wrong_delete(self.key(key)))
     }
 
     fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Box::pin(self.wrong_tagged(tag))
+        Reply::new(self.wrong_tagged(tag))
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Box::pin(self.wrong_scan(from, budget))
+        Reply::new(self.wrong_scan(from, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
-        Box::pin(self.wrong_sweep(budget))
+        Reply::new(self.wrong_sweep(budget))
     }
 
     fn describe(&self) -> String {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ampoule_core::{ChangeLog, Error, Record, Time};
+use ampoule_core::{ChangeLog, Error, Lifetime, Record, Time};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 
@@ -100,7 +100,7 @@ impl Session {
     async fn keep_alive(&self) {
         let (id, found) = {
             let mut state = self.state();
-            let Some((id, found)) = state.to_keep_alive().map(|(id, found)| (*id, Arc::clone(found))) else { return };
+            let Some((id, found)) = state.to_keep_alive().map(|(id, found)| (*id, found.clone())) else { return };
             if state.reissue && !found.moved {
                 state.tell = Tell::Set;
             }
@@ -119,23 +119,23 @@ impl Session {
         }
         let now = self.now();
         let accessed = state.last_accessed.unwrap_or(found.record.accessed);
-        self.is_touch_due(found, accessed, now) || (!found.moved && self.is_cookie_due(state, &found.record, now))
+        self.is_touch_due(found, accessed, now) || self.is_refresh_due(state, found, now)
     }
 
     fn is_touch_due(&self, found: &Found, accessed: Time, now: Time) -> bool {
         self.0.shared.options.save_accessed_time && found.record.lifetime.is_touch_due(accessed, now)
     }
 
-    async fn refresh(&self, id: [u8; 16], found: Arc<Found>) -> Result<(), Error> {
+    async fn refresh(&self, id: [u8; 16], found: Found) -> Result<(), Error> {
         let (now, home) = (self.now(), &self.0.shared.home);
         let lifetime = found.record.lifetime;
         let accessed = self.state().last_accessed.unwrap_or(found.record.accessed);
         let touch_due = self.is_touch_due(&found, accessed, now);
-        let cookie_due = !found.moved && self.is_cookie_due(&self.state(), &found.record, now);
+        let cookie_due = self.is_refresh_due(&self.state(), &found, now);
         if cookie_due || (touch_due && home.is_cookie()) {
-            let mut next = Box::new(found.record.clone().accessed_at(now));
+            let mut next = Record::clone(&found.record).accessed_at(now);
             next.cookie_sent = now;
-            let found = home.commit(&id, &found, next, &ChangeLog::default(), now).await?;
+            let found = home.commit(&id, &found, Arc::new(next), &ChangeLog::default(), now).await?;
             let mut state = self.state();
             state.tell = Tell::Set;
             state.learn(Known::Live(id, found))?;
@@ -145,11 +145,17 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the cookie has an expiry and a tenth of it has gone.
-    pub(super) fn is_cookie_due(&self, state: &State, record: &Record, now: Time) -> bool {
-        let age = self.0.shared.options.cookie.max_age(&record.lifetime);
+    /// Whether the client's cookie is to be sent again. One that led through a pointer is not its session's.
+    fn is_refresh_due(&self, state: &State, found: &Found, now: Time) -> bool {
+        let Found { record, moved, .. } = found;
+        !moved && self.is_cookie_due(state, &record.lifetime, record.cookie_sent, now)
+    }
+
+    /// Whether the cookie has an expiry and a tenth of it has gone since it was sent.
+    pub(super) fn is_cookie_due(&self, state: &State, lifetime: &Lifetime, sent: Time, now: Time) -> bool {
+        let age = self.0.shared.options.cookie.max_age(lifetime);
         let has_cookie = state.transport(&self.0.shared.options) == Some(&Transport::Cookie);
-        has_cookie && age.is_some_and(|age| now.since(record.cookie_sent) >= age / 10)
+        has_cookie && age.is_some_and(|age| now.since(sent) >= age / 10)
     }
 
     fn tell(&self, state: &State, headers: &mut HeaderMap) -> Result<(), Error> {

@@ -105,12 +105,12 @@ impl Session {
 
 impl State {
     /// Where the session lies: also at its old place, while it moves.
-    fn places(&self) -> (Option<Arc<Found>>, Option<Arc<Found>>) {
+    fn places(&self) -> (Option<Found>, Option<Found>) {
         let live = match &self.known {
-            Known::Live(_, found) => Some(Arc::clone(found)),
+            Known::Live(_, found) => Some(found.clone()),
             _ => None,
         };
-        (self.moving.as_ref().map(|moving| Arc::clone(&moving.old)), live)
+        (self.moving.as_ref().map(|moving| moving.old.clone()), live)
     }
 
     /// Forgets the session: what follows starts from `known`.

@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// Counts the principal's sessions, if their number is limited and `new` is one more.
-    pub(super) async fn admit(&self, new: &Arc<Found>, old: Option<StoreKey>) -> Result<(), Error> {
+    pub(super) async fn admit(&self, new: &Found, old: Option<StoreKey>) -> Result<(), Error> {
         if self.0.shared.options.sessions_per_principal.is_none() || self.0.shared.home.is_cookie() {
             return Ok(());
         }

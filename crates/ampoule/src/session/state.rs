@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ampoule_core::{Change, ChangeLog, Error, Record, Time};
 
+use super::busy::Turn;
 use crate::id::Id;
 use crate::options::Options;
 use crate::protocol::{Found, Move};
@@ -15,7 +16,9 @@ pub(super) struct State {
     /// What is known of the session in its home.
     pub(super) known: Known,
     /// The record with the request's changes, once there are any.
-    pub(super) view: Option<Box<Record>>,
+    pub(super) view: Option<Arc<Record>>,
+    /// Who loads or saves.
+    pub(super) turn: Turn,
     /// Changes that are not yet saved.
     pub(super) changes: ChangeLog,
     /// The session gets a new id when it is next saved.
@@ -59,7 +62,7 @@ pub(super) enum Known {
     /// There is none yet; the record is what a new one starts from.
     New(Arc<Record>),
     /// There is one.
-    Live(Id, Arc<Found>),
+    Live(Id, Found),
     /// There was one, and this request deleted it.
     Deleted,
     /// The store did not tell; the request goes on with an empty record, which is never saved.
@@ -80,12 +83,12 @@ pub(super) enum Tell {
 
 impl State {
     /// The record as this request sees it. `None` before the session is loaded and after it is deleted.
-    pub(super) fn record(&self) -> Option<&Record> {
-        self.view.as_deref().or_else(|| self.saved())
+    pub(super) fn record(&self) -> Option<&Arc<Record>> {
+        self.view.as_ref().or_else(|| self.saved())
     }
 
     /// The record as it is in its home, or as a new one starts.
-    pub(super) fn saved(&self) -> Option<&Record> {
+    pub(super) fn saved(&self) -> Option<&Arc<Record>> {
         match &self.known {
             Known::New(record) | Known::Unreachable(record) => Some(record),
             Known::Live(_, found) => Some(&found.record),
@@ -95,11 +98,8 @@ impl State {
 
     /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
     pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
-        if self.view.is_none() {
-            self.view = self.saved().cloned().map(Box::new);
-        }
-        if let Some(view) = &mut self.view {
-            change.apply(view)?;
+        if let Some(record) = self.record() {
+            self.view = Some(Arc::new(change.applied(record)?));
         }
         self.changes.push(change)
     }
@@ -130,7 +130,7 @@ impl State {
     }
 
     /// The session to be kept alive, if the request used one and wrote nothing.
-    pub(super) fn to_keep_alive(&self) -> Option<(&Id, &Arc<Found>)> {
+    pub(super) fn to_keep_alive(&self) -> Option<(&Id, &Found)> {
         match &self.known {
             Known::Live(id, found) if !self.wrote => Some((id, found)),
             _ => None,
@@ -142,9 +142,9 @@ impl State {
         self.known = known;
         self.view = match self.saved() {
             Some(saved) if !self.changes.is_empty() => {
-                let mut view = saved.clone();
+                let mut view = Record::clone(saved);
                 self.changes.apply(&mut view)?;
-                Some(Box::new(view))
+                Some(Arc::new(view))
             }
             _ => None,
         };

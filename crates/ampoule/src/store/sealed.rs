@@ -31,8 +31,7 @@ impl Sealed {
 
 impl Store for Sealed {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        let reply = self.store.get(key);
-        Box::pin(async move { reply.await?.map(|stored| self.open(key, stored)).transpose() })
+        self.store.get(key).map(move |answer| answer?.map(|stored| self.open(key, stored)).transpose())
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {

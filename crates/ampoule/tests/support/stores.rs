@@ -59,14 +59,14 @@ impl Spy {
 
 impl Store for Spy {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        Box::pin(async move {
+        Reply::new(async move {
             self.in_the_mood(&self.gets).await?;
             self.store.get(key).await
         })
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Box::pin(async move {
+        Reply::new(async move {
             self.in_the_mood(&self.puts).await?;
             self.written.lock().unwrap().push((key, entry.clone()));
             self.store.put(key, entry, when).await
@@ -74,14 +74,14 @@ impl Store for Spy {
     }
 
     fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             self.in_the_mood(&self.touches).await?;
             self.store.touch(key, deadline).await
         })
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Box::pin(async move {
+        Reply::new(async move {
             self.in_the_mood(&self.deletes).await?;
             self.store.delete(key).await
         })
