@@ -46,7 +46,7 @@ pub fn print(runtime: &Runtime) {
 fn handles(runtime: &Runtime) -> [f64; 2] {
     let scenario = Scenario::named("read one of five").expect("it is known");
     let layer = ours::layer();
-    let mut site = Site::Axum(ours::site(layer.clone()));
+    let mut site = Site::axum(ours::site(layer.clone()));
     let mut headers = HeaderMap::new();
     let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut site));
     headers.insert(COOKIE, HeaderValue::from_maybe_shared(shared(&cookie)).expect("a good value"));

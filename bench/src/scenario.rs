@@ -82,7 +82,7 @@ impl Scenario {
 
     /// The scenario on routes that somebody else has made, with this cookie.
     pub fn over(&self, router: Router, cookie: &str) -> Ready {
-        Ready { site: Site::Axum(router), path: self.path, cookie: shared(cookie) }
+        Ready { site: Site::axum(router), path: self.path, cookie: shared(cookie) }
     }
 
     pub async fn cookie(&self, who: Who, site: &mut Site) -> String {

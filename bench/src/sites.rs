@@ -111,15 +111,15 @@ impl Who {
 
     pub async fn site(self) -> Site {
         match self {
-            Who::Bare => Site::Axum(plain::bare()),
-            Who::Floor => Site::Axum(plain::floor()),
-            Who::Ours => Site::Axum(ours::site(ours::layer())),
-            Who::OursInCookie => Site::Axum(ours::site(ours::in_cookie())),
-            Who::TowerSessions => Site::Axum(tower_sessions::site()),
+            Who::Bare => Site::axum(plain::bare()),
+            Who::Floor => Site::axum(plain::floor()),
+            Who::Ours => Site::axum(ours::site(ours::layer())),
+            Who::OursInCookie => Site::axum(ours::site(ours::in_cookie())),
+            Who::TowerSessions => Site::axum(tower_sessions::site()),
             #[cfg(feature = "peers")]
-            Who::TowerInCookie => Site::Axum(tower_sessions::in_cookie()),
+            Who::TowerInCookie => Site::axum(tower_sessions::in_cookie()),
             #[cfg(feature = "peers")]
-            Who::AxumSession => Site::Axum(axum_session::site().await),
+            Who::AxumSession => Site::axum(axum_session::site().await),
             #[cfg(feature = "peers")]
             Who::BareActix => Site::Actix(actix::bare().await),
             #[cfg(feature = "peers")]
@@ -144,6 +144,11 @@ pub enum Site {
 }
 
 impl Site {
+    /// Routes as `axum::serve` asks them: their layers are put around them once, and not again for each request.
+    pub fn axum(routes: Router) -> Site {
+        Site::Axum(routes.with_state(()))
+    }
+
     /// Asks once, and says which cookies came back.
     pub async fn fill(&mut self, path: &str) -> String {
         let headers = match self {
