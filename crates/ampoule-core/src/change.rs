@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::record::check_key;
 use crate::{Error, Record, Time};
 
@@ -45,7 +47,7 @@ pub enum Change {
 /// # Ok::<(), ampoule_core::Error>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct ChangeLog(Vec<Change>);
+pub struct ChangeLog(SmallVec<[Change; 1]>);
 
 impl ChangeLog {
     /// Adds a change, and drops the earlier ones that it makes pointless: a log is as long as the keys it names, and

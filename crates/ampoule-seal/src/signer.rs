@@ -113,6 +113,11 @@ impl Token {
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("base64url is ASCII")
     }
+
+    /// The text, as it goes into a header.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Token {

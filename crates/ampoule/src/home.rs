@@ -30,12 +30,12 @@ pub(crate) enum CookieValue {
 }
 
 impl std::ops::Deref for CookieValue {
-    type Target = str;
+    type Target = [u8];
 
-    fn deref(&self) -> &str {
+    fn deref(&self) -> &[u8] {
         match self {
-            CookieValue::Signed(token) => token.as_str(),
-            CookieValue::Sealed(text) => text,
+            CookieValue::Signed(token) => token.as_bytes(),
+            CookieValue::Sealed(text) => text.as_bytes(),
         }
     }
 }
@@ -108,27 +108,27 @@ impl Home {
         }
     }
 
-    pub(crate) async fn create(&self, record: Arc<Record>) -> Result<(Id, Found), Error> {
+    pub(crate) fn create(&self, record: Arc<Record>) -> Reply<'_, (Id, Found)> {
         match self {
-            Home::Store { protocol, .. } => protocol.create(record).await,
+            Home::Store { protocol, .. } => protocol.create(record),
             Home::Cookie { .. } => {
                 let id = ampoule_seal::random_id();
-                Ok((id, self.in_cookie(&id, record)?))
+                Reply::ready(self.in_cookie(&id, record).map(|found| (id, found)))
             }
         }
     }
 
-    pub(crate) async fn commit(
-        &self,
+    pub(crate) fn commit<'a>(
+        &'a self,
         id: &Id,
-        base: &Found,
+        base: &'a Found,
         next: Arc<Record>,
-        changes: &ChangeLog,
+        changes: &'a ChangeLog,
         now: Time,
-    ) -> Result<Found, Error> {
+    ) -> Reply<'a, Found> {
         match self {
-            Home::Store { protocol, .. } => protocol.commit(base, next, changes, now).await,
-            Home::Cookie { .. } => self.in_cookie(id, next),
+            Home::Store { protocol, .. } => protocol.commit(base, next, changes, now),
+            Home::Cookie { .. } => Reply::ready(self.in_cookie(id, next)),
         }
     }
 

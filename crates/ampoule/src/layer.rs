@@ -7,7 +7,7 @@ use ampoule_core::{Error, ErrorKind, Guard, Lifetime, Record, Store, StoreKey, S
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
-use crate::cookie::pieces;
+use crate::cookie::{attributes, pieces};
 use crate::event::{Event, EventKind};
 use crate::home::Home;
 use crate::observe;
@@ -46,6 +46,8 @@ pub struct SessionLayer(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) options: Options,
+    /// Those of the cookie, where a request chooses none of its own.
+    pub(crate) attributes: String,
     pub(crate) home: Home,
 }
 
@@ -126,7 +128,8 @@ impl SessionLayer {
             .map_err(|cause| Error::new(ErrorKind::Config, "secret").because(cause))?;
         let name = options.cookie_name();
         let home = home(&name, &ring, &options);
-        Ok(SessionLayer(Arc::new(Shared { name, options, home })))
+        let attributes = attributes::attributes(&options.cookie, None, None);
+        Ok(SessionLayer(Arc::new(Shared { name, options, attributes, home })))
     }
 
     /// The session of a request, from its headers. Nothing is read before it is touched.

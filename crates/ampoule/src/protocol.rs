@@ -22,7 +22,7 @@ use ampoule_core::{
 
 use crate::id::Id;
 use crate::observe;
-use crate::queue::Queue;
+use crate::queue::{Queue, Turn};
 
 /// How often a conflict is met with another try before the error is handed to the caller.
 const ATTEMPTS: u32 = 64;
@@ -49,6 +49,12 @@ impl Found {
         self.moved |= other.moved;
         self
     }
+}
+
+/// A record on its way into the store.
+struct Writing<'a> {
+    record: Arc<Record>,
+    outcome: Reply<'a, Outcome>,
 }
 
 /// What lies under a key.
@@ -106,52 +112,95 @@ impl Protocol {
     }
 
     /// Writes a session for the first time, under a fresh id.
-    pub(crate) async fn create(&self, record: Arc<Record>) -> Result<(Id, Found), Error> {
+    pub(crate) fn create(&self, record: Arc<Record>) -> Reply<'_, (Id, Found)> {
         let id = ampoule_seal::random_id();
         let key = store_key(&id);
-        match self.write(key, self.entry(&record)?, Put::Create).await? {
+        let entry = match self.entry(&record) {
+            Ok(entry) => entry,
+            Err(error) => return Reply::ready(Err(error)),
+        };
+        self.write(key, entry, Put::Create).map(move |outcome| match outcome? {
             Outcome::Stored(version) => {
                 let (deadline, seen) = (record.deadline(), self.queue.writes(key));
                 Ok((id, Found { key, version, deadline, record, moved: false, seen }))
             }
             // One in 2^128: it is the random generator that is broken, and going on would be fixation.
             Outcome::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
-        }
+        })
     }
 
     /// Writes `next`, which is `base` with `changes`, or whatever others have made of `base` with `changes`.
     ///
     /// # Errors
     /// `Gone` if the session no longer exists; it is not made again.
-    pub(crate) async fn commit(
-        &self,
-        base: &Found,
+    pub(crate) fn commit<'a>(
+        &'a self,
+        base: &'a Found,
         next: Arc<Record>,
+        changes: &'a ChangeLog,
+        now: Time,
+    ) -> Reply<'a, Found> {
+        let Some(turn) = self.queue.try_turn(base.key) else {
+            return Reply::new(async move {
+                let turn = self.queue.turn(base.key).await;
+                self.commit_in(turn, base, next, changes, now).await
+            });
+        };
+        self.commit_in(turn, base, next, changes, now)
+    }
+
+    /// As [`commit`](Protocol::commit), in this turn. Mostly nobody else has written meanwhile, and the first try is it.
+    fn commit_in<'a>(
+        &'a self,
+        turn: Turn<'a>,
+        base: &'a Found,
+        next: Arc<Record>,
+        changes: &'a ChangeLog,
+        now: Time,
+    ) -> Reply<'a, Found> {
+        if turn.writes() != base.seen {
+            return Reply::new(self.try_again(turn, None, base, changes, now));
+        }
+        let first = match self.replace(base, next) {
+            Ok(writing) => writing,
+            Err(error) => return Reply::ready(Err(error)),
+        };
+        match first.outcome.at_hand() {
+            Ok(Ok(Outcome::Stored(version))) => Reply::ready(Ok(turn.wrote(base, first.record, version))),
+            Ok(Ok(Outcome::Conflict)) => Reply::new(self.try_again(turn, None, base, changes, now)),
+            Ok(Err(error)) => Reply::ready(Err(error)),
+            Err(outcome) => Reply::new(self.try_again(turn, Some(Writing { outcome, ..first }), base, changes, now)),
+        }
+    }
+
+    /// Tries until nobody is in between, beginning with what is being written, if anything is.
+    async fn try_again(
+        &self,
+        mut turn: Turn<'_>,
+        mut first: Option<Writing<'_>>,
+        base: &Found,
         changes: &ChangeLog,
         now: Time,
     ) -> Result<Found, Error> {
-        let mut turn = self.queue.turn(base.key).await;
-        let stale = turn.writes() != base.seen;
-        let latest = turn.latest.take().filter(|_| stale);
-        let mut reloaded = latest.map(|latest| latest.reached_as(base));
-        let mut next = if stale { None } else { Some(next) };
+        // The writer before has left what he wrote: he was faster than this request's look at the store, not than its turn.
+        let mut latest =
+            turn.latest.take().filter(|_| turn.writes() != base.seen).map(|latest| latest.reached_as(base));
+        let mut is_fresh = latest.is_some();
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 || (stale && reloaded.is_none()) {
-                reloaded = Some(Box::pin(self.reload(reloaded.as_ref().unwrap_or(base), attempt)).await?);
-                next = None;
-            }
-            let current = reloaded.as_ref().unwrap_or(base);
-            let record = match next.take() {
-                Some(record) => record,
-                None => Arc::new(replay(&current.record, changes)?.accessed_at(now)),
+            let writing = match first.take() {
+                Some(first) => first,
+                None => {
+                    if !is_fresh {
+                        latest = Some(Box::pin(self.reload(latest.as_ref().unwrap_or(base), attempt)).await?);
+                    }
+                    let latest = latest.as_ref().unwrap_or(base);
+                    self.replace(latest, replay(&latest.record, changes, now)?)?
+                }
             };
-            let entry = self.entry(&record)?;
-            if let Outcome::Stored(version) = self.write(current.key, entry, Put::Replace(current.version)).await? {
-                let (key, moved, seen) = (current.key, current.moved, turn.next());
-                let found = Found { key, version, deadline: record.deadline(), record, moved, seen };
-                turn.wrote(&found);
-                return Ok(found);
+            if let Outcome::Stored(version) = writing.outcome.await? {
+                return Ok(turn.wrote(latest.as_ref().unwrap_or(base), writing.record, version));
             }
+            is_fresh = false;
         }
         Err(gave_up())
     }
@@ -191,8 +240,9 @@ impl Protocol {
                 }
                 Some(theirs) if theirs.moved => return self.join(theirs, new, &changes, now).await,
                 Some(theirs) => {
-                    let record = replay(&theirs.record, &changes)?.accessed_at(now);
-                    new = self.replace(&new, record).await?;
+                    let Writing { record, outcome } = self.replace(&new, replay(&theirs.record, &changes, now)?)?;
+                    let Outcome::Stored(version) = outcome.await? else { return Err(gone()) };
+                    new = Found { version, deadline: record.deadline(), record, ..new };
                     old = theirs;
                 }
             }
@@ -203,20 +253,16 @@ impl Protocol {
     /// Two requests moved one session. The first pointer stands; the second's changes follow it, and its own new
     /// record, whose id nobody was told, goes.
     async fn join(&self, theirs: Found, mine: Found, changes: &ChangeLog, now: Time) -> Result<Found, Error> {
-        let next = Arc::new(replay(&theirs.record, changes)?.accessed_at(now));
+        let next = replay(&theirs.record, changes, now)?;
         let joined = self.commit(&theirs, next, changes, now).await;
         self.delete(mine.key).await?;
         joined
     }
 
-    async fn replace(&self, found: &Found, record: Record) -> Result<Found, Error> {
-        match self.write(found.key, self.entry(&record)?, Put::Replace(found.version)).await? {
-            Outcome::Stored(version) => {
-                let &Found { key, moved, seen, .. } = found;
-                Ok(Found { key, version, deadline: record.deadline(), record: Arc::new(record), moved, seen })
-            }
-            Outcome::Conflict => Err(gone()),
-        }
+    /// Begins to write a record in the place of what was found.
+    fn replace(&self, found: &Found, record: Arc<Record>) -> Result<Writing<'_>, Error> {
+        let outcome = self.write(found.key, self.entry(&record)?, Put::Replace(found.version));
+        Ok(Writing { record, outcome })
     }
 
     /// Ends a session wherever it now lies. When this returns, no request that is under way can bring it back.
@@ -264,10 +310,11 @@ fn lies(key: StoreKey, stored: Option<Stored>, seen: u64) -> Result<Lies, Error>
     })
 }
 
-fn replay(record: &Record, changes: &ChangeLog) -> Result<Record, Error> {
-    let mut record = record.clone();
+/// What others have written, with these changes too.
+fn replay(theirs: &Record, changes: &ChangeLog, now: Time) -> Result<Arc<Record>, Error> {
+    let mut record = theirs.clone().accessed_at(now);
     changes.apply(&mut record)?;
-    Ok(record)
+    Ok(Arc::new(record))
 }
 
 /// Writers of other processes cannot be queued, so they spread: up to a millisecond more for each try, at random.

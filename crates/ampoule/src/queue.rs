@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use ampoule_core::StoreKey;
+use ampoule_core::{Record, StoreKey, Version};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::protocol::Found;
@@ -37,15 +37,14 @@ impl Queue {
     /// Waits for this session's turn. It ends when the returned guard is dropped, also by a cancelled request.
     pub(crate) async fn turn(&self, key: StoreKey) -> Turn<'_> {
         let line = self.line(key);
-        let mut left = match line.turn.try_lock() {
-            Ok(left) => left,
-            Err(_) => {
-                let _waiting = Waiting::behind(line);
-                Box::pin(line.turn.lock()).await
-            }
-        };
-        let latest = left.take().filter(|found| found.key == key);
-        Turn { left, latest, line }
+        let _waiting = Waiting::behind(line);
+        Turn::begins(line, line.turn.lock().await, key)
+    }
+
+    /// This session's turn, if nobody else stands there.
+    pub(crate) fn try_turn(&self, key: StoreKey) -> Option<Turn<'_>> {
+        let line = self.line(key);
+        line.turn.try_lock().ok().map(|left| Turn::begins(line, left, key))
     }
 
     fn line(&self, key: StoreKey) -> &Line {
@@ -63,22 +62,26 @@ pub(crate) struct Turn<'a> {
     line: &'a Line,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    fn begins(line: &'a Line, mut left: MutexGuard<'a, Option<Found>>, key: StoreKey) -> Turn<'a> {
+        let latest = left.take().filter(|found| found.key == key);
+        Turn { left, latest, line }
+    }
+
     pub(crate) fn writes(&self) -> u64 {
         self.line.writes.load(Ordering::Acquire)
     }
 
-    /// How many writes there are with one more.
-    pub(crate) fn next(&self) -> u64 {
-        self.writes() + 1
-    }
-
-    /// Counts a write, and leaves what was written to whoever waits. Where nobody does, nothing is kept.
-    pub(crate) fn wrote(mut self, found: &Found) {
-        self.line.writes.fetch_add(1, Ordering::AcqRel);
+    /// Counts a write of what lay there `before`, and leaves what was written to whoever waits. Where nobody does, nothing
+    /// is kept.
+    pub(crate) fn wrote(mut self, before: &Found, record: Arc<Record>, version: Version) -> Found {
+        let seen = self.line.writes.fetch_add(1, Ordering::AcqRel) + 1;
+        let (key, moved, deadline) = (before.key, before.moved, record.deadline());
+        let found = Found { key, version, deadline, record, moved, seen };
         if self.line.waiting.load(Ordering::Acquire) > 0 {
             *self.left = Some(found.clone());
         }
+        found
     }
 }
 

@@ -122,7 +122,7 @@ impl Brought {
     pub(crate) fn of(headers: &HeaderMap, transports: &[Transport]) -> Brought {
         let mut brought = Brought { cookies: Cookies::default(), tokens: Vec::new() };
         for (index, transport) in transports.iter().enumerate() {
-            if *transport == Transport::Cookie {
+            if matches!(transport, Transport::Cookie) {
                 brought.cookies = Cookies::of(headers);
             } else {
                 brought.tokens.extend(transport.tokens(headers).into_iter().map(|token| (index, token)));

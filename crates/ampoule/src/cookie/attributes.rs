@@ -158,28 +158,11 @@ pub(crate) fn path(text: &str) -> Result<String, Error> {
     Err(invalid("a cookie's path starts with / and has at most 1024 printable ASCII characters, no ;"))
 }
 
-/// What a request says of its cookie.
-pub(crate) struct Sent<'a> {
-    /// `None` removes the cookie.
-    pub(crate) value: Option<&'a str>,
-    pub(crate) max_age: Option<Duration>,
-    /// Domain and path that the request chose, instead of those of the options.
-    pub(crate) domain: Option<&'a str>,
-    pub(crate) path: Option<&'a str>,
-}
-
-/// The Set-Cookie header for a cookie of that name (RFC 6265 section 4.1.1). What it is made of was checked when it came in.
-pub(crate) fn set_cookie(options: &CookieOptions, name: &str, sent: &Sent<'_>) -> Result<HeaderValue, Error> {
-    let domain = sent.domain.or(options.domain.as_deref());
-    let expiry = match (sent.value, sent.max_age) {
-        (None, _) => expiry(Duration::ZERO, SystemTime::UNIX_EPOCH),
-        (Some(_), Some(age)) => expiry(age.min(MAX_AGE), SystemTime::now() + age.min(MAX_AGE)),
-        (Some(_), None) => String::new(),
-    };
-    let text = [
-        name,
-        "=",
-        sent.value.unwrap_or_default(),
+/// All attributes of the cookie but its expiry, with the domain and the path that a request chose. What they are made of was
+/// checked when it came in.
+pub(crate) fn attributes(options: &CookieOptions, domain: Option<&str>, path: Option<&str>) -> String {
+    let domain = domain.or(options.domain.as_deref());
+    let parts = [
         if options.httponly { "; HttpOnly" } else { "" },
         match options.samesite {
             SameSite::Strict => "; SameSite=Strict",
@@ -189,13 +172,28 @@ pub(crate) fn set_cookie(options: &CookieOptions, name: &str, sent: &Sent<'_>) -
         if options.partitioned { "; Partitioned" } else { "" },
         if options.secure { "; Secure" } else { "" },
         "; Path=",
-        sent.path.unwrap_or(&options.path),
+        path.unwrap_or(&options.path),
         if domain.is_some() { "; Domain=" } else { "" },
         domain.unwrap_or_default(),
-        &expiry,
-    ]
-    .concat();
-    HeaderValue::try_from(text).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
+    ];
+    parts.concat()
+}
+
+/// The Set-Cookie header of a cookie (RFC 6265 section 4.1.1) with these [`attributes`], or of its removal where it has no
+/// value.
+pub(crate) fn set_cookie(
+    name: &str,
+    value: Option<&[u8]>,
+    attributes: &str,
+    max_age: Option<Duration>,
+) -> Result<HeaderValue, Error> {
+    let expiry = match (value, max_age) {
+        (None, _) => expiry(Duration::ZERO, SystemTime::UNIX_EPOCH),
+        (Some(_), Some(age)) => expiry(age.min(MAX_AGE), SystemTime::now() + age.min(MAX_AGE)),
+        (Some(_), None) => String::new(),
+    };
+    let parts = [name.as_bytes(), b"=", value.unwrap_or_default(), attributes.as_bytes(), expiry.as_bytes()];
+    HeaderValue::try_from(parts.concat()).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
 }
 
 /// Max-Age is exact whatever the client's clock says; Expires is for those that do not know it.
@@ -235,16 +233,15 @@ mod tests {
     #[test]
     fn the_header_says_what_the_options_say() {
         let options = CookieOptions { domain: Some("example.com".into()), ..CookieOptions::default() };
-        let sent = |value| Sent { value, max_age: None, domain: None, path: None };
-        let set = set_cookie(&options, "sid", &sent(Some("v"))).unwrap();
+        let usual = attributes(&options, None, None);
+        let set = set_cookie("sid", Some(b"v"), &usual, None).unwrap();
         assert_eq!(set, "sid=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com");
-        let removal = set_cookie(&options, "sid", &sent(None)).unwrap();
+        let removal = set_cookie("sid", None, &usual, None).unwrap();
         let expected = "sid=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(removal, expected);
         let options =
             CookieOptions { samesite: SameSite::None, httponly: false, partitioned: true, ..CookieOptions::default() };
-        let aged = Sent { max_age: Some(Duration::MAX), path: Some("/a"), ..sent(Some("v")) };
-        let set = set_cookie(&options, "sid", &aged).unwrap();
+        let set = set_cookie("sid", Some(b"v"), &attributes(&options, None, Some("/a")), Some(Duration::MAX)).unwrap();
         let start = "sid=v; SameSite=None; Partitioned; Secure; Path=/a; Max-Age=34560000; Expires=";
         assert!(set.to_str().unwrap().starts_with(start) && set.to_str().unwrap().ends_with(" GMT"), "{set:?}");
     }

@@ -15,8 +15,10 @@ pub(crate) struct Cookies {
 
 impl Cookies {
     pub(crate) fn of(headers: &HeaderMap) -> Cookies {
-        let mut values = headers.get_all(COOKIE).iter().cloned();
-        Cookies { first: values.next(), more: values.collect() }
+        let mut values = headers.get_all(COOKIE).iter();
+        let first = values.next().cloned();
+        let more = values.next().map(|second| std::iter::once(second).chain(values).cloned().collect());
+        Cookies { first, more: more.unwrap_or_default() }
     }
 
     /// The values of all cookies with exactly this name, in the order in which they were sent.

@@ -199,18 +199,21 @@ impl Session {
             (_, Tell::Remove) => (None, None),
             _ => return Ok(()),
         };
-        let values: Vec<Cow<'_, str>> =
-            value.as_deref().map(|value| pieces::split(&shared.name, value)).unwrap_or_default();
-        let held = if shared.home.is_cookie() {
-            pieces::held(&self.0.brought.cookies, &shared.name)
-        } else {
-            usize::from(self.0.brought.cookies.named(&shared.name).next().is_some())
+        let text = value.as_deref().map_or(Cow::default(), |value| pieces::text(&shared.name, value));
+        let mut pieces = text.chunks(pieces::room(&shared.name));
+        // What the client has and the session has not is removed.
+        let held = match (&shared.home, pieces.len()) {
+            (Home::Cookie { .. }, _) => pieces::held(&self.0.brought.cookies, &shared.name),
+            (Home::Store { .. }, 0) => usize::from(self.0.brought.cookies.named(&shared.name).next().is_some()),
+            (Home::Store { .. }, _) => 0,
         };
-        let (domain, path) = state.domain_and_path();
-        for index in 0..values.len().max(held) {
-            let sent = attributes::Sent { value: values.get(index).map(|value| &**value), max_age, domain, path };
+        let attributes = match state.domain_and_path() {
+            (None, None) => Cow::Borrowed(&shared.attributes),
+            (domain, path) => Cow::Owned(attributes::attributes(&shared.options.cookie, domain, path)),
+        };
+        for index in 0..pieces.len().max(held) {
             let name = pieces::name_of(&shared.name, index);
-            headers.append(SET_COOKIE, attributes::set_cookie(&shared.options.cookie, &name, &sent)?);
+            headers.append(SET_COOKIE, attributes::set_cookie(&name, pieces.next(), &attributes, max_age)?);
         }
         Ok(())
     }
