@@ -1,14 +1,15 @@
-//! What a request that reads its session is made of, each part measured alone: the least that such a request can take.
+//! What requests are made of, each part measured alone: the least that such a request can take.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ampoule::store::{Entry, Outcome, Put, StoreKey};
-use ampoule::{Clock, Store, SystemClock, Time};
-use ampoule_core::{Content, Lifetime, Record};
-use ampoule_seal::{KeyRing, Secret};
+use ampoule::{Clock, MemoryStore, Store, SystemClock, Time};
+use ampoule_core::{Change, Content, Lifetime, Record, codec};
+use ampoule_seal::{KeyRing, Secret, Signer};
 use http::StatusCode;
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use tokio::runtime::Runtime;
 
 use crate::measure::{median, time};
@@ -16,30 +17,150 @@ use crate::scenario::Scenario;
 use crate::sites::{Site, Who, ours, shared};
 use crate::turns;
 
+/// A part: what it is, and how long it takes.
+type Part = (&'static str, f64);
+
 pub fn print(runtime: &Runtime) {
-    let scenario = Scenario::named("read one of five").expect("it is known");
+    let parts = Parts::new();
+    table("read one of five", &parts.of_a_read());
+    table("read and write one of five", &[parts.of_a_read(), parts.of_a_write()].concat());
+    table("new session", &parts.of_a_new_session());
+    let [untouched, read] = handles(runtime);
+    println!(
+        "Without a framework, a session that nobody touches takes {untouched:.0} ns, one that is read {read:.0} ns."
+    );
+}
+
+fn table(name: &str, parts: &[Part]) {
+    let scenario = Scenario::named(name).expect("it is known");
     let times = turns::times(&scenario, &[Who::Bare, Who::Floor, Who::Ours, Who::TowerSessions]);
     let [bare, floor, ours, peer] = times[..] else { unreachable!("four were asked for") };
     let peer = peer - bare;
-    println!("| a request that reads one of five | time | of the peer's |");
-    println!("|---|---|---|");
     let row = |what: &str, time: f64| println!("| {what} | {time:.0} ns | {:.2} |", time / peer);
-    let mut sum = 0.0;
-    let mut line = |what: &str, time: f64| {
-        sum += time;
-        row(what, time);
-    };
-    crypto(&mut line);
-    stored(runtime, &mut line);
-    line("the clock, twice: is it expired, is its use to be noted", 2.0 * time(|| SystemClock.now()));
-    let [untouched, read] = handles(runtime);
-    row("locks, futures and moves between these", read - untouched - sum);
-    row("the handle: begun, finished and dropped", untouched);
-    row("ours without a framework", read);
+    println!("| {name} | time | of the peer's |\n|---|---|---|");
     row("a layer that hands something to a handler", floor - bare);
-    row("what the handle costs the framework beside that", ours - floor - read);
+    parts.iter().for_each(|(what, time)| row(what, *time));
+    let together = floor - bare + parts.iter().map(|(_, time)| time).sum::<f64>();
+    row("together", together);
+    row(
+        "what lies between them: the handle, locks, futures, moves, and what they take from the heap",
+        ours - bare - together,
+    );
     row("ours, measured as a whole", ours - bare);
-    row("tower-sessions", peer);
+    row("at most, by the budget", scenario.budget * peer);
+    println!("| tower-sessions | {peer:.0} ns | 1.00 |\n");
+}
+
+/// What the parts are tried on.
+struct Parts {
+    signer: Signer,
+    record: Record,
+}
+
+impl Parts {
+    fn new() -> Parts {
+        let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
+        let signer = KeyRing::new(vec![secret]).expect("a secret").signer("benchmark");
+        Parts { signer, record: record() }
+    }
+
+    fn of_a_read(&self) -> Vec<Part> {
+        let token = self.signer.sign(&[7; 16]);
+        let bytes = self.record.encode();
+        let decode = || {
+            let content = Content::decode(black_box(bytes.clone())).expect("it is whole");
+            let Content::Session(record) = content else { unreachable!("it is a session") };
+            assert_eq!(codec::decode::<u64>(record.get("c").expect("it is there")).ok(), Some(7));
+        };
+        let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
+        put(&store, key, self.entry(), Put::Create);
+        let get = || assert!(at_hand(store.get(key)).is_some());
+        vec![
+            (
+                "the token: base64, and three blocks of SHA-256 for signature and key",
+                time(|| self.signer.verify(black_box(token.as_bytes()))),
+            ),
+            ("the store: the clock, find it, copy it", time(get)),
+            ("the record: its checksum, its entries, one value", time(decode)),
+            ("the header Vary", time_headers(|headers| _ = headers.insert(VARY, HeaderValue::from_static("Cookie")))),
+        ]
+    }
+
+    fn of_a_write(&self) -> Vec<Part> {
+        let change = || {
+            let change = Change::Insert("d".to_owned(), codec::encode(&black_box(8_u64)).expect("a number"));
+            change.applied(&self.record).expect("a good change")
+        };
+        let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
+        let version = Cell::new(put(&store, key, self.entry(), Put::Create));
+        let replace = || version.set(put(&store, key, self.entry(), Put::Replace(version.get())));
+        let encode = time(|| self.record.encode());
+        vec![
+            ("the change: encode the value, put it among the entries", time(change)),
+            ("the record: lay it out, its checksum", encode),
+            ("the store: the clock, compare, put", time(replace) - encode),
+            ("another clock: when it was written", time(|| SystemClock.now())),
+        ]
+    }
+
+    fn of_a_new_session(&self) -> Vec<Part> {
+        let mut record = Record::new(SystemClock.now(), record().lifetime);
+        record.insert("a", &[7]).expect("a good key");
+        let store = ours::store();
+        let entry = || Entry { value: record.encode(), deadline: Time::MAX, tag: None };
+        let encode = time(|| record.encode());
+        let keys = time(|| StoreKey::new(ampoule_seal::random_bytes()));
+        let create = || put(&store, StoreKey::new(ampoule_seal::random_bytes()), entry(), Put::Create);
+        let value = self.signer.sign(&[7; 16]);
+        let cookie = [&b"sid="[..], value.as_bytes(), b"; HttpOnly; SameSite=Lax; Secure; Path=/"];
+        let set_cookie = |headers: &mut HeaderMap| {
+            let value = HeaderValue::try_from(black_box(&cookie).concat()).expect("a good value");
+            headers.append(SET_COOKIE, value);
+            headers.insert(VARY, HeaderValue::from_static("Cookie"));
+            headers.insert("cache-control", HeaderValue::from_static("no-store"));
+        };
+        vec![
+            ("a random id", time(ampoule_seal::random_id)),
+            ("the store's key: one block of SHA-256", time(|| ampoule_seal::store_digest(black_box(&[7; 16])))),
+            ("the token: base64, and two blocks of SHA-256", time(|| self.signer.sign(black_box(&[7; 16])))),
+            ("the record: lay it out, its checksum", encode),
+            ("the store, which grows: the clock, a new place", time(create) - encode - keys),
+            ("the clock, twice: when it was made, when it was written", 2.0 * time(|| SystemClock.now())),
+            ("the headers Set-Cookie, Vary and Cache-Control", time_headers(set_cookie)),
+        ]
+    }
+
+    fn entry(&self) -> Entry {
+        Entry { value: self.record.encode(), deadline: Time::MAX, tag: None }
+    }
+}
+
+/// The answer of a store in memory, which is at hand.
+fn at_hand<T>(reply: ampoule::store::Reply<'_, T>) -> T {
+    reply.at_hand().expect("memory answers at once").expect("it works")
+}
+
+fn put(store: &MemoryStore, key: StoreKey, entry: Entry, when: Put) -> ampoule::store::Version {
+    match at_hand(store.put(key, entry, when)) {
+        Outcome::Stored(version) => version,
+        Outcome::Conflict => unreachable!("nobody else writes"),
+    }
+}
+
+/// What is done to headers that have room for it.
+fn time_headers(change: impl Fn(&mut HeaderMap)) -> f64 {
+    let mut rounds = Vec::new();
+    let mut headers = HeaderMap::with_capacity(6);
+    for _ in 0..21 {
+        let started = Instant::now();
+        for _ in 0..5_000 {
+            headers.clear();
+            change(&mut headers);
+            black_box(&headers);
+        }
+        rounds.push(started.elapsed().as_nanos() as f64 / 5_000.0);
+    }
+    median(rounds)
 }
 
 /// A session that nobody touches, and one that is read, without a framework around them.
@@ -53,6 +174,8 @@ fn handles(runtime: &Runtime) -> [f64; 2] {
     [false, true].map(|reads| {
         runtime.block_on(async {
             let mut rounds = Vec::new();
+            // As frameworks have them: with room for a few headers.
+            let mut response = HeaderMap::with_capacity(6);
             for _ in 0..21 {
                 let started = Instant::now();
                 for _ in 0..5_000 {
@@ -60,53 +183,15 @@ fn handles(runtime: &Runtime) -> [f64; 2] {
                     if reads {
                         assert_eq!(session.get::<u64>("c").await.ok(), Some(Some(7)));
                     }
-                    let mut response = HeaderMap::new();
+                    response.clear();
                     layer.finish(&session, StatusCode::OK, &mut response).await.expect("it works");
-                    black_box(response);
+                    black_box(&response);
                 }
                 rounds.push(started.elapsed().as_nanos() as f64 / 5_000.0);
             }
             median(rounds)
         })
     })
-}
-
-fn crypto(line: &mut impl FnMut(&str, f64)) {
-    let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
-    let signer = KeyRing::new(vec![secret]).expect("a secret").signer("benchmark");
-    let token = signer.sign(&[7; 16]);
-    let verify = || signer.verify(black_box(token.as_str().as_bytes()));
-    line("the id's signature: base64 and two blocks of SHA-256", time(verify));
-    let digest = || ampoule_seal::store_digest(black_box(&[7; 16]));
-    line("the store's key: one block of SHA-256", time(digest));
-}
-
-fn stored(runtime: &Runtime, line: &mut impl FnMut(&str, f64)) {
-    let record = record();
-    let bytes = record.encode();
-    let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
-    let entry = Entry { value: bytes.clone(), deadline: Time::MAX, tag: None };
-    let put = runtime.block_on(store.put(key, entry, Put::Create)).expect("there is room");
-    assert!(matches!(put, Outcome::Stored(_)));
-    let get = runtime.block_on(async {
-        let mut rounds = Vec::new();
-        for _ in 0..21 {
-            let started = Instant::now();
-            for _ in 0..5_000 {
-                drop(black_box(store.get(key).await.expect("it works")));
-            }
-            rounds.push(started.elapsed().as_nanos() as f64 / 5_000.0);
-        }
-        median(rounds)
-    });
-    // It reads the clock too, which is counted elsewhere.
-    line("the store: find it, copy it", get - time(|| SystemClock.now()));
-    let decode = || {
-        let content = Content::decode(black_box(bytes.clone())).expect("it is whole");
-        let Content::Session(record) = content else { unreachable!("it is a session") };
-        assert_eq!(ampoule_core::codec::decode::<u64>(record.get("c").expect("it is there")).ok(), Some(7));
-    };
-    line("the record: its checksum, its entries, one value", time(decode));
 }
 
 fn record() -> Record {

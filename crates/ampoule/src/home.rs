@@ -209,15 +209,16 @@ fn proved_id(brought: &Brought, shared: &Shared, signer: &Signer) -> Option<Prov
 /// subdomain planted beside ours, and prove nothing.
 fn one_id<'a>(values: impl IntoIterator<Item = &'a [u8]>, signer: &Signer, via: usize) -> Option<Proved> {
     let mut proved: Option<Proved> = None;
-    for value in values.into_iter().take(MAX_CANDIDATES) {
-        let Some(Verified { id, current, digest }) = signer.verify(value) else { continue };
+    let conflict = values.into_iter().take(MAX_CANDIDATES).try_for_each(|value| {
+        let Some(Verified { id, current, digest }) = signer.verify(value) else { return Ok(()) };
         match proved {
-            Some(other) if other.id != id => return None,
+            Some(other) if other.id != id => return Err(()),
             Some(Proved { current: true, .. }) => {}
             _ => proved = Some(Proved { id, key: StoreKey::new(digest), current, via }),
         }
-    }
-    proved
+        Ok(())
+    });
+    proved.filter(|_| conflict.is_ok())
 }
 
 /// The one live record that the cookies hold. Of a session's older and newer record the newer counts; records of two

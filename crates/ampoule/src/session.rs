@@ -12,7 +12,7 @@ mod state;
 pub(crate) use self::finish::add_vary;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,19 +53,18 @@ struct Inner {
     brought: Brought,
     /// The session of the next layer outward, if a request passes through several.
     outer: Option<Session>,
-    usage: AtomicU8,
+    /// Whether the request has looked at its session at all.
+    touched: AtomicBool,
+    /// Whether it did so in a way that keeps the session alive.
+    used: AtomicBool,
     state: Mutex<State>,
 }
-
-/// How far a request went into its session, as a number that only grows.
-const UNTOUCHED: u8 = 0;
-const READ_ONLY: u8 = 1;
-const USED: u8 = 2;
 
 impl Session {
     pub(crate) fn begin(shared: Arc<Shared>, headers: &HeaderMap, outer: Option<Session>) -> Session {
         let brought = Brought::of(headers, &shared.options.transports);
-        Session(Arc::new(Inner { shared, brought, outer, usage: AtomicU8::new(UNTOUCHED), state: Mutex::default() }))
+        let (touched, used) = (AtomicBool::new(false), AtomicBool::new(false));
+        Session(Arc::new(Inner { shared, brought, outer, touched, used, state: Mutex::default() }))
     }
 
     /// The value under `key`, or `None`.
@@ -322,7 +321,7 @@ impl Session {
 
     /// Reads through a read-only view: like a use, but it leaves no trace.
     pub(crate) async fn peek<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
-        self.note(READ_ONLY);
+        self.note_touch();
         Ok(self.with_record(&*self.load_once().await?, read))
     }
 
@@ -367,7 +366,7 @@ impl Session {
     }
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
-        self.note(USED);
+        self.note_use();
         self.state().change(change)
     }
 
@@ -379,12 +378,14 @@ impl Session {
         let _ = state.learn(known);
     }
 
-    /// Notes how far the request went into its session.
-    fn note(&self, usage: u8) {
-        // A look is cheaper than a write, and all touches but the first need no more.
-        if self.0.usage.load(Ordering::Relaxed) < usage {
-            self.0.usage.fetch_max(usage, Ordering::Relaxed);
-        }
+    /// Notes that the request has looked at its session. Plain writes do: nothing is ever taken back.
+    fn note_touch(&self) {
+        self.0.touched.store(true, Ordering::Relaxed);
+    }
+
+    fn note_use(&self) {
+        self.note_touch();
+        self.0.used.store(true, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -61,7 +61,12 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = trim_start(pair).strip_prefix(name)?;
+    let pair = trim_start(pair);
+    // Most neighbours differ in their first letter.
+    if pair.first() != name.first() {
+        return None;
+    }
+    let rest = pair.strip_prefix(name)?;
     let value = trim(trim_start(rest).strip_prefix(b"=")?);
     Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }

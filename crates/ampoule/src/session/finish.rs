@@ -8,8 +8,8 @@ use ampoule_core::{ChangeLog, Error, Lifetime, Record, Time};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 
+use super::Session;
 use super::state::{Known, State, Tell};
-use super::{Session, UNTOUCHED, USED};
 use crate::cookie::{attributes, pieces};
 use crate::event::EventKind;
 use crate::home::Home;
@@ -19,7 +19,7 @@ use crate::transport::Transport;
 impl Session {
     /// Whether the request touched its session. One that did not costs nothing more (promise P4).
     pub(crate) fn is_touched(&self) -> bool {
-        self.0.usage.load(Ordering::Relaxed) != UNTOUCHED
+        self.0.touched.load(Ordering::Relaxed)
     }
 
     /// Whether the request did nothing to its session but read it, and the client is told nothing about it.
@@ -34,7 +34,7 @@ impl Session {
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
         let state = self.state();
         let waits = state.is_changed() || state.moving.is_some();
-        if self.0.usage.load(Ordering::Relaxed) == USED && (waits || self.is_use_to_note(&state)) {
+        if self.0.used.load(Ordering::Relaxed) && (waits || self.is_use_to_note(&state)) {
             return None;
         }
         Some(self.tell(&state, headers))
@@ -44,7 +44,7 @@ impl Session {
         if !self.is_touched() {
             return Ok(());
         }
-        if self.0.usage.load(Ordering::Relaxed) == USED {
+        if self.0.used.load(Ordering::Relaxed) {
             self.settle(status).await?;
         }
         self.tell(&self.state(), headers)

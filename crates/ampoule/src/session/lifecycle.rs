@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ampoule_core::{Error, ErrorKind};
 
+use super::Session;
 use super::save::unreachable;
 use super::state::{Known, State, Tell};
-use super::{Session, USED};
 use crate::cookie::attributes;
 use crate::event::EventKind;
 use crate::protocol::Found;
@@ -22,7 +22,7 @@ impl Session {
     ///
     /// A request that itself came with an old id in its grace gets no new one: it may not be who it was.
     pub fn regenerate_id(&self) {
-        self.note(USED);
+        self.note_use();
         self.state().renew = true;
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ampoule_core::{Change, Error, ErrorKind, Key, Time};
 
-use super::{Session, USED};
+use super::Session;
 
 /// When the user proved who he is, in milliseconds since 1970.
 const AUTHENTICATED_AT: Key<u64> = Key::new("_authenticated_at");
@@ -56,7 +56,7 @@ impl Session {
     /// (a W3C working draft; browsers heed it over TLS alone). For the response to a logout on shared computers. Our own
     /// cookie needs no such help.
     pub fn clear_site_data(&self) {
-        self.note(USED);
+        self.note_use();
         self.state().clear_site_data = true;
     }
 

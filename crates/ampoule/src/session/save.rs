@@ -4,9 +4,9 @@ use std::sync::{Arc, MutexGuard};
 
 use ampoule_core::{ChangeLog, Error, ErrorKind, Record, Reply};
 
+use super::Session;
 use super::busy::Busy;
 use super::state::{Known, State, Tell};
-use super::{Session, USED};
 use crate::event::EventKind;
 use crate::home::{Client, Led, Proved};
 use crate::id::Id;
@@ -144,7 +144,7 @@ impl Session {
 
     /// Loads the session, unless that is done, and counts as a use of it. The state is locked when it returns.
     pub(super) async fn load(&self) -> Result<MutexGuard<'_, State>, Error> {
-        self.note(USED);
+        self.note_use();
         self.load_once().await
     }
 
