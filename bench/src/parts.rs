@@ -88,7 +88,7 @@ impl Parts {
 
     fn of_a_write(&self) -> Vec<Part> {
         let change = || {
-            let change = Change::Insert("d".to_owned(), codec::encode(&black_box(8_u64)).expect("a number"));
+            let change = Change::insert("d", &black_box(8_u64)).expect("a number");
             change.applied(&self.record).expect("a good change")
         };
         let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));

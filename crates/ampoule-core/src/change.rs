@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::record::check_key;
-use crate::{Error, Record, Time};
+use crate::{Error, Record, Time, codec};
 
 /// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
 pub type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send + Sync>;
@@ -14,8 +15,8 @@ pub type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> 
 /// One change to a session.
 #[derive(Clone)]
 pub enum Change {
-    /// A value was put under a key.
-    Insert(String, Vec<u8>),
+    /// A value was put under a key: see [`Change::insert`].
+    Insert(Pair),
     /// A key was removed.
     Remove(String),
     /// A key's value was computed from its present one.
@@ -28,6 +29,14 @@ pub enum Change {
     Principal(Option<String>),
 }
 
+/// A key and its encoded value, which stay off the heap where both are small.
+#[derive(Clone)]
+pub struct Pair {
+    bytes: SmallVec<[u8; 32]>,
+    /// Where the key ends.
+    value: usize,
+}
+
 /// The changes of a request in their order.
 ///
 /// A save applies them to the record that was loaded. When another request was faster, they are applied again to what
@@ -38,7 +47,7 @@ pub enum Change {
 /// use ampoule_core::{Change, ChangeLog, Lifetime, Record, Time};
 ///
 /// let mut log = ChangeLog::default();
-/// log.push(Change::Insert("mine".into(), b"1".to_vec()))?;
+/// log.push(Change::insert("mine", &1)?)?;
 ///
 /// let mut theirs = Record::new(Time::ZERO, Lifetime::default());
 /// theirs.insert("theirs", b"2")?;
@@ -57,9 +66,10 @@ impl ChangeLog {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a key or principal is empty or too long.
     pub fn push(&mut self, change: Change) -> Result<(), Error> {
         match &change {
-            Change::Insert(key, _) | Change::Remove(key) => {
+            Change::Insert(pair) => self.forget(pair.key()),
+            Change::Remove(key) => {
                 check_key(key)?;
-                self.0.retain(|earlier| earlier.key() != Some(key));
+                self.forget(key.as_bytes());
             }
             Change::Update(key, _) => check_key(key)?,
             Change::Clear => self.0.retain(|earlier| earlier.key().is_none() && !matches!(earlier, Change::Clear)),
@@ -71,6 +81,10 @@ impl ChangeLog {
         }
         self.0.push(change);
         Ok(())
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        self.0.retain(|earlier| earlier.key() != Some(key));
     }
 
     /// Does all changes to this record, in order.
@@ -100,7 +114,29 @@ impl ChangeLog {
     }
 }
 
+impl Pair {
+    fn key(&self) -> &[u8] {
+        &self.bytes[..self.value]
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.bytes[self.value..]
+    }
+}
+
 impl Change {
+    /// That a value is put under a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the key is empty or too long,
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if the value's `Serialize` fails.
+    pub fn insert<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Change, Error> {
+        check_key(key)?;
+        let mut bytes = SmallVec::from_slice(key.as_bytes());
+        codec::encode_to(&mut bytes, value)?;
+        Ok(Change::Insert(Pair { bytes, value: key.len() }))
+    }
+
     /// Does this change to a record. One that fails leaves no trace.
     ///
     /// # Errors
@@ -116,11 +152,12 @@ impl Change {
     /// What an update's function returns.
     pub fn applied(&self, record: &Record) -> Result<Record, Error> {
         match self {
-            Change::Insert(key, value) => return record.inserted(key, value),
+            Change::Insert(pair) => return Ok(record.inserted(pair.key(), pair.value())),
             Change::Remove(key) => return Ok(record.removed(key)),
             Change::Update(key, update) => {
+                check_key(key)?;
                 let value = update(record.get(key))?;
-                return value.map_or_else(|| Ok(record.removed(key)), |value| record.inserted(key, &value));
+                return Ok(value.map_or_else(|| record.removed(key), |value| record.inserted(key.as_bytes(), &value)));
             }
             Change::Clear | Change::Timeout(..) | Change::Principal(_) => {}
         }
@@ -133,9 +170,10 @@ impl Change {
         Ok(record)
     }
 
-    fn key(&self) -> Option<&String> {
+    fn key(&self) -> Option<&[u8]> {
         match self {
-            Change::Insert(key, _) | Change::Remove(key) | Change::Update(key, _) => Some(key),
+            Change::Insert(pair) => Some(pair.key()),
+            Change::Remove(key) | Change::Update(key, _) => Some(key.as_bytes()),
             Change::Clear | Change::Timeout(..) | Change::Principal(_) => None,
         }
     }
@@ -151,7 +189,10 @@ impl fmt::Debug for Change {
     /// Names keys, never values: those are the user's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::Insert(key, value) => write!(f, "Insert({key:?}, {} bytes)", value.len()),
+            Change::Insert(pair) => {
+                let key = String::from_utf8_lossy(pair.key());
+                write!(f, "Insert({key:?}, {} bytes)", pair.value().len())
+            }
             Change::Remove(key) => write!(f, "Remove({key:?})"),
             Change::Update(key, _) => write!(f, "Update({key:?})"),
             Change::Clear => f.write_str("Clear"),
@@ -168,8 +209,8 @@ mod tests {
     use super::*;
     use crate::Lifetime;
 
-    fn insert(key: &str, value: &'static str) -> Change {
-        Change::Insert(key.to_owned(), value.as_bytes().to_vec())
+    fn insert(key: &str, value: u8) -> Change {
+        Change::insert(key, &value).unwrap()
     }
 
     fn increment(key: &str) -> Change {
@@ -188,13 +229,13 @@ mod tests {
 
     #[test]
     fn an_update_sees_what_came_before_it() {
-        let record = applied(vec![insert("n", "\x05"), increment("n"), increment("n")]);
+        let record = applied(vec![insert("n", 5), increment("n"), increment("n")]);
         assert_eq!(record.get("n").unwrap()[..], [7]);
     }
 
     #[test]
     fn clear_drops_the_old_and_keeps_what_follows() {
-        let record = applied(vec![insert("a", "1"), increment("b"), Change::Clear, insert("c", "3")]);
+        let record = applied(vec![insert("a", 1), increment("b"), Change::Clear, insert("c", 3)]);
         assert_eq!(record.keys().collect::<Vec<_>>(), ["c"]);
     }
 
@@ -202,7 +243,7 @@ mod tests {
     fn a_log_is_bounded_by_the_keys_it_names() {
         let mut log = ChangeLog::default();
         for _ in 0..1_000 {
-            log.push(insert("a", "1")).unwrap();
+            log.push(insert("a", 1)).unwrap();
             log.push(Change::Remove("b".into())).unwrap();
             log.push(Change::Principal(Some("user:1".into()))).unwrap();
             log.push(Change::Timeout(std::time::Duration::from_secs(1), Time::ZERO)).unwrap();
@@ -215,8 +256,8 @@ mod tests {
     #[test]
     fn debug_shows_no_value() {
         let mut log = ChangeLog::default();
-        log.push(insert("password", "hunter2")).unwrap();
+        log.push(Change::insert("password", "hunter2").unwrap()).unwrap();
         log.push(Change::Principal(Some("user:42".into()))).unwrap();
-        assert_eq!(format!("{log:?}"), r#"[Insert("password", 7 bytes), Principal(set)]"#);
+        assert_eq!(format!("{log:?}"), r#"[Insert("password", 8 bytes), Principal(set)]"#);
     }
 }

@@ -11,7 +11,12 @@ use crate::{Error, ErrorKind};
 /// [`ErrorKind::Value`] if the value's `Serialize` fails.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(32);
-    rmp_serde::encode::write_named(&mut bytes, value).map(|()| bytes).map_err(|cause| {
+    encode_to(&mut bytes, value).map(|()| bytes)
+}
+
+/// As [`encode`], behind what is there already.
+pub(crate) fn encode_to<T: Serialize + ?Sized>(mut out: &mut impl std::io::Write, value: &T) -> Result<(), Error> {
+    rmp_serde::encode::write_named(&mut out, value).map_err(|cause| {
         let message = format!("a value of type {} cannot be encoded", std::any::type_name::<T>());
         Error::new(ErrorKind::Value, message).because(cause)
     })

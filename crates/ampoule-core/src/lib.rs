@@ -36,7 +36,7 @@ mod store;
 
 pub use bytes::Bytes;
 
-pub use self::change::{Change, ChangeLog, UpdateFn};
+pub use self::change::{Change, ChangeLog, Pair, UpdateFn};
 pub use self::clock::{Clock, ManualClock, SystemClock, Time};
 pub use self::durability::Durability;
 pub use self::error::{Error, ErrorKind};

@@ -59,7 +59,8 @@ impl Record {
     /// # Errors
     /// [`ErrorKind::Invalid`] if the key is empty or longer than [`MAX_KEY`] bytes.
     pub fn insert(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
-        *self = self.inserted(key, value)?;
+        check_key(key)?;
+        *self = self.inserted(key.as_bytes(), value);
         Ok(())
     }
 
@@ -71,10 +72,9 @@ impl Record {
         was_there
     }
 
-    /// This record with a value under `key`. Of what it is made of, only the entries are copied, and those once.
-    pub(crate) fn inserted(&self, key: &str, value: &[u8]) -> Result<Record, Error> {
-        check_key(key)?;
-        Ok(self.with(self.body.with(key, value)))
+    /// This record with a value under a key that was checked. Of what it is made of, only the entries are copied, and those once.
+    pub(crate) fn inserted(&self, key: &[u8], value: &[u8]) -> Record {
+        self.with(self.body.with(key, value))
     }
 
     /// This record without what is under `key`.

@@ -92,7 +92,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::Invalid`] if the key has not 1 to 255 bytes.
     pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: &T) -> Result<(), Error> {
-        self.change(Change::Insert(key.as_key().to_owned(), codec::encode(value)?))
+        self.change(Change::insert(key.as_key(), value)?)
     }
 
     /// Takes the value under `key` out and returns it.

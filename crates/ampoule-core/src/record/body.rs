@@ -76,7 +76,7 @@ impl Body {
 
     /// The value under a key.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
-        self.find(key).map(|place| &self.as_bytes()[place.value])
+        self.find(key.as_bytes()).map(|place| &self.as_bytes()[place.value])
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
@@ -86,7 +86,7 @@ impl Body {
     }
 
     /// These entries with a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
-    pub(super) fn with(&self, key: &str, value: &[u8]) -> Body {
+    pub(super) fn with(&self, key: &[u8], value: &[u8]) -> Body {
         let all = self.as_bytes();
         let after = match self.find(key) {
             Some(place) => place.entry,
@@ -95,7 +95,7 @@ impl Body {
         let mut changed = Vec::with_capacity(all.len() - after.len() + entry_len(key, value));
         changed.put_slice(&all[..after.start]);
         changed.put_u8(key.len() as u8);
-        changed.put_slice(key.as_bytes());
+        changed.put_slice(key);
         put_leb128(&mut changed, value.len());
         changed.put_slice(value);
         changed.put_slice(&all[after.end..]);
@@ -104,7 +104,7 @@ impl Body {
 
     /// These entries without the one of a key, if there is one.
     pub(super) fn without(&self, key: &str) -> Option<Body> {
-        let place = self.find(key)?;
+        let place = self.find(key.as_bytes())?;
         let all = self.as_bytes();
         Some(Body::whole([&all[..place.entry.start], &all[place.entry.end..]].concat()))
     }
@@ -113,9 +113,9 @@ impl Body {
         Body { entries: 0..entries.len(), bytes: entries.into() }
     }
 
-    fn find(&self, key: &str) -> Option<Place> {
+    fn find(&self, key: &[u8]) -> Option<Place> {
         let all = self.as_bytes();
-        self.places().find(|place| &all[place.key.clone()] == key.as_bytes())
+        self.places().find(|place| &all[place.key.clone()] == key)
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
@@ -183,7 +183,7 @@ fn put_leb128(out: &mut Vec<u8>, mut value: usize) {
     out.put_u8(value as u8);
 }
 
-fn entry_len(key: &str, value: &[u8]) -> usize {
+fn entry_len(key: &[u8], value: &[u8]) -> usize {
     let bits = usize::BITS as usize - (value.len() | 1).leading_zeros() as usize;
     1 + key.len() + bits.div_ceil(7) + value.len()
 }
@@ -211,9 +211,9 @@ mod tests {
                 match (size, index) {
                     (Some(size), _) => {
                         let value = vec![7; size];
-                        let before = body.as_bytes().len() - index.map_or(0, |index| entry_len(&key, &list[index].1));
-                        body = body.with(&key, &value);
-                        prop_assert_eq!(body.as_bytes().len(), before + entry_len(&key, &value));
+                        let before = body.as_bytes().len() - index.map_or(0, |index| entry_len(key.as_bytes(), &list[index].1));
+                        body = body.with(key.as_bytes(), &value);
+                        prop_assert_eq!(body.as_bytes().len(), before + entry_len(key.as_bytes(), &value));
                         match index {
                             Some(index) => list[index].1 = value,
                             None => list.push((key, value)),
