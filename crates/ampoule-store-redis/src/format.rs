@@ -3,7 +3,7 @@
 //! ```text
 //! offset size
 //!      0    1  format: 1
-//!      1    8  version, random, new with each write
+//!      1    8  version, new with each write
 //!      9   15  deadline, decimal, in milliseconds: Lua compares it as a number, whatever the server's locale
 //!     24    1  how long the tag is: 0 or 32
 //!     25    t  the tag
@@ -11,6 +11,7 @@
 //! ```
 
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, Tag, Time, Version};
+use bytes::Buf;
 
 const FORMAT: u8 = 1;
 const TAG_AT: usize = 25;
@@ -26,9 +27,8 @@ pub(crate) struct Header {
 
 pub(crate) fn encode(version: Version, entry: &Entry) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + entry.value.len());
-    bytes.push(FORMAT);
-    bytes.extend_from_slice(&version.0.to_be_bytes());
-    bytes.extend_from_slice(digits(entry.deadline).as_bytes());
+    bytes.extend_from_slice(&beginning(version));
+    bytes.extend_from_slice(&digits(entry.deadline));
     match &entry.tag {
         Some(tag) => {
             bytes.push(32);
@@ -40,10 +40,18 @@ pub(crate) fn encode(version: Version, entry: &Entry) -> Vec<u8> {
     bytes
 }
 
+/// What a value of this version begins with, and no other.
+pub(crate) fn beginning(version: Version) -> [u8; 9] {
+    let mut bytes = [FORMAT; 9];
+    bytes[1..].copy_from_slice(&version.0.to_be_bytes());
+    bytes
+}
+
 pub(crate) fn decode(bytes: Vec<u8>) -> Result<(Header, Bytes), Error> {
     let header = decode_header(&bytes)?;
-    let start = if header.tag.is_some() { HEADER } else { TAG_AT };
-    Ok((header, Bytes::from(bytes).slice(start..)))
+    let mut value = Bytes::from(bytes);
+    value.advance(if header.tag.is_some() { HEADER } else { TAG_AT });
+    Ok((header, value))
 }
 
 pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, Error> {
@@ -67,8 +75,13 @@ pub(crate) fn damaged() -> Error {
 }
 
 /// Always 15 of them: the year 9999 has no more.
-pub(crate) fn digits(time: Time) -> String {
-    format!("{:015}", time.as_millis())
+pub(crate) fn digits(time: Time) -> [u8; 15] {
+    let (mut digits, mut rest) = ([b'0'; 15], time.as_millis());
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
 }
 
 /// How long Redis is to keep a value, in milliseconds; `None` for ever.

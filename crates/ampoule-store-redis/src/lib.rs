@@ -51,7 +51,9 @@ mod scripts;
 mod tags;
 mod watch;
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ampoule_core::{
@@ -61,6 +63,7 @@ use ampoule_core::{
 use redis::Value;
 
 use self::link::Link;
+use self::scripts::Call;
 
 /// How a [`RedisStore`] works.
 #[derive(Clone)]
@@ -97,6 +100,21 @@ pub struct RedisStore(Arc<Inner>);
 struct Inner {
     link: Link,
     options: RedisOptions,
+    /// The next version.
+    versions: OnceLock<AtomicU64>,
+}
+
+/// What a key is called in Redis.
+struct Name<'a> {
+    prefix: &'a str,
+    key: StoreKey,
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.prefix)?;
+        self.key.fmt(f)
+    }
 }
 
 impl RedisStore {
@@ -114,20 +132,33 @@ impl RedisStore {
             return Err(Error::new(ErrorKind::Config, message));
         }
         let link = Link::new(address, options.connect_timeout, options.command_timeout);
-        Ok(RedisStore(Arc::new(Inner { link, options })))
+        Ok(RedisStore(Arc::new(Inner { link, options, versions: OnceLock::new() })))
     }
 
     fn now(&self) -> Time {
         self.0.options.clock.now()
     }
 
-    fn name(&self, key: StoreKey) -> String {
-        format!("{}{key}", self.0.options.prefix)
+    fn name(&self, key: StoreKey) -> Name<'_> {
+        Name { prefix: &self.0.options.prefix, key }
+    }
+
+    /// A system call for each would be felt; counted up from a random number, none comes back either. The first write
+    /// draws it, as a process may be forked before that, but not once its connections have a task of their own.
+    fn new_version(&self) -> Result<Version, Error> {
+        let versions = match self.0.versions.get() {
+            Some(versions) => versions,
+            None => {
+                let first = getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?;
+                self.0.versions.get_or_init(|| AtomicU64::new(first))
+            }
+        };
+        Ok(Version(versions.fetch_add(1, Ordering::Relaxed)))
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
         let now = self.now();
-        let Value::BulkString(bytes) = self.0.link.ask(redis::cmd("GET").arg(self.name(key))).await? else {
+        let Value::BulkString(bytes) = self.0.link.ask(&scripts::get(self.name(key))).await? else {
             return Ok(None);
         };
         let (header, value) = format::decode(bytes)?;
@@ -136,34 +167,40 @@ impl RedisStore {
     }
 
     async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        let now = self.now();
-        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
+        let (now, version) = (self.now(), self.new_version()?);
         let remove = entry.deadline <= now;
         let value = if remove { Vec::new() } else { format::encode(version, &entry) };
-        let (name, ttl) = (self.name(key), format::ttl(entry.deadline, now));
+        let ttl = format::ttl(entry.deadline, now).filter(|_| !remove);
+        let mut done = false;
         if when == Put::Create && entry.tag.is_none() && !remove {
-            let create = scripts::create(&name, &value, ttl);
-            if self.0.link.ask(&create).await? != Value::Nil {
-                self.wait_for_replicas().await?;
-                return Ok(Outcome::Stored(version));
-            }
+            done = self.0.link.ask(&scripts::create(self.name(key), &value, ttl)).await? != Value::Nil;
         }
-        let put = scripts::put(&name, now, when, &value, ttl);
-        let mut commands = Vec::new();
-        if let Some(tag) = entry.tag.filter(|_| !remove) {
-            // First, so that the tag never knows too few.
-            commands.push(self.add_to_tag(tag, key, entry.deadline, now));
+        if !done {
+            let put = scripts::put(self.name(key), now, when, &value, ttl);
+            let answer = match entry.tag.filter(|_| !remove) {
+                Some(tag) => {
+                    let add = self.add_to_tag(tag, key, entry.deadline, now);
+                    Box::pin(self.write_with_tag(tag, [add, put])).await?
+                }
+                None => self.0.link.run(&put).await?,
+            };
+            done = answer == Value::Int(1);
         }
-        commands.push(put);
-        let mut answers = self.0.link.run(&commands).await?;
-        let done = answers.pop() == Some(Value::Int(1));
-        if done {
-            self.wait_for_replicas().await?;
+        if !done {
+            return Ok(Outcome::Conflict);
         }
-        if let (Some(tag), Some(Value::Int(size))) = (entry.tag, answers.pop()) {
+        self.wait_for_replicas().await?;
+        Ok(Outcome::Stored(version))
+    }
+
+    /// The tag first, so that it never knows too few.
+    async fn write_with_tag(&self, tag: Tag, calls: [Call; 2]) -> Result<Value, Error> {
+        let mut answers = self.0.link.run_all(&calls).await?;
+        let put = answers.pop().unwrap_or(Value::Nil);
+        if let Some(Value::Int(size)) = answers.pop() {
             self.clean_now_and_then(tag, size).await;
         }
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+        Ok(put)
     }
 
     async fn wait_for_replicas(&self) -> Result<(), Error> {
@@ -188,18 +225,16 @@ impl RedisStore {
             return self.remove(key).await;
         }
         let ttl = format::ttl(deadline, now);
-        let name = self.name(key);
-        let touch = |tagged| scripts::touch(&name, now, deadline, ttl, tagged);
-        let first = self.0.link.run(&[touch(false)]).await?.pop();
-        let Some(Value::BulkString(tag)) = first else { return Ok(first == Some(Value::Int(1))) };
+        let touch = |tagged| scripts::touch(self.name(key), now, deadline, ttl, tagged);
+        let first = self.0.link.run(&touch(false)).await?;
+        let Value::BulkString(tag) = first else { return Ok(first == Value::Int(1)) };
         let tag = Tag::new(tag.try_into().map_err(|_| format::damaged())?);
         let commands = [self.add_to_tag(tag, key, deadline, now), touch(true)];
-        Ok(self.0.link.run(&commands).await?.pop() == Some(Value::Int(1)))
+        Ok(self.0.link.run_all(&commands).await?.pop() == Some(Value::Int(1)))
     }
 
     async fn remove(&self, key: StoreKey) -> Result<bool, Error> {
-        let removed = self.0.link.run(&[scripts::delete(&self.name(key), self.now())]).await?.pop();
-        Ok(removed == Some(Value::Int(1)))
+        Ok(self.0.link.run(&scripts::delete(self.name(key), self.now())).await? == Value::Int(1))
     }
 }
 
@@ -244,8 +279,8 @@ impl Store for RedisStore {
     }
 }
 
-impl std::fmt::Debug for RedisStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RedisStore({})", self.describe())
     }
 }

@@ -1,6 +1,7 @@
 //! The connection that all requests share: made when it is first needed, and again when it is lost.
 
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -41,6 +42,16 @@ enum Way {
     Cluster(ClusterConnection),
 }
 
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    One(&'a Cmd),
+    /// The answer is an array.
+    All(&'a [&'a Cmd]),
+    /// To one node of a Cluster.
+    Node(&'a Cmd, &'a RoutingInfo),
+}
+
 impl Link {
     pub(crate) fn new(address: Address, connect_timeout: Duration, command_timeout: Duration) -> Link {
         Link {
@@ -72,62 +83,73 @@ impl Link {
 
     /// One command.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Error> {
-        let answers = self.twice(&[command], None).await.map_err(error::from)?;
-        Ok(answers.into_iter().next().unwrap_or(Value::Nil))
+        self.twice(Ask::One(command)).await.map_err(error::from)
     }
 
     /// Several commands that only read, in one trip; in a Cluster, where they may lie apart, one after the other.
     pub(crate) async fn ask_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
-        self.twice(&commands.iter().collect::<Vec<_>>(), None).await.map_err(error::from)
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let commands: Vec<&Cmd> = commands.iter().collect();
+        self.twice(Ask::All(&commands)).await.map(list).map_err(error::from)
     }
 
     /// One command to one node of a Cluster.
     pub(crate) async fn ask_node(&self, command: &Cmd, host: &str, port: u16) -> Result<Value, Error> {
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
-        let answers = self.twice(&[command], Some(&RoutingInfo::SingleNode(node))).await;
-        Ok(answers.map_err(error::from)?.into_iter().next().unwrap_or(Value::Nil))
+        self.twice(Ask::Node(command, &RoutingInfo::SingleNode(node))).await.map_err(error::from)
+    }
+
+    /// A script.
+    pub(crate) async fn run(&self, call: &Call) -> Result<Value, Error> {
+        match self.twice(Ask::One(call.command())).await {
+            Err(cause) if error::is_unknown_script(&cause) => {
+                let command = call.by_text();
+                Box::pin(self.ask(&command)).await
+            }
+            answer => answer.map_err(error::from),
+        }
     }
 
     /// Scripts in their order, in one trip; in a Cluster one after the other.
-    pub(crate) async fn run(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
+    pub(crate) async fn run_all(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
         let commands: Vec<&Cmd> = calls.iter().map(Call::command).collect();
-        match self.twice(&commands, None).await {
+        match self.twice(Ask::All(&commands)).await {
             Err(cause) if error::is_unknown_script(&cause) => {
                 let commands: Vec<Cmd> = calls.iter().map(Call::by_text).collect();
                 Box::pin(self.ask_all(&commands)).await
             }
-            answers => answers.map_err(error::from),
+            answers => answers.map(list).map_err(error::from),
         }
     }
 
     /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
     /// twice: reads, scripts that know what they have written, and the SET of a new key, after which such a script looks.
-    async fn twice(&self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.once(commands, node).await {
-            Err(cause) if error::is_stale(&cause) => self.once(commands, node).await,
-            answers => answers,
+    async fn twice(&self, ask: Ask<'_>) -> Result<Value, RedisError> {
+        match self.once(ask).await {
+            // What is rare is on the heap, here and below: every command would carry the room for it otherwise.
+            Err(cause) if error::is_stale(&cause) => Box::pin(self.once(ask)).await,
+            answer => answer,
         }
     }
 
-    async fn once(&self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
-        let mut connection = self.connection().await?;
-        let send = connection.way.send(commands, node);
-        let answers = timeout(self.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
-        if let Err(cause) = &answers
+    async fn once(&self, ask: Ask<'_>) -> Result<Value, RedisError> {
+        let Connection { number, way } = self.connection().await?;
+        // It is large, and pinned where it is made: a timer that owned it would have it moved there.
+        let send = pin!(way.send(ask));
+        let answer = timeout(self.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
+        if let Err(cause) = &answer
             && (error::is_stale(cause) || cause.is_timeout())
         {
-            self.forget(&connection);
+            self.forget(number);
         }
-        answers
+        answer
     }
 
     async fn connection(&self) -> Result<Connection, RedisError> {
         match self.present() {
             Some(connection) => Ok(connection),
-            // What is rare is on the heap, here and below: every command would carry the room for it otherwise.
             None => Box::pin(timeout(self.connect_timeout, self.new_connection()))
                 .await
                 .unwrap_or_else(|_| Err(timed_out())),
@@ -150,9 +172,9 @@ impl Link {
     }
 
     /// Takes a connection that failed out of use, unless another is there already.
-    fn forget(&self, failed: &Connection) {
+    fn forget(&self, failed: u64) {
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.as_ref().is_some_and(|live| live.number == failed.number) {
+        if live.as_ref().is_some_and(|live| live.number == failed) {
             *live = None;
         }
     }
@@ -178,36 +200,42 @@ impl Link {
 }
 
 impl Way {
-    async fn send(&mut self, commands: &[&Cmd], node: Option<&RoutingInfo>) -> Result<Vec<Value>, RedisError> {
-        let answers = match (self, commands) {
-            (Way::One(connection), [command]) => vec![connection.req_packed_command(command).await?],
-            (Way::One(connection), commands) => {
-                let mut pipeline = Pipeline::with_capacity(commands.len());
-                for command in commands {
-                    pipeline.add_command(Cmd::clone(command));
-                }
-                connection.req_packed_commands(&pipeline, 0, commands.len()).await?
+    async fn send(self, ask: Ask<'_>) -> Result<Value, RedisError> {
+        let answer = match (self, ask) {
+            (Way::One(mut connection), Ask::One(command) | Ask::Node(command, _)) => {
+                connection.send_packed_command(command).await?
             }
-            (Way::Cluster(cluster), commands) => Box::pin(to_cluster(cluster, commands, node)).await?,
+            (Way::One(connection), Ask::All(commands)) => Box::pin(in_one_trip(connection, commands)).await?,
+            (Way::Cluster(cluster), ask) => Box::pin(to_cluster(cluster, ask)).await?,
         };
-        answers.into_iter().map(Value::extract_error).collect()
+        answer.extract_error()
     }
 }
 
-/// One after the other, since they may lie apart.
-async fn to_cluster(
-    cluster: &mut ClusterConnection,
-    commands: &[&Cmd],
-    node: Option<&RoutingInfo>,
-) -> Result<Vec<Value>, RedisError> {
+async fn in_one_trip(mut connection: MultiplexedConnection, commands: &[&Cmd]) -> Result<Value, RedisError> {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(Cmd::clone(command));
+    }
+    connection.send_packed_commands(&pipeline, 0, commands.len()).await.map(Value::Array)
+}
+
+/// Several one after the other, since they may lie apart.
+async fn to_cluster(mut cluster: ClusterConnection, ask: Ask<'_>) -> Result<Value, RedisError> {
+    let commands = match ask {
+        Ask::One(command) => return cluster.req_packed_command(command).await,
+        Ask::Node(command, node) => return cluster.route_command(Cmd::clone(command), node.clone()).await,
+        Ask::All(commands) => commands,
+    };
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
-        answers.push(match node {
-            Some(node) => cluster.route_command(Cmd::clone(command), node.clone()).await?,
-            None => cluster.req_packed_command(command).await?,
-        });
+        answers.push(cluster.req_packed_command(command).await?);
     }
-    Ok(answers)
+    Ok(Value::Array(answers))
+}
+
+fn list(answers: Value) -> Vec<Value> {
+    if let Value::Array(answers) = answers { answers } else { vec![answers] }
 }
 
 fn timed_out() -> RedisError {

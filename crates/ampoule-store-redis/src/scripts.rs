@@ -1,36 +1,49 @@
 //! The scripts: each of one key, each done whole or not at all, each the same if it is sent twice.
 
+use std::fmt::Display;
 use std::sync::LazyLock;
 
-use ampoule_core::{Put, Time, Version};
-use redis::{Arg, Cmd};
+use ampoule_core::{Put, Time};
+use redis::{Arg, Cmd, RedisWrite, ToRedisArgs};
 
 use crate::format;
 
 /// Reads what stands before the value, and whether its deadline lies ahead. KEYS[1] is the value, ARGV[1] the time.
+/// Numbers that Redis is given as text it need not print first.
 const HEAD: &str = "
-local head = redis.call('GETRANGE', KEYS[1], 0, 24)
+local head = redis.call('GETRANGE', KEYS[1], '0', '24')
 if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
   return redis.error_reply('CORRUPT a key holds what was never put there')
 end
 local live = #head > 0 and tonumber(string.sub(head, 10, 24)) > tonumber(ARGV[1])
 ";
 
-/// ARGV[2] is the condition, [3] the version that is replaced, [4] the new value, or nothing to remove the key, [5] its
-/// time to live, or nothing for ever. A version that is the new one already was written by the same call before its
-/// connection broke.
+/// ARGV[1] is the time, [2] what the value that is replaced begins with, or `create` or `always`, [3] the new value, or
+/// nothing to remove the key, [4] its time to live, or nothing for ever. What is usual comes first and is done with
+/// little: a value is there as it was read, and lives. A version that is the new one already was written by the same call
+/// before its connection broke.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
-    script(
+    Script::new(
         "
-local version, new = string.sub(head, 2, 9), string.sub(ARGV[4], 2, 9)
-if ARGV[2] == 'create' and live and version ~= new then return 0 end
-if ARGV[2] == 'replace' and not (live and (version == ARGV[3] or version == new)) then return 0 end
-if ARGV[4] == '' then
-  redis.call('UNLINK', KEYS[1])
-elseif ARGV[5] == '' then
-  redis.call('SET', KEYS[1], ARGV[4])
+local head = redis.call('GETRANGE', KEYS[1], '0', '24')
+if string.sub(head, 1, 9) ~= ARGV[2] or string.sub(head, 10, 24) - ARGV[1] <= 0 then
+  if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
+    return redis.error_reply('CORRUPT a key holds what was never put there')
+  end
+  local live = #head > 0 and tonumber(string.sub(head, 10, 24)) > tonumber(ARGV[1])
+  local again = live and string.sub(head, 2, 9) == string.sub(ARGV[3], 2, 9)
+  if ARGV[2] == 'create' then
+    if live and not again then return 0 end
+  elseif ARGV[2] ~= 'always' and not again then
+    return 0
+  end
+end
+if ARGV[4] then
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+elseif ARGV[3] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[3])
 else
-  redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5])
+  redis.call('UNLINK', KEYS[1])
 end
 return 1
 ",
@@ -39,21 +52,21 @@ return 1
 
 /// ARGV[2] is the new deadline, [3] the time to live, [4] says that the tag lives as long; if not, the tag is returned.
 static TOUCH: LazyLock<Script> = LazyLock::new(|| {
-    script(
-        "
+    Script::new(&format!(
+        "{HEAD}
 if not live then return 0 end
 if ARGV[4] == '' and string.byte(head, 25) == 32 then return redis.call('GETRANGE', KEYS[1], 25, 56) end
 redis.call('SETRANGE', KEYS[1], 9, ARGV[2])
 if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
-",
-    )
+"
+    ))
 });
 
 static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
-local head = redis.call('GETRANGE', KEYS[1], 0, 24)
+local head = redis.call('GETRANGE', KEYS[1], '0', '24')
 local live = #head > 0 and (tonumber(string.sub(head, 10, 24)) or 0) > tonumber(ARGV[1])
 redis.call('UNLINK', KEYS[1])
 return live and 1 or 0
@@ -90,10 +103,6 @@ impl Script {
     }
 }
 
-fn script(body: &str) -> Script {
-    Script::new(&format!("{HEAD}{body}"))
-}
-
 /// A script with its key and arguments.
 pub(crate) struct Call {
     script: &'static Script,
@@ -102,12 +111,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn new(script: &'static Script, key: &str, values: &[&[u8]]) -> Call {
-        let bytes = script.digest.len() + key.len() + values.iter().map(|value| value.len()).sum::<usize>();
-        let mut command = Cmd::with_capacity(values.len() + 4, bytes + 16);
-        command.arg("EVALSHA").arg(&script.digest).arg(1).arg(key);
-        values.iter().for_each(|value| _ = command.arg(*value));
+    /// `room` is how many bytes the longest argument has: no command has others that are long.
+    fn new(script: &'static Script, key: impl Display, room: usize) -> Call {
+        let mut command = Cmd::with_capacity(8, 256 + room);
+        command.arg("EVALSHA").arg(&script.digest).arg(1).write_arg_fmt(key);
         Call { script, command }
+    }
+
+    fn with(mut self, value: impl ToRedisArgs) -> Call {
+        self.command.arg(value);
+        self
     }
 
     /// The command that runs it by its digest.
@@ -128,46 +141,51 @@ impl Call {
     }
 }
 
-pub(crate) fn put(key: &str, now: Time, when: Put, value: &[u8], ttl: Option<u64>) -> Call {
-    let (condition, version) = match when {
-        Put::Create => ("create", Version(0)),
-        Put::Replace(version) => ("replace", version),
-        Put::Always => ("always", Version(0)),
+pub(crate) fn put(key: impl Display, now: Time, when: Put, value: &[u8], ttl: Option<u64>) -> Call {
+    let call = Call::new(&PUT, key, value.len()).with(now.as_millis());
+    let call = match when {
+        Put::Create => call.with("create"),
+        Put::Always => call.with("always"),
+        Put::Replace(version) => call.with(&format::beginning(version)[..]),
     };
-    let (now, ttl) = (text(now), number(ttl));
-    let values = [now.as_bytes(), condition.as_bytes(), &version.0.to_be_bytes(), value, ttl.as_bytes()];
-    Call::new(&PUT, key, &values)
+    // Nothing that is `None` is sent.
+    call.with(value).with(ttl)
+}
+
+pub(crate) fn get(key: impl Display) -> Cmd {
+    let mut command = Cmd::with_capacity(2, 128);
+    command.arg("GET").write_arg_fmt(key);
+    command
 }
 
 /// Puts a value where there is none, without a script: what Redis does by itself takes it a third of the time. Where
 /// there is something after all, only [`put`] can tell what it is.
-pub(crate) fn create(key: &str, value: &[u8], ttl: Option<u64>) -> Cmd {
-    let mut command = Cmd::with_capacity(6, key.len() + value.len() + 32);
-    command.arg("SET").arg(key).arg(value).arg("NX");
+pub(crate) fn create(key: impl Display, value: &[u8], ttl: Option<u64>) -> Cmd {
+    let mut command = Cmd::with_capacity(6, 192 + value.len());
+    command.arg("SET").write_arg_fmt(key);
+    command.arg(value).arg("NX");
     if let Some(ttl) = ttl {
         command.arg("PX").arg(ttl);
     }
     command
 }
 
-pub(crate) fn touch(key: &str, now: Time, deadline: Time, ttl: Option<u64>, tag_lives: bool) -> Call {
-    let (now, ttl) = (text(now), number(ttl));
-    let tag_lives: &[u8] = if tag_lives { b"yes" } else { b"" };
-    Call::new(&TOUCH, key, &[now.as_bytes(), format::digits(deadline).as_bytes(), ttl.as_bytes(), tag_lives])
+pub(crate) fn touch(key: impl Display, now: Time, deadline: Time, ttl: Option<u64>, tag_lives: bool) -> Call {
+    let call = Call::new(&TOUCH, key, 0).with(now.as_millis()).with(&format::digits(deadline)[..]);
+    with_ttl(call, ttl).with(if tag_lives { "yes" } else { "" })
 }
 
-pub(crate) fn delete(key: &str, now: Time) -> Call {
-    Call::new(&DELETE, key, &[text(now).as_bytes()])
+pub(crate) fn delete(key: impl Display, now: Time) -> Call {
+    Call::new(&DELETE, key, 0).with(now.as_millis())
 }
 
 pub(crate) fn add(tag: &str, now: Time, member: &[u8], ttl: Option<u64>) -> Call {
-    Call::new(&ADD, tag, &[text(now).as_bytes(), member, number(ttl).as_bytes()])
+    with_ttl(Call::new(&ADD, tag, 0).with(now.as_millis()).with(member), ttl)
 }
 
-fn text(time: Time) -> String {
-    time.as_millis().to_string()
-}
-
-fn number(ttl: Option<u64>) -> String {
-    ttl.map(|ttl| ttl.to_string()).unwrap_or_default()
+fn with_ttl(call: Call, ttl: Option<u64>) -> Call {
+    match ttl {
+        Some(ttl) => call.with(ttl),
+        None => call.with(""),
+    }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ampoule_core::{Error, StoreKey, Tag, Time};
-use redis::Value;
+use redis::{RedisWrite, Value};
 
 use crate::scripts::{self, Call};
-use crate::{RedisStore, format};
+use crate::{Name, RedisStore, format};
 
 /// A key whose value is not there may have one in a moment: its writer names it first. After this time it has none.
 const GRACE: Duration = Duration::from_secs(60);
@@ -70,9 +70,10 @@ impl RedisStore {
 }
 
 /// The header of a value, or nothing.
-fn head(name: String) -> redis::Cmd {
+fn head(name: Name<'_>) -> redis::Cmd {
     let mut command = redis::cmd("GETRANGE");
-    command.arg(name).arg(0).arg(format::HEADER - 1);
+    command.write_arg_fmt(name);
+    command.arg(0).arg(format::HEADER - 1);
     command
 }
 
