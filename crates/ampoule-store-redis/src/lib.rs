@@ -143,8 +143,8 @@ impl RedisStore {
         Name { prefix: &self.0.options.prefix, key }
     }
 
-    /// A system call for each would be felt; counted up from a random number, none comes back either. The first write
-    /// draws it, as a process may be forked before that, but not once its connections have a task of their own.
+    /// Counted up from a random number: a system call for each write would be felt, and none of these comes back either.
+    /// The first write draws it, not the start: a process may fork in between, and two must not count from one number.
     fn new_version(&self) -> Result<Version, Error> {
         let versions = match self.0.versions.get() {
             Some(versions) => versions,

@@ -189,3 +189,48 @@ fn with_ttl(call: Call, ttl: Option<u64>) -> Call {
         None => call.with(""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ampoule_core::{Bytes, Entry, Version};
+    use ampoule_test_servers::{Kind, shared};
+    use redis::Value;
+
+    use super::*;
+
+    /// The usual case and all others, each sent twice as after a broken connection.
+    #[tokio::test]
+    async fn a_put_that_is_sent_twice_is_one_write_and_says_so() {
+        let Some(server) = shared(Kind::Redis) else { return };
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let [now, later] = [1_000, 2_000].map(Time::from_millis);
+        let value = |version| {
+            let entry = Entry { value: Bytes::from("value"), deadline: later, tag: None };
+            format::encode(Version(version), &entry)
+        };
+        let replace = |version| Put::Replace(Version(version));
+        let steps = [
+            (now, Put::Create, value(1), 1),
+            (now, Put::Create, value(2), 0),
+            (now, replace(9), value(2), 0),
+            (now, replace(1), value(2), 1),
+            (now, replace(1), value(3), 0),
+            (later, replace(2), value(3), 0),
+            (now, replace(2), value(3), 1),
+            (now, Put::Always, value(4), 1),
+            (now, replace(3), Vec::new(), 0),
+            (later, Put::Create, value(5), 1),
+        ];
+        for (time, when, value, expected) in steps {
+            for _ in 0..2 {
+                let command = put("scripts:twice", time, when, &value, None).by_text();
+                let answer = connection.send_packed_command(&command).await.unwrap();
+                assert_eq!(answer, Value::Int(expected), "{when:?} of {value:?}");
+            }
+        }
+        let removal = put("scripts:twice", now, replace(5), b"", None).by_text();
+        assert_eq!(connection.send_packed_command(&removal).await.unwrap(), Value::Int(1));
+        assert_eq!(connection.send_packed_command(&get("scripts:twice")).await.unwrap(), Value::Nil);
+    }
+}

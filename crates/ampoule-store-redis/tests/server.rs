@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, ErrorKind, Outcome, Put, Store, StoreKey, Tag, Time};
+use ampoule_core::{Bytes, Entry, ErrorKind, Outcome, Put, Store, StoreKey, Tag, Time, Version};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server, shared};
 
@@ -138,7 +138,9 @@ async fn p7_what_was_never_put_there_is_damage() {
     ask(server, &["LPUSH", &format!("damage:{list}"), "x"]).await;
     for key in [text, list] {
         assert_eq!(store.get(key).await.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(store.put(key, entry(9), Put::Create).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        for when in [Put::Create, Put::Replace(Version(7)), Put::Always] {
+            assert_eq!(store.put(key, entry(9), when).await.unwrap_err().kind(), ErrorKind::Corrupt, "{when:?}");
+        }
     }
     assert!(!store.delete(text).await.unwrap(), "an operator gets rid of it");
     assert!(matches!(store.put(text, entry(9), Put::Create).await.unwrap(), Outcome::Stored(_)));
