@@ -177,20 +177,17 @@ impl RedisStore {
         }
         if !done {
             let put = scripts::put(self.name(key), now, when, &value, ttl);
-            let answer = match entry.tag.filter(|_| !remove) {
-                Some(tag) => {
-                    let add = self.add_to_tag(tag, key, entry.deadline, now);
-                    Box::pin(self.write_with_tag(tag, [add, put])).await?
-                }
+            let add = entry.tag.filter(|_| !remove).map(|tag| (tag, self.add_to_tag(tag, key, entry.deadline, now)));
+            let answer = match add {
+                Some((tag, add)) => Box::pin(self.write_with_tag(tag, [add, put])).await?,
                 None => self.0.link.run(&put).await?,
             };
             done = answer == Value::Int(1);
         }
-        if !done {
-            return Ok(Outcome::Conflict);
+        if done {
+            self.wait_for_replicas().await?;
         }
-        self.wait_for_replicas().await?;
-        Ok(Outcome::Stored(version))
+        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
     }
 
     /// The tag first, so that it never knows too few.

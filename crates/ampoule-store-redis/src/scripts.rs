@@ -55,8 +55,8 @@ static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{HEAD}
 if not live then return 0 end
-if ARGV[4] == '' and string.byte(head, 25) == 32 then return redis.call('GETRANGE', KEYS[1], 25, 56) end
-redis.call('SETRANGE', KEYS[1], 9, ARGV[2])
+if ARGV[4] == '' and string.byte(head, 25) == 32 then return redis.call('GETRANGE', KEYS[1], '25', '56') end
+redis.call('SETRANGE', KEYS[1], '9', ARGV[2])
 if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 "
