@@ -47,7 +47,8 @@ pub fn run(subject: Subject, redis: &str) {
 
 async fn router(subject: Subject, redis: &str) -> Router {
     match subject {
-        Subject::ByHand => by_hand::router(redis).await,
+        Subject::ByHand => by_hand::router(redis, false).await,
+        Subject::ByHandComparing => by_hand::router(redis, true).await,
         Subject::Ours => ours::router(redis),
         Subject::TowerSessions => tower_sessions::router(redis).await,
         Subject::AxumSession => axum_session::router(redis, true).await,

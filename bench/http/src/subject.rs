@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     ByHand,
+    ByHandComparing,
     Ours,
     TowerSessions,
     AxumSession,
@@ -12,8 +13,9 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Subject; 6] = [
+    pub const ALL: [Subject; 7] = [
         Subject::ByHand,
+        Subject::ByHandComparing,
         Subject::Ours,
         Subject::TowerSessions,
         Subject::AxumSession,
@@ -29,6 +31,7 @@ impl Subject {
     pub fn label(self) -> &'static str {
         match self {
             Subject::ByHand => "by hand, axum",
+            Subject::ByHandComparing => "by hand, which loses nothing, axum",
             Subject::Ours => "**Ampoule**, axum",
             Subject::TowerSessions => "tower-sessions, axum",
             Subject::AxumSession => "axum_session, which also keeps sessions in its process",

@@ -1,4 +1,7 @@
-//! What one would write on axum without any library for sessions: a signed id in the cookie, JSON in Redis.
+//! What one would write on axum without any library for sessions: a signed id in the cookie, JSON in Redis. And the same by
+//! somebody who knows that requests run at once: it writes only in the place of what it has read, or reads again.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -21,7 +24,16 @@ use super::{LIFETIME_SECONDS, SECRET, TEXT};
 struct Site {
     redis: MultiplexedConnection,
     signer: Hmac<Sha256>,
+    /// The digest of the script that compares before it writes, for the one that compares.
+    compare: Option<Arc<str>>,
 }
+
+/// KEYS[1] is the session, ARGV[1] what was read, [2] what is to be there, [3] for how many seconds.
+const COMPARE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+";
 
 /// A session.
 #[derive(Default, Serialize, Deserialize)]
@@ -33,9 +45,15 @@ struct Data {
     text: String,
 }
 
-pub async fn router(redis: &str) -> Router {
+pub async fn router(redis: &str, compares: bool) -> Router {
     let client = redis::Client::open(redis).expect("a good URL");
-    let redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let mut compare = None;
+    if compares {
+        let digest: String =
+            redis::cmd("SCRIPT").arg("LOAD").arg(COMPARE).query_async(&mut redis).await.expect("a script");
+        compare = Some(digest.into());
+    }
     let signer = Hmac::new_from_slice(&SECRET).expect("a key of any length");
     Router::new()
         .route("/untouched", get(async || TEXT))
@@ -44,7 +62,7 @@ pub async fn router(redis: &str) -> Router {
         .route("/write", get(write))
         .route("/count", get(count))
         .route("/new", get(new))
-        .with_state(Site { redis, signer })
+        .with_state(Site { redis, signer, compare })
 }
 
 async fn fill(State(site): State<Site>) -> Result<impl IntoResponse, StatusCode> {
@@ -53,21 +71,24 @@ async fn fill(State(site): State<Site>) -> Result<impl IntoResponse, StatusCode>
 
 async fn read(State(mut site): State<Site>, headers: HeaderMap) -> Result<&'static str, StatusCode> {
     let key = site.key(&headers)?;
-    assert_eq!(site.load(&key).await?.c, 7);
+    assert_eq!(site.load(&key).await?.0.c, 7);
     Ok(TEXT)
 }
 
 async fn write(State(mut site): State<Site>, headers: HeaderMap) -> Result<&'static str, StatusCode> {
     let key = site.key(&headers)?;
-    let mut data = site.load(&key).await?;
-    data.d += 1;
-    site.save(&key, &data).await?;
-    Ok(TEXT)
+    loop {
+        let (mut data, read) = site.load(&key).await?;
+        data.d += 1;
+        if site.replace(&key, &data, &read).await? {
+            return Ok(TEXT);
+        }
+    }
 }
 
 async fn count(State(mut site): State<Site>, headers: HeaderMap) -> Result<String, StatusCode> {
     let key = site.key(&headers)?;
-    Ok(site.load(&key).await?.d.to_string())
+    Ok(site.load(&key).await?.0.d.to_string())
 }
 
 async fn new(State(site): State<Site>) -> Result<impl IntoResponse, StatusCode> {
@@ -86,10 +107,21 @@ impl Site {
         Ok(format!("session:{id}"))
     }
 
-    async fn load(&mut self, key: &str) -> Result<Data, StatusCode> {
+    /// The session, and the bytes that it was read from.
+    async fn load(&mut self, key: &str) -> Result<(Data, Vec<u8>), StatusCode> {
         let bytes: Option<Vec<u8>> = self.redis.get(key).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
         let bytes = bytes.ok_or(StatusCode::UNAUTHORIZED)?;
-        serde_json::from_slice(&bytes).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+        let data = serde_json::from_slice(&bytes).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        Ok((data, bytes))
+    }
+
+    /// Writes, and says whether it could: who does not compare always can.
+    async fn replace(&mut self, key: &str, data: &Data, read: &[u8]) -> Result<bool, StatusCode> {
+        let Some(compare) = &self.compare else { return self.save(key, data).await.map(|()| true) };
+        let bytes = serde_json::to_vec(data).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&**compare).arg(1).arg(key).arg(read).arg(bytes).arg(LIFETIME_SECONDS);
+        command.query_async(&mut self.redis).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 
     async fn save(&mut self, key: &str, data: &Data) -> Result<(), StatusCode> {

@@ -63,8 +63,11 @@ impl Site {
 
     /// `ampoule sessions …` in this folder, on its store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = sessions(self.path(), arguments);
-        command.args(["--url", "file:sessions"]);
+        // Behind `--` stand keys, which may start with `-`.
+        let keys = arguments.iter().position(|word| *word == "--").unwrap_or(arguments.len());
+        let (words, keys) = arguments.split_at(keys);
+        let mut command = sessions(self.path(), words);
+        command.args(["--url", "file:sessions"]).args(keys);
         command
     }
 
