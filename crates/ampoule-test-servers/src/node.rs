@@ -104,10 +104,16 @@ impl Node {
         self.run().unwrap_or_else(|why| panic!("a server does not start again: {why}"));
     }
 
-    /// Stops it and its children where they stand (SIGSTOP): connections stay open and nothing answers.
+    /// Stops it and its children where they stand (SIGSTOP): connections stay open and nothing answers, once this returns.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
         self.signal_children(Signal::STOP);
+        let server = self.keeper().as_ref().map(|keeper| keeper.server.as_raw_nonzero().to_string());
+        let started = Instant::now();
+        // A thread that runs on the other core does so until it hears of the signal.
+        while server.as_deref().is_some_and(has_running_threads) && started.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets them go on (SIGCONT).
@@ -177,9 +183,20 @@ impl Drop for Node {
 
 /// Whether the process lives; one that is dead and not yet reaped does not.
 fn is_running(pid: &str) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
-    !matches!(state, None | Some("Z" | "X"))
+    !matches!(state(Path::new(&format!("/proc/{pid}"))).as_deref(), None | Some("Z" | "X"))
+}
+
+/// Whether a thread of the process is not stopped.
+fn has_running_threads(pid: &str) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| state(&thread.path())).any(|state| state != "T")
+}
+
+/// The letter for what a process or a thread is doing, in its folder under `/proc`: it stands behind the name, which may
+/// hold anything.
+fn state(folder: &Path) -> Option<String> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)
 }
 
 /// A port that nothing listens on.
