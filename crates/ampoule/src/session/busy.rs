@@ -20,9 +20,13 @@ pub(super) struct Busy<'a>(Option<&'a Session>);
 impl Session {
     /// The right to load or to save, if nobody has it. To be called with this session's own state.
     pub(super) fn try_busy(&self, state: &mut State) -> Option<Busy<'_>> {
-        let is_free = !state.turn.is_taken;
+        state.turn.is_free().then(|| self.take_busy(state))
+    }
+
+    /// The right that nobody has.
+    pub(super) fn take_busy(&self, state: &mut State) -> Busy<'_> {
         state.turn.is_taken = true;
-        is_free.then_some(Busy(Some(self)))
+        Busy(Some(self))
     }
 
     /// Waits for the right to load or to save.

@@ -64,7 +64,7 @@ impl Session {
 
     /// What is to be written, as it stands now. The changes are taken out until it is settled what becomes of them.
     fn to_save<'a>(&'a self, state: &mut State, busy: Busy<'a>) -> Saving<'a> {
-        let next = match state.record().map(Arc::clone) {
+        let next = match state.record().cloned() {
             Some(next) if state.is_changed() || matches!(state.known, Known::New(_)) => self.stamped(state, next),
             Some(next) => next,
             None => Arc::new(self.0.shared.blank(self.now())),
@@ -178,10 +178,7 @@ impl Session {
         }
         match shared.home.lead(&self.0.brought, state.given(), shared) {
             Led::Here(client) => Loading::Done(self.meet(state, client)),
-            Led::Into(proved, later) => match self.try_busy(&mut state) {
-                Some(busy) => Loading::Waits(busy, proved, later),
-                None => Loading::ByAnother,
-            },
+            Led::Into(proved, later) => Loading::Waits(self.take_busy(&mut state), proved, later),
         }
     }
 
