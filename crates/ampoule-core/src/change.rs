@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::record::check_key;
-use crate::{Error, Record, Time, codec};
+use crate::clock::Time;
+use crate::codec;
+use crate::error::Error;
+use crate::record::{Record, check_key};
 
 /// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
 pub type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send + Sync>;
@@ -25,8 +27,12 @@ pub enum Change {
     Clear,
     /// The session was given an idle time of its own, at that moment.
     Timeout(std::time::Duration, Time),
-    /// The session was said to be somebody's, or nobody's.
+    /// The session was given to a principal, or to none.
     Principal(Option<String>),
+    /// The principal logged in, at that moment.
+    Login(Time),
+    /// A token was made for the forms; one that is there already stays.
+    FormToken([u8; 32]),
 }
 
 /// A key and its encoded value, which stay off the heap where both are small.
@@ -44,12 +50,12 @@ pub struct Pair {
 /// and of two values for one key the later commit's stays.
 ///
 /// ```
-/// use ampoule_core::{Change, ChangeLog, Lifetime, Record, Time};
+/// use ampoule_core::{Change, ChangeLog, Lifetime, Record, Text, Time};
 ///
 /// let mut log = ChangeLog::default();
 /// log.push(Change::insert("mine", &1)?)?;
 ///
-/// let mut theirs = Record::new(Time::ZERO, Lifetime::default());
+/// let mut theirs = Record::new(Time::ZERO, Lifetime::default(), Text::new("sid"));
 /// theirs.insert("theirs", b"2")?;
 /// log.apply(&mut theirs)?;
 /// assert_eq!(theirs.keys().collect::<Vec<_>>(), ["theirs", "mine"]);
@@ -78,6 +84,8 @@ impl ChangeLog {
                 principal.as_deref().map(check_key).transpose()?;
                 self.0.retain(|earlier| !matches!(earlier, Change::Principal(_)));
             }
+            Change::Login(_) => self.0.retain(|earlier| !matches!(earlier, Change::Login(_))),
+            Change::FormToken(_) => {}
         }
         self.0.push(change);
         Ok(())
@@ -93,6 +101,32 @@ impl ChangeLog {
     /// What an update's function returns; the record is then changed in part and must be thrown away.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
         self.0.iter().try_for_each(|change| change.apply(record))
+    }
+
+    /// Whether these changes are a login, or give a session of this principal to another: then they go into a session of
+    /// its own.
+    pub fn forks(&self, principal: Option<&str>) -> bool {
+        let is_login = || self.0.iter().any(|change| matches!(change, Change::Login(_)));
+        self.principal().is_some_and(|new| new != principal) || is_login()
+    }
+
+    /// The principal that the session is given to; `None` if these changes leave it as it is.
+    pub fn principal(&self) -> Option<Option<&str>> {
+        self.0.iter().rev().find_map(|change| match change {
+            Change::Principal(principal) => Some(principal.as_deref()),
+            _ => None,
+        })
+    }
+
+    /// Takes out the changes to one key; `None` if the log clears all keys, so that they cannot be told apart.
+    pub fn split_off(&mut self, key: &str) -> Option<ChangeLog> {
+        if self.0.iter().any(|change| matches!(change, Change::Clear)) {
+            return None;
+        }
+        let concerns = |change: &Change| change.key() == Some(key.as_bytes());
+        let (of_key, others) = std::mem::take(&mut self.0).into_iter().partition(concerns);
+        self.0 = others;
+        Some(ChangeLog(of_key))
     }
 
     /// Whether nothing was changed.
@@ -142,39 +176,45 @@ impl Change {
     /// # Errors
     /// What an update's function returns.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
-        *record = self.applied(record)?;
+        match self {
+            Change::Insert(pair) => record.put(pair.key(), pair.value()),
+            Change::Remove(key) => drop(record.remove(key)),
+            Change::Update(key, update) => {
+                check_key(key)?;
+                match update(record.get(key))? {
+                    Some(value) => record.put(key.as_bytes(), &value),
+                    None => drop(record.remove(key)),
+                }
+            }
+            Change::Clear => record.clear(),
+            Change::Timeout(idle, now) => record.lifetime.set_own(*idle, *now),
+            Change::Principal(principal) => record.set_principal(principal.as_deref())?,
+            Change::Login(now) => record.authenticated_at = Some(*now),
+            Change::FormToken(token) => _ = record.form_token.get_or_insert(*token),
+        }
         Ok(())
     }
 
-    /// What this change makes of a record.
+    /// A copy of a record with this change. What an insert replaces is not copied first.
     ///
     /// # Errors
-    /// What an update's function returns.
+    /// As [`Change::apply`].
     pub fn applied(&self, record: &Record) -> Result<Record, Error> {
-        match self {
-            Change::Insert(pair) => return Ok(record.inserted(pair.key(), pair.value())),
-            Change::Remove(key) => return Ok(record.removed(key)),
-            Change::Update(key, update) => {
-                check_key(key)?;
-                let value = update(record.get(key))?;
-                return Ok(value.map_or_else(|| record.removed(key), |value| record.inserted(key.as_bytes(), &value)));
-            }
-            Change::Clear | Change::Timeout(..) | Change::Principal(_) => {}
+        if let Change::Insert(pair) = self {
+            return Ok(record.with(pair.key(), pair.value()));
         }
-        let mut record = record.clone();
-        match self {
-            Change::Timeout(idle, now) => record.lifetime.set_own(*idle, *now),
-            Change::Principal(principal) => record.set_principal(principal.as_deref())?,
-            _ => record.clear(),
-        }
-        Ok(record)
+        let mut changed = record.clone();
+        self.apply(&mut changed)?;
+        Ok(changed)
     }
 
     fn key(&self) -> Option<&[u8]> {
         match self {
             Change::Insert(pair) => Some(pair.key()),
             Change::Remove(key) | Change::Update(key, _) => Some(key.as_bytes()),
-            Change::Clear | Change::Timeout(..) | Change::Principal(_) => None,
+            Change::Clear | Change::Timeout(..) | Change::Principal(_) | Change::Login(_) | Change::FormToken(_) => {
+                None
+            }
         }
     }
 }
@@ -200,6 +240,8 @@ impl fmt::Debug for Change {
             Change::Principal(principal) => {
                 write!(f, "Principal({})", if principal.is_some() { "set" } else { "none" })
             }
+            Change::Login(_) => f.write_str("Login"),
+            Change::FormToken(_) => f.write_str("FormToken"),
         }
     }
 }
@@ -207,7 +249,8 @@ impl fmt::Debug for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Lifetime;
+    use crate::lifetime::Lifetime;
+    use crate::record::Text;
 
     fn insert(key: &str, value: u8) -> Change {
         Change::insert(key, &value).unwrap()
@@ -221,7 +264,7 @@ mod tests {
     fn applied(changes: Vec<Change>) -> Record {
         let mut log = ChangeLog::default();
         changes.into_iter().for_each(|change| log.push(change).unwrap());
-        let mut record = Record::new(Time::ZERO, Lifetime::default());
+        let mut record = Record::new(Time::ZERO, Lifetime::default(), Text::new("sid"));
         record.insert("old", b"x").unwrap();
         log.apply(&mut record).unwrap();
         record

@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Conflict,
     /// The session was deleted, revoked or timed out while the request ran; nothing was written.
     Gone,
+    /// The user logged in while the request ran, so it belongs to the session before the login; nothing was written.
+    Superseded,
     /// The principal has as many sessions as it may; the new one was not kept.
     Limit,
     /// What was asked for takes a login, or one that is more recent: the user must log in.
@@ -67,6 +69,7 @@ impl ErrorKind {
             ErrorKind::Full => "full",
             ErrorKind::Conflict => "conflict",
             ErrorKind::Gone => "gone",
+            ErrorKind::Superseded => "superseded",
             ErrorKind::Limit => "limit",
             ErrorKind::LoginRequired => "login_required",
             ErrorKind::Value => "value",
@@ -80,7 +83,7 @@ impl ErrorKind {
     /// | kind | status |
     /// |---|---|
     /// | `Unavailable`, `Timeout`, `Full` | 503 |
-    /// | `Gone`, `Conflict`, `Limit` | 409 |
+    /// | `Gone`, `Superseded`, `Conflict`, `Limit` | 409 |
     /// | `LoginRequired` | 403, since a 401 would have to name a scheme of RFC 9110 section 11, and a form is none |
     /// | all others | 500 |
     pub fn for_client(self) -> (u16, &'static str) {
@@ -89,6 +92,9 @@ impl ErrorKind {
                 (503, "Your session cannot be reached at the moment. Please try again.\n")
             }
             ErrorKind::Gone => (409, "Your session has ended. Please start again.\n"),
+            ErrorKind::Superseded => {
+                (409, "You logged in while this request was under way, so it was not carried out. Please try again.\n")
+            }
             ErrorKind::Conflict => (409, "Your session was changed at the same time. Please try again.\n"),
             ErrorKind::Limit => (409, "You are signed in in too many places. Please sign out in one of them first.\n"),
             ErrorKind::LoginRequired => (403, "Please log in first.\n"),

@@ -1,182 +1,222 @@
-//! What stands before every operation of a store: a limit on its time, and a rest after failures.
+//! `GuardedStore`: what surrounds every operation of a store, as a store.
 
+mod breaker;
+mod observe;
+
+use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{Error, ErrorKind, Reply};
+use tracing::{Instrument, Span};
 
-/// How long a store that failed again and again is left alone; then one request tries it.
-const REST: Duration = Duration::from_secs(1);
+use self::breaker::{CircuitBreaker, Permit};
+use self::observe::Timer;
+use crate::clock::Time;
+use crate::error::{Error, ErrorKind};
+use crate::key::{StoreKey, Tag};
+use crate::reply::Reply;
+use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, Watcher};
 
-/// Keeps the limits that callers of a [`Store`](crate::Store) set it (promise P10).
+/// A store with a time limit, a circuit breaker, spans and counters around each operation (promise P10).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::sync::Arc;
 /// use std::time::Duration;
-/// use ampoule_core::{Guard, MemoryStore, Store, StoreKey};
+/// use ampoule_core::{GuardedStore, MemoryStore, Store, StoreKey};
 ///
-/// let guard = Guard::new("cache store", Some(Duration::from_secs(1)), 5);
-/// let store = MemoryStore::default();
-/// guard.admit()?;
-/// let found = guard.run(store.get(StoreKey::new([7; 32]))).await?;
-/// assert!(found.is_none());
+/// let store = Arc::new(MemoryStore::default());
+/// let store = GuardedStore::new(store, "session store", Some(Duration::from_secs(1)), 5);
+/// assert_eq!(store.get(StoreKey::new([7; 32])).await?, None);
 /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug)]
-pub struct Guard {
-    /// What is guarded, in errors and in the log: "session store".
-    what: &'static str,
-    /// How long one operation may take.
+///
+/// # Time limit
+/// An operation that takes longer is dropped and is [`ErrorKind::Timeout`]: a write may or may not have happened. It takes
+/// a tokio runtime with a timer, unless the store answers at once. The limit of [`Store::ping`] is for all that it does.
+///
+/// # Circuit breaker
+/// Reads (`get`, `keys_with_tag`, `scan`) and writes (`put`, `touch`, `delete`, `sweep`) have a circuit each, since a
+/// store whose disk is full or whose primary is gone still reads.
+///
+/// | state | what happens |
+/// |---|---|
+/// | closed | Every operation is tried. After so many failures in a row as the threshold says the circuit opens. |
+/// | open | Operations are refused with [`ErrorKind::Unavailable`], at once, for a second. Then it is half-open. |
+/// | half-open | 8 operations in a second are tried, the others are refused. The first answer closes the circuit, or opens it again. |
+///
+/// Failures are [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`] alone. A reply that is dropped is no answer, and
+/// gives its place in the half-open state to another operation; a caller that asks more than 8 things at once should
+/// therefore wait for all of them, also when one is refused. The log gets a warning when a circuit opens and a line at
+/// level info when it closes.
+///
+/// [`Store::ping`] is always tried, and neither opens nor closes a circuit: a health check asks the store, not what is
+/// believed of it.
+///
+/// # What is seen
+/// Each operation is a span `store` at level debug, with the fields `operation` and, where there is one, `key`, its first 8
+/// characters. With the feature `metrics` the recorder of the crate `metrics` receives:
+///
+/// | name | kind | labels |
+/// |---|---|---|
+/// | `ampoule_store_operations` | counter | `operation`: get, put, touch, delete, keys_with_tag, scan, sweep, ping; `outcome`: ok, unavailable, timeout, …; `store` |
+/// | `ampoule_store_seconds` | histogram of the time to the answer | `operation`, `store` |
+/// | `ampoule_store_refusals` | counter of operations that an open circuit refused | `operation`, `store` |
+/// | `ampoule_swept` | counter of expired values that a sweep removed | `store` |
+///
+/// The label `store` is the name that the store was given here.
+///
+/// # What it costs
+/// An operation that the store answers at once takes some loads of atomics while the circuit is closed and no subscriber
+/// records spans of level debug: no lock, no timer and nothing from the heap. (Counters take a key each.)
+pub struct GuardedStore {
+    store: Arc<dyn Store>,
+    name: &'static str,
     limit: Option<Duration>,
-    /// How many failures in a row are enough; 0 for never.
-    enough: usize,
-    failures: AtomicUsize,
-    rests_until: Mutex<Option<Instant>>,
+    reads: CircuitBreaker,
+    writes: CircuitBreaker,
 }
 
-impl Guard {
-    /// A guard of `what`, as "session store": one operation may take as long as `limit`, which needs a tokio runtime
-    /// with a timer, and after so many failures in a row as are `enough` there is a rest of a second; 0 for never.
-    pub fn new(what: &'static str, limit: Option<Duration>, enough: usize) -> Guard {
-        Guard { what, limit, enough, failures: AtomicUsize::new(0), rests_until: Mutex::default() }
+impl GuardedStore {
+    /// Guards a store. `name` is what messages call it, as "session store"; `limit` is how long one operation may take,
+    /// `None` for as long as the store allows; and `threshold` is how many failures in a row open a circuit, 0 for never.
+    pub fn new(store: Arc<dyn Store>, name: &'static str, limit: Option<Duration>, threshold: usize) -> GuardedStore {
+        let circuit = |operations| CircuitBreaker::new(name, operations, threshold);
+        GuardedStore { store, name, limit, reads: circuit("reads"), writes: circuit("writes") }
     }
 
-    /// Whether the store may be asked. When its rest is over one caller may, so who asks several things at the same time
-    /// is to be admitted once for all of them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] while it rests.
-    pub fn admit(&self) -> Result<(), Error> {
-        if self.rests() {
-            let message = format!("the {} failed several times in a row and is left alone for a moment", self.what);
-            return Err(Error::new(ErrorKind::Unavailable, message));
-        }
-        Ok(())
+    /// The store without its guard.
+    pub fn inner(&self) -> &Arc<dyn Store> {
+        &self.store
     }
 
-    /// Waits for an answer as long as the limit allows, whatever limits the store has of its own, and remembers whether
-    /// there was one.
-    ///
-    /// # Errors
-    /// Those of the store; [`ErrorKind::Timeout`] at the limit.
-    pub fn run<'a, T: Send + 'a>(&'a self, reply: Reply<'a, T>) -> Reply<'a, T> {
-        match reply.at_hand() {
-            Ok(answer) => {
-                self.note(&answer);
-                Reply::ready(answer)
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        circuit: &'a CircuitBreaker,
+        operation: &'static str,
+        key: Option<StoreKey>,
+        call: impl FnOnce(&'a dyn Store) -> Reply<'a, T>,
+    ) -> Reply<'a, T> {
+        match circuit.admit() {
+            Ok(permit) => self.run(Some(permit), operation, key, call),
+            Err(open) => {
+                observe::refused(self.name, operation);
+                Reply::ready(Err(open))
             }
-            Err(later) => Reply::new(async move {
-                let answer = self.limited(later).await;
-                self.note(&answer);
-                answer
-            }),
         }
     }
 
-    /// An answer that comes when it is first asked for, as from a database in this process, sets no timer.
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        permit: Option<Permit<'a>>,
+        operation: &'static str,
+        key: Option<StoreKey>,
+        call: impl FnOnce(&'a dyn Store) -> Reply<'a, T>,
+    ) -> Reply<'a, T> {
+        let pending = Pending { name: self.name, operation, permit, timer: Timer::start() };
+        let span = observe::span(operation, key);
+        let reply = match &span {
+            None => call(&*self.store),
+            Some(span) => span.in_scope(|| call(&*self.store)),
+        };
+        match reply.try_now() {
+            Ok(answer) => Reply::ready(pending.end(answer)),
+            Err(later) => {
+                let answer = async move { pending.end(self.limited(later).await) };
+                Reply::new(answer.instrument(span.unwrap_or_else(Span::none)))
+            }
+        }
+    }
+
+    /// An answer that comes when the reply is first polled, as from a database in this process, sets no timer.
     async fn limited<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
         let Some(limit) = self.limit else { return reply.await };
-        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(Pin::new(&mut reply).poll(cx))).await {
-            return answer;
-        }
-        tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| {
-            let message = format!("the {} gave no answer within {limit:?} (store_timeout)", self.what);
-            Err(Error::new(ErrorKind::Timeout, message))
-        })
-    }
-
-    /// Whether the store is to be left alone. When its rest is over one caller may try, and the others wait for what he
-    /// finds.
-    fn rests(&self) -> bool {
-        if self.enough == 0 || self.failures.load(Ordering::Relaxed) < self.enough {
-            return false;
-        }
-        let mut until = self.until();
-        let now = Instant::now();
-        let rests = until.is_some_and(|until| now < until);
-        if !rests {
-            *until = Some(now + REST);
-        }
-        rests
-    }
-
-    fn note<T>(&self, answer: &Result<T, Error>) {
-        let failed = |error: &Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
-        if !answer.as_ref().is_err_and(failed) {
-            if self.failures.load(Ordering::Relaxed) > 0
-                && self.failures.swap(0, Ordering::Relaxed) >= self.enough.max(1)
-            {
-                *self.until() = None;
-                tracing::info!("the {} answers again", self.what);
+        let mut deadline = pin!(None);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = Pin::new(&mut reply).poll(cx) {
+                return Poll::Ready(answer);
             }
-            return;
-        }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures == self.enough {
-            *self.until() = Some(Instant::now() + REST);
-            let error = answer.as_ref().err();
-            tracing::warn!(
-                error = error.map(tracing::field::display),
-                "the {} failed {failures} times in a row",
-                self.what
-            );
-        }
+            if deadline.is_none() {
+                deadline.set(Some(tokio::time::sleep(limit)));
+            }
+            let is_over = deadline.as_mut().as_pin_mut().is_some_and(|deadline| deadline.poll(cx).is_ready());
+            if is_over { Poll::Ready(Err(self.too_late(limit))) } else { Poll::Pending }
+        })
+        .await
     }
 
-    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn too_late(&self, limit: Duration) -> Error {
+        Error::new(ErrorKind::Timeout, format!("{}: no answer within {limit:?} (store_timeout)", self.name))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// An operation under way. One that is dropped is not counted.
+struct Pending<'a> {
+    name: &'static str,
+    operation: &'static str,
+    permit: Option<Permit<'a>>,
+    timer: Timer,
+}
 
-    async fn call(guard: &Guard, answer: Result<u8, ErrorKind>) -> Result<u8, String> {
-        let reply = Reply::new(async move { answer.map_err(|kind| Error::new(kind, "down")) });
-        let admitted = guard.admit();
-        let answer = match admitted {
-            Ok(()) => guard.run(reply).await,
-            Err(error) => Err(error),
-        };
-        answer.map_err(|error| error.to_string())
+impl Pending<'_> {
+    fn end<T>(self, answer: Result<T, Error>) -> Result<T, Error> {
+        if let Some(permit) = self.permit {
+            permit.settle(&answer);
+        }
+        self.timer.stop(self.name, self.operation, &answer);
+        answer
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for GuardedStore {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        self.ask(&self.reads, "get", Some(key), |store| store.get(key))
     }
 
-    #[tokio::test]
-    async fn p10_a_store_that_fails_again_and_again_is_left_alone_for_a_moment() {
-        let guard = Guard::new("session store", None, 3);
-        for _ in 0..3 {
-            assert_eq!(call(&guard, Err(ErrorKind::Unavailable)).await, Err("down".to_owned()));
-        }
-        let refused = call(&guard, Ok(1)).await.unwrap_err();
-        assert!(refused.contains("left alone"), "{refused}");
-        *guard.until() = Some(Instant::now());
-        assert_eq!(call(&guard, Ok(1)).await, Ok(1), "one may try");
-        assert_eq!(call(&guard, Ok(1)).await, Ok(1), "and all, when it answers");
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.ask(&self.writes, "put", Some(key), |store| store.put(key, entry, mode))
     }
 
-    #[tokio::test]
-    async fn p10_one_try_that_fails_prolongs_the_rest() {
-        let guard = Guard::new("session store", None, 2);
-        for _ in 0..2 {
-            let _ = call(&guard, Err(ErrorKind::Timeout)).await;
-        }
-        *guard.until() = Some(Instant::now());
-        assert_eq!(call(&guard, Err(ErrorKind::Timeout)).await, Err("down".to_owned()));
-        assert!(call(&guard, Ok(1)).await.is_err(), "the others wait another moment");
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        self.ask(&self.writes, "touch", Some(key), |store| store.touch(key, version, lifetime))
     }
 
-    #[tokio::test]
-    async fn answers_of_a_store_that_works_are_no_failures() {
-        let guard = Guard::new("session store", None, 2);
-        for _ in 0..9 {
-            assert!(call(&guard, Err(ErrorKind::Corrupt)).await.is_err());
-            assert!(call(&guard, Err(ErrorKind::Unavailable)).await.is_err());
-        }
-        assert_eq!(call(&guard, Ok(1)).await, Ok(1));
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        self.ask(&self.writes, "delete", Some(key), |store| store.delete(key))
+    }
+
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.ask(&self.reads, "keys_with_tag", None, |store| store.keys_with_tag(tag))
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.ask(&self.reads, "scan", None, |store| store.scan(cursor, budget))
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
+        let count = |report: &SweepReport| observe::swept(self.name, report.removed);
+        self.ask(&self.writes, "sweep", None, |store| store.sweep(budget)).map(move |answer| answer.inspect(count))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        self.run(None, "ping", None, |store| store.ping())
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watcher>> {
+        self.store.watch()
+    }
+}
+
+impl fmt::Debug for GuardedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuardedStore({}: {})", self.name, self.describe())
     }
 }

@@ -1,4 +1,4 @@
-//! How a store knows a record, and how a program knows a value in it.
+//! What a session is known by, what a store knows a record by, and what a program knows a value in it by.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,9 +7,8 @@ use sha2::{Digest, Sha256};
 
 /// What a store knows a record by: 32 opaque bytes, never text from a client.
 ///
-/// It is a digest of the session's id, so whoever reads the store learns no id (promise P8). Shown as 43 characters of
-/// the URL-safe base64 alphabet (RFC 4648 section 5, no padding), it is safe as a file name, a column and a memcached
-/// key.
+/// A session's is made of its [`SessionId`], a cache's of digests. Shown as 43 characters of the URL-safe base64 alphabet
+/// (RFC 4648 section 5, no padding), it is safe as a file name, a column and a memcached key.
 ///
 /// ```
 /// use ampoule_core::StoreKey;
@@ -41,11 +40,75 @@ impl StoreKey {
     pub fn parse(text: &str) -> Option<StoreKey> {
         base64url::decode(text.as_bytes()).map(StoreKey)
     }
+
+    /// The session whose record lies under this key; `None` if it is no session's key, but a cache's.
+    pub fn session_id(&self) -> Option<SessionId> {
+        let (id, rest) = self.0.split_first_chunk()?;
+        (rest == OF_A_SESSION).then_some(SessionId(*id))
+    }
+}
+
+/// What follows a session's id in its key.
+const OF_A_SESSION: &[u8; 16] = b"ampoule session.";
+
+/// What names a session for its whole life: 128 random bits, made once and never changed.
+///
+/// It is no secret: it may be shown, logged, and stand in a URL. What a client proves itself with is its token. Shown as
+/// 22 characters of the URL-safe base64 alphabet.
+///
+/// ```
+/// use ampoule_core::{SessionId, StoreKey};
+///
+/// let id = SessionId::new([7; 16]);
+/// assert_eq!(id.to_string(), "BwcHBwcHBwcHBwcHBwcHBw");
+/// assert_eq!(SessionId::parse("BwcHBwcHBwcHBwcHBwcHBw"), Some(id));
+/// assert_eq!(StoreKey::from(id).session_id(), Some(id));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// The id made of these bytes.
+    pub const fn new(bytes: [u8; 16]) -> SessionId {
+        SessionId(bytes)
+    }
+
+    /// The bytes of the id.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote; `None` for any other text.
+    pub fn parse(text: &str) -> Option<SessionId> {
+        base64url::decode(text.as_bytes()).map(SessionId)
+    }
+}
+
+impl From<SessionId> for StoreKey {
+    fn from(SessionId(id): SessionId) -> StoreKey {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&id);
+        bytes[16..].copy_from_slice(OF_A_SESSION);
+        StoreKey(bytes)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: [u8; 22] = base64url::encode(&self.0);
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
 }
 
 impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = base64url::encode(&self.0);
+        let text: [u8; 43] = base64url::encode(&self.0);
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
@@ -63,9 +126,16 @@ impl fmt::Debug for StoreKey {
 pub struct Tag(StoreKey);
 
 impl Tag {
-    /// The tag for a principal or a namespace.
+    /// The tag for a namespace.
     pub fn of(text: &str) -> Tag {
         Tag(StoreKey::digest(text.as_bytes()))
+    }
+
+    /// The tag for the sessions of a principal in one layer, which is known by its cookie's name: layers that share a store
+    /// have different ones.
+    pub fn of_principal(layer: &str, principal: &str) -> Tag {
+        // A cookie's name holds no NUL, so no two pairs have one text.
+        Tag(StoreKey(Sha256::new().chain_update(layer).chain_update([0]).chain_update(principal).finalize().into()))
     }
 
     /// The tag made of these bytes.
@@ -158,12 +228,13 @@ impl<T> AsKey<T> for Key<T> {
     }
 }
 
-/// Base64url of exactly 32 bytes; strict, so that a key has one text.
+/// Base64url without padding; strict, so that a key has one text.
 mod base64url {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    pub(super) fn encode(bytes: &[u8; 32]) -> [u8; 43] {
-        let mut text = [0; 43];
+    /// The text of so many bytes, which has `TEXT` characters.
+    pub(super) fn encode<const TEXT: usize>(bytes: &[u8]) -> [u8; TEXT] {
+        let mut text = [0; TEXT];
         for (index, place) in text.iter_mut().enumerate() {
             let bit = index * 6;
             let pair = u16::from(bytes[bit / 8]) << 8 | u16::from(*bytes.get(bit / 8 + 1).unwrap_or(&0));
@@ -172,16 +243,21 @@ mod base64url {
         text
     }
 
-    pub(super) fn decode(text: &[u8]) -> Option<[u8; 32]> {
-        let text: &[u8; 43] = text.try_into().ok()?;
-        let mut bytes = [0_u8; 33];
+    /// The bytes of a text; `None` if it has another length or any other character, or bits left over that are not zero.
+    pub(super) fn decode<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
+        if text.len() != (BYTES * 4).div_ceil(3) {
+            return None;
+        }
+        let mut bytes = [0; BYTES];
+        let mut rest = 0;
         for (index, character) in text.iter().enumerate() {
             let sextet = ALPHABET.iter().position(|letter| letter == character)?;
-            let pair = u16::try_from(sextet).ok()? << (10 - index * 6 % 8);
-            bytes[index * 6 / 8] |= (pair >> 8) as u8;
-            bytes[index * 6 / 8 + 1] |= (pair & 0xff) as u8;
+            let [first, second] = (u16::try_from(sextet).ok()? << (10 - index * 6 % 8)).to_be_bytes();
+            let at = index * 6 / 8;
+            bytes[at] |= first;
+            *bytes.get_mut(at + 1).unwrap_or(&mut rest) |= second;
         }
-        (bytes[32] == 0).then(|| bytes[..32].try_into().ok()).flatten()
+        (rest == 0).then_some(bytes)
     }
 }
 
@@ -198,6 +274,17 @@ mod tests {
             if let Some(key) = StoreKey::parse(&other) {
                 prop_assert_eq!(key.to_string(), other);
             }
+            prop_assert_eq!(key.session_id(), None);
+        }
+
+        #[test]
+        fn an_id_has_one_text_and_one_key(bytes: [u8; 16], other in "[A-Za-z0-9_-]{22}") {
+            let id = SessionId::new(bytes);
+            prop_assert_eq!(SessionId::parse(&id.to_string()), Some(id));
+            prop_assert_eq!(StoreKey::from(id).session_id(), Some(id));
+            if let Some(id) = SessionId::parse(&other) {
+                prop_assert_eq!(id.to_string(), other);
+            }
         }
     }
 
@@ -207,5 +294,11 @@ mod tests {
         assert_eq!(StoreKey::new([0; 32]).to_string(), "A".repeat(43));
         assert_eq!(StoreKey::parse("short"), None);
         assert_eq!(StoreKey::parse(&"/".repeat(43)), None);
+    }
+
+    #[test]
+    fn layers_have_tags_of_their_own() {
+        assert_ne!(Tag::of_principal("shop", "ada"), Tag::of_principal("admin", "ada"));
+        assert_ne!(Tag::of_principal("a", "ba"), Tag::of_principal("ab", "a"));
     }
 }

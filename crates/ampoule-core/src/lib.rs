@@ -8,6 +8,8 @@
 //! | what a store promises | [`Store`] |
 //! | how one is written | [`MemoryStore`], the example to copy |
 //! | how one is proved | `conformance`, behind the feature of that name |
+//! | how its time and its failures are bounded | `GuardedStore`, behind the feature `guard` |
+//! | how its values are encrypted | `SealedStore`, behind the feature `seal` |
 //! | what a session is made of | [`Record`], [`Lifetime`] |
 //! | how parallel writers lose nothing | [`ChangeLog`] |
 //!
@@ -32,6 +34,8 @@ mod record;
 mod reply;
 #[cfg(feature = "axum")]
 mod response;
+#[cfg(feature = "seal")]
+mod seal;
 mod store;
 
 pub use bytes::Bytes;
@@ -41,10 +45,14 @@ pub use self::clock::{Clock, ManualClock, SystemClock, Time};
 pub use self::durability::Durability;
 pub use self::error::{Error, ErrorKind};
 #[cfg(feature = "guard")]
-pub use self::guard::Guard;
-pub use self::key::{AsKey, Key, StoreKey, Tag};
+pub use self::guard::GuardedStore;
+pub use self::key::{AsKey, Key, SessionId, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
-pub use self::record::{Content, MAX_KEY, Record};
+pub use self::record::{Content, Identity, MAX_KEY, PreviousSecret, Record, Text, Tombstone};
 pub use self::reply::Reply;
-pub use self::store::{Changed, Entry, Outcome, Page, Put, Store, Stored, Swept, Version, Watch};
+#[cfg(feature = "seal")]
+pub use self::seal::SealedStore;
+pub use self::store::{
+    Entry, Page, PutMode, PutResult, Store, StoreEvent, Stored, SweepReport, Version, Watcher, write_and_read_back,
+};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Time;
+use crate::clock::Time;
 
 /// How long a session lives.
 ///
@@ -20,7 +20,7 @@ use crate::Time;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetime {
-    /// How long a session may lie unused; `None` for as long as you like.
+    /// How long a session may lie unused; `None` disables the idle timeout.
     pub idle: Option<Duration>,
     /// When it ends at the latest, used or not; `None` for never.
     pub absolute: Option<Time>,
@@ -38,6 +38,25 @@ impl Lifetime {
     pub fn deadline(&self, accessed: Time) -> Time {
         let idle = self.idle.map_or(Time::MAX, |idle| accessed + idle);
         idle.min(self.absolute.unwrap_or(Time::MAX))
+    }
+
+    /// How long a session that is used at `now` lives on.
+    pub fn left(&self, now: Time) -> Duration {
+        match self.deadline(now) {
+            Time::MAX => Duration::MAX,
+            deadline => deadline.since(now),
+        }
+    }
+
+    /// The same rules from `now` on, as for a login: the absolute end is as far away as for a new session. A session's
+    /// own idle time stays.
+    #[must_use]
+    pub fn restarted(&self, fresh: Lifetime, now: Time) -> Lifetime {
+        let mut lifetime = fresh;
+        if let (true, Some(idle)) = (self.own, self.idle) {
+            lifetime.set_own(idle, now);
+        }
+        lifetime
     }
 
     /// When a session with this deadline was last used, if that can be told: the inverse of [`Lifetime::deadline`].

@@ -6,14 +6,16 @@ mod shard;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use self::shard::{Shard, Slot};
-use crate::{
-    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
-    Version,
-};
+use crate::clock::{Clock, SystemClock, Time};
+use crate::error::{Error, ErrorKind};
+use crate::key::{StoreKey, Tag};
+use crate::reply::Reply;
+use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, write_and_read_back};
 
 /// A power of two, large enough that threads seldom meet.
 const SHARDS: usize = 64;
@@ -32,14 +34,15 @@ const RECLAIM: usize = 64;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use ampoule_core::{Bytes, Entry, MemoryStore, Outcome, Put, Store, StoreKey, Time};
+/// use std::time::Duration;
+/// use ampoule_core::{Bytes, Entry, MemoryStore, PutMode, PutResult, Store, StoreKey};
 ///
 /// let store = MemoryStore::default();
-/// let entry = Entry { value: Bytes::from("hello"), deadline: Time::MAX, tag: None };
-/// let Outcome::Stored(version) = store.put(StoreKey::digest(b"greeting"), entry.clone(), Put::Create).await? else {
+/// let entry = Entry { value: Bytes::from("hello"), lifetime: Duration::MAX, tag: None };
+/// let PutResult::Stored(version) = store.put(StoreKey::digest(b"greeting"), entry.clone(), PutMode::Create).await? else {
 ///     panic!("the key was free");
 /// };
-/// assert_eq!(store.put(StoreKey::digest(b"greeting"), entry, Put::Create).await?, Outcome::Conflict);
+/// assert_eq!(store.put(StoreKey::digest(b"greeting"), entry, PutMode::Create).await?, PutResult::Conflict);
 /// assert_eq!(store.get(StoreKey::digest(b"greeting")).await?.map(|stored| stored.version), Some(version));
 /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
 /// ```
@@ -101,8 +104,8 @@ impl MemoryStore {
     }
 
     fn shard(&self, key: StoreKey) -> MutexGuard<'_, Shard> {
-        // The last byte: the table inside the shard hashes by the first ones.
-        lock(&self.shards[usize::from(key.as_bytes()[31]) % SHARDS])
+        // The ninth byte: the table inside the shard hashes by the first eight, and the last ones need not be random.
+        lock(&self.shards[usize::from(key.as_bytes()[8]) % SHARDS])
     }
 
     fn get_now(&self, key: StoreKey) -> Option<Stored> {
@@ -112,26 +115,27 @@ impl MemoryStore {
         Some(Stored { value: Bytes::copy_from_slice(&slot.value), version: slot.version, deadline: slot.deadline })
     }
 
-    fn put_now(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
+    fn put_now(&self, key: StoreKey, entry: Entry, when: PutMode) -> Result<PutResult, Error> {
         let now = self.clock.now();
         let mut shard = self.shard(key);
         let found = shard.live(key, now).map(|slot| slot.version);
         let holds = match when {
-            Put::Create => found.is_none(),
-            Put::Replace(version) => found == Some(version),
-            Put::Always => true,
+            PutMode::Create => found.is_none(),
+            PutMode::Replace(version) => found == Some(version),
+            PutMode::Always => true,
         };
         if !holds {
-            return Ok(Outcome::Conflict);
+            return Ok(PutResult::Conflict);
         }
         let version = Version(self.versions.fetch_add(1, Ordering::Relaxed));
-        if entry.deadline <= now {
+        let deadline = now + entry.lifetime;
+        if deadline <= now {
             self.remove(&mut shard, key);
-            return Ok(Outcome::Stored(version));
+            return Ok(PutResult::Stored(version));
         }
         self.make_room(&mut shard, key, entry.value.len(), now)?;
-        self.insert(&mut shard, key, entry, version);
-        Ok(Outcome::Stored(version))
+        self.insert(&mut shard, key, entry, deadline, version);
+        Ok(PutResult::Stored(version))
     }
 
     /// Refuses a value that does not fit, after it has tried to free expired ones.
@@ -170,11 +174,11 @@ impl MemoryStore {
         }
     }
 
-    fn insert(&self, shard: &mut Shard, key: StoreKey, entry: Entry, version: Version) {
+    fn insert(&self, shard: &mut Shard, key: StoreKey, entry: Entry, deadline: Time, version: Version) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(entry.value.len() + OVERHEAD, Ordering::Relaxed);
         let tag = entry.tag;
-        let slot = Slot::new(key, entry, version);
+        let slot = Slot::new(key, entry, deadline, version);
         if let Some(old) = shard.insert(slot) {
             self.forget(&old);
         }
@@ -219,11 +223,11 @@ impl MemoryStore {
             .collect()
     }
 
-    /// A place is a shard and a slot in it, which a key keeps as long as it lives.
-    fn scan_now(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let (mut index, mut slot) = match from {
+    /// A cursor is a shard and a slot in it, which a key keeps as long as it lives.
+    fn scan_now(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
+        let (mut index, mut slot) = match cursor {
             None => (0, 0),
-            Some(place) => place_of(place).ok_or_else(|| Page::unknown(place))?,
+            Some(cursor) => place_of(cursor).ok_or_else(|| Page::unknown(cursor))?,
         };
         let now = self.clock.now();
         let mut keys = Vec::new();
@@ -237,10 +241,10 @@ impl MemoryStore {
     }
 
     /// Each call goes on at the shard where the last one stopped, so that no shard waits for another's expiry.
-    fn sweep_now(&self, budget: usize) -> Swept {
+    fn sweep_now(&self, budget: usize) -> SweepReport {
         let now = self.clock.now();
         let mut left = budget;
-        let mut swept = Swept::default();
+        let mut swept = SweepReport::default();
         for _ in 0..SHARDS {
             let index = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
             let mut shard = lock(&self.shards[index]);
@@ -261,28 +265,35 @@ impl Store for MemoryStore {
         Reply::ready(Ok(self.get_now(key)))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+    fn put(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
         Reply::ready(self.put_now(key, entry, when))
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Reply::ready(Ok(self.shard(key).touch(key, deadline, self.clock.now())))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::ready(Ok(self.shard(key).touch(key, version, lifetime, self.clock.now())))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         Reply::ready(Ok(self.delete_now(key)))
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         Reply::ready(Ok(self.tagged_now(tag)))
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Reply::ready(self.scan_now(from, budget))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Reply::ready(self.scan_now(cursor, budget))
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         Reply::ready(Ok(self.sweep_now(budget)))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async move {
+            write_and_read_back(self).await?;
+            Ok(self.clock.now())
+        })
     }
 
     fn describe(&self) -> String {
@@ -290,9 +301,9 @@ impl Store for MemoryStore {
     }
 }
 
-/// Reads the place that a scan named.
-fn place_of(place: &str) -> Option<(usize, usize)> {
-    let (shard, slot) = place.split_once('.')?;
+/// Reads a cursor.
+fn place_of(cursor: &str) -> Option<(usize, usize)> {
+    let (shard, slot) = cursor.split_once('.')?;
     Some((shard.parse().ok().filter(|shard| *shard < SHARDS)?, slot.parse().ok()?))
 }
 

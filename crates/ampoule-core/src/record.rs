@@ -2,29 +2,46 @@
 
 mod body;
 mod format;
+mod identity;
 
-use std::sync::Arc;
+use smallvec::SmallVec;
 
 use self::body::Body;
-use crate::{Error, ErrorKind, Lifetime, StoreKey, Tag, Time};
+pub use self::identity::{Identity, PreviousSecret};
+use crate::clock::Time;
+use crate::error::{Error, ErrorKind};
+use crate::key::{SessionId, Tag};
+use crate::lifetime::Lifetime;
 
 /// The longest key of a session, and the longest principal, in bytes of UTF-8.
 pub const MAX_KEY: usize = 255;
 
 /// What lies in a store under a session's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are sessions, and a box would cost each of them an allocation"
+)]
 pub enum Content {
     /// A session.
     Session(Record),
-    /// The session was given a new id and lies there now; kept for the few seconds in which requests with the old id
-    /// may still be under way (promise P6).
-    Moved(StoreKey),
+    /// What an ended session leaves for a few seconds, so that requests that are still under way learn of the end.
+    Ended(Tombstone),
 }
 
-/// A session's data. Values stay encoded until somebody asks for one.
+/// What an ended session leaves: no data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The device that it belonged to, which the next login takes over.
+    pub device: SessionId,
+    /// Whose login took the place of the session; `None` if it ended for another reason.
+    pub forked_for: Option<String>,
+}
+
+/// A session's data. Values stay encoded until one is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// When the session was first made. A new id does not change it.
+    /// When the session was first made.
     pub created: Time,
     /// When it was last written; the store's deadline tells of later uses.
     pub accessed: Time,
@@ -32,21 +49,38 @@ pub struct Record {
     pub lifetime: Lifetime,
     /// When its cookie was last sent, so that one with an expiry can be sent again in time.
     pub cookie_sent: Time,
-    principal: Option<Arc<str>>,
+    /// Who may use it, and what it came from.
+    pub identity: Identity,
+    /// When its user last logged in.
+    pub authenticated_at: Option<Time>,
+    /// The token of its forms, once there is one.
+    pub form_token: Option<[u8; 32]>,
+    layer: Text,
+    principal: Option<Text>,
     body: Body,
 }
 
 impl Record {
-    /// An empty session made at `now`.
-    pub fn new(now: Time, lifetime: Lifetime) -> Record {
-        Record { created: now, accessed: now, lifetime, cookie_sent: now, principal: None, body: Body::default() }
+    /// An empty session made at `now`, of the layer that has this name.
+    pub fn new(now: Time, lifetime: Lifetime, layer: Text) -> Record {
+        Record {
+            created: now,
+            accessed: now,
+            lifetime,
+            cookie_sent: now,
+            identity: Identity::default(),
+            authenticated_at: None,
+            form_token: None,
+            layer,
+            principal: None,
+            body: Body::default(),
+        }
     }
 
-    /// The same record, last written at `now`.
+    /// The same session without data, form token and login.
     #[must_use]
-    pub fn accessed_at(mut self, now: Time) -> Record {
-        self.accessed = now;
-        self
+    pub fn emptied(&self) -> Record {
+        Record { authenticated_at: None, form_token: None, ..self.with_body(Body::default()) }
     }
 
     /// The encoded value under `key`.
@@ -60,7 +94,7 @@ impl Record {
     /// [`ErrorKind::Invalid`] if the key is empty or longer than [`MAX_KEY`] bytes.
     pub fn insert(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
         check_key(key)?;
-        *self = self.inserted(key.as_bytes(), value);
+        self.put(key.as_bytes(), value);
         Ok(())
     }
 
@@ -72,18 +106,20 @@ impl Record {
         was_there
     }
 
-    /// This record with a value under a key that was checked. Of what it is made of, only the entries are copied, and those once.
-    pub(crate) fn inserted(&self, key: &[u8], value: &[u8]) -> Record {
-        self.with(self.body.with(key, value))
+    /// Puts a value under a key that was checked.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.body = self.body.with(key, value);
     }
 
-    /// This record without what is under `key`.
-    pub(crate) fn removed(&self, key: &str) -> Record {
-        self.with(self.body.without(key).unwrap_or_else(|| self.body.clone()))
+    /// A copy with a value under a key that was checked. Only one copy of the entries is made.
+    pub(crate) fn with(&self, key: &[u8], value: &[u8]) -> Record {
+        self.with_body(self.body.with(key, value))
     }
 
-    fn with(&self, body: Body) -> Record {
-        Record { principal: self.principal.clone(), body, ..*self }
+    /// A copy with other entries.
+    fn with_body(&self, body: Body) -> Record {
+        let (identity, layer, principal) = (self.identity.clone(), self.layer.clone(), self.principal.clone());
+        Record { identity, layer, principal, body, ..*self }
     }
 
     /// Removes all entries; header and principal stay.
@@ -111,9 +147,19 @@ impl Record {
         self.body.as_bytes().is_empty()
     }
 
+    /// How many bytes its entries take.
+    pub fn data_len(&self) -> usize {
+        self.body.as_bytes().len()
+    }
+
+    /// The name of the layer that it belongs to: that of its cookie.
+    pub fn layer(&self) -> &str {
+        self.layer.as_str()
+    }
+
     /// Whose session it is, in the application's own terms: "user:42".
     pub fn principal(&self) -> Option<&str> {
-        self.principal.as_deref()
+        self.principal.as_ref().map(Text::as_str)
     }
 
     /// Says whose session it is.
@@ -122,13 +168,13 @@ impl Record {
     /// [`ErrorKind::Invalid`] if the text is empty or longer than [`MAX_KEY`] bytes.
     pub fn set_principal(&mut self, principal: Option<&str>) -> Result<(), Error> {
         principal.map(check_key).transpose()?;
-        self.principal = principal.map(Arc::from);
+        self.principal = principal.map(Text::new);
         Ok(())
     }
 
-    /// What the store finds this session by, besides its key: the digest of its principal.
+    /// What the store finds this session by, besides its key: the digest of layer and principal.
     pub fn tag(&self) -> Option<Tag> {
-        self.principal().map(Tag::of)
+        self.principal().map(|principal| Tag::of_principal(self.layer(), principal))
     }
 
     /// When the session ends if it is not used again.
@@ -136,9 +182,35 @@ impl Record {
         self.lifetime.deadline(self.accessed)
     }
 
-    /// Whether it holds the same data, rules and principal; times of use aside.
+    /// Whether it holds the same data, rules and principal; times of use and credentials aside.
     pub fn same_data(&self, other: &Record) -> bool {
-        self.body == other.body && self.principal == other.principal && self.lifetime == other.lifetime
+        self.body == other.body
+            && self.principal == other.principal
+            && self.lifetime == other.lifetime
+            && self.form_token == other.form_token
+            && self.authenticated_at == other.authenticated_at
+    }
+}
+
+/// Short text. The names of layers and most principals take nothing from the heap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text(SmallVec<[u8; 23]>);
+
+impl Text {
+    /// A copy of this text.
+    pub fn new(text: &str) -> Text {
+        Text(SmallVec::from_slice(text.as_bytes()))
+    }
+
+    /// A copy of bytes, if they are UTF-8.
+    fn checked(bytes: &[u8]) -> Option<Text> {
+        // Looking at the bytes once as ASCII is quicker than decoding them.
+        (bytes.is_ascii() || str::from_utf8(bytes).is_ok()).then(|| Text(SmallVec::from_slice(bytes)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -147,7 +219,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     if (1..=MAX_KEY).contains(&key.len()) {
         return Ok(());
     }
-    let message = format!("a session's key or principal has 1 to {MAX_KEY} bytes; this one has {}", key.len());
+    let message = format!("expected a key or principal of 1 to {MAX_KEY} bytes, found {}", key.len());
     Err(Error::new(ErrorKind::Invalid, message))
 }
 
@@ -156,7 +228,7 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        Record::new(Time::from_millis(5), Lifetime::default())
+        Record::new(Time::from_millis(5), Lifetime::default(), Text::new("sid"))
     }
 
     #[test]

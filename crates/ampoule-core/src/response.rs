@@ -3,7 +3,7 @@
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
-use crate::Error;
+use crate::error::Error;
 
 impl IntoResponse for Error {
     /// See [`ErrorKind::for_client`](crate::ErrorKind::for_client). The error itself travels in the response's

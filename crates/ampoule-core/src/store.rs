@@ -2,22 +2,31 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Error, ErrorKind, Reply, StoreKey, Tag, Time};
+use crate::clock::Time;
+use crate::error::{Error, ErrorKind};
+use crate::key::{StoreKey, Tag};
+use crate::reply::Reply;
 
-/// A keeper of opaque values under opaque keys, each with a version and a deadline.
+/// Opaque values under opaque keys, each with a version and a deadline.
 ///
 /// The contract, which `ampoule_core::conformance` (feature `conformance`) tests on any store:
 ///
-/// - **One writer wins.** [`Put::Create`] and [`Put::Replace`] compare and write in one step: of any number of callers
-///   in any number of processes that replace one version, exactly one succeeds.
+/// - **One writer wins.** [`PutMode::Create`] and [`PutMode::Replace`] compare and write in one step: of any number of
+///   callers in any number of processes that replace one version, exactly one succeeds.
 /// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again,
 ///   so that a slow writer can never replace what it has not seen.
-/// - **A deadline is exact.** From its deadline on a value is absent for every method, whether or not it has been swept.
-///   A value that is put with a deadline that has passed is absent at once, and so is what it replaced: this is how a
-///   caller removes one version and no other.
+/// - **The store's clock decides.** Callers say how long a value lives, never until when. The deadline is that much after
+///   the store's own present, and from then on the value is absent for every method, whether or not it has been swept.
+///   A value that is put with a lifetime of less than a millisecond is absent at once, and so is what it replaced: this
+///   removes one version and no other.
+/// - **A write that was sent twice is never guessed at.** A driver that sends a write again after a broken connection,
+///   and then finds neither the version that it expected nor its own, answers [`ErrorKind::Timeout`]: the first may
+///   have been written, and replaced since. Its own version means that the write is done.
 /// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
 ///   [`ErrorKind::Corrupt`], never absent.
 /// - **Cancelling is safe.** A [`Reply`] that is dropped leaves its operation done or not done, and the store usable.
@@ -31,57 +40,66 @@ pub trait Store: Send + Sync {
     /// The value under `key`, unless there is none or its deadline has passed.
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>>;
 
-    /// Writes `entry` under `key` if `when` holds, and says which version it now has.
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome>;
+    /// Writes `entry` under `key` if `mode` allows it, and says which version it now has.
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult>;
 
-    /// Moves the deadline of `key` and nothing else: neither value nor version. Says whether the key was there.
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool>;
+    /// Moves the deadline of `key` to `lifetime` from now if the key has this version, and changes nothing else: neither
+    /// value nor version. Never moves it to an earlier moment, so of two touches of one version the later deadline stands.
+    /// Says whether the key had the version.
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool>;
 
     /// Removes `key`. Says whether it was there.
     fn delete(&self, key: StoreKey) -> Reply<'_, bool>;
 
     /// The keys that were last put with `tag` and are still there, in no order.
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
 
-    /// Some of the keys: from the beginning, or from where an earlier [`Page`] ended. For tools that go through all.
+    /// Some of the keys: from the beginning, or from the cursor of an earlier [`Page`]. For tools that go through all.
     ///
-    /// Whoever follows [`Page::next`] to the end has seen every key that was there the whole time, at least once; one
-    /// that came or went meanwhile, or that has expired, may be among them. A page has about `budget` keys, and may
-    /// have none though more follow. Other writers are not held up.
+    /// A caller that follows [`Page::next`] to the end has seen every key that was there the whole time, at least once;
+    /// keys that came or went meanwhile, or that have expired, may be among them. A page has about `budget` keys, and
+    /// may have none though more follow. Other writers are not held up.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a place that this store did not name.
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page>;
+    /// [`ErrorKind::Invalid`] for a cursor that this store did not return.
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page>;
 
     /// Frees what has expired, looking at about `budget` values at most. A store whose engine does that by itself has
     /// nothing to do. Several processes may sweep one store at once.
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept>;
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport>;
+
+    /// Writes a value under a random key, reads it back and removes it, and returns the store's present time: for health
+    /// checks, and to find out whether its clock and the caller's differ. [`write_and_read_back`] does the first part.
+    ///
+    /// # Errors
+    /// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
+    fn ping(&self) -> Reply<'_, Time>;
 
     /// What this is and where, in a few words for the operator; no password. "memory (lost at restart)".
     fn describe(&self) -> String;
 
-    /// Tells of what others change, from now on, for whoever keeps copies in memory. `None` from a store that cannot
+    /// Reports what others change, from now on, to a caller that keeps copies in memory. `None` from a store that cannot
     /// tell, which is the default.
-    fn watch(&self) -> Option<Box<dyn Watch>> {
+    fn watch(&self) -> Option<Box<dyn Watcher>> {
         None
     }
 }
 
-/// What a [`Store::watch`] returns.
-pub trait Watch: Send {
-    /// Waits for the next change. It never ends by itself, and connects again when it must; the first thing that it
-    /// tells is [`Changed::Unknown`], when it has begun to watch.
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Changed> + Send + '_>>;
+/// What [`Store::watch`] returns.
+pub trait Watcher: Send {
+    /// Waits for the next change. It never ends by itself, and connects again when it must; the first event is
+    /// [`StoreEvent::Unknown`], when it has begun to watch.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = StoreEvent> + Send + '_>>;
 }
 
-/// What a [`Watch`] tells of.
+/// What a [`Watcher`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changed {
+pub enum StoreEvent {
     /// This key was written or removed, or has expired.
     Key(StoreKey),
-    /// There may have been changes that nobody will tell of: the connection was made anew.
+    /// There may have been changes that were not reported: the connection was made anew.
     Unknown,
-    /// The connection is lost; until [`Changed::Unknown`] comes nothing is told.
+    /// The connection is lost; until [`StoreEvent::Unknown`] comes nothing is reported.
     Lost,
 }
 
@@ -90,8 +108,9 @@ pub enum Changed {
 pub struct Entry {
     /// Opaque bytes.
     pub value: Bytes,
-    /// The moment from which the value is absent; [`Time::MAX`] for never.
-    pub deadline: Time,
+    /// How long the value lives, from the store's present on; [`Duration::MAX`] for ever, and less than a millisecond for
+    /// not at all.
+    pub lifetime: Duration,
     /// What the value can be found by, besides its key.
     pub tag: Option<Tag>,
 }
@@ -103,7 +122,8 @@ pub struct Stored {
     pub value: Bytes,
     /// Which writing of this key it is.
     pub version: Version,
-    /// The moment from which the value is absent, as last put or touched. A store may round it to the millisecond.
+    /// The moment from which the value is absent, as last put or touched, to the millisecond. Where a server keeps the time
+    /// it may be of another clock than the caller's: good to tell how long ago the value was used, and for nothing else.
     pub deadline: Time,
 }
 
@@ -111,9 +131,9 @@ pub struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(pub u64);
 
-/// Under which condition a value is written. There is no default: what must be right is always said.
+/// The condition under which a value is written. There is no default: what must be right is always said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum PutMode {
     /// If the key is absent.
     Create,
     /// If the key has this version.
@@ -122,10 +142,10 @@ pub enum Put {
     Always,
 }
 
-/// What became of a [`Store::put`].
+/// What a [`Store::put`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a conflict means that nothing was written"]
-pub enum Outcome {
+pub enum PutResult {
     /// It is written, and this is its version.
     Stored(Version),
     /// The condition did not hold; nothing was written.
@@ -137,23 +157,87 @@ pub enum Outcome {
 pub struct Page {
     /// The keys.
     pub keys: Vec<StoreKey>,
-    /// Where to go on, as short text of the store's own that stays good for later, also in another process; `None` at
-    /// the end.
+    /// The cursor to go on from, as short text of the store's own that stays good for later, also in another process;
+    /// `None` at the end.
     pub next: Option<String>,
 }
 
 impl Page {
-    /// The error for a place that a store did not name.
-    pub fn unknown(place: &str) -> Error {
-        Error::new(ErrorKind::Invalid, format!("`{place}` is no place in this store's keys: take what `next` said"))
+    /// The error for a cursor that a store did not return.
+    pub fn unknown(cursor: &str) -> Error {
+        Error::new(ErrorKind::Invalid, format!("invalid cursor `{cursor}`: expected the `next` of an earlier page"))
     }
 }
 
 /// What a [`Store::sweep`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// How many expired values are gone.
     pub removed: u64,
     /// Whether the budget ended before the work.
     pub more: bool,
+}
+
+/// The first part of [`Store::ping`]: writes a value under a random key for a minute, reads it back, and removes it.
+///
+/// # Errors
+/// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
+pub async fn write_and_read_back<S: Store + ?Sized>(store: &S) -> Result<(), Error> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|cause| {
+        Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
+    })?;
+    let value = Bytes::copy_from_slice(&key);
+    let entry = Entry { value: value.clone(), lifetime: Duration::from_secs(60), tag: None };
+    let key = StoreKey::new(key);
+    let written = store.put(key, entry, PutMode::Create).await?;
+    let read = store.get(key).await?;
+    store.delete(key).await?;
+    match (written, read) {
+        (PutResult::Stored(version), Some(stored)) if stored.version == version && stored.value == value => Ok(()),
+        _ => Err(Error::new(ErrorKind::Corrupt, "the store did not return the value that was just written to it")),
+    }
+}
+
+/// A shared store is a store.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        (**self).get(key)
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        (**self).put(key, entry, mode)
+    }
+
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        (**self).touch(key, version, lifetime)
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        (**self).delete(key)
+    }
+
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        (**self).keys_with_tag(tag)
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        (**self).scan(cursor, budget)
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
+        (**self).sweep(budget)
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        (**self).ping()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watcher>> {
+        (**self).watch()
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ampoule_core::conformance::{CHECKS, Subject, assert_conforms};
 use ampoule_core::{
-    Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Outcome, Put, Store, StoreKey, Swept, Tag, Version,
+    Clock, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, Store, StoreKey, SweepReport,
+    Tag, Version,
 };
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -20,12 +21,12 @@ fn key(number: u64) -> StoreKey {
     StoreKey::digest(&number.to_le_bytes())
 }
 
-fn entry(clock: &ManualClock, seconds: u64, len: usize) -> Entry {
-    Entry { value: vec![7; len].into(), deadline: clock.now() + Duration::from_secs(seconds), tag: None }
+fn entry(seconds: u64, len: usize) -> Entry {
+    Entry { value: vec![7; len].into(), lifetime: Duration::from_secs(seconds), tag: None }
 }
 
-async fn put(store: &MemoryStore, key: StoreKey, entry: Entry, when: Put) {
-    assert!(matches!(store.put(key, entry, when).await.unwrap(), Outcome::Stored(_)));
+async fn put(store: &MemoryStore, key: StoreKey, entry: Entry, mode: PutMode) {
+    assert!(matches!(store.put(key, entry, mode).await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,44 +52,41 @@ async fn it_conforms_by_the_wall_clock() {
 }
 
 #[tokio::test]
-async fn p9_full_is_an_error_and_evicts_nobody() {
-    let (store, clock) = bounded(10, 1 << 20);
+async fn p9_full_is_an_error_and_evicts_no_session() {
+    let (store, _) = bounded(10, 1 << 20);
     for number in 0..10 {
-        put(&store, key(number), entry(&clock, 60, 10), Put::Create).await;
+        put(&store, key(number), entry(60, 10), PutMode::Create).await;
     }
-    let error = store.put(key(10), entry(&clock, 60, 10), Put::Create).await.unwrap_err();
+    let error = store.put(key(10), entry(60, 10), PutMode::Create).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
     assert_eq!(error.to_string(), "the memory store is full: it may hold 10 sessions in 1048576 bytes");
     for number in 0..10 {
         assert!(store.get(key(number)).await.unwrap().is_some());
-        assert!(matches!(
-            store.put(key(number), entry(&clock, 60, 20), Put::Always).await.unwrap(),
-            Outcome::Stored(_)
-        ));
+        assert!(matches!(store.put(key(number), entry(60, 20), PutMode::Always).await.unwrap(), PutResult::Stored(_)));
     }
 }
 
 #[tokio::test]
 async fn p9_bytes_are_bounded_too() {
-    let (store, clock) = bounded(1_000, 10_000);
-    put(&store, key(0), entry(&clock, 60, 9_000), Put::Create).await;
-    assert_eq!(store.put(key(1), entry(&clock, 60, 1_000), Put::Create).await.unwrap_err().kind(), ErrorKind::Full);
-    assert_eq!(store.put(key(0), entry(&clock, 60, 11_000), Put::Always).await.unwrap_err().kind(), ErrorKind::Full);
-    put(&store, key(0), entry(&clock, 60, 100), Put::Always).await;
-    put(&store, key(1), entry(&clock, 60, 1_000), Put::Create).await;
+    let (store, _) = bounded(1_000, 10_000);
+    put(&store, key(0), entry(60, 9_000), PutMode::Create).await;
+    assert_eq!(store.put(key(1), entry(60, 1_000), PutMode::Create).await.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(store.put(key(0), entry(60, 11_000), PutMode::Always).await.unwrap_err().kind(), ErrorKind::Full);
+    put(&store, key(0), entry(60, 100), PutMode::Always).await;
+    put(&store, key(1), entry(60, 1_000), PutMode::Create).await;
 }
 
 #[tokio::test]
 async fn p9_the_expired_make_room_before_they_are_swept() {
     let (store, clock) = bounded(10_000, 1 << 30);
     for number in 0..10_000 {
-        put(&store, key(number), entry(&clock, 1, 10), Put::Create).await;
+        put(&store, key(number), entry(1, 10), PutMode::Create).await;
     }
-    let error = store.put(key(10_000), entry(&clock, 60, 10), Put::Create).await.unwrap_err();
+    let error = store.put(key(10_000), entry(60, 10), PutMode::Create).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
     clock.advance(Duration::from_secs(2));
     for number in 10_000..20_000 {
-        put(&store, key(number), entry(&clock, 60, 10), Put::Create).await;
+        put(&store, key(number), entry(60, 10), PutMode::Create).await;
     }
     assert_eq!(store.len(), 10_000);
     for number in 10_000..20_000 {
@@ -101,24 +99,24 @@ async fn p9_the_expired_make_room_before_they_are_swept() {
 async fn p9_a_sweep_looks_at_no_live_session() {
     let (store, clock) = bounded(1_000_000, 1 << 30);
     for number in 0..100_000 {
-        put(&store, key(number), entry(&clock, 3_600, 10), Put::Create).await;
+        put(&store, key(number), entry(3_600, 10), PutMode::Create).await;
     }
-    assert_eq!(store.sweep(1).await.unwrap(), Swept { removed: 0, more: false });
-    put(&store, key(100_000), entry(&clock, 1, 10), Put::Create).await;
+    assert_eq!(store.sweep(1).await.unwrap(), SweepReport { removed: 0, more: false });
+    put(&store, key(100_000), entry(1, 10), PutMode::Create).await;
     clock.advance(Duration::from_secs(60));
-    assert_eq!(store.sweep(1).await.unwrap(), Swept { removed: 1, more: false });
+    assert_eq!(store.sweep(1).await.unwrap(), SweepReport { removed: 1, more: false });
 }
 
 #[tokio::test]
 async fn p9_coming_and_going_leaves_nothing_behind() {
     let (store, clock) = bounded(1_000_000, 1 << 30);
     for number in 0..200_000 {
-        let tagged = Entry { tag: Some(Tag::of("somebody")), ..entry(&clock, 1_000_000, 10) };
-        put(&store, key(number), tagged, Put::Create).await;
+        let tagged = Entry { tag: Some(Tag::of("ada")), ..entry(1_000_000, 10) };
+        put(&store, key(number), tagged, PutMode::Create).await;
         store.delete(key(number)).await.unwrap();
     }
     assert!(store.is_empty());
-    assert_eq!(store.tagged(Tag::of("somebody")).await.unwrap(), []);
+    assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap(), []);
     clock.advance(Duration::from_secs(2_000_000));
     let swept = store.sweep(200_000).await.unwrap();
     assert!(swept.removed == 0 && !swept.more, "stale entries of the index are bounded: {swept:?}");
@@ -130,6 +128,7 @@ enum Step {
     Replace(u64, u64),
     Always(u64, u64),
     Touch(u64, u64),
+    TouchAnother(u64, u64),
     Delete(u64),
     Get(u64),
     Sweep,
@@ -143,7 +142,8 @@ fn step() -> impl Strategy<Value = Step> {
         (key.clone(), life.clone()).prop_map(|(k, l)| Step::Create(k, l)),
         (key.clone(), life.clone()).prop_map(|(k, l)| Step::Replace(k, l)),
         (key.clone(), life.clone()).prop_map(|(k, l)| Step::Always(k, l)),
-        (key.clone(), life).prop_map(|(k, l)| Step::Touch(k, l)),
+        (key.clone(), life.clone()).prop_map(|(k, l)| Step::Touch(k, l)),
+        (key.clone(), life).prop_map(|(k, l)| Step::TouchAnother(k, l)),
         key.clone().prop_map(Step::Delete),
         key.prop_map(Step::Get),
         Just(Step::Sweep),
@@ -161,30 +161,33 @@ proptest! {
             for step in steps {
                 let now = clock.now();
                 plain.retain(|_, (_, deadline)| *deadline > now);
-                let entry = |life: u64| Entry { deadline: now + Duration::from_secs(life), ..entry(&clock, 0, 5) };
                 match step {
                     Step::Create(k, life) | Step::Replace(k, life) | Step::Always(k, life) => {
                         let present = plain.get(&k).map(|(version, _)| *version);
-                        let (when, holds) = match step {
-                            Step::Create(..) => (Put::Create, present.is_none()),
-                            Step::Replace(..) => (Put::Replace(present.unwrap_or(Version(0))), present.is_some()),
-                            _ => (Put::Always, true),
+                        let (mode, holds) = match step {
+                            Step::Create(..) => (PutMode::Create, present.is_none()),
+                            Step::Replace(..) => (PutMode::Replace(present.unwrap_or(Version(0))), present.is_some()),
+                            _ => (PutMode::Always, true),
                         };
-                        match store.put(key(k), entry(life), when).await.unwrap() {
-                            Outcome::Stored(version) => {
+                        match store.put(key(k), entry(life, 5), mode).await.unwrap() {
+                            PutResult::Stored(version) => {
                                 assert!(holds);
                                 plain.insert(k, (version, now + Duration::from_secs(life)));
                             }
-                            Outcome::Conflict => assert!(!holds),
+                            PutResult::Conflict => assert!(!holds),
                         }
                     }
                     Step::Touch(k, life) => {
-                        let deadline = now + Duration::from_secs(life);
-                        let there = store.touch(key(k), deadline).await.unwrap();
+                        let version = plain.get(&k).map_or(Version(0), |(version, _)| *version);
+                        let there = store.touch(key(k), version, Duration::from_secs(life)).await.unwrap();
                         assert_eq!(there, plain.contains_key(&k));
-                        if let Some(place) = plain.get_mut(&k) {
-                            place.1 = deadline;
+                        if let Some((_, deadline)) = plain.get_mut(&k) {
+                            *deadline = (*deadline).max(now + Duration::from_secs(life));
                         }
+                    }
+                    Step::TouchAnother(k, life) => {
+                        let another = plain.get(&k).map_or(Version(1), |(version, _)| Version(version.0 + 1));
+                        assert!(!store.touch(key(k), another, Duration::from_secs(life)).await.unwrap());
                     }
                     Step::Delete(k) => assert_eq!(store.delete(key(k)).await.unwrap(), plain.remove(&k).is_some()),
                     Step::Get(k) => {

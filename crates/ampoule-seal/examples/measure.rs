@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use aes_gcm_siv::Aes256GcmSiv;
-use ampoule_seal::{KeyRing, Sealer, Secret, Signer, random_id, store_digest};
+use ampoule_seal::{Credential, KeyRing, Sealer, Secret, Signer};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::XChaCha20Poly1305;
@@ -15,7 +15,7 @@ use xaes_256_gcm::Xaes256Gcm;
 fn main() {
     let secret = Secret::new(Secret::generate().as_str()).unwrap();
     let ring = KeyRing::new(vec![secret]).unwrap();
-    measure_ids(&ring.signer("measure"));
+    measure_tokens(&ring.signer("measure"));
     for size in [100, 1_024, 3_584] {
         println!("{size} bytes");
         measure_candidate::<Aes256GcmSiv>("AES-256-GCM-SIV", size);
@@ -25,12 +25,12 @@ fn main() {
     }
 }
 
-fn measure_ids(signer: &Signer) {
-    let id = random_id();
-    let token = signer.sign(&id);
-    print("random id", time(random_id));
-    print("store digest", time(|| store_digest(black_box(&id))));
-    print("sign", time(|| signer.sign(black_box(&id))));
+fn measure_tokens(signer: &Signer) {
+    let credential = Credential::random();
+    let token = signer.sign(&credential);
+    print("random credential", time(Credential::random));
+    print("digest of a secret", time(|| black_box(&credential).digest()));
+    print("sign", time(|| signer.sign(black_box(&credential))));
     print("verify", time(|| signer.verify(black_box(token.as_str().as_bytes()))));
 }
 

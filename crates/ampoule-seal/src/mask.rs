@@ -3,7 +3,8 @@
 use base64::Engine;
 use subtle::ConstantTimeEq;
 
-use crate::{random_bytes, text};
+use crate::random::random_bytes;
+use crate::text;
 
 /// A token behind a fresh random pad: the pad, then the token combined with it by exclusive or, as 86 characters of
 /// base64url.

@@ -21,14 +21,6 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A session's id: 128 random bits, twice what OWASP's session management cheat sheet asks for.
-///
-/// # Panics
-/// As [`random_bytes`].
-pub fn random_id() -> [u8; 16] {
-    random_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,7 +28,7 @@ mod tests {
 
     #[test]
     fn ids_do_not_repeat_across_threads() {
-        let make = || (0..5_000).map(|_| random_id()).collect::<Vec<_>>();
+        let make = || (0..5_000).map(|_| random_bytes::<16>()).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(make)).collect();
         let ids: HashSet<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.len(), 20_000);

@@ -17,8 +17,9 @@ use std::fmt;
 use aes_gcm_siv::aead::AeadInOut;
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit, Nonce, Tag};
 
-use crate::ring::Subkey;
-use crate::{random_bytes, text};
+use crate::random::random_bytes;
+use crate::subkey::Subkey;
+use crate::text;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 13;

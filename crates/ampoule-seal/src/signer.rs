@@ -1,4 +1,4 @@
-//! Ids that prove that we made them.
+//! Tokens: credentials with a signature, so that what this server never issued costs no look-up in a store.
 
 use std::fmt;
 
@@ -6,27 +6,28 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::block::{self, BLOCK, State};
-use crate::digest::store_digest;
-use crate::ring::Subkey;
+use crate::credential::Credential;
+use crate::subkey::Subkey;
 use crate::text;
 
-/// 16 bytes of id and 32 of tag.
+/// 16 bytes of id, 16 of secret, and 16 of tag.
 const BYTES: usize = 48;
 const TEXT: usize = 64;
 
-/// Signs ids and verifies them. Made by [`KeyRing::signer`](crate::KeyRing::signer).
+/// Signs credentials and verifies them. Made by [`KeyRing::signer`](crate::KeyRing::signer).
 ///
 /// The padded keys of HMAC are hashed once, when the signer is made, so that a signature is two blocks of SHA-256, and
-/// nothing is taken from the heap. A token is tried with each secret in turn, so a forged one costs two blocks for each.
+/// nothing is taken from the heap. A token is tried with each key in turn, so a forged one costs two blocks for each.
 ///
 /// ```
-/// use ampoule_seal::{KeyRing, Secret};
+/// use ampoule_seal::{Credential, KeyRing, Secret};
 ///
 /// # let secret = Secret::new(Secret::generate().as_str())?;
-/// let signer = KeyRing::new(vec![secret])?.signer("session id");
-/// let id = ampoule_seal::random_id();
-/// let token = signer.sign(&id);
-/// assert_eq!(signer.verify(token.as_str().as_bytes()).map(|verified| verified.id), Some(id));
+/// let signer = KeyRing::new(vec![secret])?.signer("session token");
+/// let credential = Credential::random();
+/// let token = signer.sign(&credential);
+/// let verified = signer.verify(token.as_bytes()).expect("it is ours");
+/// assert_eq!(verified.credential.id(), credential.id());
 /// assert!(signer.verify(b"made up").is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -50,27 +51,34 @@ impl Mac {
         Mac { inner: after_key(0x36), outer: after_key(0x5c) }
     }
 
-    fn tag(&self, id: &[u8; 16]) -> [u8; 32] {
-        block::finish::<1, _>(self.outer, &block::finish::<1, _>(self.inner, id))
+    fn hash(&self, message: &[u8; 32]) -> [u8; 32] {
+        block::finish::<1, _>(self.outer, &block::finish::<1, _>(self.inner, message))
+    }
+
+    /// Truncated to 128 bits, half of the hash, as RFC 2104 section 5 allows: what never leaves the server's own check
+    /// cannot be searched for offline, and a guess is right once in 2^128.
+    fn tag(&self, message: &[u8; 32]) -> [u8; 16] {
+        let hash = self.hash(message);
+        std::array::from_fn(|index| hash[index])
     }
 }
 
-/// A signed id: 64 characters of base64url (RFC 4648 section 5, no padding), which are the id and its tag.
+/// A credential and its signature: 64 characters of base64url (RFC 4648 section 5, no padding).
 ///
-/// It is a secret, so it is not printed by `{:?}`.
+/// Any client that holds it has the session, so it is not printed by `{:?}`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token([u8; TEXT]);
 
 /// What a token proved.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Verified {
-    /// The id.
-    pub id: [u8; 16],
-    /// Whether the first secret signed it. If not, it should be signed again.
-    pub current: bool,
-    /// What a store knows it by: its [`store_digest`](crate::store_digest). It comes almost for nothing here, since a
-    /// processor works on it and on the signature at the same time.
+    /// The credential.
+    pub credential: Credential,
+    /// The digest of its secret: see [`Credential::digest`]. It comes almost for nothing here, since a processor works on it
+    /// and on the signature at the same time.
     pub digest: [u8; 32],
+    /// Whether the first key signed it. If not, it should be signed again.
+    pub current: bool,
 }
 
 impl Signer {
@@ -78,34 +86,33 @@ impl Signer {
         Signer(keys.iter().map(Mac::new).collect())
     }
 
-    /// The token of an id.
-    pub fn sign(&self, id: &[u8; 16]) -> Token {
+    /// The token of a credential.
+    pub fn sign(&self, credential: &Credential) -> Token {
+        let message = credential.as_bytes();
         let mut bytes = [0; BYTES];
-        bytes[..16].copy_from_slice(id);
-        bytes[16..].copy_from_slice(&self.0[0].tag(id));
+        bytes[..32].copy_from_slice(message);
+        bytes[32..].copy_from_slice(&self.0[0].tag(message));
         Token(text::encode_token(&bytes))
     }
 
-    /// The id of a token that one of the secrets signed; `None` for anything else, whatever is wrong with it.
+    /// The credential of a token that one of the keys signed; `None` for anything else, whatever is wrong with it.
     ///
-    /// The decoding is strict, so that an id has one token, and tags are compared in constant time.
+    /// The decoding is strict, so that a credential has one token, and tags are compared in constant time.
     pub fn verify(&self, token: &[u8]) -> Option<Verified> {
         let bytes: [u8; BYTES] = text::decode_token(token.try_into().ok()?)?;
-        let (id, tag) = bytes.split_first_chunk::<16>()?;
-        let tag = tag.first_chunk::<32>()?;
+        let (message, tag) = bytes.split_first_chunk::<32>()?;
+        let tag = tag.first_chunk::<16>()?;
+        let credential = Credential::from_bytes(*message);
         // Before the signature, which does not wait for it.
-        let digest = store_digest(id);
-        let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(id), tag))?;
-        Some(Verified { id: *id, current: signed_by == 0, digest })
+        let digest = credential.digest();
+        let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(message), tag))?;
+        Some(Verified { credential, digest, current: signed_by == 0 })
     }
 }
 
-/// In constant time, eight bytes at once.
-fn are_equal(tag: &[u8; 32], other: &[u8; 32]) -> bool {
-    let words =
-        |tag: &[u8; 32]| [0, 8, 16, 24].map(|at| u64::from_ne_bytes(std::array::from_fn(|byte| tag[at + byte])));
-    let differing = words(tag).into_iter().zip(words(other)).fold(0, |seen, (a, b)| seen | (a ^ b));
-    differing.ct_eq(&0).into()
+/// In constant time.
+fn are_equal(tag: &[u8; 16], other: &[u8; 16]) -> bool {
+    (u128::from_ne_bytes(*tag) ^ u128::from_ne_bytes(*other)).ct_eq(&0).into()
 }
 
 impl Token {
@@ -128,7 +135,7 @@ impl fmt::Debug for Token {
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verified({}, current: {})", crate::fingerprint(&self.id), self.current)
+        write!(f, "Verified({:?}, current: {})", self.credential, self.current)
     }
 }
 
@@ -153,9 +160,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tag_is_hmac_sha_256(key: [u8; 32], id: [u8; 16]) {
-            let theirs = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(id).finalize().into_bytes();
-            prop_assert_eq!(Mac::new(&Subkey::new(key)).tag(&id), <[u8; 32]>::from(theirs));
+        fn a_tag_is_hmac_sha_256(key: [u8; 32], message: [u8; 32]) {
+            let theirs = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize().into_bytes();
+            let mac = Mac::new(&Subkey::new(key));
+            prop_assert_eq!(mac.hash(&message), <[u8; 32]>::from(theirs));
+            prop_assert_eq!(&mac.tag(&message)[..], &theirs[..16]);
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use tokio::task::JoinSet;
 
-use super::{Subject, fresh_key};
-use crate::{Outcome, Put, Version};
+use super::{HOUR, Subject, fresh_key, scanning};
+use crate::store::{PutMode, PutResult, Version};
 
 pub(super) async fn absent_is_an_answer(subject: Subject) {
     let key = fresh_key();
     assert_eq!(subject.get(key).await, None, "get of a key that was never put");
-    assert!(!subject.touch(key, subject.now() + std::time::Duration::from_secs(9)).await, "touch of an absent key");
+    assert!(!subject.touch(key, Version(1), HOUR).await, "touch of an absent key");
     assert_eq!(subject.get(key).await, None, "touch made a key");
 }
 
@@ -19,14 +19,16 @@ pub(super) async fn what_is_created_is_read(subject: Subject) {
     let version = subject.create(key, entry.clone()).await;
     let stored = subject.get(key).await.expect("a key that was created is there");
     assert_eq!((stored.value, stored.version), (entry.value, version));
-    let off = stored.deadline.as_millis().abs_diff(entry.deadline.as_millis());
-    assert!(off <= 1, "the deadline is off by {off} ms");
+    if subject.clock.is_some() {
+        let off = stored.deadline.as_millis().abs_diff((subject.now() + entry.lifetime).as_millis());
+        assert!(off <= 1, "the deadline is off by {off} ms");
+    }
 }
 
 pub(super) async fn create_needs_an_absent_key(subject: Subject) {
     let key = fresh_key();
     subject.create(key, subject.entry("first")).await;
-    assert_eq!(subject.put(key, subject.entry("second"), Put::Create).await, Outcome::Conflict);
+    assert_eq!(subject.put(key, subject.entry("second"), PutMode::Create).await, PutResult::Conflict);
     assert_eq!(subject.value(key).await.as_deref(), Some(&b"first"[..]), "a conflict wrote");
 }
 
@@ -36,7 +38,11 @@ pub(super) async fn replace_needs_the_version(subject: Subject) {
     let second = subject.replace(key, subject.entry("second"), first).await;
     assert_ne!(first, second, "a write left the version as it was");
     for wrong in [first, Version(second.0.wrapping_add(1)), Version(0)] {
-        assert_eq!(subject.put(key, subject.entry("third"), Put::Replace(wrong)).await, Outcome::Conflict, "{wrong:?}");
+        assert_eq!(
+            subject.put(key, subject.entry("third"), PutMode::Replace(wrong)).await,
+            PutResult::Conflict,
+            "{wrong:?}"
+        );
     }
     let stored = subject.get(key).await.expect("it is there");
     assert_eq!((&stored.value[..], stored.version), (&b"second"[..], second));
@@ -44,14 +50,14 @@ pub(super) async fn replace_needs_the_version(subject: Subject) {
 
 pub(super) async fn replace_needs_a_key(subject: Subject) {
     let key = fresh_key();
-    assert_eq!(subject.put(key, subject.entry("x"), Put::Replace(Version(1))).await, Outcome::Conflict);
+    assert_eq!(subject.put(key, subject.entry("x"), PutMode::Replace(Version(1))).await, PutResult::Conflict);
     assert_eq!(subject.get(key).await, None, "a replace made a key");
 }
 
 pub(super) async fn always_writes(subject: Subject) {
     let key = fresh_key();
     for value in ["first", "second"] {
-        assert!(matches!(subject.put(key, subject.entry(value), Put::Always).await, Outcome::Stored(_)));
+        assert!(matches!(subject.put(key, subject.entry(value), PutMode::Always).await, PutResult::Stored(_)));
         assert_eq!(subject.value(key).await.as_deref(), Some(value.as_bytes()));
     }
 }
@@ -106,4 +112,21 @@ pub(super) async fn many_keys_are_kept_apart(subject: Subject) {
 pub(super) async fn the_description_is_a_line(subject: Subject) {
     let description = subject.store.describe();
     assert!(!description.is_empty() && !description.contains('\n'), "{description:?}");
+}
+
+pub(super) async fn a_ping_returns_the_time_and_leaves_nothing(subject: Subject) {
+    // Of a server that others use at the same time nothing can be said of which key is whose.
+    let alone = subject.clock.is_some();
+    let before = if alone { scanning::all(&subject, 1_000).await } else { HashSet::new() };
+    let time = subject.store.ping().await.expect("ping works");
+    if alone {
+        assert_eq!(time, subject.now(), "ping returned another time than that of the store's clock");
+        for key in scanning::all(&subject, 1_000).await.difference(&before) {
+            assert_eq!(subject.get(*key).await, None, "a ping left a value under {key}");
+        }
+    } else {
+        // A server on this machine, so its clock is ours.
+        let off = time.as_millis().abs_diff(subject.now().as_millis());
+        assert!(off < 5_000, "ping returned a time that is {off} ms off");
+    }
 }

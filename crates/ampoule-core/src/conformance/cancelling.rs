@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Subject, fresh_key};
-use crate::{Outcome, Put, Reply, StoreKey, Tag};
+use super::{HOUR, Subject, fresh_key};
+use crate::key::{StoreKey, Tag};
+use crate::reply::Reply;
+use crate::store::{PutMode, PutResult};
 
 /// A store that waits more often than this for one operation is not polled further.
 const MOST_POLLS: usize = 50;
@@ -40,7 +42,7 @@ pub(super) async fn a_dropped_put_leaves_old_or_new(subject: Subject) {
     for polls in 0..MOST_POLLS {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("old")).await;
-        let ended = poll_and_drop(subject.store.put(key, subject.entry("new"), Put::Replace(version)), polls).await;
+        let ended = poll_and_drop(subject.store.put(key, subject.entry("new"), PutMode::Replace(version)), polls).await;
         within_patience(polls, is_old_or_new(&subject, key)).await;
         within_patience(polls, write_for_good(&subject, key)).await;
         subject.delete(key).await;
@@ -59,7 +61,7 @@ async fn is_old_or_new(subject: &Subject, key: StoreKey) {
 async fn write_for_good(subject: &Subject, key: StoreKey) {
     loop {
         let stored = subject.get(key).await.expect("a dropped put removed the key");
-        if let Outcome::Stored(_) = subject.put(key, subject.entry("last"), Put::Replace(stored.version)).await {
+        if let PutResult::Stored(_) = subject.put(key, subject.entry("last"), PutMode::Replace(stored.version)).await {
             break;
         }
         tokio::task::yield_now().await;
@@ -72,8 +74,7 @@ pub(super) async fn a_dropped_touch_leaves_the_value(subject: Subject) {
     for polls in 0..MOST_POLLS {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
-        let later = subject.now() + Duration::from_secs(9_999);
-        let ended = poll_and_drop(subject.store.touch(key, later), polls).await;
+        let ended = poll_and_drop(subject.store.touch(key, version, 3 * HOUR), polls).await;
         let stored = within_patience(polls, subject.get(key)).await.expect("a dropped touch removed the key");
         assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "a dropped touch changed the value");
         within_patience(polls, subject.replace(key, subject.entry("y"), version)).await;
@@ -101,7 +102,7 @@ pub(super) async fn a_dropped_delete_is_done_or_not(subject: Subject) {
 /// The key can be deleted and made again, once the dropped delete has come to an end.
 async fn make_again(subject: &Subject, key: StoreKey) {
     subject.delete(key).await;
-    while subject.put(key, subject.entry("again"), Put::Create).await == Outcome::Conflict {
+    while subject.put(key, subject.entry("again"), PutMode::Create).await == PutResult::Conflict {
         subject.delete(key).await;
         tokio::task::yield_now().await;
     }
@@ -114,11 +115,11 @@ pub(super) async fn dropped_readers_and_sweepers_leave_all(subject: Subject) {
     let version = subject.create(key, entry.clone()).await;
     for polls in 0..MOST_POLLS {
         let read = poll_and_drop(subject.store.get(key), polls).await;
-        let found = poll_and_drop(subject.store.tagged(tag), polls).await;
+        let found = poll_and_drop(subject.store.keys_with_tag(tag), polls).await;
         let swept = poll_and_drop(subject.store.sweep(1_000), polls).await;
         let stored = within_patience(polls, subject.get(key)).await.expect("the key is there");
         assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "a dropped reader changed the value");
-        let keys = within_patience(polls, subject.store.tagged(tag)).await.expect("tagged works");
+        let keys = within_patience(polls, subject.store.keys_with_tag(tag)).await.expect("keys_with_tag works");
         assert_eq!(keys, [key], "a dropped reader changed the tag");
         if read && found && swept {
             break;

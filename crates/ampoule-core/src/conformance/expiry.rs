@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{BRIEF, PAST_BRIEF, Subject, fresh_key};
-use crate::{Entry, Outcome, Put, StoreKey, Time};
+use crate::key::StoreKey;
+use crate::store::{Entry, PutMode, PutResult, Version};
 
 pub(super) async fn expired_is_absent_for_every_method(subject: Subject) {
     let keys = [(); 5].map(|()| fresh_key());
@@ -19,11 +20,11 @@ pub(super) async fn expired_is_absent_for_every_method(subject: Subject) {
         subject.wait(PAST_BRIEF).await;
     }
     assert_eq!(subject.get(keys[0]).await, None, "get of an expired key");
-    assert!(!subject.touch(keys[1], subject.now() + BRIEF).await, "touch of an expired key");
+    assert!(!subject.touch(keys[1], versions[1], BRIEF).await, "touch of an expired key");
     assert_eq!(subject.get(keys[1]).await, None, "touch raised an expired key");
     assert!(!subject.delete(keys[2]).await, "delete of an expired key");
-    let replaced = subject.put(keys[3], subject.entry("y"), Put::Replace(versions[3])).await;
-    assert_eq!(replaced, Outcome::Conflict, "replace of an expired key");
+    let replaced = subject.put(keys[3], subject.entry("y"), PutMode::Replace(versions[3])).await;
+    assert_eq!(replaced, PutResult::Conflict, "replace of an expired key");
     let created = subject.create(keys[4], subject.entry("y")).await;
     assert_ne!(created, versions[4], "a version came back after expiry");
 }
@@ -32,44 +33,69 @@ pub(super) async fn touch_moves_the_deadline_only(subject: Subject) {
     let key = fresh_key();
     let version = subject.create(key, subject.brief("x")).await;
     let later = subject.now() + 10 * BRIEF;
-    assert!(subject.touch(key, later).await, "touch of a present key");
+    assert!(subject.touch(key, version, 10 * BRIEF).await, "touch of a present key");
     subject.wait(PAST_BRIEF).await;
     let stored = subject.get(key).await.expect("its deadline was moved later");
     assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "touch changed value or version");
-    assert!(stored.deadline.as_millis().abs_diff(later.as_millis()) <= 1, "{:?} is not {later:?}", stored.deadline);
-    assert!(subject.touch(key, subject.now() + BRIEF).await);
+    if subject.clock.is_some() {
+        assert!(stored.deadline.as_millis().abs_diff(later.as_millis()) <= 1, "{:?} is not {later:?}", stored.deadline);
+        subject.wait(9 * BRIEF).await;
+        assert_eq!(subject.get(key).await, None, "its deadline was moved for ever");
+    }
+}
+
+/// Of two touches of one version the later deadline stands, in any order.
+pub(super) async fn touch_never_shortens(subject: Subject) {
+    let key = fresh_key();
+    let version = subject.create(key, subject.entry("x")).await;
+    assert!(subject.touch(key, version, BRIEF).await, "a touch that changes nothing still finds its version");
+    assert!(subject.touch(key, version, Duration::ZERO).await, "a touch with no lifetime ends nothing");
     subject.wait(PAST_BRIEF).await;
-    assert_eq!(subject.get(key).await, None, "its deadline was moved earlier");
+    let stored = subject.get(key).await.expect("a touch moved the deadline to an earlier moment");
+    assert_eq!(stored.version, version);
+}
+
+pub(super) async fn touch_needs_the_version(subject: Subject) {
+    let key = fresh_key();
+    let first = subject.create(key, subject.brief("first")).await;
+    let second = subject.replace(key, subject.brief("second"), first).await;
+    for wrong in [first, Version(second.0.wrapping_add(1)), Version(0)] {
+        assert!(!subject.touch(key, wrong, 10 * BRIEF).await, "touch of another version, {wrong:?}");
+    }
+    subject.wait(PAST_BRIEF).await;
+    assert_eq!(subject.get(key).await, None, "a touch of another version moved the deadline");
 }
 
 pub(super) async fn touch_does_not_raise_the_dead(subject: Subject) {
     let key = fresh_key();
-    subject.create(key, subject.entry("x")).await;
+    let version = subject.create(key, subject.entry("x")).await;
     subject.delete(key).await;
-    assert!(!subject.touch(key, subject.now() + BRIEF).await);
+    assert!(!subject.touch(key, version, BRIEF).await);
     assert_eq!(subject.get(key).await, None);
 }
 
 /// How a caller removes one version and no other.
-pub(super) async fn a_past_deadline_removes_one_version(subject: Subject) {
+pub(super) async fn no_lifetime_removes_one_version(subject: Subject) {
     let key = fresh_key();
     let first = subject.create(key, subject.entry("first")).await;
     let second = subject.replace(key, subject.entry("second"), first).await;
-    let ended = || Entry { deadline: Time::ZERO, ..subject.entry("") };
-    assert_eq!(subject.put(key, ended(), Put::Replace(first)).await, Outcome::Conflict, "an older version");
+    let ended = || Entry { lifetime: Duration::ZERO, ..subject.entry("") };
+    assert_eq!(subject.put(key, ended(), PutMode::Replace(first)).await, PutResult::Conflict, "an older version");
     assert!(subject.get(key).await.is_some(), "a conflict removed");
-    assert!(matches!(subject.put(key, ended(), Put::Replace(second)).await, Outcome::Stored(_)));
-    assert_eq!(subject.get(key).await, None, "a value with a past deadline was read");
-    assert!(!subject.delete(key).await, "a value with a past deadline was there");
+    assert!(matches!(subject.put(key, ended(), PutMode::Replace(second)).await, PutResult::Stored(_)));
+    assert_eq!(subject.get(key).await, None, "a value without a lifetime was read");
+    assert!(!subject.delete(key).await, "a value without a lifetime was there");
     subject.create(key, subject.entry("again")).await;
-    let absent = fresh_key();
-    assert!(matches!(subject.put(absent, ended(), Put::Always).await, Outcome::Stored(_)));
-    assert_eq!(subject.get(absent).await, None);
+    for lifetime in [Duration::ZERO, Duration::from_micros(999)] {
+        let (key, entry) = (fresh_key(), Entry { lifetime, ..subject.entry("") });
+        assert!(matches!(subject.put(key, entry, PutMode::Always).await, PutResult::Stored(_)));
+        assert_eq!(subject.get(key).await, None, "a value with a lifetime of {lifetime:?} was read");
+    }
 }
 
 pub(super) async fn never_is_kept(subject: Subject) {
     let key = fresh_key();
-    subject.create(key, Entry { deadline: Time::MAX, ..subject.entry("x") }).await;
+    subject.create(key, Entry { lifetime: Duration::MAX, ..subject.entry("x") }).await;
     if subject.clock.is_some() {
         subject.wait(Duration::from_secs(100 * 365 * 24 * 3_600)).await;
     }
@@ -77,14 +103,17 @@ pub(super) async fn never_is_kept(subject: Subject) {
     assert!(subject.get(key).await.is_some(), "what never expires has expired");
 }
 
-async fn brief_and_lasting(subject: &Subject, count: usize) -> (Vec<StoreKey>, Vec<StoreKey>) {
-    let brief: Vec<_> = (0..count).map(|_| fresh_key()).collect();
-    let lasting: Vec<_> = (0..count).map(|_| fresh_key()).collect();
-    for key in &brief {
-        subject.create(*key, subject.brief("x")).await;
+type Keys = Vec<(StoreKey, Version)>;
+
+async fn brief_and_lasting(subject: &Subject, count: usize) -> (Keys, Keys) {
+    let (mut brief, mut lasting) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let key = fresh_key();
+        brief.push((key, subject.create(key, subject.brief("x")).await));
     }
-    for key in &lasting {
-        subject.create(*key, subject.entry("y")).await;
+    for _ in 0..count {
+        let key = fresh_key();
+        lasting.push((key, subject.create(key, subject.entry("y")).await));
     }
     (brief, lasting)
 }
@@ -92,18 +121,17 @@ async fn brief_and_lasting(subject: &Subject, count: usize) -> (Vec<StoreKey>, V
 pub(super) async fn sweep_removes_what_expired_and_nothing_else(subject: Subject) {
     subject.sweep(10_000).await;
     let (brief, lasting) = brief_and_lasting(&subject, 50).await;
-    // These outlive their first deadline, or end before it.
-    subject.touch(brief[0], subject.now() + 10 * BRIEF).await;
-    subject.touch(lasting[0], subject.now() + BRIEF).await;
+    // It outlives its first deadline.
+    assert!(subject.touch(brief[0].0, brief[0].1, 10 * BRIEF).await);
     subject.wait(PAST_BRIEF).await;
     let removed = subject.sweep(10_000).await;
     if subject.clock.is_some() && subject.sweeps {
-        assert_eq!(removed, 50, "49 of the brief and one of the lasting have expired");
+        assert_eq!(removed, 49, "all but one of the brief have expired");
         assert_eq!(subject.sweep(10_000).await, 0, "a second sweep found more");
     }
-    assert!(subject.get(brief[0]).await.is_some(), "a touched key was swept");
-    assert!(subject.get(brief[1]).await.is_none() && subject.get(lasting[0]).await.is_none());
-    for key in &lasting[1..] {
+    assert!(subject.get(brief[0].0).await.is_some(), "a touched key was swept");
+    assert!(subject.get(brief[1].0).await.is_none());
+    for (key, _) in &lasting {
         assert!(subject.get(*key).await.is_some(), "a live key was swept");
     }
 }

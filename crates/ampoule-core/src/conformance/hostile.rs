@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Subject;
-use crate::StoreKey;
+use crate::key::StoreKey;
 
 pub(super) async fn any_key_is_a_key(subject: Subject) {
     let mut last_bit = [0; 32];

@@ -1,36 +1,35 @@
 //! Many callers at once.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{BRIEF, PAST_BRIEF, Subject, fresh_key};
-use crate::{Outcome, Put, StoreKey};
+use super::{HOUR, PAST_BRIEF, Subject, fresh_key};
+use crate::key::StoreKey;
+use crate::store::{PutMode, PutResult};
 
 const WRITERS: usize = 64;
 
-async fn winners(subject: &Subject, key: StoreKey, when: Put) -> usize {
+async fn winners(subject: &Subject, key: StoreKey, when: PutMode) -> usize {
     let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let subject = subject.clone();
         tasks.spawn(async move { subject.put(key, subject.entry(writer.to_string()), when).await });
     }
     let outcomes = tasks.join_all().await;
-    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count()
+    outcomes.iter().filter(|outcome| matches!(outcome, PutResult::Stored(_))).count()
 }
 
 pub(super) async fn one_writer_of_a_version_wins(subject: Subject) {
     for _ in 0..5 {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
-        assert_eq!(winners(&subject, key, Put::Replace(version)).await, 1, "of {WRITERS} writers of one version");
+        assert_eq!(winners(&subject, key, PutMode::Replace(version)).await, 1, "of {WRITERS} writers of one version");
     }
 }
 
 pub(super) async fn one_creator_wins(subject: Subject) {
     for _ in 0..5 {
-        assert_eq!(winners(&subject, fresh_key(), Put::Create).await, 1, "of {WRITERS} creators of one key");
+        assert_eq!(winners(&subject, fresh_key(), PutMode::Create).await, 1, "of {WRITERS} creators of one key");
     }
 }
 
@@ -75,8 +74,8 @@ pub(super) async fn touching_loses_no_write(subject: Subject) {
     let toucher = subject.clone();
     let touching = tokio::spawn(async move {
         for _ in 0..300 {
-            let later = toucher.now() + Duration::from_secs(3_600);
-            assert!(toucher.touch(key, later).await, "touch said that a key was absent while it was replaced");
+            let stored = toucher.get(key).await.expect("a key that is replaced is never absent");
+            toucher.touch(key, stored.version, 2 * HOUR).await;
             tokio::task::yield_now().await;
         }
     });
@@ -90,11 +89,34 @@ pub(super) async fn touching_loses_no_write(subject: Subject) {
     assert_eq!(count, Some(counted.to_string().into()), "what one task counted while another touched");
 }
 
+/// A touch whose version was replaced meanwhile does not reach the version that took its place.
+pub(super) async fn a_touch_that_lost_moves_nothing(subject: Subject) {
+    let keys: Vec<_> = (0..60).map(|_| fresh_key()).collect();
+    for (round, key) in keys.iter().enumerate() {
+        let version = subject.create(*key, subject.entry("x")).await;
+        let (toucher, writer, key) = (subject.clone(), subject.clone(), *key);
+        let touch = tokio::spawn(async move { toucher.touch(key, version, 2 * HOUR).await });
+        let write = tokio::spawn(async move {
+            // Sometimes before the touch, sometimes after it, sometimes between its steps, if it has steps.
+            for _ in 0..round % 4 {
+                tokio::task::yield_now().await;
+            }
+            writer.put(key, writer.brief("y"), PutMode::Replace(version)).await
+        });
+        touch.await.expect("no panic");
+        assert!(matches!(write.await.expect("no panic"), PutResult::Stored(_)), "a touch changed the version");
+    }
+    subject.wait(PAST_BRIEF).await;
+    for key in keys {
+        assert_eq!(subject.get(key).await, None, "a touch moved the deadline of the version after its own");
+    }
+}
+
 async fn increment(subject: &Subject, key: StoreKey) -> bool {
     let stored = subject.get(key).await.expect("the counter is there");
     let count: u64 = std::str::from_utf8(&stored.value).ok().and_then(|text| text.parse().ok()).expect("a number");
-    let put = subject.put(key, subject.entry((count + 1).to_string()), Put::Replace(stored.version)).await;
-    matches!(put, Outcome::Stored(_))
+    let put = subject.put(key, subject.entry((count + 1).to_string()), PutMode::Replace(stored.version)).await;
+    matches!(put, PutResult::Stored(_))
 }
 
 pub(super) async fn a_deleted_key_is_not_replaced(subject: Subject) {
@@ -102,7 +124,7 @@ pub(super) async fn a_deleted_key_is_not_replaced(subject: Subject) {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
         let (writer, deleter) = (subject.clone(), subject.clone());
-        let write = tokio::spawn(async move { writer.put(key, writer.entry("late"), Put::Replace(version)).await });
+        let write = tokio::spawn(async move { writer.put(key, writer.entry("late"), PutMode::Replace(version)).await });
         let delete = tokio::spawn(async move { deleter.delete(key).await });
         assert!(delete.await.expect("no panic"), "the key was there in any order");
         let _ = write.await.expect("no panic");
@@ -113,13 +135,12 @@ pub(super) async fn a_deleted_key_is_not_replaced(subject: Subject) {
 pub(super) async fn touching_raises_no_deleted_key(subject: Subject) {
     for round in 0..50 {
         let key = fresh_key();
-        subject.create(key, subject.entry("x")).await;
+        let version = subject.create(key, subject.entry("x")).await;
         let toucher = subject.clone();
-        let later = subject.now() + 2 * BRIEF;
         let touch = tokio::spawn(async move {
             // Until it is gone; a store that brings it back is found out below.
             for _ in 0..50 {
-                if !toucher.touch(key, later).await {
+                if !toucher.touch(key, version, 2 * HOUR).await {
                     break;
                 }
             }
@@ -179,8 +200,8 @@ pub(super) async fn sweeping_hurts_no_writer(subject: Subject) {
     }
 }
 
-/// Between the moment in which a sweep finds a key expired and the one in which it removes it, somebody may make it
-/// again.
+/// Between the moment in which a sweep finds a key expired and the one in which it removes it, another caller may create
+/// it again.
 pub(super) async fn sweeping_spares_what_is_made_again(subject: Subject) {
     let keys: Vec<_> = (0..200).map(|_| fresh_key()).collect();
     for key in &keys {

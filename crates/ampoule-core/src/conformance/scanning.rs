@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use super::{Subject, fresh_key};
-use crate::{ErrorKind, Page, StoreKey};
+use crate::error::ErrorKind;
+use crate::key::StoreKey;
+use crate::store::Page;
 
-async fn page(subject: &Subject, from: Option<&str>, budget: usize) -> Page {
-    subject.store.scan(from, budget).await.unwrap_or_else(|error| panic!("scan from {from:?} failed: {error}"))
+async fn page(subject: &Subject, cursor: Option<&str>, budget: usize) -> Page {
+    subject.store.scan(cursor, budget).await.unwrap_or_else(|error| panic!("scan from {cursor:?} failed: {error}"))
 }
 
 /// All keys in pages of about so many.
-async fn all(subject: &Subject, budget: usize) -> HashSet<StoreKey> {
+pub(super) async fn all(subject: &Subject, budget: usize) -> HashSet<StoreKey> {
     let mut seen = HashSet::new();
     let mut next: Option<String> = None;
     for _ in 0..1_000_000 {

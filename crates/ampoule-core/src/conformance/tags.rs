@@ -4,15 +4,16 @@ use std::collections::HashSet;
 
 use tokio::task::JoinSet;
 
-use super::{PAST_BRIEF, Subject, fresh_key};
-use crate::{Entry, Outcome, Put, StoreKey, Tag};
+use super::{HOUR, PAST_BRIEF, Subject, fresh_key};
+use crate::key::{StoreKey, Tag};
+use crate::store::{Entry, PutMode, PutResult};
 
 fn fresh_tag() -> Tag {
     Tag::new(*fresh_key().as_bytes())
 }
 
 async fn tagged(subject: &Subject, tag: Tag) -> HashSet<StoreKey> {
-    let keys = subject.store.tagged(tag).await.unwrap_or_else(|error| panic!("tagged failed: {error}"));
+    let keys = subject.store.keys_with_tag(tag).await.unwrap_or_else(|error| panic!("tagged failed: {error}"));
     let set: HashSet<_> = keys.iter().copied().collect();
     assert_eq!(set.len(), keys.len(), "a key was named twice");
     set
@@ -28,10 +29,13 @@ pub(super) async fn tagged_finds_what_was_last_put_with_it(subject: Subject) {
         versions.push(subject.create(key, with(Some(tag))).await);
     }
     assert_eq!(tagged(&subject, tag).await, HashSet::from(keys), "after create");
-    subject.touch(keys[0], subject.now() + std::time::Duration::from_secs(60)).await;
-    assert!(matches!(subject.put(keys[0], with(Some(tag)), Put::Always).await, Outcome::Stored(_)));
-    assert!(matches!(subject.put(keys[1], with(Some(other)), Put::Replace(versions[1])).await, Outcome::Stored(_)));
-    assert!(matches!(subject.put(keys[2], with(None), Put::Replace(versions[2])).await, Outcome::Stored(_)));
+    assert!(subject.touch(keys[0], versions[0], 2 * HOUR).await);
+    assert!(matches!(subject.put(keys[0], with(Some(tag)), PutMode::Always).await, PutResult::Stored(_)));
+    assert!(matches!(
+        subject.put(keys[1], with(Some(other)), PutMode::Replace(versions[1])).await,
+        PutResult::Stored(_)
+    ));
+    assert!(matches!(subject.put(keys[2], with(None), PutMode::Replace(versions[2])).await, PutResult::Stored(_)));
     assert!(subject.delete(keys[3]).await);
     assert_eq!(tagged(&subject, tag).await, HashSet::from([keys[0]]), "after writing, retagging, untagging, deleting");
     assert_eq!(tagged(&subject, other).await, HashSet::from([keys[1]]), "the other tag");
@@ -40,10 +44,9 @@ pub(super) async fn tagged_finds_what_was_last_put_with_it(subject: Subject) {
 pub(super) async fn tagged_forgets_the_expired(subject: Subject) {
     let tag = fresh_tag();
     let (brief, touched) = (fresh_key(), fresh_key());
-    for key in [brief, touched] {
-        subject.create(key, Entry { tag: Some(tag), ..subject.brief("x") }).await;
-    }
-    subject.touch(touched, subject.now() + 20 * PAST_BRIEF).await;
+    subject.create(brief, Entry { tag: Some(tag), ..subject.brief("x") }).await;
+    let version = subject.create(touched, Entry { tag: Some(tag), ..subject.brief("x") }).await;
+    assert!(subject.touch(touched, version, 20 * PAST_BRIEF).await);
     subject.wait(PAST_BRIEF).await;
     assert_eq!(tagged(&subject, tag).await, HashSet::from([touched]));
     subject.sweep(10_000).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Time;
+use crate::clock::Time;
 
 /// Deadlines are bucketed by 16.384 seconds: a bucket is cheap to find, and no live session is looked at twice in one.
 const BUCKET_BITS: u32 = 14;

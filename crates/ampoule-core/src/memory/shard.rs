@@ -1,9 +1,13 @@
 //! One shard: slots in a slab, found by key through a table of indices and by deadline through an index.
 
+use std::time::Duration;
+
 use hashbrown::HashTable;
 
 use super::deadlines::Deadlines;
-use crate::{Entry, StoreKey, Tag, Time, Version};
+use crate::clock::Time;
+use crate::key::{StoreKey, Tag};
+use crate::store::{Entry, Version};
 
 /// One value. The key stands here alone: table and index hold numbers of slots, which keeps a small session under
 /// 260 bytes in all.
@@ -19,8 +23,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(key: StoreKey, entry: Entry, version: Version) -> Slot {
-        let Entry { value, deadline, tag } = entry;
+    pub(super) fn new(key: StoreKey, entry: Entry, deadline: Time, version: Version) -> Slot {
+        let Entry { value, tag, .. } = entry;
         let bucket = Deadlines::bucket(deadline);
         // Without a copy, where nobody else has the bytes.
         let value = Vec::from(value).into_boxed_slice();
@@ -47,7 +51,8 @@ pub(super) struct Expired {
     pub(super) more: bool,
 }
 
-/// Keys are digests: any eight of their bytes are as good as a hash, and a client cannot choose them.
+/// The first bytes of keys are random or a digest's, so eight of them are as good as a hash, and a client cannot choose
+/// them.
 fn hash(key: &StoreKey) -> u64 {
     key.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
@@ -125,18 +130,14 @@ impl Shard {
         Some(slot)
     }
 
-    pub(super) fn touch(&mut self, key: StoreKey, deadline: Time, now: Time) -> bool {
-        let Some(number) = self.number(key) else { return false };
-        let Some(Some(slot)) = self.slots.get_mut(number as usize) else { return false };
-        if slot.deadline <= now {
+    pub(super) fn touch(&mut self, key: StoreKey, version: Version, lifetime: Duration, now: Time) -> bool {
+        let slot = self.number(key).and_then(|number| self.slots.get_mut(number as usize)?.as_mut());
+        let Some(slot) = slot else { return false };
+        if slot.deadline <= now || slot.version != version {
             return false;
         }
-        slot.deadline = deadline;
-        let bucket = Deadlines::bucket(deadline);
-        if bucket < slot.bucket {
-            slot.bucket = bucket;
-            self.deadlines.add(bucket, number);
-        }
+        // Never earlier, so the entry in the index is early enough as it is.
+        slot.deadline = slot.deadline.max(now + lifetime);
         true
     }
 

@@ -6,21 +6,39 @@
 //! ```text
 //! offset size
 //!      0    1  format: 1
-//!      1    1  kind: 0 a session, 1 a session with a lifetime of its own, 2 moved
+//!      1    1  kind: 0 a session, 1 an ended session
 //!
-//!              a session (kinds 0 and 1)               moved (kind 2)
-//!      2    8  created                                 2  32  key of the new record
-//!     10    8  accessed                               34   4  CRC-32
-//!     18    8  idle time in ms, 0 for none
-//!     26    8  absolute end, 0 for none
-//!     34    8  when the cookie was last sent
-//!     42    1  n: length of the principal, 0 for none
-//!     43    n  principal, UTF-8
+//! a session (kind 0)
+//!      2    2  which of the parts marked (*) are there, a bit each, in their order from bit 0
+//!      4    8  created
+//!     12    8  last written
+//!     20    8  idle time in ms, 0 for none
+//!     28    8  absolute end, 0 for none
+//!     36    8  when the cookie was last sent
+//!              (*) no bytes: the idle time is the session's own
+//!          32  (*) SHA-256 of the current secret
+//!          48  (*) SHA-256 of the previous secret (32), when it was rotated (8), until when it is good (8; 0: not yet known)
+//!          16  (*) id of the device
+//!              (*) no bytes: no request has come with the token of this login
+//!          16  (*) id of the session that the login forked from
+//!           8  (*) until when requests under way save nothing, after a login forked from this session
+//!           8  (*) when its user last logged in
+//!          32  (*) token of its forms
+//!           1  m: length of the layer's name
+//!           m  name of the layer, UTF-8
+//!           1  n: length of the principal, 0 for none
+//!           n  principal, UTF-8
 //!              then, to the end, entries of
 //!           1  k: length of the key, 1 to 255
 //!           k  key, UTF-8, no key twice
 //!       1..=5  v: length of the value, as LEB128
 //!           v  value, MessagePack
+//!           4  CRC-32
+//!
+//! an ended session (kind 1)
+//!      2   16  id of the device
+//!     18    1  n: length of the principal whose login took the session's place, 0 if it ended otherwise
+//!     19    n  principal, UTF-8
 //!           4  CRC-32
 //! ```
 //!
@@ -31,24 +49,43 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes};
 
 use super::body::{Body, Wrong};
-use super::{Content, Record};
-use crate::{Error, ErrorKind, Lifetime, StoreKey, Time};
+use super::{Content, Identity, PreviousSecret, Record, Text, Tombstone};
+use crate::clock::Time;
+use crate::error::{Error, ErrorKind};
+use crate::key::SessionId;
+use crate::lifetime::Lifetime;
 
 const FORMAT: u8 = 1;
 const SESSION: u8 = 0;
-const SESSION_OWN_LIFETIME: u8 = 1;
-const MOVED: u8 = 2;
+const ENDED: u8 = 1;
 const CHECKSUM: usize = 4;
+
+/// The bits of the parts that a session's record may lack.
+mod part {
+    pub(super) const OWN_LIFETIME: u16 = 1;
+    pub(super) const CURRENT: u16 = 1 << 1;
+    pub(super) const PREVIOUS: u16 = 1 << 2;
+    pub(super) const DEVICE: u16 = 1 << 3;
+    pub(super) const UNCONFIRMED: u16 = 1 << 4;
+    pub(super) const ORIGIN: u16 = 1 << 5;
+    pub(super) const FROZEN: u16 = 1 << 6;
+    pub(super) const AUTHENTICATED: u16 = 1 << 7;
+    pub(super) const FORM_TOKEN: u16 = 1 << 8;
+    pub(super) const ALL: u16 = (1 << 9) - 1;
+
+    /// How many bytes each part has, in the order of their bits.
+    pub(super) const SIZES: [usize; 9] = [0, 32, 48, 16, 0, 16, 8, 8, 32];
+}
 
 impl Content {
     /// The bytes that go into a store.
     pub fn encode(&self) -> Bytes {
         match self {
             Content::Session(record) => record.encode(),
-            Content::Moved(to) => {
-                let mut out = Vec::with_capacity(2 + 32 + CHECKSUM);
-                out.put_slice(&[FORMAT, MOVED]);
-                out.put_slice(to.as_bytes());
+            Content::Ended(Tombstone { device, forked_for }) => {
+                let mut out = vec![FORMAT, ENDED];
+                out.put_slice(device.as_bytes());
+                put_text(&mut out, forked_for.as_deref().unwrap_or_default());
                 finish(out)
             }
         }
@@ -59,20 +96,11 @@ impl Content {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if they are damaged, cut off, or of a format this version does not know.
     pub fn decode(bytes: Bytes) -> Result<Content, Error> {
-        let mut reader = Reader::checked(&bytes)?;
+        let mut reader = Reader::checked(bytes)?;
         match reader.u8()? {
-            MOVED => {
-                let to = StoreKey::new(reader.array()?);
-                if reader.rest.is_empty() { Ok(Content::Moved(to)) } else { Err(corrupt("bytes after its end")) }
-            }
-            kind @ (SESSION | SESSION_OWN_LIFETIME) => {
-                let mut record = reader.header(kind)?;
-                let end = bytes.len() - CHECKSUM;
-                let entries = end - reader.rest.len()..end;
-                record.body = Body::checked(bytes, entries).map_err(wrong_entries)?;
-                Ok(Content::Session(record))
-            }
-            other => Err(corrupt(&format!("kind {other}, where 0 to 2 are known"))),
+            SESSION => reader.session().map(Content::Session),
+            ENDED => reader.tombstone().map(Content::Ended),
+            other => Err(corrupt(&format!("kind {other}, where 0 and 1 are known"))),
         }
     }
 }
@@ -80,26 +108,77 @@ impl Content {
 impl Record {
     /// The bytes that go into a store.
     pub fn encode(&self) -> Bytes {
+        let parts = self.parts();
         let mut out = Vec::with_capacity(self.encoded_len());
-        out.put_u8(FORMAT);
-        out.put_u8(if self.lifetime.own { SESSION_OWN_LIFETIME } else { SESSION });
-        out.put_u64_le(self.created.as_millis());
-        out.put_u64_le(self.accessed.as_millis());
+        out.put_slice(&[FORMAT, SESSION]);
+        out.put_u16_le(parts);
+        for time in [self.created, self.accessed] {
+            put_time(&mut out, time);
+        }
         out.put_u64_le(self.lifetime.idle.map_or(0, millis));
-        out.put_u64_le(self.lifetime.absolute.map_or(0, Time::as_millis));
-        out.put_u64_le(self.cookie_sent.as_millis());
-        // Its length was checked when it came in.
-        let principal = self.principal.as_deref().unwrap_or_default();
-        out.put_u8(principal.len() as u8);
-        out.put_slice(principal.as_bytes());
+        put_time(&mut out, self.lifetime.absolute.unwrap_or(Time::ZERO));
+        put_time(&mut out, self.cookie_sent);
+        if parts & part::CURRENT != 0 {
+            out.put_slice(&self.identity.current);
+        }
+        // Most sessions have no other part.
+        if parts & !(part::CURRENT | part::OWN_LIFETIME) != 0 {
+            self.put_parts(&mut out);
+        }
+        put_text(&mut out, self.layer());
+        put_text(&mut out, self.principal().unwrap_or_default());
         out.put_slice(self.body.as_bytes());
         finish(out)
     }
 
+    fn put_parts(&self, out: &mut Vec<u8>) {
+        let Identity { previous, device, origin, frozen_until, .. } = &self.identity;
+        if let Some(PreviousSecret { digest, rotated, good_until }) = previous {
+            out.put_slice(digest);
+            put_time(out, *rotated);
+            put_time(out, good_until.unwrap_or(Time::ZERO));
+        }
+        for id in [device, origin].into_iter().flatten() {
+            out.put_slice(id.as_bytes());
+        }
+        for time in [frozen_until, &self.authenticated_at].into_iter().flatten() {
+            put_time(out, *time);
+        }
+        out.put_slice(self.form_token.as_ref().map_or(&[][..], |token| &token[..]));
+    }
+
+    /// Which parts there are.
+    fn parts(&self) -> u16 {
+        let Identity { current, previous, device, is_unconfirmed, origin, frozen_until } = &self.identity;
+        let bit = |there: bool, bit: u16| if there { bit } else { 0 };
+        bit(self.lifetime.own, part::OWN_LIFETIME)
+            | bit(current != &[0; 32], part::CURRENT)
+            | bit(previous.is_some(), part::PREVIOUS)
+            | bit(device.is_some(), part::DEVICE)
+            | bit(*is_unconfirmed, part::UNCONFIRMED)
+            | bit(origin.is_some(), part::ORIGIN)
+            | bit(frozen_until.is_some(), part::FROZEN)
+            | bit(self.authenticated_at.is_some(), part::AUTHENTICATED)
+            | bit(self.form_token.is_some(), part::FORM_TOKEN)
+    }
+
     /// How many bytes [`Record::encode`] makes.
     pub fn encoded_len(&self) -> usize {
-        43 + self.principal.as_deref().map_or(0, str::len) + self.body.as_bytes().len() + CHECKSUM
+        let parts = self.parts();
+        let sizes = (0..).zip(part::SIZES).map(|(bit, size)| if parts >> bit & 1 == 1 { size } else { 0 });
+        let texts = 2 + self.layer().len() + self.principal().map_or(0, str::len);
+        44 + sizes.sum::<usize>() + texts + self.body.as_bytes().len() + CHECKSUM
     }
+}
+
+fn put_time(out: &mut Vec<u8>, time: Time) {
+    out.put_u64_le(time.as_millis());
+}
+
+/// Its length, which was checked when it came in, and the text.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.put_u8(text.len() as u8);
+    out.put_slice(text.as_bytes());
 }
 
 /// An idle time of no milliseconds would read as none.
@@ -135,31 +214,39 @@ fn wrong_entries(wrong: Wrong) -> Error {
     }
 }
 
-/// What is still to be read.
-struct Reader<'a> {
-    rest: &'a [u8],
+/// What is still to be read: from here to the checksum.
+struct Reader {
+    bytes: Bytes,
+    at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader {
     /// Reads format and checksum, and leaves what lies between.
-    fn checked(bytes: &'a [u8]) -> Result<Reader<'a>, Error> {
+    fn checked(bytes: Bytes) -> Result<Reader, Error> {
         match bytes.first() {
             Some(&FORMAT) => {}
             Some(other) => return Err(corrupt(&format!("format {other}, where {FORMAT} is known"))),
             None => return Err(corrupt("it is empty")),
         }
         let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM>() else { return Err(cut_off()) };
+        // A lone format byte has no body: its four bytes are all checksum.
+        if body.is_empty() {
+            return Err(cut_off());
+        }
         if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
             return Err(corrupt("its checksum does not match"));
         }
-        // A lone format byte has no body: its four bytes are all checksum.
-        body.get(1..).map(|rest| Reader { rest }).ok_or_else(cut_off)
+        Ok(Reader { bytes, at: 1 })
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..self.bytes.len() - CHECKSUM]
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (first, rest) = self.rest.split_first_chunk().ok_or_else(cut_off)?;
-        self.rest = rest;
-        Ok(*first)
+        let first = *self.rest().first_chunk().ok_or_else(cut_off)?;
+        self.at += N;
+        Ok(first)
     }
 
     fn u8(&mut self) -> Result<u8, Error> {
@@ -174,21 +261,76 @@ impl<'a> Reader<'a> {
         self.u64().map(Time::from_millis)
     }
 
-    /// All of a session's record but its entries.
-    fn header(&mut self, kind: u8) -> Result<Record, Error> {
+    fn id(&mut self) -> Result<SessionId, Error> {
+        self.array().map(SessionId::new)
+    }
+
+    /// A length, and so many bytes of text.
+    fn text(&mut self) -> Result<Text, Error> {
+        let length = usize::from(self.u8()?);
+        let text = self.rest().get(..length).ok_or_else(cut_off)?;
+        let text = Text::checked(text).ok_or_else(not_text)?;
+        self.at += length;
+        Ok(text)
+    }
+
+    fn session(mut self) -> Result<Record, Error> {
+        let parts = self.array().map(u16::from_le_bytes)?;
+        if parts & !part::ALL != 0 {
+            return Err(corrupt("it has parts that this version does not know"));
+        }
         let (created, accessed) = (self.time()?, self.time()?);
         let (idle, absolute, cookie_sent) = (self.u64()?, self.u64()?, self.time()?);
         let lifetime = Lifetime {
             idle: (idle > 0).then(|| Duration::from_millis(idle)),
             absolute: (absolute > 0).then(|| Time::from_millis(absolute)),
-            own: kind == SESSION_OWN_LIFETIME,
+            own: parts & part::OWN_LIFETIME != 0,
         };
-        let length = usize::from(self.u8()?);
-        let (principal, entries) = self.rest.split_at_checked(length).ok_or_else(cut_off)?;
-        self.rest = entries;
-        let principal = str::from_utf8(principal).map_err(|_| not_text())?;
-        let principal = (length > 0).then(|| principal.into());
-        Ok(Record { created, accessed, lifetime, cookie_sent, principal, body: Body::default() })
+        let identity = self.identity(parts)?;
+        let authenticated_at = if parts & part::AUTHENTICATED != 0 { Some(self.time()?) } else { None };
+        let form_token = if parts & part::FORM_TOKEN != 0 { Some(self.array()?) } else { None };
+        let (layer, principal) = (self.text()?, self.text()?);
+        let principal = (!principal.as_str().is_empty()).then_some(principal);
+        let entries = self.at..self.bytes.len() - CHECKSUM;
+        let body = Body::checked(self.bytes, entries).map_err(wrong_entries)?;
+        Ok(Record {
+            created,
+            accessed,
+            lifetime,
+            cookie_sent,
+            identity,
+            authenticated_at,
+            form_token,
+            layer,
+            principal,
+            body,
+        })
+    }
+
+    fn identity(&mut self, parts: u16) -> Result<Identity, Error> {
+        let has = |part: u16| parts & part != 0;
+        let mut identity = Identity { is_unconfirmed: has(part::UNCONFIRMED), ..Identity::default() };
+        if has(part::CURRENT) {
+            identity.current = self.array()?;
+        }
+        if has(part::PREVIOUS) {
+            let (digest, rotated, good_until) = (self.array()?, self.time()?, self.time()?);
+            let good_until = (good_until > Time::ZERO).then_some(good_until);
+            identity.previous = Some(PreviousSecret { digest, rotated, good_until });
+        }
+        identity.device = if has(part::DEVICE) { Some(self.id()?) } else { None };
+        identity.origin = if has(part::ORIGIN) { Some(self.id()?) } else { None };
+        identity.frozen_until = if has(part::FROZEN) { Some(self.time()?) } else { None };
+        Ok(identity)
+    }
+
+    fn tombstone(mut self) -> Result<Tombstone, Error> {
+        let (device, principal) = (self.id()?, self.text()?);
+        if !self.rest().is_empty() {
+            return Err(corrupt("bytes after its end"));
+        }
+        let forked_for = Some(principal.as_str().to_owned()).filter(|principal| !principal.is_empty());
+        Ok(Tombstone { device, forked_for })
     }
 }
 
@@ -200,8 +342,9 @@ mod tests {
     fn golden() -> Record {
         let lifetime =
             Lifetime { idle: Some(Duration::from_secs(60)), absolute: Some(Time::from_millis(9)), own: true };
-        let mut record = Record::new(Time::from_millis(7), lifetime);
+        let mut record = Record::new(Time::from_millis(7), lifetime, Text::new("sid"));
         record.accessed = Time::from_millis(8);
+        record.identity.current = [0xcc; 32];
         record.set_principal(Some("user:42")).unwrap();
         record.insert("n", &[0x2a]).unwrap();
         record.insert("name", b"\xa3Ada").unwrap();
@@ -209,9 +352,37 @@ mod tests {
     }
 
     /// The format is a promise: these bytes were written once and must be read for ever.
-    const GOLDEN: &[u8] = b"\x01\x01\
+    const GOLDEN: &[u8] = b"\x01\0\x03\0\
         \x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x60\xea\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\
-        \x07user:42\x01n\x01\x2a\x04name\x04\xa3Ada";
+        \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
+        \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
+        \x03sid\x07user:42\x01n\x01\x2a\x04name\x04\xa3Ada";
+
+    /// A record with every part, and the bytes of its parts.
+    fn full() -> (Record, Vec<u8>) {
+        let mut record = golden();
+        let [rotated, good_until, frozen, authenticated] = [1, 2, 3, 4].map(Time::from_millis);
+        let previous = PreviousSecret { digest: [0xdd; 32], rotated, good_until: Some(good_until) };
+        record.identity.previous = Some(previous);
+        record.identity.device = Some(SessionId::new([0xd0; 16]));
+        record.identity.is_unconfirmed = true;
+        record.identity.origin = Some(SessionId::new([0xa0; 16]));
+        record.identity.frozen_until = Some(frozen);
+        record.authenticated_at = Some(authenticated);
+        record.form_token = Some([0xf0; 32]);
+        let time = |time: Time| time.as_millis().to_le_bytes().to_vec();
+        let parts = [
+            [0xdd; 32].to_vec(),
+            time(rotated),
+            time(good_until),
+            [0xd0; 16].to_vec(),
+            [0xa0; 16].to_vec(),
+            time(frozen),
+            time(authenticated),
+            [0xf0; 32].to_vec(),
+        ];
+        (record, parts.concat())
+    }
 
     fn with_checksum(bytes: &[u8]) -> Bytes {
         finish(bytes.to_vec())
@@ -221,28 +392,34 @@ mod tests {
     fn a_session_has_its_golden_bytes() {
         assert_eq!(golden().encode(), with_checksum(GOLDEN));
         assert_eq!(Content::decode(with_checksum(GOLDEN)).unwrap(), Content::Session(golden()));
-        assert_eq!(golden().encode()[GOLDEN.len()..], [0xd5, 0x6b, 0xaa, 0x7a]);
+        let (record, parts) = full();
+        let (head, tail) = GOLDEN.split_at(44 + 32);
+        let golden = [&[1, 0, 0xff, 1], &head[4..], &parts[..], tail].concat();
+        assert_eq!(record.encode(), with_checksum(&golden));
+        assert_eq!(Content::decode(with_checksum(&golden)).unwrap(), Content::Session(record));
     }
 
     #[test]
-    fn a_pointer_has_its_golden_bytes() {
-        let moved = Content::Moved(StoreKey::new([3; 32]));
-        let mut golden = vec![1, 2];
-        golden.extend([3; 32]);
-        assert_eq!(moved.encode(), with_checksum(&golden));
-        assert_eq!(Content::decode(moved.encode()).unwrap(), moved);
+    fn an_ended_session_has_its_golden_bytes() {
+        for (forked_for, text) in [(None, &b"\0"[..]), (Some("ada".to_owned()), b"\x03ada")] {
+            let ended = Content::Ended(Tombstone { device: SessionId::new([3; 16]), forked_for });
+            let golden = [&[1, 1], &[3; 16][..], text].concat();
+            assert_eq!(ended.encode(), with_checksum(&golden));
+            assert_eq!(Content::decode(ended.encode()).unwrap(), ended);
+        }
     }
 
     #[test]
     fn every_truncation_and_every_flipped_bit_is_seen() {
-        let bytes = golden().encode();
-        for len in 0..bytes.len() {
-            assert_eq!(Content::decode(bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
-        }
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.to_vec();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Content::decode(flipped.into()).unwrap_err().kind(), ErrorKind::Corrupt, "bit {bit}");
+        for bytes in [golden().encode(), full().0.encode()] {
+            for len in 0..bytes.len() {
+                assert_eq!(Content::decode(bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.to_vec();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Content::decode(flipped.into()).unwrap_err().kind(), ErrorKind::Corrupt, "bit {bit}");
+            }
         }
     }
 
@@ -251,9 +428,12 @@ mod tests {
         let message = |bytes: &[u8]| Content::decode(Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
         assert_eq!(message(&[2, 0]), "a session's record is damaged: format 2, where 1 is known");
         assert_eq!(message(&[]), "a session's record is damaged: it is empty");
-        assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 to 2 are known");
+        assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 and 1 are known");
         let twice = [GOLDEN, b"\x01n\x01\x01"].concat();
         assert_eq!(message(&with_checksum(&twice)), "a session's record is damaged: a key twice");
+        let later = [&[1, 0, 0, 2], &GOLDEN[4..]].concat();
+        let expected = "a session's record is damaged: it has parts that this version does not know";
+        assert_eq!(message(&with_checksum(&later)), expected);
     }
 
     proptest! {
@@ -262,15 +442,30 @@ mod tests {
             times in proptest::array::uniform4(0_u64..=Time::MAX.as_millis()),
             idle in proptest::option::of(1_u64..u64::MAX / 2),
             principal in proptest::option::of("\\PC{1,60}"),
+            layer in "\\PC{0,30}",
             entries in proptest::collection::btree_map("\\PC{1,60}", proptest::collection::vec(any::<u8>(), 0..300), 0..40),
             own: bool,
+            parts in proptest::array::uniform8(any::<bool>()),
         ) {
             let lifetime = Lifetime {
                 idle: idle.map(Duration::from_millis),
                 absolute: Some(Time::from_millis(times[0])).filter(|time| *time > Time::ZERO),
                 own,
             };
-            let mut record = Record::new(Time::from_millis(times[1]), lifetime);
+            let mut record = Record::new(Time::from_millis(times[1]), lifetime, Text::new(&layer));
+            let (full, _) = full();
+            let some = Identity::default();
+            let pick = |index: usize| if parts[index] { &full.identity } else { &some };
+            record.identity = Identity {
+                current: pick(0).current,
+                previous: pick(1).previous,
+                device: pick(2).device,
+                is_unconfirmed: pick(3).is_unconfirmed,
+                origin: pick(4).origin,
+                frozen_until: pick(5).frozen_until,
+            };
+            record.authenticated_at = full.authenticated_at.filter(|_| parts[6]);
+            record.form_token = full.form_token.filter(|_| parts[7]);
             record.accessed = Time::from_millis(times[2]);
             record.cookie_sent = Time::from_millis(times[3]);
             record.set_principal(principal.as_deref()).unwrap();
@@ -283,8 +478,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Content::decode(with_checksum(&[&[1, 0], &bytes[..]].concat()));
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), parts in 0_u8..2) {
+            let _ = Content::decode(with_checksum(&[&[1, 0, 0xff, parts], &bytes[..]].concat()));
+            let _ = Content::decode(with_checksum(&[&[1, 1], &bytes[..]].concat()));
             let _ = Content::decode(bytes.into());
         }
     }

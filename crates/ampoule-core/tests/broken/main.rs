@@ -49,14 +49,18 @@ each_fails! {
     DeleteLies fails delete_says_whether_it_was_there: "delete of an absent key";
     EvictsTheLiving fails many_keys_are_kept_apart: "of 10000";
     DescribesInTwoLines fails the_description_is_a_line: "two\\nlines";
+    PingsByAClockOfItsOwn fails a_ping_returns_the_time_and_leaves_nothing: "another time than that of the store's clock";
+    PingsWithoutCleaningUp fails a_ping_returns_the_time_and_leaves_nothing: "a ping left";
     NeverExpires fails expired_is_absent_for_every_method: "get of an expired key";
     TouchChangesTheVersion fails touch_moves_the_deadline_only: "touch changed value or version";
     TouchForgetsTheDeadline fails touch_moves_the_deadline_only: "its deadline was moved later";
     TouchMakesAKey fails touch_does_not_raise_the_dead: "assertion";
-    KeepsAPastDeadline fails a_past_deadline_removes_one_version: "a value with a past deadline was read";
+    TouchMovesTheDeadlineEarlier fails touch_never_shortens: "to an earlier moment";
+    TouchIgnoresTheVersion fails touch_needs_the_version: "touch of another version";
+    KeepsWhatHasNoLifetime fails no_lifetime_removes_one_version: "a value without a lifetime was read";
     ExpiresNever fails never_is_kept: "what never expires has expired";
     SweepsTheLiving fails sweep_removes_what_expired_and_nothing_else: "a touched key was swept";
-    SweepsNothing fails sweep_removes_what_expired_and_nothing_else: "49 of the brief";
+    SweepsNothing fails sweep_removes_what_expired_and_nothing_else: "all but one of the brief have expired";
     SweepsBeyondTheBudget fails sweep_keeps_to_its_budget: "a sweep with a budget of 7 removed";
     ForgetsTheTagOnReplace fails tagged_finds_what_was_last_put_with_it: "after writing, retagging";
     KeepsTagsOfTheDeleted fails tagged_forgets_the_expired: "assertion";
@@ -74,6 +78,7 @@ each_fails! {
     DeletesInTwoSteps fails one_deleter_is_told: "of 64 deleters of one key";
     RaisesTheDeadByReplace fails a_deleted_key_is_not_replaced: "a replace brought a deleted key back";
     TouchWritesBack fails touching_loses_no_write: "counted while another touched";
+    TouchComparesInTwoSteps fails a_touch_that_lost_moves_nothing: "of the version after its own";
     TouchRaisesTheDeleted fails touching_raises_no_deleted_key: "a touch brought a deleted key back";
     TearsValues fails readers_see_whole_values: "a torn value";
     SweepsInPassing fails sweeping_hurts_no_writer: "a sweep took a live key";

@@ -8,7 +8,8 @@ pub(crate) const GOLDEN: &str = "golden secret of thirty-two bytes";
 pub(crate) const OTHER: &str = "another secret, of many more bytes than 32";
 
 pub(crate) fn ring(secrets: &[&str]) -> KeyRing {
-    let secrets = secrets.iter().map(|secret| Secret::new(secret).expect("the secrets of these tests are good"));
+    // The golden values were computed with a sentence, which `Secret::new` refuses.
+    let secrets = secrets.iter().map(|secret| Secret::insecure_weak(secret).expect("it is not empty"));
     KeyRing::new(secrets.collect()).expect("at least one")
 }
 

@@ -1,0 +1,165 @@
+//! Why a secret is refused: what an attacker guesses first, and what was probably pasted by mistake.
+//!
+//! No rule refuses what a generator writes in base64, base64url, hexadecimal or decimal digits: 32 such characters meet
+//! one of the rules with a probability below 10^-9, and the 43 of [`Secret::generate`](crate::Secret::generate) with one
+//! below 10^-11.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// The fewest bytes of a secret: those of the hash that uses it (RFC 2104 section 3).
+const MIN_BYTES: usize = 32;
+
+/// The fewest different bytes. Of 32 random decimal digits fewer than 5 are different with a probability of 10^-10.
+const MIN_VARIETY: usize = 5;
+
+/// The fewest words of a sentence. A UUID has up to five parts, but of hexadecimal digits.
+const MIN_WORDS: usize = 4;
+
+/// Secrets that stand in documentation, of Pylons and of ours, and what is often written in place of one. An attacker
+/// tries these first. Written in small letters; whatever their case, they are found.
+const KNOWN: [&str; 9] = [
+    "somesecret",
+    "i_wear_two_layers_of_socks",
+    "not-a-secret-it-stands-in",
+    "3sb7cnq1vj8kt4xwfh2mz6yrdl9pgaue",
+    "changeme",
+    "change-me",
+    "password",
+    "qwertyuiop",
+    "asdfghjkl",
+];
+
+/// Why a secret is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Weakness {
+    /// It has fewer than 32 bytes.
+    Short {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// It stands in documentation, or contains what does.
+    Known,
+    /// It has fewer than 5 different bytes, or is a shorter text repeated.
+    Uniform,
+    /// It counts up or down, as `0123456789abcdef` and `zyxwvu` do.
+    Sequence,
+    /// It consists of words, whatever stands between them: `my-secret-key-for-production`.
+    Words,
+    /// It holds white space, which no generator writes.
+    Blank,
+    /// It holds a control character or an invisible one, such as a line end or a zero-width space.
+    Control,
+    /// It holds a byte order mark (U+FEFF), which editors put at the start of a file.
+    ByteOrderMark,
+    /// It stands in quotes. An ini file has none: there they are part of the value.
+    Quoted,
+}
+
+/// The first reason to refuse these bytes. Bytes that are no UTF-8 are not looked at as text.
+pub(crate) fn find(bytes: &[u8]) -> Option<Weakness> {
+    if bytes.len() < MIN_BYTES {
+        return Some(Weakness::Short { bytes: bytes.len() });
+    }
+    if is_known(bytes) {
+        return Some(Weakness::Known);
+    }
+    let in_text = str::from_utf8(bytes).ok().and_then(find_in_text);
+    let uniform = || is_uniform(bytes).then_some(Weakness::Uniform);
+    in_text.or_else(uniform).or_else(|| is_sequence(bytes).then_some(Weakness::Sequence))
+}
+
+fn is_known(bytes: &[u8]) -> bool {
+    let mut text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+    text.make_ascii_lowercase();
+    KNOWN.iter().any(|known| text.contains(known))
+}
+
+fn find_in_text(text: &str) -> Option<Weakness> {
+    let is_invisible = |letter: char| matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    let rules = [
+        (text.contains('\u{feff}'), Weakness::ByteOrderMark),
+        (text.contains(|letter: char| letter.is_control() || is_invisible(letter)), Weakness::Control),
+        (is_quoted(text.trim()), Weakness::Quoted),
+        (is_words(text), Weakness::Words),
+        (text.contains(char::is_whitespace), Weakness::Blank),
+    ];
+    rules.into_iter().find_map(|(breaks, weakness)| breaks.then_some(weakness))
+}
+
+fn is_quoted(text: &str) -> bool {
+    let pairs = [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{201e}', '\u{201c}')];
+    pairs.iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
+}
+
+/// Whether six of seven letters and digits are in words, four of them or more. Random text changes between capitals, small
+/// letters and digits too often for that.
+fn is_words(text: &str) -> bool {
+    let (mut words, mut in_words, mut all) = (0, 0, 0);
+    for part in text.split(|letter: char| !letter.is_alphanumeric()) {
+        let len = part.chars().count();
+        all += len;
+        if is_word(part) {
+            words += usize::from(len > 1);
+            in_words += len;
+        }
+    }
+    words >= MIN_WORDS && in_words * 7 >= all * 6
+}
+
+/// Letters of one case, the first of which may be a capital.
+fn is_word(part: &str) -> bool {
+    let mut rest = part.chars();
+    rest.next();
+    part.chars().all(char::is_alphabetic)
+        && (!rest.as_str().contains(char::is_uppercase) || !part.contains(char::is_lowercase))
+}
+
+fn is_uniform(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let variety = seen.iter().filter(|seen| **seen).count();
+    variety < MIN_VARIETY || (1..=bytes.len() / 2).any(|period| repeats(bytes, period))
+}
+
+/// Whether the bytes repeat themselves with this period, but for one in eight: `password` often ends in a digit.
+fn repeats(bytes: &[u8], period: usize) -> bool {
+    let (start, rest) = (&bytes[..bytes.len() - period], &bytes[period..]);
+    start.iter().zip(rest).filter(|(one, other)| one != other).nth(rest.len() / 8).is_none()
+}
+
+/// Whether half of the bytes go on with the step of those before them, or seven of eight are next to the one before.
+fn is_sequence(bytes: &[u8]) -> bool {
+    let step = |pair: &[u8]| i16::from(pair[1]) - i16::from(pair[0]);
+    let steady = bytes.windows(3).filter(|three| step(&three[..2]) == step(&three[1..])).count();
+    let near = bytes.windows(2).filter(|pair| step(pair).abs() <= 1).count();
+    let steps = bytes.len() - 1;
+    steady * 2 >= steps || near * 8 >= steps * 7
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Weakness::Short { bytes } => {
+                write!(f, "the secret has {bytes} bytes, where at least {MIN_BYTES} are needed")?
+            }
+            Weakness::Known => f.write_str("the secret stands in documentation, where everybody can read it")?,
+            Weakness::Uniform => {
+                f.write_str("the secret is not random: it has too few different characters, or repeats itself")?
+            }
+            Weakness::Sequence => f.write_str("the secret is not random: its characters count up or down")?,
+            Weakness::Words => f.write_str("the secret is not random: it consists of words, which can be guessed")?,
+            Weakness::Blank => f.write_str("the secret contains white space; a random one has none")?,
+            Weakness::Control => f.write_str("the secret contains a control character or an invisible one")?,
+            Weakness::ByteOrderMark => {
+                f.write_str("the secret contains a byte order mark (U+FEFF); save the file without one")?
+            }
+            Weakness::Quoted => f.write_str("the secret stands in quotes, which would be part of it; remove them")?,
+        }
+        f.write_str("; `ampoule make-config` writes an ini file with a good one")
+    }
+}
+
+impl std::error::Error for Weakness {}
