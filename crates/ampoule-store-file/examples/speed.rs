@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Clock, Entry, Put, Store, StoreKey, SystemClock, Tag};
+use ampoule_core::{Entry, PutMode, PutResult, Store, StoreKey, Tag, Version};
 use ampoule_store_file::{Durability, FileOptions, FileStore};
 
 const COUNT: u64 = 500;
@@ -18,7 +18,7 @@ fn key(number: u64) -> StoreKey {
 }
 
 fn entry(tag: Option<Tag>) -> Entry {
-    Entry { value: vec![b'x'; 300].into(), deadline: SystemClock.now() + Duration::from_secs(60), tag }
+    Entry { value: vec![b'x'; 300].into(), lifetime: Duration::from_secs(60), tag }
 }
 
 /// The median of the times of one operation on each key.
@@ -33,21 +33,36 @@ async fn time<F: Future>(mut operation: impl FnMut(u64) -> F) -> Duration {
     times[times.len() / 2]
 }
 
+/// The versions in which all keys are written once more.
+async fn versions(store: &FileStore) -> Result<Vec<Version>, ampoule_core::Error> {
+    let mut versions = Vec::new();
+    for number in 0..COUNT {
+        if let PutResult::Stored(version) = store.put(key(number), entry(None), PutMode::Always).await? {
+            versions.push(version);
+        }
+    }
+    Ok(versions)
+}
+
 async fn measure(folder: &Path, durability: Durability) -> Result<(), ampoule_core::Error> {
     let store = Arc::new(FileStore::open(folder, FileOptions { durability, ..FileOptions::default() })?);
-    let put = |number, when, tag| {
+    let put = |number, mode, tag| {
         let store = store.clone();
-        async move { store.put(key(number), entry(tag), when).await.is_ok() }
+        async move { store.put(key(number), entry(tag), mode).await.is_ok() }
     };
-    let tag = Some(Tag::of("somebody"));
+    let tag = Some(Tag::of("ada"));
     println!("{}", store.describe());
-    println!("  create        {:>10.1?}", time(|number| put(number, Put::Create, None)).await);
-    println!("  replace       {:>10.1?}", time(|number| put(number, Put::Always, None)).await);
-    println!("  tag           {:>10.1?}", time(|number| put(number, Put::Always, tag)).await);
-    println!("  replace, tag  {:>10.1?}", time(|number| put(number, Put::Always, tag)).await);
+    println!("  create        {:>10.1?}", time(|number| put(number, PutMode::Create, None)).await);
+    println!("  replace       {:>10.1?}", time(|number| put(number, PutMode::Always, None)).await);
+    println!("  tag           {:>10.1?}", time(|number| put(number, PutMode::Always, tag)).await);
+    println!("  replace, tag  {:>10.1?}", time(|number| put(number, PutMode::Always, tag)).await);
     println!("  get           {:>10.1?}", time(|number| store.get(key(number))).await);
-    let later = SystemClock.now() + Duration::from_secs(120);
-    println!("  touch         {:>10.1?}", time(|number| store.touch(key(number), later)).await);
+    let versions = versions(&store).await?;
+    let later = Duration::from_secs(120);
+    println!(
+        "  touch         {:>10.1?}",
+        time(|number| store.touch(key(number), versions[number as usize], later)).await
+    );
     println!("  delete        {:>10.1?}", time(|number| store.delete(key(number))).await);
     Ok(())
 }

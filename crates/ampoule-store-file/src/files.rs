@@ -1,96 +1,115 @@
 //! The operations of the store, on threads that may block.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use ampoule_core::{Entry, Error, ErrorKind, Outcome, Put, StoreKey, Stored, Tag, Time, Version};
+use ampoule_core::{Durability, Entry, Error, ErrorKind, PutMode, PutResult, StoreKey, Stored, Tag, Time, Version};
 
-use crate::folder::{Folder, deadline_of, make_folder, private, random, set_deadline, sync_folder, unavailable};
+use crate::folder::{Folder, make_folder, private, random, set_hint, sync_folder, unavailable};
 use crate::format::{self, HEADER, Header};
 use crate::locks::{Lock, Locks};
-use crate::{Durability, FileOptions};
+use crate::options::FileOptions;
+use crate::places::first_place;
 
 pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) options: FileOptions,
     pub(crate) locks: Locks,
-    /// Where the next sweep goes on.
+    /// Where the next sweep goes on: how many places have been looked through.
     pub(crate) swept_to: AtomicUsize,
+}
+
+/// A record whose deadline has not passed.
+pub(crate) struct Live {
+    file: File,
+    pub(crate) header: Header,
+    deadline: Time,
 }
 
 impl Files {
     pub(crate) fn new(folder: Folder, options: FileOptions) -> Files {
         let locks = Locks::new(&folder, options.lock_wait);
-        Files { folder, options, locks, swept_to: AtomicUsize::new(0) }
+        Files { folder, options, locks, swept_to: AtomicUsize::new(first_place()) }
     }
 
     pub(crate) fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let Some((mut file, metadata)) = self.open_live(key)? else { return Ok(None) };
-        let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(usize::MAX)];
+        match self.read(key) {
+            // A touch may just have been writing one of the deadlines. What is damaged stays so.
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.read(key),
+            read => read,
+        }
+    }
+
+    fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
+        let Some(mut file) = self.open(key, private().read(true))? else { return Ok(None) };
+        let len = file.metadata().map_err(unavailable("cannot be read"))?.len();
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         file.read_exact(&mut bytes).map_err(unavailable("cannot be read"))?;
-        let (header, value) = format::decode(bytes)?;
-        Ok(Some(Stored { value, version: header.version, deadline: deadline_of(&metadata) }))
+        let header = format::decode_header(&bytes)?;
+        let Some(deadline) = header.deadline_after(self.options.clock.now())? else { return Ok(None) };
+        Ok(Some(Stored { value: format::decode_value(bytes)?, version: header.version, deadline }))
     }
 
-    /// The file of a key whose deadline has not passed, and what tells that deadline: both of one file, even while it
-    /// is replaced.
-    fn open_live(&self, key: StoreKey) -> Result<Option<(File, Metadata)>, Error> {
-        let file = match private().read(true).open(self.folder.record(key)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unavailable("has a file that cannot be opened")(error)),
-        };
-        let metadata = file.metadata().map_err(unavailable("cannot be read"))?;
-        Ok(self.is_live(&metadata).then_some((file, metadata)))
+    fn open(&self, key: StoreKey, options: &OpenOptions) -> Result<Option<File>, Error> {
+        match options.open(self.folder.record(key)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unavailable("has a file that cannot be opened")(error)),
+        }
     }
 
-    fn is_live(&self, metadata: &Metadata) -> bool {
-        deadline_of(metadata) > self.options.clock.now()
-    }
-
-    /// The header of a key whose deadline has not passed.
-    pub(crate) fn live_header(&self, key: StoreKey) -> Result<Option<Header>, Error> {
-        let Some((mut file, _)) = self.open_live(key)? else { return Ok(None) };
+    /// The file of a key and what stands before its value, whether its deadline has passed or not.
+    pub(crate) fn record(&self, key: StoreKey) -> Result<Option<(File, Header)>, Error> {
+        let Some(mut file) = self.open(key, private().read(true).write(true))? else { return Ok(None) };
         let mut bytes = Vec::with_capacity(HEADER);
         Read::by_ref(&mut file).take(HEADER as u64).read_to_end(&mut bytes).map_err(unavailable("cannot be read"))?;
-        format::decode_header(&bytes).map(Some)
+        Ok(Some((file, format::decode_header(&bytes)?)))
     }
 
-    pub(crate) fn put(&self, _: &Lock, key: StoreKey, entry: &Entry, when: Put) -> Result<Outcome, Error> {
+    pub(crate) fn live(&self, key: StoreKey, now: Time) -> Result<Option<Live>, Error> {
+        let Some((file, header)) = self.record(key)? else { return Ok(None) };
+        let deadline = header.deadline_after(now)?;
+        Ok(deadline.map(|deadline| Live { file, header, deadline }))
+    }
+
+    pub(crate) fn put(&self, _: &Lock, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
         if entry.value.len() > self.options.max_value {
             let (len, max) = (entry.value.len(), self.options.max_value);
             return Err(Error::new(ErrorKind::TooLarge, format!("a value of {len} bytes, where {max} are allowed")));
         }
-        let old = self.live_header(key)?;
-        let holds = match when {
-            Put::Create => old.is_none(),
-            Put::Replace(version) => old.is_some_and(|old| old.version == version),
-            Put::Always => true,
+        let now = self.options.clock.now();
+        let old = self.live(key, now)?.map(|live| live.header);
+        let holds = match mode {
+            PutMode::Create => old.is_none(),
+            PutMode::Replace(version) => old.is_some_and(|old| old.version == version),
+            PutMode::Always => true,
         };
         if !holds {
-            return Ok(Outcome::Conflict);
+            return Ok(PutResult::Conflict);
         }
         // A counter could come back when a key is deleted and made again; 64 random bits do not.
         let version = Version(random().map_err(unavailable("got no random number for a version"))?);
         let old_tag = old.and_then(|old| old.tag);
-        if entry.deadline <= self.options.clock.now() {
+        let deadline = now + entry.lifetime;
+        if deadline <= now {
             self.remove(key, old_tag)?;
         } else {
             entry.tag.map_or(Ok(()), |tag| self.mark(tag, key))?;
-            self.write(key, entry, version).map_err(unavailable("cannot be written"))?;
+            self.write(key, entry, version, deadline).map_err(unavailable("cannot be written"))?;
             if let Some(old_tag) = old_tag.filter(|_| old_tag != entry.tag) {
                 self.unmark(old_tag, key);
             }
         }
-        Ok(Outcome::Stored(version))
+        Ok(PutResult::Stored(version))
     }
 
-    fn write(&self, key: StoreKey, entry: &Entry, version: Version) -> io::Result<()> {
-        let bytes = format::encode(Header { version, tag: entry.tag }, &entry.value);
+    fn write(&self, key: StoreKey, entry: &Entry, version: Version, deadline: Time) -> io::Result<()> {
+        let bytes = format::encode(version, entry.tag, deadline, &entry.value);
         let shard = self.folder.shard(key.as_bytes()[0]);
-        let write = || self.replace(&shard, &self.folder.record(key), &bytes, entry.deadline);
+        let write = || self.replace(&shard, &self.folder.record(key), &bytes, deadline);
         match write() {
             // The folder of a shard is made when it is first missed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -106,7 +125,7 @@ impl Files {
         let (temporary, mut file) = self.folder.temporary(shard)?;
         let mut write = || -> io::Result<()> {
             file.write_all(bytes)?;
-            set_deadline(&file, deadline)?;
+            set_hint(&file, deadline);
             if self.options.durability == Durability::Power {
                 file.sync_all()?;
             }
@@ -121,19 +140,28 @@ impl Files {
         if self.options.durability == Durability::Power { sync_folder(folder) } else { Ok(()) }
     }
 
-    pub(crate) fn touch(&self, _: &Lock, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        let Some((file, _)) = self.open_live(key)? else { return Ok(false) };
-        if deadline <= self.options.clock.now() {
-            return self.remove(key, None).map(|()| true);
+    /// Moves the deadline in the file, by one write of a few bytes. It is not waited for until the disk has it, whatever
+    /// the durability: what is lost with the power is some minutes of a session's life.
+    pub(crate) fn touch(&self, _: &Lock, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
+        let now = self.options.clock.now();
+        let live = self.live(key, now)?.filter(|live| live.header.version == version);
+        let Some(Live { mut file, header, deadline }) = live else { return Ok(false) };
+        let later = now + lifetime;
+        if later > deadline {
+            let (at, bytes) = header.moved_to(later);
+            let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&bytes));
+            written.map_err(unavailable("cannot be written"))?;
+            set_hint(&file, later);
         }
-        set_deadline(&file, deadline).map_err(unavailable("cannot be written"))?;
         Ok(true)
     }
 
     pub(crate) fn delete(&self, _: &Lock, key: StoreKey) -> Result<bool, Error> {
-        // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it.
-        let live = self.folder.record(key).symlink_metadata().is_ok_and(|metadata| self.is_live(&metadata));
-        let tag = self.live_header(key).unwrap_or_default().and_then(|header| header.tag);
+        let (live, tag) = match self.live(key, self.options.clock.now()) {
+            Ok(live) => (live.is_some(), live.and_then(|live| live.header.tag)),
+            // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it.
+            Err(_) => (self.folder.record(key).symlink_metadata().is_ok(), None),
+        };
         self.remove(key, tag)?;
         Ok(live)
     }

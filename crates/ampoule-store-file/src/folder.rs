@@ -77,22 +77,10 @@ impl Folder {
         Ok(false)
     }
 
-    /// Whether files can be made here, and keep the times that deadlines are.
+    /// Whether files can be made here.
     fn probe(&self) -> Result<(), Error> {
-        let deadline = Time::from_millis(1_900_000_000_123);
-        let write = || -> io::Result<Time> {
-            let (temporary, file) = self.temporary(&self.root)?;
-            let kept = set_deadline(&file, deadline).and_then(|()| file.metadata());
-            fs::remove_file(temporary)?;
-            Ok(deadline_of(&kept?))
-        };
-        let kept = write().map_err(unavailable("cannot be written"))?;
-        if kept.as_millis().abs_diff(deadline.as_millis()) > 1 {
-            let message =
-                "the file system keeps no times of milliseconds, as deadlines need: choose a folder on another";
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        Ok(())
+        let write = || fs::remove_file(self.temporary(&self.root)?.0);
+        write().map_err(unavailable("cannot be written"))
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -126,7 +114,7 @@ impl Folder {
         self.tag_shard(tag.as_bytes()[0]).join(hex(tag.as_bytes()))
     }
 
-    /// A new file of a name that nobody else has.
+    /// A new file whose name is not taken.
     pub(crate) fn temporary(&self, folder: &Path) -> io::Result<(PathBuf, File)> {
         let path = folder.join(format!("{TEMPORARY}{:016x}", random()?));
         let file = private().write(true).create_new(true).open(&path)?;
@@ -181,15 +169,23 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// "Never" is the start of the epoch: no deadline lies there, and many file systems know no year 9999.
-pub(crate) fn set_deadline(file: &File, deadline: Time) -> io::Result<()> {
-    let time = if deadline == Time::MAX { Time::ZERO } else { deadline };
-    file.set_times(FileTimes::new().set_modified(SystemTime::from(time)))
+/// The last second that a time of 32 bits can tell (in 2106). A later deadline, as "never", is hinted at by this one,
+/// since many file systems know no year 9999.
+const LAST_HINT: Time = Time::from_millis(u32::MAX as u64 * 1_000);
+
+/// The modification time that a file of this deadline is given, so that a sweep need not read it before.
+pub(crate) fn hint_for(deadline: Time) -> Time {
+    deadline.min(LAST_HINT)
 }
 
-pub(crate) fn deadline_of(metadata: &Metadata) -> Time {
-    let modified = metadata.modified().map_or(Time::ZERO, Time::from);
-    if modified == Time::ZERO { Time::MAX } else { modified }
+/// Sets the modification time. Without it a sweep reads the file in vain, and nothing else is lost.
+pub(crate) fn set_hint(file: &File, deadline: Time) {
+    let _ = file.set_times(FileTimes::new().set_modified(SystemTime::from(hint_for(deadline))));
+}
+
+/// When a file says that it is to be read. It may lie: a copy has the time of its copying.
+pub(crate) fn hint_of(metadata: &Metadata) -> Time {
+    metadata.modified().map_or(Time::ZERO, Time::from)
 }
 
 /// The error for a failure of the file system: `Full` if it has no room, `Unavailable` otherwise.

@@ -12,10 +12,21 @@
 //!   tags/cd/…/ab…    an empty file for each session that has a tag, in a folder for each tag
 //! ```
 //!
-//! A file's modification time is the session's deadline, so a sweep opens no file, and moving a deadline writes no
-//! data. (A copy without times ends all sessions; `cp -p` and `rsync -t` keep them.) A name is the digest of an id:
-//! no text from a client reaches the file system, and who reads the folder learns no id (promise P8). Folders have mode
-//! 0700 and files 0600.
+//! The deadline is in the file. [`touch`](Store::touch) overwrites it there, under the lock, and writes no data. It stands
+//! there twice, so that a write that is torn leaves the earlier one: a touch is not waited for until the disk has it,
+//! whatever the [`Durability`], and what may be lost with the power is some minutes of a session's life.
+//!
+//! A file's modification time is set to its deadline too, as a hint for the sweep, and never decides: a copy without times
+//! (`cp -r`, an archive, a restored backup) loses nothing. What holds of a time that lies:
+//!
+//! - In the past: the next sweep reads the file, finds that it lives, and sets the time right.
+//! - In the future, though the deadline has passed: the session is absent for every reader all the same. Its file stays
+//!   until a sweep reads it by chance: each round reads a 256th of all files besides those whose time has come, so 256
+//!   rounds of one process read them all.
+//! - A damaged file is an error for its readers, and goes 30 days after its time; until then it can be looked at.
+//!
+//! A name is made of the session's handle, which is no secret. No text from a client reaches the file system, and what is
+//! in the folder is of no use as a cookie (promise P8). Folders have mode 0700 and files 0600.
 //!
 //! Not for network file systems: locks and renames are not reliable on all of them. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.
@@ -27,6 +38,8 @@ mod files;
 mod folder;
 mod format;
 mod locks;
+mod options;
+mod places;
 mod scan;
 mod sweep;
 mod tags;
@@ -37,36 +50,13 @@ use std::time::Duration;
 
 pub use ampoule_core::Durability;
 use ampoule_core::{
-    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
+    Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    write_and_read_back,
 };
 
 use self::files::Files;
 use self::folder::Folder;
-
-/// How a [`FileStore`] works.
-#[derive(Clone)]
-pub struct FileOptions {
-    /// What a save has outlived when it returns. [`Durability::Process`] by default.
-    pub durability: Durability,
-    /// The largest value, in bytes; a larger one is [`ErrorKind::TooLarge`]. 16 MiB by default.
-    pub max_value: usize,
-    /// How long a writer waits for one of another process before it gives up with [`ErrorKind::Timeout`]. Writers need
-    /// milliseconds, so by default it is 5 seconds: then the other hangs.
-    pub lock_wait: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for FileOptions {
-    fn default() -> FileOptions {
-        FileOptions {
-            durability: Durability::default(),
-            max_value: 16 << 20,
-            lock_wait: Duration::from_secs(5),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
+pub use self::options::FileOptions;
 
 /// Sessions in a folder.
 ///
@@ -114,17 +104,17 @@ impl Store for FileStore {
         self.blocking(move |files| files.get(key))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
             let turn = self.0.locks.turn(key).await;
-            self.blocking(move |files| files.put(&files.locks.lock(turn)?, key, &entry, when)).await
+            self.blocking(move |files| files.put(&files.locks.lock(turn)?, key, &entry, mode)).await
         })
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         Reply::new(async move {
             let turn = self.0.locks.turn(key).await;
-            self.blocking(move |files| files.touch(&files.locks.lock(turn)?, key, deadline)).await
+            self.blocking(move |files| files.touch(&files.locks.lock(turn)?, key, version, lifetime)).await
         })
     }
 
@@ -135,17 +125,24 @@ impl Store for FileStore {
         })
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.blocking(move |files| files.tagged(tag))
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.blocking(move |files| files.keys_with_tag(tag))
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        let from = from.map(str::to_owned);
-        self.blocking(move |files| files.scan(from.as_deref(), budget))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        let cursor = cursor.map(str::to_owned);
+        self.blocking(move |files| files.scan(cursor.as_deref(), budget))
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         self.blocking(move |files| files.sweep(budget))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async move {
+            write_and_read_back(self).await?;
+            Ok(self.0.options.clock.now())
+        })
     }
 
     fn describe(&self) -> String {

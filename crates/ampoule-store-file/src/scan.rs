@@ -1,24 +1,23 @@
-//! Goes through all keys, one folder of records after another, without opening a file.
+//! Goes through all keys, one folder of records after another, by their names alone.
 
 use ampoule_core::{Error, Page};
 
 use crate::files::Files;
-use crate::folder::{deadline_of, parse_key};
+use crate::folder::parse_key;
 use crate::sweep::for_each_file;
 
 impl Files {
-    /// A place is the next folder, by its name. A folder is gone through whole: about a 256th of all sessions.
-    pub(crate) fn scan(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let first = match from {
+    /// A cursor is the next folder, by its name. A folder is gone through whole: about a 256th of all sessions. Those
+    /// that have expired and are not yet swept are among them, since to tell them apart each file would have to be read.
+    pub(crate) fn scan(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
+        let first = match cursor {
             None => 0,
-            Some(place) => folder_of(place).ok_or_else(|| Page::unknown(place))?,
+            Some(cursor) => folder_of(cursor).ok_or_else(|| Page::unknown(cursor))?,
         };
-        let now = self.options.clock.now();
         let mut keys = Vec::new();
         for folder in first..=u8::MAX {
             for_each_file(&self.folder.shard(folder), |entry| {
-                let live = entry.metadata().is_ok_and(|metadata| deadline_of(&metadata) > now);
-                keys.extend(entry.file_name().to_str().and_then(parse_key).filter(|_| live));
+                keys.extend(entry.file_name().to_str().and_then(parse_key));
                 Ok(())
             })?;
             if keys.len() >= budget && folder < u8::MAX {
@@ -29,7 +28,7 @@ impl Files {
     }
 }
 
-fn folder_of(place: &str) -> Option<u8> {
-    let digits = place.len() == 2 && place.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u8::from_str_radix(place, 16).ok()).flatten()
+fn folder_of(cursor: &str) -> Option<u8> {
+    let digits = cursor.len() == 2 && cursor.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u8::from_str_radix(cursor, 16).ok()).flatten()
 }

@@ -44,7 +44,7 @@ impl Files {
         let _ = fs::remove_file(mark_path(&self.folder.tag(tag), key));
     }
 
-    pub(crate) fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
+    pub(crate) fn keys_with_tag(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
         let entries = match fs::read_dir(self.folder.tag(tag)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -74,11 +74,11 @@ impl Files {
         Ok(marked)
     }
 
-    /// A damaged record counts as one that has it: who ends all sessions of a user must be able to end this one.
+    /// A damaged record counts as one that has it: a caller that ends all sessions of a user must be able to end this one.
     fn has_tag(&self, tag: Tag, key: StoreKey) -> Result<bool, Error> {
-        match self.live_header(key) {
+        match self.live(key, self.options.clock.now()) {
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
-            header => Ok(header?.is_some_and(|header| header.tag == Some(tag))),
+            live => Ok(live?.is_some_and(|live| live.header.tag == Some(tag))),
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ampoule_core::{Clock, Entry, ManualClock, Put, Store, StoreKey, SystemClock, Tag, Time};
+use ampoule_core::{Clock, Entry, ManualClock, PutMode, PutResult, Store, StoreKey, SystemClock, Tag, Version};
 use ampoule_store_file::{Durability, FileOptions, FileStore};
 
 /// Tells a process of this test binary that it is the writer, and in which folder.
@@ -15,6 +15,10 @@ const FROM: &str = "AMPOULE_TEST_WRITER_FROM";
 
 const ROUNDS: u64 = 200;
 const KEYS: u64 = 8;
+
+/// How long a record lives when it is written, and how long from its touch on, which follows.
+const WRITTEN: Duration = Duration::from_secs(24 * 3_600);
+const TOUCHED: Duration = Duration::from_secs(48 * 3_600);
 
 fn key(number: u64) -> StoreKey {
     StoreKey::digest(&(number % KEYS).to_le_bytes())
@@ -47,7 +51,7 @@ fn open(folder: &Path, durability: Durability) -> FileStore {
     FileStore::open(folder, FileOptions { durability, ..FileOptions::default() }).expect("the folder opens")
 }
 
-/// Not a test: what the writer process does. It returns at once where nobody asked for a writer.
+/// Not a test: what the writer process does. It returns at once where no writer was asked for.
 #[tokio::test]
 async fn writer_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -58,8 +62,10 @@ async fn writer_process() {
         if is_deletion(number) {
             store.delete(key(number)).await.unwrap();
         } else {
-            let entry = Entry { value: value(number).into(), deadline: Time::MAX, tag: Some(tag(number)) };
-            let _ = store.put(key(number), entry, Put::Always).await.unwrap();
+            let entry = Entry { value: value(number).into(), lifetime: WRITTEN, tag: Some(tag(number)) };
+            let put = store.put(key(number), entry, PutMode::Always).await.unwrap();
+            let PutResult::Stored(version) = put else { panic!("a conflict where there was no condition") };
+            assert!(store.touch(key(number), version, TOUCHED).await.unwrap());
         }
         println!("saved {number}");
         std::io::stdout().flush().unwrap();
@@ -98,15 +104,18 @@ fn expected(number: u64, last: u64) -> Option<u64> {
 async fn check(store: &FileStore, last: u64) {
     for number in 0..KEYS {
         let stored = store.get(key(number)).await.expect("no record is torn");
-        let found = stored.map(|stored| number_of(&stored.value));
+        let found = stored.as_ref().map(|stored| number_of(&stored.value));
         let (now, next) = (expected(number, last), expected(number, last + 1));
         assert!(found == now || found == next, "saved {now:?}, perhaps {next:?}, found {found:?}");
+        let is_acknowledged = found == now;
+        let left = stored.map(|stored| stored.deadline.since(SystemClock.now()));
+        assert!(!is_acknowledged || left.is_none_or(|left| left > WRITTEN), "a touch was lost: {left:?} are left");
         for at in [0, KEYS] {
-            let found_by_tag = store.tagged(tag(at)).await.unwrap().contains(&key(number));
+            let found_by_tag = store.keys_with_tag(tag(at)).await.unwrap().contains(&key(number));
             assert_eq!(found_by_tag, found.is_some_and(|found| tag(found) == tag(at)), "the tag of {found:?}");
         }
     }
-    let lock_free = tokio::time::timeout(Duration::from_secs(2), store.touch(key(0), Time::MAX)).await;
+    let lock_free = tokio::time::timeout(Duration::from_secs(2), store.touch(key(0), Version(0), TOUCHED)).await;
     assert!(lock_free.is_ok(), "the dead hold no lock");
 }
 

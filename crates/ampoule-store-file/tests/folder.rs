@@ -1,4 +1,4 @@
-//! What lies in the folder, who may read it, and what happens when somebody meddles with it.
+//! What lies in the folder, who may read it, and what happens when its files are copied, changed or damaged.
 #![cfg(unix)]
 
 use std::fs;
@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ampoule_core::{Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, SystemClock, Tag};
+use ampoule_core::{
+    Clock, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey, Stored, SystemClock, Tag, Version,
+};
 use ampoule_store_file::{Durability, FileOptions, FileStore};
 use tokio::task::JoinSet;
 
@@ -35,10 +37,20 @@ impl Folder {
         self.dir.path().join("sessions")
     }
 
-    async fn put(&self, number: u64, seconds: u64, tag: Option<Tag>) {
-        let deadline = self.clock.now() + Duration::from_secs(seconds);
-        let entry = Entry { value: format!("value {number}").into(), deadline, tag };
-        assert!(matches!(self.store.put(key(number), entry, Put::Always).await.unwrap(), Outcome::Stored(_)));
+    async fn put(&self, number: u64, seconds: u64, tag: Option<Tag>) -> Version {
+        let entry = Entry { value: format!("value {number}").into(), lifetime: Duration::from_secs(seconds), tag };
+        match self.store.put(key(number), entry, PutMode::Always).await.unwrap() {
+            PutResult::Stored(version) => version,
+            PutResult::Conflict => panic!("a conflict where there was no condition"),
+        }
+    }
+
+    async fn get(&self, number: u64) -> Option<Stored> {
+        self.store.get(key(number)).await.unwrap()
+    }
+
+    async fn damage(&self, number: u64) -> ErrorKind {
+        self.store.get(key(number)).await.unwrap_err().kind()
     }
 
     fn record(&self, number: u64) -> PathBuf {
@@ -49,6 +61,27 @@ impl Folder {
 
 fn key(number: u64) -> StoreKey {
     StoreKey::digest(&number.to_le_bytes())
+}
+
+fn set_modified(path: &Path, time: SystemTime) {
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).unwrap().modified().unwrap()
+}
+
+/// A copy as `cp -r` makes one: of names and contents, not of times.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::write(to, fs::read(from).unwrap()).unwrap();
+        }
+    }
 }
 
 /// All files and folders below, with their modes.
@@ -100,41 +133,129 @@ async fn p9_sweeping_leaves_no_record_mark_or_folder_of_a_tag() {
     }
 }
 
-/// What a sweep decides it decides by name and time: the content may be anything.
 #[tokio::test]
-async fn a_sweep_reads_no_content() {
+async fn p7_a_copy_without_times_loses_nothing() {
+    let folder = Folder::new();
+    folder.clock.set(SystemClock.now());
+    for number in 0..300 {
+        folder.put(number, 3_600, Some(Tag::of("ada"))).await;
+    }
+    let copied = folder.dir.path().join("copied");
+    copy(&folder.path(), &copied);
+    folder.clock.advance(Duration::from_secs(60));
+    let record = |number| copied.join(folder.record(number).strip_prefix(folder.path()).unwrap());
+    let now = SystemTime::from(folder.clock.now());
+    assert!((0..300).all(|number| modified(&record(number)) < now), "a copy has the time of its copying");
+
+    let options = FileOptions { clock: folder.clock.clone(), ..FileOptions::default() };
+    let store = FileStore::open(&copied, options).unwrap();
+    assert_eq!(store.sweep(100_000).await.unwrap().removed, 0);
+    assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 300);
+    for number in 0..300 {
+        assert_eq!(store.get(key(number)).await.unwrap(), folder.get(number).await);
+        assert_eq!(modified(&record(number)), modified(&folder.record(number)), "the sweep has set the time right");
+    }
+    folder.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(store.sweep(100_000).await.unwrap().removed, 300);
+}
+
+/// As an archive that is to be the same at each packing gives them.
+#[tokio::test]
+async fn p7_a_time_of_zero_ends_no_session() {
     let folder = Folder::new();
     folder.put(1, 60, None).await;
-    let modified = fs::metadata(folder.record(1)).unwrap().modified().unwrap();
-    fs::write(folder.record(1), "not a record").unwrap();
-    fs::File::options().write(true).open(folder.record(1)).unwrap().set_modified(modified).unwrap();
-    assert_eq!(folder.store.get(key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
-    folder.clock.advance(Duration::from_secs(61));
-    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 1);
+    set_modified(&folder.record(1), UNIX_EPOCH);
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 0);
+    assert!(folder.get(1).await.is_some());
 }
 
 #[tokio::test]
-async fn p7_every_flipped_bit_and_truncation_is_an_error_and_the_file_stays() {
+async fn p9_a_time_that_lies_ahead_keeps_no_session_and_no_file() {
+    let folder = Folder::new();
+    let version = folder.put(1, 60, None).await;
+    folder.clock.advance(Duration::from_secs(60));
+    set_modified(&folder.record(1), (folder.clock.now() + Duration::from_secs(10 * 365 * 24 * 3_600)).into());
+    assert_eq!(folder.get(1).await, None);
+    assert!(!folder.store.touch(key(1), version, Duration::from_secs(60)).await.unwrap());
+    let mut rounds = 1;
+    while folder.store.sweep(100_000).await.unwrap().removed == 0 {
+        rounds += 1;
+        assert!(rounds <= 256, "256 rounds read every file");
+    }
+    assert!(!folder.record(1).exists());
+}
+
+#[tokio::test]
+async fn a_touch_writes_a_few_bytes_of_the_file() {
+    let folder = Folder::new();
+    let version = folder.put(1, 60, None).await;
+    let (before, inode) = (fs::read(folder.record(1)).unwrap(), fs::metadata(folder.record(1)).unwrap().ino());
+    for (seconds, deadline) in [(90, 90), (70, 90), (120, 120)] {
+        assert!(folder.store.touch(key(1), version, Duration::from_secs(seconds)).await.unwrap());
+        let deadline = folder.clock.now() + Duration::from_secs(deadline);
+        assert_eq!(folder.get(1).await.unwrap().deadline, deadline, "touched with {seconds} seconds");
+        assert_eq!(modified(&folder.record(1)), SystemTime::from(deadline), "a sweep need not read it before");
+    }
+    assert_eq!(fs::metadata(folder.record(1)).unwrap().ino(), inode);
+    let after = fs::read(folder.record(1)).unwrap();
+    assert_eq!((&after[..42], &after[66..]), (&before[..42], &before[66..]), "only the two deadlines may change");
+}
+
+#[tokio::test]
+async fn p9_what_is_damaged_goes_30_days_after_its_time() {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let folder = Folder::new();
+    folder.put(1, 60, None).await;
+    let time = modified(&folder.record(1));
+    fs::write(folder.record(1), "not a record").unwrap();
+    set_modified(&folder.record(1), time);
+    folder.clock.advance(30 * DAY);
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 0);
+    assert_eq!(folder.damage(1).await, ErrorKind::Corrupt);
+    folder.clock.advance(DAY);
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 1);
+}
+
+/// The two deadlines are the same here, so what one of them has lost the other one tells.
+#[tokio::test]
+async fn p7_every_flipped_bit_and_truncation_is_an_error_or_harmless_and_the_file_stays() {
     let folder = Folder::new();
     folder.put(1, 60, None).await;
     let path = folder.record(1);
-    let (bytes, modified) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
-    let write = |bytes: &[u8]| {
-        fs::write(&path, bytes).unwrap();
-        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-    };
-    let damaged = (0..bytes.len() * 8).map(|bit| {
+    let (bytes, whole) = (fs::read(&path).unwrap(), folder.get(1).await);
+    for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        flipped
-    });
-    for damaged in damaged.chain((0..bytes.len()).map(|len| bytes[..len].to_vec())) {
-        write(&damaged);
-        assert_eq!(folder.store.get(key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(fs::read(&path).unwrap(), damaged);
+        fs::write(&path, &flipped).unwrap();
+        if (42..66).contains(&(bit / 8)) {
+            assert_eq!(folder.get(1).await, whole, "bit {bit}");
+        } else {
+            assert_eq!(folder.damage(1).await, ErrorKind::Corrupt, "bit {bit}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), flipped);
     }
-    write(&bytes);
-    assert_eq!(&folder.store.get(key(1)).await.unwrap().unwrap().value[..], b"value 1");
+    for len in 0..bytes.len() {
+        fs::write(&path, &bytes[..len]).unwrap();
+        assert_eq!(folder.damage(1).await, ErrorKind::Corrupt, "{len} bytes");
+        assert_eq!(fs::read(&path).unwrap(), bytes[..len]);
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(folder.get(1).await, whole);
+}
+
+/// The touch of which one deadline was left may have been the one by which the session lives.
+#[tokio::test]
+async fn p7_a_damaged_deadline_is_no_absence() {
+    let folder = Folder::new();
+    let version = folder.put(1, 60, None).await;
+    assert!(folder.store.touch(key(1), version, Duration::from_secs(120)).await.unwrap());
+    let mut bytes = fs::read(folder.record(1)).unwrap();
+    bytes[42] ^= 1;
+    fs::write(folder.record(1), &bytes).unwrap();
+    assert_eq!(folder.get(1).await.unwrap().deadline, folder.clock.now() + Duration::from_secs(60));
+    folder.clock.advance(Duration::from_secs(61));
+    assert_eq!(folder.damage(1).await, ErrorKind::Corrupt);
+    assert_eq!(folder.store.sweep(100_000).await.unwrap().removed, 0);
 }
 
 #[tokio::test]
@@ -187,15 +308,15 @@ async fn a_folder_is_opened_by_many_at_once_and_again() {
 async fn a_value_that_is_too_large_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path(), FileOptions { max_value: 10, ..FileOptions::default() }).unwrap();
-    let entry = Entry { value: vec![0; 11].into(), deadline: ampoule_core::Time::MAX, tag: None };
-    let error = store.put(key(1), entry, Put::Create).await.unwrap_err();
+    let entry = Entry { value: vec![0; 11].into(), lifetime: Duration::MAX, tag: None };
+    let error = store.put(key(1), entry, PutMode::Create).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::TooLarge, "a value of 11 bytes, where 10 are allowed")
     );
 }
 
-/// Whoever holds a lock and does not let go must not hang the others for ever, nor one after another.
+/// A process that holds a lock for ever must not hang the others for ever, nor one after another.
 #[tokio::test]
 async fn p10_a_lock_that_is_held_for_ever_is_given_up_by_all() {
     let folder = Folder::with(FileOptions { lock_wait: Duration::from_millis(300), ..FileOptions::default() });
@@ -235,19 +356,17 @@ async fn what_a_dead_writer_left_goes_after_an_hour() {
     assert!(folder.path().join("ampoule-store").exists());
 }
 
-/// Of a damaged record nobody knows whose it is. Who ends all sessions of a user must be able to end this one.
+/// Of a damaged record it cannot be told whose it is. A caller that ends all sessions of a user must be able to end it.
 #[tokio::test]
 async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
     let folder = Folder::new();
     folder.put(1, 60, Some(Tag::of("ada"))).await;
-    let modified = fs::metadata(folder.record(1)).unwrap().modified().unwrap();
     fs::write(folder.record(1), "").unwrap();
-    fs::File::options().write(true).open(folder.record(1)).unwrap().set_modified(modified).unwrap();
     assert_eq!(folder.store.get(key(1)).await.unwrap_err().to_string(), "a session's file is damaged: it is empty");
-    assert_eq!(folder.store.tagged(Tag::of("ada")).await.unwrap(), [key(1)]);
+    assert_eq!(folder.store.keys_with_tag(Tag::of("ada")).await.unwrap(), [key(1)]);
     assert!(folder.store.delete(key(1)).await.unwrap());
     assert_eq!(folder.store.get(key(1)).await.unwrap(), None);
-    assert_eq!(folder.store.tagged(Tag::of("ada")).await.unwrap(), []);
+    assert_eq!(folder.store.keys_with_tag(Tag::of("ada")).await.unwrap(), []);
 }
 
 /// Tells a process of this test binary that it may not write, and in which folder.

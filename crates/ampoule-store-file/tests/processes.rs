@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Clock, Entry, Outcome, Put, Store, StoreKey, SystemClock, Tag, Time};
+use ampoule_core::{Clock, Entry, PutMode, PutResult, Store, StoreKey, SystemClock, Tag};
 use ampoule_store_file::{FileOptions, FileStore};
 use tokio::task::JoinSet;
 
@@ -20,7 +20,7 @@ fn key(text: &str) -> StoreKey {
 }
 
 fn lasting(value: impl ToString) -> Entry {
-    Entry { value: value.to_string().into(), deadline: Time::MAX, tag: None }
+    Entry { value: value.to_string().into(), lifetime: Duration::MAX, tag: None }
 }
 
 /// The folder, where this process was asked to work in one.
@@ -51,8 +51,8 @@ fn open(folder: &Path) -> FileStore {
 async fn increment(store: &FileStore) -> bool {
     let stored = store.get(key("counter")).await.unwrap().expect("the counter is there");
     let count: usize = std::str::from_utf8(&stored.value).unwrap().parse().unwrap();
-    let put = store.put(key("counter"), lasting(count + 1), Put::Replace(stored.version)).await.unwrap();
-    matches!(put, Outcome::Stored(_))
+    let put = store.put(key("counter"), lasting(count + 1), PutMode::Replace(stored.version)).await.unwrap();
+    matches!(put, PutResult::Stored(_))
 }
 
 /// Not a test: a process that counts.
@@ -78,7 +78,7 @@ async fn counting_process() {
 async fn p1_processes_lose_no_update() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    assert!(matches!(store.put(key("counter"), lasting(0), Put::Create).await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(store.put(key("counter"), lasting(0), PutMode::Create).await.unwrap(), PutResult::Stored(_)));
     let processes: Vec<_> = (0..PROCESSES).map(|_| start("counting_process", folder.path())).collect();
     for mut process in processes {
         assert!(process.0.wait().unwrap().success());
@@ -87,7 +87,7 @@ async fn p1_processes_lose_no_update() {
     assert_eq!(counted, (PROCESSES * TASKS * EACH).to_string());
 }
 
-/// Not a test: a process that sweeps until it is killed, or two minutes if nobody does.
+/// Not a test: a process that sweeps until it is killed, or two minutes otherwise.
 #[tokio::test]
 async fn sweeping_process() {
     let Some(folder) = asked_for() else { return };
@@ -101,16 +101,16 @@ async fn sweeping_process() {
 /// One session: it expires, is made again at once, and is then used for a while.
 async fn come_back(store: &FileStore, name: &str, tag: Tag) {
     let (key, moment) = (key(name), Duration::from_millis(3));
-    let brief = Entry { deadline: SystemClock.now() + moment, tag: Some(tag), ..lasting("old") };
-    let _ = store.put(key, brief, Put::Always).await.unwrap();
+    let brief = Entry { lifetime: moment, tag: Some(tag), ..lasting("old") };
+    let _ = store.put(key, brief, PutMode::Always).await.unwrap();
     tokio::time::sleep(2 * moment).await;
-    let again = Entry { deadline: SystemClock.now() + Duration::from_secs(60), tag: Some(tag), ..lasting("new") };
-    let created = store.put(key, again.clone(), Put::Create).await.unwrap();
-    let Outcome::Stored(version) = created else { panic!("it had expired") };
-    assert!(store.tagged(tag).await.unwrap().contains(&key), "a sweep took the mark of {name}");
-    assert!(store.touch(key, SystemClock.now() + Duration::from_secs(90)).await.unwrap());
-    let replaced = store.put(key, again, Put::Replace(version)).await.unwrap();
-    assert!(matches!(replaced, Outcome::Stored(_)), "a sweep took {name}, which was made again");
+    let again = Entry { lifetime: Duration::from_secs(60), tag: Some(tag), ..lasting("new") };
+    let created = store.put(key, again.clone(), PutMode::Create).await.unwrap();
+    let PutResult::Stored(version) = created else { panic!("it had expired") };
+    assert!(store.keys_with_tag(tag).await.unwrap().contains(&key), "a sweep took the mark of {name}");
+    assert!(store.touch(key, version, Duration::from_secs(90)).await.unwrap());
+    let replaced = store.put(key, again, PutMode::Replace(version)).await.unwrap();
+    assert!(matches!(replaced, PutResult::Stored(_)), "a sweep took {name}, which was made again");
     assert!(store.delete(key).await.unwrap());
 }
 
@@ -133,5 +133,72 @@ async fn p7_a_sweep_of_another_process_takes_nothing_that_lives() {
     }
     for Process(sweeper) in &mut sweepers {
         assert!(sweeper.try_wait().unwrap().is_none(), "a sweeper failed");
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Moves the deadline a little further than it was; no other caller takes that back.
+async fn touch_further(store: &FileStore, name: &str, millis: u64) {
+    let stored = store.get(key(name)).await.expect("a reader sees it whole").expect("it is there");
+    let lifetime = stored.deadline.since(SystemClock.now()) + Duration::from_millis(millis);
+    let deadline = SystemClock.now() + lifetime;
+    assert!(store.touch(key(name), stored.version, lifetime).await.unwrap());
+    let stored = store.get(key(name)).await.expect("a reader sees it whole").expect("it is there");
+    assert!(stored.deadline >= deadline, "a touch of another process took ours back");
+}
+
+/// Not a test: a process that touches until it is killed, or two minutes otherwise.
+#[tokio::test]
+async fn touching_process() {
+    let Some(folder) = asked_for() else { return };
+    let store = open(&folder);
+    let started = Instant::now();
+    let mut millis = 1;
+    while started.elapsed() < Duration::from_secs(120) {
+        let written = store.get(key("written")).await.expect("a reader sees it whole").expect("it is there");
+        store.touch(key("written"), written.version, 2 * HOUR).await.unwrap();
+        millis = millis % 5 + 1;
+        touch_further(&store, "touched", millis).await;
+    }
+}
+
+/// Waits until another process has touched the session that is written.
+async fn touched(store: &FileStore) {
+    let started = Instant::now();
+    let is_touched = async || {
+        let stored = store.get(key("written")).await.unwrap().expect("it is there");
+        stored.deadline.since(SystemClock.now()) > HOUR * 3 / 2
+    };
+    while !is_touched().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "the other processes do not touch");
+    }
+}
+
+/// Neither does a touch undo or hinder a put, nor a touch another touch.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_touch_and_a_put_of_two_processes_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let entry = |value: usize| Entry { lifetime: HOUR, ..lasting(value) };
+    let put = async |name: &str, value, mode| match store.put(key(name), entry(value), mode).await.unwrap() {
+        PutResult::Stored(version) => version,
+        PutResult::Conflict => panic!("the touch of another process was a conflict for put {value} of {name}"),
+    };
+    let mut written = put("written", 0, PutMode::Create).await;
+    put("touched", 0, PutMode::Create).await;
+    let mut touching = [(); 2].map(|()| start("touching_process", folder.path()));
+    touched(&store).await;
+    for value in 1..=2_000 {
+        written = put("written", value, PutMode::Replace(written)).await;
+        let stored = store.get(key("written")).await.unwrap().expect("it is there");
+        assert_eq!((stored.version, &stored.value[..]), (written, value.to_string().as_bytes()));
+        touch_further(&store, "touched", 3).await;
+        if value % 500 == 0 {
+            touched(&store).await;
+        }
+    }
+    for Process(process) in &mut touching {
+        assert!(process.try_wait().unwrap().is_none(), "a touching process failed");
     }
 }

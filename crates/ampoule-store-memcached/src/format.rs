@@ -4,18 +4,18 @@
 //! offset size
 //!      0    1  format: 1
 //!      1    8  version, random, new with each put and kept by a touch
-//!      9    8  deadline, milliseconds, big-endian
+//!      9    8  deadline by the writer's clock, milliseconds, big-endian
 //!     17    1  0 without a tag, or 40
 //!     18   32  the tag
-//!     50    8  until when the tag's own item is sure to name this key, milliseconds, big-endian
+//!     50    8  until when the tag's own item is sure to name this key, by that item's server, milliseconds, big-endian
 //!   then    n  the value
 //! ```
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ampoule_core::{Bytes, Error, ErrorKind, Tag, Time, Version};
 
-use crate::wire::Token;
+use crate::wire::{Found, Token};
 
 const FORMAT: u8 = 1;
 const TAG_AT: usize = 18;
@@ -23,6 +23,13 @@ const NAMED: u8 = 40;
 
 /// A time to live beyond this is taken for a moment by memcached.
 const RELATIVE: u64 = 30 * 24 * 3_600;
+
+/// The last moment that memcached understands: it reads 32 bits with a sign, and takes what is larger for the past.
+const LAST: u64 = i32::MAX as u64;
+
+/// By how many seconds memcached's clock may lag. It has whole seconds, and is set once in about a second: when that
+/// takes a little longer than a second, again and again, it one day jumps by two.
+const LAG: u64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -87,16 +94,20 @@ pub(crate) fn time(bytes: &[u8]) -> Option<(Time, &[u8])> {
     Some((Time::from_millis(u64::from_be_bytes(*millis)), rest))
 }
 
-/// A value as it was found, and memcached's token for it.
+/// A value as it was found.
 pub(crate) struct Item {
     pub(crate) header: Header,
+    /// memcached's token for it.
     pub(crate) token: Token,
+    /// For how many seconds memcached still keeps it.
+    pub(crate) left: u64,
     bytes: Bytes,
 }
 
 impl Item {
-    pub(crate) fn new(bytes: Vec<u8>, token: Token) -> Result<Item, Error> {
-        Ok(Item { header: Header::decode(&bytes)?, token, bytes: bytes.into() })
+    pub(crate) fn new(found: Found) -> Result<Item, Error> {
+        let Found { bytes, token, left } = found;
+        Ok(Item { header: Header::decode(&bytes)?, token, left, bytes: bytes.into() })
     }
 
     pub(crate) fn value(&self) -> Bytes {
@@ -108,24 +119,46 @@ pub(crate) fn damaged() -> Error {
     Error::new(ErrorKind::Corrupt, "an item in memcached is not what was put there")
 }
 
-/// How long memcached is to keep an item: a second longer than its deadline, since it counts in seconds. Nothing for
-/// ever.
-pub(crate) fn ttl(deadline: Time, now: Time) -> u64 {
-    if deadline == Time::MAX {
+/// For how many seconds memcached is to keep what lives so long: never too few, whatever its clock's lag. No clock of a
+/// client has a part in it.
+pub(crate) fn ttl(lifetime: Duration) -> u64 {
+    if lifetime.as_millis() == 0 {
         return 0;
     }
-    let seconds = deadline.since(now).as_secs() + 2;
-    if seconds <= RELATIVE {
-        return seconds;
+    let rounded_up = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
+    rounded_up.saturating_add(LAG)
+}
+
+/// How memcached is told that an item lives for so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exptime {
+    Never,
+    /// So many seconds after its present.
+    In(u64),
+    /// A moment that many seconds after its present, which must be known.
+    At(u64),
+}
+
+impl Exptime {
+    pub(crate) fn of(ttl: u64) -> Exptime {
+        match ttl {
+            0..=RELATIVE => Exptime::In(ttl),
+            _ if ttl < LAST => Exptime::At(ttl),
+            _ => Exptime::Never,
+        }
     }
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    // Its clock has 32 bits; what lies beyond is as good as never.
-    if today + seconds < u64::from(u32::MAX) { today + seconds } else { 0 }
+}
+
+/// The moment after so many seconds, or 0 for ever: what lies beyond the last is as good as that.
+pub(crate) fn moment(ttl: u64, now: Time) -> u64 {
+    let moment = now.as_millis() / 1_000 + ttl + LAG;
+    if moment <= LAST { moment } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::FOR_EVER;
 
     const NAMED_UNTIL: Named = Named { tag: Tag::new([b't'; 32]), until: Time::from_millis(3) };
     const HEADER: Header = Header { version: Version(7), deadline: Time::from_millis(258), named: None };
@@ -138,7 +171,8 @@ mod tests {
             b"\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x28tttttttttttttttttttttttttttttttt\0\0\0\0\0\0\0\x03value";
         assert_eq!(tagged.with(b"value"), golden);
         for header in [HEADER, tagged] {
-            let item = Item::new(header.with(b"value"), Token { cas: 3, life: 1 }).unwrap();
+            let token = Token { cas: 3, boot_id: 1 };
+            let item = Item::new(Found { bytes: header.with(b"value"), token, left: 7 }).unwrap();
             assert_eq!((item.header, &item.value()[..]), (header, &b"value"[..]));
         }
     }
@@ -153,12 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn a_time_to_live_is_never_too_short() {
+        let ttls = [0, 1, 999, 1_000, 1_001, 60_000].map(|millis| ttl(Duration::from_millis(millis)));
+        assert_eq!(ttls, [0, 3, 3, 3, 4, 62]);
+        assert_eq!(ttl(Duration::MAX), FOR_EVER);
+    }
+
+    #[test]
     fn a_long_time_to_live_is_a_moment() {
-        let now = Time::from_millis(1_000_000);
-        assert_eq!(ttl(now + Duration::from_secs(60), now), 62);
-        assert_eq!(ttl(Time::MAX, now), 0);
-        let year = ttl(now + Duration::from_secs(365 * 24 * 3_600), now);
-        assert!(year > 1_700_000_000, "{year} is no moment");
-        assert_eq!(ttl(now + Duration::from_secs(200 * 365 * 24 * 3_600), now), 0);
+        const DAY: u64 = 24 * 3_600;
+        let now = Time::from_millis(1_795_700_000_500);
+        assert_eq!(Exptime::of(0), Exptime::In(0));
+        assert_eq!(Exptime::of(30 * DAY), Exptime::In(30 * DAY));
+        assert_eq!(Exptime::of(30 * DAY + 1), Exptime::At(30 * DAY + 1));
+        assert_eq!(Exptime::of(FOR_EVER), Exptime::Never);
+        assert_eq!(moment(100, now), 1_795_700_102);
+        assert_eq!(moment(LAST - 1_795_700_002, now), LAST);
+        assert_eq!(moment(LAST - 1_795_700_001, now), 0, "memcached would take it for the past");
     }
 }

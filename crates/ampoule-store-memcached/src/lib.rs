@@ -18,7 +18,19 @@
 //! two. A value with a tag takes a second command, which goes along in the same trip; the first save of a login, and
 //! about every quarter of a lifetime one more, takes three trips.
 //!
-//! A write that was sent and not answered is an error, since nobody knows whether it was done; a read is asked again.
+//! A write is sent once. If its connection breaks before the answer comes, the error is [`ErrorKind::Timeout`], since it
+//! may have been done; a read is sent again.
+//!
+//! # The time
+//!
+//! memcached's own clock decides what is live: each item has a time to live, and is gone when that is over. Clocks of
+//! clients take no part in it, and may be wrong. **That clock has whole seconds and lags up to two, so a value is never
+//! gone early, but may live up to two seconds longer**, its lifetime rounded up to whole seconds; and up to five beyond 30
+//! days, for which memcached must be told a moment. A deadline after January 2038 is one that it does not understand: such
+//! values live until they are evicted.
+//!
+//! The deadline in a value ([`Stored::deadline`]) is by the clock of its writer, and good to tell how long ago it was used.
+//! [`Store::ping`] asks every server for its time, and returns that of the first, which lags up to two seconds.
 //!
 //! # Several servers
 //!
@@ -35,9 +47,9 @@
 //! <prefix>life        8 random bytes, by which a restart is seen
 //! ```
 //!
-//! The deadline in the value counts; memcached's own time to live, in seconds, only frees memory. An item has 1 MiB at
-//! most, or as much as the server was started with (`-I`). A larger value is [`ErrorKind::TooLarge`], and what was there
-//! stands; so is a tag of more than 26,000 keys, among which those of ended sessions stay until their time is over.
+//! Times in a tag's item, and what a value says of them, are by the clock of the server that holds the item. An item has
+//! 1 MiB at most, or as much as the server was started with (`-I`). A larger value is [`ErrorKind::TooLarge`], and what was
+//! there stands; so is a tag of more than 26,000 keys, among which those of ended sessions stay until their time is over.
 //!
 //! When memcached has no memory and may evict nothing (`-M`), a save is [`ErrorKind::Full`], **and memcached drops what
 //! was there**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
@@ -46,9 +58,11 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod address;
+mod error;
 mod format;
-mod greeting;
+mod handshake;
 mod items;
+mod options;
 mod scan;
 mod server;
 mod tags;
@@ -59,42 +73,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
-    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
+    Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, SystemClock,
+    Tag, Time, Version, write_and_read_back,
 };
 
+use self::format::Header;
+pub use self::options::MemcachedOptions;
 use self::server::Server;
 use self::tokens::Tokens;
-
-/// How a [`MemcachedStore`] works.
-#[derive(Clone)]
-pub struct MemcachedOptions {
-    /// What the names of all keys start with: `ampoule:` by default. At most 100 characters of ASCII without spaces.
-    /// Applications on one server need different ones.
-    pub prefix: String,
-    /// How many connections there are to each server at most: 16 by default.
-    pub max_connections: usize,
-    /// How long making a connection may take, its first questions included: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long to wait for a connection that others use: 2 seconds by default.
-    pub pool_timeout: Duration,
-    /// How long a command may take, and each line of a list of keys: 3 seconds by default.
-    pub command_timeout: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for MemcachedOptions {
-    fn default() -> MemcachedOptions {
-        MemcachedOptions {
-            prefix: "ampoule:".to_owned(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
 
 /// Sessions in memcached.
 ///
@@ -134,8 +120,30 @@ impl MemcachedStore {
         Ok(MemcachedStore(Arc::new(Inner { servers, tokens: Tokens::default(), options })))
     }
 
+    /// The present by which the deadline of a new value is reckoned.
     fn now(&self) -> Time {
-        self.0.options.clock.now()
+        self.test_time().unwrap_or_else(|| SystemClock.now())
+    }
+
+    /// The present of the clock that decides in place of the servers'.
+    fn test_time(&self) -> Option<Time> {
+        self.0.options.clock.as_ref().map(|clock| clock.now())
+    }
+
+    /// Whether a value that is there lives. By the servers' clocks each does.
+    fn is_live(&self, header: &Header) -> bool {
+        self.test_time().is_none_or(|now| header.deadline > now)
+    }
+
+    /// A value on one of the servers comes and goes, and each of them answers.
+    async fn check(&self) -> Result<Time, Error> {
+        write_and_read_back(self).await?;
+        let mut first = None;
+        for server in &self.0.servers {
+            let time = server.time().await?;
+            first.get_or_insert(time);
+        }
+        Ok(self.test_time().or(first).unwrap_or_else(|| SystemClock.now()))
     }
 
     fn server_of(&self, name: &[u8; 32]) -> &Server {
@@ -153,10 +161,6 @@ impl MemcachedStore {
     }
 }
 
-fn no_random(cause: getrandom::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
-}
-
 impl Store for MemcachedStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         Reply::new(async move {
@@ -169,30 +173,34 @@ impl Store for MemcachedStore {
         })
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Reply::new(self.write(key, entry, when))
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        Reply::new(self.write(key, entry, mode))
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Reply::new(self.move_deadline(key, deadline))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::new(self.move_deadline(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         Reply::new(self.remove(key, None))
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         Reply::new(self.keys_of(tag))
     }
 
     /// A page is a whole server, which is asked for a list of all it holds: costly, and only for tools.
-    fn scan<'a>(&'a self, from: Option<&'a str>, _: usize) -> Reply<'a, Page> {
-        Reply::new(self.page(from))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, _: usize) -> Reply<'a, Page> {
+        Reply::new(self.page(cursor))
     }
 
     /// Memcached frees what has expired by itself.
-    fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Reply::ready(Ok(Swept::default()))
+    fn sweep(&self, _: usize) -> Reply<'_, SweepReport> {
+        Reply::ready(Ok(SweepReport::default()))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(self.check())
     }
 
     fn describe(&self) -> String {

@@ -11,17 +11,17 @@ use crate::wire;
 /// By its hash table: an item that is used meanwhile moves in the lists of what was used last, and would be missed.
 const LIST: &[u8] = b"lru_crawler metadump hash\r\n";
 
-/// How often a server is asked again that is making a list for somebody else.
+/// How often a server is asked again that is making a list for another client.
 const ATTEMPTS: u32 = 200;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl MemcachedStore {
-    /// A place is the number of a server, in the order of their addresses.
-    pub(crate) async fn page(&self, from: Option<&str>) -> Result<Page, Error> {
+    /// A cursor is the number of a server, in the order of their addresses.
+    pub(crate) async fn page(&self, cursor: Option<&str>) -> Result<Page, Error> {
         let servers = &self.0.servers;
-        let number = from.map_or(Some(0), |place| place.parse().ok().filter(|number| *number < servers.len()));
-        let number = number.ok_or_else(|| Page::unknown(from.unwrap_or_default()))?;
+        let number = cursor.map_or(Some(0), |cursor| cursor.parse().ok().filter(|number| *number < servers.len()));
+        let number = number.ok_or_else(|| Page::unknown(cursor.unwrap_or_default()))?;
         for _ in 0..ATTEMPTS {
             if let Some(keys) = self.keys_on(&servers[number]).await? {
                 let next = (number + 1 < servers.len()).then(|| (number + 1).to_string());

@@ -7,19 +7,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind};
+use ampoule_core::{Error, ErrorKind, Time};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::MemcachedOptions;
-use crate::greeting::{self, Peer};
-use crate::wire::{self, Said, TOO_LARGE, Token, When, lost};
+use crate::format::{self, Exptime};
+use crate::handshake::{self, Peer, Reading};
+use crate::options::MemcachedOptions;
+use crate::wire::{self, Response, TOO_LARGE, Token, When, lost};
 
 /// How many commands are sent before their answers are read. More could fill the buffers of both sides, each of which
 /// then waits for the other.
-const AT_ONCE: usize = 64;
+const MAX_PIPELINED: usize = 64;
+
+/// How old a reading of a server's clock may be, as this machine's and that one's do not run at the same rate.
+const MAX_READING_AGE: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct Server {
     address: String,
@@ -31,10 +35,11 @@ pub(crate) struct Server {
     command_timeout: Duration,
 }
 
-/// The connections that nobody uses, all to one life of the server: the latest that was met.
+/// The connections that are not in use, all to the server as it was started last.
 #[derive(Default)]
 struct Idle {
-    life: u64,
+    boot_id: u64,
+    clock: Option<Reading>,
     connections: Vec<Connection>,
 }
 
@@ -64,27 +69,68 @@ impl Server {
         &self.address
     }
 
-    pub(crate) async fn get(&self, name: &str) -> Result<Said, Error> {
+    pub(crate) async fn get(&self, name: &str) -> Result<Response, Error> {
         self.about(async { only(self.read(&[wire::get(name)]).await?) }).await
     }
 
     /// The answers for many names, one after the other.
-    pub(crate) async fn get_each(&self, names: &[String], mut each: impl FnMut(usize, Said)) -> Result<(), Error> {
-        for (round, names) in names.chunks(AT_ONCE).enumerate() {
+    pub(crate) async fn get_each(&self, names: &[String], mut each: impl FnMut(usize, Response)) -> Result<(), Error> {
+        for (round, names) in names.chunks(MAX_PIPELINED).enumerate() {
             let commands: Vec<_> = names.iter().map(|name| wire::get(name)).collect();
-            for (index, said) in self.about(self.read(&commands)).await?.into_iter().enumerate() {
-                each(round * AT_ONCE + index, said);
+            for (index, response) in self.about(self.read(&commands)).await?.into_iter().enumerate() {
+                each(round * MAX_PIPELINED + index, response);
             }
         }
         Ok(())
     }
 
-    pub(crate) async fn set(&self, name: &str, value: &[u8], ttl: u64, when: When) -> Result<Said, Error> {
-        self.about(self.write(wire::set(name, value, ttl, when), name.len() + value.len(), when)).await
+    /// Keeps it for so many seconds.
+    pub(crate) async fn set(&self, name: &str, value: &[u8], ttl: u64, when: When) -> Result<Response, Error> {
+        let exptime = match Exptime::of(ttl) {
+            Exptime::Never => 0,
+            Exptime::In(seconds) => seconds,
+            Exptime::At(seconds) => format::moment(seconds, Box::pin(self.now()).await?),
+        };
+        self.about(self.write(wire::set(name, value, exptime, when), name.len() + value.len(), when)).await
     }
 
-    pub(crate) async fn delete(&self, name: &str, token: Token) -> Result<Said, Error> {
+    pub(crate) async fn delete(&self, name: &str, token: Token) -> Result<Response, Error> {
         self.about(self.write(wire::delete(name, token), 0, When::Still(token))).await
+    }
+
+    /// The server's time, to two seconds, from an earlier reading if there is one.
+    pub(crate) async fn now(&self) -> Result<Time, Error> {
+        let reading = self.idle().clock;
+        match reading {
+            Some(reading) if reading.age() < MAX_READING_AGE => Ok(reading.now()),
+            // An old reading is better than none where the server cannot be reached.
+            old => self.time().await.or_else(|error| old.map(|reading| reading.now()).ok_or(error)),
+        }
+    }
+
+    /// The server's time as it tells it now.
+    pub(crate) async fn time(&self) -> Result<Time, Error> {
+        self.about(self.ask_time()).await
+    }
+
+    async fn ask_time(&self) -> Result<Time, Error> {
+        let _permit = self.permit().await?;
+        if let Some(mut connection) = self.waiting().await {
+            match self.in_time(handshake::ask_time(&mut connection.stream)).await {
+                Ok(reading) => {
+                    connection.peer.clock = reading;
+                    self.idle().clock = Some(reading);
+                    self.keep(connection);
+                    return Ok(reading.now());
+                }
+                Err(error) if is_lost(&error) => self.idle().connections.clear(),
+                Err(error) => return Err(error),
+            }
+        }
+        let connection = self.connect().await?;
+        let now = connection.peer.clock.now();
+        self.keep(connection);
+        Ok(now)
     }
 
     /// A list of any length that ends with END, on a connection of its own, as long as its lines are wanted.
@@ -103,37 +149,37 @@ impl Server {
         self.about(list).await
     }
 
-    /// Some reading commands, at most [`AT_ONCE`], in one trip. If the connection was stale they are sent again.
-    async fn read(&self, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
+    /// Some reading commands, at most [`MAX_PIPELINED`], in one trip. If the connection was stale they are sent again.
+    async fn read(&self, commands: &[Vec<u8>]) -> Result<Vec<Response>, Error> {
         let _permit = self.permit().await?;
         if let Some(connection) = self.waiting().await {
             match self.talk(connection, commands).await {
-                // It ended while nobody used it, and so, most likely, did the others.
+                // It ended while it was not in use, and so, most likely, did the others.
                 Err(error) if is_lost(&error) => self.idle().connections.clear(),
-                said => return said,
+                responses => return responses,
             }
         }
         let connection = self.connect().await?;
         self.talk(connection, commands).await
     }
 
-    /// One writing command. It is sent once: who lost his connection cannot know whether he wrote.
-    async fn write(&self, command: Vec<u8>, size: usize, when: When) -> Result<Said, Error> {
+    /// One writing command. It is sent once: if the connection breaks, it may have been carried out.
+    async fn write(&self, command: Vec<u8>, size: usize, when: When) -> Result<Response, Error> {
         let _permit = self.permit().await?;
         let connection = match self.waiting().await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let Peer { life, room } = connection.peer;
-        if matches!(when, When::Still(token) if token.life != life) {
+        let Peer { boot_id, room, .. } = connection.peer;
+        if matches!(when, When::Still(token) if token.boot_id != boot_id) {
             self.keep(connection);
-            return Ok(Said::Changed);
+            return Ok(Response::Changed);
         }
         if size > room {
             self.keep(connection);
             return Err(Error::new(ErrorKind::TooLarge, TOO_LARGE));
         }
-        only(self.talk(connection, &[command]).await?)
+        only(self.talk(connection, &[command]).await.map_err(in_doubt)?)
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
@@ -144,32 +190,33 @@ impl Server {
     async fn connect(&self) -> Result<Connection, Error> {
         let connect = async {
             let mut stream = BufStream::new(open(&self.address).await.map_err(lost)?);
-            let peer = greeting::greet(&mut stream, &self.mark).await?;
+            let peer = handshake::greet(&mut stream, &self.mark).await?;
             Ok(Connection { stream, peer })
         };
         let connection = timeout(self.connect_timeout, connect).await;
         let what = "it could not be connected";
         let connection = connection.unwrap_or_else(|_| Err(late(what, self.connect_timeout, "connect_timeout")))?;
         let mut idle = self.idle();
-        if idle.life != connection.peer.life {
-            *idle = Idle { life: connection.peer.life, connections: Vec::new() };
+        if idle.boot_id != connection.peer.boot_id {
+            *idle = Idle { boot_id: connection.peer.boot_id, ..Idle::default() };
         }
+        idle.clock = Some(connection.peer.clock);
         Ok(connection)
     }
 
-    async fn talk(&self, mut connection: Connection, commands: &[Vec<u8>]) -> Result<Vec<Said>, Error> {
+    async fn talk(&self, mut connection: Connection, commands: &[Vec<u8>]) -> Result<Vec<Response>, Error> {
         let Connection { stream, peer } = &mut connection;
         let exchange = async {
             send(stream, commands).await?;
-            let mut said = Vec::with_capacity(commands.len());
+            let mut responses = Vec::with_capacity(commands.len());
             for _ in commands {
-                said.push(wire::read(stream, peer.life, peer.room).await?);
+                responses.push(wire::read(stream, peer.boot_id, peer.room).await?);
             }
-            Ok(said)
+            Ok(responses)
         };
-        let said = self.in_time(exchange).await?;
+        let responses = self.in_time(exchange).await?;
         self.keep(connection);
-        Ok(said)
+        Ok(responses)
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -183,8 +230,8 @@ impl Server {
         work.await.map_err(about)
     }
 
-    /// A connection that nobody uses and that is still open. One on which something has come since its last answer is
-    /// dropped: be it the end or bytes that nobody asked for.
+    /// A connection that is not in use and still open. One on which something has come since its last answer is dropped:
+    /// be it the end or bytes that were not asked for.
     async fn waiting(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle().connections.pop()?;
@@ -197,7 +244,7 @@ impl Server {
 
     fn keep(&self, connection: Connection) {
         let mut idle = self.idle();
-        if connection.peer.life == idle.life {
+        if connection.peer.boot_id == idle.boot_id {
             idle.connections.push(connection);
         }
     }
@@ -214,8 +261,8 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), commands: &[impl AsRef<[u8
     stream.flush().await.map_err(lost)
 }
 
-fn only(said: Vec<Said>) -> Result<Said, Error> {
-    said.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it gave no answer"))
+fn only(responses: Vec<Response>) -> Result<Response, Error> {
+    responses.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it gave no answer"))
 }
 
 fn late(what: &str, limit: Duration, option: &str) -> Error {
@@ -230,6 +277,15 @@ async fn open(address: &str) -> io::Result<Box<dyn Socket>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
+}
+
+/// The error of a write, which may have been carried out if the connection broke.
+fn in_doubt(error: Error) -> Error {
+    if !is_lost(&error) {
+        return error;
+    }
+    let message = "the connection broke before it answered; a write may or may not have happened";
+    Error::new(ErrorKind::Timeout, message).because(error)
 }
 
 /// Whether the connection broke, rather than the server said no.

@@ -8,16 +8,17 @@ use crate::MemcachedStore;
 use crate::format::{self, Header, Named};
 use crate::items::{ATTEMPTS, gave_up};
 use crate::server::Server;
-use crate::wire::{Said, When};
+use crate::wire::{Response, When};
 
 /// Bytes of a key and of the moment until which it is named.
 const MEMBER: usize = 40;
 
-/// How long a key stays in the item after that moment, for clocks that differ.
+/// How long a key stays in the item after that moment: times to live are rounded up, and the time of the item's server,
+/// by which such moments are, is known to two seconds.
 const GRACE: Duration = Duration::from_secs(60);
 
 impl MemcachedStore {
-    /// Writes a value, and has its tag name the key at least until this deadline.
+    /// Writes a value that lives so long, and has its tag name the key at least until it ends.
     ///
     /// That comes first, unless the value that is replaced says that it was done long enough. Then both go at once, and
     /// the second only mends a tag's item that memcached may have evicted: its failure is no failure of the save.
@@ -26,18 +27,27 @@ impl MemcachedStore {
         tag: Option<Tag>,
         before: Option<Named>,
         key: StoreKey,
-        deadline: Time,
-        write: impl AsyncFnOnce(Option<Named>) -> Result<Said, Error>,
-    ) -> Result<Said, Error> {
+        lifetime: Duration,
+        write: impl AsyncFnOnce(Option<Named>) -> Result<Response, Error>,
+    ) -> Result<Response, Error> {
         let Some(tag) = tag else { return write(None).await };
-        if let Some(before) = before.filter(|before| before.tag == tag && before.until >= deadline) {
-            let (said, _) = tokio::join!(write(Some(before)), self.add_to_tag(before, key));
-            return said;
+        let end = self.time_at(self.tag_item(tag).0).await? + lifetime;
+        if let Some(before) = before.filter(|before| before.tag == tag && before.until >= end) {
+            let (written, _) = tokio::join!(write(Some(before)), self.add_to_tag(before, key));
+            return written;
         }
         // A quarter longer, so that the saves of the next time need not.
-        let named = Named { tag, until: deadline + deadline.since(self.now()) / 4 };
+        let named = Named { tag, until: end + lifetime / 4 };
         self.add_to_tag(named, key).await?;
         write(Some(named)).await
+    }
+
+    /// The present by which moments on this server are reckoned.
+    async fn time_at(&self, server: &Server) -> Result<Time, Error> {
+        match self.test_time() {
+            Some(time) => Ok(time),
+            None => server.now().await,
+        }
     }
 
     fn tag_item(&self, tag: Tag) -> (&Server, String) {
@@ -48,9 +58,9 @@ impl MemcachedStore {
     async fn add_to_tag(&self, named: Named, key: StoreKey) -> Result<(), Error> {
         let (server, name) = self.tag_item(named.tag);
         for _ in 0..ATTEMPTS {
-            let now = self.now();
+            let now = self.time_at(server).await?;
             let (mut members, when) = match server.get(&name).await? {
-                Said::Value(bytes, token) => (decode(&bytes)?, When::Still(token)),
+                Response::Value(found) => (decode(&found.bytes)?, When::Still(found.token)),
                 _ => (Vec::new(), When::Absent),
             };
             if members.iter().any(|(member, until)| *member == key && *until >= named.until) {
@@ -59,11 +69,11 @@ impl MemcachedStore {
             members.retain(|(member, until)| *member != key && *until + GRACE > now);
             members.push((key, named.until));
             let latest = members.iter().map(|(_, until)| *until).max().unwrap_or(named.until);
-            let ttl = format::ttl(latest + GRACE, now);
+            let ttl = format::ttl((latest + GRACE).since(now));
             match server.set(&name, &encode(&members), ttl, when).await {
-                Ok(Said::Done(_)) => return Ok(()),
+                Ok(Response::Done(_)) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::TooLarge => return Err(too_many(members.len(), error)),
-                said => drop(said?),
+                refused => drop(refused?),
             }
         }
         Err(gave_up())
@@ -72,20 +82,19 @@ impl MemcachedStore {
     /// Asks each value whether it still has the tag, those of one server together.
     pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
         let (server, name) = self.tag_item(tag);
-        let Said::Value(bytes, _) = server.get(&name).await? else { return Ok(Vec::new()) };
+        let Response::Value(found) = server.get(&name).await? else { return Ok(Vec::new()) };
         let mut members: Vec<Vec<StoreKey>> = vec![Vec::new(); self.0.servers.len()];
-        for (key, _) in decode(&bytes)? {
+        for (key, _) in decode(&found.bytes)? {
             members[self.index_of(key.as_bytes())].push(key);
         }
-        let now = self.now();
         let mut live = Vec::new();
         for (server, keys) in self.0.servers.iter().zip(members) {
             let names: Vec<String> = keys.iter().map(|key| self.name(*key)).collect();
             let mut damaged = None;
-            let look = |index: usize, said| {
-                let Said::Value(bytes, _) = said else { return };
-                match Header::decode(&bytes) {
-                    Ok(header) if header.deadline > now && header.tag() == Some(tag) => live.push(keys[index]),
+            let look = |index: usize, response| {
+                let Response::Value(found) = response else { return };
+                match Header::decode(&found.bytes) {
+                    Ok(header) if self.is_live(&header) && header.tag() == Some(tag) => live.push(keys[index]),
                     Ok(_) => {}
                     Err(error) => damaged = Some(error),
                 }

@@ -1,17 +1,17 @@
 //! The tokens that memcached gave for values that were read or written lately.
 //!
 //! The version of a value is ours and stands in it; memcached compares tokens of its own, which change with a touch too.
-//! Whoever saves what he has read finds the token here, and needs one command. Where it is missing or stale he reads it
-//! again. A fixed number of places, each for the keys of one digest: a place that another key took costs a command.
+//! A save of what was read finds the token here, and takes one command. Where it is missing or stale it is read again.
+//! There is a fixed number of slots, each for keys that begin alike: a slot that another key took costs a command.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ampoule_core::{StoreKey, Time};
+use ampoule_core::StoreKey;
 
 use crate::format::Header;
 use crate::wire::Token;
 
-const PLACES: usize = 4_096;
+const SLOTS: usize = 4_096;
 
 pub(crate) struct Tokens(Box<[Mutex<Option<Known>>]>);
 
@@ -25,23 +25,50 @@ pub(crate) struct Known {
 
 impl Default for Tokens {
     fn default() -> Tokens {
-        Tokens((0..PLACES).map(|_| Mutex::default()).collect())
+        Tokens((0..SLOTS).map(|_| Mutex::default()).collect())
     }
 }
 
 impl Tokens {
-    /// What was last seen of a key, if its deadline has not passed.
-    pub(crate) fn of(&self, key: StoreKey, now: Time) -> Option<Known> {
-        self.place(key).filter(|known| known.key == key && known.header.deadline > now)
+    /// What was last seen of a key.
+    pub(crate) fn of(&self, key: StoreKey) -> Option<Known> {
+        self.slot(key).filter(|known| known.key == key)
     }
 
     pub(crate) fn keep(&self, key: StoreKey, header: Header, token: Token) {
-        *self.place(key) = Some(Known { key, header, token });
+        *self.slot(key) = Some(Known { key, header, token });
     }
 
-    fn place(&self, key: StoreKey) -> MutexGuard<'_, Option<Known>> {
-        let [.., high, low] = *key.as_bytes();
-        let index = usize::from(u16::from_be_bytes([high, low])) % PLACES;
+    /// By the first bytes, which are random in every key; the last ones may be the same in all.
+    fn slot(&self, key: StoreKey) -> MutexGuard<'_, Option<Known>> {
+        let [high, low, ..] = *key.as_bytes();
+        let index = usize::from(u16::from_be_bytes([high, low])) % SLOTS;
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_core::{Time, Version};
+
+    use super::*;
+
+    /// A session's key is 16 random bytes and 16 that are the same in all of them.
+    #[test]
+    fn keys_that_end_alike_have_slots_of_their_own() {
+        let tokens = Tokens::default();
+        let header = Header { version: Version(1), deadline: Time::MAX, named: None };
+        let keys: Vec<StoreKey> = (0..1_000_u32)
+            .map(|number| {
+                let mut bytes = *StoreKey::digest(&number.to_be_bytes()).as_bytes();
+                bytes[16..].fill(7);
+                StoreKey::new(bytes)
+            })
+            .collect();
+        for key in &keys {
+            tokens.keep(*key, header, Token { cas: 1, boot_id: 1 });
+        }
+        let kept = keys.iter().filter(|key| tokens.of(**key).is_some()).count();
+        assert!(kept > 850, "{kept} of 1000 keys in {SLOTS} slots");
     }
 }

@@ -2,12 +2,12 @@
 
 mod support;
 
-use ampoule_core::{Entry, ErrorKind, Outcome, Put, Store, StoreKey, Tag, Version};
-use support::{Own, create, entry, key, stat, store, talk, value};
+use ampoule_core::{Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag, Version};
+use support::{HOUR, Own, create, entry, key, stat, store, talk, value};
 
 /// Whether a value of this many bytes is kept.
 async fn fits(store: &dyn Store, size: usize) -> bool {
-    match store.put(key("sized"), entry(vec![7; size]), Put::Always).await {
+    match store.put(key("sized"), entry(vec![7; size]), PutMode::Always).await {
         Ok(_) => true,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -35,12 +35,12 @@ async fn a_value_that_is_too_large_leaves_what_was_there() {
     let store = store(&server.url(), "p:");
     let version = create(&store, key("one"), entry("kept")).await;
     let large = || entry(vec![7; (1 << 20) - 100]);
-    for when in [Put::Replace(version), Put::Replace(Version(1)), Put::Create, Put::Always] {
-        let answer = store.put(key("one"), large(), when).await;
-        assert!(!matches!(answer, Ok(Outcome::Stored(_))), "{when:?}");
-        assert_eq!(value(&store, key("one")).await.as_deref(), Some(&b"kept"[..]), "after {when:?}");
+    for mode in [PutMode::Replace(version), PutMode::Replace(Version(1)), PutMode::Create, PutMode::Always] {
+        let answer = store.put(key("one"), large(), mode).await;
+        assert!(!matches!(answer, Ok(PutResult::Stored(_))), "{mode:?}");
+        assert_eq!(value(&store, key("one")).await.as_deref(), Some(&b"kept"[..]), "after {mode:?}");
     }
-    let error = store.put(key("one"), large(), Put::Replace(version)).await.unwrap_err();
+    let error = store.put(key("one"), large(), PutMode::Replace(version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
 
@@ -51,7 +51,7 @@ async fn a_tag_that_outgrows_its_item_is_an_error_and_stays_whole() {
     let tagged = || Entry { tag: Some(Tag::of("user:42")), ..entry("x") };
     let mut kept = 0;
     let error = loop {
-        match store.put(key(&kept.to_string()), tagged(), Put::Create).await {
+        match store.put(key(&kept.to_string()), tagged(), PutMode::Create).await {
             Ok(_) => kept += 1,
             Err(error) => break error,
         }
@@ -61,7 +61,7 @@ async fn a_tag_that_outgrows_its_item_is_an_error_and_stays_whole() {
     assert!(error.to_string().contains("keys"), "{error}");
     assert!(kept > 150, "only {kept} keys of one tag");
     assert_eq!(value(&store, key(&kept.to_string())).await, None, "what the tag cannot name is not written");
-    assert_eq!(store.tagged(Tag::of("user:42")).await.unwrap().len(), kept);
+    assert_eq!(store.keys_with_tag(Tag::of("user:42")).await.unwrap().len(), kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,14 +78,14 @@ async fn what_is_evicted_is_absent_and_no_error() {
     for (key, version) in keys.iter().zip(versions) {
         if value(&store, *key).await.is_none() {
             gone += 1;
-            let late = store.put(*key, entry("late"), Put::Replace(version)).await.unwrap();
-            assert_eq!(late, Outcome::Conflict, "what is gone stays gone");
-            assert!(!store.touch(*key, entry("").deadline).await.unwrap());
+            let late = store.put(*key, entry("late"), PutMode::Replace(version)).await.unwrap();
+            assert_eq!(late, PutResult::Conflict, "what is gone stays gone");
+            assert!(!store.touch(*key, version, HOUR).await.unwrap());
             assert!(!store.delete(*key).await.unwrap());
         }
     }
     assert!(gone > 500, "only {gone} were absent");
-    store.tagged(Tag::of("user:42")).await.unwrap();
+    store.keys_with_tag(Tag::of("user:42")).await.unwrap();
 }
 
 /// Also when the mark of the server's life goes.
@@ -96,9 +96,12 @@ async fn a_flushed_server_is_empty_and_goes_on() {
     let old = create(&one, key("one"), entry("before")).await;
     assert!(talk(server.port, b"flush_all\r\n", "\r\n").starts_with("OK"));
     create(&two, key("one"), entry("after")).await;
-    assert_eq!(one.put(key("one"), entry("late"), Put::Replace(old)).await.unwrap(), Outcome::Conflict);
+    assert_eq!(one.put(key("one"), entry("late"), PutMode::Replace(old)).await.unwrap(), PutResult::Conflict);
     let found = one.get(key("one")).await.unwrap().unwrap();
-    assert!(matches!(one.put(key("one"), entry("new"), Put::Replace(found.version)).await, Ok(Outcome::Stored(_))));
+    assert!(matches!(
+        one.put(key("one"), entry("new"), PutMode::Replace(found.version)).await,
+        Ok(PutResult::Stored(_))
+    ));
     assert_eq!(value(&two, key("one")).await.as_deref(), Some(&b"new"[..]));
 }
 
@@ -108,7 +111,7 @@ async fn a_server_that_may_not_evict_is_full() {
     let store = store(&server.url(), "p:");
     let mut refused = None;
     for number in 0..2_000 {
-        if let Err(error) = store.put(key(&number.to_string()), entry(vec![7; 4_000]), Put::Create).await {
+        if let Err(error) = store.put(key(&number.to_string()), entry(vec![7; 4_000]), PutMode::Create).await {
             refused = Some((number, error));
             break;
         }

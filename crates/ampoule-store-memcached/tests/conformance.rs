@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ampoule_core::ManualClock;
 use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::{Clock, ManualClock};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, Server, shared};
 
@@ -12,8 +12,9 @@ async fn conforms(url: &str) {
     let count = AtomicUsize::new(0);
     assert_conforms(|| {
         let clock = Arc::new(ManualClock::default());
+        let told = Some(clock.clone() as Arc<dyn Clock>);
         let prefix = format!("kit{}:", count.fetch_add(1, Ordering::Relaxed));
-        let options = MemcachedOptions { prefix, clock: clock.clone(), ..MemcachedOptions::default() };
+        let options = MemcachedOptions { prefix, clock: told, ..MemcachedOptions::default() };
         let store = Arc::new(MemcachedStore::connect(url, options).unwrap());
         Subject { max_value: 1_000_000, sweeps: false, ..Subject::new(store, Some(clock)) }
     })

@@ -4,11 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Clock};
-use ampoule_core::{Entry, ErrorKind, Outcome, Put, Store, SystemClock, Tag, Time};
+use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, Tag};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, shared};
-use support::{Own, create, entry, key, quick, store, talk, value};
+use support::{HOUR, Own, create, entry, key, quick, store, talk, value};
 
 fn number(value: &Bytes) -> u32 {
     std::str::from_utf8(value).unwrap().parse().unwrap()
@@ -26,11 +25,14 @@ async fn p1_stores_that_count_on_one_key_lose_nothing() {
             while counted < 50 {
                 let found = store.get(key("n")).await.unwrap().unwrap();
                 let next = entry((number(&found.value) + 1).to_string());
-                match store.put(key("n"), next, Put::Replace(found.version)).await.unwrap() {
-                    Outcome::Stored(_) => counted += 1,
+                match store.put(key("n"), next, PutMode::Replace(found.version)).await.unwrap() {
+                    PutResult::Stored(_) => counted += 1,
                     // A touch between a reading and a writing, which must not look like a write.
-                    Outcome::Conflict if writer % 2 == 0 => drop(store.touch(key("n"), entry("").deadline).await),
-                    Outcome::Conflict => {}
+                    PutResult::Conflict if writer % 2 == 0 => {
+                        let found = store.get(key("n")).await.unwrap().unwrap();
+                        store.touch(key("n"), found.version, 2 * HOUR).await.unwrap();
+                    }
+                    PutResult::Conflict => {}
                 }
             }
         });
@@ -45,13 +47,16 @@ async fn another_s_touch_is_no_conflict() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let (mine, other) = (store(server.url(), "touch:"), store(server.url(), "touch:"));
     let version = create(&mine, key("one"), entry("x")).await;
-    let later = SystemClock.now() + Duration::from_secs(9_000);
-    assert!(other.touch(key("one"), later).await.unwrap());
+    let before = mine.get(key("one")).await.unwrap().unwrap();
+    assert!(other.touch(key("one"), version, 2 * HOUR).await.unwrap());
     let found = mine.get(key("one")).await.unwrap().unwrap();
-    assert_eq!((found.version, found.deadline), (version, later));
-    assert!(other.touch(key("one"), later + Duration::from_secs(1)).await.unwrap());
-    assert!(matches!(mine.put(key("one"), entry("y"), Put::Replace(version)).await, Ok(Outcome::Stored(_))));
-    assert!(other.touch(key("one"), later).await.unwrap());
+    assert_eq!(found.version, version);
+    assert!(found.deadline.since(before.deadline) >= HOUR - Duration::from_secs(1));
+    assert!(other.touch(key("one"), version, 3 * HOUR).await.unwrap());
+    let put = mine.put(key("one"), entry("y"), PutMode::Replace(version)).await;
+    let Ok(PutResult::Stored(next)) = put else { panic!("{put:?}") };
+    assert!(!other.touch(key("one"), version, 4 * HOUR).await.unwrap(), "its version was replaced");
+    assert!(other.touch(key("one"), next, 4 * HOUR).await.unwrap());
     assert!(mine.delete(key("one")).await.unwrap());
 }
 
@@ -62,7 +67,7 @@ async fn prefixes_keep_applications_apart() {
     let tagged = Entry { tag: Some(Tag::of("user:42")), ..entry("x") };
     create(&one, key("one"), tagged).await;
     assert_eq!(value(&two, key("one")).await, None);
-    assert_eq!(two.tagged(Tag::of("user:42")).await.unwrap(), []);
+    assert_eq!(two.keys_with_tag(Tag::of("user:42")).await.unwrap(), []);
     assert_eq!(two.scan(None, 10).await.unwrap().keys, []);
     assert_eq!(one.scan(None, 10).await.unwrap().keys, [key("one")]);
 }
@@ -86,13 +91,13 @@ async fn a_damaged_item_is_corrupt_until_it_is_deleted() {
     let version = create(&store, key("one"), entry("x")).await;
     let name = format!("damaged:{}", key("one"));
     talk(server.node().port, format!("ms {name} 3\r\nhey\r\n").as_bytes(), "HD");
-    let past = Entry { deadline: Time::ZERO, ..entry("") };
+    let none = Entry { lifetime: Duration::ZERO, ..entry("") };
     let kinds = [
         store.get(key("one")).await.unwrap_err().kind(),
-        store.put(key("one"), entry("y"), Put::Create).await.unwrap_err().kind(),
-        store.put(key("one"), entry("y"), Put::Replace(version)).await.unwrap_err().kind(),
-        store.put(key("one"), past, Put::Replace(version)).await.unwrap_err().kind(),
-        store.touch(key("one"), entry("").deadline).await.unwrap_err().kind(),
+        store.put(key("one"), entry("y"), PutMode::Create).await.unwrap_err().kind(),
+        store.put(key("one"), entry("y"), PutMode::Replace(version)).await.unwrap_err().kind(),
+        store.put(key("one"), none, PutMode::Replace(version)).await.unwrap_err().kind(),
+        store.touch(key("one"), version, HOUR).await.unwrap_err().kind(),
     ];
     assert_eq!(kinds, [ErrorKind::Corrupt; 5]);
     assert!(talk(server.node().port, format!("mg {name} v\r\n").as_bytes(), "\r\n").starts_with("VA 3"), "it stands");
@@ -109,36 +114,13 @@ async fn a_tag_that_was_evicted_is_mended_by_the_next_save() {
     let version = create(&store, key("one"), tagged()).await;
     let evict = format!("md mend:tag:{tag}\r\n");
     assert!(talk(server.node().port, evict.as_bytes(), "\r\n").starts_with("HD"), "there is no such item");
-    assert_eq!(store.tagged(tag).await.unwrap(), []);
-    assert!(matches!(store.put(key("one"), tagged(), Put::Replace(version)).await, Ok(Outcome::Stored(_))));
-    assert_eq!(store.tagged(tag).await.unwrap(), [key("one")]);
+    assert_eq!(store.keys_with_tag(tag).await.unwrap(), []);
+    let put = store.put(key("one"), tagged(), PutMode::Replace(version)).await;
+    let Ok(PutResult::Stored(version)) = put else { panic!("{put:?}") };
+    assert_eq!(store.keys_with_tag(tag).await.unwrap(), [key("one")]);
     talk(server.node().port, evict.as_bytes(), "\r\n");
-    assert!(store.touch(key("one"), entry("").deadline).await.unwrap());
-    assert_eq!(store.tagged(tag).await.unwrap(), [key("one")]);
-}
-
-/// Memory is freed by memcached's own clock, a little after the deadline.
-#[tokio::test(flavor = "multi_thread")]
-async fn memcached_is_told_how_long_to_keep_it() {
-    let Some(server) = shared(Kind::Memcached) else { return };
-    let store = store(server.url(), "ttl:");
-    let day = 24 * 3_600;
-    for (seconds, expected) in
-        [(60, 60..63), (29 * day, 29 * day..29 * day + 3), (400 * day, 400 * day - 3..400 * day + 6)]
-    {
-        let deadline = SystemClock.now() + Duration::from_secs(seconds);
-        assert!(matches!(
-            store.put(key("one"), Entry { deadline, ..entry("x") }, Put::Always).await,
-            Ok(Outcome::Stored(_))
-        ));
-        let said = talk(server.node().port, format!("mg ttl:{} t\r\n", key("one")).as_bytes(), "\r\n");
-        let left: u64 = said.trim().strip_prefix("HD t").unwrap().parse().unwrap();
-        assert!(expected.contains(&left), "{left} seconds of {seconds}");
-    }
-    let never = Entry { deadline: Time::MAX, ..entry("x") };
-    assert!(matches!(store.put(key("one"), never, Put::Always).await, Ok(Outcome::Stored(_))));
-    let said = talk(server.node().port, format!("mg ttl:{} t\r\n", key("one")).as_bytes(), "\r\n");
-    assert_eq!(said.trim(), "HD t-1");
+    assert!(store.touch(key("one"), version, 2 * HOUR).await.unwrap());
+    assert_eq!(store.keys_with_tag(tag).await.unwrap(), [key("one")]);
 }
 
 #[cfg(unix)]
@@ -149,7 +131,7 @@ async fn a_socket_on_this_machine_serves_too() {
     let Some(server) = Own::socket(&socket) else { return };
     let store = MemcachedStore::connect(&format!("memcached+unix://{}", socket.display()), quick("p:")).unwrap();
     let version = create(&store, key("one"), entry("x")).await;
-    assert!(matches!(store.put(key("one"), entry("y"), Put::Replace(version)).await, Ok(Outcome::Stored(_))));
+    assert!(matches!(store.put(key("one"), entry("y"), PutMode::Replace(version)).await, Ok(PutResult::Stored(_))));
     assert_eq!(value(&store, key("one")).await.as_deref(), Some(&b"y"[..]));
     assert!(store.describe().contains("memcached.sock"));
     drop(server);

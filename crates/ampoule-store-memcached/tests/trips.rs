@@ -4,9 +4,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Clock, Entry, Outcome, Put, Store, SystemClock, Tag};
+use ampoule_core::{Entry, PutMode, PutResult, Store, Tag};
 use ampoule_test_servers::{Kind, Server};
-use support::{create, entry, key, stat, store, talk};
+use support::{HOUR, create, entry, key, stat, store, talk};
 
 /// What one operation makes the server do: how often it gets, sets and deletes.
 async fn commands<T>(port: u16, operation: impl Future<Output = T>) -> ([u64; 3], T) {
@@ -34,20 +34,24 @@ async fn p5_one_command_to_read_and_one_to_save() {
     let (cost, found) = commands(port, other.get(key("one"))).await;
     assert_eq!(cost, [1, 0, 0], "read");
     let version = found.unwrap().unwrap().version;
-    let (cost, outcome) = commands(port, other.put(key("one"), entry("y"), Put::Replace(version))).await;
+    let (cost, outcome) = commands(port, other.put(key("one"), entry("y"), PutMode::Replace(version))).await;
     assert_eq!(cost, [0, 1, 0], "save what was read");
-    let Outcome::Stored(version) = outcome.unwrap() else { panic!("a conflict with nobody") };
-    let (cost, outcome) = commands(port, other.put(key("one"), entry("z"), Put::Replace(version))).await;
+    let PutResult::Stored(version) = outcome.unwrap() else { panic!("a conflict with no other writer") };
+    let (cost, outcome) = commands(port, other.put(key("one"), entry("z"), PutMode::Replace(version))).await;
     assert_eq!(cost, [0, 1, 0], "save what was saved");
-    let Outcome::Stored(version) = outcome.unwrap() else { panic!("a conflict with nobody") };
-    let (cost, outcome) = commands(port, mine.put(key("one"), entry("z"), Put::Replace(version))).await;
+    let PutResult::Stored(version) = outcome.unwrap() else { panic!("a conflict with no other writer") };
+    let (cost, outcome) = commands(port, mine.put(key("one"), entry("z"), PutMode::Replace(version))).await;
     assert_eq!(cost, [1, 1, 0], "save what another has read");
-    assert!(matches!(outcome.unwrap(), Outcome::Stored(_)));
-    let (cost, outcome) = commands(port, other.put(key("one"), entry("late"), Put::Replace(version))).await;
+    let PutResult::Stored(last) = outcome.unwrap() else { panic!("a conflict with no other writer") };
+    let (cost, outcome) = commands(port, other.put(key("one"), entry("late"), PutMode::Replace(version))).await;
     assert_eq!(cost, [1, 1, 0], "learn of a conflict");
-    assert_eq!(outcome.unwrap(), Outcome::Conflict);
-    let (cost, touched) = commands(port, mine.touch(key("one"), entry("").deadline)).await;
+    assert_eq!(outcome.unwrap(), PutResult::Conflict);
+    let (cost, touched) = commands(port, mine.touch(key("one"), last, 2 * HOUR)).await;
     assert_eq!((cost, touched.unwrap()), ([1, 1, 0], true), "touch");
+    let (cost, touched) = commands(port, mine.touch(key("one"), last, HOUR)).await;
+    assert_eq!((cost, touched.unwrap()), ([1, 0, 0], true), "touch what lives longer");
+    let (cost, touched) = commands(port, mine.touch(key("one"), version, 3 * HOUR)).await;
+    assert_eq!((cost, touched.unwrap()), ([1, 0, 0], false), "touch of another version");
     let (cost, deleted) = commands(port, mine.delete(key("one"))).await;
     assert_eq!((cost, deleted.unwrap()), ([0, 0, 1], true), "delete what was read");
     let (cost, deleted) = commands(port, mine.delete(key("none"))).await;
@@ -62,27 +66,24 @@ async fn a_tag_costs_a_command_beside_the_save() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let port = server.node().port;
     let store = store(server.url(), "p:");
-    let tagged = |seconds: u64| Entry {
-        deadline: SystemClock.now() + Duration::from_secs(seconds),
-        tag: Some(Tag::of("user:42")),
-        ..entry("x")
-    };
+    let tagged =
+        |seconds: u64| Entry { lifetime: Duration::from_secs(seconds), tag: Some(Tag::of("user:42")), ..entry("x") };
     // Two connections, since each asks once for the server's life.
     drop(tokio::join!(store.get(key("one")), store.get(key("one"))));
     let (cost, version) = commands(port, create(&store, key("one"), tagged(1_000))).await;
     assert_eq!(cost, [1, 2, 0], "login");
-    let (cost, outcome) = commands(port, store.put(key("one"), tagged(1_200), Put::Replace(version))).await;
+    let (cost, outcome) = commands(port, store.put(key("one"), tagged(1_200), PutMode::Replace(version))).await;
     assert_eq!(cost, [1, 1, 0], "save");
-    let Outcome::Stored(version) = outcome.unwrap() else { panic!("a conflict with nobody") };
-    let (cost, outcome) = commands(port, store.put(key("one"), tagged(1_300), Put::Replace(version))).await;
+    let PutResult::Stored(version) = outcome.unwrap() else { panic!("a conflict with no other writer") };
+    let (cost, outcome) = commands(port, store.put(key("one"), tagged(1_300), PutMode::Replace(version))).await;
     assert_eq!(cost, [1, 2, 0], "save beyond the time until which the tag names it");
-    assert!(matches!(outcome.unwrap(), Outcome::Stored(_)));
-    let (cost, _) = commands(port, store.touch(key("one"), tagged(1_400).deadline)).await;
-    assert_eq!(cost, [2, 1, 0], "touch");
+    let PutResult::Stored(version) = outcome.unwrap() else { panic!("a conflict with no other writer") };
+    let (cost, touched) = commands(port, store.touch(key("one"), version, Duration::from_secs(1_400))).await;
+    assert_eq!((cost, touched.unwrap()), ([2, 1, 0], true), "touch");
     for number in 0..100 {
         create(&store, key(&number.to_string()), tagged(1_000)).await;
     }
-    let (cost, found) = commands(port, store.tagged(Tag::of("user:42"))).await;
+    let (cost, found) = commands(port, store.keys_with_tag(Tag::of("user:42"))).await;
     assert_eq!((cost, found.unwrap().len()), ([102, 0, 0], 101), "each value is asked whether it has the tag");
 }
 
@@ -95,7 +96,7 @@ async fn a_tag_of_many_large_values_is_no_hang() {
     for number in 0..1_000 {
         create(&store, key(&number.to_string()), Entry { tag, ..entry(vec![7; 100_000]) }).await;
     }
-    assert_eq!(store.tagged(Tag::of("user:42")).await.unwrap().len(), 1_000);
+    assert_eq!(store.keys_with_tag(Tag::of("user:42")).await.unwrap().len(), 1_000);
 }
 
 /// Beside the same commands on one connection without any of this. In a release build: `--ignored --nocapture`.
@@ -132,8 +133,8 @@ async fn operations_a_second() {
     lines.push(format!("read {}/s", rate(started)));
     let started = Instant::now();
     for _ in 0..ROUNDS {
-        let put = store.put(key("one"), entry(vec![b'x'; 200]), Put::Replace(version)).await.unwrap();
-        let Outcome::Stored(next) = put else { panic!("a conflict with nobody") };
+        let put = store.put(key("one"), entry(vec![b'x'; 200]), PutMode::Replace(version)).await.unwrap();
+        let PutResult::Stored(next) = put else { panic!("a conflict with no other writer") };
         version = next;
     }
     lines.push(format!("save {}/s", rate(started)));

@@ -58,8 +58,18 @@ pub(crate) fn too_large() -> Error {
     Error::new(kind, what)
 }
 
+/// A write that was sent twice, and the second time found nothing that tells what became of the first.
+pub(crate) fn unknown() -> Error {
+    let message = "the connection to MySQL broke during a write, which may or may not have happened";
+    Error::new(ErrorKind::Timeout, message)
+}
+
 pub(crate) fn damaged() -> Error {
     Error::new(ErrorKind::Corrupt, "the sessions' table holds what was never put into it")
+}
+
+pub(crate) fn no_time() -> Error {
+    Error::new(ErrorKind::Unavailable, "MySQL did not return its time")
 }
 
 pub(crate) fn no_random(cause: String) -> Error {

@@ -19,10 +19,10 @@
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- the digest of the session's id, not the id
+//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- made of the session's handle, which is no secret
 //!     version  BIGINT     NOT NULL,             -- random, new with each write
-//!     deadline BIGINT     NOT NULL,             -- milliseconds since 1970, UTC: no year 2038
-//!     tag      BINARY(32),                      -- the digest of whose session it is
+//!     deadline BIGINT     NOT NULL,             -- milliseconds since 1970, UTC, by the server's clock
+//!     tag      BINARY(32),                      -- the digest of the session's principal
 //!     value    LONGBLOB   NOT NULL,             -- a BLOB would end at 64 KiB
 //!     INDEX deadline (deadline),
 //!     INDEX tag (tag)
@@ -31,6 +31,11 @@
 //!
 //! The application's user needs `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it. A value larger than the server's
 //! `max_allowed_packet` is [`ErrorKind::TooLarge`].
+//!
+//! # The clock
+//!
+//! The server's clock alone decides what has expired, whatever its time zone. Each statement takes the time from the server
+//! that runs it, so an application whose own clock is wrong neither ends sessions nor keeps them longer.
 //!
 //! # What survives
 //!
@@ -54,8 +59,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ampoule_core::{
-    Bytes, Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag,
-    Time, Version,
+    Bytes, Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag,
+    Time, Version, write_and_read_back,
 };
 pub use mysql_async;
 use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Value};
@@ -65,7 +70,7 @@ use self::statements::Statements;
 /// What every server takes: the least that `max_allowed_packet` may be in practice.
 const SMALLEST_PACKET: usize = 512 << 10;
 
-/// How long a connection that nobody uses is kept: less than what a proxy or a firewall between grants it.
+/// How long an idle connection is kept: less than what a proxy or a firewall between grants it.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// How a [`MySqlStore`] works.
@@ -81,12 +86,12 @@ pub struct MySqlOptions {
     pub max_connections: usize,
     /// How long making a connection may take: 2 seconds by default.
     pub connect_timeout: Duration,
-    /// How long to wait for a connection that others use, besides: 2 seconds by default.
+    /// How long to wait, besides, while all connections are in use: 2 seconds by default.
     pub pool_timeout: Duration,
     /// How long a statement may take: 3 seconds by default.
     pub command_timeout: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
+    /// A clock that decides instead of the server's, for tests. `None` by default.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for MySqlOptions {
@@ -98,7 +103,7 @@ impl Default for MySqlOptions {
             connect_timeout: Duration::from_secs(2),
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 }
@@ -127,7 +132,7 @@ impl MySqlStore {
     /// connected yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the URL or the table's name is none.
+    /// [`ErrorKind::Config`] if the URL or the table's name is invalid.
     pub fn connect(url: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
         let expected = "expected a URL such as mysql://user:password@host:3306/database";
         let url = url.strip_prefix("mariadb://").map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
@@ -159,7 +164,7 @@ impl MySqlStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the table's name is none.
+    /// [`ErrorKind::Config`] if the table's name is invalid.
     pub fn with_pool(pool: Pool, options: MySqlOptions) -> Result<MySqlStore, Error> {
         MySqlStore::build(OnceLock::from(pool), None, "a pool of the application's", options)
     }
@@ -183,98 +188,105 @@ impl MySqlStore {
         self.make_table().await
     }
 
-    fn now(&self) -> i64 {
-        millis(self.0.options.clock.now())
+    /// Null where the server tells the time.
+    fn now(&self) -> Value {
+        self.0.options.clock.as_ref().map_or(Value::NULL, |clock| millis(clock.now().as_millis().into()))
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let found = self.rows(&self.0.statements.get, vec![id(key), self.now().into()]).await?;
+        let found = self.rows(&self.0.statements.get, vec![id(key), self.now()]).await?;
         let Some(mut row) = found.rows.into_iter().next() else { return Ok(None) };
         let mut stored = || {
             Some(Stored {
                 value: Bytes::from(row.take::<Vec<u8>, _>(0)?),
                 version: Version(row.take::<i64, _>(1)?.cast_unsigned()),
-                deadline: Time::from_millis(row.take::<i64, _>(2)?.cast_unsigned()),
+                deadline: time(row.take(2)?),
             })
         };
         stored().map(Some).ok_or_else(error::damaged)
     }
 
-    async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        let (statements, now) = (&self.0.statements, self.now());
+    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
+        let statements = &self.0.statements;
         let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
-        let deadline = millis(entry.deadline);
-        if deadline <= now {
-            return self.remove(key, version, when).await;
+        if entry.lifetime.as_millis() == 0 {
+            let done = self.remove(key, mode).await?;
+            return Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict });
         }
-        let new: Value = version.0.cast_signed().into();
-        let row = vec![new.clone(), deadline.into(), tag_of(&entry), Value::Bytes(entry.value.to_vec())];
-        let written = match when {
-            Put::Create => return self.create(key, row, version).await,
-            Put::Replace(Version(old)) => {
-                let condition = [id(key), old.cast_signed().into(), now.into()];
-                self.rows(&statements.replace, [row, condition.into()].concat()).await?
+        let (lifetime, tag) = (millis(entry.lifetime.as_millis()), tag_of(&entry));
+        let row = vec![number(version), self.now(), lifetime, tag, Value::Bytes(entry.value.to_vec())];
+        let written = match mode {
+            PutMode::Create => return self.create(key, row, version).await,
+            PutMode::Replace(old) => {
+                let condition = vec![id(key), number(old), self.now()];
+                self.rows(&statements.replace, [row, condition].concat()).await?
             }
-            Put::Always => self.rows(&statements.overwrite, [vec![id(key)], row.clone(), row].concat()).await?,
+            PutMode::Always => self.rows(&statements.overwrite, [vec![id(key)], row.clone(), row].concat()).await?,
         };
-        let mut done = written.affected > 0;
-        if !done && written.again {
-            // The connection broke on the way: the first try may have been the one that wrote.
-            done = !self.rows(&statements.has_version, vec![id(key), new]).await?.rows.is_empty();
-        }
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+        // Where the connection broke on the way, the first try may have been the one that wrote.
+        let found = written.again && written.affected == 0 && self.has_version(key, version).await?;
+        let done = found || written.found_its_row()?;
+        Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
     /// Inserts; where the key is there, takes it over if it has expired.
-    async fn create(&self, key: StoreKey, row: Vec<Value>, version: Version) -> Result<Outcome, Error> {
+    async fn create(&self, key: StoreKey, row: Vec<Value>, version: Version) -> Result<PutResult, Error> {
         let statements = &self.0.statements;
+        let mut again = false;
         for _ in 0..3 {
             let inserted = self.rows(&statements.insert, [vec![id(key)], row.clone()].concat()).await?;
             if inserted.affected > 0 {
-                return Ok(Outcome::Stored(version));
+                return Ok(PutResult::Stored(version));
             }
-            let expired = [row.clone(), vec![id(key), self.now().into()]].concat();
-            if self.rows(&statements.take_over, expired).await?.affected > 0 {
-                return Ok(Outcome::Stored(version));
+            let expired = [row.clone(), vec![id(key), self.now()]].concat();
+            let taken_over = self.rows(&statements.take_over, expired).await?;
+            again |= inserted.again || taken_over.again;
+            if taken_over.affected > 0 || again && self.has_version(key, version).await? {
+                return Ok(PutResult::Stored(version));
             }
-            let ours = vec![id(key), version.0.cast_signed().into()];
-            if inserted.again && !self.rows(&statements.has_version, ours).await?.rows.is_empty() {
-                return Ok(Outcome::Stored(version));
-            }
-            if !self.rows(&statements.get, vec![id(key), self.now().into()]).await?.rows.is_empty() {
-                return Ok(Outcome::Conflict);
+            if self.finds(&statements.get, vec![id(key), self.now()]).await? {
+                break;
             }
             // It was swept in between: the key is free.
         }
-        Ok(Outcome::Conflict)
+        if again { Err(error::unknown()) } else { Ok(PutResult::Conflict) }
     }
 
-    /// What a put with a past deadline does: the same condition, and nothing is left.
-    async fn remove(&self, key: StoreKey, version: Version, when: Put) -> Result<Outcome, Error> {
+    /// What a put without a lifetime does: the same condition, and nothing is left.
+    async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
         let statements = &self.0.statements;
-        let live = vec![id(key), self.now().into()];
-        let done = match when {
-            Put::Replace(Version(old)) => {
-                let condition = [live, vec![old.cast_signed().into()]].concat();
-                self.rows(&statements.delete_version, condition).await?.affected > 0
+        match mode {
+            PutMode::Replace(old) => {
+                let condition = vec![id(key), number(old), self.now()];
+                self.rows(&statements.delete_version, condition).await?.found_its_row()
             }
-            Put::Create => self.rows(&statements.get, live).await?.rows.is_empty(),
-            Put::Always => self.rows(&statements.delete, live).await.map(|_| true)?,
-        };
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+            PutMode::Create => Ok(!self.finds(&statements.get, vec![id(key), self.now()]).await?),
+            PutMode::Always => self.rows(&statements.delete, vec![id(key), self.now()]).await.map(|_| true),
+        }
     }
 
-    async fn move_deadline(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        let (statements, now, deadline) = (&self.0.statements, self.now(), millis(deadline));
-        if deadline <= now {
-            return Ok(self.rows(&statements.delete, vec![id(key), now.into()]).await?.affected > 0);
-        }
-        let moved = self.rows(&statements.touch, vec![deadline.into(), id(key), now.into()]).await?;
-        if moved.affected > 0 {
-            return Ok(true);
-        }
-        // MySQL does not count a row that had this very deadline already.
-        Ok(!self.rows(&statements.has_deadline, vec![id(key), deadline.into()]).await?.rows.is_empty())
+    async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
+        let statements = &self.0.statements;
+        let condition = vec![id(key), number(version), self.now()];
+        let values = [vec![self.now(), millis(lifetime.as_millis())], condition.clone()].concat();
+        let moved = self.rows(&statements.touch, values).await?;
+        // MySQL does not count a row whose deadline was as late already.
+        let found = moved.affected == 0 && self.finds(&statements.has_live_version, condition).await?;
+        Ok(found || moved.found_its_row()?)
+    }
+
+    async fn has_version(&self, key: StoreKey, version: Version) -> Result<bool, Error> {
+        self.finds(&self.0.statements.has_version, vec![id(key), number(version)]).await
+    }
+
+    async fn finds(&self, query: &str, values: Vec<Value>) -> Result<bool, Error> {
+        Ok(!self.rows(query, values).await?.rows.is_empty())
+    }
+
+    async fn time(&self) -> Result<Time, Error> {
+        let found = self.rows(&self.0.statements.time, vec![self.now()]).await?;
+        let now = found.rows.into_iter().next().and_then(|mut row| row.take(0));
+        now.map(time).ok_or_else(error::no_time)
     }
 
     /// A server hangs up on a packet that is larger than it takes, instead of saying so.
@@ -293,19 +305,19 @@ impl MySqlStore {
         found.into_iter().map(|row| key(row).ok_or_else(error::damaged)).collect()
     }
 
-    /// In the order of the keys; a place is the last one.
-    async fn page(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let after = from.map(|place| StoreKey::parse(place).ok_or_else(|| Page::unknown(place))).transpose()?;
+    /// In the order of the keys; the cursor is the last one.
+    async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
+        let after = cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
         let after = after.map_or_else(|| Value::Bytes(Vec::new()), id);
         let budget = budget.max(1);
-        let keys = self.keys(&self.0.statements.scan, vec![after, self.now().into(), limit(budget)]).await?;
+        let keys = self.keys(&self.0.statements.scan, vec![after, self.now(), limit(budget)]).await?;
         let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
         Ok(Page { keys, next })
     }
 
-    async fn free(&self, budget: usize) -> Result<Swept, Error> {
-        let removed = self.rows(&self.0.statements.sweep, vec![self.now().into(), limit(budget)]).await?.affected;
-        Ok(Swept { removed, more: removed > 0 && removed >= budget as u64 })
+    async fn free(&self, budget: usize) -> Result<SweepReport, Error> {
+        let removed = self.rows(&self.0.statements.sweep, vec![self.now(), limit(budget)]).await?.affected;
+        Ok(SweepReport { removed, more: removed > 0 && removed >= budget as u64 })
     }
 }
 
@@ -314,37 +326,44 @@ impl Store for MySqlStore {
         Reply::new(self.read(key))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         let size = entry.value.len();
         Reply::new(async move {
-            match self.write(key, entry, when).await {
+            match self.write(key, entry, mode).await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => Err(self.unless_too_large(size, error).await),
-                outcome => outcome,
+                result => result,
             }
         })
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Reply::new(self.move_deadline(key, deadline))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::new(self.move_deadline(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Reply::new(async move {
-            Ok(self.rows(&self.0.statements.delete, vec![id(key), self.now().into()]).await?.affected > 0)
-        })
+        Reply::new(
+            async move { Ok(self.rows(&self.0.statements.delete, vec![id(key), self.now()]).await?.affected > 0) },
+        )
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         let tag = Value::Bytes(tag.as_bytes().to_vec());
-        Reply::new(async move { self.keys(&self.0.statements.tagged, vec![tag, self.now().into()]).await })
+        Reply::new(async move { self.keys(&self.0.statements.keys_with_tag, vec![tag, self.now()]).await })
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Reply::new(self.page(from, budget))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Reply::new(self.page(cursor, budget))
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         Reply::new(self.free(budget))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async move {
+            write_and_read_back(self).await?;
+            self.time().await
+        })
     }
 
     fn describe(&self) -> String {
@@ -370,7 +389,16 @@ fn limit(budget: usize) -> Value {
     Value::UInt(budget as u64)
 }
 
-/// At most the year 9999: far below where the sign begins.
-fn millis(time: Time) -> i64 {
-    time.as_millis().cast_signed()
+fn number(version: Version) -> Value {
+    Value::Int(version.0.cast_signed())
+}
+
+/// At most the year 9999, also as a lifetime: far below where the sign begins.
+fn millis(millis: u128) -> Value {
+    const NEVER: i64 = Time::MAX.as_millis().cast_signed();
+    Value::Int(i64::try_from(millis).map_or(NEVER, |millis| millis.min(NEVER)))
+}
+
+fn time(millis: i64) -> Time {
+    Time::from_millis(millis.cast_unsigned())
 }

@@ -20,19 +20,29 @@ pub(crate) struct Answer {
     pub(crate) again: bool,
 }
 
+impl Answer {
+    /// Whether a write found the row that it was for. If it was sent twice and found none, the first sending may have.
+    pub(crate) fn found_its_row(&self) -> Result<bool, Error> {
+        if self.again && self.affected == 0 { Err(error::unknown()) } else { Ok(self.affected > 0) }
+    }
+}
+
 impl MySqlStore {
     /// A connection that broke, such as those from before a restart of the server, is replaced once, and a table that
-    /// is missing is made, if that is allowed. All statements may be sent twice: a write that was done the first time
-    /// meets its own version.
+    /// is missing is made, if that is allowed. All statements may be sent twice.
     pub(crate) async fn rows(&self, statement: &str, values: Vec<Value>) -> Result<Answer, Error> {
-        match self.through_deadlocks(statement, values.clone()).await {
-            Err(Failed::Broken(_)) => {}
-            Err(Failed::NoTable(_)) if self.0.options.migrate => self.make_table().await?,
+        let again = match self.through_deadlocks(statement, values.clone()).await {
+            Err(Failed::Broken(_)) => true,
+            Err(Failed::Unconnected(_)) => false,
+            Err(Failed::NoTable(_)) if self.0.options.migrate => {
+                self.make_table().await?;
+                false
+            }
             Err(failed) => return Err(failed.into_error()),
             Ok(answer) => return Ok(answer),
-        }
+        };
         let answer = self.through_deadlocks(statement, values).await.map_err(Failed::into_error)?;
-        Ok(Answer { again: true, ..answer })
+        Ok(Answer { again, ..answer })
     }
 
     async fn through_deadlocks(&self, statement: &str, values: Vec<Value>) -> Result<Answer, Failed> {
@@ -72,7 +82,10 @@ impl MySqlStore {
         let options = &self.0.options;
         let limit = options.connect_timeout + options.pool_timeout;
         match timeout(limit, self.0.pool().get_conn()).await {
-            Ok(conn) => conn.map_err(|cause| self.sort(cause)),
+            Ok(conn) => conn.map_err(|cause| match self.sort(cause) {
+                Failed::Broken(error) => Failed::Unconnected(error),
+                failed => failed,
+            }),
             Err(_) => {
                 let message = format!("MySQL gave no connection within {limit:?} (connect_timeout, pool_timeout)");
                 Err(Failed::For(Error::new(ErrorKind::Timeout, message)))
@@ -109,8 +122,10 @@ async fn run(conn: &mut Conn, statement: &str, values: Vec<Value>) -> Result<Ans
 
 /// Why there is no answer.
 enum Failed {
-    /// The connection broke: another may do it.
+    /// The connection broke: another may do it, and the statement may have been done.
     Broken(Error),
+    /// No connection came about: another may do it, and the statement was not done.
+    Unconnected(Error),
     /// The statement was rolled back in favour of another.
     Deadlock(Error),
     /// The table is missing.
@@ -121,7 +136,12 @@ enum Failed {
 
 impl Failed {
     fn into_error(self) -> Error {
-        let (Failed::Broken(error) | Failed::Deadlock(error) | Failed::NoTable(error) | Failed::For(error)) = self;
-        error
+        match self {
+            Failed::Broken(error)
+            | Failed::Unconnected(error)
+            | Failed::Deadlock(error)
+            | Failed::NoTable(error)
+            | Failed::For(error) => error,
+        }
     }
 }

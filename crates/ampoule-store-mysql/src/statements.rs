@@ -3,7 +3,13 @@
 //! `deadline + 0` keeps the server from looking a single key up by the index on the deadline, as it may in a small table:
 //! a row whose deadline is moved at that moment would be missed.
 
-use ampoule_core::{Error, ErrorKind};
+use ampoule_core::{Error, ErrorKind, Time};
+
+/// Milliseconds since 1970: those of a test's clock, or where that is null, those of the server at the beginning of the
+/// statement, which are the same for all rows and on replicas. Not by `UNIX_TIMESTAMP(NOW(3))`, which goes through the
+/// session's time zone and is an hour off in the one that a change to winter time repeats; nor by `SYSDATE`, which moves
+/// on between rows and so could not be looked up in the index.
+const NOW: &str = "COALESCE(?, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";
 
 pub(crate) struct Statements {
     pub(crate) schema: String,
@@ -13,39 +19,46 @@ pub(crate) struct Statements {
     pub(crate) replace: String,
     pub(crate) overwrite: String,
     pub(crate) has_version: String,
-    pub(crate) has_deadline: String,
+    pub(crate) has_live_version: String,
     pub(crate) touch: String,
     pub(crate) delete: String,
     pub(crate) delete_version: String,
-    pub(crate) tagged: String,
+    pub(crate) keys_with_tag: String,
     pub(crate) scan: String,
     pub(crate) sweep: String,
+    pub(crate) time: String,
 }
 
 impl Statements {
     pub(crate) fn new(table: &str) -> Result<Statements, Error> {
         let table = quoted(table)?;
-        let set = "version = ?, deadline = ?, tag = ?, value = ?";
-        let insert = format!("INSERT INTO {table} (id, version, deadline, tag, value) VALUES (?, ?, ?, ?, ?)");
+        // The second value is a lifetime in milliseconds.
+        let deadline = format!("LEAST({NOW} + ?, {})", Time::MAX.as_millis());
+        let live = format!("deadline + 0 > {NOW}");
+        let set = format!("version = ?, deadline = {deadline}, tag = ?, value = ?");
+        let insert = format!("INSERT INTO {table} (id, version, deadline, tag, value) VALUES (?, ?, {deadline}, ?, ?)");
         Ok(Statements {
             schema: format!(
                 "CREATE TABLE IF NOT EXISTS {table} (id BINARY(32) NOT NULL PRIMARY KEY, version BIGINT NOT NULL, \
                  deadline BIGINT NOT NULL, tag BINARY(32), value LONGBLOB NOT NULL, \
                  INDEX deadline (deadline), INDEX tag (tag)) ENGINE=InnoDB"
             ),
-            get: format!("SELECT value, version, deadline FROM {table} WHERE id = ? AND deadline + 0 > ?"),
-            take_over: format!("UPDATE {table} SET {set} WHERE id = ? AND deadline + 0 <= ?"),
-            replace: format!("UPDATE {table} SET {set} WHERE id = ? AND version = ? AND deadline + 0 > ?"),
+            get: format!("SELECT value, version, deadline FROM {table} WHERE id = ? AND {live}"),
+            take_over: format!("UPDATE {table} SET {set} WHERE id = ? AND deadline + 0 <= {NOW}"),
+            replace: format!("UPDATE {table} SET {set} WHERE id = ? AND version = ? AND {live}"),
             overwrite: format!("{insert} ON DUPLICATE KEY UPDATE {set}"),
             insert,
             has_version: format!("SELECT 1 FROM {table} WHERE id = ? AND version = ?"),
-            has_deadline: format!("SELECT 1 FROM {table} WHERE id = ? AND deadline = ?"),
-            touch: format!("UPDATE {table} SET deadline = ? WHERE id = ? AND deadline + 0 > ?"),
-            delete: format!("DELETE FROM {table} WHERE id = ? AND deadline + 0 > ?"),
-            delete_version: format!("DELETE FROM {table} WHERE id = ? AND deadline + 0 > ? AND version = ?"),
-            tagged: format!("SELECT id FROM {table} WHERE tag = ? AND deadline > ?"),
-            scan: format!("SELECT id FROM {table} WHERE id > ? AND deadline > ? ORDER BY id LIMIT ?"),
-            sweep: format!("DELETE FROM {table} WHERE deadline <= ? ORDER BY deadline LIMIT ?"),
+            has_live_version: format!("SELECT 1 FROM {table} WHERE id = ? AND version = ? AND {live}"),
+            touch: format!(
+                "UPDATE {table} SET deadline = GREATEST(deadline, {deadline}) WHERE id = ? AND version = ? AND {live}"
+            ),
+            delete: format!("DELETE FROM {table} WHERE id = ? AND {live}"),
+            delete_version: format!("DELETE FROM {table} WHERE id = ? AND version = ? AND {live}"),
+            keys_with_tag: format!("SELECT id FROM {table} WHERE tag = ? AND {live}"),
+            scan: format!("SELECT id FROM {table} WHERE id > ? AND {live} ORDER BY id LIMIT ?"),
+            sweep: format!("DELETE FROM {table} WHERE deadline <= {NOW} ORDER BY deadline LIMIT ?"),
+            time: format!("SELECT {NOW}"),
         })
     }
 }
@@ -58,7 +71,54 @@ fn quoted(table: &str) -> Result<String, Error> {
         return Ok(parts.iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join("."));
     }
     let message = format!(
-        "`{table}` is no name for a table: expected 1 to 64 letters, digits or underscores, and a database before it if need be"
+        "`{table}` is not a valid table name: expected 1 to 64 letters, digits or underscores, and a database before it if need be"
     );
     Err(Error::new(ErrorKind::Config, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_test_servers::{Kind, shared};
+    use mysql_async::prelude::Queryable;
+    use mysql_async::{Conn, Opts, Row, Value};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_statement_finds_its_rows_by_an_index_whatever_clock_decides() {
+        let Some(server) = shared(Kind::MariaDb) else { return };
+        let mut conn = Conn::new(Opts::from_url(server.url()).unwrap()).await.unwrap();
+        let statements = Statements::new("planned").unwrap();
+        conn.query_drop(&statements.schema).await.unwrap();
+        let rows = "INSERT INTO planned SELECT UNHEX(SHA2(seq, 256)), seq, seq * 1000000, UNHEX(SHA2(seq % 1000, 256)), 'x' \
+            FROM seq_1_to_20000";
+        conn.query_drop(rows).await.unwrap();
+        // All but one have expired, so that the index on the deadline seems the shortest way to the one that has not.
+        let live = "INSERT INTO planned VALUES (REPEAT(CHAR(7), 32), 1, 253402300799999, REPEAT(CHAR(7), 32), 'x')";
+        conn.query_drop(live).await.unwrap();
+        conn.query_drop("ANALYZE TABLE planned").await.unwrap();
+        let id = || Value::Bytes(vec![7; 32]);
+        for now in [Value::NULL, Value::Int(5_000_000)] {
+            let now = || now.clone();
+            let row = vec![1.into(), now(), 2.into(), Value::NULL, Value::Bytes(Vec::new())];
+            for (statement, values, index) in [
+                (&statements.get, vec![id(), now()], "PRIMARY"),
+                (&statements.take_over, [row.clone(), vec![id(), now()]].concat(), "PRIMARY"),
+                (&statements.replace, [row, vec![id(), 3.into(), now()]].concat(), "PRIMARY"),
+                (&statements.touch, vec![now(), 2.into(), id(), 1.into(), now()], "PRIMARY"),
+                (&statements.delete, vec![id(), now()], "PRIMARY"),
+                (&statements.delete_version, vec![id(), 1.into(), now()], "PRIMARY"),
+                (&statements.keys_with_tag, vec![id(), now()], "tag"),
+                (&statements.scan, vec![id(), now(), 10.into()], "PRIMARY"),
+                (&statements.sweep, vec![now(), 10.into()], "deadline"),
+            ] {
+                let plan: Option<Row> = conn.exec_first(format!("EXPLAIN {statement}"), values).await.unwrap();
+                let plan = plan.unwrap();
+                let kind: Option<String> = plan.get("type").unwrap();
+                let key: Option<String> = plan.get("key").unwrap();
+                assert_eq!(key.as_deref(), Some(index), "{statement}: {plan:?}");
+                assert!(matches!(kind.as_deref(), Some("const" | "ref" | "range")), "{statement}: {plan:?}");
+            }
+        }
+    }
 }

@@ -3,21 +3,33 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ampoule_core::ManualClock;
 use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::{Clock, ManualClock};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, shared};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_conforms() {
+/// Each check in a table of its own.
+async fn conforms(prefix: &str, clock: impl Fn() -> Option<Arc<ManualClock>>) {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let count = AtomicUsize::new(0);
     assert_conforms(|| {
-        let clock = Arc::new(ManualClock::default());
-        let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
-        let options = MySqlOptions { table, clock: clock.clone(), ..MySqlOptions::default() };
+        let clock = clock();
+        let table = format!("{prefix}_{}", count.fetch_add(1, Ordering::Relaxed));
+        let given = clock.clone().map(|clock| clock as Arc<dyn Clock>);
+        let options = MySqlOptions { table, clock: given, ..MySqlOptions::default() };
         let store = Arc::new(MySqlStore::connect(server.url(), options).unwrap());
-        Subject { many_keys: 2_000, ..Subject::new(store, Some(clock)) }
+        Subject { many_keys: 2_000, ..Subject::new(store, clock) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms() {
+    conforms("kit", || Some(Arc::default())).await;
+}
+
+/// This one waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_by_the_server_s_clock() {
+    conforms("server_s_clock", || None).await;
 }

@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Time};
+use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
 
 fn entry(size: usize) -> Entry {
-    Entry { value: Bytes::from(vec![7; size]), deadline: Time::MAX, tag: None }
+    Entry { value: Bytes::from(vec![7; size]), lifetime: Duration::MAX, tag: None }
 }
 
 fn options(table: &str) -> MySqlOptions {
     MySqlOptions { table: table.to_owned(), ..MySqlOptions::default() }
 }
 
-async fn create(store: &MySqlStore, name: &str) -> Result<Outcome, ampoule_core::Error> {
-    store.put(StoreKey::digest(name.as_bytes()), entry(9), Put::Create).await
+async fn create(store: &MySqlStore, name: &str) -> Result<PutResult, ampoule_core::Error> {
+    store.put(StoreKey::digest(name.as_bytes()), entry(9), PutMode::Create).await
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_is_an_error_without_its_password() {
+async fn an_invalid_url_is_an_error_without_its_password() {
     for url in ["", "db.example", "mysql://app:hunter2@db:port/app", "mysql://app:hunter2@db/app?no_such_option=1"] {
         let error = MySqlStore::connect(url, MySqlOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -49,14 +49,28 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
             create(&store, &format!("at once {n}")).await.unwrap()
         });
     }
-    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, PutResult::Stored(_))));
     let unmade = MySqlOptions { migrate: false, ..options("never_made") };
     let store = MySqlStore::connect(server.url(), unmade).unwrap();
     let error = create(&store, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("no table never_made: call migrate()"), "{error}");
     store.migrate().await.unwrap();
-    assert!(matches!(create(&store, "x").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "x").await.unwrap(), PutResult::Stored(_)));
+}
+
+/// A statement that found no table was not done, so that the second sending decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn creators_that_find_no_table_are_told_which_of_them_won() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let mut creators = JoinSet::new();
+    for _ in 0..8 {
+        let store = MySqlStore::connect(server.url(), options("made_by_creators")).unwrap();
+        creators.spawn(async move { create(&store, "one key").await.unwrap() });
+    }
+    let results = creators.join_all().await;
+    let won = results.iter().filter(|result| matches!(result, PutResult::Stored(_))).count();
+    assert_eq!(won, 1, "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,11 +80,11 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
     let store = MySqlStore::connect(server.url(), options("later")).unwrap();
     assert_eq!(create(&store, "a").await.unwrap_err().kind(), ErrorKind::Unavailable);
     tokio::task::block_in_place(|| server.node().restart());
-    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
     tokio::task::block_in_place(|| server.node().kill());
     tokio::task::block_in_place(|| server.node().restart());
     let found = store.get(StoreKey::digest(b"a")).await.unwrap();
-    assert!(found.is_some(), "the connections from before the restart are replaced, and nobody notices");
+    assert!(found.is_some(), "the connections from before the restart are replaced unnoticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,14 +110,14 @@ async fn many_nodes_may_sweep_at_once() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let clock = Arc::new(ManualClock::default());
     let node = || {
-        let options = MySqlOptions { clock: clock.clone(), ..options("swept_by_many") };
+        let options = MySqlOptions { clock: Some(clock.clone()), ..options("swept_by_many") };
         MySqlStore::connect(server.url(), options).unwrap()
     };
     let first = node();
-    let deadline = clock.now() + Duration::from_secs(60);
     for n in 0..600 {
-        let entry = Entry { deadline: if n % 2 == 0 { deadline } else { Time::MAX }, ..entry(9) };
-        let _ = first.put(StoreKey::digest(format!("swept {n}").as_bytes()), entry, Put::Create).await.unwrap();
+        let lifetime = if n % 2 == 0 { Duration::from_secs(60) } else { Duration::MAX };
+        let entry = Entry { lifetime, ..entry(9) };
+        let _ = first.put(StoreKey::digest(format!("swept {n}").as_bytes()), entry, PutMode::Create).await.unwrap();
     }
     clock.advance(Duration::from_secs(61));
     let mut nodes = JoinSet::new();
@@ -127,9 +141,9 @@ async fn a_value_may_be_large_but_not_larger_than_a_packet() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let store = MySqlStore::connect(server.url(), options("large")).unwrap();
     let key = StoreKey::digest(b"large");
-    let _ = store.put(key, entry(5 << 20), Put::Create).await.unwrap();
+    let _ = store.put(key, entry(5 << 20), PutMode::Create).await.unwrap();
     assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20);
-    let error = store.put(key, entry(20 << 20), Put::Always).await.unwrap_err();
+    let error = store.put(key, entry(20 << 20), PutMode::Always).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20, "what was there stands");
 }
@@ -141,9 +155,9 @@ async fn an_application_may_bring_its_pool_and_another_database() {
     let mut conn = pool.get_conn().await.unwrap();
     ampoule_store_mysql::mysql_async::prelude::Queryable::query_drop(&mut conn, "CREATE DATABASE other").await.unwrap();
     let store = MySqlStore::with_pool(pool.clone(), options("other.own_pool")).unwrap();
-    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
-    let key = StoreKey::digest(b"a");
-    assert!(store.touch(key, Time::MAX).await.unwrap(), "a deadline that is there already is no absence");
+    let PutResult::Stored(version) = create(&store, "a").await.unwrap() else { panic!("the key was free") };
+    let touched = store.touch(StoreKey::digest(b"a"), version, Duration::MAX).await.unwrap();
+    assert!(touched, "a deadline that is there already is no absence");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +171,7 @@ async fn a_connection_and_its_prepared_statements_are_used_again() {
         let statement = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Com_stmt_prepare')";
         conn.query_map(statement, |(_, count): (String, u64)| count).await.unwrap()
     };
-    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
     let get = async || assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some());
     get().await;
     let before = counts().await;

@@ -47,10 +47,20 @@ pub(crate) fn of_pool(cause: PoolError) -> Error {
     }
 }
 
+/// A write that was sent twice, and the second time found nothing that tells what became of the first.
+pub(crate) fn unknown() -> Error {
+    let message = "the connection to PostgreSQL broke during a write, which may or may not have happened";
+    Error::new(ErrorKind::Timeout, message)
+}
+
 /// The key that a row names.
 pub(crate) fn key(id: &[u8]) -> Result<StoreKey, Error> {
-    let bytes = id.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "a row's id has not 32 bytes"))?;
+    let bytes = id.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "a row's id is not 32 bytes long"))?;
     Ok(StoreKey::new(bytes))
+}
+
+pub(crate) fn no_time() -> Error {
+    Error::new(ErrorKind::Unavailable, "PostgreSQL did not return its time")
 }
 
 pub(crate) fn no_random(cause: String) -> Error {

@@ -18,10 +18,10 @@
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       bytea  PRIMARY KEY, -- 32 bytes: the digest of the session's id, not the id
+//!     id       bytea  PRIMARY KEY, -- 32 bytes: made of the session's handle, which is no secret
 //!     version  bigint NOT NULL,    -- random, new with each write
-//!     deadline bigint NOT NULL,    -- milliseconds since 1970, UTC
-//!     tag      bytea,              -- 32 bytes: the digest of whose session it is
+//!     deadline bigint NOT NULL,    -- milliseconds since 1970, UTC, by the server's clock
+//!     tag      bytea,              -- 32 bytes: the digest of the session's principal
 //!     value    bytea  NOT NULL
 //! );
 //! CREATE INDEX ampoule_sessions_deadline ON ampoule_sessions (deadline);
@@ -29,6 +29,11 @@
 //! ```
 //!
 //! The application's role needs `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it.
+//!
+//! # The clock
+//!
+//! The server's clock alone decides what has expired. Each statement takes the time from the server that runs it, so an
+//! application whose own clock is wrong neither ends sessions nor keeps them longer.
 //!
 //! # What survives
 //!
@@ -54,14 +59,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
-    Clock, Entry, Error, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time, Version,
+    Clock, Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    write_and_read_back,
 };
 use bytes::Bytes;
 pub use deadpool_postgres;
 use deadpool_postgres::Pool;
 
-use self::query::Values;
-use self::statements::Statements;
+use self::statements::{Statements, Values};
 
 /// How a [`PostgresStore`] works.
 #[derive(Clone)]
@@ -77,12 +82,12 @@ pub struct PostgresOptions {
     pub max_connections: usize,
     /// How long making a connection may take: 2 seconds by default. Not for a pool of your own.
     pub connect_timeout: Duration,
-    /// How long to wait for a connection that others use: 2 seconds by default. Not for a pool of your own.
+    /// How long to wait while all connections are in use: 2 seconds by default. Not for a pool of your own.
     pub pool_timeout: Duration,
     /// How long a statement may take: 3 seconds by default. Its connection is then given up.
     pub command_timeout: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
+    /// A clock that decides instead of the server's, for tests. `None` by default.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for PostgresOptions {
@@ -95,7 +100,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(2),
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 }
@@ -109,7 +114,7 @@ struct Inner {
     statements: Statements,
     migrate: bool,
     command_timeout: Duration,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     description: String,
 }
 
@@ -118,7 +123,7 @@ impl PostgresStore {
     /// connected yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is none.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is invalid.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let (pool, place) = connect::pool(url, &options)?;
         PostgresStore::build(pool, &place, options)
@@ -139,7 +144,7 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if a name in the options is none.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if a name in the options is invalid.
     pub fn with_pool(pool: Pool, options: PostgresOptions) -> Result<PostgresStore, Error> {
         PostgresStore::build(pool, "a pool of the application's", options)
     }
@@ -159,66 +164,73 @@ impl PostgresStore {
         self.batch(&self.0.statements.schema).await
     }
 
-    async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        let (statements, now) = (&self.0.statements, millis(self.0.clock.now()));
-        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
-        let (id, value, tag) =
-            (&key.as_bytes()[..], &entry.value[..], entry.tag.as_ref().map(|tag| &tag.as_bytes()[..]));
-        let (new, deadline) = (version.0.cast_signed(), millis(entry.deadline));
-        let written = match when {
-            _ if deadline <= now => return self.remove(key, version, when).await,
-            Put::Create => self.rows(&statements.create, &[&id, &new, &deadline, &tag, &value, &now]).await?,
-            Put::Replace(Version(old)) => {
-                let old = old.cast_signed();
-                self.rows(&statements.replace, &[&id, &new, &deadline, &tag, &value, &old, &now]).await?
-            }
-            Put::Always => self.rows(&statements.overwrite, &[&id, &new, &deadline, &tag, &value]).await?,
-        };
-        let mut done = !written.rows.is_empty();
-        if !done && written.again {
-            // The connection broke on the way: the first try may have been the one that wrote.
-            done = !self.rows(&statements.has_version, &[&id, &new]).await?.rows.is_empty();
-        }
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+    /// What goes in for `$1`: null where the server tells the time.
+    fn now(&self) -> Option<i64> {
+        self.0.clock.as_ref().map(|clock| millis(clock.now().as_millis().into()))
     }
 
-    /// What a put with a past deadline does: the same condition, and nothing is left.
-    async fn remove(&self, key: StoreKey, version: Version, when: Put) -> Result<Outcome, Error> {
-        let (statements, now) = (&self.0.statements, millis(self.0.clock.now()));
-        let id = &key.as_bytes()[..];
-        let done = match when {
-            Put::Replace(Version(old)) => {
-                self.changes(&statements.delete_version, &[&id, &now, &old.cast_signed()]).await?
+    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
+        let (statements, now, lifetime) = (&self.0.statements, self.now(), millis(entry.lifetime.as_millis()));
+        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
+        if lifetime == 0 {
+            let done = self.remove(key, mode).await?;
+            return Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict });
+        }
+        let (id, new, value) = (&key.as_bytes()[..], version.0.cast_signed(), &entry.value[..]);
+        let tag = entry.tag.as_ref().map(|tag| &tag.as_bytes()[..]);
+        let written = match mode {
+            PutMode::Create => self.rows(&statements.create, &[&now, &id, &new, &lifetime, &tag, &value]).await?,
+            PutMode::Replace(Version(old)) => {
+                let old = old.cast_signed();
+                self.rows(&statements.replace, &[&now, &id, &new, &lifetime, &tag, &value, &old]).await?
             }
-            Put::Create => !self.changes(&statements.get, &[&id, &now]).await?,
-            Put::Always => self.changes(&statements.delete, &[&id, &now]).await.map(|_| true)?,
+            PutMode::Always => self.rows(&statements.overwrite, &[&now, &id, &new, &lifetime, &tag, &value]).await?,
         };
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+        // Where the connection broke on the way, the first try may have been the one that wrote.
+        let found =
+            written.again && written.rows.is_empty() && self.finds(&statements.has_version, &[&id, &new]).await?;
+        let done = found || written.found_its_row()?;
+        Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
+    }
+
+    /// What a put without a lifetime does: the same condition, and nothing is left.
+    async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
+        let (statements, now, id) = (&self.0.statements, self.now(), &key.as_bytes()[..]);
+        match mode {
+            PutMode::Replace(Version(old)) => {
+                self.rows(&statements.delete_version, &[&now, &id, &old.cast_signed()]).await?.found_its_row()
+            }
+            PutMode::Create => Ok(!self.finds(&statements.get, &[&now, &id]).await?),
+            PutMode::Always => self.finds(&statements.delete, &[&now, &id]).await.map(|_| true),
+        }
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let (id, now) = (&key.as_bytes()[..], millis(self.0.clock.now()));
-        let found = self.rows(&self.0.statements.get, &[&id, &now]).await?;
+        let found = self.rows(&self.0.statements.get, &[&self.now(), &&key.as_bytes()[..]]).await?;
         let stored = |row: &tokio_postgres::Row| -> Result<Stored, tokio_postgres::Error> {
             Ok(Stored {
                 value: Bytes::copy_from_slice(row.try_get(0)?),
                 version: Version(row.try_get::<_, i64>(1)?.cast_unsigned()),
-                deadline: Time::from_millis(row.try_get::<_, i64>(2)?.cast_unsigned()),
+                deadline: time(row.try_get(2)?),
             })
         };
         found.rows.first().map(stored).transpose().map_err(error::from)
     }
 
-    async fn move_deadline(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        let (id, now, deadline) = (&key.as_bytes()[..], millis(self.0.clock.now()), millis(deadline));
-        if deadline <= now {
-            return self.changes(&self.0.statements.delete, &[&id, &now]).await;
-        }
-        self.changes(&self.0.statements.touch, &[&id, &deadline, &now]).await
+    async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
+        let (id, version, lifetime) = (&key.as_bytes()[..], version.0.cast_signed(), millis(lifetime.as_millis()));
+        self.rows(&self.0.statements.touch, &[&self.now(), &id, &version, &lifetime]).await?.found_its_row()
     }
 
-    async fn changes(&self, statement: &str, values: Values<'_>) -> Result<bool, Error> {
+    /// Whether there is a row, or was one that a delete removed.
+    async fn finds(&self, statement: &str, values: Values<'_>) -> Result<bool, Error> {
         Ok(!self.rows(statement, values).await?.rows.is_empty())
+    }
+
+    async fn time(&self) -> Result<Time, Error> {
+        let found = self.rows(&self.0.statements.time, &[&self.now()]).await?;
+        let now = found.rows.first().map(|row| row.try_get(0)).transpose().map_err(error::from)?;
+        now.map(time).ok_or_else(error::no_time)
     }
 
     async fn keys(&self, statement: &str, values: Values<'_>) -> Result<Vec<StoreKey>, Error> {
@@ -226,22 +238,21 @@ impl PostgresStore {
         found.rows.iter().map(|row| error::key(row.try_get(0).map_err(error::from)?)).collect()
     }
 
-    /// In the order of the keys; a place is the last one.
-    async fn page(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let after = from.map(|place| StoreKey::parse(place).ok_or_else(|| Page::unknown(place))).transpose()?;
+    /// In the order of the keys; the cursor is the last one.
+    async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
+        let after = cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
         let after = after.as_ref().map_or(&[][..], |key| &key.as_bytes()[..]);
-        let (budget, now) = (budget.max(1), millis(self.0.clock.now()));
+        let budget = budget.max(1);
         let limit = i64::try_from(budget).unwrap_or(i64::MAX);
-        let keys = self.keys(&self.0.statements.scan, &[&after, &now, &limit]).await?;
+        let keys = self.keys(&self.0.statements.scan, &[&self.now(), &after, &limit]).await?;
         let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
         Ok(Page { keys, next })
     }
 
-    async fn free(&self, budget: usize) -> Result<Swept, Error> {
-        let limit = i64::try_from(budget).unwrap_or(i64::MAX);
-        let now = millis(self.0.clock.now());
-        let removed = self.rows(&self.0.statements.sweep, &[&self.0.statements.turn, &now, &limit]).await?.rows.len();
-        Ok(Swept { removed: removed as u64, more: removed > 0 && removed >= budget })
+    async fn free(&self, budget: usize) -> Result<SweepReport, Error> {
+        let (statements, limit) = (&self.0.statements, i64::try_from(budget).unwrap_or(i64::MAX));
+        let removed = self.rows(&statements.sweep, &[&self.now(), &statements.turn, &limit]).await?.rows.len();
+        Ok(SweepReport { removed: removed as u64, more: removed > 0 && removed >= budget })
     }
 }
 
@@ -250,34 +261,37 @@ impl Store for PostgresStore {
         Reply::new(self.read(key))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Reply::new(self.write(key, entry, when))
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        Reply::new(self.write(key, entry, mode))
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Reply::new(self.move_deadline(key, deadline))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::new(self.move_deadline(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Reply::new(async move {
-            let (id, now) = (&key.as_bytes()[..], millis(self.0.clock.now()));
-            self.changes(&self.0.statements.delete, &[&id, &now]).await
-        })
+        Reply::new(async move { self.finds(&self.0.statements.delete, &[&self.now(), &&key.as_bytes()[..]]).await })
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Reply::new(async move {
-            let (tag, now) = (&tag.as_bytes()[..], millis(self.0.clock.now()));
-            self.keys(&self.0.statements.tagged, &[&tag, &now]).await
-        })
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        Reply::new(
+            async move { self.keys(&self.0.statements.keys_with_tag, &[&self.now(), &&tag.as_bytes()[..]]).await },
+        )
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Reply::new(self.page(from, budget))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Reply::new(self.page(cursor, budget))
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         Reply::new(self.free(budget))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async move {
+            write_and_read_back(self).await?;
+            self.time().await
+        })
     }
 
     fn describe(&self) -> String {
@@ -291,7 +305,13 @@ impl std::fmt::Debug for PostgresStore {
     }
 }
 
-/// At most the year 9999: far below where the sign begins.
-fn millis(time: Time) -> i64 {
-    time.as_millis().cast_signed()
+/// At most the year 9999, also as a lifetime: far below where the sign begins.
+fn millis(millis: u128) -> i64 {
+    i64::try_from(millis).map_or(NEVER, |millis| millis.min(NEVER))
 }
+
+fn time(millis: i64) -> Time {
+    Time::from_millis(millis.cast_unsigned())
+}
+
+const NEVER: i64 = Time::MAX.as_millis().cast_signed();

@@ -4,12 +4,9 @@ use ampoule_core::{Error, ErrorKind};
 use deadpool_postgres::Object;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+use crate::statements::Values;
 use crate::{PostgresStore, error};
-
-/// What goes in for `$1`, `$2`, ….
-pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// What came back.
 pub(crate) struct Answer {
@@ -18,19 +15,28 @@ pub(crate) struct Answer {
     pub(crate) again: bool,
 }
 
+impl Answer {
+    /// Whether a write found the row that it was for. If it was sent twice and found none, the first sending may have.
+    pub(crate) fn found_its_row(&self) -> Result<bool, Error> {
+        if self.again && self.rows.is_empty() { Err(error::unknown()) } else { Ok(!self.rows.is_empty()) }
+    }
+}
+
 impl PostgresStore {
     /// A connection that broke, such as those from before a restart of the server, is replaced once, and a table that
-    /// is missing is made, if that is allowed. All statements
-    /// may be sent twice: a write that was done the first time meets its own version.
+    /// is missing is made, if that is allowed. All statements may be sent twice.
     pub(crate) async fn rows(&self, statement: &str, values: Values<'_>) -> Result<Answer, Error> {
-        match self.try_rows(statement, values).await {
-            Err(Failed::Broken(_)) => {}
-            Err(Failed::NoTable(_)) if self.0.migrate => self.migrate().await?,
+        let again = match self.try_rows(statement, values).await {
+            Err(Failed::Broken(_)) => true,
+            Err(Failed::NoTable(_)) if self.0.migrate => {
+                self.migrate().await?;
+                false
+            }
             Err(failed) => return Err(failed.into_error()),
             Ok(rows) => return Ok(Answer { rows, again: false }),
-        }
+        };
         let rows = self.try_rows(statement, values).await.map_err(Failed::into_error)?;
-        Ok(Answer { rows, again: true })
+        Ok(Answer { rows, again })
     }
 
     async fn try_rows(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Failed> {
@@ -63,7 +69,7 @@ impl PostgresStore {
         self.0.pool.get().await.map_err(|cause| Failed::For(error::of_pool(cause)))
     }
 
-    /// What does not answer is not used again, or the next would wait for it too.
+    /// A connection that does not answer is not used again, or the next statement would wait for it too.
     fn give_up(&self, client: Object) -> Failed {
         drop(Object::take(client));
         let message = format!("PostgreSQL gave no answer within {:?} (command_timeout)", self.0.command_timeout);
@@ -82,7 +88,7 @@ impl PostgresStore {
 
 /// Why there are no rows.
 enum Failed {
-    /// The connection broke: another may do it.
+    /// The connection broke: another may do it, and the statement may have been done.
     Broken(Error),
     /// The table is missing.
     NoTable(Error),

@@ -1,6 +1,19 @@
 //! Every statement for one table. Each that changes rows returns them, so that their number is known.
+//!
+//! `$1` is the time of a test's clock, or null. The server's time is that of the statement's beginning, which is the same
+//! for all rows: a clock that moves on between them, `clock_timestamp()`, could not be looked up in the index.
+//!
+//! `deadline + 0` keeps the server from looking keys up by the index on the deadline, as it would where its statistics
+//! are older than most sessions and say that hardly any is live.
 
-use ampoule_core::{Error, ErrorKind, StoreKey};
+use ampoule_core::{Error, ErrorKind, StoreKey, Time};
+use tokio_postgres::types::ToSql;
+
+/// What goes in for `$1`, `$2`, ….
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Milliseconds since 1970, rounded down.
+const NOW: &str = "COALESCE($1::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)";
 
 pub(crate) struct Statements {
     pub(crate) table: String,
@@ -15,9 +28,10 @@ pub(crate) struct Statements {
     pub(crate) touch: String,
     pub(crate) delete: String,
     pub(crate) delete_version: String,
-    pub(crate) tagged: String,
+    pub(crate) keys_with_tag: String,
     pub(crate) scan: String,
     pub(crate) sweep: String,
+    pub(crate) time: String,
 }
 
 impl Statements {
@@ -27,33 +41,42 @@ impl Statements {
         }
         let table = schema.map_or_else(|| format!("\"{name}\""), |schema| format!("\"{schema}\".\"{name}\""));
         let turn = turn_of(&table);
+        let last = Time::MAX.as_millis();
+        // `$4` is a lifetime in milliseconds.
+        let deadline = format!("LEAST({NOW} + $4::bigint, {last})");
+        let live = format!("deadline + 0 > {NOW}");
         let insert = format!(
-            "INSERT INTO {table} AS t (id, version, deadline, tag, value) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (id) DO UPDATE SET version = $2, deadline = $3, tag = $4, value = $5"
+            "INSERT INTO {table} AS t (id, version, deadline, tag, value) VALUES ($2, $3, {deadline}, $5, $6) \
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version, deadline = excluded.deadline, \
+             tag = excluded.tag, value = excluded.value"
         );
         Ok(Statements {
             turn,
             schema: schema_of(schema, name, &table, turn),
-            get: format!("SELECT value, version, deadline FROM {table} WHERE id = $1 AND deadline > $2"),
-            create: format!("{insert} WHERE t.deadline <= $6 RETURNING 1"),
+            get: format!("SELECT value, version, deadline FROM {table} WHERE id = $2 AND {live}"),
+            create: format!("{insert} WHERE t.deadline <= {NOW} RETURNING 1"),
             replace: format!(
-                "UPDATE {table} SET version = $2, deadline = $3, tag = $4, value = $5 \
-                 WHERE id = $1 AND version = $6 AND deadline > $7 RETURNING 1"
+                "UPDATE {table} SET version = $3, deadline = {deadline}, tag = $5, value = $6 \
+                 WHERE id = $2 AND version = $7 AND {live} RETURNING 1"
             ),
             overwrite: format!("{insert} RETURNING 1"),
             has_version: format!("SELECT 1 FROM {table} WHERE id = $1 AND version = $2"),
-            touch: format!("UPDATE {table} SET deadline = $2 WHERE id = $1 AND deadline > $3 RETURNING 1"),
-            delete: format!("DELETE FROM {table} WHERE id = $1 AND deadline > $2 RETURNING 1"),
-            delete_version: format!("DELETE FROM {table} WHERE id = $1 AND deadline > $2 AND version = $3 RETURNING 1"),
-            tagged: format!("SELECT id FROM {table} WHERE tag = $1 AND deadline > $2"),
-            scan: format!("SELECT id FROM {table} WHERE id > $1 AND deadline > $2 ORDER BY id LIMIT $3"),
-            // One node sweeps at a time; rows that somebody is writing are left for the next time.
-            sweep: format!(
-                "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock($1) AS mine), \
-                 dead AS MATERIALIZED (SELECT t.id FROM {table} AS t, turn WHERE turn.mine AND t.deadline <= $2 \
-                 ORDER BY t.deadline LIMIT $3 FOR UPDATE OF t SKIP LOCKED) \
-                 DELETE FROM {table} AS t USING dead WHERE t.id = dead.id RETURNING 1"
+            touch: format!(
+                "UPDATE {table} SET deadline = GREATEST(deadline, {deadline}) \
+                 WHERE id = $2 AND version = $3 AND {live} RETURNING 1"
             ),
+            delete: format!("DELETE FROM {table} WHERE id = $2 AND {live} RETURNING 1"),
+            delete_version: format!("DELETE FROM {table} WHERE id = $2 AND version = $3 AND {live} RETURNING 1"),
+            keys_with_tag: format!("SELECT id FROM {table} WHERE tag = $2 AND {live}"),
+            scan: format!("SELECT id FROM {table} WHERE id > $2 AND {live} ORDER BY id LIMIT $3"),
+            // One node sweeps at a time; rows that are being written are left for the next time. By where the rows lie,
+            // so that no plan goes through the whole table to delete some of it.
+            sweep: format!(
+                "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} \
+                 WHERE (SELECT pg_try_advisory_xact_lock($2)) AND deadline <= {NOW} \
+                 ORDER BY deadline LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING 1"
+            ),
+            time: format!("SELECT {NOW}"),
             table,
         })
     }
@@ -77,11 +100,63 @@ fn check_name(name: &str) -> Result<(), Error> {
     if (1..=50).contains(&name.len()) && name.bytes().all(good) {
         return Ok(());
     }
-    let message = format!("`{name}` is no name for a table or schema: expected 1 to 50 letters, digits or underscores");
+    let message =
+        format!("`{name}` is not a valid table or schema name: expected 1 to 50 letters, digits or underscores");
     Err(Error::new(ErrorKind::Config, message))
 }
 
 fn turn_of(table: &str) -> i64 {
     let digest = StoreKey::digest(format!("ampoule {table}").as_bytes());
     digest.as_bytes().first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_test_servers::{Kind, shared};
+    use tokio_postgres::{Client, NoTls};
+
+    use super::*;
+
+    /// How the server would run a prepared statement of ours, as it plans for these values and for any.
+    async fn plans(client: &Client, statement: &str, values: &str) -> Vec<String> {
+        client.batch_execute(&format!("DEALLOCATE ALL; PREPARE ours AS {statement}")).await.unwrap();
+        let mut plans = Vec::new();
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            client.batch_execute(&format!("SET plan_cache_mode = {mode}")).await.unwrap();
+            let rows = client.query(&format!("EXPLAIN EXECUTE ours({values})"), &[]).await.unwrap();
+            plans.push(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n"));
+        }
+        plans
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_statement_finds_its_rows_by_an_index_whatever_clock_decides() {
+        let Some(server) = shared(Kind::Postgres) else { return };
+        let (client, connection) = tokio_postgres::connect(server.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let statements = Statements::new(None, "planned").unwrap();
+        client.batch_execute(&statements.schema).await.unwrap();
+        // All have expired, so that the index on the deadline seems the shortest way to those that have not.
+        let rows = "INSERT INTO planned SELECT sha256(n::text::bytea), n, n * 1000000, sha256((n % 1000)::text::bytea), 'x' \
+            FROM generate_series(1::bigint, 20000) AS n; ANALYZE planned";
+        client.batch_execute(rows).await.unwrap();
+        let id = "sha256('7')";
+        for now in ["NULL", "5000000"] {
+            for (statement, values, index) in [
+                (&statements.get, format!("{now}, {id}"), "planned_pkey"),
+                (&statements.replace, format!("{now}, {id}, 1, 2, NULL, '', 3"), "planned_pkey"),
+                (&statements.touch, format!("{now}, {id}, 1, 2"), "planned_pkey"),
+                (&statements.delete_version, format!("{now}, {id}, 1"), "planned_pkey"),
+                (&statements.keys_with_tag, format!("{now}, {id}"), "planned_tag"),
+                (&statements.scan, format!("{now}, {id}, 10"), "planned_pkey"),
+                (&statements.sweep, format!("{now}, 1, 10"), "planned_deadline"),
+            ] {
+                for plan in plans(&client, statement, &values).await {
+                    assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{statement}: {plan}");
+                    let searched = plan.lines().any(|line| line.contains("Index Cond") && line.contains("deadline"));
+                    assert!(searched || index != "planned_deadline", "{statement}: {plan}");
+                }
+            }
+        }
+    }
 }

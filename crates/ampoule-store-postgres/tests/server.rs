@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Time};
+use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
 
 fn entry(size: usize) -> Entry {
-    Entry { value: Bytes::from(vec![7; size]), deadline: Time::MAX, tag: None }
+    Entry { value: Bytes::from(vec![7; size]), lifetime: Duration::MAX, tag: None }
 }
 
 fn options(table: &str) -> PostgresOptions {
     PostgresOptions { table: table.to_owned(), ..PostgresOptions::default() }
 }
 
-async fn create(store: &PostgresStore, name: &str) -> Result<Outcome, ampoule_core::Error> {
-    store.put(StoreKey::digest(name.as_bytes()), entry(9), Put::Create).await
+async fn create(store: &PostgresStore, name: &str) -> Result<PutResult, ampoule_core::Error> {
+    store.put(StoreKey::digest(name.as_bytes()), entry(9), PutMode::Create).await
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_is_an_error_without_its_password() {
+async fn an_invalid_url_is_an_error_without_its_password() {
     for url in ["", "db.example", "postgres://app:hunter2@db:port/app", "postgres://app:hunter2@db/app?sslmode=maybe"] {
         let error = PostgresStore::connect(url, PostgresOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -50,14 +50,28 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
             create(&store, &format!("at once {n}")).await.unwrap()
         });
     }
-    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, PutResult::Stored(_))));
     let unmade = PostgresOptions { migrate: false, ..options("never_made") };
     let store = PostgresStore::connect(server.url(), unmade).unwrap();
     let error = create(&store, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("no table \"never_made\": call migrate()"), "{error}");
     store.migrate().await.unwrap();
-    assert!(matches!(create(&store, "x").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "x").await.unwrap(), PutResult::Stored(_)));
+}
+
+/// A statement that found no table was not done, so that the second sending decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn creators_that_find_no_table_are_told_which_of_them_won() {
+    let Some(server) = shared(Kind::Postgres) else { return };
+    let mut creators = JoinSet::new();
+    for _ in 0..8 {
+        let store = PostgresStore::connect(server.url(), options("made_by_creators")).unwrap();
+        creators.spawn(async move { create(&store, "one key").await.unwrap() });
+    }
+    let results = creators.join_all().await;
+    let won = results.iter().filter(|result| matches!(result, PutResult::Stored(_))).count();
+    assert_eq!(won, 1, "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,11 +81,11 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
     let store = PostgresStore::connect(server.url(), options("later")).unwrap();
     assert_eq!(create(&store, "a").await.unwrap_err().kind(), ErrorKind::Unavailable);
     tokio::task::block_in_place(|| server.node().restart());
-    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
     tokio::task::block_in_place(|| server.node().kill());
     tokio::task::block_in_place(|| server.node().restart());
     let found = store.get(StoreKey::digest(b"a")).await.unwrap();
-    assert!(found.is_some(), "the connections from before the restart are replaced, and nobody notices");
+    assert!(found.is_some(), "the connections from before the restart are replaced unnoticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +118,7 @@ async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
         client.batch_execute("COMMIT").await.unwrap();
         error
     });
-    assert!(matches!(slow.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(slow.unwrap(), PutResult::Stored(_)));
     assert!(waits.kind() == ErrorKind::Timeout && waits.to_string().contains("pool_timeout"), "{waits}");
 }
 
@@ -114,14 +128,14 @@ async fn many_nodes_may_sweep_at_once() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let clock = Arc::new(ManualClock::default());
     let node = || {
-        let options = PostgresOptions { clock: clock.clone(), ..options("swept_by_many") };
+        let options = PostgresOptions { clock: Some(clock.clone()), ..options("swept_by_many") };
         PostgresStore::connect(server.url(), options).unwrap()
     };
     let first = node();
-    let deadline = clock.now() + Duration::from_secs(60);
     for n in 0..600 {
-        let entry = Entry { deadline: if n % 2 == 0 { deadline } else { Time::MAX }, ..entry(9) };
-        let _ = first.put(StoreKey::digest(format!("swept {n}").as_bytes()), entry, Put::Create).await.unwrap();
+        let lifetime = if n % 2 == 0 { Duration::from_secs(60) } else { Duration::MAX };
+        let entry = Entry { lifetime, ..entry(9) };
+        let _ = first.put(StoreKey::digest(format!("swept {n}").as_bytes()), entry, PutMode::Create).await.unwrap();
     }
     clock.advance(Duration::from_secs(61));
     let mut nodes = JoinSet::new();
@@ -146,6 +160,6 @@ async fn an_application_may_bring_its_pool() {
     let config = Config { url: Some(server.url().to_owned()), ..Config::default() };
     let pool = config.create_pool(Some(Runtime::Tokio1), tokio_postgres::NoTls).unwrap();
     let store = PostgresStore::with_pool(pool.clone(), options("own_pool")).unwrap();
-    assert!(matches!(create(&store, "a").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
     assert!(pool.status().size > 0, "the application's pool was used");
 }

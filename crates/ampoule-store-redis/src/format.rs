@@ -4,11 +4,13 @@
 //! offset size
 //!      0    1  format: 1
 //!      1    8  version, new with each write
-//!      9   15  deadline, decimal, in milliseconds: Lua compares it as a number, whatever the server's locale
+//!      9   15  deadline by the writer's clock, decimal, in milliseconds: Lua compares it as a number, in any locale
 //!     24    1  how long the tag is: 0 or 32
 //!     25    t  the tag
 //!   25+t    n  the value
 //! ```
+
+use std::time::Duration;
 
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, Tag, Time, Version};
 use bytes::Buf;
@@ -25,10 +27,10 @@ pub(crate) struct Header {
     pub(crate) tag: Option<Tag>,
 }
 
-pub(crate) fn encode(version: Version, entry: &Entry) -> Vec<u8> {
+pub(crate) fn encode(version: Version, deadline: Time, entry: &Entry) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + entry.value.len());
     bytes.extend_from_slice(&beginning(version));
-    bytes.extend_from_slice(&digits(entry.deadline));
+    bytes.extend_from_slice(&digits(deadline));
     match &entry.tag {
         Some(tag) => {
             bytes.push(32);
@@ -84,37 +86,50 @@ pub(crate) fn digits(time: Time) -> [u8; 15] {
     digits
 }
 
-/// How long Redis is to keep a value, in milliseconds; `None` for ever.
-pub(crate) fn ttl(deadline: Time, now: Time) -> Option<u64> {
-    (deadline != Time::MAX).then(|| (deadline.since(now).as_millis() as u64).max(1))
+/// How long Redis is to keep a value, in milliseconds; `None` for ever. No clock of a client has a part in it.
+pub(crate) fn ttl(lifetime: Duration) -> Option<u64> {
+    u64::try_from(lifetime.as_millis()).ok().filter(|millis| *millis < Time::MAX.as_millis())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const DEADLINE: Time = Time::from_millis(1_900_000_000_123);
+
+    fn entry(tag: Option<Tag>) -> Entry {
+        Entry { value: Bytes::from("value"), lifetime: Duration::MAX, tag }
+    }
+
     #[test]
     fn a_value_has_its_golden_bytes_and_comes_back() {
-        let entry = Entry { value: Bytes::from("value"), deadline: Time::from_millis(1_900_000_000_123), tag: None };
-        let bytes = encode(Version(7), &entry);
+        let bytes = encode(Version(7), DEADLINE, &entry(None));
         assert_eq!(bytes, b"\x01\0\0\0\0\0\0\0\x07001900000000123\0value");
-        let tagged = Entry { tag: Some(Tag::new([9; 32])), ..entry.clone() };
-        for entry in [entry, tagged] {
-            let (header, value) = decode(encode(Version(7), &entry)).unwrap();
+        for entry in [entry(None), entry(Some(Tag::new([9; 32])))] {
+            let (header, value) = decode(encode(Version(7), DEADLINE, &entry)).unwrap();
             assert_eq!(
                 (header.version, header.deadline, header.tag, value),
-                (Version(7), entry.deadline, entry.tag, entry.value)
+                (Version(7), DEADLINE, entry.tag, entry.value)
             );
         }
     }
 
     #[test]
     fn what_is_cut_or_foreign_is_corrupt() {
-        let entry = Entry { value: Bytes::new(), deadline: Time::MAX, tag: Some(Tag::new([9; 32])) };
-        let bytes = encode(Version(7), &entry);
+        let bytes = encode(Version(7), Time::MAX, &entry(Some(Tag::new([9; 32]))));
         for length in 0..HEADER {
             assert_eq!(decode(bytes[..length].to_vec()).err().map(|error| error.kind()), Some(ErrorKind::Corrupt));
         }
         assert!(decode(b"2".repeat(80)).is_err());
+    }
+
+    #[test]
+    fn only_what_outlasts_all_time_is_kept_for_ever() {
+        let thousand_years = Duration::from_secs(1_000 * 365 * 24 * 3_600);
+        assert_eq!(ttl(Duration::from_micros(1_999)), Some(1));
+        assert_eq!(ttl(thousand_years), Some(thousand_years.as_millis() as u64));
+        for ever in [Duration::MAX, Duration::from_millis(Time::MAX.as_millis())] {
+            assert_eq!(ttl(ever), None);
+        }
     }
 }

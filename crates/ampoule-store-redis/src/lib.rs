@@ -17,15 +17,26 @@
 //! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS; `valkey` in place of `redis` means the same too.
 //!
 //! Reading is one GET, a new session without a principal one SET, any other write one Lua script of one key, so a Cluster
-//! serves them all. Nothing is connected before it is needed, and what broke is connected again by the next request: after
-//! a restart, a failover or a moved slot.
+//! serves them all. Nothing is connected before it is needed, and a connection that broke is made again by the next
+//! request: after a restart, a failover or a moved slot.
+//!
+//! A write whose connection breaks before its answer comes is sent once more. Each names the version that it writes, so the
+//! second finds what the first has done. Where it finds neither that nor the version it expected, another may have
+//! replaced it since, and the error is [`ErrorKind::Timeout`]: nothing is known. A delete that is sent twice says what the
+//! second found.
+//!
+//! # The time
+//!
+//! Redis's own clock decides what is live: each value has a time to live, and is gone when that is over. Clocks of clients
+//! take no part in it, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the clock of its writer, and
+//! good to tell how long ago it was used. [`Store::ping`] returns the server's time, in a Cluster that of one of its nodes.
 //!
 //! # What a save outlives
 //!
 //! Redis answers a write before it is on a disk or a replica. **With its own settings a crash loses the last second of
 //! saves, and a failover whatever the replica had not received; sessions that ended may then live again** (promises P2
 //! and P7). With `appendonly yes` and `appendfsync always` a crash of the server loses nothing that was acknowledged.
-//! For failovers set [`RedisOptions::replicas`], which waits for replicas after each write, and
+//! For failovers set [`RedisOptions::replicas`], which waits for replicas after each put, and
 //! `min-replicas-to-write`; even then Redis promises no more than to try (its documentation of `WAIT` says so).
 //! `maxmemory-policy` must be `noeviction` or one of the `volatile-ttl` kind that you accept: eviction logs users out.
 //!
@@ -36,16 +47,17 @@
 //! <prefix>tag:<tag>   a sorted set: the keys that were put with the tag, and when; it may hold too many, never too few
 //! ```
 //!
-//! Both expire by Redis's own clock when their deadline comes. A tag's set is cleaned when it is read, and now and then
-//! when it grows.
+//! Both have a time to live (`PTTL`); a tag's set lives a minute longer than the last of its values. When a key was put is
+//! by the clock of the server that holds the set. A set is cleaned when it is read, and now and then when it grows.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod address;
+mod cluster;
+mod connection;
 mod error;
 mod format;
-mod link;
 mod scan;
 mod scripts;
 mod tags;
@@ -57,28 +69,30 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ampoule_core::{
-    Clock, Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time,
-    Version, Watch,
+    Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, SystemClock,
+    Tag, Time, Version, Watcher, write_and_read_back,
 };
 use redis::Value;
 
-use self::link::Link;
-use self::scripts::Call;
+use self::connection::{Answer, Connection};
+use self::scripts::{Call, Touch};
 
 /// How a [`RedisStore`] works.
 #[derive(Clone)]
 pub struct RedisOptions {
     /// What the names of all keys start with: `ampoule:` by default. Applications on one server need different ones.
     pub prefix: String,
-    /// How many replicas must have received a write before it counts, on a single server or behind Sentinel: 0 by
-    /// default. Where fewer answer within `command_timeout` the save is an error, though it may have been done.
+    /// How many replicas must have received a put before it counts, on a single server or behind Sentinel: 0 by
+    /// default. Where fewer answer within `command_timeout` it is [`ErrorKind::Timeout`]: the server has the value, and
+    /// may lose it.
     pub replicas: usize,
     /// How long making a connection may take, finding the master included: 2 seconds by default.
     pub connect_timeout: Duration,
     /// How long a command may take: 3 seconds by default.
     pub command_timeout: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
+    /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
+    /// default, leaves that to the server's clock.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for RedisOptions {
@@ -88,7 +102,7 @@ impl Default for RedisOptions {
             replicas: 0,
             connect_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 }
@@ -98,7 +112,7 @@ impl Default for RedisOptions {
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    link: Link,
+    connection: Connection,
     options: RedisOptions,
     /// The next version.
     versions: OnceLock<AtomicU64>,
@@ -131,12 +145,24 @@ impl RedisStore {
             let message = "replicas cannot be waited for in a Cluster: use min-replicas-to-write on its nodes";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let link = Link::new(address, options.connect_timeout, options.command_timeout);
-        Ok(RedisStore(Arc::new(Inner { link, options, versions: OnceLock::new() })))
+        let connection = Connection::new(address, options.connect_timeout, options.command_timeout);
+        Ok(RedisStore(Arc::new(Inner { connection, options, versions: OnceLock::new() })))
     }
 
+    /// The present by which the deadline of a new value is reckoned.
     fn now(&self) -> Time {
-        self.0.options.clock.now()
+        self.test_time().unwrap_or_else(|| SystemClock.now())
+    }
+
+    /// The present of the clock that decides in place of the server's.
+    fn test_time(&self) -> Option<Time> {
+        self.0.options.clock.as_ref().map(|clock| clock.now())
+    }
+
+    /// The moment that the deadline of every live value lies after: with the server's clock the earliest, since whatever is
+    /// there is live.
+    fn horizon(&self) -> Time {
+        self.test_time().unwrap_or(Time::ZERO)
     }
 
     fn name(&self, key: StoreKey) -> Name<'_> {
@@ -157,81 +183,108 @@ impl RedisStore {
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let now = self.now();
-        let Value::BulkString(bytes) = self.0.link.ask(&scripts::get(self.name(key))).await? else {
+        let horizon = self.horizon();
+        let Value::BulkString(bytes) = self.0.connection.read(&scripts::get(self.name(key))).await? else {
             return Ok(None);
         };
         let (header, value) = format::decode(bytes)?;
         let stored = Stored { value, version: header.version, deadline: header.deadline };
-        Ok((header.deadline > now).then_some(stored))
+        Ok((header.deadline > horizon).then_some(stored))
     }
 
-    async fn write(&self, key: StoreKey, entry: Entry, when: Put) -> Result<Outcome, Error> {
-        let (now, version) = (self.now(), self.new_version()?);
-        let remove = entry.deadline <= now;
-        let value = if remove { Vec::new() } else { format::encode(version, &entry) };
-        let ttl = format::ttl(entry.deadline, now).filter(|_| !remove);
-        let mut done = false;
-        if when == Put::Create && entry.tag.is_none() && !remove {
-            done = self.0.link.ask(&scripts::create(self.name(key), &value, ttl)).await? != Value::Nil;
+    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
+        let version = self.new_version()?;
+        let ttl = format::ttl(entry.lifetime);
+        if ttl == Some(0) {
+            let remove = scripts::put(self.name(key), self.horizon(), mode, b"", None);
+            return self.result_of(self.0.connection.run(&remove).await?, version).await;
         }
-        if !done {
-            let put = scripts::put(self.name(key), now, when, &value, ttl);
-            let add = entry.tag.filter(|_| !remove).map(|tag| (tag, self.add_to_tag(tag, key, entry.deadline, now)));
-            let answer = match add {
-                Some((tag, add)) => Box::pin(self.write_with_tag(tag, [add, put])).await?,
-                None => self.0.link.run(&put).await?,
-            };
-            done = answer == Value::Int(1);
+        let value = format::encode(version, self.now() + entry.lifetime, &entry);
+        let mut resent = false;
+        if mode == PutMode::Create && entry.tag.is_none() {
+            let answer = self.0.connection.write(&scripts::create(self.name(key), &value, ttl)).await?;
+            if answer.value != Value::Nil {
+                return self.result_of(Answer { value: Value::Int(1), ..answer }, version).await;
+            }
+            resent = answer.resent;
         }
-        if done {
-            self.wait_for_replicas().await?;
-        }
-        Ok(if done { Outcome::Stored(version) } else { Outcome::Conflict })
+        let put = scripts::put(self.name(key), self.horizon(), mode, &value, ttl);
+        let answer = match entry.tag {
+            Some(tag) => Box::pin(self.write_with_tag(tag, [self.add_to_tag(tag, key, ttl), put])).await?,
+            None => self.0.connection.run(&put).await?,
+        };
+        self.result_of(Answer { resent: answer.resent || resent, ..answer }, version).await
     }
 
     /// The tag first, so that it never knows too few.
-    async fn write_with_tag(&self, tag: Tag, calls: [Call; 2]) -> Result<Value, Error> {
-        let mut answers = self.0.link.run_all(&calls).await?;
-        let put = answers.pop().unwrap_or(Value::Nil);
-        if let Some(Value::Int(size)) = answers.pop() {
+    async fn write_with_tag(&self, tag: Tag, calls: [Call; 2]) -> Result<Answer, Error> {
+        let mut answers = self.0.connection.run_all(&calls).await?;
+        let put = answers.pop().ok_or_else(format::damaged)?;
+        if let Some(Answer { value: Value::Int(size), .. }) = answers.pop() {
             self.clean_now_and_then(tag, size).await;
         }
         Ok(put)
     }
 
-    async fn wait_for_replicas(&self) -> Result<(), Error> {
+    async fn result_of(&self, answer: Answer, version: Version) -> Result<PutResult, Error> {
+        if done(&answer)? {
+            self.wait_for_replicas(&answer).await?;
+            return Ok(PutResult::Stored(version));
+        }
+        Ok(PutResult::Conflict)
+    }
+
+    /// On the connection of the write: on any other Redis would wait for nothing.
+    async fn wait_for_replicas(&self, written: &Answer) -> Result<(), Error> {
         let RedisOptions { replicas, command_timeout, .. } = self.0.options;
         if replicas == 0 {
             return Ok(());
         }
         let patience = command_timeout.as_millis() as u64 * 3 / 4;
-        match Box::pin(self.0.link.ask(redis::cmd("WAIT").arg(replicas).arg(patience.max(1)))).await? {
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(replicas).arg(patience.max(1));
+        match Box::pin(self.0.connection.follow(written, &wait)).await? {
             Value::Int(received) if usize::try_from(received).is_ok_and(|received| received >= replicas) => Ok(()),
             _ => {
                 let message = format!("fewer than {replicas} replicas received a write in time (replicas)");
-                Err(Error::new(ErrorKind::Unavailable, message))
+                Err(Error::new(ErrorKind::Timeout, message))
             }
         }
     }
 
-    /// A value with a tag is not touched before its tag is known to live as long.
-    async fn move_deadline(&self, key: StoreKey, deadline: Time) -> Result<bool, Error> {
-        let now = self.now();
-        if deadline <= now {
-            return self.remove(key).await;
-        }
-        let ttl = format::ttl(deadline, now);
-        let touch = |tagged| scripts::touch(self.name(key), now, deadline, ttl, tagged);
-        let first = self.0.link.run(&touch(false)).await?;
-        let Value::BulkString(tag) = first else { return Ok(first == Value::Int(1)) };
+    /// A value with a tag does not live longer before its tag does.
+    async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
+        let touch = Touch { version, deadline: self.now() + lifetime, ttl: format::ttl(lifetime) };
+        let touch = |tag_lives| scripts::touch(self.name(key), self.horizon(), touch, tag_lives);
+        let first = self.0.connection.run(&touch(false)).await?;
+        let Value::BulkString(tag) = first.value else { return done(&first) };
         let tag = Tag::new(tag.try_into().map_err(|_| format::damaged())?);
-        let commands = [self.add_to_tag(tag, key, deadline, now), touch(true)];
-        Ok(self.0.link.run_all(&commands).await?.pop() == Some(Value::Int(1)))
+        let calls = [self.add_to_tag(tag, key, format::ttl(lifetime)), touch(true)];
+        let second = self.0.connection.run_all(&calls).await?.pop().ok_or_else(format::damaged)?;
+        done(&Answer { resent: first.resent || second.resent, ..second })
     }
 
     async fn remove(&self, key: StoreKey) -> Result<bool, Error> {
-        Ok(self.0.link.run(&scripts::delete(self.name(key), self.now())).await? == Value::Int(1))
+        let delete = scripts::delete(self.name(key), self.horizon());
+        Ok(self.0.connection.run(&delete).await?.value == Value::Int(1))
+    }
+
+    async fn check(&self) -> Result<Time, Error> {
+        write_and_read_back(self).await?;
+        if let Some(time) = self.test_time() {
+            return Ok(time);
+        }
+        let time = self.0.connection.read(&redis::cmd("TIME")).await?;
+        let (seconds, micros) = redis::from_redis_value::<(u64, u64)>(time).map_err(|_| format::damaged())?;
+        Ok(Time::ZERO + Duration::from_secs(seconds) + Duration::from_micros(micros))
+    }
+}
+
+/// Whether a conditional write was done. Refused the second time, it may have been done the first.
+fn done(answer: &Answer) -> Result<bool, Error> {
+    match answer.value == Value::Int(1) {
+        false if answer.resent => Err(error::unknown()),
+        done => Ok(done),
     }
 }
 
@@ -240,39 +293,43 @@ impl Store for RedisStore {
         Reply::new(self.read(key))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        Reply::new(self.write(key, entry, when))
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        Reply::new(self.write(key, entry, mode))
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        Reply::new(self.move_deadline(key, deadline))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::new(self.move_deadline(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         Reply::new(self.remove(key))
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         Reply::new(self.keys_of(tag))
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        Reply::new(self.page(from, budget))
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        Reply::new(self.page(cursor, budget))
     }
 
     /// Redis frees what has expired by itself.
-    fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Reply::ready(Ok(Swept::default()))
+    fn sweep(&self, _: usize) -> Reply<'_, SweepReport> {
+        Reply::ready(Ok(SweepReport::default()))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(self.check())
     }
 
     fn describe(&self) -> String {
-        format!("Redis at {}, keys {}*", self.0.link.place(), self.0.options.prefix)
+        format!("Redis at {}, keys {}*", self.0.connection.place(), self.0.options.prefix)
     }
 
     /// By Redis's own tracking of keys, over a connection of its own. Not in a Cluster, whose nodes each tell of their own
     /// keys alone.
-    fn watch(&self) -> Option<Box<dyn Watch>> {
-        (!self.0.link.is_cluster()).then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watch>)
+    fn watch(&self) -> Option<Box<dyn Watcher>> {
+        (!self.0.connection.is_cluster()).then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watcher>)
     }
 }
 

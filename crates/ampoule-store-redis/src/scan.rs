@@ -8,24 +8,25 @@ use redis::Value;
 use crate::{RedisStore, format};
 
 impl RedisStore {
-    /// A place is a cursor; in a Cluster the master's address and a cursor. While slots move between masters a scan may
-    /// miss keys, as Redis's own may.
-    pub(crate) async fn page(&self, from: Option<&str>, budget: usize) -> Result<Page, Error> {
-        if !self.0.link.is_cluster() {
-            let cursor = from.map_or(Some(0), cursor_of).ok_or_else(|| Page::unknown(from.unwrap_or_default()))?;
-            let (keys, next) = self.scan_at(None, cursor, budget).await?;
+    /// A page's cursor is Redis's own, in a Cluster with the master's address before it. While slots move between masters
+    /// a scan may miss keys, as Redis's own may.
+    pub(crate) async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
+        if !self.0.connection.is_cluster() {
+            let number = cursor.map_or(Some(0), number_of).ok_or_else(|| Page::unknown(cursor.unwrap_or_default()))?;
+            let (keys, next) = self.scan_at(None, number, budget).await?;
             return Ok(Page { keys, next: (next != 0).then(|| next.to_string()) });
         }
-        let place = from.map(|place| place_of(place).ok_or_else(|| Page::unknown(place))).transpose()?;
+        let start =
+            cursor.map(|cursor| master_and_number_of(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
         let masters = self.masters().await?;
-        let (master, cursor) = match place {
-            Some(place) => place,
+        let (master, number) = match start {
+            Some(start) => start,
             None => match masters.first() {
                 Some(first) => (first.clone(), 0),
                 None => return Ok(Page::default()),
             },
         };
-        let (keys, next) = self.scan_at(Some(&master), cursor, budget).await?;
+        let (keys, next) = self.scan_at(Some(&master), number, budget).await?;
         let after = || masters.iter().find(|other| **other > master).map(|other| format!("{}:{}/0", other.0, other.1));
         let next = if next == 0 { after() } else { Some(format!("{}:{}/{next}", master.0, master.1)) };
         Ok(Page { keys, next })
@@ -34,15 +35,15 @@ impl RedisStore {
     async fn scan_at(
         &self,
         node: Option<&(String, u16)>,
-        cursor: u64,
+        number: u64,
         budget: usize,
     ) -> Result<(Vec<StoreKey>, u64), Error> {
         let prefix = &self.0.options.prefix;
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(budget.max(1));
+        scan.arg(number).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(budget.max(1));
         let answer = match node {
-            Some((host, port)) => self.0.link.ask_node(&scan, host, *port).await?,
-            None => self.0.link.ask(&scan).await?,
+            Some((host, port)) => self.0.connection.read_node(&scan, host, *port).await?,
+            None => self.0.connection.read(&scan).await?,
         };
         let (next, names) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(answer).map_err(|_| format::damaged())?;
         // Tags have the prefix too, and longer names.
@@ -52,7 +53,7 @@ impl RedisStore {
 
     /// The masters of a Cluster, in an order that stays.
     async fn masters(&self) -> Result<BTreeSet<(String, u16)>, Error> {
-        let answer = self.0.link.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;
+        let answer = self.0.connection.read(redis::cmd("CLUSTER").arg("SLOTS")).await?;
         let Value::Array(ranges) = answer else { return Err(format::damaged()) };
         let master = |range: Value| -> Option<(String, u16)> {
             let Value::Array(parts) = range else { return None };
@@ -65,14 +66,14 @@ impl RedisStore {
     }
 }
 
-fn cursor_of(place: &str) -> Option<u64> {
-    place.bytes().all(|byte| byte.is_ascii_digit()).then(|| place.parse().ok()).flatten()
+fn number_of(cursor: &str) -> Option<u64> {
+    cursor.bytes().all(|byte| byte.is_ascii_digit()).then(|| cursor.parse().ok()).flatten()
 }
 
-fn place_of(place: &str) -> Option<((String, u16), u64)> {
-    let (address, cursor) = place.rsplit_once('/')?;
+fn master_and_number_of(cursor: &str) -> Option<((String, u16), u64)> {
+    let (address, number) = cursor.rsplit_once('/')?;
     let (host, port) = address.rsplit_once(':')?;
-    Some(((host.to_owned(), port.parse().ok()?), cursor_of(cursor)?))
+    Some(((host.to_owned(), port.parse().ok()?), number_of(number)?))
 }
 
 /// The prefix as a pattern that matches nothing else.

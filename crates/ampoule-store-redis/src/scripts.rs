@@ -1,27 +1,21 @@
 //! The scripts: each of one key, each done whole or not at all, each the same if it is sent twice.
+//!
+//! Where the server keeps the time, a value that is there is live; the time that a script compares deadlines with is then
+//! 0, before all of them.
 
 use std::fmt::Display;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use ampoule_core::{Put, Time};
+use ampoule_core::{PutMode, Time, Version};
 use redis::{Arg, Cmd, RedisWrite, ToRedisArgs};
 
 use crate::format;
 
-/// Reads what stands before the value, and whether its deadline lies ahead. KEYS[1] is the value, ARGV[1] the time.
-/// Numbers that Redis is given as text it need not print first.
-const HEAD: &str = "
-local head = redis.call('GETRANGE', KEYS[1], '0', '24')
-if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
-  return redis.error_reply('CORRUPT a key holds what was never put there')
-end
-local live = #head > 0 and tonumber(string.sub(head, 10, 24)) > tonumber(ARGV[1])
-";
-
 /// ARGV[1] is the time, [2] what the value that is replaced begins with, or `create` or `always`, [3] the new value, or
-/// nothing to remove the key, [4] its time to live, or nothing for ever. What is usual comes first and is done with
-/// little: a value is there as it was read, and lives. A version that is the new one already was written by the same call
-/// before its connection broke.
+/// nothing to remove the key, [4] its time to live, or nothing for ever. The usual case comes first and takes the fewest
+/// commands: the value is there as it was read, and live. A version that is the new one already was written by the same
+/// call before its connection broke.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
@@ -50,17 +44,28 @@ return 1
     )
 });
 
-/// ARGV[2] is the new deadline, [3] the time to live, [4] says that the tag lives as long; if not, the tag is returned.
+/// ARGV[1] is the time, [2] what the value begins with, [3] the new deadline, [4] the time to live, or nothing for ever,
+/// [5] says that the tag lives as long. If it does not, and the value is to live longer, the tag is returned and nothing
+/// is done. Time to live and deadline are raised, each by itself, and never lowered; a time to live of -1 is for ever.
+/// Numbers that Redis is given as text it need not print first. The time to live comes first: Redis that is full
+/// (`maxmemory`) refuses SETRANGE, but not after the first write of a script.
 static TOUCH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
-        "{HEAD}
-if not live then return 0 end
-if ARGV[4] == '' and string.byte(head, 25) == 32 then return redis.call('GETRANGE', KEYS[1], '25', '56') end
-redis.call('SETRANGE', KEYS[1], '9', ARGV[2])
-if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+    Script::new(
+        "
+local head = redis.call('GETRANGE', KEYS[1], '0', '24')
+if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
+  return redis.error_reply('CORRUPT a key holds what was never put there')
+end
+if string.sub(head, 1, 9) ~= ARGV[2] or string.sub(head, 10, 24) - ARGV[1] <= 0 then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left ~= -1 and (ARGV[4] == '' or left - ARGV[4] < 0) then
+  if ARGV[5] == '' and string.byte(head, 25) == 32 then return redis.call('GETRANGE', KEYS[1], '25', '56') end
+  if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+end
+if string.sub(head, 10, 24) - ARGV[3] < 0 then redis.call('SETRANGE', KEYS[1], '9', ARGV[3]) end
 return 1
-"
-    ))
+",
+    )
 });
 
 static DELETE: LazyLock<Script> = LazyLock::new(|| {
@@ -74,21 +79,41 @@ return live and 1 or 0
     )
 });
 
-/// KEYS[1] is a tag, ARGV[1] the time, [2] a key, [3] how long the key's value will live, or nothing for ever. Says how
-/// many keys the tag has. A set without a time to live belongs to a value that has none.
+/// The time of a tag's server in milliseconds, unless ARGV[1] is the time.
+const NOW: &str = "local now = ARGV[1] ~= '' and ARGV[1] or redis.call('TIME')[1] .. '000'";
+
+/// KEYS[1] is a tag, ARGV[1] the time or nothing, [2] a key, [3] how long the key's value will live, or nothing for ever.
+/// Says how many keys the tag has. Neither the time at which a key was named nor the set's time to live is ever lowered;
+/// a set that was not made just now and has no time to live may belong to a value that has none.
 static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(&format!(
         "
-redis.call('ZADD', KEYS[1], 'GT', ARGV[1], ARGV[2])
+{NOW}
+local added = redis.call('ZADD', KEYS[1], 'GT', now, ARGV[2])
 local size, ttl = redis.call('ZCARD', KEYS[1]), redis.call('PTTL', KEYS[1])
 if ARGV[3] == '' then
   redis.call('PERSIST', KEYS[1])
-elseif (ttl ~= -1 or size == 1) and ttl < tonumber(ARGV[3]) then
+elseif (ttl ~= -1 or (size == 1 and added == 1)) and ttl < tonumber(ARGV[3]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 return size
-",
-    )
+"
+    ))
+});
+
+/// KEYS[1] is a tag, ARGV[1] the time or nothing, [2] a number of milliseconds, the others are keys. Takes those out that
+/// were named longer ago than that, in one step: a key that another process names meanwhile stays.
+static FORGET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "
+{NOW}
+for index = 3, #ARGV do
+  local named = redis.call('ZSCORE', KEYS[1], ARGV[index])
+  if named and now - named >= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[index]) end
+end
+return 1
+"
+    ))
 });
 
 /// A script, and the digest by which a server knows it.
@@ -123,6 +148,14 @@ impl Call {
         self
     }
 
+    /// With a number, or with an empty argument in its place.
+    fn with_any(self, number: Option<u64>) -> Call {
+        match number {
+            Some(number) => self.with(number),
+            None => self.with(""),
+        }
+    }
+
     /// The command that runs it by its digest.
     pub(crate) fn command(&self) -> &Cmd {
         &self.command
@@ -141,12 +174,12 @@ impl Call {
     }
 }
 
-pub(crate) fn put(key: impl Display, now: Time, when: Put, value: &[u8], ttl: Option<u64>) -> Call {
-    let call = Call::new(&PUT, key, value.len()).with(now.as_millis());
-    let call = match when {
-        Put::Create => call.with("create"),
-        Put::Always => call.with("always"),
-        Put::Replace(version) => call.with(&format::beginning(version)[..]),
+pub(crate) fn put(key: impl Display, time: Time, mode: PutMode, value: &[u8], ttl: Option<u64>) -> Call {
+    let call = Call::new(&PUT, key, value.len()).with(time.as_millis());
+    let call = match mode {
+        PutMode::Create => call.with("create"),
+        PutMode::Always => call.with("always"),
+        PutMode::Replace(version) => call.with(&format::beginning(version)[..]),
     };
     // Nothing that is `None` is sent.
     call.with(value).with(ttl)
@@ -170,67 +203,119 @@ pub(crate) fn create(key: impl Display, value: &[u8], ttl: Option<u64>) -> Cmd {
     command
 }
 
-pub(crate) fn touch(key: impl Display, now: Time, deadline: Time, ttl: Option<u64>, tag_lives: bool) -> Call {
-    let call = Call::new(&TOUCH, key, 0).with(now.as_millis()).with(&format::digits(deadline)[..]);
-    with_ttl(call, ttl).with(if tag_lives { "yes" } else { "" })
+/// What a touch changes, and of what.
+#[derive(Clone, Copy)]
+pub(crate) struct Touch {
+    pub(crate) version: Version,
+    pub(crate) deadline: Time,
+    pub(crate) ttl: Option<u64>,
 }
 
-pub(crate) fn delete(key: impl Display, now: Time) -> Call {
-    Call::new(&DELETE, key, 0).with(now.as_millis())
+pub(crate) fn touch(key: impl Display, time: Time, touch: Touch, tag_lives: bool) -> Call {
+    let call = Call::new(&TOUCH, key, 0).with(time.as_millis()).with(&format::beginning(touch.version)[..]);
+    let call = call.with(&format::digits(touch.deadline)[..]).with_any(touch.ttl);
+    call.with(if tag_lives { "yes" } else { "" })
 }
 
-pub(crate) fn add(tag: &str, now: Time, member: &[u8], ttl: Option<u64>) -> Call {
-    with_ttl(Call::new(&ADD, tag, 0).with(now.as_millis()).with(member), ttl)
+pub(crate) fn delete(key: impl Display, time: Time) -> Call {
+    Call::new(&DELETE, key, 0).with(time.as_millis())
 }
 
-fn with_ttl(call: Call, ttl: Option<u64>) -> Call {
-    match ttl {
-        Some(ttl) => call.with(ttl),
-        None => call.with(""),
-    }
+/// `time` is `None` where the server keeps it.
+pub(crate) fn add(tag: &str, time: Option<Time>, member: &[u8], ttl: Option<u64>) -> Call {
+    Call::new(&ADD, tag, 0).with_any(time.map(Time::as_millis)).with(member).with_any(ttl)
+}
+
+/// `time` is `None` where the server keeps it.
+pub(crate) fn forget(tag: &str, time: Option<Time>, grace: Duration, members: &[&[u8]]) -> Call {
+    let call = Call::new(&FORGET, tag, members.len() * 40).with_any(time.map(Time::as_millis));
+    call.with(grace.as_millis() as u64).with(members)
 }
 
 #[cfg(test)]
 mod tests {
-    use ampoule_core::{Bytes, Entry, Version};
+    use ampoule_core::{Bytes, Entry};
     use ampoule_test_servers::{Kind, shared};
     use redis::Value;
+    use redis::aio::MultiplexedConnection;
 
     use super::*;
+
+    const NOW: Time = Time::from_millis(1_000);
+    const LATER: Time = Time::from_millis(2_000);
+
+    async fn connection() -> Option<MultiplexedConnection> {
+        let client = redis::Client::open(shared(Kind::Redis)?.url()).unwrap();
+        Some(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    async fn answer(connection: &mut MultiplexedConnection, call: &Call) -> Value {
+        connection.send_packed_command(&call.by_text()).await.unwrap()
+    }
+
+    fn value(version: u64) -> Vec<u8> {
+        let entry = Entry { value: Bytes::from("value"), lifetime: Duration::MAX, tag: None };
+        format::encode(Version(version), LATER, &entry)
+    }
 
     /// The usual case and all others, each sent twice as after a broken connection.
     #[tokio::test]
     async fn a_put_that_is_sent_twice_is_one_write_and_says_so() {
-        let Some(server) = shared(Kind::Redis) else { return };
-        let client = redis::Client::open(server.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let [now, later] = [1_000, 2_000].map(Time::from_millis);
-        let value = |version| {
-            let entry = Entry { value: Bytes::from("value"), deadline: later, tag: None };
-            format::encode(Version(version), &entry)
-        };
-        let replace = |version| Put::Replace(Version(version));
+        let Some(mut connection) = connection().await else { return };
+        let replace = |version| PutMode::Replace(Version(version));
         let steps = [
-            (now, Put::Create, value(1), 1),
-            (now, Put::Create, value(2), 0),
-            (now, replace(9), value(2), 0),
-            (now, replace(1), value(2), 1),
-            (now, replace(1), value(3), 0),
-            (later, replace(2), value(3), 0),
-            (now, replace(2), value(3), 1),
-            (now, Put::Always, value(4), 1),
-            (now, replace(3), Vec::new(), 0),
-            (later, Put::Create, value(5), 1),
+            (NOW, PutMode::Create, value(1), 1),
+            (NOW, PutMode::Create, value(2), 0),
+            (NOW, replace(9), value(2), 0),
+            (NOW, replace(1), value(2), 1),
+            (NOW, replace(1), value(3), 0),
+            (LATER, replace(2), value(3), 0),
+            (NOW, replace(2), value(3), 1),
+            (NOW, PutMode::Always, value(4), 1),
+            (NOW, replace(3), Vec::new(), 0),
+            (LATER, PutMode::Create, value(5), 1),
+            // By the server's clock what is there is live.
+            (Time::ZERO, PutMode::Create, value(6), 0),
+            (Time::ZERO, replace(5), value(6), 1),
         ];
-        for (time, when, value, expected) in steps {
+        for (time, mode, value, expected) in steps {
             for _ in 0..2 {
-                let command = put("scripts:twice", time, when, &value, None).by_text();
-                let answer = connection.send_packed_command(&command).await.unwrap();
-                assert_eq!(answer, Value::Int(expected), "{when:?} of {value:?}");
+                let put = put("scripts:twice", time, mode, &value, None);
+                assert_eq!(answer(&mut connection, &put).await, Value::Int(expected), "{mode:?} of {value:?}");
             }
         }
-        let removal = put("scripts:twice", now, replace(5), b"", None).by_text();
-        assert_eq!(connection.send_packed_command(&removal).await.unwrap(), Value::Int(1));
+        let removal = put("scripts:twice", NOW, replace(6), b"", None);
+        assert_eq!(answer(&mut connection, &removal).await, Value::Int(1));
         assert_eq!(connection.send_packed_command(&get("scripts:twice")).await.unwrap(), Value::Nil);
+    }
+
+    #[tokio::test]
+    async fn a_touch_needs_a_live_version_and_moves_the_digits_later_only() {
+        let Some(mut connection) = connection().await else { return };
+        let put = put("scripts:touch", NOW, PutMode::Always, &value(1), Some(60_000));
+        assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+        let millis = Time::from_millis;
+        let steps = [
+            (NOW, 2, 3_000, 0, 2_000),
+            (LATER, 1, 3_000, 0, 2_000),
+            (NOW, 1, 1_500, 1, 2_000),
+            (NOW, 1, 3_000, 1, 3_000),
+            (LATER, 1, 2_500, 1, 3_000),
+            (Time::ZERO, 1, 4_000, 1, 4_000),
+        ];
+        for (time, version, deadline, expected, digits) in steps {
+            for _ in 0..2 {
+                let moved = Touch { version: Version(version), deadline: millis(deadline), ttl: Some(70_000) };
+                let touch = touch("scripts:touch", time, moved, false);
+                assert_eq!(answer(&mut connection, &touch).await, Value::Int(expected), "{version} at {time:?}");
+                let Value::BulkString(bytes) = connection.send_packed_command(&get("scripts:touch")).await.unwrap()
+                else {
+                    panic!("a touch removed it");
+                };
+                let (header, value) = format::decode(bytes).unwrap();
+                assert_eq!((header.version, header.deadline), (Version(1), millis(digits)));
+                assert_eq!(&value[..], b"value");
+            }
+        }
     }
 }

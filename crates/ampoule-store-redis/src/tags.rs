@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ampoule_core::{Error, StoreKey, Tag, Time};
+use ampoule_core::{Error, StoreKey, Tag};
 use redis::{RedisWrite, Value};
 
 use crate::scripts::{self, Call};
@@ -11,8 +11,11 @@ use crate::{Name, RedisStore, format};
 /// A key whose value is not there may have one in a moment: its writer names it first. After this time it has none.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// A set of so many keys, and of each multiple, is cleaned by whoever added the last.
+/// A set of so many keys, and of each multiple, is cleaned by the writer that added the last.
 const CLEAN_EVERY: i64 = 64;
+
+/// At most so many keys are taken out in one step, during which the server does nothing else.
+const MAX_FORGOTTEN: usize = 1_000;
 
 impl RedisStore {
     fn tag_name(&self, tag: Tag) -> String {
@@ -20,47 +23,41 @@ impl RedisStore {
     }
 
     /// What names a key to its tag, for as long as its value lives and a little longer.
-    pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, deadline: Time, now: Time) -> Call {
-        let ttl = format::ttl(deadline, now).map(|ttl| ttl + GRACE.as_millis() as u64);
-        scripts::add(&self.tag_name(tag), now, key.as_bytes(), ttl)
+    pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, ttl: Option<u64>) -> Call {
+        let ttl = ttl.map(|ttl| ttl + GRACE.as_millis() as u64);
+        scripts::add(&self.tag_name(tag), self.test_time(), key.as_bytes(), ttl)
     }
 
     /// Asks each value whether it still has the tag, and takes out of the set those that are gone.
     pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        let now = self.now();
-        let named = self.0.link.ask(redis::cmd("ZRANGE").arg(self.tag_name(tag)).arg(0).arg(-1)).await?;
+        let horizon = self.horizon();
+        let named = self.0.connection.read(redis::cmd("ZRANGE").arg(self.tag_name(tag)).arg(0).arg(-1)).await?;
         let keys = keys_in(named)?;
         let heads: Vec<_> = keys.iter().map(|key| head(self.name(*key))).collect();
-        let heads = self.0.link.ask_all(&heads).await?;
+        let heads = self.0.connection.read_all(&heads).await?;
         let (mut live, mut gone) = (Vec::new(), Vec::new());
         for (key, head) in keys.into_iter().zip(heads) {
             let Value::BulkString(head) = head else { continue };
             let header = if head.is_empty() { None } else { Some(format::decode_header(&head)?) };
-            match header.filter(|header| header.deadline > now) {
+            match header.filter(|header| header.deadline > horizon) {
                 Some(header) if header.tag == Some(tag) => live.push(key),
                 _ => gone.push(key),
             }
         }
-        if !gone.is_empty() {
-            self.forget(tag, &gone, now).await?;
-        }
+        self.forget(tag, &gone).await?;
         Ok(live)
     }
 
     /// Removes keys from the set, but none that was named lately: its value may be on the way.
-    async fn forget(&self, tag: Tag, gone: &[StoreKey], now: Time) -> Result<(), Error> {
-        let since = Time::from_millis(now.as_millis().saturating_sub(GRACE.as_millis() as u64));
-        let mut old = redis::cmd("ZRANGE");
-        old.arg(self.tag_name(tag)).arg("-inf").arg(since.as_millis()).arg("BYSCORE");
-        let old = keys_in(self.0.link.ask(&old).await?)?;
-        let members: Vec<&[u8]> = gone.iter().filter(|key| old.contains(key)).map(|key| &key.as_bytes()[..]).collect();
-        if !members.is_empty() {
-            self.0.link.ask(redis::cmd("ZREM").arg(self.tag_name(tag)).arg(members)).await?;
+    async fn forget(&self, tag: Tag, gone: &[StoreKey]) -> Result<(), Error> {
+        for gone in gone.chunks(MAX_FORGOTTEN) {
+            let members: Vec<&[u8]> = gone.iter().map(|key| &key.as_bytes()[..]).collect();
+            self.0.connection.run(&scripts::forget(&self.tag_name(tag), self.test_time(), GRACE, &members)).await?;
         }
         Ok(())
     }
 
-    /// Keeps the set of somebody who logs in again and again, and is never looked at, in bounds (promise P9).
+    /// Keeps the set of a user who logs in again and again, and is never looked at, in bounds (promise P9).
     pub(crate) async fn clean_now_and_then(&self, tag: Tag, size: i64) {
         if size > 0 && size % CLEAN_EVERY == 0 {
             // The write is done; what could not be cleaned now is cleaned later.

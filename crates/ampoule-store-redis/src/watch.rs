@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ampoule_core::{Changed, StoreKey, Watch};
+use ampoule_core::{StoreEvent, StoreKey, Watcher};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Watching {
     store: RedisStore,
     live: Option<Live>,
-    told: VecDeque<Changed>,
+    told: VecDeque<StoreEvent>,
 }
 
 struct Live {
@@ -35,7 +35,7 @@ impl Watching {
         Watching { store, live: None, told: VecDeque::new() }
     }
 
-    async fn next_change(&mut self) -> Changed {
+    async fn next_change(&mut self) -> StoreEvent {
         loop {
             if let Some(changed) = self.told.pop_front() {
                 return changed;
@@ -44,7 +44,7 @@ impl Watching {
                 None => match self.connect().await {
                     Ok(live) => {
                         self.live = Some(live);
-                        return Changed::Unknown;
+                        return StoreEvent::Unknown;
                     }
                     Err(_) => sleep(PAUSE).await,
                 },
@@ -54,7 +54,7 @@ impl Watching {
                     Err(_) if live.answers(self.store.0.options.command_timeout).await => {}
                     _ => {
                         self.live = None;
-                        return Changed::Lost;
+                        return StoreEvent::Lost;
                     }
                 },
             }
@@ -62,7 +62,7 @@ impl Watching {
     }
 
     async fn connect(&self) -> Result<Live, RedisError> {
-        let client = self.store.0.link.client().await?;
+        let client = self.store.0.connection.client().await?;
         let info = client.get_connection_info().clone();
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(settings))?;
@@ -91,9 +91,9 @@ impl Watching {
                         }
                         _ => None,
                     };
-                    self.told.extend(names.into_iter().filter_map(key).map(Changed::Key));
+                    self.told.extend(names.into_iter().filter_map(key).map(StoreEvent::Key));
                 }
-                _ => self.told.push_back(Changed::Unknown),
+                _ => self.told.push_back(StoreEvent::Unknown),
             }
         }
     }
@@ -107,8 +107,8 @@ impl Live {
     }
 }
 
-impl Watch for Watching {
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Changed> + Send + '_>> {
+impl Watcher for Watching {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = StoreEvent> + Send + '_>> {
         Box::pin(self.next_change())
     }
 }

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, ErrorKind, Outcome, Put, Store, StoreKey, Tag, Time, Version};
+use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag, Version};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server, shared};
 
 fn entry(size: usize) -> Entry {
-    Entry { value: Bytes::from(vec![7; size]), deadline: Time::MAX, tag: None }
+    Entry { value: Bytes::from(vec![7; size]), lifetime: Duration::MAX, tag: None }
 }
 
 fn options(prefix: &str) -> RedisOptions {
     RedisOptions { prefix: prefix.to_owned(), ..RedisOptions::default() }
 }
 
-async fn create(store: &RedisStore, name: &str) -> Result<Outcome, ampoule_core::Error> {
-    store.put(StoreKey::digest(name.as_bytes()), entry(9), Put::Create).await
+async fn create(store: &RedisStore, name: &str) -> Result<PutResult, ampoule_core::Error> {
+    store.put(StoreKey::digest(name.as_bytes()), entry(9), PutMode::Create).await
 }
 
 async fn ask(server: &Server, words: &[&str]) -> redis::Value {
@@ -70,15 +70,15 @@ async fn scripts_are_loaded_again_when_the_server_lost_them() {
     let store = RedisStore::connect(server.url(), options("scripts:")).unwrap();
     let tagged = Entry { tag: Some(Tag::of("ada")), ..entry(9) };
     for n in 0..3 {
-        let outcome = store.put(StoreKey::digest(&[n]), tagged.clone(), Put::Create).await.unwrap();
-        assert!(matches!(outcome, Outcome::Stored(_)));
+        let outcome = store.put(StoreKey::digest(&[n]), tagged.clone(), PutMode::Create).await.unwrap();
+        assert!(matches!(outcome, PutResult::Stored(_)));
         ask(&server, &["SCRIPT", "FLUSH"]).await;
     }
-    assert_eq!(store.tagged(Tag::of("ada")).await.unwrap().len(), 3);
+    assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_is_noticed_by_nobody() {
+async fn a_restart_is_no_error() {
     let Some(server) = Server::start(Kind::RedisDurable) else { return };
     let store = RedisStore::connect(server.url(), options("restart:")).unwrap();
     let _ = create(&store, "a").await.unwrap();
@@ -88,9 +88,11 @@ async fn a_restart_is_noticed_by_nobody() {
         assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some(), "it was on the disk");
     }
     tokio::task::block_in_place(|| server.node().kill());
-    assert_eq!(create(&store, "b").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let on_the_dead_connection = create(&store, "b").await.unwrap_err();
+    assert_eq!(on_the_dead_connection.kind(), ErrorKind::Timeout, "nothing tells whether it arrived");
+    assert_eq!(create(&store, "b").await.unwrap_err().kind(), ErrorKind::Unavailable, "there was no connection");
     tokio::task::block_in_place(|| server.node().restart());
-    assert!(matches!(create(&store, "b").await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(create(&store, "b").await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,20 +114,25 @@ async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
 }
 
 #[tokio::test]
-async fn p9_a_full_server_is_an_error_and_evicts_nobody() {
+async fn p9_a_full_server_is_an_error_and_evicts_nothing() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("full:")).unwrap();
     let _ = create(&store, "first").await.unwrap();
+    let (brief, minute) = (StoreKey::digest(b"brief"), Duration::from_secs(60));
+    let put = store.put(brief, Entry { lifetime: minute, ..entry(9) }, PutMode::Create).await;
+    let PutResult::Stored(version) = put.unwrap() else { panic!("the key was there") };
     ask(&server, &["CONFIG", "SET", "maxmemory", "3mb"]).await;
     let mut refused = None;
     for n in 0..100_u8 {
-        if let Err(error) = store.put(StoreKey::digest(&[n]), entry(100_000), Put::Create).await {
+        if let Err(error) = store.put(StoreKey::digest(&[n]), entry(100_000), PutMode::Create).await {
             refused = Some(error);
             break;
         }
     }
     let error = refused.expect("3 MB are full after 100 values of 100 kB");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    ask(&server, &["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    assert!(store.touch(brief, version, Duration::from_secs(3_600)).await.unwrap(), "a touch takes no room");
     assert!(store.get(StoreKey::digest(b"first")).await.unwrap().is_some());
 }
 
@@ -134,16 +141,32 @@ async fn p7_what_was_never_put_there_is_damage() {
     let Some(server) = shared(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("damage:")).unwrap();
     let [text, list] = [b"text", b"list"].map(|name| StoreKey::digest(name));
-    ask(server, &["SET", &format!("damage:{text}"), "somebody's own value, long enough for a header"]).await;
+    ask(server, &["SET", &format!("damage:{text}"), "another program's value, long enough for a header"]).await;
     ask(server, &["LPUSH", &format!("damage:{list}"), "x"]).await;
     for key in [text, list] {
         assert_eq!(store.get(key).await.unwrap_err().kind(), ErrorKind::Corrupt);
-        for when in [Put::Create, Put::Replace(Version(7)), Put::Always] {
-            assert_eq!(store.put(key, entry(9), when).await.unwrap_err().kind(), ErrorKind::Corrupt, "{when:?}");
+        for mode in [PutMode::Create, PutMode::Replace(Version(7)), PutMode::Always] {
+            assert_eq!(store.put(key, entry(9), mode).await.unwrap_err().kind(), ErrorKind::Corrupt, "{mode:?}");
         }
+        let touched = store.touch(key, Version(7), Duration::from_secs(60)).await;
+        assert_eq!(touched.unwrap_err().kind(), ErrorKind::Corrupt);
     }
     assert!(!store.delete(text).await.unwrap(), "an operator gets rid of it");
-    assert!(matches!(store.put(text, entry(9), Put::Create).await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(store.put(text, entry(9), PutMode::Create).await.unwrap(), PutResult::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_put_that_too_few_replicas_have_is_in_doubt() {
+    let Some(server) = shared(Kind::RedisSentinel) else { return };
+    let waits = |replicas| {
+        let command_timeout = Duration::from_millis(800);
+        let options = RedisOptions { replicas, command_timeout, ..options("replicas:") };
+        RedisStore::connect(server.url(), options).unwrap()
+    };
+    assert!(matches!(create(&waits(1), "one").await.unwrap(), PutResult::Stored(_)));
+    let error = create(&waits(2), "two").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "there is one replica: {error}");
+    assert_eq!(create(&waits(1), "two").await.unwrap(), PutResult::Conflict, "the master has it");
 }
 
 /// What expires leaves nothing: neither values nor the sets of their tags.
@@ -151,14 +174,13 @@ async fn p7_what_was_never_put_there_is_damage() {
 async fn p9_values_and_tags_expire_by_themselves() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("")).unwrap();
-    let soon = ampoule_core::Clock::now(&ampoule_core::SystemClock) + Duration::from_millis(400);
     for n in 0..10_u8 {
-        let entry = Entry { deadline: soon, tag: Some(Tag::of("ada")), ..entry(9) };
-        let _ = store.put(StoreKey::digest(&[n]), entry, Put::Create).await.unwrap();
+        let entry = Entry { lifetime: Duration::from_millis(400), tag: Some(Tag::of("ada")), ..entry(9) };
+        let _ = store.put(StoreKey::digest(&[n]), entry, PutMode::Create).await.unwrap();
     }
     assert_eq!(ask(&server, &["DBSIZE"]).await, redis::Value::Int(11));
     tokio::time::sleep(Duration::from_millis(900)).await;
-    assert_eq!(store.tagged(Tag::of("ada")).await.unwrap(), []);
+    assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap(), []);
     let redis::Value::Int(ttl) = ask(&server, &["PTTL", &format!("tag:{}", Tag::of("ada"))]).await else { panic!() };
     assert!((0..=60_400).contains(&ttl), "the tag outlives its last value by a minute at most, not {ttl} ms");
 }
@@ -169,11 +191,12 @@ async fn p9_a_tag_does_not_grow_with_what_has_gone() {
     use ampoule_core::ManualClock;
     let Some(server) = shared(Kind::Redis) else { return };
     let clock = std::sync::Arc::new(ManualClock::default());
-    let store = RedisStore::connect(server.url(), RedisOptions { clock: clock.clone(), ..options("grows:") }).unwrap();
+    let store =
+        RedisStore::connect(server.url(), RedisOptions { clock: Some(clock.clone()), ..options("grows:") }).unwrap();
     for n in 0..1_000_u32 {
         let entry = Entry { tag: Some(Tag::of("ada")), ..entry(9) };
         let key = StoreKey::digest(&n.to_le_bytes());
-        let _ = store.put(key, entry, Put::Create).await.unwrap();
+        let _ = store.put(key, entry, PutMode::Create).await.unwrap();
         store.delete(key).await.unwrap();
         clock.advance(Duration::from_secs(2));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Changed, Entry, Put, Store, StoreKey, Time, Watch};
+use ampoule_core::{Bytes, Entry, PutMode, Store, StoreEvent, StoreKey, Watcher};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server, shared};
 
@@ -10,30 +10,29 @@ fn open(url: &str, prefix: &str) -> RedisStore {
     RedisStore::connect(url, RedisOptions { prefix: prefix.to_owned(), ..RedisOptions::default() }).unwrap()
 }
 
-async fn next(watch: &mut Box<dyn Watch>) -> Changed {
+async fn next(watch: &mut Box<dyn Watcher>) -> StoreEvent {
     tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("it is told in time")
 }
 
-async fn write(store: &RedisStore, key: StoreKey, deadline: Time) {
-    let entry = Entry { value: Bytes::from_static(b"v"), deadline, tag: None };
-    let _ = store.put(key, entry, Put::Always).await.unwrap();
+async fn write(store: &RedisStore, key: StoreKey, lifetime: Duration) {
+    let entry = Entry { value: Bytes::from_static(b"v"), lifetime, tag: None };
+    let _ = store.put(key, entry, PutMode::Always).await.unwrap();
 }
 
 /// A single server, and the master behind Sentinel.
 async fn changes_by_others_are_told(url: &str) {
     let (watching, other, stranger) = (open(url, "w:"), open(url, "w:"), open(url, "other:"));
     let mut watch = watching.watch().unwrap();
-    assert_eq!(next(&mut watch).await, Changed::Unknown, "from here on");
+    assert_eq!(next(&mut watch).await, StoreEvent::Unknown, "from here on");
     let (one, two) = (StoreKey::digest(b"1"), StoreKey::digest(b"2"));
-    write(&stranger, one, Time::MAX).await;
-    write(&other, one, Time::MAX).await;
-    assert_eq!(next(&mut watch).await, Changed::Key(one));
+    write(&stranger, one, Duration::MAX).await;
+    write(&other, one, Duration::MAX).await;
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(one));
     other.delete(one).await.unwrap();
-    assert_eq!(next(&mut watch).await, Changed::Key(one));
-    let soon = Time::from(std::time::SystemTime::now()) + Duration::from_millis(300);
-    write(&other, two, soon).await;
-    assert_eq!(next(&mut watch).await, Changed::Key(two));
-    assert_eq!(next(&mut watch).await, Changed::Key(two), "it has expired");
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(one));
+    write(&other, two, Duration::from_millis(300)).await;
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(two));
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(two), "it has expired");
 }
 
 #[tokio::test]
@@ -59,17 +58,17 @@ async fn a_lost_connection_is_told_and_made_again() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = open(server.url(), "w:");
     let mut watch = store.watch().unwrap();
-    assert_eq!(next(&mut watch).await, Changed::Unknown);
+    assert_eq!(next(&mut watch).await, StoreEvent::Unknown);
     server.node().kill();
-    assert_eq!(next(&mut watch).await, Changed::Lost);
+    assert_eq!(next(&mut watch).await, StoreEvent::Lost);
     server.node().restart();
-    assert_eq!(next(&mut watch).await, Changed::Unknown);
+    assert_eq!(next(&mut watch).await, StoreEvent::Unknown);
     let key = StoreKey::digest(b"1");
-    write(&store, key, Time::MAX).await;
-    assert_eq!(next(&mut watch).await, Changed::Key(key));
+    write(&store, key, Duration::MAX).await;
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(key));
     // A server that hangs is as good as lost.
     server.node().pause();
-    assert_eq!(next(&mut watch).await, Changed::Lost);
+    assert_eq!(next(&mut watch).await, StoreEvent::Lost);
     server.node().resume();
-    assert_eq!(next(&mut watch).await, Changed::Unknown);
+    assert_eq!(next(&mut watch).await, StoreEvent::Unknown);
 }

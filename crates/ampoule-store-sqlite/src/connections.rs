@@ -1,22 +1,23 @@
-//! Who may read and who may write: several readers where they are asked, one writer on a thread of its own.
+//! The connections: several readers, one writer.
 
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{Durability, Error, ErrorKind, Reply};
+use ampoule_core::{Durability, Error, ErrorKind};
 use rusqlite::Connection;
 
+use crate::error;
+use crate::options::SqliteOptions;
 use crate::statements::Statements;
-use crate::{Inner, SqliteOptions, SqliteStore, error};
 
 /// Prepared statements that a connection keeps: each of ours.
 const STATEMENTS: usize = 32;
 
 pub(crate) struct Connections {
     readers: Vec<Mutex<Connection>>,
-    writer: Arc<tokio::sync::Mutex<Connection>>,
+    pub(crate) writer: Arc<tokio::sync::Mutex<Connection>>,
 }
 
 impl Connections {
@@ -28,14 +29,14 @@ impl Connections {
         let connect = |wait| connect(&open, options.durability, wait).map_err(error::at_start);
         let writer = connect(options.lock_wait)?;
         writer.execute_batch(statements.schema()).map_err(error::at_start)?;
-        // A reader waits for nobody: what it may not read at once is read by the writer's way.
+        // A reader does not wait for a lock: what it may not read at once is read on the writer's connection.
         let readers =
             (0..options.readers.max(1)).map(|_| connect(Duration::ZERO).map(Mutex::new)).collect::<Result<_, _>>()?;
         Ok(Connections { readers, writer: Arc::new(tokio::sync::Mutex::new(writer)) })
     }
 
-    /// A reader that nobody uses, or else the first to be free.
-    fn reader(&self) -> MutexGuard<'_, Connection> {
+    /// A reader that is not in use, or else the first to be free.
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
         free.unwrap_or_else(|| self.readers[0].lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -62,7 +63,7 @@ fn connect(
     Ok(connection)
 }
 
-/// Makes the file for our eyes only; SQLite gives its companions the same mode.
+/// Makes the file with mode 0600; SQLite gives its companions the same mode.
 pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
@@ -72,36 +73,4 @@ pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
         let message = format!("the session database {} cannot be opened", path.display());
         Error::new(ErrorKind::Unavailable, message).because(cause)
     })
-}
-
-impl SqliteStore {
-    /// Runs a query here and now; where it is held up, such as while another process recovers the database, on a
-    /// thread that may wait.
-    pub(crate) fn read<T: Send + 'static>(
-        &self,
-        query: impl Fn(&Inner, &Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Reply<'_, T> {
-        let answer = query(&self.0, &self.0.connections.reader());
-        match answer {
-            Err(held_up) if error::is_busy(&held_up) => {
-                self.write(move |inner, sql| query(inner, sql).map_err(error::from))
-            }
-            answer => Reply::ready(answer.map_err(error::from)),
-        }
-    }
-
-    /// Runs a job when the writer is free. If the caller goes away the job ends all the same, whole.
-    pub(crate) fn write<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Inner, &Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Reply<'_, T> {
-        Reply::new(async move {
-            let writer = Arc::clone(&self.0.connections.writer).lock_owned().await;
-            let inner = Arc::clone(&self.0);
-            let done = tokio::task::spawn_blocking(move || job(&inner, &writer)).await;
-            done.map_err(|cause| {
-                Error::new(ErrorKind::Unavailable, "the SQLite store's work was broken off").because(cause)
-            })?
-        })
-    }
 }

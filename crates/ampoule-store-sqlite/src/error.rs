@@ -20,7 +20,7 @@ pub(crate) fn from(cause: rusqlite::Error) -> Error {
     Error::new(kind, what).because(cause)
 }
 
-/// The error of opening, where a file that is no database is a mistake of whoever named it.
+/// The error of opening, where a file that is not a database is a mistake in the configuration.
 pub(crate) fn at_start(cause: rusqlite::Error) -> Error {
     match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {

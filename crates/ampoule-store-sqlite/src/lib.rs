@@ -19,17 +19,17 @@
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       BLOB    PRIMARY KEY NOT NULL, -- 32 bytes: the digest of the session's id, not the id
+//!     id       BLOB    PRIMARY KEY NOT NULL, -- 32 bytes: made of the session's handle, which is no secret
 //!     version  INTEGER NOT NULL,             -- random, new with each write
 //!     deadline INTEGER NOT NULL,             -- milliseconds since 1970, UTC
-//!     tag      BLOB,                         -- 32 bytes: the digest of whose session it is
+//!     tag      BLOB,                         -- 32 bytes: the digest of the session's principal
 //!     value    BLOB    NOT NULL
 //! ) STRICT;
 //! CREATE INDEX ampoule_sessions_deadline ON ampoule_sessions (deadline);
 //! CREATE INDEX ampoule_sessions_tag ON ampoule_sessions (tag) WHERE tag IS NOT NULL;
 //! ```
 //!
-//! A sweep deletes by the index on the deadline, so its cost follows what has expired, and gives the freed pages back
+//! The clock of the machine decides what has expired. A sweep deletes by the index on the deadline, so its cost follows what has expired, and gives the freed pages back
 //! to the file system.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
@@ -37,6 +37,8 @@
 
 mod connections;
 mod error;
+mod jobs;
+mod options;
 mod statements;
 
 use std::path::Path;
@@ -45,41 +47,14 @@ use std::time::Duration;
 
 pub use ampoule_core::Durability;
 use ampoule_core::{
-    Clock, Entry, Error, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, SystemClock, Tag, Time, Version,
+    Clock, Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    write_and_read_back,
 };
 pub use rusqlite;
 
 use self::connections::Connections;
-use self::statements::Statements;
-
-/// How a [`SqliteStore`] works.
-#[derive(Clone)]
-pub struct SqliteOptions {
-    /// The table: letters, digits and underscores. `ampoule_sessions` by default.
-    pub table: String,
-    /// What a save has outlived when it returns: [`Durability::Process`] by default, which is SQLite's
-    /// `synchronous = NORMAL`; [`Durability::Power`] is `FULL`, [`Durability::None`] is `OFF`.
-    pub durability: Durability,
-    /// How long a writer waits for one of another process: 5 seconds by default, then
-    /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout).
-    pub lock_wait: Duration,
-    /// How many connections read at once: 4 by default.
-    pub readers: usize,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for SqliteOptions {
-    fn default() -> SqliteOptions {
-        SqliteOptions {
-            table: "ampoule_sessions".to_owned(),
-            durability: Durability::default(),
-            lock_wait: Duration::from_secs(5),
-            readers: 4,
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
+pub use self::options::SqliteOptions;
+use self::statements::{Row, Statements};
 
 /// Sessions in an SQLite file.
 #[derive(Clone)]
@@ -96,7 +71,7 @@ impl SqliteStore {
     /// Opens the file, and makes file (mode 0600) and table if they are missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) for a table's name that is none, or a file of something
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) for an invalid table name, or a file of something
     /// else; [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable) if it cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let path = path.as_ref().to_owned();
@@ -144,26 +119,29 @@ impl SqliteStore {
 }
 
 impl Inner {
-    fn put(&self, sql: &rusqlite::Connection, key: StoreKey, entry: &Entry, when: Put) -> Result<Outcome, Error> {
+    fn put(&self, sql: &rusqlite::Connection, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
         let (statements, now) = (&self.statements, self.clock.now());
+        let deadline = now + entry.lifetime;
         let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
-        let written = match when {
-            _ if entry.deadline <= now => statements.remove(sql, key, when, now),
-            Put::Create => statements.create(sql, key, entry, version, now),
-            Put::Replace(old) => statements.replace(sql, key, entry, (old, version), now),
-            Put::Always => statements.overwrite(sql, key, entry, version),
+        let row = Row { key, version, deadline, tag: entry.tag, value: &entry.value };
+        let written = match mode {
+            _ if deadline <= now => statements.remove(sql, key, mode, now),
+            PutMode::Create => statements.create(sql, &row, now),
+            PutMode::Replace(old) => statements.replace(sql, &row, old, now),
+            PutMode::Always => statements.overwrite(sql, &row),
         };
-        Ok(if written.map_err(error::from)? { Outcome::Stored(version) } else { Outcome::Conflict })
+        Ok(if written.map_err(error::from)? { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
-    fn touch(&self, sql: &rusqlite::Connection, key: StoreKey, deadline: Time) -> Result<bool, Error> {
+    fn touch(
+        &self,
+        sql: &rusqlite::Connection,
+        key: StoreKey,
+        version: Version,
+        lifetime: Duration,
+    ) -> Result<bool, Error> {
         let now = self.clock.now();
-        let touched = if deadline <= now {
-            self.statements.delete(sql, key, now)
-        } else {
-            self.statements.touch(sql, key, deadline, now)
-        };
-        touched.map_err(error::from)
+        self.statements.touch(sql, key, version, now + lifetime, now).map_err(error::from)
     }
 }
 
@@ -173,25 +151,25 @@ impl Store for SqliteStore {
         self.read(move |inner, sql| inner.statements.get(sql, key, now))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
-        self.write(move |inner, sql| inner.put(sql, key, &entry, when))
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.write(move |inner, sql| inner.put(sql, key, &entry, mode))
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        self.write(move |inner, sql| inner.touch(sql, key, deadline))
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        self.write(move |inner, sql| inner.touch(sql, key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         self.write(move |inner, sql| inner.statements.delete(sql, key, inner.clock.now()).map_err(error::from))
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         let now = self.0.clock.now();
-        self.read(move |inner, sql| inner.statements.tagged(sql, tag, now))
+        self.read(move |inner, sql| inner.statements.keys_with_tag(sql, tag, now))
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        let after = match from.map(|place| StoreKey::parse(place).ok_or_else(|| Page::unknown(place))) {
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        let after = match cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))) {
             Some(Err(error)) => return Reply::ready(Err(error)),
             Some(Ok(key)) => Some(key),
             None => None,
@@ -200,8 +178,15 @@ impl Store for SqliteStore {
         self.read(move |inner, sql| inner.statements.scan(sql, after, now, budget.max(1)))
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         self.write(move |inner, sql| inner.statements.sweep(sql, inner.clock.now(), budget).map_err(error::from))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async move {
+            write_and_read_back(self).await?;
+            Ok(self.0.clock.now())
+        })
     }
 
     fn describe(&self) -> String {

@@ -1,7 +1,16 @@
 //! Every statement, each one step that SQLite does whole or not at all.
 
-use ampoule_core::{Bytes, Entry, Error, ErrorKind, Page, Put, StoreKey, Stored, Swept, Tag, Time, Version};
+use ampoule_core::{Bytes, Error, ErrorKind, Page, PutMode, StoreKey, Stored, SweepReport, Tag, Time, Version};
 use rusqlite::{Connection, OptionalExtension, Params, params};
+
+/// A row as it is to be.
+pub(crate) struct Row<'a> {
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) deadline: Time,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) value: &'a [u8],
+}
 
 /// The statements for one table.
 pub(crate) struct Statements {
@@ -13,7 +22,7 @@ pub(crate) struct Statements {
     touch: String,
     delete: String,
     delete_version: String,
-    tagged: String,
+    keys_with_tag: String,
     scan: String,
     sweep: String,
 }
@@ -22,7 +31,8 @@ impl Statements {
     pub(crate) fn new(table: &str) -> Result<Statements, Error> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !(1..=63).contains(&table.len()) || !table.bytes().all(good) {
-            let message = format!("`{table}` is no name for a table: expected 1 to 63 letters, digits or underscores");
+            let message =
+                format!("`{table}` is not a valid table name: expected 1 to 63 letters, digits or underscores");
             return Err(Error::new(ErrorKind::Config, message));
         }
         let insert = format!(
@@ -45,10 +55,12 @@ impl Statements {
                  WHERE id = ?1 AND version = ?6 AND deadline > ?7"
             ),
             overwrite: insert,
-            touch: format!("UPDATE \"{table}\" SET deadline = ?2 WHERE id = ?1 AND deadline > ?3"),
+            touch: format!(
+                "UPDATE \"{table}\" SET deadline = max(deadline, ?3) WHERE id = ?1 AND version = ?2 AND deadline > ?4"
+            ),
             delete: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2"),
             delete_version: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2 AND version = ?3"),
-            tagged: format!("SELECT id FROM \"{table}\" WHERE tag = ?1 AND deadline > ?2"),
+            keys_with_tag: format!("SELECT id FROM \"{table}\" WHERE tag = ?1 AND deadline > ?2"),
             scan: format!("SELECT id FROM \"{table}\" WHERE id > ?1 AND deadline > ?2 ORDER BY id LIMIT ?3"),
             sweep: format!(
                 "DELETE FROM \"{table}\" WHERE rowid IN \
@@ -74,70 +86,59 @@ impl Statements {
     }
 
     /// Writes if the key is absent; one that has expired is taken over.
-    pub(crate) fn create(
-        &self,
-        sql: &Connection,
-        key: StoreKey,
-        entry: &Entry,
-        version: Version,
-        now: Time,
-    ) -> rusqlite::Result<bool> {
-        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
-        let version = version.0.cast_signed();
-        changes(sql, &self.create, params![key.as_bytes(), version, deadline, tag, &entry.value[..], millis(now)])
+    pub(crate) fn create(&self, sql: &Connection, row: &Row<'_>, now: Time) -> rusqlite::Result<bool> {
+        let tag = row.tag.as_ref().map(Tag::as_bytes);
+        let (version, deadline) = (row.version.0.cast_signed(), millis(row.deadline));
+        changes(sql, &self.create, params![row.key.as_bytes(), version, deadline, tag, row.value, millis(now)])
     }
 
-    pub(crate) fn replace(
-        &self,
-        sql: &Connection,
-        key: StoreKey,
-        entry: &Entry,
-        (old, new): (Version, Version),
-        now: Time,
-    ) -> rusqlite::Result<bool> {
-        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
-        let (old, new) = (old.0.cast_signed(), new.0.cast_signed());
-        let values = params![key.as_bytes(), new, deadline, tag, &entry.value[..], old, millis(now)];
-        changes(sql, &self.replace, values)
+    pub(crate) fn replace(&self, sql: &Connection, row: &Row<'_>, old: Version, now: Time) -> rusqlite::Result<bool> {
+        let tag = row.tag.as_ref().map(Tag::as_bytes);
+        let (version, deadline) = (row.version.0.cast_signed(), millis(row.deadline));
+        let old = old.0.cast_signed();
+        changes(sql, &self.replace, params![row.key.as_bytes(), version, deadline, tag, row.value, old, millis(now)])
     }
 
-    pub(crate) fn overwrite(
-        &self,
-        sql: &Connection,
-        key: StoreKey,
-        entry: &Entry,
-        version: Version,
-    ) -> rusqlite::Result<bool> {
-        let (deadline, tag) = (millis(entry.deadline), entry.tag.as_ref().map(Tag::as_bytes));
-        let version = version.0.cast_signed();
-        changes(sql, &self.overwrite, params![key.as_bytes(), version, deadline, tag, &entry.value[..]])
+    pub(crate) fn overwrite(&self, sql: &Connection, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let tag = row.tag.as_ref().map(Tag::as_bytes);
+        let (version, deadline) = (row.version.0.cast_signed(), millis(row.deadline));
+        changes(sql, &self.overwrite, params![row.key.as_bytes(), version, deadline, tag, row.value])
     }
 
-    /// What a put with a past deadline does: the same condition, and nothing is left.
-    pub(crate) fn remove(&self, sql: &Connection, key: StoreKey, when: Put, now: Time) -> rusqlite::Result<bool> {
-        match when {
-            Put::Replace(version) => {
+    /// What a put without a lifetime does: the same condition, and nothing is left.
+    pub(crate) fn remove(&self, sql: &Connection, key: StoreKey, mode: PutMode, now: Time) -> rusqlite::Result<bool> {
+        match mode {
+            PutMode::Replace(version) => {
                 let version = version.0.cast_signed();
                 changes(sql, &self.delete_version, params![key.as_bytes(), millis(now), version])
             }
-            Put::Create => Ok(self.get(sql, key, now)?.is_none()),
-            Put::Always => self.delete(sql, key, now).map(|_| true),
+            PutMode::Create => Ok(self.get(sql, key, now)?.is_none()),
+            PutMode::Always => self.delete(sql, key, now).map(|_| true),
         }
     }
 
-    pub(crate) fn touch(&self, sql: &Connection, key: StoreKey, deadline: Time, now: Time) -> rusqlite::Result<bool> {
-        changes(sql, &self.touch, params![key.as_bytes(), millis(deadline), millis(now)])
+    /// Never moves the deadline to an earlier moment.
+    pub(crate) fn touch(
+        &self,
+        sql: &Connection,
+        key: StoreKey,
+        version: Version,
+        deadline: Time,
+        now: Time,
+    ) -> rusqlite::Result<bool> {
+        let version = version.0.cast_signed();
+        changes(sql, &self.touch, params![key.as_bytes(), version, millis(deadline), millis(now)])
     }
 
     pub(crate) fn delete(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<bool> {
         changes(sql, &self.delete, params![key.as_bytes(), millis(now)])
     }
 
-    pub(crate) fn tagged(&self, sql: &Connection, tag: Tag, now: Time) -> rusqlite::Result<Vec<StoreKey>> {
-        keys(sql, &self.tagged, params![tag.as_bytes(), millis(now)])
+    pub(crate) fn keys_with_tag(&self, sql: &Connection, tag: Tag, now: Time) -> rusqlite::Result<Vec<StoreKey>> {
+        keys(sql, &self.keys_with_tag, params![tag.as_bytes(), millis(now)])
     }
 
-    /// In the order of the keys; a place is the last one.
+    /// In the order of the keys; the cursor is the last one.
     pub(crate) fn scan(
         &self,
         sql: &Connection,
@@ -153,7 +154,7 @@ impl Statements {
     }
 
     /// Deletes, and gives freed pages back to the file system.
-    pub(crate) fn sweep(&self, sql: &Connection, now: Time, budget: usize) -> rusqlite::Result<Swept> {
+    pub(crate) fn sweep(&self, sql: &Connection, now: Time, budget: usize) -> rusqlite::Result<SweepReport> {
         let limit = i64::try_from(budget).unwrap_or(i64::MAX);
         let removed = sql.prepare_cached(&self.sweep)?.execute(params![millis(now), limit])?;
         if removed > 0 {
@@ -162,7 +163,7 @@ impl Statements {
             let mut pages = vacuum.query([])?;
             while pages.next()?.is_some() {}
         }
-        Ok(Swept { removed: removed as u64, more: removed > 0 && removed >= budget })
+        Ok(SweepReport { removed: removed as u64, more: removed > 0 && removed >= budget })
     }
 }
 

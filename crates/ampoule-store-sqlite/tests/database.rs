@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, Outcome, Put, Store, StoreKey, Time};
+use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_sqlite::rusqlite::Connection;
 use ampoule_store_sqlite::{Durability, SqliteOptions, SqliteStore};
 
-fn entry(size: usize, deadline: u64) -> Entry {
-    Entry { value: Bytes::from(vec![7; size]), deadline: Time::from_millis(deadline), tag: None }
+fn entry(size: usize, lifetime: Duration) -> Entry {
+    Entry { value: Bytes::from(vec![7; size]), lifetime, tag: None }
 }
 
 fn open(path: &std::path::Path) -> SqliteStore {
     SqliteStore::open(path, SqliteOptions::default()).unwrap()
 }
 
-const NEVER: u64 = u64::MAX;
+const FOREVER: Duration = Duration::MAX;
 
 #[tokio::test]
 async fn two_processes_share_it_and_it_outlives_both() {
@@ -24,8 +24,8 @@ async fn two_processes_share_it_and_it_outlives_both() {
     let key = StoreKey::digest(b"shared");
     {
         let (one, other) = (open(&path), open(&path));
-        assert!(matches!(one.put(key, entry(1, NEVER), Put::Create).await.unwrap(), Outcome::Stored(_)));
-        assert_eq!(other.put(key, entry(2, NEVER), Put::Create).await.unwrap(), Outcome::Conflict);
+        assert!(matches!(one.put(key, entry(1, FOREVER), PutMode::Create).await.unwrap(), PutResult::Stored(_)));
+        assert_eq!(other.put(key, entry(2, FOREVER), PutMode::Create).await.unwrap(), PutResult::Conflict);
     }
     assert_eq!(open(&path).get(key).await.unwrap().unwrap().value.len(), 1);
 }
@@ -37,14 +37,14 @@ async fn a_writer_that_holds_the_lock_holds_up_no_reader_and_is_given_up() {
     let options = SqliteOptions { lock_wait: Duration::from_millis(200), ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, options).unwrap();
     let key = StoreKey::digest(b"locked");
-    let _ = store.put(key, entry(1, NEVER), Put::Create).await.unwrap();
+    let _ = store.put(key, entry(1, FOREVER), PutMode::Create).await.unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(store.get(key).await.unwrap().is_some(), "a reader waits for no writer");
-    let error = store.put(key, entry(2, NEVER), Put::Always).await.unwrap_err();
+    let error = store.put(key, entry(2, FOREVER), PutMode::Always).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(matches!(store.put(key, entry(2, NEVER), Put::Always).await.unwrap(), Outcome::Stored(_)));
+    assert!(matches!(store.put(key, entry(2, FOREVER), PutMode::Always).await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test]
@@ -67,11 +67,11 @@ async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn its_files_are_for_our_eyes_only() {
+async fn only_the_owner_may_read_its_files() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("sessions.db"));
-    let _ = store.put(StoreKey::digest(b"x"), entry(1, NEVER), Put::Create).await.unwrap();
+    let _ = store.put(StoreKey::digest(b"x"), entry(1, FOREVER), PutMode::Create).await.unwrap();
     let mut files = 0;
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let file = file.unwrap();
@@ -89,9 +89,10 @@ async fn p9_the_file_shrinks_when_sessions_are_swept() {
     let clock = Arc::new(ManualClock::default());
     let options = SqliteOptions { clock: clock.clone(), durability: Durability::None, ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, options).unwrap();
-    let deadline = clock.now().as_millis() + 1_000;
+    let second = Duration::from_secs(1);
     for number in 0..2_000_u32 {
-        let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry(2_000, deadline), Put::Create).await.unwrap();
+        let _ =
+            store.put(StoreKey::digest(&number.to_le_bytes()), entry(2_000, second), PutMode::Create).await.unwrap();
     }
     let pages =
         || Connection::open(&path).unwrap().query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Server;
 use crate::node::{Node, free_port};
+use crate::server::Server;
 
 /// The servers that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,6 +16,7 @@
 mod kinds;
 mod node;
 mod proxy;
+mod server;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -24,12 +25,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 pub use self::kinds::Kind;
 pub use self::node::Node;
 pub use self::proxy::Proxy;
-
-/// A running server, or several that belong together.
-pub struct Server {
-    url: String,
-    nodes: Vec<Node>,
-}
+pub use self::server::Server;
 
 impl Server {
     /// Starts a server of one's own; `None` where it is not installed.
@@ -49,21 +45,6 @@ impl Server {
             }
             Err(kinds::Failed::Start(why)) => panic!("{kind:?} does not start: {why}"),
         }
-    }
-
-    /// Where it is reached, as a store's URL.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Its processes: one, or those of the cluster; of Sentinel the master, the replica, the sentinel.
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The only or the first process.
-    pub fn node(&self) -> &Node {
-        &self.nodes[0]
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Clock, Entry, Outcome, Put, Store, StoreKey, SystemClock, Version};
+use ampoule_core::{Bytes, Entry, PutMode, PutResult, Store, StoreKey, Version};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, shared};
 
@@ -29,15 +29,17 @@ pub fn key(text: &str) -> StoreKey {
     StoreKey::digest(text.as_bytes())
 }
 
+pub const HOUR: Duration = Duration::from_secs(3_600);
+
 /// For an hour.
 pub fn entry(value: impl Into<Bytes>) -> Entry {
-    Entry { value: value.into(), deadline: SystemClock.now() + Duration::from_secs(3_600), tag: None }
+    Entry { value: value.into(), lifetime: HOUR, tag: None }
 }
 
 pub async fn create(store: &dyn Store, key: StoreKey, entry: Entry) -> Version {
-    match store.put(key, entry, Put::Create).await.unwrap() {
-        Outcome::Stored(version) => version,
-        Outcome::Conflict => panic!("the key was there"),
+    match store.put(key, entry, PutMode::Create).await.unwrap() {
+        PutResult::Stored(version) => version,
+        PutResult::Conflict => panic!("the key was there"),
     }
 }
 
