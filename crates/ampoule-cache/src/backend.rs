@@ -3,50 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-use ampoule_core::{
-    Changed, Clock, Error, ErrorKind, Guard, MemoryBounds, Outcome, Put, Reply, Store, StoreKey, Stored, Swept,
-    SystemClock, Time, Watch,
-};
-use futures_util::future::try_join_all;
+use ampoule_core::{Clock, Error, Store, StoreEvent, StoreKey, SweepReport, Time, Watcher};
 
 use crate::flight::Flights;
-use crate::format::{Generation, Record};
 use crate::key::{self, Kind};
 use crate::marks::Marks;
 use crate::memory::{Memory, MemoryKey};
-
-/// How long the mark of a removed value stays. A creator who takes longer than this does not keep his value.
-pub(crate) const REMOVED: Duration = Duration::from_secs(300);
-
-/// How often a namespace that is just being cleared is looked at again.
-const ATTEMPTS: u32 = 16;
-
-/// How a [`Backend`] works.
-#[derive(Clone)]
-pub struct BackendOptions {
-    /// How much memory holds at most, where there is memory: by default 100,000 values and 64 MiB. Beyond it what is
-    /// used least is forgotten.
-    pub bounds: MemoryBounds,
-    /// The limit on each operation of a store: a second by default.
-    pub store_timeout: Option<Duration>,
-    /// After so many failures of the store in a row, 5 by default, it is left alone for a second. 0 for never.
-    pub fail_fast_after: usize,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for BackendOptions {
-    fn default() -> BackendOptions {
-        BackendOptions {
-            bounds: MemoryBounds { entries: 100_000, bytes: 64 << 20 },
-            store_timeout: Some(Duration::from_secs(1)),
-            fail_fast_after: 5,
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
+use crate::options::BackendOptions;
+use crate::remote::Remote;
 
 /// Where the values of regions are. Cloning it shares it.
 ///
@@ -98,10 +63,9 @@ impl Backend {
     }
 
     fn build(memory: Option<Memory>, store: Option<Arc<dyn Store>>, options: &BackendOptions) -> Backend {
-        let guard = Guard::new("cache store", options.store_timeout, options.fail_fast_after);
         Backend(Arc::new(Inner {
             memory,
-            store: store.map(|store| Remote { store, guard }),
+            store: store.map(|store| Remote::new(store, options)),
             clock: Arc::clone(&options.clock),
             flights: Flights::default(),
             moment: AtomicU64::new(0),
@@ -117,15 +81,15 @@ impl Backend {
     /// What this is, in a few words for the operator; no password.
     pub fn describe(&self) -> String {
         match (&self.0.memory, &self.0.store) {
-            (Some(_), Some(remote)) => format!("memory before {}", remote.store.describe()),
-            (None, Some(remote)) => remote.store.describe(),
+            (Some(_), Some(remote)) => format!("memory before {}", remote.store().describe()),
+            (None, Some(remote)) => remote.store().describe(),
             (_, None) => "memory of this process".to_owned(),
         }
     }
 
-    /// The store, for tools that look into it; `None` for memory alone.
+    /// The store as it was given, for tools that look into it; `None` for memory alone.
     pub fn inner_store(&self) -> Option<Arc<dyn Store>> {
-        self.0.store.as_ref().map(|remote| Arc::clone(&remote.store))
+        self.0.store.as_ref().map(|remote| Arc::clone(remote.store().inner()))
     }
 
     /// Makes what carries this tag count no more, in every namespace.
@@ -140,13 +104,13 @@ impl Backend {
         self.0.clear(key::namespace(namespace)).await
     }
 
-    pub(crate) async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
+    pub(crate) async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         let removed = self.0.memory.as_ref().map_or(0, |memory| memory.sweep(self.0.now()));
         let swept = match &self.0.store {
-            Some(remote) => remote.call(|store| store.sweep(budget)).await?,
-            None => Swept::default(),
+            Some(remote) => remote.store().sweep(budget).await?,
+            None => SweepReport::default(),
         };
-        Ok(Swept { removed: swept.removed + removed, ..swept })
+        Ok(SweepReport { removed: swept.removed + removed, ..swept })
     }
 }
 
@@ -197,7 +161,7 @@ impl Inner {
     /// Gives a namespace or a tag a new generation.
     pub(crate) async fn clear(&self, generation: StoreKey) -> Result<(), Error> {
         let done = match &self.store {
-            Some(remote) => remote.renew(generation, self.now()).await,
+            Some(remote) => remote.renew(generation).await,
             None => Ok(()),
         };
         self.clear_here(generation);
@@ -231,133 +195,34 @@ impl Inner {
         if self.watches.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Some(watch) = remote.store.watch() {
+        if let Some(watch) = remote.store().watch() {
             tokio::spawn(follow(Arc::downgrade(self), watch));
         }
     }
 
-    fn learn(&self, changed: Changed) {
+    fn learn(&self, changed: StoreEvent) {
         match changed {
-            Changed::Key(key) => match key::kind(key) {
+            StoreEvent::Key(key) => match key::kind(key) {
                 Some(Kind::Entry) => {
                     self.forget(&MemoryKey::new(0, key.as_bytes()), key);
                 }
                 Some(Kind::Generation) => self.clear_here(key),
                 Some(Kind::Lease) | None => {}
             },
-            Changed::Unknown => self.forget_all(),
-            Changed::Lost => tracing::warn!("the cache's store tells of no changes; memory_expire bounds what is old"),
+            StoreEvent::Unknown => self.forget_all(),
+            StoreEvent::Lost => {
+                tracing::warn!("the cache's store tells of no changes; memory_expire bounds what is old")
+            }
         }
     }
 }
 
-async fn follow(backend: Weak<Inner>, mut watch: Box<dyn Watch>) {
+async fn follow(backend: Weak<Inner>, mut watch: Box<dyn Watcher>) {
     loop {
         let changed = watch.next().await;
         let Some(backend) = backend.upgrade() else { return };
         backend.learn(changed);
     }
-}
-
-/// A store with its limits.
-pub(crate) struct Remote {
-    pub(crate) store: Arc<dyn Store>,
-    guard: Guard,
-}
-
-impl Remote {
-    /// Whether the store may be asked. To be called once before what is asked at the same time: after failures one
-    /// caller may try, and of two questions the second would be refused and take the first with it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] while it rests.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
-        self.guard.admit()
-    }
-
-    async fn call<'a, T: Send + 'a>(&'a self, ask: impl FnOnce(&'a dyn Store) -> Reply<'a, T>) -> Result<T, Error> {
-        self.admit()?;
-        self.guard.run(ask(&*self.store)).await
-    }
-
-    /// To be admitted before.
-    pub(crate) async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        self.guard.run(self.store.get(key)).await
-    }
-
-    pub(crate) async fn put(
-        &self,
-        key: StoreKey,
-        value: ampoule_core::Bytes,
-        deadline: Time,
-        when: Put,
-    ) -> Result<Outcome, Error> {
-        let entry = ampoule_core::Entry { value, deadline, tag: None };
-        self.call(|store| store.put(key, entry, when)).await
-    }
-
-    /// The generation of a namespace or a tag, if there is one. To be admitted before.
-    pub(crate) async fn generation(&self, key: StoreKey) -> Result<Option<Generation>, Error> {
-        Ok(self.get(key).await?.and_then(|stored| Generation::try_from(&*stored.value).ok()))
-    }
-
-    /// The generations of all of these, made where there is none. They outlive what is stored until `until`.
-    pub(crate) async fn generations(
-        &self,
-        keys: &[StoreKey],
-        now: Time,
-        until: Time,
-    ) -> Result<Vec<Generation>, Error> {
-        self.admit()?;
-        try_join_all(keys.iter().map(|key| self.lasting_generation(*key, now, until))).await
-    }
-
-    async fn lasting_generation(&self, key: StoreKey, now: Time, until: Time) -> Result<Generation, Error> {
-        let deadline = until + until.since(now) + Duration::from_secs(3_600);
-        for _ in 0..ATTEMPTS {
-            let found = self.get(key).await?;
-            match found.map(|stored| (Generation::try_from(&*stored.value), stored)) {
-                Some((Ok(generation), stored)) => {
-                    if stored.deadline >= until || self.guard.run(self.store.touch(key, deadline)).await? {
-                        return Ok(generation);
-                    }
-                }
-                // What cannot be one is replaced, in the version that was read.
-                Some((Err(_), stored)) => {
-                    self.offer(key, deadline, Put::Replace(stored.version)).await?;
-                }
-                None => {
-                    self.offer(key, deadline, Put::Create).await?;
-                }
-            }
-        }
-        let message = format!("others changed what a namespace or a tag is known by, {ATTEMPTS} times");
-        Err(Error::new(ErrorKind::Conflict, message))
-    }
-
-    /// Puts a fresh generation there if nobody else is faster.
-    async fn offer(&self, key: StoreKey, deadline: Time, when: Put) -> Result<(), Error> {
-        let entry = ampoule_core::Entry { value: fresh_generation()?, deadline, tag: None };
-        self.guard.run(self.store.put(key, entry, when)).await.map(drop)
-    }
-
-    async fn renew(&self, key: StoreKey, now: Time) -> Result<(), Error> {
-        let deadline = now + Duration::from_secs(86_400);
-        self.put(key, fresh_generation()?, deadline, Put::Always).await.map(drop)
-    }
-
-    /// Marks a value as removed, so that who is creating it does not put it back.
-    pub(crate) async fn remove(&self, key: StoreKey, now: Time) -> Result<(), Error> {
-        self.put(key, Record::Removed.encode(), now + REMOVED, Put::Always).await.map(drop)
-    }
-}
-
-fn fresh_generation() -> Result<ampoule_core::Bytes, Error> {
-    let mut generation = Generation::default();
-    getrandom::fill(&mut generation).map_err(|cause| {
-        Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
-    })?;
-    Ok(ampoule_core::Bytes::copy_from_slice(&generation))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,23 +6,16 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, Put, StoreKey, Time};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use ampoule_core::{Error, ErrorKind, PutMode, StoreKey, Time};
 
-use crate::create::{self, Ask};
+use crate::ask::Ask;
+use crate::create;
 use crate::format::MAX_TAGS;
-use crate::key;
 use crate::memory::{self, Kept};
-use crate::shape;
 use crate::space::Space;
 use crate::stats::CacheStats;
-
-/// What can be cached: what serde can write and read. `Option` is one, so that "there is none" is cached too, and so is
-/// `Arc<T>`, which spares a hit in memory the copy of a large value.
-pub trait Cacheable: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Cacheable for T {}
+use crate::value::{Cacheable, Created};
+use crate::{key, shape};
 
 /// The values of one type under one namespace, as a region keeps them. Cloning it shares it.
 ///
@@ -53,32 +46,6 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Cacheable 
 pub struct Cache<T> {
     space: Arc<Space>,
     value: PhantomData<fn() -> T>,
-}
-
-/// What a creator made, and how long it is to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created<T> {
-    pub(crate) value: T,
-    pub(crate) expire: Option<Duration>,
-    pub(crate) is_failure: bool,
-}
-
-impl<T> Created<T> {
-    /// A value that is kept as long as the region says.
-    pub fn new(value: T) -> Created<T> {
-        Created { value, expire: None, is_failure: false }
-    }
-
-    /// A value that stands for a failure: an old one that may still be given out goes before it.
-    pub fn failure(value: T) -> Created<T> {
-        Created { is_failure: true, ..Created::new(value) }
-    }
-
-    /// The same, kept for so long; not at all for zero, and then the others who wait create for themselves.
-    #[must_use]
-    pub fn expire(self, expire: Duration) -> Created<T> {
-        Created { expire: Some(expire), ..self }
-    }
 }
 
 impl<T: Cacheable> Cache<T> {
@@ -120,7 +87,7 @@ impl<T: Cacheable> Cache<T> {
 
     /// The value, if there is a fresh one.
     pub async fn get(&self, key: &str) -> Option<T> {
-        if let Some(value) = self.space.at_hand(key) {
+        if let Some(value) = self.space.try_now(key) {
             return Some(value);
         }
         if !self.space.options.enabled {
@@ -186,7 +153,7 @@ impl<T: Cacheable> Cache<T> {
         let backend = &self.space.backend;
         let ask = self.space.ask(key, Vec::new(), None);
         let done = match &backend.store {
-            Some(remote) => remote.remove(ask.entry, backend.now()).await,
+            Some(remote) => remote.remove(ask.entry).await,
             None => Ok(()),
         };
         backend.forget(&ask.place, ask.entry);
@@ -267,7 +234,7 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        if let Some(value) = self.cache.space.at_hand(self.key) {
+        if let Some(value) = self.cache.space.try_now(self.key) {
             return value;
         }
         let create = || async { Ok::<_, Infallible>(Created::new(create().await)) };
@@ -286,7 +253,7 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        if let Some(value) = self.cache.space.at_hand(self.key) {
+        if let Some(value) = self.cache.space.try_now(self.key) {
             return Ok(value);
         }
         self.ask_or_create(|| async { create().await.map(Created::new) }).await
@@ -301,13 +268,13 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Created<T>, E>>,
     {
-        match self.cache.space.at_hand(self.key) {
+        match self.cache.space.try_now(self.key) {
             Some(value) => Ok(value),
             None => self.ask_or_create(create).await,
         }
     }
 
-    /// What comes after nothing was at hand.
+    /// What follows when memory has no fresh value.
     async fn ask_or_create<E, F, Fut>(self, create: F) -> Result<T, E>
     where
         F: FnOnce() -> Fut,
@@ -394,9 +361,9 @@ async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_
         value: Arc::new(value),
     };
     if let Some(remote) = &backend.store {
-        let deadline = kept.expires + space.options.stale;
-        let generations = remote.generations(&space.carried_by(ask), now, deadline).await?;
-        let _ = remote.put(ask.entry, space.record(ask, &kept, &generations, body), deadline, Put::Always).await?;
+        let lifetime = space.lifetime(ask.expire);
+        let generations = remote.lasting_generations(space.carried_by(ask), now, lifetime).await?;
+        let _ = remote.put(ask.entry, space.record(ask, &kept, &generations, body), lifetime, PutMode::Always).await?;
     }
     let is_void = space.is_void(ask, kept.began);
     // Whoever is creating the value, or asked the store for it, began before it was put.

@@ -4,32 +4,24 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Error, ErrorKind, Outcome, Put, StoreKey, Time, codec};
-use futures_util::future::{try_join, try_join_all};
+use ampoule_core::{Bytes, Error, ErrorKind, PutMode, PutResult, Time, codec};
+use futures_util::future::try_join;
 
-use crate::backend::{REMOVED, Remote};
-use crate::cache::{Cacheable, Created};
+use crate::ask::Ask;
 use crate::flight::{Creating, Turn};
 use crate::format::{Generation, Header, Record};
 use crate::lease::Lease;
 use crate::memory::{self, Kept, MemoryKey};
+use crate::remote::{MAX_CREATION, Remote};
 use crate::space::Space;
-
-/// What is asked for.
-pub(crate) struct Ask {
-    pub(crate) entry: StoreKey,
-    pub(crate) place: MemoryKey,
-    /// The generations that the value is to carry besides its namespace's.
-    pub(crate) tags: Vec<StoreKey>,
-    pub(crate) expire: Duration,
-}
+use crate::value::{Cacheable, Created};
 
 /// What there is.
 pub(crate) struct Found {
     /// A value that counts, fresh or stale.
     pub(crate) kept: Option<Kept>,
     /// Under which condition another one may be put in its place.
-    when: Put,
+    when: PutMode,
     reachable: bool,
 }
 
@@ -37,7 +29,9 @@ pub(crate) struct Found {
 struct Start {
     began: u64,
     asked: Time,
-    when: Put,
+    /// The same by a clock that is never set.
+    instant: Instant,
+    when: PutMode,
     /// Of the namespace and the tags; `None` if there is no store that answers.
     generations: Option<Vec<Generation>>,
 }
@@ -54,11 +48,11 @@ enum Right {
 /// Looks into memory, then into the store. A store that fails has nothing.
 pub(crate) async fn look<T: Cacheable>(space: &Space, ask: &Ask) -> Found {
     if let Some(kept) = in_memory(space, &ask.place) {
-        return Found { kept: Some(kept), when: Put::Always, reachable: true };
+        return Found { kept: Some(kept), when: PutMode::Always, reachable: true };
     }
     match &space.backend.store {
         Some(remote) => in_store::<T>(space, ask, remote).await,
-        None => Found { kept: None, when: Put::Always, reachable: true },
+        None => Found { kept: None, when: PutMode::Always, reachable: true },
     }
 }
 
@@ -80,7 +74,7 @@ async fn in_store<T: Cacheable>(space: &Space, ask: &Ask, remote: &Remote) -> Fo
         }
         Err(error) => {
             space.went_wrong(&error, "read");
-            Found { kept: None, when: Put::Create, reachable: false }
+            Found { kept: None, when: PutMode::Create, reachable: false }
         }
     }
 }
@@ -91,8 +85,7 @@ async fn fetch<T: Cacheable>(
     remote: &Remote,
     began: u64,
     asked: Time,
-) -> Result<(Option<Kept>, Put), Error> {
-    remote.admit()?;
+) -> Result<(Option<Kept>, PutMode), Error> {
     let record = async {
         match remote.get(ask.entry).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(error)),
@@ -102,13 +95,13 @@ async fn fetch<T: Cacheable>(
     let (record, generation) = try_join(record, remote.generation(space.namespace_key)).await?;
     let stored = match record {
         Ok(Some(stored)) => stored,
-        Ok(None) => return Ok((None, Put::Create)),
+        Ok(None) => return Ok((None, PutMode::Create)),
         Err(damaged) => {
             space.is_damaged(&damaged);
-            return Ok((None, Put::Always));
+            return Ok((None, PutMode::Always));
         }
     };
-    let when = Put::Replace(stored.version);
+    let when = PutMode::Replace(stored.version);
     let (header, body) = match Record::decode(&stored.value) {
         Ok(Record::Value(header, body)) => (header, body),
         Ok(Record::Removed) => return Ok((None, when)),
@@ -136,7 +129,7 @@ async fn fetch<T: Cacheable>(
 }
 
 async fn carries_its_tags(remote: &Remote, header: &Header) -> Result<bool, Error> {
-    let now = try_join_all(header.tags.iter().map(|(key, _)| remote.generation(*key))).await?;
+    let now = remote.generations(header.tags.iter().map(|(key, _)| *key)).await?;
     Ok(now.iter().zip(&header.tags).all(|(now, (_, then))| *now == Some(*then)))
 }
 
@@ -301,12 +294,13 @@ async fn right<T: Cacheable>(space: &Arc<Space>, ask: &Ask, old: Option<&Kept>) 
 /// What must be known before the creator begins, so that what is cleared or removed meanwhile is noticed; and what has
 /// been created since the caller looked.
 async fn start<T: Cacheable>(space: &Space, ask: &Ask) -> (Start, Option<Kept>) {
-    let (began, asked) = (space.backend.moment(), space.backend.now());
+    let (began, asked, instant) = (space.backend.moment(), space.backend.now(), Instant::now());
     let Some(remote) = &space.backend.store else {
-        return (Start { began, asked, when: Put::Always, generations: None }, in_memory(space, &ask.place));
+        let start = Start { began, asked, instant, when: PutMode::Always, generations: None };
+        return (start, in_memory(space, &ask.place));
     };
-    let until = asked + ask.expire + space.options.stale;
-    let generations = match remote.generations(&space.carried_by(ask), asked, until).await {
+    let lifetime = space.lifetime(ask.expire);
+    let generations = match remote.lasting_generations(space.carried_by(ask), asked, lifetime).await {
         Ok(generations) => Some(generations),
         Err(error) => {
             space.went_wrong(&error, "begin");
@@ -315,10 +309,10 @@ async fn start<T: Cacheable>(space: &Space, ask: &Ask) -> (Start, Option<Kept>) 
     };
     let found = match &generations {
         Some(_) => in_store::<T>(space, ask, remote).await,
-        None => Found { kept: None, when: Put::Create, reachable: false },
+        None => Found { kept: None, when: PutMode::Create, reachable: false },
     };
     let generations = generations.filter(|_| found.reachable);
-    (Start { began, asked, when: found.when, generations }, found.kept)
+    (Start { began, asked, instant, when: found.when, generations }, found.kept)
 }
 
 /// Keeps what was created where nothing happened to it meanwhile, and gives it to those who wait.
@@ -366,26 +360,45 @@ async fn put(space: &Space, ask: &Ask, start: &Start, kept: &Kept, body: Bytes, 
     let (Some(remote), Some(generations)) = (&space.backend.store, &start.generations) else {
         return Some(Instant::now());
     };
-    if space.backend.now().since(start.asked) > REMOVED {
-        tracing::warn!(cache = %space.namespace, "creating a value took more than {REMOVED:?}; it is not kept");
+    if space.backend.now().since(start.asked).max(start.instant.elapsed()) > MAX_CREATION {
+        tracing::warn!(cache = %space.namespace, "creating a value took more than {MAX_CREATION:?}; it is not kept");
         return None;
     }
-    let record = space.record(ask, kept, generations, body);
-    match remote.put(ask.entry, record, kept.expires + space.options.stale, start.when).await {
-        Ok(Outcome::Stored(_)) => {}
-        Ok(Outcome::Conflict) => return None,
+    let lifetime = space.lifetime(kept.expires.since(kept.created));
+    let stored = async {
+        if lifetime > space.lifetime(ask.expire) && !outlast(space, ask, remote, generations, lifetime).await? {
+            return Ok(PutResult::Conflict);
+        }
+        remote.put(ask.entry, space.record(ask, kept, generations, body), lifetime, start.when).await
+    };
+    match stored.await {
+        Ok(PutResult::Stored(_)) => {}
+        Ok(PutResult::Conflict) => return None,
         Err(error) => {
             space.went_wrong(&error, "write");
-            return Some(Instant::now());
+            // A write of which nothing is known may have met the mark of a removal.
+            return (error.kind() != ErrorKind::Timeout).then(Instant::now);
         }
     }
     let as_of = Instant::now();
     if is_awaited {
-        let keys = space.carried_by(ask);
-        let now = try_join_all(keys.into_iter().map(|key| remote.generation(key))).await.ok()?;
+        let now = remote.generations(space.carried_by(ask)).await.ok()?;
         if !now.iter().zip(generations).all(|(now, then)| *now == Some(*then)) {
             return None;
         }
     }
     Some(as_of)
+}
+
+/// Makes the generations outlive a value that is to be kept longer than was known when creating it began. `false` if one was
+/// exchanged since, so that the value does not count.
+async fn outlast(
+    space: &Space,
+    ask: &Ask,
+    remote: &Remote,
+    generations: &[Generation],
+    lifetime: Duration,
+) -> Result<bool, Error> {
+    let now = remote.lasting_generations(space.carried_by(ask), space.backend.now(), lifetime).await?;
+    Ok(now == generations)
 }

@@ -5,7 +5,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::CacheManager;
+use crate::manager::CacheManager;
 
 /// A handler asked for a cache where none was put: its route lies outside the layer that places it.
 ///

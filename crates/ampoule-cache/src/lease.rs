@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Error, Outcome, Put, StoreKey, Time, Version};
+use ampoule_core::{Bytes, Error, PutMode, PutResult, StoreKey, Version};
 use tokio::runtime::Handle;
 
 use crate::backend::Inner;
@@ -24,11 +24,10 @@ impl Lease {
     pub(crate) async fn take(backend: &Arc<Inner>, entry: StoreKey, length: Duration) -> Result<Option<Lease>, Error> {
         let Some(remote) = &backend.store else { return Ok(Some(Lease(None))) };
         let key = key::lease(entry);
-        let deadline = backend.now() + length;
-        let outcome = remote.put(key, Bytes::new(), deadline, Put::Create).await?;
+        let outcome = remote.put(key, Bytes::new(), length, PutMode::Create).await?;
         Ok(match outcome {
-            Outcome::Stored(version) => Some(Lease(Some(Held { backend: Arc::clone(backend), key, version }))),
-            Outcome::Conflict => None,
+            PutResult::Stored(version) => Some(Lease(Some(Held { backend: Arc::clone(backend), key, version }))),
+            PutResult::Conflict => None,
         })
     }
 
@@ -44,7 +43,7 @@ impl Held {
     /// A lease that ended and was taken by another one has another version, and stays.
     async fn release(self) {
         if let Some(remote) = &self.backend.store {
-            let _ = remote.put(self.key, Bytes::new(), Time::ZERO, Put::Replace(self.version)).await;
+            let _ = remote.put(self.key, Bytes::new(), Duration::ZERO, PutMode::Replace(self.version)).await;
         }
     }
 }

@@ -39,6 +39,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod ask;
 mod backend;
 mod cache;
 mod create;
@@ -52,16 +53,19 @@ mod manager;
 mod marks;
 mod memory;
 mod options;
+mod remote;
 mod shape;
 mod space;
 mod stats;
 mod survey;
+mod value;
 
-pub use self::backend::{Backend, BackendOptions};
-pub use self::cache::{Cache, Cacheable, Created, Entry};
+pub use self::backend::Backend;
+pub use self::cache::{Cache, Entry};
 #[cfg(feature = "axum")]
 pub use self::extract::MissingCacheLayer;
 pub use self::manager::CacheManager;
-pub use self::options::CacheOptions;
+pub use self::options::{BackendOptions, CacheOptions};
 pub use self::stats::CacheStats;
 pub use self::survey::{NamespaceSurvey, Survey};
+pub use self::value::{Cacheable, Created};

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, Swept};
+use ampoule_core::{Error, ErrorKind, SweepReport};
 
 use crate::backend::Backend;
-use crate::cache::{Cache, Cacheable};
+use crate::cache::Cache;
 use crate::options::CacheOptions;
 use crate::shape;
 use crate::space::Space;
 use crate::stats::{CacheStats, Counters};
+use crate::value::Cacheable;
 
 /// The caches of an application: namespaces in regions. Cloning it shares it.
 ///
@@ -212,11 +213,11 @@ impl CacheManager {
     ///
     /// # Errors
     /// Those of the stores.
-    pub async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        let mut all = Swept::default();
+    pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
+        let mut all = SweepReport::default();
         for backend in self.backends() {
             let swept = backend.sweep(budget).await?;
-            all = Swept { removed: all.removed + swept.removed, more: all.more || swept.more };
+            all = SweepReport { removed: all.removed + swept.removed, more: all.more || swept.more };
         }
         Ok(all)
     }

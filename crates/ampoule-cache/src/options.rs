@@ -1,8 +1,9 @@
-//! How a region keeps its values.
+//! How a region keeps its values, and how a backend works.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind};
+use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 
 /// How a region keeps its values: for how long, and who creates them.
 ///
@@ -89,5 +90,31 @@ impl CacheOptions {
         let faults: Vec<String> =
             self.faults().into_iter().map(|(option, message)| format!("{region}.{option}: {message}")).collect();
         if faults.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::Config, faults.join("\n"))) }
+    }
+}
+
+/// How a [`Backend`](crate::Backend) works.
+#[derive(Clone)]
+pub struct BackendOptions {
+    /// How much memory holds at most, where there is memory: by default 100,000 values and 64 MiB. Beyond it what is
+    /// used least is forgotten.
+    pub bounds: MemoryBounds,
+    /// The limit on each operation of a store: a second by default.
+    pub store_timeout: Option<Duration>,
+    /// After so many failures in a row, 5 by default, the store is not asked for a second (the circuit is open, for reads
+    /// or for writes: see [`GuardedStore`](ampoule_core::GuardedStore)). 0 for never.
+    pub fail_fast_after: usize,
+    /// What tells the time; the system's clock by default.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for BackendOptions {
+    fn default() -> BackendOptions {
+        BackendOptions {
+            bounds: MemoryBounds { entries: 100_000, bytes: 64 << 20 },
+            store_timeout: Some(Duration::from_secs(1)),
+            fail_fast_after: 5,
+            clock: Arc::new(SystemClock),
+        }
     }
 }

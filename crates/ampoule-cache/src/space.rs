@@ -7,8 +7,8 @@ use std::time::Duration;
 use ampoule_core::{Bytes, Error, StoreKey, Time, codec};
 use serde::Serialize;
 
+use crate::ask::Ask;
 use crate::backend::Inner;
-use crate::create::Ask;
 use crate::format::{Generation, Header, Record};
 use crate::key;
 use crate::memory::{Kept, LookUp, MemoryKey};
@@ -68,7 +68,7 @@ impl Space {
     }
 
     /// A fresh value in memory, found without an await; what a hit costs.
-    pub(crate) fn at_hand<T: Clone + 'static>(&self, key: &str) -> Option<T> {
+    pub(crate) fn try_now<T: Clone + 'static>(&self, key: &str) -> Option<T> {
         let memory = self.backend.memory.as_ref().filter(|_| self.options.enabled)?;
         let entry;
         let look_up = match &self.backend.store {
@@ -155,9 +155,14 @@ impl Space {
         self.backend.is_void(ask.entry, &self.cleared_at, &ask.tags, began)
     }
 
+    /// How long a store keeps a value that is fresh for so long.
+    pub(crate) fn lifetime(&self, expire: Duration) -> Duration {
+        expire.saturating_add(self.options.stale)
+    }
+
     /// What a value carries the generations of: the namespace and the tags.
-    pub(crate) fn carried_by(&self, ask: &Ask) -> Vec<StoreKey> {
-        [self.namespace_key].into_iter().chain(ask.tags.iter().copied()).collect()
+    pub(crate) fn carried_by<'a>(&self, ask: &'a Ask) -> impl Iterator<Item = StoreKey> + use<'a> {
+        [self.namespace_key].into_iter().chain(ask.tags.iter().copied())
     }
 
     /// What lies in a store for a value that carries these generations.

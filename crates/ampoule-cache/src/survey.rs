@@ -200,18 +200,19 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use ampoule_core::{Bytes, Entry, ManualClock, MemoryBounds, MemoryStore, Put};
+    use ampoule_core::{Bytes, Entry, ManualClock, MemoryBounds, MemoryStore, PutMode};
 
     use super::*;
-    use crate::{BackendOptions, CacheManager, CacheOptions};
+    use crate::manager::CacheManager;
+    use crate::options::{BackendOptions, CacheOptions};
 
     #[tokio::test]
     async fn what_is_there_is_counted_and_wiped_and_nothing_else() {
         let clock = Arc::new(ManualClock::default());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
         let session = StoreKey::digest(b"a session");
-        let entry = Entry { value: Bytes::from_static(b"of a user"), deadline: Time::MAX, tag: None };
-        let _ = store.put(session, entry, Put::Create).await.unwrap();
+        let entry = Entry { value: Bytes::from_static(b"of a user"), lifetime: Duration::MAX, tag: None };
+        let _ = store.put(session, entry, PutMode::Create).await.unwrap();
         let backend = Backend::store(store.clone(), &BackendOptions { clock: clock.clone(), ..Default::default() });
         let options = CacheOptions { stale: Duration::from_secs(60), ..CacheOptions::default() };
         let manager = CacheManager::new(backend.clone(), options).unwrap();

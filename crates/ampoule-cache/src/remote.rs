@@ -1,0 +1,196 @@
+//! What a cache asks of its store: records, generations, marks.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ampoule_core::{
+    Bytes, Entry, Error, ErrorKind, GuardedStore, PutMode, PutResult, Store, StoreKey, Stored, Time, Version,
+};
+use futures_util::future::join_all;
+
+use crate::format::{Generation, Record};
+use crate::options::BackendOptions;
+
+/// How long creating a value may take. One that took longer is not kept: nothing would tell whether it was removed
+/// meanwhile.
+pub(crate) const MAX_CREATION: Duration = Duration::from_secs(300);
+
+/// How long the mark of a removed value stays: longer than creating may take, by what the put of a created value may be
+/// under way and by what a store rounds deadlines to.
+const MARK_LIFETIME: Duration = Duration::from_secs(360);
+
+/// How long a generation that was exchanged stays, unless something is stored that carries it.
+const RENEWED_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// How often a generation that others exchange at the same time is asked for again.
+const ATTEMPTS: u32 = 16;
+
+/// Of how many generations a process remembers how long they stay.
+const MAX_PROLONGED: usize = 8_192;
+
+/// The store of a cache.
+pub(crate) struct Remote {
+    store: GuardedStore,
+    /// Which generations this process has made or prolonged, and until when they stay at least, by its own clock. The
+    /// deadlines that the store returns may be of another clock.
+    prolonged: Mutex<HashMap<StoreKey, (Version, Time)>>,
+}
+
+impl Remote {
+    pub(crate) fn new(store: Arc<dyn Store>, options: &BackendOptions) -> Remote {
+        let store = GuardedStore::new(store, "cache store", options.store_timeout, options.fail_fast_after);
+        Remote { store, prolonged: Mutex::default() }
+    }
+
+    pub(crate) fn store(&self) -> &GuardedStore {
+        &self.store
+    }
+
+    pub(crate) async fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
+        self.store.get(key).await
+    }
+
+    pub(crate) async fn put(
+        &self,
+        key: StoreKey,
+        value: Bytes,
+        lifetime: Duration,
+        mode: PutMode,
+    ) -> Result<PutResult, Error> {
+        self.store.put(key, Entry { value, lifetime, tag: None }, mode).await
+    }
+
+    /// Marks a value as removed, so that a creator that has begun does not put it back.
+    pub(crate) async fn remove(&self, key: StoreKey) -> Result<(), Error> {
+        self.put(key, Record::Removed.encode(), MARK_LIFETIME, PutMode::Always).await.map(drop)
+    }
+
+    /// Exchanges a generation.
+    pub(crate) async fn renew(&self, key: StoreKey) -> Result<(), Error> {
+        let generation = Bytes::copy_from_slice(&random_generation()?);
+        self.put(key, generation, RENEWED_LIFETIME, PutMode::Always).await.map(drop)
+    }
+
+    /// The generation of a namespace or a tag, if there is one.
+    pub(crate) async fn generation(&self, key: StoreKey) -> Result<Option<Generation>, Error> {
+        Ok(self.get(key).await?.and_then(|stored| Generation::try_from(&*stored.value).ok()))
+    }
+
+    /// The generations of all of these, if there are any.
+    pub(crate) async fn generations(
+        &self,
+        keys: impl Iterator<Item = StoreKey>,
+    ) -> Result<Vec<Option<Generation>>, Error> {
+        all(keys.map(|key| self.generation(key))).await
+    }
+
+    /// The generations of all of these, made where there is none. They outlive a value that carries them and lives for
+    /// `lifetime`, if creating it begins `now`, by this process's clock, and takes no longer than it may.
+    pub(crate) async fn lasting_generations(
+        &self,
+        keys: impl Iterator<Item = StoreKey>,
+        now: Time,
+        lifetime: Duration,
+    ) -> Result<Vec<Generation>, Error> {
+        let least = lifetime.saturating_add(MARK_LIFETIME);
+        all(keys.map(|key| self.lasting_generation(key, now, least))).await
+    }
+
+    async fn lasting_generation(&self, key: StoreKey, now: Time, least: Duration) -> Result<Generation, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(stored) = self.get(key).await? else {
+                match self.offer(key, now, least, PutMode::Create).await? {
+                    Some(generation) => return Ok(generation),
+                    None => continue,
+                }
+            };
+            match Generation::try_from(&*stored.value) {
+                Ok(generation) => {
+                    if self.lasts(key, stored.version, now + least)
+                        || self.prolong(key, stored.version, now, least).await?
+                    {
+                        return Ok(generation);
+                    }
+                }
+                // What cannot be one is replaced, in the version that was read.
+                Err(_) => {
+                    let mode = PutMode::Replace(stored.version);
+                    if let Some(generation) = self.offer(key, now, least, mode).await? {
+                        return Ok(generation);
+                    }
+                }
+            }
+        }
+        let message = format!("the generation of a namespace or a tag was exchanged by others {ATTEMPTS} times");
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    /// Puts a fresh generation there; `None` if another process was faster.
+    async fn offer(
+        &self,
+        key: StoreKey,
+        now: Time,
+        least: Duration,
+        mode: PutMode,
+    ) -> Result<Option<Generation>, Error> {
+        let generation = random_generation()?;
+        match self.put(key, Bytes::copy_from_slice(&generation), ample(least), mode).await? {
+            PutResult::Stored(version) => {
+                self.remember(key, version, now + ample(least));
+                Ok(Some(generation))
+            }
+            PutResult::Conflict => Ok(None),
+        }
+    }
+
+    /// Makes a generation stay long enough; `false` if it is not of this version any more.
+    async fn prolong(&self, key: StoreKey, version: Version, now: Time, least: Duration) -> Result<bool, Error> {
+        let is_there = self.store.touch(key, version, ample(least)).await?;
+        if is_there {
+            self.remember(key, version, now + ample(least));
+        }
+        Ok(is_there)
+    }
+
+    /// Whether this process made it sure that a generation stays until then.
+    fn lasts(&self, key: StoreKey, version: Version, until: Time) -> bool {
+        self.prolonged().get(&key).is_some_and(|(known, least)| *known == version && *least >= until)
+    }
+
+    /// What is forgotten when there are too many is prolonged once more than it had to be.
+    fn remember(&self, key: StoreKey, version: Version, least: Time) {
+        let mut prolonged = self.prolonged();
+        if prolonged.len() >= MAX_PROLONGED && !prolonged.contains_key(&key) {
+            prolonged.clear();
+        }
+        prolonged.insert(key, (version, least));
+    }
+
+    fn prolonged(&self) -> MutexGuard<'_, HashMap<StoreKey, (Version, Time)>> {
+        self.prolonged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Long enough that values of the next hour, and for as long again as one lives, need not prolong it.
+fn ample(least: Duration) -> Duration {
+    least.saturating_mul(2).saturating_add(Duration::from_secs(3_600))
+}
+
+/// Waits for all answers, also when one is an error. Of many operations a half-open circuit refuses some; those that it
+/// tries must not be cancelled for that, or the store would never be found to answer again.
+async fn all<T, F>(asked: impl Iterator<Item = F>) -> Result<Vec<T>, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    join_all(asked).await.into_iter().collect()
+}
+
+fn random_generation() -> Result<Generation, Error> {
+    let mut generation = Generation::default();
+    getrandom::fill(&mut generation).map_err(|cause| {
+        Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
+    })?;
+    Ok(generation)
+}
