@@ -5,7 +5,9 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::{Flash, ReadOnly, Session};
+use crate::flash::Flash;
+use crate::session::Session;
+use crate::session::read_only::ReadOnly;
 
 /// A handler asked for a session where none was put: its route lies outside the [`SessionLayer`](crate::SessionLayer).
 ///

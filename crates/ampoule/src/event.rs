@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ampoule_core::StoreKey;
+use ampoule_core::SessionId;
 
-/// Something that happened to a session. Told to [`Options::on_event`](crate::Options::on_event).
+/// Something that happened to a session. Passed to [`Options::on_event`](crate::Options::on_event).
 ///
 /// ```
 /// use ampoule::{Event, EventHook, Options};
 ///
 /// let hook = EventHook::new(|event: &Event<'_>| {
-///     tracing::info!(what = ?event.kind, session = %event.handle, whose = event.principal.unwrap_or("nobody"));
+///     tracing::info!(what = ?event.kind, session = %event.id, whose = event.principal.unwrap_or("-"));
 /// });
 /// let options = Options { on_event: Some(hook), ..Options::default() };
 /// ```
@@ -20,9 +20,8 @@ use ampoule_core::StoreKey;
 pub struct Event<'a> {
     /// What happened.
     pub kind: EventKind,
-    /// The session's handle, as in [`SessionInfo::handle`](crate::SessionInfo::handle): the digest of its id, by which
-    /// it can be found and ended, but not used.
-    pub handle: StoreKey,
+    /// The session's id, by which it can be found and ended, but not used.
+    pub id: SessionId,
     /// Whose it is, if that is known.
     pub principal: Option<&'a str>,
 }
@@ -33,19 +32,42 @@ pub struct Event<'a> {
 pub enum EventKind {
     /// A session was saved for the first time.
     Created,
-    /// A session has a new id; it was known by this handle before.
-    Rotated {
-        /// The old handle, which leads to the session for the grace and then nowhere.
-        from: StoreKey,
+    /// A login was saved as a session of its own.
+    Forked {
+        /// The session that it came from, which ends when the login's token is first presented.
+        from: SessionId,
     },
+    /// A session has a new token.
+    Rotated,
     /// A session was ended: deleted, invalidated, revoked, or pushed out by the limit of its principal.
     Destroyed,
-    /// A request came with an id that this server once gave out, and there is no such session any more: it has timed
-    /// out, or was ended elsewhere. Told for each such request; nobody tells of sessions whose clients do not return.
+    /// A request came with a token that this server once gave out, and there is no such session any more: it has timed
+    /// out, or was ended elsewhere. Raised for each such request; not for sessions whose clients do not return.
     Expired,
+    /// A request came with a token of a live session that was replaced by a newer one, and is no longer good. It may be a
+    /// stolen cookie: the client that was sent the newer token has used it. The request has no session.
+    Replayed,
+    /// A request came with the tokens of two live sessions, such as a cookie that a sibling domain planted beside ours, so
+    /// neither counts. Raised once for each of them.
+    Conflicting,
 }
 
-/// A function that is told of events.
+impl EventKind {
+    /// The kind in a word, as for a label: `created`, `rotated`.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventKind::Created => "created",
+            EventKind::Forked { .. } => "forked",
+            EventKind::Rotated => "rotated",
+            EventKind::Destroyed => "destroyed",
+            EventKind::Expired => "expired",
+            EventKind::Replayed => "replayed",
+            EventKind::Conflicting => "conflicting",
+        }
+    }
+}
+
+/// A function that is called for each event.
 #[derive(Clone)]
 pub struct EventHook(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
 
@@ -55,7 +77,7 @@ impl EventHook {
         EventHook(Arc::new(hook))
     }
 
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn call(&self, event: &Event<'_>) {
         (self.0)(event);
     }
 }

@@ -1,13 +1,12 @@
 //! Flash: messages that wait in the session for the next page.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ampoule_core::{Change, Error, ErrorKind, codec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Session;
+use crate::session::Session;
 
 /// Beaker's four, and its default among them.
 const CATEGORIES: &[&str] = &["warning", "notice", "error", "success"];
@@ -30,8 +29,8 @@ pub struct FlashMessage {
 
 /// Messages that wait in a session until a page shows them, each once: also if two pages ask at the same time.
 ///
-/// Pushing changes the session, which the handler saves as ever; so they survive the redirect. Popping saves by itself,
-/// since only what was removed for good is shown. Where nothing waits it writes nothing, and makes no session.
+/// Pushing changes the session, which the handler saves as ever; so they survive the redirect. Popping saves its
+/// removal by itself, since only what was removed for good is shown. Where nothing waits it writes nothing, and makes no session.
 ///
 /// ```
 /// use ampoule::{Error, Flash, Session};
@@ -159,30 +158,15 @@ impl Flash {
         })
     }
 
-    /// Takes all messages that wait, oldest first, and saves the session, with whatever else the request changed in it.
+    /// Takes all messages that wait, oldest first, and saves their removal at once; other changes of the request are not
+    /// saved by it.
     ///
     /// Of several requests at once each message goes to one. A response that fails after this has taken them with it.
     ///
     /// # Errors
-    /// Those of loading and of [`Session::save`]; the messages then still wait.
+    /// Those of [`Session::take`]; the messages then still wait.
     pub async fn pop_messages(&self) -> Result<Vec<FlashMessage>, Error> {
-        if !self.session.contains_key(self.key).await? {
-            return Ok(Vec::new());
-        }
-        // Run again when another request was faster: what the last run saw is what the save removed.
-        let taking = Taking { session: &self.session, taken: Arc::default(), wanted: Arc::new(AtomicBool::new(true)) };
-        let (taken, wanted) = (Arc::clone(&taking.taken), Arc::clone(&taking.wanted));
-        let run = move |old: Option<&[u8]>| {
-            if !wanted.load(Ordering::Relaxed) {
-                return Ok(old.map(<[u8]>::to_vec));
-            }
-            *taken.lock().unwrap_or_else(PoisonError::into_inner) = old.map(<[u8]>::to_vec);
-            Ok(None)
-        };
-        self.session.change(Change::Update(self.key.to_owned(), Arc::new(run)))?;
-        self.session.save().await?;
-        let bytes = taking.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
-        bytes.map_or_else(|| Ok(Vec::new()), |bytes| codec::decode(&bytes))
+        Ok(self.session.take(self.key).await?.unwrap_or_default())
     }
 
     /// The messages that wait, which stay.
@@ -210,20 +194,5 @@ impl Flash {
             codec::encode(&waiting).map(Some)
         };
         self.session.change(Change::Update(self.key.to_owned(), Arc::new(run)))
-    }
-}
-
-/// Messages on their way out of a session. Once nobody waits for them any more, since the save failed or the request was
-/// dropped, a later save of the request leaves them where they are.
-struct Taking<'a> {
-    session: &'a Session,
-    taken: Arc<Mutex<Option<Vec<u8>>>>,
-    wanted: Arc<AtomicBool>,
-}
-
-impl Drop for Taking<'_> {
-    fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Relaxed);
-        self.session.replay();
     }
 }

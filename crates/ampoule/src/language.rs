@@ -18,7 +18,7 @@ use icu_locid_transform::LocaleDirectionality;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Session;
+use crate::session::Session;
 
 /// Where the choice lies in the session: the seed's name.
 const LANG: Key<String> = Key::new("lang");

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, Guard, Lifetime, Record, Store, StoreKey, Swept, Time};
+use ampoule_core::{Error, ErrorKind, GuardedStore, SealedStore, SessionId, Store, SweepReport, Text, Time};
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
-use crate::cookie::{attributes, pieces};
-use crate::event::{Event, EventKind};
-use crate::home::Home;
-use crate::observe;
-use crate::options::{BadOptions, Options};
-use crate::protocol::Protocol;
-use crate::queue::Queue;
+use crate::backend::{Backend, CookieBackend, StoreBackend, StoreRules};
+use crate::http::set_cookie;
+use crate::http::transport::Transport;
+use crate::options::Options;
+use crate::options::invalid::BadOptions;
 use crate::session::Session;
-use crate::store::Sealed;
-use crate::transport::Transport;
+use crate::session::devices::SessionInfo;
+use crate::shared::Shared;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
 ///
@@ -31,7 +29,7 @@ use crate::transport::Transport;
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// # let secret = Secret::generate();
 /// let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
 /// let app: Router = Router::new().route("/", get(hello)).layer(SessionLayer::new(MemoryStore::default(), options)?);
 /// # Ok(()) }
@@ -42,60 +40,29 @@ use crate::transport::Transport;
 #[derive(Clone)]
 pub struct SessionLayer(pub(crate) Arc<Shared>);
 
-/// What all sessions of a layer share.
-pub(crate) struct Shared {
-    pub(crate) name: String,
-    pub(crate) options: Options,
-    /// Those of the cookie, where a request chooses none of its own.
-    pub(crate) attributes: String,
-    pub(crate) home: Home,
-}
-
-impl Shared {
-    /// A session that starts now.
-    pub(crate) fn blank(&self, now: Time) -> Record {
-        Record::new(now, Lifetime::starting(now, self.options.timeout, self.options.absolute_timeout))
-    }
-
-    /// Tells whoever counts or keeps an audit.
-    pub(crate) fn tell(&self, kind: EventKind, handle: StoreKey, principal: Option<&str>) {
-        observe::event(kind);
-        if let Some(hook) = &self.options.on_event {
-            hook.tell(&Event { kind, handle, principal });
-        }
-    }
-}
-
 impl SessionLayer {
-    /// Sessions in a store.
+    /// Sessions in a store, which may be shared: `Arc<dyn Store>` is a store too.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn new(store: impl Store + 'static, options: Options) -> Result<SessionLayer, Error> {
-        SessionLayer::from_arc(Arc::new(store), options)
-    }
-
-    /// Sessions in a store that others use too.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`], naming every option that is wrong.
-    pub fn from_arc(store: Arc<dyn Store>, options: Options) -> Result<SessionLayer, Error> {
         SessionLayer::build(options, |name, ring, options| {
-            let store: Arc<dyn Store> = match encryption(options) {
-                Some(keys) => Arc::new(Sealed::new(store, keys.sealer("session record"))),
-                None => store,
-            };
-            let guard = Guard::new("session store", options.store_timeout, options.fail_fast_after);
-            let protocol = Protocol { store, guard, queue: Queue::new(), max_size: options.max_size };
-            Home::Store { protocol, signer: ring.signer(&format!("session id of {name}")) }
+            let mut store: Arc<dyn Store> = Arc::new(store);
+            if let Some(keys) = encryption(options) {
+                store = Arc::new(SealedStore::new(store, keys.sealer("session record")));
+            }
+            let store = GuardedStore::new(store, "session store", options.store_timeout, options.fail_fast_after);
+            let rules =
+                StoreRules { max_size: options.max_size, grace: options.rotation_grace, limit: options.store_timeout };
+            let signer = ring.signer(&format!("session token of {name}"));
+            Backend::Store(StoreBackend::new(store, signer, Text::new(name), rules))
         })
     }
 
     /// Sessions in the cookie itself, sealed so that the client can neither read nor change them.
     ///
     /// The client holds the data, so two promises cannot be kept: requests that run at once overwrite each other (P1),
-    /// and who copied a cookie before the logout still has its session until it expires (P2). Where that matters, use
-    /// a store.
+    /// and a cookie that was copied before the logout is good until it expires (P2). Where that matters, use a store.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -104,22 +71,27 @@ impl SessionLayer {
             let message = "transports: a session in its own cookie travels in cookies alone";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        SessionLayer::build(options, |name, ring, options| Home::Cookie {
-            sealer: encryption(options).as_ref().unwrap_or(ring).sealer(&format!("session cookie {name}")),
-            max_size: pieces::capacity(name, options.cookie.max_pieces),
+        SessionLayer::build(options, |name, ring, options| {
+            let sealer = encryption(options).as_ref().unwrap_or(ring).sealer(&format!("session cookie {name}"));
+            Backend::Cookie(CookieBackend::new(sealer, name, options.cookie.max_pieces))
         })
     }
 
     /// The store that these sessions are kept in, for tools that look at all of them; `None` for sessions in cookies. With
     /// [`encrypt_key`](Options::encrypt_key) it is the one that seals and opens.
     pub fn store(&self) -> Option<Arc<dyn Store>> {
-        match &self.0.home {
-            Home::Store { protocol, .. } => Some(Arc::clone(&protocol.store)),
-            Home::Cookie { .. } => None,
-        }
+        self.0.backend.store().map(StoreBackend::inner)
     }
 
-    fn build(options: Options, home: impl FnOnce(&str, &KeyRing, &Options) -> Home) -> Result<SessionLayer, Error> {
+    /// The name of the cookie, by which layers that share a store are told apart.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn build(
+        options: Options,
+        backend: impl FnOnce(&str, &KeyRing, &Options) -> Backend,
+    ) -> Result<SessionLayer, Error> {
         let faults = options.faults();
         if !faults.is_empty() {
             return Err(BadOptions(faults).into());
@@ -127,9 +99,10 @@ impl SessionLayer {
         let ring = KeyRing::new(options.secret.clone())
             .map_err(|cause| Error::new(ErrorKind::Config, "secret").because(cause))?;
         let name = options.cookie_name();
-        let home = home(&name, &ring, &options);
-        let attributes = attributes::attributes(&options.cookie, None, None);
-        Ok(SessionLayer(Arc::new(Shared { name, options, attributes, home })))
+        let backend = backend(&name, &ring, &options);
+        let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
+        let attributes = set_cookie::attributes(&options.cookie, None, None);
+        Ok(SessionLayer(Arc::new(Shared { name, layer, options, attributes, backend })))
     }
 
     /// The session of a request, from its headers. Nothing is read before it is touched.
@@ -139,7 +112,7 @@ impl SessionLayer {
     /// use http::{HeaderMap, StatusCode};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # let secret = Secret::new("3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe")?;
+    /// # let secret = Secret::new(Secret::generate())?;
     /// let layer = SessionLayer::new(MemoryStore::default(), Options { secret: vec![secret], ..Options::default() })?;
     ///
     /// let request_headers = HeaderMap::new();
@@ -158,7 +131,7 @@ impl SessionLayer {
 
     /// As [`begin`](SessionLayer::begin), inside the session of another layer, which [`Session::named`] then finds.
     pub fn begin_within(&self, headers: &HeaderMap, outer: Option<Session>) -> Session {
-        Session::begin(Arc::clone(&self.0), headers, outer)
+        Session::begin(Arc::clone(&self.0), headers, None, outer, true)
     }
 
     /// Ends a request: saves if the layer has `auto`, and adds to the response's headers what the client must know.
@@ -166,20 +139,22 @@ impl SessionLayer {
     ///
     /// # Errors
     /// Those of saving and of the store. The response must then not be sent as it is: it says that something was done
-    /// which was not. [`error_response`](crate::error_response) makes the one to send instead.
+    /// which was not. [`error_response`](crate::error_response) makes the one to send instead; give it every `Set-Cookie`
+    /// of these headers, since they tell of what was done.
     pub async fn finish(&self, session: &Session, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
         session.finish(status, headers).await
     }
 
-    /// Asks the store one question, for a health check or before an application starts to serve. Sessions in cookies
-    /// are always there.
+    /// Writes to the store and reads back, for a health check or before an application starts to serve, and returns the
+    /// store's present time: if it differs from this machine's by more than a second, one of the two clocks is wrong.
+    /// Sessions in cookies are always there.
     ///
     /// # Errors
     /// Those of the store: that it cannot be reached, or refuses.
-    pub async fn ping(&self) -> Result<(), Error> {
-        match &self.0.home {
-            Home::Store { protocol, .. } => protocol.find(StoreKey::new(ampoule_seal::random_bytes())).await.map(drop),
-            Home::Cookie { .. } => Ok(()),
+    pub async fn ping(&self) -> Result<Time, Error> {
+        match &self.0.backend {
+            Backend::Store(store) => store.ping().await,
+            Backend::Cookie(_) => Ok(self.0.options.clock.now()),
         }
     }
 
@@ -187,15 +162,43 @@ impl SessionLayer {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn sweep(&self, budget: usize) -> Result<Swept, Error> {
-        match &self.0.home {
-            Home::Store { protocol, .. } => protocol.sweep(budget).await,
-            Home::Cookie { .. } => Ok(Swept::default()),
+    pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
+        match &self.0.backend {
+            Backend::Store(store) => store.sweep(budget).await,
+            Backend::Cookie(_) => Ok(SweepReport::default()),
         }
     }
 
+    /// The live sessions of a principal, the last used first, one for each device: a second click on a login's button makes
+    /// two sessions of one device. For an administrator's page; a user's own are listed by
+    /// [`Session::sessions`](crate::Session::sessions). Layers that share a store have sessions of their own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for sessions in cookies, which cannot be listed; those of the store.
+    pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
+        self.0.devices_of(principal, None).await
+    }
+
+    /// Ends a session by its id, with its siblings of the same device, and says whether it was there. No request under way
+    /// brings it back (promise P2).
+    ///
+    /// # Errors
+    /// As [`sessions_of`](SessionLayer::sessions_of).
+    pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
+        self.0.revoke(id).await
+    }
+
+    /// Ends all sessions of a principal in this layer, and says how many there were: after a theft, or a change of
+    /// password.
+    ///
+    /// # Errors
+    /// As [`sessions_of`](SessionLayer::sessions_of). Some may have ended before the error.
+    pub async fn revoke_all(&self, principal: &str) -> Result<usize, Error> {
+        self.0.revoke_all_but(principal, None).await
+    }
+
     /// Sweeps as long as it is polled: about every `interval`, so that several processes do not meet, in small portions
-    /// with pauses between. An error is told of in the log and ends nothing. Spawn it once in each process:
+    /// with pauses between. An error is logged and ends nothing. Spawn it once in each process:
     ///
     /// ```no_run
     /// # async fn start(layer: ampoule::SessionLayer) {
@@ -210,7 +213,7 @@ impl SessionLayer {
             loop {
                 let swept = self.sweep(1_000).await.unwrap_or_else(|error| {
                     tracing::warn!(session = %self.0.name, %error, "expired sessions could not be swept");
-                    Swept::default()
+                    SweepReport::default()
                 });
                 removed += swept.removed;
                 if !swept.more {
@@ -228,13 +231,13 @@ impl SessionLayer {
     ///
     /// ```
     /// # use ampoule::{MemoryStore, Options, Secret, SessionLayer};
-    /// # let secret = vec![Secret::new("3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe").unwrap()];
+    /// # let secret = vec![Secret::new(Secret::generate()).unwrap()];
     /// let layer = SessionLayer::new(MemoryStore::default(), Options { secret, ..Options::default() })?;
-    /// assert_eq!(layer.describe(), "session: memory (lost at restart)");
+    /// assert_eq!(layer.describe(), "__Host-session: memory (lost at restart)");
     /// # Ok::<(), ampoule::Error>(())
     /// ```
     pub fn describe(&self) -> String {
-        format!("{}: {}", self.0.name, self.0.home.describe())
+        format!("{}: {}", self.0.name, self.0.backend.describe())
     }
 }
 

@@ -8,21 +8,22 @@
 //! |---|---|
 //! | P1 | **no lost update**: requests that run at once on one session lose nothing |
 //! | P2 | **no resurrection**: once a session is ended, no slower request brings it back |
-//! | P3 | **no fixation**: a live session only ever has an id that this server made |
-//! | P4 | **untouched is free**: no store call, no signature check, no Set-Cookie |
-//! | P5 | **one trip**: at most one round trip to load and one to save |
-//! | P6 | **safe rotation**: a new id at login, without a moment in which the session is lost |
+//! | P3 | **no fixation**: no token issued before a login reads or writes anything of after it |
+//! | P4 | **zero cost until used**: no store call, no signature check, no Set-Cookie |
+//! | P5 | **one round trip**: at most one to load and one to save |
+//! | P6 | **safe rotation**: nothing is lost whatever happens to the response that carries a new token |
 //! | P7 | **saved is saved**: it survives the process; damage is an error, never an empty session |
-//! | P8 | **the store may be stolen**: who reads it cannot use what he finds |
-//! | P9 | **bounded**: memory, ids, keys, cookies and sweeps |
-//! | P10 | **the outage is honest**: a clear error within a time limit, only where the session is needed |
+//! | P8 | **a leaked store is useless**: it cannot be used to hijack sessions |
+//! | P9 | **bounded**: memory, ids, keys, cookies, headers and sweeps |
+//! | P10 | **explicit outages**: a clear error within a time limit, only where the session is needed |
+//! | P11 | **no lock-out**: a client that goes on with what it holds reaches a working session |
 //!
 //! | cargo feature | what it brings |
 //! |---|---|
 //! | `axum` (default) | extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
 //! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
-//! | `forms` | [secure forms](CsrfLayer): nothing is changed by a page of another site |
+//! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
 //! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
 //! | `sea-orm` | [`merge`]: a model of a database that was kept in a session, set beside its row |
@@ -31,12 +32,12 @@
 //!
 //! | with `metrics` | labels | |
 //! |---|---|---|
-//! | `ampoule_store_operations` | `operation`, `outcome` | calls of the store, counted by how they ended |
-//! | `ampoule_store_seconds` | `operation` | how long they took |
-//! | `ampoule_store_refusals` | `operation` | calls that were not made, since the store had failed again and again |
-//! | `ampoule_session_conflicts` | | saves that met a faster writer, and tried again |
-//! | `ampoule_sessions` | `event` | created, rotated, destroyed, expired |
-//! | `ampoule_swept` | | expired sessions that were removed |
+//! | `ampoule_store_operations` | `operation`, `outcome`, `store` | calls of the store, counted by how they ended |
+//! | `ampoule_store_seconds` | `operation`, `store` | how long they took |
+//! | `ampoule_store_refusals` | `operation`, `store` | calls that were not made, since the circuit was open |
+//! | `ampoule_session_conflicts` | | saves that met another writer, and tried again |
+//! | `ampoule_sessions` | `event` | created, forked, rotated, destroyed, expired, replayed, conflicting |
+//! | `ampoule_swept` | `store` | expired values that were removed |
 //!
 //! # A first session
 //!
@@ -64,7 +65,7 @@
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+//! # let secret = Secret::generate();
 //! let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
 //! let sessions = SessionLayer::new(MemoryStore::default(), options)?;
 //! let app: Router = Router::new()
@@ -78,16 +79,16 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod backend;
 #[cfg(feature = "cache")]
 pub mod cache;
-mod cookie;
 mod csrf;
 #[cfg(feature = "error-pages")]
 mod error_pages;
 mod event;
 mod flash;
-mod home;
-mod id;
+mod http;
+pub mod inspect;
 #[cfg(feature = "language")]
 mod language;
 mod layer;
@@ -95,23 +96,19 @@ mod layer;
 mod model;
 mod observe;
 mod options;
-mod principal;
-mod protocol;
-mod queue;
-mod readonly;
 mod service;
 mod session;
+mod shared;
 pub mod store;
-mod transport;
 
 #[cfg(feature = "axum")]
 mod axum;
 
 pub use ampoule_core::{
-    AsKey, Clock, Durability, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Store, Swept, SystemClock,
-    Time,
+    AsKey, Clock, Durability, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, SessionId, Store,
+    SweepReport, SystemClock, Time,
 };
-pub use ampoule_seal::Secret;
+pub use ampoule_seal::{Secret, Token};
 #[cfg(feature = "file")]
 pub use ampoule_store_file::{FileOptions, FileStore};
 #[cfg(feature = "memcached")]
@@ -127,7 +124,6 @@ pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 
 #[cfg(feature = "axum")]
 pub use self::axum::MissingLayer;
-pub use self::cookie::attributes::{CookieExpires, CookieOptions, SameSite};
 #[cfg(feature = "forms")]
 pub use self::csrf::{AuthenticateForm, CsrfLayer, CsrfRejection, CsrfService};
 pub use self::csrf::{CsrfToken, SafeHtml};
@@ -137,18 +133,21 @@ pub use self::error_pages::{
 };
 pub use self::event::{Event, EventHook, EventKind};
 pub use self::flash::{Flash, FlashMessage};
-pub use self::id::SessionId;
+pub use self::http::set_cookie::{CookieExpires, CookieOptions, CookieScope, HostPrefix, SameSite};
+pub use self::http::transport::{FindId, Transport};
 #[cfg(feature = "language")]
 pub use self::language::{Language, LanguageService, Languages, MissingLanguages};
 pub use self::layer::SessionLayer;
 #[cfg(feature = "sea-orm")]
 pub use self::model::{Merged, merge};
-pub use self::options::{AtLimit, BadOption, BadOptions, Kind, Options, Outage, Settings};
-pub use self::principal::SessionInfo;
-pub use self::readonly::ReadOnly;
+pub use self::options::invalid::{BadOption, BadOptions};
+pub use self::options::kind::Kind;
+pub use self::options::settings::Settings;
+pub use self::options::{AtLimit, Options, Outage};
 pub use self::service::{SessionFuture, SessionService, error_response};
 pub use self::session::Session;
-pub use self::transport::{FindId, Transport};
+pub use self::session::devices::SessionInfo;
+pub use self::session::read_only::ReadOnly;
 
 /// The code of the README is compiled as the tests are.
 #[cfg(doctest)]

@@ -1,21 +1,24 @@
 //! What can be set about sessions, each with its default and the reason for it.
 
+pub(crate) mod invalid;
+pub(crate) mod kind;
 pub(crate) mod names;
 pub(crate) mod parse;
-mod settings;
+pub(crate) mod settings;
+pub(crate) mod shown;
 pub(crate) mod stores;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, SystemClock};
+use ampoule_core::{Clock, Error, ErrorKind, SystemClock};
 use ampoule_seal::Secret;
 
-pub use self::settings::{BadOption, BadOptions, Kind, Settings};
-use crate::cookie::attributes::CookieOptions;
+use self::invalid::BadOption;
 use crate::event::EventHook;
-use crate::transport::{self, Transport};
+use crate::http::set_cookie::CookieOptions;
+use crate::http::transport::{self, Transport};
 
 /// The settings of a [`SessionLayer`](crate::SessionLayer). Only a secret has no default.
 ///
@@ -24,7 +27,7 @@ use crate::transport::{self, Transport};
 /// use ampoule::{Options, Secret};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let from_the_environment = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// # let from_the_environment = Secret::generate();
 /// let options = Options {
 ///     key: "shop".into(),
 ///     secret: vec![Secret::new(from_the_environment)?],
@@ -35,7 +38,7 @@ use crate::transport::{self, Transport};
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    /// The cookie's name. `session` by default.
+    /// The cookie's name, without the prefix that [`CookieOptions::host_prefix`] may put before it. `session` by default.
     pub key: String,
     /// The secrets: the first signs, all verify. A new one is put before the old, and the old removed when its
     /// cookies have expired. At least one is needed.
@@ -82,7 +85,8 @@ pub struct Options {
     /// Called when a session is created, gets a new id, ends or is found to have ended: for an audit log. It runs in the
     /// request, so it should be quick.
     pub on_event: Option<EventHook>,
-    /// The largest record, in bytes: 1 MiB by default. A session is read whole by each request that uses it.
+    /// The most bytes that a session's entries take, encoded: 1 MiB by default. A session is read whole by each request
+    /// that uses it.
     pub max_size: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
@@ -110,6 +114,22 @@ pub enum AtLimit {
     EndOldest,
     /// The new one is refused: its save is [`ErrorKind::Limit`](crate::ErrorKind::Limit).
     Refuse,
+}
+
+/// How many devices of one principal may have a session, and what happens beyond.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) most: usize,
+    pub(crate) policy: AtLimit,
+}
+
+impl Limit {
+    /// The error of a login that finds no place.
+    pub(crate) fn reached(self) -> Error {
+        let most = self.most;
+        let message = format!("the principal has {most} sessions, as many as it may (sessions_per_principal)");
+        Error::new(ErrorKind::Limit, message)
+    }
 }
 
 impl Default for Options {
@@ -142,7 +162,12 @@ impl Default for Options {
 impl Options {
     /// The cookie's name as it is sent.
     pub(crate) fn cookie_name(&self) -> String {
-        if self.cookie.host_prefix { format!("__Host-{}", self.key) } else { self.key.clone() }
+        if self.cookie.has_host_prefix() { format!("__Host-{}", self.key) } else { self.key.clone() }
+    }
+
+    /// The limit of a principal's sessions, if there is one.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        self.sessions_per_principal.map(|most| Limit { most, policy: self.at_session_limit })
     }
 
     /// Everything that is wrong, with the names of the options.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ampoule_core::Error;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Session, SessionLayer};
+use crate::layer::SessionLayer;
+use crate::session::Session;
 
 impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
@@ -44,7 +45,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let outer = request.extensions_mut().remove::<Session>();
-        let session = self.layer.begin_within(request.headers(), outer);
+        let (shared, is_of_client) = (Arc::clone(&self.layer.0), is_of_client(&request));
+        let session = Session::begin(shared, request.headers(), Some(request.uri()), outer, is_of_client);
         request.extensions_mut().insert(session.clone());
         SessionFuture { state: State::Handling { inner: self.inner.call(request), session } }
     }
@@ -92,6 +94,17 @@ where
     }
 }
 
+/// Whether the client has sent the request, and not an error page that follows a response.
+#[cfg(feature = "error-pages")]
+fn is_of_client<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<crate::error_pages::FailedRequest>().is_none()
+}
+
+#[cfg(not(feature = "error-pages"))]
+fn is_of_client<B>(_: &Request<B>) -> bool {
+    true
+}
+
 /// Whether the response could be completed without the store.
 fn finish_now<R>(session: &Session, response: &mut Response<R>) -> bool {
     let failed = response.extensions().get::<Arc<Error>>().is_some();
@@ -107,7 +120,11 @@ async fn finish<R: Default + 'static>(session: Session, mut response: Response<R
         Ok(()) => response,
         Err(error) => {
             tracing::error!(?session, %error, "the session could not be brought up to date; the response is replaced");
-            error_response(&error)
+            let mut replaced = error_response(&error);
+            // They tell the client of what was done before the error, such as a login.
+            let cookies = response.headers().get_all(SET_COOKIE).iter();
+            replaced.headers_mut().extend(cookies.map(|cookie| (SET_COOKIE, cookie.clone())));
+            replaced
         }
     }
 }

@@ -1,30 +1,29 @@
 //! `Session`: what a handler holds.
 
-mod busy;
-mod finish;
+mod auth;
+mod cookie_action;
+pub(crate) mod devices;
+mod drive;
 mod lifecycle;
-mod login;
-mod principal;
-mod save;
+pub(crate) mod read_only;
+mod response;
 mod state;
-
-#[cfg(feature = "cache")]
-pub(crate) use self::finish::add_vary;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{AsKey, Change, Error, ErrorKind, Record, Time, codec};
-use http::HeaderMap;
+use ampoule_core::{AsKey, Change, Error, ErrorKind, Record, SessionId, Time, codec};
+use ampoule_seal::Token;
+use http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::state::{Known, State};
-use crate::id::SessionId;
-use crate::layer::Shared;
-use crate::transport::Brought;
+use self::state::State;
+use crate::backend::Backend;
+use crate::http::credentials::Credentials;
+use crate::shared::Shared;
 
 /// The session of the client whose request this is.
 ///
@@ -50,21 +49,57 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    brought: Brought,
+    credentials: Credentials,
     /// The session of the next layer outward, if a request passes through several.
     outer: Option<Session>,
+    /// Whether the client has sent the request, so that what it came with is what the client holds. An error page's own
+    /// request comes with what the client is yet to be told.
+    is_of_client: bool,
     /// Whether the request has looked at its session at all.
     touched: AtomicBool,
     /// Whether it did so in a way that keeps the session alive.
     used: AtomicBool,
+    /// Whether the response has begun, so that no header can be sent any more.
+    begun: AtomicBool,
+    /// Held by the task that loads or saves.
+    io: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    chosen: Mutex<Chosen>,
+}
+
+/// What an application chooses for one request: most choose nothing.
+#[derive(Default)]
+struct Chosen {
+    /// The token that counts, in place of what came.
+    token: Option<String>,
+    /// Attributes of the cookie.
+    domain: Option<String>,
+    path: Option<String>,
+    /// The browser is to forget what else it keeps of the site.
+    clear_site_data: bool,
 }
 
 impl Session {
-    pub(crate) fn begin(shared: Arc<Shared>, headers: &HeaderMap, outer: Option<Session>) -> Session {
-        let brought = Brought::of(headers, &shared.options.transports);
-        let (touched, used) = (AtomicBool::new(false), AtomicBool::new(false));
-        Session(Arc::new(Inner { shared, brought, outer, touched, used, state: Mutex::default() }))
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        headers: &HeaderMap,
+        uri: Option<&Uri>,
+        outer: Option<Session>,
+        is_of_client: bool,
+    ) -> Session {
+        let credentials = Credentials::of(headers, uri, &shared.options.transports);
+        Session(Arc::new(Inner {
+            shared,
+            credentials,
+            outer,
+            is_of_client,
+            touched: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            io: tokio::sync::Mutex::new(()),
+            state: Mutex::default(),
+            chosen: Mutex::default(),
+        }))
     }
 
     /// The value under `key`, or `None`.
@@ -90,7 +125,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::Invalid`] if the key has not 1 to 255 bytes.
+    /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
     pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: &T) -> Result<(), Error> {
         self.change(Change::insert(key.as_key(), value)?)
     }
@@ -109,7 +144,7 @@ impl Session {
 
     /// Computes the value under `key` from the present one, or from `T::default()`, and returns the new one.
     ///
-    /// When requests run at once `change` is applied again to what the faster one wrote, so it may run several times
+    /// When requests run at once `change` is applied again to what another has written, so it may run several times
     /// and should do nothing but compute: `update("visits", |n: &mut u32| *n += 1)` counts exactly. What is returned
     /// is the value at the first run; ask [`get`](Session::get) after the save for what was stored.
     ///
@@ -130,8 +165,8 @@ impl Session {
         self.get(key).await.map(Option::unwrap_or_default)
     }
 
-    /// Removes all values. Id, principal and lifetime stay; to log somebody out, [`delete`](Session::delete) or
-    /// [`invalidate`](Session::invalidate) the session.
+    /// Removes all values. Id, principal and lifetime stay; to end the session, call [`delete`](Session::delete) or
+    /// [`invalidate`](Session::invalidate).
     ///
     /// # Errors
     /// None today.
@@ -179,11 +214,12 @@ impl Session {
         self.read(|record| record.principal().map(str::to_owned)).await
     }
 
-    /// Says whose session it is, in the application's own terms ("user:42"), or nobody's. A user's sessions are found
-    /// by it. Call [`regenerate_id`](Session::regenerate_id) with it.
+    /// Says whose session it is, in the application's own terms ("user:42"), or that it has no user. A user's sessions are
+    /// found by it. A change of principal is kept in a session of its own, as a [`login`](Session::login) is: call that
+    /// where a user has proved who they are.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the text has not 1 to 255 bytes.
+    /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes.
     pub fn set_principal(&self, principal: Option<&str>) -> Result<(), Error> {
         self.change(Change::Principal(principal.map(str::to_owned)))
     }
@@ -208,7 +244,7 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn is_new(&self) -> Result<bool, Error> {
-        Ok(self.load().await?.is_new)
+        Ok(self.load().await?.is_new())
     }
 
     /// Whether the store could not be reached and the request goes on with an empty session that cannot be saved. Only
@@ -217,28 +253,47 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn is_unreachable(&self) -> Result<bool, Error> {
-        Ok(matches!(self.load().await?.known, Known::Unreachable(_)))
+        Ok(self.load().await?.is_unreachable())
     }
 
-    /// The session's id; `None` before a new session is first saved. After
-    /// [`regenerate_id`](Session::regenerate_id) and a save, the new one.
+    /// What names the session for its whole life; `None` before a new session is first saved. It is no secret: it may be
+    /// shown, logged, and stand in a URL. A login is a session of its own, with another id.
     ///
     /// # Errors
     /// Those of loading.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
-        let id = match &self.load().await?.known {
-            Known::Live(id, _) => Some(*id),
-            _ => None,
-        };
-        Ok(id.map(|id| self.0.shared.home.session_id(id)))
+        Ok(self.load().await?.live().map(|live| live.snapshot.id))
     }
 
-    /// Says which session this request has, by its [token](SessionId::token), whatever its headers say: for an
-    /// application that finds the id by itself, in a message's body or a path. Call it before the session is touched. A
-    /// token that this server did not sign, or whose session has ended, leads to a new session under an id of its own.
+    /// The token by which a client has the session: 64 characters of the URL-safe base64 alphabet, as the cookie holds
+    /// it. For an application that hands tokens out by itself, over TLS only. `None` before a new session is first
+    /// saved, and for a session in its cookie, which has no token. After
+    /// [`regenerate_id`](Session::regenerate_id) or a login, and a save, the new one.
+    ///
+    /// ```
+    /// async fn api_login(session: ampoule::Session) -> Result<String, ampoule::Error> {
+    ///     session.login("user:42").await?;
+    ///     session.save().await?;
+    ///     Ok(session.token().await?.map(|token| token.as_str().to_owned()).unwrap_or_default())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub async fn token(&self) -> Result<Option<Token>, Error> {
+        let credential = self.load().await?.live().map(|live| live.credential);
+        Ok(match (&self.0.shared.backend, credential) {
+            (Backend::Store(store), Some(credential)) => Some(store.sign(&credential)),
+            _ => None,
+        })
+    }
+
+    /// Says which session this request has, by its [token](Session::token), whatever its headers say: for an
+    /// application that finds the token by itself, in a message's body or a path. Call it before the session is touched. A
+    /// token that this server did not sign, or whose session has ended, leads to a new session.
     ///
     /// From here on nothing is sent to the client by itself: when [`is_new`](Session::is_new), hand out
-    /// [`id`](Session::id) after the save.
+    /// [`token`](Session::token) after the save.
     ///
     /// ```
     /// # async fn handler(session: ampoule::Session, message: (Option<String>, u32)) -> Result<Option<String>, ampoule::Error> {
@@ -246,25 +301,24 @@ impl Session {
     /// session.set_id(token.as_deref().unwrap_or_default())?;
     /// session.insert("fred", &fred)?;
     /// session.save().await?;
-    /// let hand_out = if session.is_new().await? { session.id().await? } else { None };
-    /// Ok(hand_out.and_then(|id| id.token().map(str::to_owned)))
+    /// let hand_out = if session.is_new().await? { session.token().await? } else { None };
+    /// Ok(hand_out.map(|token| token.as_str().to_owned()))
     /// # }
     /// ```
     ///
-    /// Take it from nowhere that a third party can fill, such as a link: it would log the user into the session of
-    /// whoever made the link.
+    /// Take it from nowhere that a third party can fill, such as a link: it would log the user into the session of the
+    /// link's author.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the session was touched before, or lies in its own cookie.
+    /// [`ErrorKind::Invalid`] if the session was touched before, or is kept in its own cookie.
     pub fn set_id(&self, token: &str) -> Result<(), Error> {
-        if self.0.shared.home.is_cookie() {
-            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no id that stands for it"));
+        if self.0.shared.backend.is_cookie() {
+            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no token that stands for it"));
         }
-        let mut state = self.state();
-        if state.is_loaded() {
+        if self.state().is_loaded() {
             return Err(Error::new(ErrorKind::Invalid, "set_id comes before anything is read from the session"));
         }
-        state.chosen().token = Some(token.to_owned());
+        self.chosen().token = Some(token.to_owned());
         Ok(())
     }
 
@@ -281,11 +335,10 @@ impl Session {
     /// # Errors
     /// Those of loading.
     pub async fn last_accessed(&self) -> Result<Option<Time>, Error> {
-        let state = self.load().await?;
-        Ok(if state.is_new { None } else { state.last_accessed })
+        Ok(self.load().await?.last_accessed())
     }
 
-    /// When the session ends if nobody uses it after this request.
+    /// When the session ends if it is not used after this request.
     ///
     /// # Errors
     /// Those of loading.
@@ -294,20 +347,16 @@ impl Session {
         self.read(|record| record.lifetime.deadline(now)).await
     }
 
-    /// A view that only reads: it neither moves the idle deadline nor sends a cookie. For requests that a page makes
-    /// by itself, such as polling, which should not keep a session alive.
-    pub fn read_only(&self) -> crate::ReadOnly {
-        crate::ReadOnly::new(self.clone())
-    }
-
     /// Whether the session came, or would go out, on a way that browsers take by themselves, so that another site's page
     /// could make them use it.
     #[cfg(feature = "forms")]
     pub(crate) async fn is_ambient(&self) -> Result<bool, Error> {
-        Ok(self.load().await?.transport(&self.0.shared.options).is_some_and(crate::transport::Transport::is_ambient))
+        let state = self.load().await?;
+        Ok(self.transport(&state).is_some_and(crate::http::transport::Transport::is_ambient))
     }
 
-    /// The session whose cookie has this name, among those of the layers that the request passed through.
+    /// The session whose cookie has this name, with or without the prefix `__Host-`, among those of the layers that the
+    /// request passed through.
     ///
     /// ```
     /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
@@ -316,7 +365,12 @@ impl Session {
     /// # Ok(()) }
     /// ```
     pub fn named(&self, name: &str) -> Option<Session> {
-        if self.0.shared.name == name { Some(self.clone()) } else { self.0.outer.as_ref()?.named(name) }
+        let shared = &self.0.shared;
+        if shared.name == name || shared.options.key == name {
+            Some(self.clone())
+        } else {
+            self.0.outer.as_ref()?.named(name)
+        }
     }
 
     /// Reads through a read-only view: like a use, but it leaves no trace.
@@ -325,12 +379,12 @@ impl Session {
         Ok(self.with_record(&*self.load_once().await?, read))
     }
 
-    pub(crate) async fn peek_deadline(&self) -> Result<Time, Error> {
+    async fn peek_deadline(&self) -> Result<Time, Error> {
         self.peek(|_| ()).await?;
         let state = self.state();
-        Ok(match &state.known {
-            Known::Live(_, found) => found.deadline,
-            _ => self.0.shared.blank(self.now()).deadline(),
+        Ok(match state.live() {
+            Some(live) => live.snapshot.deadline,
+            None => self.0.shared.blank(self.now()).deadline(),
         })
     }
 
@@ -340,11 +394,17 @@ impl Session {
     pub(crate) async fn edition(&self) -> Result<Option<String>, Error> {
         self.peek(|_| ()).await?;
         let state = self.state();
-        match &state.known {
-            Known::Live(_, found) => Ok(Some(format!("{} {:x}", found.key, found.version.0))),
-            Known::Unreachable(_) => Err(Error::new(ErrorKind::Unavailable, "the session is not known")),
-            _ => Ok(None),
+        match state.live() {
+            Some(live) => Ok(Some(format!("{} {:x}", live.snapshot.id, live.snapshot.version.0))),
+            None if state.is_unreachable() => Err(Error::new(ErrorKind::Unavailable, "the session is not known")),
+            None => Ok(None),
         }
+    }
+
+    /// Whether the request did nothing to its session but read it, and the client is told nothing about it.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_as_it_was(&self) -> bool {
+        self.state().is_as_it_was() && !self.chosen().clear_site_data
     }
 
     /// The sessions of all layers that the request passed through, this one first.
@@ -370,12 +430,26 @@ impl Session {
         self.state().change(change)
     }
 
-    /// Does the pending changes again, after one of them has changed its mind.
-    pub(crate) fn replay(&self) {
-        let mut state = self.state();
-        let known = state.known.clone();
-        // What was accepted once is accepted again.
-        let _ = state.learn(known);
+    /// The token of the session's forms, once there is one.
+    pub(crate) async fn form_token(&self) -> Result<Option<[u8; 32]>, Error> {
+        self.read(|record| record.form_token).await
+    }
+
+    /// Whether the request touched its session. One that did not costs nothing more (promise P4).
+    pub(crate) fn is_touched(&self) -> bool {
+        self.0.touched.load(Ordering::Relaxed)
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    fn begin_response(&self) {
+        self.0.begun.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the request has looked at its session. Plain writes do: nothing is ever taken back.
@@ -392,6 +466,10 @@ impl Session {
         // Nothing panics while the lock is held but what a value's type does to decode itself, and an update's own
         // function; both leave the state as it was.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chosen(&self) -> MutexGuard<'_, Chosen> {
+        self.0.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Time {

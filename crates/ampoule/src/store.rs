@@ -22,9 +22,10 @@
 
 mod kind;
 mod open;
-mod sealed;
 
-pub use ampoule_core::{Bytes, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version};
+pub use ampoule_core::{
+    Bytes, Entry, Page, PutMode, PutResult, Record, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+};
 
 #[cfg(feature = "memcached")]
 pub use ampoule_store_memcached as memcached;
@@ -39,4 +40,3 @@ pub use ampoule_store_sqlite as sqlite;
 
 pub(crate) use self::kind::{Engine, WORDS};
 pub use self::open::{StoreOptions, open};
-pub(crate) use self::sealed::Sealed;

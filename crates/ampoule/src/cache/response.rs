@@ -4,6 +4,7 @@ mod body;
 mod judge;
 mod key;
 mod page;
+mod status;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,7 +18,7 @@ use ampoule_cache::{Cache, CacheManager, Created};
 use ampoule_core::Error;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use tower_layer::Layer;
@@ -26,14 +27,13 @@ use tower_service::Service;
 use self::judge::{Depends, Verdict};
 use self::key::Keys;
 use self::page::Page;
+use self::status::status;
 
 /// How long it is remembered that a page cannot be kept, so that those who ask for it do not wait for each other.
 const PASS: Duration = Duration::from_secs(10);
 /// The same for a page that failed.
 const FAILED: Duration = Duration::from_secs(1);
 
-/// What the cache did, in `Cache-Status`.
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const HIT: &str = "ampoule; hit";
 const MISS: &str = "ampoule; fwd=miss";
 const BYPASS: &str = "ampoule; fwd=bypass";
@@ -298,12 +298,6 @@ where
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// Says what the cache did, as RFC 9211 has it.
-fn status(mut response: Response, what: &'static str) -> Response {
-    response.headers_mut().append(CACHE_STATUS, HeaderValue::from_static(what));
-    response
 }
 
 impl fmt::Debug for ResponseCacheLayer {

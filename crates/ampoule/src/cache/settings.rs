@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule_core::{Durability, Error};
 
+use crate::options::invalid::{BadOption, BadOptions};
 use crate::options::names::{Names, nearest};
 use crate::options::parse::Given;
+use crate::options::shown::shown;
 use crate::options::stores::{For, read_place};
-use crate::options::{BadOption, BadOptions};
 use crate::store::{self, StoreOptions};
 
 /// All options: first those that say where values are, then those that say how they are kept there.
@@ -96,7 +97,7 @@ pub struct CacheSettings {
     regions: Vec<(String, Region)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Region {
     options: CacheOptions,
     backend: BackendOptions,
@@ -172,6 +173,19 @@ impl CacheSettings {
             manager = manager.with_region_in(name, backend, region.options.clone())?;
         }
         Ok(manager)
+    }
+}
+
+/// Without its URL, which may hold a login.
+impl std::fmt::Debug for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Region")
+            .field("url", &shown(&self.url))
+            .field("store", &self.store)
+            .field("memory_tier", &self.memory_tier)
+            .field("options", &self.options)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use ampoule_core::Bytes;
 use axum_core::body::{Body, BodyDataStream};
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Fuse, Stream, StreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::CsrfRejection;
+use super::rejection::CsrfRejection;
 
 /// The tokens that a body holds, and the request as its handler gets it.
 pub(super) struct Searched {
@@ -46,23 +45,33 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
 /// The handler gets the form without the field, as if it had never been there.
 async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) -> Result<Searched, CsrfRejection> {
     let (mut parts, body) = request.into_parts();
-    let bytes = match Limited::new(body, limit).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(CsrfRejection::TooLarge),
-        Err(_) => return Err(CsrfRejection::Malformed),
-    };
-    let (mut tokens, mut rest) = (Vec::new(), Vec::new());
-    for pair in bytes.split(|byte| *byte == b'&') {
+    let form = collect(body, limit).await?;
+    let (mut tokens, mut rest) = (Vec::new(), Vec::with_capacity(form.len() + 1));
+    for pair in form.split(|byte| *byte == b'&') {
         match form_urlencoded::parse(pair).next() {
             Some((name, value)) if name == field => tokens.push(value.into_owned()),
-            _ => rest.push(pair),
+            _ => rest.extend([b"&", pair].concat()),
         }
     }
-    let body = if tokens.is_empty() { bytes } else { Bytes::from(rest.join(&b'&')) };
+    let body = rest.get(1..).map(Bytes::copy_from_slice).unwrap_or_default();
     if parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     Ok(Searched { tokens, request: Request::from_parts(parts, Body::from(body)) })
+}
+
+/// All of a body, in one buffer: a client may send it byte by byte, and each piece kept by itself takes many times its
+/// length.
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CsrfRejection> {
+    let (mut body, mut all) = (body.into_data_stream(), Vec::new());
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| CsrfRejection::Malformed)?;
+        if piece.len() > limit - all.len() {
+            return Err(CsrfRejection::TooLarge);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
 }
 
 /// Reads as far as the field alone, so that a long upload behind it is never held in memory. The handler gets all of it,
@@ -74,14 +83,9 @@ async fn search_multipart(
     limit: usize,
 ) -> Result<Searched, CsrfRejection> {
     let (parts, body) = request.into_parts();
-    let source = Arc::new(Mutex::new(Source {
-        body: body.into_data_stream(),
-        seen: Vec::new(),
-        left: Some(limit),
-        rest: false,
-    }));
+    let source = Arc::new(Mutex::new(Source::of(body, limit)));
     let found = find_field(multer::Multipart::new(Tee(Arc::clone(&source)), boundary), field).await;
-    let Source { body, seen, left, .. } = match Arc::try_unwrap(source) {
+    let Source { body, mut seen, gathered, left, .. } = match Arc::try_unwrap(source) {
         Ok(source) => source.into_inner().unwrap_or_else(PoisonError::into_inner),
         Err(_) => return Err(CsrfRejection::Malformed),
     };
@@ -89,6 +93,7 @@ async fn search_multipart(
         return Err(CsrfRejection::TooLarge);
     }
     let tokens = found.map_err(|_| CsrfRejection::Malformed)?.into_iter().collect();
+    seen.push(gathered.into());
     let body = Body::from_stream(stream::iter(seen.into_iter().map(Ok)).chain(body));
     Ok(Searched { tokens, request: Request::from_parts(parts, body) })
 }
@@ -104,12 +109,38 @@ async fn find_field(mut form: multer::Multipart<'_>, field: &str) -> Result<Opti
 
 /// A body that is read for the search, and what was read of it.
 struct Source {
-    body: BodyDataStream,
+    body: Fuse<BodyDataStream>,
+    /// What was handed on.
     seen: Vec<Bytes>,
+    /// How many bytes that is.
+    len: usize,
+    /// What was read after that.
+    gathered: Vec<u8>,
     /// How many bytes may still be read; none once there was one more.
     left: Option<usize>,
-    /// Whether a piece was handed on that nobody has had time to look at.
+    /// Whether a piece was handed on that was not looked at yet.
     rest: bool,
+}
+
+impl Source {
+    fn of(body: Body, limit: usize) -> Source {
+        let body = body.into_data_stream().fuse();
+        Source { body, seen: Vec::new(), len: 0, gathered: Vec::new(), left: Some(limit), rest: false }
+    }
+
+    /// Hands on what was gathered, if it is an eighth of all before it, or if nothing follows. multer looks for a boundary
+    /// in all that it has, again for each piece: with pieces that grow it looks at each byte nine times at most, and reads
+    /// an eighth more than it needs.
+    fn hand_on(&mut self, is_last: bool) -> Option<Bytes> {
+        if self.gathered.is_empty() || (self.gathered.len() < self.len / 8 && !is_last) {
+            return None;
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.gathered));
+        self.len += piece.len();
+        self.seen.push(piece.clone());
+        self.rest = true;
+        Some(piece)
+    }
 }
 
 struct Tee(Arc<Mutex<Source>>);
@@ -124,15 +155,50 @@ impl Stream for Tee {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let polled = source.body.poll_next_unpin(cx);
-        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+        loop {
+            let polled = ready!(source.body.poll_next_unpin(cx)).transpose()?;
+            let is_last = polled.is_none();
+            let bytes = polled.unwrap_or_default();
             source.left = source.left.and_then(|left| left.checked_sub(bytes.len()));
-            source.seen.push(bytes.clone());
-            source.rest = true;
+            source.gathered.extend_from_slice(&bytes);
             if source.left.is_none() {
                 return Poll::Ready(None);
             }
+            match source.hand_on(is_last) {
+                Some(piece) => return Poll::Ready(Some(Ok(piece))),
+                None if is_last => return Poll::Ready(None),
+                None => {}
+            }
         }
-        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What multer looks at if it looks for something that does not come.
+    async fn work(len: usize, piece: usize) -> usize {
+        let pieces =
+            vec![b'x'; len].chunks(piece).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>();
+        let source = Source::of(Body::from_stream(stream::iter(pieces)), usize::MAX);
+        let mut tee = Tee(Arc::new(Mutex::new(source)));
+        let (mut seen, mut work) = (0, 0);
+        while let Some(piece) = tee.next().await {
+            seen += piece.unwrap().len();
+            work += seen;
+        }
+        assert_eq!(seen, len);
+        work
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_byte_by_byte_is_not_searched_anew_for_each() {
+        for piece in [1, 2, 100, 4_000] {
+            for len in [10_000, 100_000, 1_000_000] {
+                let work = work(len, piece).await;
+                assert!(work <= 10 * len, "{work} bytes are looked at for {len} in pieces of {piece}");
+            }
+        }
     }
 }

@@ -7,8 +7,9 @@ use http::Request;
 use http::request::Parts;
 
 use super::layer::Policy;
-use super::{CsrfRejection, CsrfToken};
-use crate::Session;
+use super::rejection::CsrfRejection;
+use super::token::CsrfToken;
+use crate::session::Session;
 
 impl<S: Sync> FromRequestParts<S> for CsrfToken {
     type Rejection = CsrfRejection;

@@ -1,6 +1,7 @@
 //! The check around a whole site.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,14 +9,18 @@ use std::task::{Context, Poll};
 use ampoule_core::{Error, ErrorKind};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{HeaderName, VARY};
-use http::{HeaderValue, Method, Request, Uri};
+use futures_util::FutureExt;
+use http::header::{HOST, HeaderName, ORIGIN, UPGRADE, VARY};
+use http::{HeaderValue, Method, Request, Uri, Version};
 use tower_http::csrf::{Csrf, CsrfLayer as OriginLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{CsrfRejection, CsrfToken, body};
-use crate::{MissingLayer, Session};
+use super::body;
+use super::rejection::CsrfRejection;
+use super::token::CsrfToken;
+use crate::axum::MissingLayer;
+use crate::session::Session;
 
 /// Lets no request change anything that a page of another site made (cross-site request forgery, CWE-352).
 ///
@@ -29,12 +34,18 @@ use crate::{MissingLayer, Session};
 ///
 /// A session that came by a way that no browser takes by itself, such as a bearer's, needs no token.
 ///
+/// **WebSocket handshakes** are checked for their origin too, although they are GET requests: browsers let a page of any
+/// site open a connection, send the site's cookies with it, and let the page read what comes back (CWE-1385). A
+/// handshake is a GET with `Upgrade: websocket` (RFC 6455 section 4.1), or an extended CONNECT of HTTP/2 or HTTP/3 (RFC
+/// 8441, RFC 9220). It needs no token, since a page cannot send one with it. Without `Sec-Fetch-Site` and `Origin`, as
+/// from a program, it passes; and so does every handshake [without the origin check](CsrfLayer::without_origin_check).
+///
 /// ```
 /// use ampoule::{CsrfLayer, MemoryStore, Options, Secret, SessionLayer};
 /// use axum::{Router, routing::post};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// # let secret = Secret::generate();
 /// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secret: vec![Secret::new(secret)?], ..Options::default() })?;
 /// let app: Router = Router::new()
 ///     .route("/transfer", post(|| async { "done" }))
@@ -49,6 +60,8 @@ pub struct CsrfLayer {
     policy: Policy,
     origins: Option<OriginLayer>,
 }
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where a token is looked for.
 #[derive(Clone)]
@@ -127,10 +140,31 @@ impl CsrfLayer {
     /// signed calls of another service.
     #[must_use]
     pub fn exempt(mut self, exempt: impl Fn(&Method, &Uri) -> bool + Send + Sync + 'static) -> CsrfLayer {
-        let exempt = Arc::new(exempt);
-        self.policy.exempt = exempt.clone();
-        self.origins = self.origins.map(|origins| origins.with_insecure_bypass(move |method, uri| exempt(method, uri)));
+        self.policy.exempt = Arc::new(exempt);
         self
+    }
+
+    /// What the check of tower-http says of the request's origin, if it is to be asked. It passes every GET, so it is asked
+    /// about a POST with the same headers.
+    fn is_from_here(&self, request: &Request<Body>) -> bool {
+        let Some(origins) = &self.origins else { return true };
+        if (self.policy.exempt)(request.method(), request.uri()) {
+            return true;
+        }
+        if is_said_twice(request) {
+            return false;
+        }
+        let mut question = Request::new(());
+        *question.method_mut() = Method::POST;
+        question.uri_mut().clone_from(request.uri());
+        for name in [HOST, ORIGIN, SEC_FETCH_SITE] {
+            if let Some(value) = request.headers().get(&name) {
+                question.headers_mut().insert(name, value.clone());
+            }
+        }
+        let refuse = |_: ProtectionError| http::Response::new(false);
+        let mut check: Csrf<Passed, _> = origins.clone().with_rejection_response(refuse).layer(Passed);
+        check.call(question).now_or_never().is_some_and(|Ok(answer)| answer.into_body())
     }
 }
 
@@ -215,24 +249,55 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        if is_safe(request.method()) {
+        let is_handshake = is_handshake(&request);
+        if is_safe(request.method()) && !is_handshake {
             return Box::pin(inner.call(request));
         }
-        let token = TokenCheck { policy: self.layer.policy.clone(), inner };
-        let origins = self.layer.origins.clone();
+        let is_from_here = self.layer.is_from_here(&request);
+        let policy = self.layer.policy.clone();
         Box::pin(async move {
-            let mut response = match origins {
-                Some(_) if is_said_twice(&request) => CsrfRejection::CrossOrigin.into_response(),
-                Some(origins) => {
-                    let refuse = |_: ProtectionError| CsrfRejection::CrossOrigin.into_response();
-                    let mut checked: Csrf<_, _> = origins.with_rejection_response(refuse).layer(token);
-                    checked.call(request).await?
-                }
-                None => token.run(request).await?,
+            let checked = match (is_from_here, is_handshake) {
+                (false, _) => Err(CsrfRejection::CrossOrigin),
+                (true, true) => Ok(request),
+                (true, false) => policy.check(request).await,
+            };
+            let mut response = match checked {
+                Ok(request) => inner.call(request).await?,
+                Err(refused) => refused.into_response(),
             };
             response.headers_mut().append(VARY, HeaderValue::from_static("Sec-Fetch-Site, Origin"));
             Ok(response)
         })
+    }
+}
+
+/// Whether the request opens a connection that a page can read and write: a WebSocket of HTTP/1.1, or a tunnel of the later
+/// versions, whose CONNECT has a path if it names a protocol (RFC 8441 section 4), and only then (RFC 9113 section 8.5).
+fn is_handshake(request: &Request<Body>) -> bool {
+    const PROTOCOL: &[u8] = b"websocket";
+    let names_it =
+        |value: &HeaderValue| value.as_bytes().windows(PROTOCOL.len()).any(|part| part.eq_ignore_ascii_case(PROTOCOL));
+    match *request.method() {
+        Method::GET => request.headers().get_all(UPGRADE).iter().any(names_it),
+        Method::CONNECT => request.version() > Version::HTTP_11 && !request.uri().path().is_empty(),
+        _ => false,
+    }
+}
+
+/// The service behind the check of origins: it says that the request has passed.
+struct Passed;
+
+impl Service<Request<()>> for Passed {
+    type Response = http::Response<bool>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(http::Response::new(true)))
     }
 }
 
@@ -243,46 +308,5 @@ fn is_safe(method: &Method) -> bool {
 
 /// A browser says where a request comes from once; of two answers none can be believed.
 fn is_said_twice(request: &Request<Body>) -> bool {
-    ["sec-fetch-site", "origin"].iter().any(|name| request.headers().get_all(*name).iter().count() > 1)
-}
-
-/// The token's part of the check, inside that of the origin.
-#[derive(Clone)]
-struct TokenCheck<S> {
-    policy: Policy,
-    inner: S,
-}
-
-impl<S> TokenCheck<S>
-where
-    S: Service<Request<Body>, Response = Response>,
-{
-    async fn run(mut self, request: Request<Body>) -> Result<Response, S::Error> {
-        match self.policy.check(request).await {
-            Ok(request) => self.inner.call(request).await,
-            Err(refused) => Ok(refused.into_response()),
-        }
-    }
-}
-
-impl<S> Service<Request<Body>> for TokenCheck<S>
-where
-    S: Service<Request<Body>, Response = Response> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
-
-    /// The service inside was ready before it came here.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(TokenCheck { policy: self.policy.clone(), inner }.run(request))
-    }
+    [SEC_FETCH_SITE, ORIGIN].iter().any(|name| request.headers().get_all(name).iter().count() > 1)
 }

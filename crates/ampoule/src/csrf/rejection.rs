@@ -6,7 +6,7 @@ use ampoule_core::Error;
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::MissingLayer;
+use crate::axum::MissingLayer;
 
 /// A request that does not prove that it comes from a page of ours. As a response it says so, and what to do.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl fmt::Display for CsrfRejection {
                 f,
                 "This request was refused: it does not prove that it comes from a page of this site, since it has no token \
                  in the field {} or the header X-CSRF-Token. {again}",
-                super::TOKEN
+                super::token::TOKEN
             ),
             CsrfRejection::Wrong => write!(
                 f,

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use ampoule_core::Error;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,7 +20,8 @@ use crate::csrf::escape;
 /// Turns panics, [`ServerError`](crate::ServerError)s and other errors with the status 500 into a page: with all that is
 /// known, down to a backtrace, in debug; otherwise with a number that stands in the log, beside the rest.
 ///
-/// What the failed request changed in its session is not saved, unless the handler had saved it. The layer stands
+/// What the failed request changed in its session is not saved, unless the handler had saved it; then the page has its
+/// cookie. The layer stands
 /// around the session's, and within [`StatusCodeRedirect`](crate::StatusCodeRedirect), whose page learns the number too:
 /// [`Stack`](crate::Stack) does that.
 ///
@@ -172,10 +173,20 @@ impl ErrorHandler {
         }
         let of_session = response.extensions().get::<Arc<Error>>().map(|error| Caught::of_error(&**error));
         match response.extensions().get::<Caught>().cloned().or(of_session) {
-            Some(caught) => self.page(&caught, asked),
+            Some(caught) => keeping(response.headers(), self.page(&caught, asked)),
             None => response,
         }
     }
+}
+
+/// The page, with what the response that it replaces tells of what was done: a login may have been saved before the error.
+fn keeping(replaced: &HeaderMap, mut page: Response) -> Response {
+    for name in [SET_COOKIE, VARY, HeaderName::from_static("clear-site-data")] {
+        for value in replaced.get_all(&name) {
+            page.headers_mut().append(&name, value.clone());
+        }
+    }
+    page
 }
 
 impl Caught {

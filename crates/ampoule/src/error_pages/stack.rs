@@ -9,8 +9,9 @@ use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ErrorHandler, StatusCodeRedirect};
-use crate::SessionLayer;
+use super::error_handler::ErrorHandler;
+use super::status_code_redirect::StatusCodeRedirect;
+use crate::layer::SessionLayer;
 
 /// All layers of a site, each where it belongs.
 ///
@@ -36,7 +37,7 @@ use crate::SessionLayer;
 /// use tower::Layer;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let secret = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+/// # let secret = Secret::generate();
 /// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secret: vec![Secret::new(secret)?], ..Options::default() })?;
 /// let debug = cfg!(debug_assertions);
 /// let app: Router = Router::new().route("/", get(|| async { "hello" }));
@@ -52,9 +53,9 @@ use crate::SessionLayer;
 pub struct Stack {
     sessions: SessionLayer,
     #[cfg(feature = "forms")]
-    csrf: Option<crate::CsrfLayer>,
+    csrf: Option<crate::csrf::CsrfLayer>,
     #[cfg(feature = "language")]
-    languages: Option<crate::Languages>,
+    languages: Option<crate::language::Languages>,
     error_handler: Option<ErrorHandler>,
     status_code_redirect: Option<StatusCodeRedirect>,
 }
@@ -76,14 +77,14 @@ impl Stack {
     /// With secure forms.
     #[cfg(feature = "forms")]
     #[must_use]
-    pub fn csrf(self, csrf: crate::CsrfLayer) -> Stack {
+    pub fn csrf(self, csrf: crate::csrf::CsrfLayer) -> Stack {
         Stack { csrf: Some(csrf), ..self }
     }
 
     /// With languages.
     #[cfg(feature = "language")]
     #[must_use]
-    pub fn languages(self, languages: crate::Languages) -> Stack {
+    pub fn languages(self, languages: crate::language::Languages) -> Stack {
         Stack { languages: Some(languages), ..self }
     }
 

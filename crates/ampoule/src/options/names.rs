@@ -85,11 +85,35 @@ const FOREIGN: [(&str, &str); 15] = [
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
 
+/// How the options of the session and of the cache start, which stand in one file.
+const FAMILIES: [&str; 6] =
+    ["beaker.session.", "session.", "ampoule.session.", "beaker.cache.", "cache.", "ampoule.cache."];
+
 impl Names {
     /// The option that a full name speaks of, if it is of this kind.
     pub(crate) fn option_of<'a>(&self, name: &'a str) -> Option<Cow<'a, str>> {
         let in_environment = || name.strip_prefix(self.environment).map(|option| option.to_ascii_lowercase().into());
         self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed).or_else(in_environment)
+    }
+
+    /// What to say of a line of a secret that looks like an option: `timeout = 60`, which is indented by mistake. Its name
+    /// is said if it is a known one alone, since it may be a part of a secret otherwise.
+    pub(crate) fn misplaced(&self, line: &str) -> Option<String> {
+        let (before, after) = line.split_once(['=', ':'])?;
+        let name = before.trim_end();
+        let is_known = self.options.contains(&name)
+            || ["debug", "cache_dir"].contains(&name)
+            || self.foreign.iter().any(|(foreign, _)| *foreign == name)
+            || FAMILIES.iter().any(|family| name.starts_with(family));
+        let is_spaced = name.len() < before.len() || after.starts_with(char::is_whitespace);
+        let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let option = match (is_known, is_spaced && is_word && !name.is_empty()) {
+            (true, _) => format!("the option `{name}`"),
+            (false, true) => "an option".to_owned(),
+            (false, false) => return None,
+        };
+        let why = "since it is indented, it would be another secret; remove the white space before it";
+        Some(format!("a line below it looks like {option}: {why}"))
     }
 
     /// What to say of an option that is none of ours.
@@ -131,6 +155,24 @@ mod tests {
         assert_eq!(SESSION.unknown("http_only"), "there is no such option; did you mean `httponly`?");
         assert!(SESSION.unknown("colour").starts_with("there is no such option; known are type, key,"));
         assert!(SESSION.unknown("validate_key").contains("derived from `secret`"));
+    }
+
+    #[test]
+    fn a_line_of_a_secret_that_looks_like_an_option_is_told_from_a_secret() {
+        let named = ["timeout = 60", "timeout=60", "key: shop", "beaker.session.cookie_domain=x.example", "debug=true"];
+        for line in named.into_iter().chain(["cache.type = file", "lock_dir=/tmp", "session.timout=5"]) {
+            let name = line.split([' ', '=', ':']).next().unwrap_or_default();
+            let message = SESSION.misplaced(line).unwrap_or_else(|| panic!("{line}"));
+            assert!(message.starts_with(&format!("a line below it looks like the option `{name}`: ")), "{message}");
+        }
+        let message = SESSION.misplaced("dGhpcyBpcyBh = hush").unwrap();
+        assert!(
+            message.starts_with("a line below it looks like an option: ") && !message.contains("dGhp"),
+            "{message}"
+        );
+        for line in ["q8Zx1Yw7TbKd3Lm5Nv9Rs2Jc6Hf4Gp0==", "Kd9:Lm4=Xq7", "=== x", "timeouts=1", "a b = c", ""] {
+            assert_eq!(SESSION.misplaced(line), None, "{line}");
+        }
     }
 
     #[test]

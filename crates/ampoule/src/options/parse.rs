@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::BadOption;
+use super::invalid::BadOption;
 use super::names::{Names, misspelt_prefix, nearest};
 
 /// The options that were given, and what was wrong with them.

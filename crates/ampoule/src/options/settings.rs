@@ -1,16 +1,16 @@
 //! Settings as text: from an ini file, a map or the environment.
 
-use std::fmt;
-
-use ampoule_core::{Error, ErrorKind};
+use ampoule_core::Error;
 use ampoule_seal::Secret;
 
+use super::invalid::BadOptions;
+use super::kind::Kind;
 use super::parse::{Given, boolean, seconds};
 use super::{AtLimit, Options, Outage, names, stores};
-use crate::cookie::attributes::{CookieExpires, SameSite};
+use crate::http::set_cookie::{CookieExpires, HostPrefix, SameSite};
+use crate::http::transport::{self, Transport};
 use crate::layer::SessionLayer;
-use crate::store::{self, StoreOptions};
-use crate::transport::{self, Transport};
+use crate::store;
 
 /// A layer's settings, read from text.
 ///
@@ -23,10 +23,11 @@ use crate::transport::{self, Transport};
 /// use ampoule::Settings;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let secret = ampoule::Secret::generate();
 /// let settings = Settings::parse([
 ///     ("session.type", "memory"),
 ///     ("session.key", "shop"),
-///     ("session.secret", "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe"),
+///     ("session.secret", secret.as_str()),
 ///     ("session.timeout", "1800"),
 /// ])?;
 /// let layer = settings.layer()?;
@@ -44,35 +45,6 @@ pub struct Settings {
     /// What an operator should hear although it is allowed, such as a weak secret in debug.
     pub warnings: Vec<String>,
 }
-
-/// Where sessions are kept: the options `type`, `url`, `data_dir` and `cache_dir`.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Kind {
-    /// In the cookie itself. `type = cookie`.
-    Cookie,
-    /// In a store. Without a `type`, the one that `url` means; or files, where `data_dir` or `cache_dir` says where they
-    /// may lie; or memory, as in Beaker.
-    Store {
-        /// Which store and where, as [`store::open`](crate::store::open) takes it.
-        url: String,
-        /// How it works.
-        options: StoreOptions,
-    },
-}
-
-/// An option that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadOption {
-    /// Its name, as it was given.
-    pub name: String,
-    /// What was expected.
-    pub message: String,
-}
-
-/// Every option that is wrong, not the first alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadOptions(pub Vec<BadOption>);
 
 impl Settings {
     /// Reads pairs of name and value. Names outside the prefixes are passed over, so a whole section can be given.
@@ -108,7 +80,7 @@ impl Settings {
     pub fn layer(&self) -> Result<SessionLayer, Error> {
         match &self.kind {
             Kind::Cookie => SessionLayer::in_cookie(self.options.clone()),
-            Kind::Store { url, options } => SessionLayer::from_arc(store::open(url, options)?, self.options.clone()),
+            Kind::Store { url, options } => SessionLayer::new(store::open(url, options)?, self.options.clone()),
         }
     }
 }
@@ -155,7 +127,8 @@ fn read_cookie_options(given: &mut Given, options: &mut Options) {
     given.bool("secure", &mut cookie.secure);
     given.bool("httponly", &mut cookie.httponly);
     given.bool("partitioned", &mut cookie.partitioned);
-    given.bool("host_prefix", &mut cookie.host_prefix);
+    let has_prefix = given.parse("host_prefix", "true or false", boolean).unwrap_or(false);
+    cookie.host_prefix = if has_prefix { HostPrefix::Always } else { HostPrefix::Never };
     given.number("cookie_max_pieces", &mut cookie.max_pieces);
     let samesite = [("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
     cookie.samesite = given.word("samesite", &samesite).unwrap_or(cookie.samesite);
@@ -197,13 +170,18 @@ fn cookie_expires(text: &str) -> Option<CookieExpires> {
     }
 }
 
-/// One secret a line: a list is written with continuation lines, since a secret may hold any other character.
+/// One secret a line: a list is written with continuation lines, since a secret may hold any other character. An option
+/// that was indented by mistake would be such a line too, and is never taken for a secret.
 fn read_secrets(given: &mut Given, option: &str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
     let mut allow_weak = debug;
     given.bool("insecure_weak_secret", &mut allow_weak);
     let text = given.text(option).unwrap_or_default();
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(message) = names::SESSION.misplaced(line) {
+            given.fault(option, message);
+            continue;
+        }
         match Secret::new(line) {
             Ok(secret) => secrets.push(secret),
             Err(weak) if allow_weak => {
@@ -217,25 +195,4 @@ fn read_secrets(given: &mut Given, option: &str, debug: bool, warnings: &mut Vec
         }
     }
     secrets
-}
-
-impl fmt::Display for BadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.message)
-    }
-}
-
-impl fmt::Display for BadOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for BadOptions {}
-
-impl From<BadOptions> for Error {
-    fn from(bad: BadOptions) -> Error {
-        Error::new(ErrorKind::Config, bad.to_string())
-    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ampoule_core::Durability;
 
-use super::Kind;
+use super::kind::Kind;
 use super::names::nearest;
 use super::parse::Given;
 use crate::store::{Engine, StoreOptions, WORDS};

@@ -1,33 +1,30 @@
-//! The turns in a session's life that a handler asks for: a new id, an end, a new beginning.
-
-use std::sync::Arc;
+//! The turns in a session's life that a handler asks for: a new token, an end, a new beginning.
 
 use ampoule_core::{Error, ErrorKind};
 
 use super::Session;
-use super::save::unreachable;
-use super::state::{Known, State, Tell};
-use crate::cookie::attributes;
-use crate::event::EventKind;
-use crate::protocol::Found;
+use crate::http::set_cookie;
 
 impl Session {
-    /// Gives the session a new id when it is next saved. Call it where a visitor becomes somebody: at login, and where
-    /// rights grow. Whoever planted the old id has nothing then (session fixation, CWE-384).
+    /// Gives the session a new token when it is next saved; its id, data and rights stay. Against a token that may have
+    /// been seen by others, from time to time.
     ///
-    /// The new record is written first; at the end of the request the old one becomes a pointer to it for a few
-    /// seconds ([`Options::rotation_grace`](crate::Options::rotation_grace)), so that requests under way with the old
-    /// id still find their session. After that the old id is dead. If the request dies in between, or answers with a
-    /// 5xx before it has saved, the old session is as it was (promise P6).
+    /// It is **not** what protects a login: the old token stays good until a request comes with the new one, and for
+    /// [`Options::rotation_grace`](crate::Options::rotation_grace) after that, so that a response that never arrives
+    /// loses nothing (promise P6). Where a visitor becomes a user, or rights grow, call [`login`](Session::login), which
+    /// leaves the old token nothing (session fixation, CWE-384).
     ///
-    /// A request that itself came with an old id in its grace gets no new one: it may not be who it was.
+    /// Only a request that came with the current token rotates it, and only while no other is good; from any other it
+    /// is asked in vain.
     pub fn regenerate_id(&self) {
         self.note_use();
-        self.state().renew = true;
+        self.state().rotate();
     }
 
-    /// Ends the session now: the record is removed before this returns, and the response removes the cookie. No slower
-    /// request brings it back (promise P2); it learns so by [`ErrorKind::Gone`] when it saves.
+    /// Ends the session now: its data are gone before this returns, and the response removes the cookie. No slower
+    /// request brings it back (promise P2); it learns so by [`ErrorKind::Gone`] when it saves. What belongs to it ends too:
+    /// every other session whose token came with this request, and those that a second click on a login's button made
+    /// beside it. A damaged session can be ended as well.
     ///
     /// In this request the session is empty from here on and cannot be saved. To go on with a new one, call
     /// [`invalidate`](Session::invalidate).
@@ -35,7 +32,7 @@ impl Session {
     /// # Errors
     /// Those of the store; the session then still lives.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.destroy(|_| Known::Deleted).await
+        self.end(None).await
     }
 
     /// Ends the session as [`delete`](Session::delete) does and begins an empty one, which gets an id of its own when
@@ -44,15 +41,12 @@ impl Session {
     /// # Errors
     /// Those of the store; the session then still lives.
     pub async fn invalidate(&self) -> Result<(), Error> {
-        self.destroy(|session| Known::New(Arc::new(session.0.shared.blank(session.now())))).await
+        self.end(Some(self.0.shared.blank(self.now()))).await
     }
 
-    /// Forgets what was changed since the session was loaded or saved, a pending new id too.
+    /// Forgets what was changed since the session was loaded or saved, a pending new token and login too.
     pub fn revert(&self) {
-        let mut state = self.state();
-        state.changes.clear();
-        state.view = None;
-        state.renew = false;
+        self.state().revert();
     }
 
     /// The domain of the cookie that this response sends, instead of the configured one: for an application that
@@ -62,11 +56,11 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Invalid`] if it is no domain name, or the cookie's name forbids one (`__Host-`).
     pub fn set_cookie_domain(&self, domain: &str) -> Result<(), Error> {
-        let domain = attributes::domain(domain)?;
+        let domain = set_cookie::domain(domain)?;
         if self.0.shared.name.starts_with("__Host-") {
             return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has no domain"));
         }
-        self.state().chosen().domain = Some(domain);
+        self.chosen().domain = Some(domain);
         Ok(())
     }
 
@@ -76,51 +70,11 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Invalid`] if it does not start with `/` or has a character that a cookie's path cannot have.
     pub fn set_cookie_path(&self, path: &str) -> Result<(), Error> {
-        let path = attributes::path(path)?;
+        let path = set_cookie::path(path)?;
         if self.0.shared.name.starts_with("__Host-") && path != "/" {
             return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has the path /"));
         }
-        self.state().chosen().path = Some(path);
+        self.chosen().path = Some(path);
         Ok(())
-    }
-
-    async fn destroy(&self, next: impl FnOnce(&Session) -> Known) -> Result<(), Error> {
-        drop(self.load().await?);
-        let _busy = self.busy().await;
-        let shared = &self.0.shared;
-        if matches!(self.state().known, Known::Unreachable(_)) {
-            return Err(unreachable());
-        }
-        let (old, live) = self.state().places();
-        for found in old.into_iter().chain(live) {
-            let (key, principal) = (found.key, found.record.principal().map(str::to_owned));
-            shared.home.destroy(found).await?;
-            shared.tell(EventKind::Destroyed, key, principal.as_deref());
-        }
-        let next = next(self);
-        self.state().forget(next);
-        Ok(())
-    }
-}
-
-impl State {
-    /// Where the session lies: also at its old place, while it moves.
-    fn places(&self) -> (Option<Found>, Option<Found>) {
-        let live = match &self.known {
-            Known::Live(_, found) => Some(found.clone()),
-            _ => None,
-        };
-        (self.moving.as_ref().map(|moving| moving.old.clone()), live)
-    }
-
-    /// Forgets the session: what follows starts from `known`.
-    pub(super) fn forget(&mut self, known: Known) {
-        self.known = known;
-        self.view = None;
-        self.changes.clear();
-        self.renew = false;
-        self.moving = None;
-        self.is_new = true;
-        self.tell = Tell::Remove;
     }
 }

@@ -1,169 +1,556 @@
-//! What one request knows and wants of its session.
+//! What one request knows and wants of its session: a state machine that does no I/O.
+//!
+//! [`drive`](super::drive) asks it what is to be done, does that, and reports what came of it.
+
+mod due;
 
 use std::sync::Arc;
 
-use ampoule_core::{Change, ChangeLog, Error, Record, Time};
+use ampoule_core::{Change, ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId, Time};
+use ampoule_seal::Credential;
 
-use super::busy::Turn;
-use crate::id::Id;
-use crate::options::Options;
-use crate::protocol::{Found, Move};
-use crate::transport::Transport;
+pub(super) use self::due::Renewal;
+use crate::backend::{Caller, Edit, Ended, Found, Lookup, Outcome, Snapshot, VerifiedToken, ended};
 
 /// The state behind a session's handle. Locked for moments only, never across an await.
 #[derive(Default)]
 pub(super) struct State {
-    /// What is known of the session in its home.
-    pub(super) known: Known,
+    status: Status,
     /// The record with the request's changes, once there are any.
-    pub(super) view: Option<Arc<Record>>,
-    /// Who loads or saves.
-    pub(super) turn: Turn,
+    view: Option<Arc<Record>>,
     /// Changes that are not yet saved.
-    pub(super) changes: ChangeLog,
-    /// The session gets a new id when it is next saved.
-    pub(super) renew: bool,
-    /// The session has its new id, and its old place is still to be told.
-    pub(super) moving: Option<Box<Move>>,
-    /// No live session came with the request, or it was invalidated.
-    pub(super) is_new: bool,
-    /// When the session was last used before this request.
-    pub(super) last_accessed: Option<Time>,
-    /// The client's cookie was made by an older secret.
-    pub(super) reissue: bool,
-    /// Which of the layer's transports it came by; the first for a new one.
-    pub(super) via: usize,
+    changes: ChangeLog,
+    /// The session is to have a new secret when it is next saved.
+    rotates: bool,
+    /// What the client came with, if it counted.
+    came: Option<Came>,
+    /// Further sessions whose tokens came.
+    others: Vec<Snapshot>,
+    /// Several tokens came, so there are cookies in the way.
+    is_crowded: bool,
+    /// No live session came, or it was invalidated.
+    is_new: bool,
     /// Something was written in this request.
-    pub(super) wrote: bool,
-    /// What the client is told at the end of the request.
-    pub(super) tell: Tell,
-    /// The browser is to forget what else it keeps of the site.
-    pub(super) clear_site_data: bool,
-    /// What the application chose, if it chose anything.
-    chosen: Option<Box<Chosen>>,
+    wrote: bool,
+    /// The client's session was ended by this request.
+    ended: bool,
+    /// Whether the changes may have been saved already, by a save whose outcome is not known.
+    is_in_doubt: bool,
+    /// After the handler, a conditional write of this request proved that the client's token is still the session's.
+    renewed: bool,
 }
 
-/// What an application chooses for one request: most choose nothing.
+/// The session that the client came with, as it was then.
+struct Came {
+    token: VerifiedToken,
+    id: SessionId,
+    lifetime: Lifetime,
+    cookie_sent: Time,
+    last_use: Time,
+}
+
+/// What is known of the session.
 #[derive(Default)]
-pub(super) struct Chosen {
-    /// The token that counts, in place of what came.
-    pub(super) token: Option<String>,
-    /// Attributes of the cookie.
-    pub(super) domain: Option<String>,
-    pub(super) path: Option<String>,
-}
-
-/// What is known of the session in its home.
-#[derive(Clone, Default)]
-pub(super) enum Known {
-    /// Nobody has looked.
+enum Status {
+    /// Nothing has looked.
     #[default]
-    Nothing,
+    Unloaded,
     /// There is none yet; the record is what a new one starts from.
     New(Arc<Record>),
+    /// The session whose token came ended moments ago. The record is what a login starts from.
+    Ended(Arc<Record>, Ended),
     /// There is one.
-    Live(Id, Found),
+    Live(Live),
     /// There was one, and this request deleted it.
     Deleted,
-    /// The store did not tell; the request goes on with an empty record, which is never saved.
+    /// The store did not answer; the request goes on with an empty record, which is never saved.
     Unreachable(Arc<Record>),
 }
 
-/// What the client is told about its cookie. Decided as the request goes, sent once at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tell {
-    /// Nothing: the cookie it has, or has not, is right.
-    #[default]
+/// A live session, and what this request may do with it.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) credential: Credential,
+    pub(super) digest: [u8; 32],
+    /// The digest of the secret that the client came with; that of its own secret for a session that this request made.
+    pub(super) presented: [u8; 32],
+    /// Whether the request has its current secret, not the one before it.
+    pub(super) is_current: bool,
+    pub(super) snapshot: Snapshot,
+    /// When the request loaded it.
+    pub(super) loaded: Time,
+}
+
+/// Which of a client's cookies of one name are to be expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InTheWay {
+    None,
+    /// Those of other scopes than the session's.
+    Others,
+    /// Those of every scope.
+    All,
+}
+
+/// What a save is to do.
+pub(super) enum PendingSave {
+    /// Nothing was changed.
     Nothing,
-    /// The session's cookie.
-    Set,
-    /// That its cookie is no more.
-    Remove,
+    /// Keep a session for the first time, on this device if it is known.
+    Create(Option<SessionId>),
+    /// Keep a login in a session of its own.
+    Fork(Live),
+    /// Write what was changed.
+    Commit(Live),
+}
+
+impl Live {
+    pub(super) fn new(credential: Credential, snapshot: Snapshot, loaded: Time) -> Live {
+        let digest = snapshot.record.identity.current;
+        Live { digest, credential, presented: digest, is_current: true, snapshot, loaded }
+    }
+
+    /// Whether a login holds the session still: requests that were under way leave it alone.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.snapshot.record.identity.frozen_until.is_some_and(|until| self.loaded < until)
+    }
+
+    /// The end of a freeze that was over when the request loaded the session: its save thaws it.
+    pub(super) fn thaws(&self) -> Option<Time> {
+        self.snapshot.record.identity.frozen_until.filter(|until| self.loaded >= *until)
+    }
+
+    /// It, as the one that asks for the sessions of its principal.
+    pub(super) fn caller(&self) -> Caller {
+        Caller { session: self.snapshot.clone(), thaws: self.thaws() }
+    }
+
+    /// Whether the client's token may be sent to it again.
+    fn may_be_sent(&self) -> bool {
+        !self.is_frozen() && self.is_current
+    }
 }
 
 impl State {
+    // What it knows.
+
+    pub(super) fn is_loaded(&self) -> bool {
+        !matches!(self.status, Status::Unloaded)
+    }
+
     /// The record as this request sees it. `None` before the session is loaded and after it is deleted.
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
         self.view.as_ref().or_else(|| self.saved())
     }
 
-    /// The record as it is in its home, or as a new one starts.
-    pub(super) fn saved(&self) -> Option<&Arc<Record>> {
-        match &self.known {
-            Known::New(record) | Known::Unreachable(record) => Some(record),
-            Known::Live(_, found) => Some(&found.record),
-            Known::Nothing | Known::Deleted => None,
+    /// The record as it is kept, or as a new one starts.
+    fn saved(&self) -> Option<&Arc<Record>> {
+        match &self.status {
+            Status::New(record) | Status::Ended(record, _) | Status::Unreachable(record) => Some(record),
+            Status::Live(live) => Some(&live.snapshot.record),
+            Status::Unloaded | Status::Deleted => None,
         }
     }
 
-    /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
-    pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
-        if let Some(record) = self.record() {
-            self.view = Some(Arc::new(change.applied(record)?));
-        }
-        self.changes.push(change)
-    }
-
-    /// The way by which the session came, or on which a new one goes out; `None` where the application hands ids out by
-    /// itself.
-    pub(super) fn transport<'a>(&self, options: &'a Options) -> Option<&'a Transport> {
-        if self.given().is_some() { None } else { options.transports.get(self.via) }
-    }
-
-    /// What the application chose, to be added to.
-    pub(super) fn chosen(&mut self) -> &mut Chosen {
-        self.chosen.get_or_insert_default()
-    }
-
-    /// The token that the application gave by hand.
-    pub(super) fn given(&self) -> Option<&str> {
-        self.chosen.as_ref()?.token.as_deref()
-    }
-
-    /// The cookie's domain and path, where the application chose them.
-    pub(super) fn domain_and_path(&self) -> (Option<&str>, Option<&str>) {
-        self.chosen.as_ref().map_or((None, None), |chosen| (chosen.domain.as_deref(), chosen.path.as_deref()))
-    }
-
-    pub(super) fn is_loaded(&self) -> bool {
-        !matches!(self.known, Known::Nothing)
-    }
-
-    /// The session to be kept alive, if the request used one and wrote nothing.
-    pub(super) fn to_keep_alive(&self) -> Option<(&Id, &Found)> {
-        match &self.known {
-            Known::Live(id, found) if !self.wrote => Some((id, found)),
+    pub(super) fn live(&self) -> Option<&Live> {
+        match &self.status {
+            Status::Live(live) => Some(live),
             _ => None,
         }
     }
 
-    /// Takes what was found, and does to it what the request changed before anybody looked.
-    pub(super) fn learn(&mut self, known: Known) -> Result<(), Error> {
-        self.known = known;
-        self.view = match self.saved() {
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self.status, Status::Unreachable(_))
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    pub(super) fn last_accessed(&self) -> Option<Time> {
+        if self.is_new { None } else { self.came.as_ref().map(|came| came.last_use) }
+    }
+
+    pub(super) fn changes(&self) -> &ChangeLog {
+        &self.changes
+    }
+
+    /// Which cookies are in the way of the one that counts.
+    pub(super) fn in_the_way(&self) -> InTheWay {
+        match self.is_crowded {
+            false => InTheWay::None,
+            // The next request is to come without them. Of a session that ended moments ago another response may tell.
+            true if self.came.is_none() && !matches!(self.status, Status::Ended(..)) => InTheWay::All,
+            true => InTheWay::Others,
+        }
+    }
+
+    /// Which of the layer's transports the session came by; the first for a new one.
+    pub(super) fn via(&self) -> usize {
+        self.came.as_ref().map_or(0, |came| came.token.via)
+    }
+
+    /// Whether the request did nothing to its session but read it.
+    #[cfg(feature = "cache")]
+    pub(super) fn is_as_it_was(&self) -> bool {
+        let came_back = self.live().is_some_and(|live| live.is_current) || !self.is_loaded() || self.is_new;
+        let is_same = self.changes.is_empty() && !self.wrote && !self.rotates && !self.ended && !self.renewed;
+        is_same && came_back && !self.is_crowded && !matches!(self.status, Status::Ended(..))
+    }
+
+    /// Whether a save would write something.
+    pub(super) fn is_changed(&self) -> bool {
+        let differs = match (&self.view, &self.status) {
+            (_, Status::Live(live)) if self.changes.forks(live.snapshot.record.principal()) => true,
+            (Some(view), _) => self.saved().is_some_and(|saved| !view.same_data(saved)),
+            (None, Status::Unloaded) => !self.changes.is_empty(),
+            _ => false,
+        };
+        differs || (self.rotates && matches!(self.status, Status::Unloaded | Status::Live(_)))
+    }
+
+    // Its transitions.
+
+    /// Takes note of what the tokens of the request led to.
+    pub(super) fn loaded(&mut self, lookup: Lookup, blank: impl FnOnce() -> Record) -> Result<(), Error> {
+        let Lookup { outcome, others, is_crowded, .. } = lookup;
+        self.others = others;
+        self.is_crowded = is_crowded;
+        let status = match outcome {
+            Outcome::Unknown => Status::New(Arc::new(blank())),
+            Outcome::Ended(ended) => Status::Ended(Arc::new(blank()), ended),
+            Outcome::Found(Found { token, is_current, snapshot, loaded }) => {
+                let Record { lifetime, cookie_sent, .. } = *snapshot.record;
+                self.came = Some(Came { token, id: snapshot.id, lifetime, cookie_sent, last_use: snapshot.last_use() });
+                let VerifiedToken { credential, digest, .. } = token;
+                Status::Live(Live { credential, digest, presented: digest, is_current, snapshot, loaded })
+            }
+        };
+        self.is_new = !matches!(status, Status::Live(_));
+        self.learn(status)
+    }
+
+    /// Takes note that the store cannot tell.
+    pub(super) fn unreachable(&mut self, blank: Record) -> Result<(), Error> {
+        self.is_new = true;
+        self.learn(Status::Unreachable(Arc::new(blank)))
+    }
+
+    /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
+    pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
+        let is_identity = matches!(change, Change::Principal(_) | Change::Login(_));
+        if let Some(record) = self.record() {
+            self.view = Some(Arc::new(change.applied(record)?));
+        }
+        self.changes.push(change)?;
+        // What a login starts from depends on whose session it was.
+        if is_identity { self.replay() } else { Ok(()) }
+    }
+
+    pub(super) fn rotates(&self) -> bool {
+        self.rotates
+    }
+
+    /// Takes out the changes to one key, unless all were cleared.
+    pub(super) fn split_off(&mut self, key: &str) -> Option<ChangeLog> {
+        self.changes.split_off(key)
+    }
+
+    /// Whether what it saves may have been saved already.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
+    }
+
+    /// Takes note whether it is unknown what became of a save.
+    pub(super) fn in_doubt(&mut self, is_in_doubt: bool) {
+        self.is_in_doubt = is_in_doubt;
+    }
+
+    /// Asks for a new secret.
+    pub(super) fn rotate(&mut self) {
+        self.rotates = true;
+    }
+
+    /// Forgets what was changed since the session was loaded or saved.
+    pub(super) fn revert(&mut self) {
+        self.is_in_doubt = false;
+        self.changes.clear();
+        self.view = None;
+        self.rotates = false;
+    }
+
+    /// Does the pending changes again to what is kept.
+    pub(super) fn replay(&mut self) -> Result<(), Error> {
+        let view = match self.saved() {
             Some(saved) if !self.changes.is_empty() => {
-                let mut view = Record::clone(saved);
+                let mut view = self.base(saved);
                 self.changes.apply(&mut view)?;
                 Some(Arc::new(view))
             }
             _ => None,
         };
+        self.view = view;
         Ok(())
     }
 
-    /// Notes that what was asked for is saved, though nothing had to be written.
-    pub(super) fn settled(&mut self) {
-        self.view = None;
-        self.renew = false;
+    /// What the changes apply to: nothing of another user's session goes into a login.
+    fn base(&self, saved: &Record) -> Record {
+        let principal = saved.principal();
+        let is_anothers = principal.is_some() && self.changes.principal().is_some_and(|new| new != principal);
+        let mut base = if is_anothers { saved.emptied() } else { saved.clone() };
+        if self.changes.forks(principal) {
+            // A login has forms of its own.
+            base.form_token = None;
+        }
+        base
     }
 
-    /// Whether a save would write something.
-    pub(super) fn is_changed(&self) -> bool {
-        let differs = match (&self.view, self.saved()) {
-            (Some(view), Some(saved)) => !view.same_data(saved),
-            (None, None) => !self.changes.is_empty(),
-            _ => false,
+    /// What a save is to do, and the changes, which are taken out until it is known what became of them. Once the response
+    /// has begun no header can be sent any more.
+    pub(super) fn begin_save(&mut self, has_begun: bool) -> Result<(PendingSave, ChangeLog), Error> {
+        let pending = match &self.status {
+            Status::Unloaded | Status::Deleted => return Err(deleted()),
+            Status::Unreachable(_) => return Err(unreachable()),
+            // The client has another login of the same user already, and has come with its token.
+            Status::Ended(_, by) if self.changes.forks(None) && !self.is_login_of(by.forked_for.as_deref()) => {
+                PendingSave::Create(Some(by.device))
+            }
+            Status::Ended(_, by) => return Err(ended(by.forked_for.as_deref())),
+            Status::New(_) => PendingSave::Create(self.device_of_others()),
+            Status::Live(live) if self.changes.forks(live.snapshot.record.principal()) => {
+                PendingSave::Fork(live.clone())
+            }
+            Status::Live(live) if self.is_changed() => PendingSave::Commit(live.clone()),
+            Status::Live(_) => PendingSave::Nothing,
         };
-        differs || (self.renew && matches!(self.known, Known::Nothing | Known::Live(..)))
+        let needs_cookie = matches!(pending, PendingSave::Create(_) | PendingSave::Fork(_));
+        let rotates = self.rotates && matches!(pending, PendingSave::Commit(_));
+        if has_begun && (needs_cookie || rotates) {
+            return Err(too_late());
+        }
+        Ok((pending, std::mem::take(&mut self.changes)))
+    }
+
+    /// The device of a session of the same user, whose token came besides others, so that none counted.
+    fn device_of_others(&self) -> Option<SessionId> {
+        let principal = self.changes.principal().flatten()?;
+        self.others.iter().find(|other| other.record.principal() == Some(principal)).map(Snapshot::device)
+    }
+
+    fn is_login_of(&self, principal: Option<&str>) -> bool {
+        principal.is_some() && self.changes.principal() == Some(principal)
+    }
+
+    /// The record with the edit, which it stays for the request. `None` if that writes nothing after all.
+    pub(super) fn next(&mut self, live: &Live, edit: &Edit<'_>) -> Result<Option<Arc<Record>>, Error> {
+        let saved = &live.snapshot.record;
+        let rotates = edit.rotate_to.is_some() && edit.may_rotate(&saved.identity);
+        if !rotates && self.view.as_ref().is_none_or(|view| view.same_data(saved)) {
+            return Ok(None);
+        }
+        let view = self.view.get_or_insert_with(|| Arc::clone(saved));
+        edit.stamp(Arc::make_mut(view))?;
+        Ok(Some(Arc::clone(view)))
+    }
+
+    /// The record of a session that begins now, which it stays for the request until it is known whether it was saved.
+    pub(super) fn first(&mut self, blank: impl FnOnce() -> Record, stamp: impl FnOnce(&mut Record)) -> Arc<Record> {
+        let seen = self.view.take().or_else(|| self.saved().cloned());
+        let mut first = seen.unwrap_or_else(|| Arc::new(blank()));
+        stamp(Arc::make_mut(&mut first));
+        self.view = Some(Arc::clone(&first));
+        first
+    }
+
+    /// Puts back changes that were not saved, before those that were made meanwhile.
+    pub(super) fn restore(&mut self, unsaved: ChangeLog) {
+        let newer = std::mem::replace(&mut self.changes, unsaved);
+        // What was accepted once is accepted again.
+        let _ = self.changes.append(newer);
+        let _ = self.replay();
+    }
+
+    /// Takes note of a save.
+    pub(super) fn saved_as(&mut self, live: Live) -> Result<(), Error> {
+        self.wrote = true;
+        self.rotates = false;
+        self.learn(Status::Live(live))
+    }
+
+    /// Takes note that what was asked for is saved, though nothing had to be written.
+    pub(super) fn settled(&mut self) {
+        self.rotates = false;
+        let _ = self.replay();
+    }
+
+    /// Takes note of what has been written of the same session, or read of it again.
+    pub(super) fn refreshed(&mut self, snapshot: Snapshot) -> Result<(), Error> {
+        let Status::Live(live) = &self.status else { return Ok(()) };
+        let live = Live { snapshot, ..live.clone() };
+        self.learn(Status::Live(live))
+    }
+
+    /// Takes note that a write after the handler found the session as the client's token knows it.
+    pub(super) fn renewed(&mut self) {
+        self.renewed = true;
+    }
+
+    /// Takes note that this request ended its session: what follows starts from the record, or is an error.
+    pub(super) fn ended(&mut self, next: Option<Record>) {
+        self.ended = true;
+        self.forget(next.map_or(Status::Deleted, |next| Status::New(Arc::new(next))));
+    }
+
+    /// Takes note that the session has ended elsewhere.
+    pub(super) fn lost(&mut self, blank: Record, device: SessionId) {
+        self.forget(Status::Ended(Arc::new(blank), Ended { device, forked_for: None }));
+    }
+
+    fn forget(&mut self, status: Status) {
+        self.revert();
+        self.status = status;
+        self.is_new = true;
+    }
+
+    fn learn(&mut self, mut status: Status) -> Result<(), Error> {
+        self.is_in_doubt = false;
+        if let Status::Live(live) = &mut status {
+            // Another request may have rotated it meanwhile.
+            live.is_current = live.snapshot.record.identity.current == live.digest;
+        }
+        self.status = status;
+        self.replay()
+    }
+}
+
+/// The error of what needs a cookie, once the response has begun.
+pub(super) fn too_late() -> Error {
+    let message = "the response has begun, so its client can no longer be told of a session that is new, rotates, logs in, \
+                   or lies in its cookie";
+    Error::new(ErrorKind::Invalid, message)
+}
+
+fn deleted() -> Error {
+    let message = "the session was deleted in this request; invalidate() ends a session and begins a new one";
+    Error::new(ErrorKind::Gone, message)
+}
+
+pub(super) fn unreachable() -> Error {
+    let message = "the session store could not be reached when this request began; nothing was saved or ended";
+    Error::new(ErrorKind::Unavailable, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_core::{Content, Stored, Text, Version};
+
+    use super::*;
+    use crate::backend::read_session;
+
+    const LOADED: Time = Time::from_millis(100_000);
+
+    fn blank() -> Record {
+        Record::new(LOADED, Lifetime::default(), Text::new("sid"))
+    }
+
+    fn found(principal: Option<&str>) -> Lookup {
+        let credential = Credential::random();
+        let mut record = blank();
+        record.set_principal(principal).unwrap();
+        record.identity.current = credential.digest();
+        let stored = Stored { value: Content::Session(record).encode(), version: Version(1), deadline: Time::MAX };
+        let snapshot = read_session(SessionId::new(credential.id()), stored, "sid");
+        let token = VerifiedToken { credential, digest: credential.digest(), has_current_key: true, via: 0 };
+        Lookup::of(Outcome::Found(Found { token, is_current: true, snapshot, loaded: LOADED }))
+    }
+
+    fn tombstone(forked_for: Option<&str>) -> Lookup {
+        let forked_for = forked_for.map(str::to_owned);
+        Lookup::of(Outcome::Ended(Ended { device: SessionId::new([7; 16]), forked_for }))
+    }
+
+    fn login(principal: &str) -> Vec<Change> {
+        vec![Change::Principal(Some(principal.to_owned())), Change::Login(LOADED)]
+    }
+
+    fn write() -> Vec<Change> {
+        vec![Change::insert("a", &1).unwrap()]
+    }
+
+    /// What a save does, in a word.
+    fn saves(state: &mut State, has_begun: bool) -> &'static str {
+        match state.begin_save(has_begun) {
+            Ok((PendingSave::Nothing, _)) => "nothing",
+            Ok((PendingSave::Create(None), _)) => "create",
+            Ok((PendingSave::Create(Some(_)), _)) => "create on the device",
+            Ok((PendingSave::Fork(_), _)) => "fork",
+            Ok((PendingSave::Commit(_), _)) => "commit",
+            Err(error) => error.kind().name(),
+        }
+    }
+
+    #[test]
+    fn what_a_save_does_follows_from_where_the_session_stands() {
+        let unknown = || Lookup::of(Outcome::Unknown);
+        let other = || vec![Change::Principal(Some("eve".to_owned()))];
+        for (lookup, changes, expected, after_the_response) in [
+            (unknown(), vec![], "create", "invalid"),
+            (unknown(), write(), "create", "invalid"),
+            (unknown(), login("ada"), "create", "invalid"),
+            (found(None), vec![], "nothing", "nothing"),
+            (found(None), write(), "commit", "commit"),
+            (found(None), login("ada"), "fork", "invalid"),
+            (found(Some("ada")), login("ada"), "fork", "invalid"),
+            (found(Some("ada")), other(), "fork", "invalid"),
+            (found(Some("ada")), vec![Change::Principal(None)], "fork", "invalid"),
+            (found(Some("ada")), vec![Change::Principal(Some("ada".to_owned()))], "nothing", "nothing"),
+            (tombstone(None), write(), "gone", "gone"),
+            (tombstone(None), login("ada"), "create on the device", "invalid"),
+            (tombstone(Some("ada")), write(), "superseded", "superseded"),
+            (tombstone(Some("ada")), login("ada"), "superseded", "superseded"),
+            (tombstone(Some("ada")), login("eve"), "create on the device", "invalid"),
+        ] {
+            for (has_begun, expected) in [(false, expected), (true, after_the_response)] {
+                let mut state = State::default();
+                state.loaded(lookup.clone(), blank).unwrap();
+                changes.iter().for_each(|change| state.change(change.clone()).unwrap());
+                assert_eq!(saves(&mut state, has_begun), expected, "{lookup:?} {changes:?} begun: {has_begun}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_that_was_ended_is_not_saved_and_one_that_begins_anew_is() {
+        let mut state = State::default();
+        state.loaded(found(None), blank).unwrap();
+        state.ended(None);
+        assert_eq!((saves(&mut state, false), state.is_new()), ("gone", true));
+        state.ended(Some(blank()));
+        assert_eq!(saves(&mut state, false), "create");
+        let mut state = State::default();
+        state.unreachable(blank()).unwrap();
+        assert_eq!(saves(&mut state, false), "unavailable");
+    }
+
+    #[test]
+    fn a_login_over_another_users_session_shows_nothing_of_it() {
+        let mut state = State::default();
+        state.loaded(found(Some("ada")), blank).unwrap();
+        state.change(Change::insert("mine", &1).unwrap()).unwrap();
+        state.change(Change::Principal(Some("eve".to_owned()))).unwrap();
+        let seen = state.record().unwrap();
+        assert_eq!((seen.principal(), seen.keys().collect::<Vec<_>>()), (Some("eve"), vec!["mine"]));
+        state.revert();
+        assert_eq!(state.record().unwrap().principal(), Some("ada"));
+    }
+
+    #[test]
+    fn what_was_not_saved_comes_back_before_what_was_changed_since() {
+        let mut state = State::default();
+        state.loaded(found(None), blank).unwrap();
+        state.change(Change::insert("a", &1).unwrap()).unwrap();
+        let (_, unsaved) = state.begin_save(false).unwrap();
+        state.change(Change::insert("a", &2).unwrap()).unwrap();
+        state.restore(unsaved);
+        assert_eq!(state.record().unwrap().get("a"), Some(&[2][..]));
     }
 }

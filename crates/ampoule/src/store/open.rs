@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
 
-use super::Engine;
+use super::kind::Engine;
 
 /// How a store that is opened by URL works. Each engine takes what it knows of it.
 #[derive(Clone)]
@@ -32,8 +32,9 @@ pub struct StoreOptions {
     pub pool_timeout: Duration,
     /// How long a command may take: 3 seconds by default.
     pub command_timeout: Duration,
-    /// What tells the time; the system's clock by default.
-    pub clock: Arc<dyn Clock>,
+    /// What tells the time. By default the server's own clock, where there is a server, and else the system's; another is
+    /// for tests.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for StoreOptions {
@@ -50,7 +51,7 @@ impl Default for StoreOptions {
             connect_timeout: Duration::from_secs(2),
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 }
@@ -63,7 +64,7 @@ impl Default for StoreOptions {
 /// without; the message names the cargo feature. Those of opening a file.
 pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     match Engine::of_url(url)? {
-        Engine::Memory => Ok(Arc::new(MemoryStore::new(options.bounds, Arc::clone(&options.clock)))),
+        Engine::Memory => Ok(Arc::new(MemoryStore::new(options.bounds, clock_of(options)))),
         #[cfg(feature = "file")]
         Engine::File => file(url, options),
         #[cfg(feature = "sqlite")]
@@ -81,10 +82,15 @@ pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> 
     }
 }
 
+/// The clock of a store that has no server.
+fn clock_of(options: &StoreOptions) -> Arc<dyn Clock> {
+    options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock))
+}
+
 #[cfg(feature = "file")]
 fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_file::{FileOptions, FileStore};
-    let (durability, clock) = (options.durability, Arc::clone(&options.clock));
+    let (durability, clock) = (options.durability, clock_of(options));
     let store = FileStore::open(path_of(url)?, FileOptions { durability, clock, ..FileOptions::default() })?;
     Ok(Arc::new(store))
 }
@@ -92,7 +98,7 @@ fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
 #[cfg(feature = "sqlite")]
 fn sqlite(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
-    let (table, durability, clock) = (options.table.clone(), options.durability, Arc::clone(&options.clock));
+    let (table, durability, clock) = (options.table.clone(), options.durability, clock_of(options));
     let store =
         SqliteStore::open(path_of(url)?, SqliteOptions { table, durability, clock, ..SqliteOptions::default() })?;
     Ok(Arc::new(store))
@@ -105,7 +111,7 @@ fn path_of(url: &str) -> Result<std::path::PathBuf, Error> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() {
         let message = format!("a path is missing: expected {url}data/sessions");
-        return Err(Error::new(crate::ErrorKind::Config, message));
+        return Err(Error::new(ampoule_core::ErrorKind::Config, message));
     }
     Ok(path.into())
 }

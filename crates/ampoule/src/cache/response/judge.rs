@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::body::{self, Read};
 use super::key::{Keys, is_of_the_connection};
 use super::page::{Kept, Raw};
-use crate::Session;
-use crate::session::add_vary;
+use crate::http::edit::add_vary;
+use crate::session::Session;
 
 /// What a handler may look at that the cache can see it do.
 pub(super) struct Depends {

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::request::Parts;
 
-use crate::Session;
+use crate::session::Session;
 
 /// What the pages of a layer depend on, besides host and path.
 #[derive(Clone, Default)]

@@ -9,7 +9,7 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, DATE, E
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::status;
+use super::status::status;
 
 /// What is known of the answers to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]

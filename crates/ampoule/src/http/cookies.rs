@@ -26,18 +26,19 @@ impl Cookies {
     /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed, since a Unicode space before a
     /// name is how `__Host-` is forged past a server that trims more. One pair of double quotes around a value goes.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.pairs().filter_map(move |pair| value_of(pair, name.as_bytes()))
+        self.pairs().filter_map(move |pair| value_of(after_name(pair, name.as_bytes())?))
     }
 
-    /// Which pieces of a value there are: 0 for a cookie of this name, and 1 to 9 for `name.1` to `name.9`.
-    pub(crate) fn pieces(&self, name: &str) -> impl Iterator<Item = usize> {
+    /// The cookies that may be pieces of one value, each with its index: 0 for one of this name, and 1 to 9 for `name.1`
+    /// to `name.9`. One pass over the header finds all of them.
+    pub(crate) fn pieces<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a [u8])> {
         self.pairs().filter_map(move |pair| {
-            let rest = trim_start(pair).strip_prefix(name.as_bytes())?;
+            let rest = after_name(pair, name.as_bytes())?;
             let (index, rest) = match rest {
                 [b'.', digit @ b'1'..=b'9', rest @ ..] => (usize::from(digit - b'0'), rest),
                 rest => (0, rest),
             };
-            trim_start(rest).starts_with(b"=").then_some(index)
+            Some((index, value_of(rest)?))
         })
     }
 
@@ -56,17 +57,24 @@ impl<'a> Iterator for Pairs<'a> {
         let rest = self.0?;
         let end = memchr::memchr(b';', rest);
         self.0 = end.map(|end| &rest[end + 1..]);
+        #[cfg(test)]
+        steps::add(end.map_or(rest.len(), |end| end + 1));
         Some(&rest[..end.unwrap_or(rest.len())])
     }
 }
 
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+/// What stands behind the name, which a longer one may start with.
+fn after_name<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let pair = trim_start(pair);
     // Most neighbours differ in their first letter.
     if pair.first() != name.first() {
         return None;
     }
-    let rest = pair.strip_prefix(name)?;
+    pair.strip_prefix(name)
+}
+
+/// The value behind an equals sign, without the white space and the quotes around it.
+fn value_of(rest: &[u8]) -> Option<&[u8]> {
     let value = trim(trim_start(rest).strip_prefix(b"=")?);
     Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }
@@ -84,6 +92,25 @@ fn trim(bytes: &[u8]) -> &[u8] {
     let bytes = trim_start(bytes);
     let end = bytes.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
     &bytes[..end]
+}
+
+/// The work that cookies make, for tests that compare it with their length: bytes that are looked at or copied.
+#[cfg(test)]
+pub(super) mod steps {
+    use std::cell::Cell;
+
+    thread_local!(static STEPS: Cell<usize> = const { Cell::new(0) });
+
+    pub(in crate::http) fn add(bytes: usize) {
+        STEPS.set(STEPS.get() + bytes);
+    }
+
+    /// How many this makes.
+    pub(in crate::http) fn of(work: impl FnOnce()) -> usize {
+        let before = STEPS.get();
+        work();
+        STEPS.get() - before
+    }
 }
 
 #[cfg(test)]

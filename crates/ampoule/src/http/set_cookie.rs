@@ -29,9 +29,14 @@ pub struct CookieOptions {
     pub samesite: SameSite,
     /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default.
     pub partitioned: bool,
-    /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for
-    /// the path `/`, so that no subdomain can plant one. `false` by default.
-    pub host_prefix: bool,
+    /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for the
+    /// path `/`, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2). By default, where `secure`, `path`
+    /// and `domain` allow it. With it a domain or path that is chosen at run time is an error.
+    pub host_prefix: HostPrefix,
+    /// Scopes that the cookie had before, by domain and path: where a client still sends one of them beside the present
+    /// one, it is expired. Scopes above the host and path of a request are found without being named here. None by
+    /// default.
+    pub former_scopes: Vec<CookieScope>,
     /// How many cookies a session in its cookie may fill, 1 to 9. 2 by default, some 8000 characters: servers and
     /// proxies commonly refuse more than 8 to 16 KiB of headers.
     pub max_pieces: usize,
@@ -47,10 +52,31 @@ impl Default for CookieOptions {
             httponly: true,
             samesite: SameSite::Lax,
             partitioned: false,
-            host_prefix: false,
+            host_prefix: HostPrefix::WherePossible,
+            former_scopes: Vec::new(),
             max_pieces: 2,
         }
     }
+}
+
+/// Whether a cookie's name starts with `__Host-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPrefix {
+    /// Where the attributes allow it: with `secure`, for the path `/`, without a domain.
+    WherePossible,
+    /// Always; attributes that forbid it are an error.
+    Always,
+    /// Never: the name is sent as it was given. The default of an ini file, where Beaker's `key` is the cookie's name.
+    Never,
+}
+
+/// Where a cookie is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieScope {
+    /// The domain that gets the cookie, with its subdomains; `None` for the host that set it alone.
+    pub domain: Option<String>,
+    /// The path below which the cookie is sent.
+    pub path: String,
 }
 
 /// When a session's cookie expires.
@@ -76,6 +102,19 @@ pub enum SameSite {
 }
 
 impl CookieOptions {
+    /// Whether the name gets the prefix.
+    pub(crate) fn has_host_prefix(&self) -> bool {
+        match self.host_prefix {
+            HostPrefix::WherePossible => self.is_host_only(),
+            HostPrefix::Always => true,
+            HostPrefix::Never => false,
+        }
+    }
+
+    fn is_host_only(&self) -> bool {
+        self.secure && self.path == "/" && self.domain.is_none()
+    }
+
     /// How old the cookie may get. A lifetime of the session's own ("remember me") is the cookie's too.
     pub(crate) fn max_age(&self, lifetime: &Lifetime) -> Option<Duration> {
         let age = match (lifetime.own, lifetime.idle, self.expires) {
@@ -101,7 +140,7 @@ impl CookieOptions {
         let needs_secure = self.samesite == SameSite::None || self.partitioned;
         let insecure = invalid("samesite = none and partitioned need secure: browsers drop the cookie otherwise");
         check("secure", if needs_secure && !self.secure { Err(insecure) } else { Ok(()) });
-        let bounded = (1..=super::pieces::MAX_PIECES).contains(&self.max_pieces);
+        let bounded = (1..=crate::http::pieces::MAX_PIECES).contains(&self.max_pieces);
         check("cookie_max_pieces", if bounded { Ok(()) } else { Err(invalid("expected 1 to 9")) });
         let ends_at_once = matches!(self.expires, CookieExpires::After(age) if age < Duration::from_secs(1));
         check("cookie_expires", if ends_at_once { Err(invalid("expected at least a second")) } else { Ok(()) });
@@ -114,8 +153,7 @@ impl CookieOptions {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(is_token) {
             return Err(invalid("a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"));
         }
-        let host_only = self.secure && self.path == "/" && self.domain.is_none();
-        if has_prefix(name, "__Host-") && !host_only {
+        if has_prefix(name, "__Host-") && !self.is_host_only() {
             return Err(invalid("a name that starts with __Host- needs secure, the path / and no domain"));
         }
         if has_prefix(name, "__Secure-") && !self.secure {
@@ -180,7 +218,7 @@ pub(crate) fn attributes(options: &CookieOptions, domain: Option<&str>, path: Op
 }
 
 /// The Set-Cookie header of a cookie (RFC 6265 section 4.1.1) with these [`attributes`], or of its removal where it has no
-/// value.
+/// value. It is marked as sensitive, so that layers that log headers hide its value, and HTTP/2 puts it into no table.
 pub(crate) fn set_cookie(
     name: &str,
     value: Option<&[u8]>,
@@ -193,7 +231,10 @@ pub(crate) fn set_cookie(
         (Some(_), None) => String::new(),
     };
     let parts = [name.as_bytes(), b"=", value.unwrap_or_default(), attributes.as_bytes(), expiry.as_bytes()];
-    HeaderValue::try_from(parts.concat()).map_err(|_| invalid("a cookie's attributes hold a forbidden character"))
+    let mut header = HeaderValue::try_from(parts.concat())
+        .map_err(|_| invalid("a cookie's attributes hold a forbidden character"))?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// Max-Age is exact whatever the client's clock says; Expires is for those that do not know it.
@@ -236,6 +277,7 @@ mod tests {
         let usual = attributes(&options, None, None);
         let set = set_cookie("sid", Some(b"v"), &usual, None).unwrap();
         assert_eq!(set, "sid=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com");
+        assert_eq!(format!("{set:?}"), "Sensitive");
         let removal = set_cookie("sid", None, &usual, None).unwrap();
         let expected = "sid=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(removal, expected);

@@ -3,7 +3,7 @@
 use ampoule_core::{AsKey, Error, Time, codec};
 use serde::de::DeserializeOwned;
 
-use crate::Session;
+use super::Session;
 
 /// A session that can only be read: no write, no cookie, and the idle deadline stays where it is.
 ///
@@ -18,11 +18,15 @@ use crate::Session;
 #[derive(Clone, Debug)]
 pub struct ReadOnly(Session);
 
-impl ReadOnly {
-    pub(crate) fn new(session: Session) -> ReadOnly {
-        ReadOnly(session)
+impl Session {
+    /// A view that only reads: it neither moves the idle deadline nor sends a cookie. For requests that a page makes
+    /// by itself, such as polling, which should not keep a session alive.
+    pub fn read_only(&self) -> ReadOnly {
+        ReadOnly(self.clone())
     }
+}
 
+impl ReadOnly {
     /// The value under `key`, or `None`.
     ///
     /// # Errors
@@ -55,7 +59,7 @@ impl ReadOnly {
         self.0.peek(|record| record.principal().map(str::to_owned)).await
     }
 
-    /// When the session ends if nobody uses it: reading through this view does not move it.
+    /// When the session ends if it is not used: reading through this view does not move it.
     ///
     /// # Errors
     /// Those of loading.

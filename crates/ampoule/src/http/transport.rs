@@ -1,4 +1,4 @@
-//! How the id of a session travels between client and server: in a cookie, or without one.
+//! How a session's token travels between client and server: in a cookie, or without one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 
-use crate::cookie::scan::Cookies;
-
-/// One way for the id of a session to travel.
+/// One way for a session's token to travel.
 ///
-/// [`Options::transports`](crate::Options::transports) lists those that a layer tries, in order: the first by which a
-/// request proves an id counts. A response answers on the same way, and a new session goes out on the first. Whatever
-/// the way, only an id that this server signed is looked for, and none becomes a session that is not one (promise P3).
+/// [`Options::transports`](crate::Options::transports) lists those that a layer tries, in order: the first that brings the
+/// token of a live session counts. The response uses the same transport, and a new session goes out on the first. On
+/// every transport only a token that this server signed is looked up, and none becomes a session (promise P3).
 ///
 /// ```
 /// use ampoule::{Options, Transport};
@@ -28,8 +26,9 @@ use crate::cookie::scan::Cookies;
 pub enum Transport {
     /// The session's cookie: the only one by default.
     Cookie,
-    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). Nothing is sent back by itself: who logs a client in tells it
-    /// [`SessionId::token`](crate::SessionId::token), and again after [`regenerate_id`](crate::Session::regenerate_id).
+    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). Nothing is sent back by itself: the handler that
+    /// logs a client in returns [`Session::token`](crate::Session::token), and again after
+    /// [`regenerate_id`](crate::Session::regenerate_id).
     Bearer,
     /// A header of this name, such as `X-Session-Id`, with the token as its value. The response that makes a session or
     /// gives it a new id has it too.
@@ -71,7 +70,7 @@ impl Transport {
     }
 
     /// The tokens that a request brings on this way; cookies are looked at elsewhere.
-    fn tokens(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
+    pub(super) fn tokens(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
         match self {
             Transport::Cookie => Vec::new(),
             Transport::Bearer => {
@@ -110,27 +109,6 @@ impl PartialEq for FindId {
 }
 
 impl Eq for FindId {}
-
-/// What a request brought, on all ways that its layer knows.
-pub(crate) struct Brought {
-    pub(crate) cookies: Cookies,
-    /// Tokens that came otherwise, each with the index of its way.
-    pub(crate) tokens: Vec<(usize, Vec<u8>)>,
-}
-
-impl Brought {
-    pub(crate) fn of(headers: &HeaderMap, transports: &[Transport]) -> Brought {
-        let mut brought = Brought { cookies: Cookies::default(), tokens: Vec::new() };
-        for (index, transport) in transports.iter().enumerate() {
-            if matches!(transport, Transport::Cookie) {
-                brought.cookies = Cookies::of(headers);
-            } else {
-                brought.tokens.extend(transport.tokens(headers).into_iter().map(|token| (index, token)));
-            }
-        }
-        brought
-    }
-}
 
 /// Reads transports as settings have them: `cookie, bearer, header X-Session-Id`.
 pub(crate) fn parse(text: &str) -> Option<Vec<Transport>> {

@@ -1,0 +1,89 @@
+//! Sessions in their own cookies, sealed so that their clients can neither read nor change them.
+
+use std::sync::Arc;
+
+use ampoule_core::{Bytes, Content, Error, ErrorKind, Record, SessionId, Time, Version};
+use ampoule_seal::{Credential, Sealer};
+
+use super::lookup::{Found, Lookup, Outcome, VerifiedToken};
+use super::snapshot::Snapshot;
+use crate::event::EventKind;
+use crate::http::cookies::Cookies;
+use crate::http::pieces;
+
+/// As many values of a name are opened. More than a browser sends; each costs a cipher.
+const MAX_CANDIDATES: usize = 16;
+
+/// The bytes of an id.
+const ID: usize = size_of::<SessionId>();
+
+pub(crate) struct CookieBackend {
+    sealer: Sealer,
+    name: String,
+    max_size: usize,
+}
+
+impl CookieBackend {
+    pub(crate) fn new(sealer: Sealer, name: &str, max_pieces: usize) -> CookieBackend {
+        CookieBackend { sealer, name: name.to_owned(), max_size: pieces::capacity(name, max_pieces) }
+    }
+
+    /// The one live record that the cookies hold. Of a session's older and newer record the newer counts; of two sessions
+    /// none does.
+    pub(super) fn load(&self, cookies: &Cookies, now: Time) -> Result<Lookup, Error> {
+        let (mut expired, mut newest, mut opened) = (None, None::<Found>, 0);
+        for text in pieces::joined(cookies, &self.name).take(MAX_CANDIDATES) {
+            let Some(found) = self.open(&text, now)? else { continue };
+            opened += 1;
+            let snapshot = &found.snapshot;
+            match &newest {
+                _ if snapshot.deadline <= now => expired = Some(snapshot.id),
+                Some(other) if other.snapshot.id != snapshot.id => return Ok(conflict(&other.snapshot, snapshot)),
+                Some(other) if other.snapshot.record.accessed >= snapshot.record.accessed => {}
+                _ => newest = Some(found),
+            }
+        }
+        let lookup = Lookup::of(newest.map_or(Outcome::Unknown, Outcome::Found));
+        let is_dead = matches!(lookup.outcome, Outcome::Unknown);
+        let events = expired.filter(|_| is_dead).map(|id| (EventKind::Expired, id)).into_iter().collect();
+        Ok(Lookup { events, is_crowded: opened > 1, ..lookup })
+    }
+
+    fn open(&self, text: &[u8], now: Time) -> Result<Option<Found>, Error> {
+        let Some(opened) = self.sealer.open_text(text, self.name.as_bytes()) else { return Ok(None) };
+        let mut plain = Bytes::from(opened.plain);
+        let Some(id) = plain.first_chunk::<ID>().copied() else { return Ok(None) };
+        let Content::Session(record) = Content::decode(plain.split_off(ID))? else { return Ok(None) };
+        let credential = Credential::new(id, [0; 16]);
+        let token = VerifiedToken { credential, digest: [0; 32], has_current_key: opened.current, via: 0 };
+        let snapshot = snapshot(id, record.into());
+        Ok(Some(Found { token, is_current: true, snapshot, loaded: now }))
+    }
+
+    /// The session, if its cookie has room for it.
+    pub(super) fn keep(&self, credential: Credential, record: Arc<Record>) -> Result<Snapshot, Error> {
+        let (size, most) = (ampoule_seal::sealed_text_len(ID + record.encoded_len()), self.max_size);
+        if size > most {
+            let message = format!("a session of {size} characters in its cookie, where {most} are allowed");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(snapshot(credential.id(), record))
+    }
+
+    /// What is sealed into a cookie: the id, 16 bytes, then the record in its stored format.
+    pub(super) fn seal(&self, credential: &Credential, record: &Record) -> String {
+        let content = [&credential.id()[..], &record.encode()].concat();
+        self.sealer.seal_text(&content, self.name.as_bytes())
+    }
+}
+
+fn snapshot(id: [u8; ID], record: Arc<Record>) -> Snapshot {
+    Snapshot { id: SessionId::new(id), version: Version(0), deadline: record.deadline(), record, writes: 0 }
+}
+
+/// Two sessions: which one is the client's cannot be told.
+fn conflict(one: &Snapshot, other: &Snapshot) -> Lookup {
+    let others = vec![one.clone(), other.clone()];
+    let events = others.iter().map(|other| (EventKind::Conflicting, other.id)).collect();
+    Lookup { others, events, is_crowded: true, ..Lookup::of(Outcome::Unknown) }
+}

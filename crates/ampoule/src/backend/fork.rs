@@ -1,0 +1,233 @@
+//! A login: a session of its own under a new id, and the one that it came from frozen until the login is confirmed.
+//!
+//! 1. Put the fork, which names the old session and carries its data.
+//! 2. Freeze the old session, by compare-and-put. On conflict load it again, rebuild the fork, repeat: so nothing that was
+//!    acknowledged before is missing in the fork. The login takes effect here.
+//! 3. When a request comes with the fork's token, the old session becomes a tombstone, and the fork is confirmed.
+//!
+//! A response that is lost between 2 and 3 loses nothing: after the grace the old session thaws when it is saved to.
+
+use std::sync::Arc;
+
+use ampoule_core::{
+    ChangeLog, Clock, Error, ErrorKind, Identity, Lifetime, PutMode, PutResult, Record, SessionId, Text, Time,
+};
+use ampoule_seal::Credential;
+
+use super::edit::Edit;
+use super::snapshot::{Ended, Read, Snapshot, ended, gone};
+use super::store::{ATTEMPTS, StoreBackend};
+use crate::inspect::{gave_up, pause};
+
+/// What a login makes.
+pub(crate) struct Fork<'a> {
+    /// What the request changed, the login among it.
+    pub(crate) changes: &'a ChangeLog,
+    /// Of the new session.
+    pub(crate) credential: Credential,
+    /// The rules of a session that begins now.
+    pub(crate) lifetime: Lifetime,
+    /// The device that the login belongs to; `None` for that of the old session, or for a new one.
+    pub(crate) device: Option<SessionId>,
+    pub(crate) layer: &'a Text,
+    pub(crate) now: Time,
+    /// What tells how long the freeze lasts, when it is written.
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) is_cookie: bool,
+}
+
+impl Fork<'_> {
+    fn id(&self) -> SessionId {
+        SessionId::new(self.credential.id())
+    }
+
+    /// The record of the login. It carries the data of an anonymous visitor's session, and of the same principal's; over
+    /// another user's session it starts empty.
+    pub(crate) fn record(&self, old: Option<&Snapshot>) -> Result<Record, Error> {
+        let mut record = match old.map(|old| &old.record).filter(|old| self.carries(old)) {
+            None => Record::new(self.now, self.lifetime, self.layer.clone()),
+            Some(old) => {
+                let mut record = Record::clone(old);
+                record.lifetime = old.lifetime.restarted(self.lifetime, self.now);
+                record.authenticated_at = None;
+                record.form_token = None;
+                record
+            }
+        };
+        self.changes.apply(&mut record)?;
+        record.accessed = self.now;
+        record.cookie_sent = self.now;
+        record.identity = self.identity(old);
+        Ok(record)
+    }
+
+    fn carries(&self, old: &Record) -> bool {
+        let principal = old.principal();
+        principal.is_none() || self.changes.principal().is_none_or(|new| new == principal)
+    }
+
+    fn identity(&self, old: Option<&Snapshot>) -> Identity {
+        let device = self.device.or_else(|| old.map(Snapshot::device)).filter(|device| *device != self.id());
+        if self.is_cookie {
+            return Identity { device, ..Identity::default() };
+        }
+        let origin = old.map(|old| old.id);
+        Identity { current: self.credential.digest(), device, is_unconfirmed: true, origin, ..Identity::default() }
+    }
+}
+
+impl StoreBackend {
+    /// Puts the fork and freezes the old session.
+    ///
+    /// # Errors
+    /// `Gone` if the old session or the fork was ended meanwhile, in a way that ends the login too; `Superseded` if that was
+    /// another login of the same user. After a `Timeout` the
+    /// login may have taken effect; its client is told nothing, and the old token goes on after the grace.
+    pub(crate) async fn fork(&self, old: &Snapshot, fork: &Fork<'_>) -> Result<Snapshot, Error> {
+        let mut guard = self.within_limit(async { Ok(self.locks.lock(old.key()).await) }).await?;
+        let mut old = guard.latest.take().filter(|_| guard.writes() != old.writes).unwrap_or_else(|| old.clone());
+        let mut written = self.write_fork(fork, Some(&old), None).await?;
+        for attempt in 0..ATTEMPTS {
+            let frozen = self.frozen(&old.record, fork.clock.now());
+            match self.put_record(old.id, &frozen, PutMode::Replace(old.version), fork.now).await {
+                Ok(PutResult::Stored(version)) => {
+                    guard.wrote(&old, frozen, version, old.deadline);
+                    return Ok(written);
+                }
+                Ok(PutResult::Conflict) => {}
+                Err(error) => return self.give_back(&written, error).await,
+            }
+            pause(attempt).await;
+            let rebuilt = match self.read(old.id).await {
+                Ok(Some(Read::Session(newer))) => {
+                    old = newer;
+                    self.write_fork(fork, Some(&old), Some(&written)).await
+                }
+                Ok(found) => return self.fork_of_nothing(fork, &old, found, &written).await,
+                Err(error) => Err(error),
+            };
+            written = match rebuilt {
+                Ok(written) => written,
+                Err(error) => return self.give_back(&written, error).await,
+            };
+        }
+        self.give_back(&written, gave_up(ATTEMPTS)).await
+    }
+
+    /// The old session ended meanwhile. Where it had a principal, or another login of the same one has taken its place,
+    /// this login ends with it; otherwise it goes on with what its own request changed.
+    async fn fork_of_nothing(
+        &self,
+        fork: &Fork<'_>,
+        old: &Snapshot,
+        found: Option<Read>,
+        written: &Snapshot,
+    ) -> Result<Snapshot, Error> {
+        let forked_for = match found {
+            Some(Read::Ended(Ended { forked_for, .. })) => forked_for,
+            _ => None,
+        };
+        let by_the_same = forked_for.is_some() && forked_for.as_deref() == written.record.principal();
+        if by_the_same || old.record.principal().is_some() {
+            return self.give_back(written, ended(forked_for.as_deref())).await;
+        }
+        match self.write_fork(&Fork { device: Some(old.device()), ..*fork }, None, Some(written)).await {
+            Err(error) => self.give_back(written, error).await,
+            rebuilt => rebuilt,
+        }
+    }
+
+    /// The record of the login. What an anonymous session holds may be planted, and is left behind where there is no room
+    /// for it: it keeps nobody from logging in.
+    fn fork_record(&self, fork: &Fork<'_>, old: Option<&Snapshot>) -> Result<Arc<Record>, Error> {
+        let record = fork.record(old)?;
+        let Some(old) = old.filter(|old| old.record.principal().is_none() && record.data_len() > self.rules.max_size)
+        else {
+            return Ok(Arc::new(record));
+        };
+        tracing::warn!(session = %old.id, "a login leaves the data of its visitor behind: with it, they would be too large");
+        let emptied = Snapshot { record: Arc::new(old.record.emptied()), ..old.clone() };
+        fork.record(Some(&emptied)).map(Arc::new)
+    }
+
+    /// Writes the fork's record: for the first time, or over what this login wrote before.
+    async fn write_fork(
+        &self,
+        fork: &Fork<'_>,
+        old: Option<&Snapshot>,
+        written: Option<&Snapshot>,
+    ) -> Result<Snapshot, Error> {
+        let record = self.fork_record(fork, old)?;
+        let Some(written) = written else { return self.create(fork.credential, record, fork.now).await };
+        match self.put_record(written.id, &record, PutMode::Replace(written.version), fork.now).await? {
+            PutResult::Stored(version) => {
+                Ok(Snapshot { version, deadline: record.deadline(), record, ..written.clone() })
+            }
+            // It was revoked before its client knew of it.
+            PutResult::Conflict => Err(gone()),
+        }
+    }
+
+    /// The old session's record from now on. Requests that are under way read it, and save nothing to it. A freeze of another
+    /// login is never shortened.
+    fn frozen(&self, old: &Record, now: Time) -> Arc<Record> {
+        let mut frozen = old.clone();
+        frozen.accessed = now;
+        frozen.identity.frozen_until = old.identity.frozen_until.max(Some(now + self.rules.grace));
+        Arc::new(frozen)
+    }
+
+    /// Leaves no session behind that its client is not told of, where the outcome is known.
+    async fn give_back<T>(&self, written: &Snapshot, error: Error) -> Result<T, Error> {
+        if error.kind() != ErrorKind::Timeout
+            && let Err(error) = self.take_back(written).await
+        {
+            tracing::warn!(session = %written.id, %error, "the record of a login that failed could not be removed");
+        }
+        Err(error)
+    }
+
+    /// Notes that a request came with the fork's token: the old session ends, then the fork is confirmed. Both may be done
+    /// again; in this order a crash between them is repaired by the next request.
+    pub(crate) async fn confirm(&self, fork: &Snapshot, edit: &Edit<'_>) -> Result<Snapshot, Error> {
+        if let Some(old) = fork.record.identity.awaits() {
+            self.end_frozen(old, fork.record.principal()).await?;
+        }
+        let mut next = Record::clone(&fork.record);
+        edit.stamp(&mut next)?;
+        self.commit(fork, Arc::new(next), edit).await
+    }
+
+    /// Ends the session that a login forked from, unless it has thawed: then its client has gone on with it. If it is a login
+    /// that no request has come with, the one before it ends first.
+    pub(crate) async fn end_frozen(&self, old: SessionId, forked_for: Option<&str>) -> Result<(), Error> {
+        let mut chain: Vec<Snapshot> = Vec::new();
+        let mut next = Some(old);
+        while let Some(id) = next
+            && let Some(found) = self.find_frozen(id).await?
+        {
+            next = found.record.identity.awaits();
+            chain.push(found);
+        }
+        for found in chain.into_iter().rev() {
+            self.bury_frozen(found, forked_for).await?;
+        }
+        Ok(())
+    }
+
+    async fn find_frozen(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
+        Ok(self.find(id).await?.filter(|found| found.record.identity.frozen_until.is_some()))
+    }
+
+    async fn bury_frozen(&self, mut found: Snapshot, forked_for: Option<&str>) -> Result<(), Error> {
+        for attempt in 0..ATTEMPTS {
+            if self.bury(&found, forked_for).await? {
+                return Ok(());
+            }
+            pause(attempt).await;
+            let Some(newer) = self.find_frozen(found.id).await? else { return Ok(()) };
+            found = newer;
+        }
+        Err(gave_up(ATTEMPTS))
+    }
+}

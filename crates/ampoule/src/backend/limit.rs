@@ -1,0 +1,201 @@
+//! The sessions of one principal: listed, and no more of them than are allowed.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use ampoule_core::{Error, ErrorKind, SessionId, Tag, Time};
+
+use super::snapshot::{Ended, Read, Snapshot, ended, gone, superseded};
+use super::store::{ATTEMPTS, StoreBackend};
+use crate::options::{AtLimit, Limit};
+
+/// The login that is counted.
+pub(crate) struct Contender<'a> {
+    pub(crate) principal: &'a str,
+    pub(crate) device: Option<SessionId>,
+    pub(crate) now: Time,
+}
+
+/// A session that asks for those of its principal.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) session: Snapshot,
+    /// The end of a login's freeze that the request found to be over.
+    pub(crate) thaws: Option<Time>,
+}
+
+impl StoreBackend {
+    /// The live sessions of a principal in this layer, the last used first; of those used in one millisecond in the order
+    /// of their ids.
+    ///
+    /// A session that was listed and has ended when it is read may have ended for a login that came after the list, so the list
+    /// is made again: each login is found under its own id or under that of the session before it.
+    pub(crate) async fn live_of(&self, principal: &str) -> Result<Vec<Snapshot>, Error> {
+        let mut ended = HashSet::new();
+        for _ in 0..ATTEMPTS {
+            let mut live: Vec<Snapshot> = Vec::new();
+            let mut is_stale = false;
+            for key in self.keys_with_tag(Tag::of_principal(self.layer.as_str(), principal)).await? {
+                let Some(id) = key.session_id() else { continue };
+                match self.find(id).await {
+                    Ok(Some(found)) => live.push(found),
+                    Ok(None) => is_stale |= ended.insert(id),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        tracing::error!(session = %id, %error, "a session of a principal is damaged, and passed over");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if !is_stale {
+                live.retain(|found| found.record.principal() == Some(principal));
+                live.sort_by_key(|found| (Reverse(found.last_use()), found.id));
+                return Ok(live);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be listed"))
+    }
+
+    /// The other sessions of this one's device and principal: a second click on a login's button makes one. They came from the
+    /// same session or are older; a login that came after this session, and from it, is none of them.
+    pub(crate) async fn siblings(&self, session: &Snapshot) -> Result<Vec<Snapshot>, Error> {
+        let Some(principal) = session.record.principal() else { return Ok(Vec::new()) };
+        let mut live = self.live_of(principal).await?;
+        live.retain(|other| {
+            let origin = session.record.identity.origin;
+            let is_same = origin.is_some() && other.record.identity.origin == origin;
+            let is_older = other.record.authenticated_at < session.record.authenticated_at;
+            other.device() == session.device() && other.id != session.id && (is_same || is_older)
+        });
+        Ok(live)
+    }
+
+    /// What a session may see and end of its principal's, once that is known to stand: of a login that came after it, and
+    /// may be on its way to the client, nothing. `found` was listed before, so it holds no login that took its place.
+    pub(crate) async fn seen_by(
+        &self,
+        caller: &Caller,
+        mut found: Vec<Snapshot>,
+        now: Time,
+    ) -> Result<Vec<Snapshot>, Error> {
+        let Caller { session: own, thaws } = caller;
+        match self.read(own.id).await? {
+            Some(Read::Session(newer)) => {
+                let frozen_until = newer.record.identity.frozen_until;
+                if frozen_until.is_some() && frozen_until != *thaws {
+                    return Err(superseded());
+                }
+            }
+            Some(Read::Ended(Ended { forked_for, .. })) => return Err(ended(forked_for.as_deref())),
+            None => return Err(gone()),
+        }
+        found.retain(|other| !self.is_login_after(other, own, now));
+        Ok(found)
+    }
+
+    /// Whether a login came from this session, or from the same one but later.
+    fn is_login_after(&self, other: &Snapshot, own: &Snapshot, now: Time) -> bool {
+        let (origin, own_origin) = (other.record.identity.origin, own.record.identity.origin);
+        let order = |session: &Snapshot| (session.record.authenticated_at, session.id);
+        let is_fork = origin == Some(own.id);
+        let is_later = origin.is_some() && origin == own_origin && order(other) > order(own);
+        match other.record.identity.is_unconfirmed {
+            true => (is_fork || is_later) && self.may_be_on_its_way(other, now),
+            false => is_fork,
+        }
+    }
+
+    /// Makes a place for a login that is about to be saved, and returns the sessions that it ended for that.
+    pub(crate) async fn make_place(&self, limit: Limit, login: &Contender<'_>) -> Result<Vec<Snapshot>, Error> {
+        match limit.policy {
+            AtLimit::Refuse => self.find_place(limit, login).await.map(|_| Vec::new()),
+            AtLimit::EndOldest => {
+                self.end_beyond(login, limit.most - 1, |found| self.counts_others(found, login)).await
+            }
+        }
+    }
+
+    /// Refuses a login where other devices have taken all places, and returns those devices. Sessions that no request has
+    /// presented take no place: they may never be.
+    pub(crate) async fn find_place(&self, limit: Limit, login: &Contender<'_>) -> Result<HashSet<SessionId>, Error> {
+        if limit.policy != AtLimit::Refuse {
+            return Ok(HashSet::new());
+        }
+        let counts =
+            |session: &&Snapshot| !session.record.identity.is_unconfirmed && Some(session.device()) != login.device;
+        let live = self.live_of(login.principal).await?;
+        let devices: HashSet<SessionId> = live.iter().filter(counts).map(Snapshot::device).collect();
+        if devices.len() < limit.most {
+            return Ok(devices);
+        }
+        Err(limit.reached())
+    }
+
+    /// Keeps the limit once a login is presented, and returns the sessions that it ended: several may have met, and the
+    /// login itself may be one that has to go. Those that were there before it stay where logins are refused.
+    ///
+    /// Each login counts after it is written, so the last of those that meet sees all. All sort alike, so none ends one that
+    /// another would keep, and the first in order stays.
+    pub(crate) async fn keep_limit(
+        &self,
+        limit: Limit,
+        login: &Contender<'_>,
+        before: &HashSet<SessionId>,
+    ) -> Result<Vec<Snapshot>, Error> {
+        self.end_beyond(login, limit.most, |found| match limit.policy {
+            AtLimit::EndOldest => found.retain(|session| !self.may_be_on_its_way(session, login.now)),
+            AtLimit::Refuse => {
+                found.retain(|session| !session.record.identity.is_unconfirmed);
+                found.sort_by_key(|session| {
+                    (!before.contains(&session.device()), session.record.authenticated_at, session.id)
+                });
+            }
+        })
+        .await
+    }
+
+    fn counts_others(&self, found: &mut Vec<Snapshot>, login: &Contender<'_>) {
+        found.retain(|session| Some(session.device()) != login.device && !self.may_be_on_its_way(session, login.now));
+    }
+
+    /// Ends the sessions of all but the first so many devices, in the order that `count` leaves. Each is ended only in the
+    /// version that was counted.
+    async fn end_beyond(
+        &self,
+        login: &Contender<'_>,
+        places: usize,
+        count: impl Fn(&mut Vec<Snapshot>),
+    ) -> Result<Vec<Snapshot>, Error> {
+        let mut ended = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let mut found = self.live_of(login.principal).await?;
+            count(&mut found);
+            let over = beyond(found, places);
+            if over.is_empty() {
+                return Ok(ended);
+            }
+            for session in over {
+                if self.bury(&session, None).await? {
+                    ended.push(session);
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "the principal's sessions change faster than they can be counted"))
+    }
+
+    /// Whether the response with its token may not have arrived yet.
+    fn may_be_on_its_way(&self, session: &Snapshot, now: Time) -> bool {
+        let made = session.record.authenticated_at.unwrap_or(session.record.created);
+        session.record.identity.is_unconfirmed && now.since(made) < self.rules.grace
+    }
+}
+
+/// Those whose devices are not among the first so many.
+fn beyond(sessions: Vec<Snapshot>, places: usize) -> Vec<Snapshot> {
+    let mut kept: HashSet<SessionId> = HashSet::new();
+    let is_beyond = |session: &Snapshot| {
+        let device = session.device();
+        !kept.contains(&device) && (kept.len() >= places || !kept.insert(device))
+    };
+    let mut is_beyond = is_beyond;
+    sessions.into_iter().filter(|session| is_beyond(session)).collect()
+}

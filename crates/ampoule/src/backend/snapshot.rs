@@ -1,0 +1,84 @@
+//! A session as it lies in a store, and the errors of finding another there.
+
+use std::sync::Arc;
+
+use ampoule_core::{Content, Error, ErrorKind, Record, SessionId, StoreKey, Stored, Text, Time, Tombstone, Version};
+
+/// A session as it was found or last written. Cloning it shares the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) id: SessionId,
+    pub(crate) version: Version,
+    /// When the store drops it, by the store's clock.
+    pub(crate) deadline: Time,
+    pub(crate) record: Arc<Record>,
+    /// How many writes of this process its write lock had seen.
+    pub(super) writes: u64,
+}
+
+impl Snapshot {
+    pub(crate) fn key(&self) -> StoreKey {
+        self.id.into()
+    }
+
+    /// The session that its device is named after.
+    pub(crate) fn device(&self) -> SessionId {
+        self.record.identity.device_of(self.id)
+    }
+
+    /// When it was last used, to a tenth of its idle time.
+    pub(crate) fn last_use(&self) -> Time {
+        self.record.lifetime.last_use(self.deadline).unwrap_or(self.record.accessed)
+    }
+}
+
+/// A session that ended moments ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Its device, which a login takes over.
+    pub(crate) device: SessionId,
+    /// Whose login took its place.
+    pub(crate) forked_for: Option<String>,
+}
+
+/// What lies under a session's key.
+pub(super) enum Read {
+    Session(Snapshot),
+    Ended(Ended),
+}
+
+/// Reads a record; `None` if it belongs to another layer on the same store.
+pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> Result<Option<Read>, Error> {
+    let Stored { value, version, deadline } = stored;
+    Ok(match Content::decode(value)? {
+        Content::Session(record) if record.layer() != layer.as_str() => None,
+        Content::Session(record) => {
+            Some(Read::Session(Snapshot { id, version, deadline, record: record.into(), writes }))
+        }
+        Content::Ended(Tombstone { device, forked_for }) => Some(Read::Ended(Ended { device, forked_for })),
+    })
+}
+
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::Gone, "the session has ended while this request was under way; nothing was saved")
+}
+
+/// The error for a request whose session has ended: by a login of its own user, or otherwise.
+pub(crate) fn ended(forked_for: Option<&str>) -> Error {
+    if forked_for.is_some() { superseded() } else { gone() }
+}
+
+pub(crate) fn superseded() -> Error {
+    let message =
+        "the user logged in while this request was under way; nothing was saved to the session before the login";
+    Error::new(ErrorKind::Superseded, message)
+}
+
+/// The session of this record, for tests.
+#[cfg(test)]
+pub(crate) fn read_session(id: SessionId, stored: Stored, layer: &str) -> Snapshot {
+    match read(id, stored, 0, &Text::new(layer)) {
+        Ok(Some(Read::Session(snapshot))) => snapshot,
+        _ => panic!("it is no session of this layer"),
+    }
+}

@@ -1,0 +1,284 @@
+//! How a session is found, written and ended in a store that others write at the same time.
+//!
+//! Each step is one operation of the store, and between any two of them other requests, other processes and crashes may
+//! come. Nothing here knows requests or cookies.
+//!
+//! - **Commit**: put with the version that was loaded. On conflict load again, replay the edit, retry.
+//! - **End**: put a tombstone with the version that was loaded, so that what is written meanwhile ends too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{
+    Bytes, Entry, Error, ErrorKind, GuardedStore, PutMode, PutResult, Record, Reply, SessionId, Store, StoreKey,
+    SweepReport, Tag, Text, Time, Tombstone,
+};
+use ampoule_seal::{Credential, Signer, Token};
+
+use super::edit::Edit;
+use super::snapshot::{Ended, Read, Snapshot, ended, read};
+use super::write_locks::{WriteGuard, WriteLocks};
+use crate::inspect::{bury, gave_up, pause};
+use crate::observe;
+
+/// How often a conflict is met with another try before the error is handed to the caller.
+pub(super) const ATTEMPTS: u32 = 64;
+
+/// A store, and the locks by which the writers of this process wait for each other.
+pub(crate) struct StoreBackend {
+    pub(super) store: Arc<GuardedStore>,
+    pub(super) signer: Signer,
+    pub(super) locks: WriteLocks,
+    /// The name of the layer, which its records carry.
+    pub(super) layer: Text,
+    pub(super) rules: StoreRules,
+}
+
+/// What the options say about records in a store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoreRules {
+    pub(crate) max_size: usize,
+    /// How long what has been replaced or ended is still known.
+    pub(crate) grace: Duration,
+    /// How long a writer may wait for others and for the store, together.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// A record on its way into the store.
+struct PendingPut<'a> {
+    record: Arc<Record>,
+    result: Reply<'a, PutResult>,
+}
+
+impl StoreBackend {
+    pub(crate) fn new(store: GuardedStore, signer: Signer, layer: Text, rules: StoreRules) -> StoreBackend {
+        StoreBackend { store: Arc::new(store), signer, locks: WriteLocks::new(), layer, rules }
+    }
+
+    /// The store with its limits.
+    pub(crate) fn inner(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    pub(crate) async fn ping(&self) -> Result<Time, Error> {
+        self.store.ping().await
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        self.store.describe()
+    }
+
+    pub(crate) fn sign(&self, credential: &Credential) -> Token {
+        self.signer.sign(credential)
+    }
+
+    /// The session of this id, whatever secret opens it.
+    pub(crate) async fn find(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
+        match self.read(id).await? {
+            Some(Read::Session(snapshot)) => Ok(Some(snapshot)),
+            Some(Read::Ended(_)) | None => Ok(None),
+        }
+    }
+
+    /// What lies under the key of this id.
+    pub(super) async fn read(&self, id: SessionId) -> Result<Option<Read>, Error> {
+        let writes = self.locks.writes(id.into());
+        match self.store.get(id.into()).await? {
+            Some(stored) => read(id, stored, writes, &self.layer),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes a session for the first time.
+    pub(crate) fn create(&self, credential: Credential, record: Arc<Record>, now: Time) -> Reply<'_, Snapshot> {
+        let id = SessionId::new(credential.id());
+        let put = match self.put(id, record, PutMode::Create, now) {
+            Ok(put) => put,
+            Err(error) => return Reply::ready(Err(error)),
+        };
+        let (record, writes) = (put.record, self.locks.writes(id.into()));
+        put.result.map(move |result| match result? {
+            PutResult::Stored(version) => Ok(Snapshot { id, version, deadline: record.deadline(), record, writes }),
+            // One in 2^128: it is the random generator that is broken, and going on would be fixation.
+            PutResult::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
+        })
+    }
+
+    /// Writes `next`, which is `base` with the edit, or what others have made of `base` with the edit.
+    ///
+    /// # Errors
+    /// `Gone` if the session no longer exists; it is not made again. `Superseded` if a login forked from it.
+    pub(crate) fn commit<'a>(
+        &'a self,
+        base: &'a Snapshot,
+        next: Arc<Record>,
+        edit: &'a Edit<'a>,
+    ) -> Reply<'a, Snapshot> {
+        if edit.is_in_doubt {
+            return Reply::new(self.commit_again(base, next, edit.now));
+        }
+        let Some(guard) = self.locks.try_lock(base.key()) else {
+            return Reply::new(self.within_limit(async move {
+                let guard = self.locks.lock(base.key()).await;
+                self.retry(guard, None, base, edit).await
+            }));
+        };
+        if guard.writes() != base.writes {
+            return Reply::new(self.retry(guard, None, base, edit));
+        }
+        // Mostly no other has written meanwhile, and the first try is it.
+        let first = match self.put(base.id, next, PutMode::Replace(base.version), edit.now) {
+            Ok(put) => put,
+            Err(error) => return Reply::ready(Err(error)),
+        };
+        match first.result.try_now() {
+            Ok(Ok(PutResult::Stored(version))) => {
+                let deadline = first.record.deadline();
+                Reply::ready(Ok(guard.wrote(base, first.record, version, deadline)))
+            }
+            Ok(Err(error)) => Reply::ready(Err(error)),
+            Ok(conflict) => {
+                let first = PendingPut { result: Reply::ready(conflict), ..first };
+                Reply::new(self.retry(guard, Some(first), base, edit))
+            }
+            Err(result) => Reply::new(self.retry(guard, Some(PendingPut { result, ..first }), base, edit)),
+        }
+    }
+
+    /// Writes what may have been written already, unless the session is another than it was: that may be its own doing.
+    async fn commit_again(&self, base: &Snapshot, next: Arc<Record>, now: Time) -> Result<Snapshot, Error> {
+        let guard = self.within_limit(async { Ok(self.locks.lock(base.key()).await) }).await?;
+        match self.put_record(base.id, &next, PutMode::Replace(base.version), now).await? {
+            PutResult::Stored(version) => {
+                let deadline = next.deadline();
+                Ok(guard.wrote(base, next, version, deadline))
+            }
+            PutResult::Conflict => {
+                let message = "an earlier save got no answer, and the session has changed since: reload() shows whether it was done";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    /// Writers that wait for each other share one limit: what is waited for a lock is not granted once more for the
+    /// write. A write that is given up here may have been done, as after any timeout.
+    pub(super) async fn within_limit<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(limit) = self.rules.limit else { return work.await };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let message = format!("other writers of this session took {limit:?} (store_timeout)");
+            Err(Error::new(ErrorKind::Timeout, message))
+        })
+    }
+
+    /// Tries until no other writer is in between, beginning with what is being written, if anything is.
+    async fn retry(
+        &self,
+        mut guard: WriteGuard<'_>,
+        mut first: Option<PendingPut<'_>>,
+        base: &Snapshot,
+        edit: &Edit<'_>,
+    ) -> Result<Snapshot, Error> {
+        // The writer before has left what it wrote, after this request had loaded and before it had the lock.
+        let was_written = guard.writes() != base.writes;
+        let mut latest = guard.latest.take().filter(|_| was_written);
+        let mut is_fresh = latest.is_some() || !was_written;
+        for attempt in 0..ATTEMPTS {
+            let put = match first.take() {
+                Some(first) => first,
+                None => {
+                    if !is_fresh {
+                        latest = Some(Box::pin(self.reload(base.id, attempt)).await?);
+                    }
+                    let latest = latest.as_ref().unwrap_or(base);
+                    let next = edit.replay(&latest.record)?;
+                    self.put(base.id, next, PutMode::Replace(latest.version), edit.now)?
+                }
+            };
+            if let PutResult::Stored(version) = put.result.await? {
+                let deadline = put.record.deadline();
+                return Ok(guard.wrote(base, put.record, version, deadline));
+            }
+            is_fresh = false;
+        }
+        Err(gave_up(ATTEMPTS))
+    }
+
+    /// The session as another has written it.
+    async fn reload(&self, id: SessionId, attempt: u32) -> Result<Snapshot, Error> {
+        observe::conflict();
+        pause(attempt).await;
+        match self.read(id).await? {
+            Some(Read::Session(snapshot)) => Ok(snapshot),
+            Some(Read::Ended(Ended { forked_for, .. })) => Err(ended(forked_for.as_deref())),
+            None => Err(ended(None)),
+        }
+    }
+
+    /// Begins to write a record, if it is not too large.
+    fn put(&self, id: SessionId, record: Arc<Record>, mode: PutMode, now: Time) -> Result<PendingPut<'_>, Error> {
+        let (size, most) = (record.data_len(), self.rules.max_size);
+        if size > most {
+            let message = format!("a session of {size} bytes, where {most} are allowed (max_size)");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let entry = Entry { value: record.encode(), lifetime: record.lifetime.left(now), tag: record.tag() };
+        Ok(PendingPut { record, result: self.store.put(id.into(), entry, mode) })
+    }
+
+    /// Writes a record, and says which version it has, unless another write came between.
+    pub(super) async fn put_record(
+        &self,
+        id: SessionId,
+        record: &Arc<Record>,
+        mode: PutMode,
+        now: Time,
+    ) -> Result<PutResult, Error> {
+        self.put(id, Arc::clone(record), mode, now)?.result.await
+    }
+
+    /// Moves the deadline of this version of the session, and says whether there is still this version.
+    pub(crate) fn touch(&self, found: &Snapshot, now: Time) -> Reply<'_, bool> {
+        self.store.touch(found.key(), found.version, found.record.lifetime.left(now))
+    }
+
+    /// Ends a session, and says whether it still lived. When this returns, no request that is under way can bring it back.
+    pub(crate) async fn end(&self, found: &Snapshot) -> Result<bool, Error> {
+        let mut current = found.clone();
+        for attempt in 0..ATTEMPTS {
+            if self.bury(&current, None).await? {
+                return Ok(true);
+            }
+            pause(attempt).await;
+            match self.find(found.id).await? {
+                Some(newer) => current = newer,
+                None => return Ok(false),
+            }
+        }
+        Err(gave_up(ATTEMPTS))
+    }
+
+    /// Puts a tombstone in the place of this version, and says whether it was still that version.
+    pub(super) async fn bury(&self, found: &Snapshot, forked_for: Option<&str>) -> Result<bool, Error> {
+        let tombstone = Tombstone { device: found.device(), forked_for: forked_for.map(str::to_owned) };
+        bury(&*self.store, found.id, found.version, tombstone, self.rules.grace).await
+    }
+
+    /// Removes a record that cannot be read, with which nothing else can be done.
+    pub(crate) async fn discard_damaged(&self, id: SessionId) -> Result<(), Error> {
+        self.store.delete(id.into()).await.map(drop)
+    }
+
+    /// Removes a record that no client was told of, in the version that was written.
+    pub(super) async fn take_back(&self, written: &Snapshot) -> Result<(), Error> {
+        let nothing = Entry { value: Bytes::new(), lifetime: Duration::ZERO, tag: None };
+        self.store.put(written.key(), nothing, PutMode::Replace(written.version)).await.map(drop)
+    }
+
+    pub(super) async fn keys_with_tag(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
+        self.store.keys_with_tag(tag).await
+    }
+
+    pub(crate) async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
+        self.store.sweep(budget).await
+    }
+}

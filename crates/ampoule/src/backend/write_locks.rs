@@ -1,0 +1,105 @@
+//! Locks by which the writers of one session in one process wait for each other, rather than for conflicts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use ampoule_core::{Record, StoreKey, Time, Version};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::snapshot::Snapshot;
+
+/// Sessions share this many locks. Two that meet in one wait for each other's writes and lose nothing else.
+const LOCKS: usize = 1_024;
+
+#[derive(Clone)]
+pub(super) struct WriteLocks(Arc<[WriteLock]>);
+
+#[derive(Default)]
+struct WriteLock {
+    /// What the last writer left for those that waited behind it.
+    latest: Mutex<Option<Snapshot>>,
+    waiting: AtomicUsize,
+    writes: AtomicU64,
+}
+
+impl WriteLocks {
+    pub(super) fn new() -> WriteLocks {
+        WriteLocks((0..LOCKS).map(|_| WriteLock::default()).collect())
+    }
+
+    /// How many writes this process has made under this session's lock. A writer that finds more of them than when it
+    /// loaded can spare itself a write that would conflict.
+    pub(super) fn writes(&self, key: StoreKey) -> u64 {
+        self.of(key).writes.load(Ordering::Acquire)
+    }
+
+    /// Waits for the lock. It is released when the returned guard is dropped, also by a cancelled request.
+    pub(super) async fn lock(&self, key: StoreKey) -> WriteGuard<'_> {
+        let lock = self.of(key);
+        let _waiting = Waiting::behind(lock);
+        WriteGuard::new(lock, lock.latest.lock().await, key)
+    }
+
+    /// The lock, if it is free.
+    pub(super) fn try_lock(&self, key: StoreKey) -> Option<WriteGuard<'_>> {
+        let lock = self.of(key);
+        lock.latest.try_lock().ok().map(|latest| WriteGuard::new(lock, latest, key))
+    }
+
+    fn of(&self, key: StoreKey) -> &WriteLock {
+        let [first, second, ..] = *key.as_bytes();
+        &self.0[usize::from(u16::from_le_bytes([first, second])) % LOCKS]
+    }
+}
+
+/// The right to write the sessions of one lock.
+pub(super) struct WriteGuard<'a> {
+    kept: MutexGuard<'a, Option<Snapshot>>,
+    /// This session as the writer before has just written it, if there was one and it was the same session. The store
+    /// may have a newer one by another process, and then refuses the version.
+    pub(super) latest: Option<Snapshot>,
+    lock: &'a WriteLock,
+}
+
+impl<'a> WriteGuard<'a> {
+    fn new(lock: &'a WriteLock, mut kept: MutexGuard<'a, Option<Snapshot>>, key: StoreKey) -> WriteGuard<'a> {
+        let latest = kept.take().filter(|snapshot| snapshot.key() == key);
+        WriteGuard { kept, latest, lock }
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.lock.writes.load(Ordering::Acquire)
+    }
+
+    /// Counts a write, and leaves what was written to the next writer, if one waits.
+    pub(super) fn wrote(
+        mut self,
+        before: &Snapshot,
+        record: Arc<Record>,
+        version: Version,
+        deadline: Time,
+    ) -> Snapshot {
+        let writes = self.lock.writes.fetch_add(1, Ordering::AcqRel) + 1;
+        let snapshot = Snapshot { id: before.id, version, deadline, record, writes };
+        if self.lock.waiting.load(Ordering::Acquire) > 0 {
+            *self.kept = Some(snapshot.clone());
+        }
+        snapshot
+    }
+}
+
+/// A writer that waits for a lock, until it has it or is dropped.
+struct Waiting<'a>(&'a WriteLock);
+
+impl Waiting<'_> {
+    fn behind(lock: &WriteLock) -> Waiting<'_> {
+        lock.waiting.fetch_add(1, Ordering::AcqRel);
+        Waiting(lock)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,9 @@
+//! Bytes in and headers out: what a request brings, and what a response says. Nothing here knows a session or a store.
+
+pub(crate) mod cookies;
+pub(crate) mod credentials;
+pub(crate) mod edit;
+pub(crate) mod pieces;
+pub(crate) mod scopes;
+pub(crate) mod set_cookie;
+pub(crate) mod transport;

@@ -1,0 +1,103 @@
+//! What a request brings, on all ways that its layer knows.
+
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use http::uri::{Authority, Uri};
+
+use super::cookies::Cookies;
+use super::transport::Transport;
+
+/// The tokens of a request, unverified, and what a browser matched its cookies against.
+pub(crate) struct Credentials {
+    pub(crate) cookies: Cookies,
+    /// Tokens that came otherwise, each with the index of its transport.
+    others: Vec<(usize, Vec<u8>)>,
+    target: Option<Target>,
+}
+
+/// The host and path that a request with cookies was sent to.
+struct Target {
+    host: Option<HeaderValue>,
+    uri: Option<Uri>,
+}
+
+impl Credentials {
+    pub(crate) fn of(headers: &HeaderMap, uri: Option<&Uri>, transports: &[Transport]) -> Credentials {
+        let mut credentials = Credentials { cookies: Cookies::default(), others: Vec::new(), target: None };
+        for (index, transport) in transports.iter().enumerate() {
+            if matches!(transport, Transport::Cookie) {
+                credentials.cookies = Cookies::of(headers);
+            } else {
+                credentials.others.extend(transport.tokens(headers).into_iter().map(|token| (index, token)));
+            }
+        }
+        if headers.contains_key(COOKIE) {
+            credentials.target = Some(Target { host: headers.get(HOST).cloned(), uri: uri.cloned() });
+        }
+        credentials
+    }
+
+    /// What may be tokens, each with the index of its transport, in the order of the transports.
+    pub(crate) fn tokens<'a>(
+        &'a self,
+        cookie: &'a str,
+        transports: &'a [Transport],
+    ) -> impl Iterator<Item = (usize, &'a [u8])> {
+        transports.iter().enumerate().flat_map(move |(via, transport)| {
+            let cookies = matches!(transport, Transport::Cookie).then(|| self.cookies.named(cookie));
+            let others = self.others.iter().filter(move |(index, _)| *index == via).map(|(_, token)| &token[..]);
+            cookies.into_iter().flatten().chain(others).map(move |token| (via, token))
+        })
+    }
+
+    /// Whether the client holds a cookie of this name.
+    pub(crate) fn has_cookie(&self, name: &str) -> bool {
+        self.cookies.named(name).next().is_some()
+    }
+
+    /// The name of the host that the request was sent to, without a port.
+    pub(crate) fn host(&self) -> Option<String> {
+        let target = self.target.as_ref()?;
+        let authority = match target.uri.as_ref().and_then(Uri::authority) {
+            Some(authority) => authority.clone(),
+            None => Authority::try_from(target.host.as_ref()?.as_bytes()).ok()?,
+        };
+        Some(authority.host().to_ascii_lowercase())
+    }
+
+    /// The path that the request was sent to, where it is known.
+    pub(crate) fn path(&self) -> &str {
+        self.target.as_ref().and_then(|target| target.uri.as_ref()).map_or("/", Uri::path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_of_the_request_line_or_else_of_its_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_static("a=b"));
+        headers.insert(HOST, HeaderValue::from_static("Shop.Example:8080"));
+        let of = |uri: &'static str| {
+            let credentials = Credentials::of(&headers, Some(&Uri::from_static(uri)), &[]);
+            (credentials.host(), credentials.path().to_owned())
+        };
+        assert_eq!(of("/a/b?c"), (Some("shop.example".to_owned()), "/a/b".to_owned()));
+        assert_eq!(of("http://other.example/x"), (Some("other.example".to_owned()), "/x".to_owned()));
+        assert_eq!(Credentials::of(&headers, None, &[]).host().as_deref(), Some("shop.example"));
+        headers.remove(COOKIE);
+        assert_eq!(Credentials::of(&headers, None, &[]).host(), None, "without cookies it is not asked for");
+    }
+
+    #[test]
+    fn tokens_come_in_the_order_of_the_transports() {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_static("sid=1; x=2; sid=3"));
+        headers.insert("authorization", HeaderValue::from_static("Bearer 4"));
+        let transports = [Transport::Bearer, Transport::Cookie];
+        let credentials = Credentials::of(&headers, None, &transports);
+        let tokens: Vec<_> = credentials.tokens("sid", &transports).collect();
+        assert_eq!(tokens, [(0, &b"4"[..]), (1, b"1"), (1, b"3")]);
+    }
+}

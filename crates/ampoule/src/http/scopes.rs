@@ -1,0 +1,101 @@
+//! The scopes that a cookie of one name may have been set in: where a stale or planted one is expired.
+//!
+//! A browser tells cookies of one name apart by domain and path, and sends all that match without saying which is which
+//! (RFC 6265 section 5.4). So each scope that can have matched the request is expired.
+
+use std::net::IpAddr;
+
+use super::set_cookie::{self, CookieScope};
+
+/// No request expires more scopes than this: each is a header.
+const MAX_SCOPES: usize = 16;
+
+/// Every scope that a cookie of this request may have, besides the one that counts: by each domain that the host belongs
+/// to and each part of the path, at most 16. Those that an application names come first.
+pub(crate) fn besides(
+    counts: &CookieScope,
+    former: &[CookieScope],
+    host: Option<&str>,
+    path: &str,
+) -> Vec<CookieScope> {
+    let mut scopes: Vec<CookieScope> = Vec::new();
+    let paths = paths(&counts.path, path);
+    let of_hosts = paths.iter().flat_map(|path| {
+        let scope = |domain| CookieScope { domain, path: path.clone() };
+        domains(counts, host).into_iter().map(scope)
+    });
+    for scope in former.iter().cloned().chain(of_hosts) {
+        if scopes.len() < MAX_SCOPES && scope != *counts && !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    scopes
+}
+
+/// The host alone, the configured domain, and each domain above the host that has a dot.
+fn domains(counts: &CookieScope, host: Option<&str>) -> Vec<Option<String>> {
+    let mut domains = vec![None];
+    domains.extend(counts.domain.clone().map(Some));
+    let is_name = |host: &&str| host.parse::<IpAddr>().is_err() && set_cookie::domain(host).is_ok();
+    let mut name = host.filter(is_name);
+    while let Some(domain) = name.filter(|name| name.contains('.')) {
+        domains.push(Some(domain.to_owned()));
+        name = domain.split_once('.').map(|(_, above)| above);
+    }
+    domains
+}
+
+/// The configured path, `/`, and each folder above the request's path.
+fn paths(configured: &str, path: &str) -> Vec<String> {
+    let mut paths = vec![configured.to_owned(), "/".to_owned()];
+    let ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    paths.extend(ends.map(|at| path[..at].to_owned()).filter(|path| set_cookie::path(path).is_ok()));
+    paths.dedup();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(domain: Option<&str>, path: &str) -> CookieScope {
+        CookieScope { domain: domain.map(str::to_owned), path: path.to_owned() }
+    }
+
+    #[test]
+    fn every_scope_that_matches_is_named_but_the_one_that_counts() {
+        let counts = scope(Some("example.com"), "/");
+        let others = besides(&counts, &[], Some("a.example.com"), "/shop/cart");
+        for expected in [
+            scope(None, "/"),
+            scope(Some("a.example.com"), "/"),
+            scope(None, "/shop"),
+            scope(Some("a.example.com"), "/shop"),
+            scope(Some("example.com"), "/shop"),
+        ] {
+            assert!(others.contains(&expected), "{expected:?} of {others:?}");
+        }
+        assert_eq!(others.len(), 5);
+    }
+
+    #[test]
+    fn addresses_and_single_names_have_no_domain_above() {
+        for host in [Some("127.0.0.1"), Some("localhost"), Some("[::1]"), None] {
+            assert_eq!(besides(&scope(None, "/"), &[], host, "/"), [], "{host:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_sixteen_at_most_and_those_of_the_application_first() {
+        let former = scope(Some("old.example"), "/");
+        let path = "/a".repeat(40);
+        let others = besides(&scope(None, "/"), std::slice::from_ref(&former), Some("a.b.c.example.com"), &path);
+        assert_eq!((others.len(), &others[0]), (MAX_SCOPES, &former));
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_header_is_left_out() {
+        let others = besides(&scope(None, "/"), &[], Some("a;b.example.com"), "/a;b/c");
+        assert_eq!(others, []);
+    }
+}

@@ -1,0 +1,39 @@
+//! What is wrong with options.
+
+use std::fmt;
+
+use ampoule_core::{Error, ErrorKind};
+
+/// An option that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOption {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What was expected.
+    pub message: String,
+}
+
+/// Every option that is wrong, not the first alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOptions(pub Vec<BadOption>);
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)
+    }
+}
+
+impl fmt::Display for BadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for BadOptions {}
+
+impl From<BadOptions> for Error {
+    fn from(bad: BadOptions) -> Error {
+        Error::new(ErrorKind::Config, bad.to_string())
+    }
+}

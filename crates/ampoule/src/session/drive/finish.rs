@@ -1,0 +1,221 @@
+//! The end of the request: what is still to be written.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId};
+use http::{HeaderMap, StatusCode};
+
+use crate::backend::{Backend, Contender, Edit, Snapshot, StoreBackend};
+use crate::event::EventKind;
+use crate::options::{AtLimit, Limit};
+use crate::session::Session;
+use crate::session::state::{Live, State};
+
+/// How often a token is proved again, where others write meanwhile.
+const ATTEMPTS: u32 = 64;
+
+impl Session {
+    /// Ends the request at once if nothing waits for the store: the way of all that only read.
+    pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
+        let state = self.state();
+        if self.is_used() && self.has_work(&state) {
+            return None;
+        }
+        self.begin_response();
+        Some(self.respond(&state, headers))
+    }
+
+    /// Ends the request. Where something could not be written the headers tell all the same what the client must know of
+    /// what was.
+    pub(crate) async fn finish(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
+        if !self.is_touched() {
+            self.begin_response();
+            return Ok(());
+        }
+        let settled = if self.is_used() { self.settle(status).await } else { Ok(()) };
+        self.begin_response();
+        self.respond(&self.state(), headers)?;
+        settled
+    }
+
+    fn has_work(&self, state: &State) -> bool {
+        let age = |lifetime: &Lifetime| self.max_age(lifetime);
+        let rules = self.renewal(&age, state);
+        state.is_changed()
+            || (self.0.is_of_client && state.to_confirm().is_some())
+            || state.to_renew(&rules).is_some()
+            || state.to_touch(&rules).is_some()
+    }
+
+    /// Brings the store up to date.
+    async fn settle(&self, status: StatusCode) -> Result<(), Error> {
+        let saves = self.0.shared.options.auto && !status.is_server_error();
+        if saves && !self.state().is_unreachable() && self.state().is_changed() {
+            self.save().await?;
+        }
+        self.warn_if_unsaved(status);
+        let _io = self.io().await;
+        self.confirm().await?;
+        // It is not what the request came for, so a failure is for the log alone.
+        match self.keep_alive().await {
+            Err(error) if error.kind() != ErrorKind::Superseded => {
+                tracing::warn!(session = %self.0.shared.name, %error, "a session's use could not be noted");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Changes that a failed request leaves behind are meant to be lost; those of others are a mistake.
+    fn warn_if_unsaved(&self, status: StatusCode) {
+        let state = self.state();
+        if state.is_changed() && !status.is_server_error() {
+            let (session, changes) = (&self.0.shared.name, state.changes());
+            tracing::warn!(session, ?changes, "a session was changed and never saved: call save(), or set auto");
+        }
+    }
+
+    /// Notes that the client has the secret or the login that it was sent, the first time that it comes with it.
+    pub(super) async fn confirm(&self) -> Result<(), Error> {
+        let live = self.state().to_confirm().filter(|_| self.0.is_of_client).cloned();
+        let (Some(live), Backend::Store(store)) = (live, &self.0.shared.backend) else { return Ok(()) };
+        let limit = self.0.shared.options.limit().filter(|_| live.snapshot.record.identity.is_unconfirmed);
+        let (Some(limit), Some(principal)) = (limit, live.snapshot.record.principal()) else {
+            return self.confirm_alone(store, &live).await.map(drop);
+        };
+        let login = Contender { principal, device: Some(live.snapshot.device()), now: self.now() };
+        let before = match store.find_place(limit, &login).await {
+            Err(error) if error.kind() == ErrorKind::Limit => return self.turn_away(store, &live, error).await,
+            Err(error) => {
+                tracing::warn!(session = %self.0.shared.name, %error, "the sessions of a login could not be counted");
+                return Ok(());
+            }
+            Ok(before) => before,
+        };
+        let Some(own) = self.confirm_alone(store, &live).await? else { return Ok(()) };
+        self.keep_limit(store, limit, &login, &before, &own).await
+    }
+
+    /// Returns the session as it then is; `None` if the next request has to do it again.
+    async fn confirm_alone(&self, store: &StoreBackend, live: &Live) -> Result<Option<Snapshot>, Error> {
+        let nothing = ChangeLog::default();
+        let edit = Edit { confirms: true, ..self.edit(live, &nothing) };
+        let confirmed = match store.confirm(&live.snapshot, &edit).await {
+            Ok(confirmed) => confirmed,
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::Superseded | ErrorKind::Gone) {
+                    tracing::warn!(session = %self.0.shared.name, %error, "a new token could not be confirmed");
+                }
+                return Ok(None);
+            }
+        };
+        let mut state = self.state();
+        state.refreshed(confirmed.clone())?;
+        state.renewed();
+        Ok(Some(confirmed))
+    }
+
+    /// Ends a login that is presented after others have taken all places.
+    async fn turn_away(&self, store: &StoreBackend, live: &Live, error: Error) -> Result<(), Error> {
+        let login = &live.snapshot;
+        store.end(login).await?;
+        if let Some(old) = login.record.identity.awaits() {
+            store.end_frozen(old, None).await?;
+        }
+        self.0.shared.tell(EventKind::Destroyed, login.id, login.record.principal());
+        self.state().ended(None);
+        Err(error)
+    }
+
+    /// Of several logins that met at the limit, those beyond it end when their tokens are presented.
+    async fn keep_limit(
+        &self,
+        store: &StoreBackend,
+        limit: Limit,
+        login: &Contender<'_>,
+        before: &HashSet<SessionId>,
+        own: &Snapshot,
+    ) -> Result<(), Error> {
+        let mut ended = Vec::new();
+        // A device has one place, so of a second click's sessions that which came last stays.
+        for sibling in store.siblings(own).await? {
+            if !sibling.record.identity.is_unconfirmed && store.end(&sibling).await? {
+                ended.push(sibling);
+            }
+        }
+        ended.extend(Box::pin(store.keep_limit(limit, login, before)).await?);
+        for ended in &ended {
+            self.0.shared.tell(EventKind::Destroyed, ended.id, Some(login.principal));
+        }
+        if ended.iter().all(|ended| ended.id != own.id) {
+            return Ok(());
+        }
+        self.state().ended(None);
+        match limit.policy {
+            AtLimit::Refuse => Err(limit.reached()),
+            // As if the login that takes its place had come a moment later.
+            AtLimit::EndOldest => Ok(()),
+        }
+    }
+
+    /// Moves the idle deadline, and proves that the client's token is still the session's where it is to be sent again,
+    /// each when a tenth of its time has gone.
+    async fn keep_alive(&self) -> Result<(), Error> {
+        let (renews, touches) = {
+            let state = self.state();
+            let age = |lifetime: &Lifetime| self.max_age(lifetime);
+            let rules = self.renewal(&age, &state);
+            (state.to_renew(&rules).cloned(), state.to_touch(&rules).cloned())
+        };
+        let Some(live) = renews.clone().or(touches) else { return Ok(()) };
+        match &self.0.shared.backend {
+            Backend::Cookie(_) => self.write_use(&live).await,
+            Backend::Store(_) if renews.is_some() && self.max_age(&live.snapshot.record.lifetime).is_some() => {
+                self.write_use(&live).await
+            }
+            Backend::Store(store) if renews.is_some() => self.prove(store, live).await,
+            Backend::Store(store) => store.touch(&live.snapshot, self.now()).await.map(drop),
+        }
+    }
+
+    /// Writes when the cookie was sent, which proves the token too.
+    async fn write_use(&self, live: &Live) -> Result<(), Error> {
+        let nothing = ChangeLog::default();
+        let edit = Edit { sends_cookie: true, ..self.edit(live, &nothing) };
+        let mut next = Record::clone(&live.snapshot.record);
+        edit.stamp(&mut next)?;
+        let snapshot = self.0.shared.backend.commit(&live.snapshot, Arc::new(next), &edit).await?;
+        let is_still_good = !live.is_current || snapshot.record.identity.current == live.digest;
+        let mut state = self.state();
+        state.saved_as(Live { snapshot, ..live.clone() })?;
+        if is_still_good {
+            state.renewed();
+        }
+        Ok(())
+    }
+
+    /// Moves the deadline of the session as this request knows it, which proves the token. Where others have written
+    /// meanwhile it looks again.
+    async fn prove(&self, store: &StoreBackend, mut live: Live) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            if store.touch(&live.snapshot, self.now()).await? {
+                let mut state = self.state();
+                state.refreshed(live.snapshot)?;
+                state.renewed();
+                return Ok(());
+            }
+            let Some(found) = store.find(live.snapshot.id).await? else { return Ok(()) };
+            if found.record.identity.current != live.digest || found.record.identity.frozen_until.is_some() {
+                return Ok(());
+            }
+            live.snapshot = found;
+        }
+        Ok(())
+    }
+
+    fn max_age(&self, lifetime: &Lifetime) -> Option<Duration> {
+        self.0.shared.options.cookie.max_age(lifetime)
+    }
+}

@@ -1,0 +1,208 @@
+//! Saving, so that a request that is dropped at any await loses and breaks nothing.
+
+use std::sync::Arc;
+
+use ampoule_core::{ChangeLog, Error, ErrorKind, Record, SessionId, Time};
+use ampoule_seal::Credential;
+
+use crate::backend::{Contender, Edit, Fork, Snapshot};
+use crate::event::EventKind;
+use crate::session::Session;
+use crate::session::state::{Live, PendingSave, too_late};
+
+impl Session {
+    /// Writes the request's changes now.
+    ///
+    /// When it returns `Ok`, what it wrote survives the death of the process, as far as the store's settings say
+    /// (promise P7). Nothing is written if nothing was changed; a new session comes to be, even an empty one. A
+    /// [login](Session::login) is kept in a session of its own, which the response tells the client of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session was ended by another request: it is not made again.
+    /// [`ErrorKind::Superseded`](crate::ErrorKind::Superseded) if its user logged in after this request had loaded it.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) after 64 tries against other writers.
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). [`ErrorKind::Limit`](crate::ErrorKind::Limit) for a login.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a session that is new, rotates or logs in after the response
+    /// has begun, and then for any that is kept in its cookie. Those of the store. The changes are kept, and a later save tries again. After
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) they may have been written already: a later save writes them if the
+    /// session is as it was, and else is `Timeout` again, until [`reload`](Session::reload) or [`revert`](Session::revert).
+    pub async fn save(&self) -> Result<(), Error> {
+        self.note_use();
+        let _io = self.io().await;
+        if self.load_under().await?.is_to_confirm_first() {
+            Box::pin(self.confirm()).await?;
+        }
+        let (pending, unsaved) = {
+            let mut state = self.state();
+            let (pending, changes) = state.begin_save(self.has_begun())?;
+            (pending, Unsaved { session: self, changes })
+        };
+        match pending {
+            PendingSave::Nothing => {
+                unsaved.settled();
+                Ok(())
+            }
+            PendingSave::Create(device) => self.create(device, unsaved).await,
+            PendingSave::Fork(live) => Box::pin(self.fork(live, unsaved)).await,
+            PendingSave::Commit(_) if self.is_sealed_away() => Err(too_late()),
+            PendingSave::Commit(live) => self.commit(live, unsaved).await,
+        }
+    }
+
+    /// Whether the session lies in its cookie, which has been sent.
+    pub(super) fn is_sealed_away(&self) -> bool {
+        self.has_begun() && self.0.shared.backend.is_cookie()
+    }
+
+    async fn create(&self, device: Option<SessionId>, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let (shared, now) = (&self.0.shared, self.now());
+        let credential = Credential::random();
+        let is_login = unsaved.changes.forks(None);
+        let record = if is_login {
+            self.admit(unsaved.changes.principal().flatten(), device, now).await?;
+            Arc::new(self.login_fork(credential, device, &unsaved.changes, now).record(None)?)
+        } else {
+            self.first_record(&credential, now)
+        };
+        let snapshot = shared.backend.create(credential, record, now).await?;
+        shared.tell(EventKind::Created, snapshot.id, snapshot.record.principal());
+        unsaved.saved_as(Live::new(credential, snapshot, now))
+    }
+
+    /// What the request sees, as the record of a session that begins now.
+    fn first_record(&self, credential: &Credential, now: Time) -> Arc<Record> {
+        self.state().first(
+            || self.0.shared.blank(now),
+            |record| {
+                record.accessed = now;
+                record.cookie_sent = now;
+                if !self.0.shared.backend.is_cookie() {
+                    record.identity.current = credential.digest();
+                }
+            },
+        )
+    }
+
+    async fn fork(&self, live: Live, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let (shared, now, old) = (&self.0.shared, self.now(), &live.snapshot);
+        let credential = Credential::random();
+        let principal = unsaved.changes.principal().unwrap_or(old.record.principal());
+        self.admit(principal, Some(old.device()), now).await?;
+        let snapshot = shared.backend.fork(old, &self.login_fork(credential, None, &unsaved.changes, now)).await?;
+        shared.tell(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
+        unsaved.saved_as(Live::new(credential, snapshot, now))
+    }
+
+    fn login_fork<'a>(
+        &'a self,
+        credential: Credential,
+        device: Option<SessionId>,
+        changes: &'a ChangeLog,
+        now: Time,
+    ) -> Fork<'a> {
+        let shared = &self.0.shared;
+        let is_cookie = shared.backend.is_cookie();
+        Fork {
+            changes,
+            credential,
+            lifetime: shared.lifetime(now),
+            device,
+            layer: &shared.layer,
+            now,
+            clock: &*shared.options.clock,
+            is_cookie,
+        }
+    }
+
+    /// Counts the principal's sessions before a login, if their number is limited.
+    async fn admit(&self, principal: Option<&str>, device: Option<SessionId>, now: Time) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        let (Some(limit), Some(store)) = (shared.options.limit(), shared.backend.store()) else { return Ok(()) };
+        let Some(principal) = principal else { return Ok(()) };
+        for ended in Box::pin(store.make_place(limit, &Contender { principal, device, now })).await? {
+            shared.tell(EventKind::Destroyed, ended.id, Some(principal));
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, live: Live, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        let rotated = self.state().rotates().then(|| live.credential.rotated());
+        let edit = Edit {
+            rotate_to: rotated.map(|rotated| rotated.digest()),
+            sends_cookie: shared.backend.is_cookie(),
+            ..self.edit(&live, &unsaved.changes)
+        };
+        let next = self.state().next(&live, &edit)?;
+        let Some(next) = next else {
+            unsaved.settled();
+            return Ok(());
+        };
+        let snapshot = self.commit_edit(&live.snapshot, next, &edit).await?;
+        let current = snapshot.record.identity.current;
+        let live = match rotated.filter(|_| edit.rotate_to == Some(current) && !shared.backend.is_cookie()) {
+            Some(rotated) => {
+                shared.tell(EventKind::Rotated, snapshot.id, snapshot.record.principal());
+                Live { presented: live.presented, ..Live::new(rotated, snapshot, live.loaded) }
+            }
+            None => Live { snapshot, ..live },
+        };
+        unsaved.saved_as(live)
+    }
+
+    /// Writes an edit, of which it is not known, from here to an answer, whether it is done.
+    pub(super) async fn commit_edit(
+        &self,
+        base: &Snapshot,
+        next: Arc<Record>,
+        edit: &Edit<'_>,
+    ) -> Result<Snapshot, Error> {
+        self.state().in_doubt(true);
+        let result = self.0.shared.backend.commit(base, next, edit).await;
+        let is_unknown = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout || edit.is_in_doubt);
+        self.state().in_doubt(is_unknown);
+        result
+    }
+
+    /// An edit of these changes and nothing else.
+    pub(super) fn edit<'a>(&self, live: &Live, changes: &'a ChangeLog) -> Edit<'a> {
+        Edit {
+            changes,
+            now: self.now(),
+            thaws: live.thaws(),
+            is_in_doubt: self.state().is_in_doubt(),
+            presented: if self.0.is_of_client { live.presented } else { [0; 32] },
+            rotate_to: None,
+            sends_cookie: false,
+            confirms: false,
+            grace: self.0.shared.options.rotation_grace,
+        }
+    }
+}
+
+/// The changes on their way into a store. If the way ends early, by an error or a dropped future, they go back to
+/// where they came from, before those that were made meanwhile.
+pub(super) struct Unsaved<'a> {
+    pub(super) session: &'a Session,
+    pub(super) changes: ChangeLog,
+}
+
+impl Unsaved<'_> {
+    fn saved_as(mut self, live: Live) -> Result<(), Error> {
+        drop(std::mem::take(&mut self.changes));
+        self.session.state().saved_as(live)
+    }
+
+    fn settled(mut self) {
+        drop(std::mem::take(&mut self.changes));
+        self.session.state().settled();
+    }
+}
+
+impl Drop for Unsaved<'_> {
+    fn drop(&mut self) {
+        if !self.changes.is_empty() {
+            self.session.state().restore(std::mem::take(&mut self.changes));
+        }
+    }
+}

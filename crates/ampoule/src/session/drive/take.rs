@@ -1,0 +1,76 @@
+//! Taking a value out for good: one of all requests that ask gets it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ampoule_core::{AsKey, Change, ChangeLog, Error, Record, codec};
+use serde::de::DeserializeOwned;
+
+use super::save::Unsaved;
+use crate::session::Session;
+use crate::session::state::{Live, too_late};
+
+impl Session {
+    /// Takes the value under `key` out of the session for good, and returns it to exactly one of all requests that ask:
+    /// a voucher, the state of an OAuth login. The removal is saved at once; other changes of this request are not.
+    ///
+    /// A session in its own cookie cannot keep that: the client holds it. A login carries a copy along, which is taken on its
+    /// own: two logins from one session have two.
+    ///
+    /// ```
+    /// async fn callback(session: ampoule::Session, state: String) -> Result<bool, ampoule::Error> {
+    ///     let expected: Option<String> = session.take("oauth_state").await?;
+    ///     Ok(expected.is_some_and(|expected| expected == state))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if what is stored is not a `T`: it stays where it is. As
+    /// [`save`](Session::save).
+    pub async fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+        let key = key.as_key();
+        let Some(value) = self.get::<T>(key).await? else { return Ok(None) };
+        let _io = self.io().await;
+        let (live, own) = {
+            let mut state = self.state();
+            let live = state.live().cloned();
+            let own = live.as_ref().and_then(|_| state.split_off(key));
+            (live, own)
+        };
+        let (Some(live), Some(own)) = (live, own) else {
+            // Nothing that others see: it was put there by this request.
+            self.change(Change::Remove(key.to_owned()))?;
+            return Ok(Some(value));
+        };
+        let taken = self.take_stored(key, live, Unsaved { session: self, changes: own }).await?;
+        taken.as_deref().map(codec::decode).transpose()
+    }
+
+    /// Commits what the request did to this key, and its removal.
+    async fn take_stored(&self, key: &str, live: Live, mut own: Unsaved<'_>) -> Result<Option<Vec<u8>>, Error> {
+        let taken = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&taken);
+        let take = move |old: Option<&[u8]>| {
+            *keep.lock().unwrap_or_else(PoisonError::into_inner) = old.map(<[u8]>::to_vec);
+            Ok(None)
+        };
+        let mut changes = own.changes.clone();
+        changes.push(Change::Update(key.to_owned(), Arc::new(take)))?;
+        let edit = self.edit(&live, &changes);
+        let mut next = Record::clone(&live.snapshot.record);
+        changes.apply(&mut next)?;
+        if !next.same_data(&live.snapshot.record) {
+            if self.is_sealed_away() {
+                return Err(too_late());
+            }
+            edit.stamp(&mut next)?;
+            let snapshot = self.commit_edit(&live.snapshot, Arc::new(next), &edit).await?;
+            own.changes = ChangeLog::default();
+            self.state().saved_as(Live { snapshot, ..live })?;
+        } else {
+            own.changes = ChangeLog::default();
+            self.state().replay()?;
+        }
+        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(taken)
+    }
+}

@@ -1,0 +1,149 @@
+//! What the response says of the session: its token, what depends on it, and what must not be stored.
+
+use std::borrow::Cow;
+
+use ampoule_core::{Error, Lifetime};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+
+use super::Session;
+use super::cookie_action::{CookieAction, cookie_action};
+use super::state::{InTheWay, Renewal, State};
+use crate::backend::CookieValue;
+use crate::http::edit::{add_vary, forbid_storing};
+use crate::http::pieces;
+use crate::http::scopes;
+use crate::http::set_cookie::{self, CookieOptions, CookieScope};
+use crate::http::transport::Transport;
+
+impl Session {
+    /// Adds to the response's headers what its client must know.
+    pub(super) fn respond(&self, state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
+        let options = &self.0.shared.options;
+        for transport in &options.transports {
+            // A cache must not give the response to another client (RFC 9111 section 4.1).
+            add_vary(headers, transport.vary());
+        }
+        if self.chosen().clear_site_data {
+            headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+        }
+        let age = |lifetime: &Lifetime| options.cookie.max_age(lifetime);
+        let now = state.session_now(&self.renewal(&age, state));
+        let holds_cookie = self.0.credentials.has_cookie(&self.0.shared.name);
+        let action = cookie_action(now, holds_cookie);
+        let expired = self.scopes_to_expire(state, action);
+        if action != CookieAction::Nothing || !expired.is_empty() || state.is_unreachable() {
+            // Nothing between us and the client must store a response with a session's token; that, and a missing Vary, are
+            // what CVE-2023-30861 (Flask) was. What was made without the session is for no other client and no other time.
+            forbid_storing(headers);
+        }
+        match self.transport(state) {
+            Some(Transport::Cookie) if action != CookieAction::Nothing => self.send_cookies(state, action, headers)?,
+            Some(Transport::Header(name)) if action == CookieAction::Send => {
+                headers.extend(self.value(state).and_then(|value| Some((name.clone(), sensitive(&value)?))));
+            }
+            _ => {}
+        }
+        self.expire(&expired, headers)
+    }
+
+    /// The transport by which the session came, or on which a new one goes out; `None` where the application hands tokens
+    /// out by itself.
+    pub(super) fn transport(&self, state: &State) -> Option<&Transport> {
+        if self.chosen().token.is_some() { None } else { self.0.shared.options.transports.get(state.via()) }
+    }
+
+    /// What decides whether the token is due again.
+    pub(super) fn renewal<'a>(
+        &self,
+        max_age: &'a dyn Fn(&Lifetime) -> Option<std::time::Duration>,
+        state: &State,
+    ) -> Renewal<'a> {
+        let shared = &self.0.shared;
+        Renewal {
+            now: self.now(),
+            moves_deadline: shared.options.save_accessed_time,
+            has_cookie: self.transport(state) == Some(&Transport::Cookie),
+            is_in_cookie: shared.backend.is_cookie(),
+            max_age,
+        }
+    }
+
+    /// What the client is to hold.
+    fn value(&self, state: &State) -> Option<CookieValue> {
+        let live = state.live()?;
+        Some(self.0.shared.backend.cookie_value(&live.credential, &live.snapshot.record))
+    }
+
+    fn send_cookies(&self, state: &State, action: CookieAction, headers: &mut HeaderMap) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        let value = self.value(state).filter(|_| action == CookieAction::Send);
+        let max_age = state.live().and_then(|live| shared.options.cookie.max_age(&live.snapshot.record.lifetime));
+        let text = value.as_deref().map_or(Cow::default(), |value| pieces::text(&shared.name, value));
+        let mut pieces = text.chunks(pieces::room(&shared.name));
+        // What the client has and the session has not is removed.
+        let held = match (shared.backend.is_cookie(), pieces.len()) {
+            (true, _) => pieces::held(&self.0.credentials.cookies, &shared.name),
+            (false, 0) => 1,
+            (false, _) => 0,
+        };
+        let chosen = self.chosen();
+        let attributes = match (&chosen.domain, &chosen.path) {
+            (None, None) => Cow::Borrowed(&shared.attributes),
+            (domain, path) => {
+                Cow::Owned(set_cookie::attributes(&shared.options.cookie, domain.as_deref(), path.as_deref()))
+            }
+        };
+        for index in 0..pieces.len().max(held) {
+            let name = pieces::name_of(&shared.name, index);
+            headers.append(SET_COOKIE, set_cookie::set_cookie(&name, pieces.next(), &attributes, max_age)?);
+        }
+        Ok(())
+    }
+
+    /// The scopes whose cookies are in the way. They are expired together with an answer that settles which cookie counts:
+    /// the session's own, its removal, or, where two sessions came, that none does.
+    fn scopes_to_expire(&self, state: &State, action: CookieAction) -> Vec<CookieScope> {
+        let shared = &self.0.shared;
+        let in_the_way = state.in_the_way();
+        let is_settled = action != CookieAction::Nothing || in_the_way == InTheWay::All;
+        if in_the_way == InTheWay::None || !is_settled || self.transport(state) != Some(&Transport::Cookie) {
+            return Vec::new();
+        }
+        let (cookie, chosen) = (&shared.options.cookie, self.chosen());
+        let counts = CookieScope {
+            domain: chosen.domain.clone().or_else(|| cookie.domain.clone()),
+            path: chosen.path.clone().unwrap_or_else(|| cookie.path.clone()),
+        };
+        let mut scopes = Vec::new();
+        if !shared.name.starts_with("__Host-") {
+            let credentials = &self.0.credentials;
+            scopes = scopes::besides(&counts, &cookie.former_scopes, credentials.host().as_deref(), credentials.path());
+        }
+        if action == CookieAction::Nothing {
+            scopes.push(counts);
+        }
+        scopes
+    }
+
+    fn expire(&self, scopes: &[CookieScope], headers: &mut HeaderMap) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        for CookieScope { domain, path } in scopes {
+            let options = CookieOptions { domain: domain.clone(), ..shared.options.cookie.clone() };
+            let attributes = set_cookie::attributes(&options, None, Some(path));
+            let held =
+                if shared.backend.is_cookie() { pieces::held(&self.0.credentials.cookies, &shared.name) } else { 1 };
+            for index in 0..held {
+                let name = pieces::name_of(&shared.name, index);
+                headers.append(SET_COOKIE, set_cookie::set_cookie(&name, None, &attributes, None)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A header's value that logs hide.
+fn sensitive(value: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,44 @@
+//! What all sessions of a layer share.
+
+use ampoule_core::{Lifetime, Record, SessionId, Text, Time};
+
+use crate::backend::{Backend, Context};
+use crate::event::{Event, EventKind};
+use crate::observe;
+use crate::options::Options;
+
+/// What all sessions of a layer share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    /// The name again, as records carry it; empty for sessions in cookies, which are sealed under it.
+    pub(crate) layer: Text,
+    pub(crate) options: Options,
+    /// Those of the cookie, where a request chooses none of its own.
+    pub(crate) attributes: String,
+    pub(crate) backend: Backend,
+}
+
+impl Shared {
+    /// The rules of a session that begins now.
+    pub(crate) fn lifetime(&self, now: Time) -> Lifetime {
+        Lifetime::starting(now, self.options.timeout, self.options.absolute_timeout)
+    }
+
+    /// A session that begins now.
+    pub(crate) fn blank(&self, now: Time) -> Record {
+        Record::new(now, self.lifetime(now), self.layer.clone())
+    }
+
+    /// What a look-up depends on besides what came.
+    pub(crate) fn context(&self, now: Time) -> Context<'_> {
+        Context { name: &self.name, transports: &self.options.transports, now }
+    }
+
+    /// Counts an event and passes it to the hook.
+    pub(crate) fn tell(&self, kind: EventKind, id: SessionId, principal: Option<&str>) {
+        observe::event(kind);
+        if let Some(hook) = &self.options.on_event {
+            hook.call(&Event { kind, id, principal });
+        }
+    }
+}
