@@ -380,7 +380,7 @@ async fn a_damaged_value_is_created_anew() {
     let mut damaged = entry.value.to_vec();
     *damaged.last_mut().unwrap() ^= 1;
     let entry = ampoule_core::Entry { value: damaged.into(), ..entry };
-    let _ = rig.spy.put(key, entry, ampoule::store::Put::Always).await.unwrap();
+    let _ = rig.spy.put(key, entry, ampoule::store::PutMode::Always).await.unwrap();
     assert_eq!(cache.get("key").await, None);
     assert_eq!(cache.get_or_insert_with("key", || async { "anew".into() }).await, "anew");
     assert_eq!(cache.get("key").await.as_deref(), Some("anew"));

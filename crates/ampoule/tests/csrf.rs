@@ -99,6 +99,67 @@ async fn a_request_passes_if_origin_and_token_are_both_right() {
     assert_eq!((passed, all), (3 * 175 + 5 * 12, 8 * 175));
 }
 
+/// Both forms of a handshake, with every statement of where it comes from, and without a token.
+#[tokio::test]
+async fn a_websocket_of_another_site_is_refused() {
+    const SAID: [(&[(&str, &str)], bool); 10] = [
+        (&[], true),
+        (&[("origin", "https://site.test")], true),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://site.test")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("origin", "https://evil.test")], false),
+        (&[("origin", "https://site.test.evil.test")], false),
+        (&[("origin", "null")], false),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "https://evil.test")], false),
+        (&[("sec-fetch-site", "same-site"), ("origin", "https://sub.site.test")], false),
+        (&[("origin", "https://site.test"), ("origin", "https://evil.test")], false),
+    ];
+    let site = site();
+    let (client, _) = visitor(&site).await;
+    for (said, passes) in SAID {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
+            let headers = [&[("connection", "keep-alive, Upgrade"), ("upgrade", upgrade)], said].concat();
+            let answer = send(&client, "GET", "/echo", &headers, Body::empty()).await;
+            assert_eq!(answer.status.as_u16(), if passes { 200 } else { 403 }, "{headers:?}: {}", answer.text);
+            assert_eq!(answer.text.contains("a page of another site made it"), !passes, "{}", answer.text);
+        }
+        let answer = connect(&client, "https://site.test/echo", said).await;
+        assert_eq!(answer.status.as_u16(), if passes { 200 } else { 403 }, "{said:?}: {}", answer.text);
+        let other = send(&client, "GET", "/echo", &[&[("upgrade", "h2c")], said].concat(), Body::empty()).await;
+        assert_eq!(other.status, 200, "what opens no WebSocket is a GET as any other: {said:?}");
+    }
+    let tunnel = connect(&client, "site.test:443", &[]).await;
+    assert_eq!(tunnel.status, 403, "a CONNECT that is no handshake needs a token, as every unsafe method");
+}
+
+/// The extended CONNECT of HTTP/2, as hyper gives it to a service: with the whole address, and the protocol beside it.
+async fn connect(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::builder().method("CONNECT").uri(uri).version(http::Version::HTTP_2);
+    request = request.header("cookie", client.cookie_header());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_websocket_passes_from_a_trusted_origin_and_where_exempt_or_unchecked() {
+    let handshake = [("upgrade", "websocket"), ("sec-fetch-site", "cross-site"), ("origin", "https://partner.test")];
+    for (layer, expected) in [
+        (CsrfLayer::new(), 403),
+        (CsrfLayer::new().trusted_origin("https://partner.test").unwrap(), 200),
+        (CsrfLayer::new().trusted_origin("https://other.test").unwrap(), 403),
+        (CsrfLayer::new().exempt(|method, uri| method == "GET" && uri.path() == "/echo"), 200),
+        (CsrfLayer::new().exempt(|method, _| method == "POST"), 403),
+        (CsrfLayer::new().without_origin_check(), 200),
+    ] {
+        let site = site_with(layer.clone());
+        let (client, _) = visitor(&site).await;
+        let answer = send(&client, "GET", "/echo", &handshake, Body::empty()).await;
+        assert_eq!(answer.status.as_u16(), expected, "{layer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_trusted_origin_may_send_too_if_it_has_the_token() {
     let site = site_with(CsrfLayer::new().trusted_origin("https://partner.test").unwrap());

@@ -4,15 +4,23 @@ mod support;
 
 use std::time::Duration;
 
-use ampoule::{Error, Session};
+use ampoule::{Clock, Error, ErrorHandler, Session, Stack, StatusCodeRedirect};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use support::{HOUR, Place, Site};
+use http::StatusCode;
+use support::{Client, HOUR, Place, Site};
+use tower::Layer;
 
 on_each_place! {
     a_login_rotates_and_says_whose_it_is_and_since_when;
     another_s_login_starts_empty;
+    a_login_restarts_the_absolute_timeout;
+    pages_of_errors_keep_the_cookie_of_a_login;
+}
+
+on_each_store! {
+    a_page_of_an_error_is_no_sign_that_the_login_arrived;
 }
 
 fn site(place: Place) -> Site {
@@ -56,6 +64,97 @@ async fn another_s_login_starts_empty(place: Place) {
     }
 }
 
+/// A visit of a month ends with the month; a login at its end is as good as any.
+async fn a_login_restarts_the_absolute_timeout(place: Place) {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let site = site(place);
+    let mut client = site.client();
+    client.post("/set/cart/tea").await;
+    let stay = async |client: &mut Client, span: Duration| {
+        let end = site.clock.now() + span;
+        while site.clock.now() < end {
+            site.clock.advance((12 * HOUR).min(end.since(site.clock.now())));
+            client.get("/since").await;
+        }
+    };
+    stay(&mut client, 30 * DAY - HOUR).await;
+    assert_eq!(client.value("cart").await, "tea");
+    let visitor = client.clone();
+    client.post("/log-in/ada").await;
+    site.clock.advance(2 * HOUR);
+    assert_eq!((client.get("/private").await.text, client.value("cart").await), ("ada".into(), "tea".into()));
+    assert_eq!(visitor.clone().value("cart").await, "none", "the visit has ended");
+    stay(&mut client, 30 * DAY - 3 * HOUR).await;
+    assert_eq!(client.get("/private").await.text, "ada");
+    stay(&mut client, HOUR).await;
+    assert_eq!(client.get("/private").await.status, 403, "thirty days after the login");
+}
+
+/// The handler fails after the login is saved, and a page takes the place of its answer.
+async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
+    let mut site = site(place);
+    for debug in [false, true] {
+        let redirect = StatusCodeRedirect::new("/error/document").unwrap().with_debug(debug);
+        let only_pages = Stack::new(site.layer.clone()).status_code_redirect(redirect.clone());
+        let only_errors = Stack::new(site.layer.clone()).error_handler(ErrorHandler::new(debug));
+        let both = only_errors.clone().status_code_redirect(redirect);
+        for (stack, pages) in [(only_pages, true), (only_errors, false), (both, true)] {
+            let page = get(|| async { "the page" });
+            let routes = support::site::routes().merge(routes()).route("/error/document", page);
+            site.app = Router::new().fallback_service(stack.layer(routes));
+            for path in ["/login-saved-then-fails/ada", "/login-error/ada", "/login-server-error/ada"] {
+                let mut client = site.client();
+                client.post("/set/cart/tea").await;
+                let before = client.jar.clone();
+                let answer = client.post(path).await;
+                assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (500, 1), "{path}");
+                // A page of debug keeps what is known of the error.
+                assert!(!pages || debug || answer.text == "the page", "{path}: {}", answer.text);
+                assert_ne!(client.jar, before);
+                site.clock.advance(Duration::from_secs(6));
+                assert_eq!(client.get("/private").await.text, "ada", "{path}");
+                assert_eq!(client.value("cart").await, "tea");
+            }
+        }
+    }
+}
+
+/// The page of the error reads the session and saves to it, by a request of its own. The client has received none of it.
+async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
+    let mut site = site(place);
+    let stack = Stack::new(site.layer.clone()).status_code_redirect(StatusCodeRedirect::new("/page").unwrap());
+    let page = get(async |session: Session| -> Result<String, Error> {
+        session.insert("seen", &"yes")?;
+        session.save().await?;
+        Ok(session.principal().await?.unwrap_or_else(|| "nobody".into()))
+    });
+    let fails = async |session: Session| -> Result<StatusCode, Error> {
+        session.regenerate_id();
+        session.save().await?;
+        Ok(StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    let routes = support::site::routes().merge(routes()).route("/page", page).route("/rotation-fails", post(fails));
+    site.app = Router::new().fallback_service(stack.layer(routes));
+    for (path, user) in [("/login-saved-then-fails/ada", "ada"), ("/rotation-fails", "nobody")] {
+        let mut client = site.client();
+        client.post("/set/cart/tea").await;
+        let lost = client.ask("POST", path, client.cookie_header()).await;
+        assert_eq!((lost.status.as_u16(), lost.text.as_str(), lost.set_cookies().len()), (500, user, 1));
+        site.clock.advance(Duration::from_secs(6));
+        assert_eq!(client.value("cart").await, "tea", "{path}: the response is lost, and the old token goes on");
+        assert_eq!(client.post("/set/more/milk").await.status, 200, "{path}");
+        assert_eq!((client.value("cart").await, client.value("more").await), ("tea".into(), "milk".into()), "{path}");
+        // And where it is not lost, the first request of the client itself is the sign.
+        let mut client = site.client();
+        client.post("/set/cart/tea").await;
+        let old = client.clone();
+        client.post(path).await;
+        assert_eq!((client.value("cart").await, client.value("seen").await), ("tea".into(), "yes".into()));
+        site.clock.advance(Duration::from_secs(6));
+        assert_eq!(old.ask("GET", "/get/cart", old.cookie_header()).await.text, "none", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_logout_ends_it_and_may_clear_the_browser() {
     let site = site(Place::Memory);
@@ -76,7 +175,8 @@ async fn a_visitor_was_never_authenticated() {
     assert_eq!(client.get("/since").await.text, "never");
     assert_eq!(client.get("/fresh/600").await.status, 403);
     // Also one who is known without having proved it: by a principal alone.
-    client.post("/login/ada").await;
+    client.post("/principal/ada").await;
+    assert_eq!(client.get("/private").await.text, "ada");
     assert_eq!(
         (client.get("/since").await.text.as_str(), client.get("/fresh/600").await.status.as_u16()),
         ("never", 403)
@@ -90,13 +190,16 @@ async fn the_token_of_forms_is_made_anew_at_login_and_kept_by_rotation() {
     let mut client = site.client();
     let visitor_s = client.get("/token").await.text;
     assert_eq!(client.get(&format!("/verify/{visitor_s}")).await.text, "true");
-    client.post("/rotate").await;
+    client.post("/regenerate").await;
     assert_eq!(client.get(&format!("/verify/{visitor_s}")).await.text, "true");
     client.post("/log-in/ada").await;
     assert_eq!(client.get(&format!("/verify/{visitor_s}")).await.text, "false");
     let own = client.get("/token").await.text;
+    client.post("/regenerate").await;
+    assert_eq!(client.get(&format!("/verify/{own}")).await.text, "true");
     client.post("/log-in/ada").await;
-    assert_eq!(client.get(&format!("/verify/{own}")).await.text, "true", "she only proved it again");
+    assert_eq!(client.get(&format!("/verify/{own}")).await.text, "false", "also of the same user again");
+    let own = client.get("/token").await.text;
     client.post("/log-out").await;
     assert_eq!(client.get(&format!("/verify/{own}")).await.text, "false");
 }
@@ -105,7 +208,6 @@ fn routes() -> Router {
     Router::new()
         .route("/log-in/{user}", post(log_in))
         .route("/log-out", post(log_out))
-        .route("/rotate", post(rotate))
         .route("/private", get(|session: Session| async move { session.require_login().await }))
         .route("/fresh/{seconds}", get(fresh))
         .route("/since", get(since))
@@ -121,11 +223,6 @@ async fn log_in(session: Session, Path(user): Path<String>) -> Result<(), Error>
 async fn log_out(session: Session) -> Result<(), Error> {
     session.clear_site_data();
     session.logout().await
-}
-
-async fn rotate(session: Session) -> Result<(), Error> {
-    session.regenerate_id();
-    session.save().await
 }
 
 async fn fresh(session: Session, Path(seconds): Path<u64>) -> Result<String, Error> {

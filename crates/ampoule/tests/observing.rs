@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use ampoule::{Event, EventHook, EventKind};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use support::{HOUR, Place, Site};
+use support::{HOUR, Log, Place, SECOND, Site};
 
 type Told = Arc<Mutex<Vec<(EventKind, String, Option<String>)>>>;
 
@@ -16,13 +16,18 @@ fn listening(place: Place) -> (Site, Told) {
     let ear = told.clone();
     let hook = EventHook::new(move |event: &Event<'_>| {
         let principal = event.principal.map(str::to_owned);
-        ear.lock().unwrap().push((event.kind, event.handle.to_string(), principal));
+        ear.lock().unwrap().push((event.kind, event.id.to_string(), principal));
     });
     (Site::with(place, |options| options.on_event = Some(hook)), told)
 }
 
-on_places! {
-    the_turns_of_a_session_are_told on Memory Cookie Redis;
+on_each_place! {
+    the_turns_of_a_session_are_told;
+}
+
+on_each_store! {
+    a_token_that_was_replaced_is_told_of_once;
+    the_tokens_of_two_sessions_are_told_of_once;
 }
 
 async fn the_turns_of_a_session_are_told(place: Place) {
@@ -33,8 +38,11 @@ async fn the_turns_of_a_session_are_told(place: Place) {
     client.post("/set/a/1").await;
     client.post("/set/a/2").await;
     client.post("/login/ada").await;
+    client.post("/regenerate").await;
     let copied = client.clone();
     client.post("/logout").await;
+    copied.clone().get("/get/a").await;
+    site.clock.advance(6 * SECOND);
     copied.clone().get("/get/a").await;
     let mut late = site.client();
     late.post("/set/a/1").await;
@@ -42,21 +50,93 @@ async fn the_turns_of_a_session_are_told(place: Place) {
     late.get("/get/a").await;
     let told = told.lock().unwrap().clone();
     let kinds: Vec<EventKind> = told.iter().map(|(kind, ..)| *kind).collect();
-    if place == Place::Cookie {
-        // Nobody can end what the client holds, and a new id is a new cookie.
-        assert_eq!(kinds, [EventKind::Created, EventKind::Destroyed, EventKind::Created, EventKind::Expired]);
-        return;
-    }
-    let [EventKind::Created, EventKind::Rotated { from }, EventKind::Destroyed, EventKind::Expired, rest @ ..] =
-        &kinds[..]
-    else {
-        panic!("{kinds:?}")
+    let principals: Vec<_> = told.iter().map(|(.., principal)| principal.as_deref()).collect();
+    let [EventKind::Created, EventKind::Forked { from }, rest @ ..] = &kinds[..] else { panic!("{kinds:?}") };
+    assert_eq!(from.to_string(), told[0].1, "the session before the login is named");
+    assert_ne!(told[1].1, told[0].1, "the login has an id of its own");
+    let (rest, of_ada) = match place {
+        // No server can end what the client holds, and a new token is a new cookie.
+        Place::Cookie => {
+            let [EventKind::Destroyed, rest @ ..] = rest else { panic!("{kinds:?}") };
+            (rest, 1..3)
+        }
+        _ => {
+            let [EventKind::Rotated, EventKind::Destroyed, EventKind::Expired, rest @ ..] = rest else {
+                panic!("{kinds:?}")
+            };
+            (rest, 1..5)
+        }
     };
     assert_eq!(rest, [EventKind::Created, EventKind::Expired]);
-    assert_eq!(from.to_string(), told[0].1, "the old handle is named");
-    assert!(told[1].1 == told[2].1 && told[2].1 == told[3].1, "the new one is known by its own");
-    let principals: Vec<_> = told.iter().map(|(.., principal)| principal.as_deref()).collect();
-    assert_eq!(principals, [None, Some("ada"), Some("ada"), None, None, None]);
+    assert!(told[of_ada.clone()].iter().all(|(_, id, _)| *id == told[1].1), "one id for the whole life: {told:?}");
+    let whose = if place == Place::Cookie { 1..3 } else { 1..4 };
+    for (index, principal) in principals.iter().enumerate() {
+        assert_eq!(*principal, whose.contains(&index).then_some("ada"), "{index} of {told:?}");
+    }
+}
+
+fn of_kind(told: &Told, wanted: EventKind) -> Vec<String> {
+    told.lock().unwrap().iter().filter(|(kind, ..)| *kind == wanted).map(|(_, id, _)| id.clone()).collect()
+}
+
+/// A log of this task and no other, as long as the guard lives.
+fn logging() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+fn count_of(log: &Log, text: &str) -> usize {
+    log.text().lines().filter(|line| line.contains(text)).count()
+}
+
+async fn a_token_that_was_replaced_is_told_of_once(place: Place) {
+    let (site, told) = listening(place);
+    let mut client = site.client();
+    client.post("/login/ada").await;
+    let (stolen, id) = (client.cookie_header(), client.get("/id").await.text);
+    client.post("/regenerate").await;
+    client.get("/get/user").await;
+    assert_eq!(client.ask("GET", "/get/user", &stolen).await.text, "ada", "within the grace");
+    assert_eq!(of_kind(&told, EventKind::Replayed), [""; 0]);
+    site.clock.advance(6 * SECOND);
+    let (log, _guard) = logging();
+    assert_eq!(client.ask("GET", "/info", &stolen).await.text.split(' ').next(), Some("new=true"));
+    assert_eq!(of_kind(&told, EventKind::Replayed), std::slice::from_ref(&id));
+    assert_eq!(count_of(&log, "may be stolen"), 1, "{}", log.text());
+    assert!(!log.text().contains(stolen.strip_prefix("sid=").unwrap()), "{}", log.text());
+    // A browser that sends both, as after a change of the cookie's domain, is no thief.
+    let both = format!("{stolen}; {}", client.cookie_header());
+    assert_eq!(client.ask("GET", "/get/user", both).await.text, "ada");
+    assert_eq!((of_kind(&told, EventKind::Replayed).len(), count_of(&log, "may be stolen")), (1, 1));
+    // The thief's login is a session of its own, and the client has its.
+    let answer = client.ask("POST", "/login/eve", &stolen).await;
+    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 1));
+    assert_eq!(client.value("user").await, "ada");
+    assert_eq!((of_kind(&told, EventKind::Replayed).len(), count_of(&log, "may be stolen")), (2, 2));
+}
+
+async fn the_tokens_of_two_sessions_are_told_of_once(place: Place) {
+    let (site, told) = listening(place);
+    let (mut ada, mut eve) = (site.client(), site.client());
+    ada.post("/login/ada").await;
+    eve.post("/login/eve").await;
+    let mut ids = [ada.get("/id").await.text, eve.get("/id").await.text];
+    ids.sort();
+    let (log, _guard) = logging();
+    let both = format!("{}; {}", ada.cookie_header(), eve.cookie_header());
+    assert_eq!(ada.ask("GET", "/info", &both).await.text.split(' ').next(), Some("new=true"));
+    let mut conflicting = of_kind(&told, EventKind::Conflicting);
+    conflicting.sort();
+    assert_eq!(conflicting, ids, "each once");
+    for id in &ids {
+        let lines = log.text();
+        let of_id = lines.lines().filter(|line| line.contains("neither counts") && line.contains(id.as_str()));
+        assert_eq!(of_id.count(), 1, "{lines}");
+    }
+    assert_eq!((ada.value("user").await, eve.value("user").await), ("ada".into(), "eve".into()));
+    assert_eq!(of_kind(&told, EventKind::Conflicting).len(), 2);
 }
 
 fn counters(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
@@ -94,13 +174,13 @@ fn operations_and_events_are_counted() {
     let counters = counters(&recorder);
     let expected = [
         ("ampoule_sessions{event=created}", 1),
-        ("ampoule_sessions{event=rotated}", 1),
-        ("ampoule_store_operations{operation=get,outcome=ok}", 2),
-        ("ampoule_store_operations{operation=put,outcome=ok}", 3),
-        ("ampoule_store_operations{operation=get,outcome=unavailable}", 5),
-        ("ampoule_store_refusals{operation=get}", 2),
-        ("ampoule_store_seconds{operation=get}", 7),
-        ("ampoule_store_seconds{operation=put}", 3),
+        ("ampoule_sessions{event=forked}", 1),
+        ("ampoule_store_operations{operation=get,outcome=ok,store=session store}", 3),
+        ("ampoule_store_operations{operation=put,outcome=ok,store=session store}", 5),
+        ("ampoule_store_operations{operation=get,outcome=unavailable,store=session store}", 5),
+        ("ampoule_store_refusals{operation=get,store=session store}", 2),
+        ("ampoule_store_seconds{operation=get,store=session store}", 8),
+        ("ampoule_store_seconds{operation=put,store=session store}", 5),
     ];
     let expected: BTreeMap<String, u64> = expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     assert_eq!(counters, expected);

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 
 use ampoule::AtLimit;
 use http::StatusCode;
-use support::{Client, Place, SECOND, Site};
-use tokio::task::JoinSet;
+use support::site::{Gate, gate};
+use support::{Answer, Client, Place, SECOND, Site};
+use tokio::task::{JoinHandle, JoinSet};
 
 on_each_store! {
     a_user_sees_his_sessions_and_no_others;
@@ -19,15 +20,58 @@ on_each_store! {
     revoking_raises_nothing_that_writes_meanwhile;
     a_limit_ends_those_unused_longest;
     a_limit_holds_when_many_log_in_at_once;
+    a_limit_counts_a_double_click_once;
     a_limit_may_refuse;
+    a_limit_that_refuses_lets_one_of_several_in;
+    a_limit_that_refuses_keeps_those_that_came_back_first;
+    a_limit_that_refuses_counts_a_double_click_once;
+    a_login_that_is_refused_or_dropped_takes_no_place;
+    revoking_others_spares_a_session_that_rotates;
+    revoking_others_knows_of_a_login_meanwhile;
+    layers_on_one_store_are_apart;
 }
 
+/// A client that has logged in, and has come back since with what it was sent.
 async fn log_in(site: &Site, user: &str, agent: &str) -> Client {
     let mut client = site.client();
     client.post(&format!("/set/agent/{agent}")).await;
     assert_eq!(client.post(&format!("/login/{user}")).await.status, StatusCode::OK);
+    assert_eq!(client.value("user").await, user);
     site.clock.advance(SECOND);
     client
+}
+
+/// A request that waits at a gate of this name.
+async fn start(client: &Client, path: &str, name: String) -> (Gate, JoinHandle<Answer>) {
+    let gate = gate(&name).await;
+    let (client, path) = (client.clone(), format!("{path}/{name}"));
+    let answer = tokio::spawn(async move { client.ask("POST", &path, client.cookie_header()).await });
+    gate.loaded.acquire().await.unwrap().forget();
+    (gate, answer)
+}
+
+async fn go_on((gate, answer): (Gate, JoinHandle<Answer>)) -> Answer {
+    gate.go_on.add_permits(1);
+    answer.await.unwrap()
+}
+
+/// All come back at once with what they were sent, and then once more: what each is told, and who is still logged in.
+async fn come_back(clients: Vec<Client>, user: &str) -> (Vec<StatusCode>, Vec<Client>) {
+    let mut first = JoinSet::new();
+    for mut client in clients {
+        first.spawn(async move {
+            let status = client.get("/get/user").await.status;
+            (status, client)
+        });
+    }
+    let (mut statuses, mut alive) = (Vec::new(), Vec::new());
+    for (status, mut client) in first.join_all().await {
+        statuses.push(status);
+        if client.value("user").await == user {
+            alive.push(client);
+        }
+    }
+    (statuses, alive)
 }
 
 /// The agents in the list, and the handle of each.
@@ -109,8 +153,8 @@ async fn an_administrator_lists_and_ends(place: Place) {
     let infos = site.layer.sessions_of("ada").await.unwrap();
     assert_eq!(infos.len(), 2);
     assert!(infos.iter().all(|info| !info.is_current() && info.expires() > info.last_accessed()));
-    assert!(site.layer.revoke(infos[0].handle()).await.unwrap());
-    assert!(!site.layer.revoke(infos[0].handle()).await.unwrap());
+    assert!(site.layer.revoke(infos[0].id()).await.unwrap());
+    assert!(!site.layer.revoke(infos[0].id()).await.unwrap());
     assert_eq!((one.value("user").await, two.value("user").await), ("ada".into(), "none".into()));
     assert_eq!(site.layer.revoke_all("ada").await.unwrap(), 1);
     assert_eq!(site.layer.revoke_all("ada").await.unwrap(), 0);
@@ -173,23 +217,49 @@ async fn a_limit_holds_when_many_log_in_at_once(place: Place) {
                 (status, client)
             });
         }
-        let mut alive = HashSet::new();
-        for (status, mut client) in logins.join_all().await {
-            assert!([StatusCode::OK, StatusCode::CONFLICT].contains(&status), "{status}");
-            if client.value("user").await == "ada" {
-                alive.insert(client.cookie_header());
-            }
+        let mut clients = Vec::new();
+        for (status, client) in logins.join_all().await {
+            assert_eq!(status, StatusCode::OK, "the last to log in stay, so none is refused");
+            clients.push(client);
         }
+        let (statuses, alive) = come_back(clients, "ada").await;
+        assert!(statuses.iter().all(|status| *status == StatusCode::OK), "{statuses:?}");
+        let alive: HashSet<String> = alive.iter().map(Client::cookie_header).collect();
         assert_eq!(alive.len(), limit, "of 16 logins at once");
         assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), limit);
     }
 }
 
-async fn a_limit_may_refuse(place: Place) {
-    let site = Site::with(place, |options| {
-        options.sessions_per_principal = Some(2);
+async fn a_limit_counts_a_double_click_once(place: Place) {
+    let site = Site::with(place, |options| options.sessions_per_principal = Some(1));
+    let mut client = site.client();
+    client.post("/set/cart/7").await;
+    let first = start(&client, "/login-late/ada", format!("limit-click-1-{place:?}")).await;
+    let second = start(&client, "/login-late/ada", format!("limit-click-2-{place:?}")).await;
+    let answers = [go_on(first).await, go_on(second).await];
+    assert_eq!(answers.each_ref().map(|answer| (answer.status, answer.set_cookies().len())), [(StatusCode::OK, 1); 2]);
+    for answer in &answers {
+        let mut browser = client.clone();
+        browser.keep(answer);
+        assert_eq!((browser.value("user").await, browser.value("cart").await), ("ada".into(), "7".into()));
+    }
+    client.keep(&answers[0]);
+    let mut phone = log_in(&site, "ada", "phone").await;
+    assert_eq!(client.value("user").await, "none", "both end for another device");
+    client.keep(&answers[1]);
+    assert_eq!(client.value("user").await, "none");
+    assert_eq!(agents(&listed(&mut phone).await), ["phone*"]);
+}
+
+fn refusing(place: Place, limit: usize) -> Site {
+    Site::with(place, |options| {
+        options.sessions_per_principal = Some(limit);
         options.at_session_limit = AtLimit::Refuse;
-    });
+    })
+}
+
+async fn a_limit_may_refuse(place: Place) {
+    let site = refusing(place, 2);
     let (mut first, mut second) = (log_in(&site, "ada", "1").await, log_in(&site, "ada", "2").await);
     let mut third = site.client();
     third.post("/set/cart/7").await;
@@ -201,14 +271,214 @@ async fn a_limit_may_refuse(place: Place) {
         ("7".into(), "none".into()),
         "as before the login"
     );
+    assert_eq!(second.post("/login/ada").await.status, StatusCode::OK, "a step-up takes no further place");
+    assert_eq!(second.value("user").await, "ada");
     first.post("/logout").await;
     assert_eq!(third.post("/login/ada").await.status, StatusCode::OK);
     assert_eq!((second.value("user").await, third.value("user").await), ("ada".into(), "ada".into()));
-    let mut logins = JoinSet::new();
-    for _ in 0..8 {
-        let mut client = site.client();
-        logins.spawn(async move { client.post("/login/eve").await.status });
+    assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 2);
+}
+
+/// The same where they come back one after the other: those who are there stay.
+async fn a_limit_that_refuses_keeps_those_that_came_back_first(place: Place) {
+    for backwards in [false, true] {
+        let site = refusing(place, 2);
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let mut client = site.client();
+            client.post("/set/cart/7").await;
+            assert_eq!(client.post("/login/ada").await.status, StatusCode::OK);
+            site.clock.advance(SECOND);
+            clients.push(client);
+        }
+        if backwards {
+            clients.reverse();
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            let answer = client.get("/get/user").await;
+            if index < 2 {
+                assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "ada"), "{index}, {backwards}");
+                continue;
+            }
+            assert_eq!(answer.status, StatusCode::CONFLICT, "{index}, {backwards}");
+            assert!(client.jar.is_empty(), "its cookie is removed: {:?}", answer.set_cookies());
+            assert_eq!(client.post("/set/a/1").await.status, StatusCode::OK, "and it goes on as a visitor");
+        }
+        assert_eq!((clients[0].value("user").await, clients[1].value("user").await), ("ada".into(), "ada".into()));
+        assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 2);
     }
-    let kept = logins.join_all().await.into_iter().filter(|status| *status == StatusCode::OK).count();
-    assert!(kept <= 2 && site.layer.sessions_of("eve").await.unwrap().len() == kept, "{kept} of at most 2");
+}
+
+/// Each is let in while none has come back; when they do, no more than the limit stay, and at least one.
+async fn a_limit_that_refuses_lets_one_of_several_in(place: Place) {
+    for limit in [1, 2] {
+        let site = refusing(place, limit);
+        let mut logins = JoinSet::new();
+        for _ in 0..8 {
+            let mut client = site.client();
+            logins.spawn(async move {
+                client.post("/set/cart/7").await;
+                let status = client.post("/login/eve").await.status;
+                (status, client)
+            });
+        }
+        let mut clients = Vec::new();
+        for (status, client) in logins.join_all().await {
+            assert_eq!(status, StatusCode::OK);
+            clients.push(client);
+        }
+        let (statuses, mut alive) = come_back(clients, "eve").await;
+        assert!((1..=limit).contains(&alive.len()), "{} of at most {limit} stay", alive.len());
+        let count = |wanted: StatusCode| statuses.iter().filter(|status| **status == wanted).count();
+        // Of those that come at the same moment one may be let in by its own count and end by that of another.
+        assert_eq!(count(StatusCode::OK) + count(StatusCode::CONFLICT), 8, "{statuses:?}");
+        assert!(count(StatusCode::OK) >= alive.len(), "{statuses:?}");
+        assert_eq!(site.layer.sessions_of("eve").await.unwrap().len(), alive.len());
+        // Places that are left can still be taken, and those that are taken be given up.
+        for _ in alive.len()..limit {
+            alive.push(log_in(&site, "eve", "late").await);
+        }
+        assert_eq!(site.client().post("/login/eve").await.status, StatusCode::CONFLICT);
+        assert_eq!(alive[0].post("/logout").await.status, StatusCode::OK);
+        log_in(&site, "eve", "next").await;
+    }
+}
+
+async fn a_limit_that_refuses_counts_a_double_click_once(place: Place) {
+    let site = refusing(place, 1);
+    let mut client = site.client();
+    client.post("/set/cart/7").await;
+    let first = start(&client, "/login-late/ada", format!("refuse-click-1-{place:?}")).await;
+    let second = start(&client, "/login-late/ada", format!("refuse-click-2-{place:?}")).await;
+    let answers = [go_on(first).await, go_on(second).await];
+    for answer in &answers {
+        assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1), "{}", answer.text);
+        let mut browser = client.clone();
+        browser.keep(answer);
+        assert_eq!((browser.value("user").await, browser.value("cart").await), ("ada".into(), "7".into()));
+    }
+    assert_eq!(site.client().post("/login/ada").await.status, StatusCode::CONFLICT, "they take the one place");
+    client.keep(&answers[1]);
+    client.post("/logout").await;
+    log_in(&site, "ada", "next").await;
+}
+
+async fn a_login_that_is_refused_or_dropped_takes_no_place(place: Place) {
+    let site = refusing(place, 1);
+    let mut phone = log_in(&site, "ada", "phone").await;
+    for fresh in [true, false] {
+        let mut refused = site.client();
+        if !fresh {
+            refused.post("/set/cart/7").await;
+        }
+        for _ in 0..3 {
+            assert_eq!(refused.post("/login/ada").await.status, StatusCode::CONFLICT);
+        }
+        assert_eq!(refused.value("cart").await, if fresh { "none" } else { "7" });
+    }
+    assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 1, "a refused login leaves no session behind");
+    phone.post("/logout").await;
+    // Their clients hang up before the response.
+    for number in 0..3 {
+        let client = site.client();
+        if number > 0 {
+            client.clone().post("/set/cart/7").await;
+        }
+        let (_gate, answer) = start(&client, "/login-slowly/ada", format!("dropped-{number}-{place:?}")).await;
+        answer.abort();
+        assert!(answer.await.unwrap_err().is_cancelled());
+        if number > 1 {
+            site.clock.advance(60 * SECOND);
+        }
+    }
+    let mut laptop = log_in(&site, "ada", "laptop").await;
+    site.clock.advance(60 * SECOND);
+    assert_eq!(laptop.value("user").await, "ada");
+    assert_eq!(site.client().post("/login/ada").await.status, StatusCode::CONFLICT, "and this takes the one place");
+}
+
+/// Two requests of one browser at once, each to leave a new token and no other session.
+async fn revoking_others_spares_a_session_that_rotates(place: Place) {
+    let site = Site::new(place);
+    let mut here = log_in(&site, "ada", "here").await;
+    let mut there = log_in(&site, "ada", "there").await;
+    let path = "/regenerate-and-revoke-others";
+    let first = start(&here, path, format!("rotate-1-{place:?}")).await;
+    let second = start(&here, path, format!("rotate-2-{place:?}")).await;
+    let (first, second) = tokio::join!(go_on(first), go_on(second));
+    assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::OK));
+    let mut ended = [first.text.as_str(), second.text.as_str()];
+    ended.sort_unstable();
+    assert_eq!(ended, ["0", "1"], "the other session ends once");
+    assert_eq!(first.set_cookies().len() + second.set_cookies().len(), 1);
+    let old = here.clone();
+    for answer in [&first, &second] {
+        here.keep(answer);
+    }
+    assert_eq!((here.value("user").await, there.value("user").await), ("ada".into(), "none".into()));
+    assert_eq!(
+        old.ask("POST", "/revoke-others", old.cookie_header()).await.text,
+        "0",
+        "the old token is of the same one"
+    );
+    assert_eq!(here.value("user").await, "ada");
+    assert_eq!(agents(&listed(&mut here).await), ["here*"]);
+}
+
+/// A token of before a step-up is not what the user means by "this session".
+async fn revoking_others_knows_of_a_login_meanwhile(place: Place) {
+    let site = Site::new(place);
+    let mut here = log_in(&site, "ada", "here").await;
+    let mut there = log_in(&site, "ada", "there").await;
+    let before = here.clone();
+    here.post("/login/ada").await;
+    let late = before.ask("POST", "/revoke-others", before.cookie_header()).await;
+    assert_eq!((late.status, late.set_cookies().len()), (StatusCode::CONFLICT, 0), "{}", late.text);
+    assert_eq!(there.value("user").await, "ada");
+    assert_eq!(here.post("/revoke-others").await.text, "2", "the other device, and what the login came from");
+    assert_eq!((here.value("user").await, there.value("user").await), ("ada".into(), "none".into()));
+    assert_eq!(before.clone().value("user").await, "none");
+    assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 1);
+}
+
+/// A shop and its back office keep their sessions in one store, and the same people log in to both.
+async fn layers_on_one_store_are_apart(place: Place) {
+    let shop = Site::with(place, |options| {
+        options.key = "shop".into();
+        options.sessions_per_principal = Some(2);
+    });
+    let admin = shop.beside(|options| {
+        options.key = "admin".into();
+        options.sessions_per_principal = Some(2);
+    });
+    let (mut here, mut there) = (log_in(&shop, "ada", "here").await, log_in(&shop, "ada", "there").await);
+    let (mut office, mut home) = (log_in(&admin, "ada", "office").await, log_in(&admin, "ada", "home").await);
+    let all = async |clients: [&mut Client; 4]| {
+        let mut alive = Vec::new();
+        for client in clients {
+            alive.push(client.value("user").await == "ada");
+        }
+        alive
+    };
+    assert_eq!(all([&mut here, &mut there, &mut office, &mut home]).await, [true; 4], "a limit counts one layer's");
+    assert_eq!(agents(&listed(&mut here).await), ["there", "here*"]);
+    assert_eq!(agents(&listed(&mut home).await), ["home*", "office"]);
+    // Neither the id nor the token of one opens or ends anything in the other.
+    let of_admin = admin.layer.sessions_of("ada").await.unwrap();
+    for info in &of_admin {
+        assert!(!shop.layer.revoke(info.id()).await.unwrap());
+        assert_eq!(here.post(&format!("/revoke/{}", info.id())).await.text, "false");
+    }
+    let token = office.jar["admin"].clone();
+    assert_eq!(here.ask("GET", "/get/user", format!("shop={token}")).await.text, "none");
+    assert_eq!(here.ask("POST", "/logout", format!("shop={token}")).await.status, StatusCode::OK);
+    assert_eq!(all([&mut here, &mut there, &mut office, &mut home]).await, [true; 4]);
+    assert_eq!(here.post("/revoke-others").await.text, "1");
+    assert_eq!(all([&mut here, &mut there, &mut office, &mut home]).await, [true, false, true, true]);
+    assert_eq!(shop.layer.revoke_all("ada").await.unwrap(), 1);
+    assert_eq!(all([&mut here, &mut there, &mut office, &mut home]).await, [false, false, true, true]);
+    assert!(shop.layer.sessions_of("ada").await.unwrap().is_empty());
+    let mut third = log_in(&admin, "ada", "third").await;
+    assert_eq!(agents(&listed(&mut third).await).len(), 2);
+    assert!(admin.layer.revoke(of_admin[0].id()).await.unwrap() || admin.layer.revoke(of_admin[1].id()).await.unwrap());
 }

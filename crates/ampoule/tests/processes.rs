@@ -31,7 +31,7 @@ async fn server_process() {
     let options = StoreOptions { table: name.clone(), prefix: format!("{name}:"), ..StoreOptions::default() };
     let store = ampoule::store::open(&url, &options).unwrap();
     let options = ampoule::Options { clock: Arc::new(SystemClock), ..support::options(Arc::default()) };
-    let app = site::routes().layer(SessionLayer::from_arc(store, options).unwrap());
+    let app = site::routes().layer(SessionLayer::new(store, options).unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nport {}", listener.local_addr().unwrap().port());
     axum::serve(listener, app).await.unwrap();

@@ -4,7 +4,7 @@
 mod support;
 
 use ampoule::{Options, Secret};
-use ampoule_core::{Entry, Put, Store};
+use ampoule_core::{Entry, PutMode, Store};
 use http::StatusCode;
 use support::{Place, Site};
 
@@ -12,8 +12,8 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-const OLD: &str = "the old key that seals, of 32 bytes and more";
-const NEW: &str = "the new key that seals, of 32 bytes and more";
+const OLD: &str = "Kcm9706E687DUrYTs4CM2AT_mTpWtzkxSyIKfrDdU1M";
+const NEW: &str = "QrXFaOFetOBg19I4svVRssKN40yTYiuexYctANjDHJ4";
 
 fn sealed(keys: &'static [&'static str]) -> impl FnOnce(&mut Options) {
     |options| options.encrypt_key = keys.iter().map(|key| secret(key)).collect()
@@ -54,7 +54,7 @@ async fn p8_a_record_under_another_key_is_damage() {
     let (_, of_ada) = site.spy.written.lock().unwrap().last().cloned().unwrap();
     eve.post("/set/role/guest").await;
     let (key_of_eve, _) = site.spy.written.lock().unwrap().last().cloned().unwrap();
-    let _ = site.spy.put(key_of_eve, Entry { ..of_ada }, Put::Always).await.unwrap();
+    let _ = site.spy.put(key_of_eve, Entry { ..of_ada }, PutMode::Always).await.unwrap();
     assert_eq!(
         eve.get("/get/role").await.status,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -67,10 +67,11 @@ async fn keys_rotate_without_logging_anybody_out() {
     let old = Site::with(Place::Memory, sealed(&[OLD]));
     let mut client = old.client();
     client.post("/login/ada").await;
+    assert_eq!(client.value("user").await, "ada", "the login is confirmed, which is a write");
     let over = |keys: &'static [&'static str]| {
         let mut options = support::options(old.clock.clone());
         sealed(keys)(&mut options);
-        let layer = ampoule::SessionLayer::from_arc(old.spy.clone(), options).unwrap();
+        let layer = ampoule::SessionLayer::new(old.spy.clone(), options).unwrap();
         support::site::routes().layer(layer)
     };
     client.app = over(&[NEW, OLD]);
@@ -90,7 +91,7 @@ async fn a_record_that_is_not_sealed_is_not_taken_for_one() {
     client.post("/login/ada").await;
     let mut options = support::options(site.clock.clone());
     sealed(&[NEW])(&mut options);
-    client.app = support::site::routes().layer(ampoule::SessionLayer::from_arc(site.spy.clone(), options).unwrap());
+    client.app = support::site::routes().layer(ampoule::SessionLayer::new(site.spy.clone(), options).unwrap());
     assert_eq!(client.get("/get/user").await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 

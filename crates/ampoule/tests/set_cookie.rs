@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule::{CookieExpires, SameSite, Secret, Session, SessionLayer};
+use ampoule::{CookieExpires, HostPrefix, SameSite, Secret, Session, SessionLayer};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -27,6 +27,37 @@ on_places! {
     use_moves_the_idle_end_and_never_the_absolute_one on Memory File Cookie;
 }
 
+on_each_place! {
+    what_a_handler_says_of_caches_stands_if_it_is_as_strict;
+}
+
+/// No cache may give a response with a session's cookie to another client, whatever the handler says.
+async fn what_a_handler_says_of_caches_stands_if_it_is_as_strict(place: Place) {
+    let site = Site::new(place);
+    for (said, sent) in [
+        ("public", "no-store"),
+        ("public, max-age=31536000, immutable", "no-store"),
+        ("max-age=60", "no-store"),
+        ("no-cache", "no-store"),
+        ("private", "private"),
+        ("private, max-age=60", "private, max-age=60"),
+        ("no-store", "no-store"),
+    ] {
+        let path = format!("/cached/{}/a/1", said.replace(' ', "%20"));
+        let mut client = site.client();
+        let with_cookie = client.post(&path).await;
+        let values: Vec<_> = with_cookie.headers.get_all("cache-control").iter().collect();
+        assert_eq!((with_cookie.set_cookies().len(), values), (1, vec![&HeaderValue::from_static(sent)]), "{said}");
+        if place != Place::Cookie {
+            let without = client.post(&path).await;
+            assert_eq!(
+                (without.set_cookies().len(), &without.headers["cache-control"]),
+                (0, &HeaderValue::from_static(said))
+            );
+        }
+    }
+}
+
 async fn untouched_read_or_unsaved_sends_none(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
@@ -43,6 +74,7 @@ async fn saving_a_new_session_sends_one(place: Place) {
     let answer = site.client().post("/set/a/1").await;
     let cookies = answer.set_cookies();
     assert_eq!(cookies.len(), 1);
+    assert!(answer.headers["set-cookie"].is_sensitive(), "a layer that logs headers hides it");
     let (pair, attributes) = cookies[0].split_once("; ").unwrap();
     assert!(pair.starts_with("sid="));
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/");
@@ -131,7 +163,7 @@ async fn what_does_not_verify_sends_none(place: Place) {
 }
 
 async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
-    let (old, new) = ("the old secret, which somebody has seen", "the new secret that nobody has seen yet");
+    let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secret = |text: &str| Secret::new(text).unwrap();
     let before = Site::with(place, |options| options.secret = vec![secret(old)]);
     let mut client = before.client();
@@ -141,7 +173,7 @@ async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
     if place != Place::Cookie {
         // The same store under both: what one wrote, the other finds.
         let (key, entry) = before.spy.written.lock().unwrap()[0].clone();
-        let _ = ampoule_core::Store::put(&*after.spy, key, entry, ampoule_core::Put::Create).await.unwrap();
+        let _ = ampoule_core::Store::put(&*after.spy, key, entry, ampoule_core::PutMode::Create).await.unwrap();
     }
     client.app = after.app.clone();
     let answer = client.get("/get/a").await;
@@ -220,7 +252,7 @@ async fn a_cookie_session_spreads_over_pieces_and_shrinks_again() {
 #[tokio::test]
 async fn prefix_and_partition_are_options() {
     let site = Site::with(Place::Memory, |options| {
-        options.cookie.host_prefix = true;
+        options.cookie.host_prefix = HostPrefix::Always;
         options.cookie.partitioned = true;
         options.cookie.samesite = SameSite::None;
     });

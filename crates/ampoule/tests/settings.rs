@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use ampoule::cache::CacheSettings;
 use ampoule::{AtLimit, BadOption, CookieExpires, Durability, Kind, Outage, SameSite, Settings};
 
-const SECRET: (&str, &str) = ("session.secret", "a secret for tests, of 40 bytes and some");
+const SECRET: (&str, &str) = ("session.secret", "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE");
 
 fn parse(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let all = pairs
@@ -124,7 +125,7 @@ fn every_option_of_stores_and_principals_is_taken() {
         ("session.command_timeout", "5"),
         (
             "session.encrypt_key",
-            "the first key that seals, of 32 bytes and more\nthe second key that seals, of 32 bytes",
+            "PCywhuvjQStsMgiCnYhXJfhSKrkskZCUegan7wBwDEA\nD3zlDa713JAcUp2IoFS9pv6Y81mAALMvXQl7B88OFmU",
         ),
         ("session.on_outage", "anonymous"),
         ("session.fail_fast_after", "9"),
@@ -177,10 +178,74 @@ fn debug_allows_what_production_does_not() {
 
 #[test]
 fn several_secrets_stand_on_lines_of_their_own() {
-    let two = "a secret for tests, of 40 bytes and some\nthe old secret: with spaces, and a comma";
+    let two = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nKd9,Lm4:Xq7=Bz2;Rv8#Tw5%Hn3&Jc6+Fp1*";
     assert_eq!(parse(&[("session.secret", two)]).unwrap().options.secret.len(), 2);
-    let second_weak = "a secret for tests, of 40 bytes and some\nshort";
+    let second_weak = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nshort";
     assert!(parse(&[("session.secret", second_weak)]).unwrap_err()[0].contains("has 5 bytes"));
+}
+
+#[test]
+fn an_option_that_is_indented_below_a_secret_is_no_second_secret() {
+    for line in ["timeout = 60", "session.cookie_domain=www.a-long-domain-name.example", "key: shop"] {
+        for option in ["session.secret", "session.encrypt_key"] {
+            let text = format!("{}\n{line}", SECRET.1);
+            // Not with debug either, which allows weak secrets.
+            let mut pairs = vec![(option, text.as_str()), ("debug", "true")];
+            pairs.extend((option != SECRET.0).then_some(SECRET));
+            let said = parse(&pairs).unwrap_err();
+            let name = line.split([' ', '=', ':']).next().unwrap();
+            let expected = format!("{option}: a line below it looks like the option `{name}`: since it is indented");
+            assert!(said.len() == 1 && said[0].starts_with(&expected), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn what_an_ini_file_adds_to_a_secret_is_said() {
+    let refused = |secret: String| parse(&[("session.secret", &secret)]).unwrap_err().remove(0);
+    assert!(refused(format!("\"{}\"", SECRET.1)).starts_with("session.secret: the secret stands in quotes"));
+    assert!(
+        refused(format!("\u{feff}{}", SECRET.1)).starts_with("session.secret: the secret contains a byte order mark")
+    );
+    let words = refused("my-very-own-secret-for-this-shop".to_owned());
+    assert!(words.starts_with("session.secret: the secret is not random: it consists of words"), "{words}");
+    assert!(words.contains("make-config") && !words.contains("my-very"), "{words}");
+}
+
+/// Every public type that is made of settings, for each store that has a login.
+#[test]
+fn debug_shows_no_secret_and_no_login() {
+    const PASSWORD: &str = "pw7Qx2Lw9R";
+    const KEY: &str = "PCywhuvjQStsMgiCnYhXJfhSKrkskZCUegan7wBwDEA";
+    let urls = [
+        format!("postgres://ada:{PASSWORD}@db.example/app"),
+        format!("postgres://db.example/app?user=ada&password={PASSWORD}"),
+        format!("mysql://ada:{PASSWORD}@db.example/app"),
+        format!("redis://ada:{PASSWORD}@db.example/0"),
+        format!("redis+sentinel://ada:{PASSWORD}@db.example/main"),
+        format!("redis+cluster://ada:{PASSWORD}@db.example"),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    for url in urls {
+        let settings = parse(&[("session.url", &url), ("session.encrypt_key", KEY), SECRET]).unwrap();
+        let cache =
+            [("cache.url", url.as_str()), ("cache.regions", "short"), ("cache.short.url", &url), ("cache.expire", "9")];
+        let cache = CacheSettings::parse(cache).unwrap();
+        let layer = settings.layer();
+        let shown = [
+            format!("{settings:?} {settings:#?} {:?} {:?} {layer:?}", settings.kind, settings.options),
+            format!("{cache:?} {cache:#?} {:?}", cache.manager()),
+        ]
+        .concat();
+        for hidden in [PASSWORD, "ada", SECRET.1, KEY] {
+            assert!(!shown.contains(hidden), "{hidden} is in {shown}");
+        }
+        let scheme = url.split_once(':').unwrap().0;
+        assert!(shown.contains(&format!("url: \"{scheme}:..\"")) && shown.contains("SessionLayer("), "{shown}");
+    }
+    let files = parse(&[("session.url", "file:/srv/data")]).unwrap();
+    assert!(format!("{files:?}").contains("url: \"file:/srv/data\""), "a path is no login: {files:?}");
 }
 
 #[test]

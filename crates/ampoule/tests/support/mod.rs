@@ -1,6 +1,7 @@
 //! What the tests over HTTP share: a small site, a client with a cookie jar, and stores that count or fail.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod browser;
 pub(crate) mod caches;
 pub(crate) mod site;
 pub(crate) mod stores;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ampoule::store::StoreOptions;
-use ampoule::{Clock, ManualClock, Options, Secret, SessionLayer};
+use ampoule::{Clock, CookieOptions, HostPrefix, ManualClock, Options, Secret, SessionLayer};
 use ampoule_test_servers::{Kind, shared};
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +21,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-pub(crate) const SECRET: &str = "a secret for tests, of 40 bytes and some";
+pub(crate) const SECRET: &str = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE";
 
 /// Where the tests keep their sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Place {
 pub(crate) fn store_options(clock: Arc<dyn Clock>) -> StoreOptions {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    StoreOptions { table: name.clone(), prefix: format!("{name}:"), clock, ..StoreOptions::default() }
+    StoreOptions { table: name.clone(), prefix: format!("{name}:"), clock: Some(clock), ..StoreOptions::default() }
 }
 
 /// A site with its sessions, in this process.
@@ -89,7 +90,8 @@ pub(crate) struct Site {
     pub(crate) layer: SessionLayer,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) spy: Arc<stores::Spy>,
-    _dir: tempfile::TempDir,
+    place: Place,
+    _dir: Arc<tempfile::TempDir>,
 }
 
 impl Site {
@@ -120,25 +122,42 @@ impl Site {
         change_store(&mut store);
         let store = ampoule::store::open(url, &store).unwrap();
         let spy = Arc::new(stores::Spy::new(store));
+        Site::over(place, spy, clock, Arc::new(dir), change)
+    }
+
+    /// Another layer on the same store, as another process or another part of a site has it.
+    pub(crate) fn beside(&self, change: impl FnOnce(&mut Options)) -> Site {
+        Site::over(self.place, self.spy.clone(), self.clock.clone(), self._dir.clone(), change)
+    }
+
+    fn over(
+        place: Place,
+        spy: Arc<stores::Spy>,
+        clock: Arc<ManualClock>,
+        dir: Arc<tempfile::TempDir>,
+        change: impl FnOnce(&mut Options),
+    ) -> Site {
         let mut options = options(clock.clone());
         if place == Place::Sealed {
-            options.encrypt_key = vec![Secret::new("a key that seals records, for tests alone").unwrap()];
+            options.encrypt_key = vec![Secret::new("ANUiVxQnaEz6x9-5YJj2fwT7dTKUWXAsbWjhLBNIyt4").unwrap()];
         }
         change(&mut options);
         let layer = match place {
             Place::Cookie => SessionLayer::in_cookie(options).unwrap(),
-            _ => SessionLayer::from_arc(spy.clone(), options).unwrap(),
+            _ => SessionLayer::new(spy.clone(), options).unwrap(),
         };
-        Site { app: site::routes().layer(layer.clone()), layer, clock, spy, _dir: dir }
+        Site { app: site::routes().layer(layer.clone()), layer, clock, spy, place, _dir: dir }
     }
 
+    /// A client that holds nothing.
     pub(crate) fn client(&self) -> Client {
         Client { app: self.app.clone(), jar: BTreeMap::new(), place: "http://site.test".into() }
     }
 }
 
 pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
-    Options { key: "sid".into(), secret: vec![Secret::new(SECRET).unwrap()], clock, ..Options::default() }
+    let cookie = CookieOptions { host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    Options { key: "sid".into(), secret: vec![Secret::new(SECRET).unwrap()], cookie, clock, ..Options::default() }
 }
 
 /// A browser, as far as cookies go.

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use ampoule::store::StoreKey;
-use ampoule::{Error, ReadOnly, Session};
+use ampoule::{Error, ErrorKind, ReadOnly, ServerError, Session, SessionId};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http::StatusCode;
+use http::header::CACHE_CONTROL;
 use tokio::sync::{Mutex, Semaphore};
 
 /// Where a slow request waits, by a name that its test gives: it has loaded its session and is to save it later.
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> Router {
         .route("/login-slowly/{user}/{gate}", post(login_slowly))
         .route("/remember/{seconds}", post(remember))
         .route("/logout", post(logout))
+        .route("/delete", post(delete))
         .route("/restart", post(restart))
         .route("/clear", post(clear))
         .route("/slow/{key}/{value}/{gate}", post(slow))
@@ -50,6 +53,21 @@ pub(crate) fn routes() -> Router {
         .route("/reachable", get(reachable))
         .route("/info", get(info))
         .route("/id", get(id))
+        .route("/principal", get(principal))
+        .route("/principal/{user}", post(set_principal))
+        .route("/login-late/{user}/{gate}", post(login_late))
+        .route("/login-error/{user}", post(login_error))
+        .route("/login-server-error/{user}", post(login_server_error))
+        .route("/regenerate", post(rotate))
+        .route("/regenerate-late/{gate}", post(rotate_late))
+        .route("/regenerate-and-revoke-others/{gate}", post(rotate_and_revoke_others))
+        .route("/get-slowly/{key}/{gate}", get(get_slowly))
+        .route("/reload/{key}/{gate}", get(reload))
+        .route("/take/{key}", post(take))
+        .route("/stream/{what}", post(stream))
+        .route("/cached/{directive}/{key}/{value}", post(cached))
+        .route("/a/b/c/d/e/get/{key}", get(get_value))
+        .route("/a/b/c/d/e/login/{user}", post(login))
 }
 
 async fn get_value(session: Session, Path(key): Path<String>) -> Result<String, Error> {
@@ -88,10 +106,8 @@ async fn save_the_same(session: Session, Path(key): Path<String>) -> Result<&'st
 }
 
 async fn begin_login(session: &Session, user: &str) -> Result<(), Error> {
-    session.insert("user", &user)?;
-    session.set_principal(Some(user))?;
-    session.regenerate_id();
-    Ok(())
+    session.login(user).await?;
+    session.insert("user", &user)
 }
 
 async fn login(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
@@ -125,8 +141,13 @@ async fn remember(session: Session, Path(seconds): Path<u64>) -> Result<&'static
 }
 
 async fn logout(session: Session) -> Result<&'static str, Error> {
-    session.delete().await?;
+    session.logout().await?;
     Ok("logged out")
+}
+
+async fn delete(session: Session) -> Result<&'static str, Error> {
+    session.delete().await?;
+    Ok("deleted")
 }
 
 async fn restart(session: Session) -> Result<&'static str, Error> {
@@ -140,6 +161,104 @@ async fn clear(session: Session) -> Result<&'static str, Error> {
     session.clear()?;
     session.save().await?;
     Ok("cleared")
+}
+
+/// Whose session it is, and how many seconds after it was made the user last logged in.
+async fn principal(session: Session) -> Result<String, Error> {
+    let (proved, made) = (session.authenticated_at().await?, session.created().await?);
+    let since = proved.map_or_else(|| "never".to_owned(), |proved| proved.since(made).as_secs().to_string());
+    Ok(format!("{} {since}", session.principal().await?.unwrap_or_else(|| "nobody".into())))
+}
+
+/// A session that is given to a user without a login.
+async fn set_principal(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
+    session.set_principal(Some(&user))?;
+    session.save().await?;
+    Ok("given")
+}
+
+/// Loads before it waits, and logs in after.
+async fn login_late(session: Session, Path((user, name)): Path<(String, String)>) -> Result<&'static str, Error> {
+    session.keys().await?;
+    wait_at(&name).await;
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    Ok("logged in late")
+}
+
+async fn login_error(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    Err(Error::new(ErrorKind::Value, "what follows the login fails"))
+}
+
+async fn login_server_error(session: Session, Path(user): Path<String>) -> Result<&'static str, ServerError> {
+    begin_login(&session, &user).await?;
+    session.save().await?;
+    Err(std::io::Error::other("what follows the login fails").into())
+}
+
+async fn rotate(session: Session) -> Result<&'static str, Error> {
+    session.regenerate_id();
+    session.save().await?;
+    Ok("rotated")
+}
+
+async fn rotate_late(session: Session, Path(name): Path<String>) -> Result<&'static str, Error> {
+    session.keys().await?;
+    wait_at(&name).await;
+    rotate(session).await
+}
+
+async fn rotate_and_revoke_others(session: Session, Path(name): Path<String>) -> Result<String, Error> {
+    rotate_late(session.clone(), Path(name)).await?;
+    revoke_others(session).await
+}
+
+async fn get_slowly(session: Session, Path((key, name)): Path<(String, String)>) -> Result<String, Error> {
+    session.keys().await?;
+    wait_at(&name).await;
+    get_value(session, Path(key)).await
+}
+
+/// Whether the session still lives after the wait, and a value in it then.
+async fn reload(session: Session, Path((key, name)): Path<(String, String)>) -> Result<String, Error> {
+    session.keys().await?;
+    wait_at(&name).await;
+    let lives = session.reload().await?;
+    Ok(format!("{lives} {}", get_value(session, Path(key)).await?))
+}
+
+async fn take(session: Session, Path(key): Path<String>) -> Result<String, Error> {
+    Ok(session.take::<String>(key.as_str()).await?.unwrap_or_else(|| "none".into()))
+}
+
+/// Does something to its session once the response has begun, and says in the body what came of it.
+async fn stream(session: Session, Path(what): Path<String>) -> Result<Body, Error> {
+    session.keys().await?;
+    let work = async move {
+        let done = async {
+            match what.as_str() {
+                "rotate" => session.regenerate_id(),
+                "login" => begin_login(&session, "ada").await?,
+                "take" => return session.take::<String>("a").await.map(drop),
+                key => session.insert(key, &"streamed")?,
+            }
+            session.save().await
+        };
+        let said = done.await.map_or_else(|error| error.kind().name(), |()| "saved");
+        Ok::<_, std::convert::Infallible>(said)
+    };
+    Ok(Body::from_stream(futures_util::stream::once(work)))
+}
+
+/// Saves, and says itself what caches may do with the answer.
+async fn cached(
+    session: Session,
+    Path((directive, key, value)): Path<(String, String, String)>,
+) -> Result<impl IntoResponse, Error> {
+    set(session, Path((key, value))).await?;
+    Ok(([(CACHE_CONTROL, directive)], "saved"))
 }
 
 async fn wait_at(name: &str) {
@@ -176,14 +295,14 @@ async fn sessions(session: Session) -> Result<String, Error> {
     for info in session.sessions().await? {
         let agent = info.get::<String>("agent")?.unwrap_or_default();
         let mark = if info.is_current() { "*" } else { "" };
-        text += &format!("{} {agent}{mark}\n", info.handle());
+        text += &format!("{} {agent}{mark}\n", info.id());
     }
     Ok(text)
 }
 
-async fn revoke(session: Session, Path(handle): Path<String>) -> Result<String, Error> {
-    let handle = StoreKey::parse(&handle).expect("the test sends a handle");
-    Ok(session.revoke(handle).await?.to_string())
+async fn revoke(session: Session, Path(id): Path<String>) -> Result<String, Error> {
+    let id = SessionId::parse(&id).expect("the test sends an id");
+    Ok(session.revoke(id).await?.to_string())
 }
 
 async fn revoke_others(session: Session) -> Result<String, Error> {

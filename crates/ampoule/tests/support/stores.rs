@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use ampoule_core::{Entry, Error, ErrorKind, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time};
+use ampoule_core::{
+    Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+};
 
 /// Counts calls, keeps what was written, and breaks down when it is told to.
 pub(crate) struct Spy {
@@ -65,7 +68,7 @@ impl Store for Spy {
         })
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+    fn put(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
             self.in_the_mood(&self.puts).await?;
             self.written.lock().unwrap().push((key, entry.clone()));
@@ -73,10 +76,10 @@ impl Store for Spy {
         })
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         Reply::new(async move {
             self.in_the_mood(&self.touches).await?;
-            self.store.touch(key, deadline).await
+            self.store.touch(key, version, lifetime).await
         })
     }
 
@@ -87,16 +90,20 @@ impl Store for Spy {
         })
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.store.tagged(tag)
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.store.keys_with_tag(tag)
     }
 
     fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
         self.store.scan(from, budget)
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         self.store.sweep(budget)
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        self.store.ping()
     }
 
     fn describe(&self) -> String {

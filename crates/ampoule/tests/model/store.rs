@@ -1,0 +1,185 @@
+//! A store that lets others run before and after each operation, fails when it is told to, and can leave a rule out.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ampoule_core::{
+    Content, Entry, Error, ErrorKind, MemoryStore, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored,
+    SweepReport, Tag, Time, Version,
+};
+
+/// A rule of the protocol that is left out, to show that the search finds what it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    #[default]
+    Nothing,
+    /// A replace does not look at the version.
+    Versions,
+    /// A login does not freeze the session that it came from.
+    Freeze,
+    /// A frozen session never thaws.
+    EndOfFreeze,
+    /// A login is not told which session it came from, so that one never ends.
+    Confirmation,
+    /// A session that ended leaves no tombstone.
+    Tombstones,
+    /// A rotation forgets the secret before it at once.
+    PreviousSecret,
+    /// A rotated secret stays good for ever.
+    EndOfPreviousSecret,
+    /// A touch does not look at the version.
+    VersionOfTouch,
+    /// A login moves the session: the session's old record gets its data, so both tokens lead to it.
+    Fork,
+}
+
+pub(crate) struct Stepping {
+    pub(crate) store: MemoryStore,
+    pub(crate) left_out: LeftOut,
+    /// The next write happens, and its answer is lost.
+    pub(crate) loses_next_answer: AtomicBool,
+    /// The version of what was last written under each key.
+    versions: Mutex<BTreeMap<StoreKey, Version>>,
+}
+
+/// Lets the scheduler choose again.
+struct Yield(Cell<bool>);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.replace(true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+async fn yield_now() {
+    Yield(Cell::new(false)).await;
+}
+
+impl Stepping {
+    pub(crate) fn new(store: MemoryStore, left_out: LeftOut) -> Stepping {
+        Stepping { store, left_out, loses_next_answer: AtomicBool::new(false), versions: Mutex::default() }
+    }
+
+    async fn write<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
+        yield_now().await;
+        let answer = reply.await;
+        if self.loses_next_answer.swap(false, Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Timeout, "the answer of a write is lost"));
+        }
+        answer
+    }
+
+    /// The entry as the protocol without the rule would write it.
+    fn tampered(&self, mut entry: Entry) -> Entry {
+        let Ok(content) = Content::decode(entry.value.clone()) else { return entry };
+        match (self.left_out, content) {
+            (LeftOut::Tombstones, Content::Ended(_)) => entry.lifetime = Duration::ZERO,
+            (_, Content::Ended(_)) => {}
+            (rule, Content::Session(mut record)) => {
+                let identity = &mut record.identity;
+                match rule {
+                    LeftOut::Freeze => identity.frozen_until = None,
+                    LeftOut::EndOfFreeze => {
+                        identity.frozen_until.iter_mut().for_each(|until| *until = Time::MAX);
+                    }
+                    LeftOut::Confirmation => identity.origin = None,
+                    LeftOut::PreviousSecret => identity.previous = None,
+                    LeftOut::EndOfPreviousSecret => {
+                        identity.previous.iter_mut().for_each(|previous| previous.good_until = None);
+                    }
+                    _ => {}
+                }
+                entry.value = record.encode();
+            }
+        }
+        entry
+    }
+
+    /// Without forks a login is visible where it came from.
+    async fn write_through(&self, entry: &Entry) {
+        let Ok(Content::Session(record)) = Content::decode(entry.value.clone()) else { return };
+        let Some(old) = record.identity.awaits() else { return };
+        let Ok(Some(stored)) = self.store.get(StoreKey::from(old)).await else { return };
+        let Ok(Content::Session(mut moved)) = Content::decode(stored.value) else { return };
+        let _ = moved.set_principal(record.principal());
+        for (key, value) in record.entries() {
+            let _ = moved.insert(key, value);
+        }
+        moved.identity.frozen_until = None;
+        let entry = Entry { value: moved.encode(), lifetime: entry.lifetime, tag: moved.tag() };
+        let _ = self.store.put(StoreKey::from(old), entry, PutMode::Replace(stored.version)).await;
+    }
+}
+
+impl Store for Stepping {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        Reply::new(async move {
+            yield_now().await;
+            self.store.get(key).await
+        })
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        let entry = self.tampered(entry);
+        let is_blind = self.left_out == LeftOut::Versions && matches!(mode, PutMode::Replace(_));
+        let mode = if is_blind { PutMode::Always } else { mode };
+        Reply::new(self.write(Reply::new(async move {
+            if self.left_out == LeftOut::Fork {
+                self.write_through(&entry).await;
+            }
+            let result = self.store.put(key, entry, mode).await?;
+            if let PutResult::Stored(version) = result {
+                self.versions.lock().unwrap().insert(key, version);
+            }
+            Ok(result)
+        })))
+    }
+
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        Reply::new(self.write(Reply::new(async move {
+            let present = self.versions.lock().unwrap().get(&key).copied();
+            let ignores = self.left_out == LeftOut::VersionOfTouch;
+            let version = present.filter(|_| ignores).unwrap_or(version);
+            self.store.touch(key, version, lifetime).await
+        })))
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        Reply::new(self.write(self.store.delete(key)))
+    }
+
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        Reply::new(async move {
+            yield_now().await;
+            self.store.keys_with_tag(tag).await
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.store.scan(cursor, budget)
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
+        self.store.sweep(budget)
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        self.store.ping()
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}

@@ -1,0 +1,34 @@
+//! Untouched is free: no store call, no signature check, no Set-Cookie.
+
+use crate::on_each_place;
+use crate::support::{Place, Site};
+
+on_each_place! {
+    p4_untouched_is_free;
+    p4_reading_a_new_session_stores_nothing;
+}
+
+async fn p4_untouched_is_free(place: Place) {
+    let site = Site::new(place);
+    let mut client = site.client();
+    client.post("/set/a/1").await;
+    site.spy.calls();
+    for cookie in [client.cookie_header(), String::new(), "sid=garbage".into()] {
+        let answer = client.ask("GET", "/", &cookie).await;
+        assert_eq!(answer.text, "untouched");
+        assert_eq!(site.spy.calls(), [0; 4]);
+        let headers: Vec<_> = answer.headers.keys().map(|name| name.as_str()).collect();
+        assert!(!headers.contains(&"set-cookie") && !headers.contains(&"vary"), "{headers:?}");
+    }
+}
+
+async fn p4_reading_a_new_session_stores_nothing(place: Place) {
+    let site = Site::new(place);
+    let mut client = site.client();
+    for path in ["/get/a", "/info", "/peek/a", "/id"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.set_cookies(), [""; 0], "{path}");
+        assert_eq!(answer.headers["vary"], "Cookie");
+    }
+    assert_eq!(site.spy.calls(), [0; 4]);
+}

@@ -1,0 +1,72 @@
+//! Bounded: memory, ids, keys, cookies and sweeps.
+
+use http::StatusCode;
+
+use crate::support::{HOUR, Place, SECOND, Site};
+use crate::{live_keys, on_each_place, on_each_store, on_places};
+
+on_each_place! {
+    p9_a_session_is_bounded;
+}
+
+on_each_store! {
+    p9_what_has_ended_leaves_nothing_behind;
+}
+
+on_places! {
+    p9_expired_sessions_go_away on Memory File Sealed Sqlite Postgres MySql;
+}
+
+async fn p9_a_session_is_bounded(place: Place) {
+    let site = Site::with(place, |options| options.max_size = 10_000);
+    let mut client = site.client();
+    client.post("/set/a/1").await;
+    let long = "x".repeat(12_000);
+    let answer = client.post(&format!("/set/b/{long}")).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        (client.value("a").await, client.value("b").await),
+        ("1".into(), "none".into()),
+        "the old session stands"
+    );
+    let answer = client.post(&format!("/set/{}/1", "k".repeat(256))).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+async fn p9_expired_sessions_go_away(place: Place) {
+    let site = Site::new(place);
+    for _ in 0..20 {
+        site.client().post("/set/a/1").await;
+    }
+    let mut living = site.client();
+    site.clock.advance(12 * HOUR);
+    living.post("/set/a/1").await;
+    site.clock.advance(12 * HOUR);
+    let mut removed = 0;
+    loop {
+        let swept = site.layer.sweep(1_000).await.unwrap();
+        removed += swept.removed;
+        if !swept.more {
+            break;
+        }
+    }
+    assert_eq!(removed, 20);
+    assert_eq!(living.value("a").await, "1");
+}
+
+/// Tombstones, logins that were never confirmed and frozen sessions all end by themselves.
+async fn p9_what_has_ended_leaves_nothing_behind(place: Place) {
+    let site = Site::new(place);
+    let mut client = site.client();
+    for path in ["/set/a/1", "/login/ada", "/set/a/2", "/login/ada", "/regenerate", "/set/a/3", "/logout"] {
+        client.post(path).await;
+    }
+    assert!(!live_keys(&site).await.is_empty(), "tombstones, for the grace");
+    site.clock.advance(6 * SECOND);
+    assert_eq!(live_keys(&site).await, []);
+    client.post("/set/a/1").await;
+    client.ask("POST", "/login/ada", client.cookie_header()).await;
+    assert_eq!(live_keys(&site).await.len(), 2, "the frozen session, and the login whose response was lost");
+    site.clock.advance(25 * HOUR);
+    assert_eq!(live_keys(&site).await, []);
+}
