@@ -24,8 +24,8 @@ async fn login(session: Session, Json(login): Json<Login>) -> Result<Json<Token>
     // Check a password or a key here.
     session.login(&login.name).await?;
     session.save().await?;
-    let id = session.id().await?;
-    Ok(Json(Token { token: id.and_then(|id| id.token().map(str::to_owned)).unwrap_or_default() }))
+    let token = session.token().await?;
+    Ok(Json(Token { token: token.map(|token| token.as_str().to_owned()).unwrap_or_default() }))
 }
 
 #[derive(Deserialize)]

@@ -54,7 +54,7 @@ async fn login(
     Form(form): Form<Login>,
 ) -> Result<Redirect, ServerError> {
     if is_right(users, form.name.clone(), form.password).await? {
-        // A new id, whose session it is, and when that was proved.
+        // A session of its own, whose it is, and when that was proved.
         session.login(&form.name).await?;
         if form.remember.is_some() {
             session.set_timeout(Duration::from_secs(30 * 24 * 3_600))?;
@@ -145,7 +145,7 @@ mod tests {
         }
         let before = browser.cookies.clone();
         browser.submit("/", "/login", &[("name", "ada"), ("password", "analytical engine"), ("remember", "on")]).await;
-        assert_ne!(browser.cookies, before, "the id is another");
+        assert_ne!(browser.cookies, before, "the login has a cookie of its own");
         let page = browser.get("/").await;
         assert!(page.contains("Welcome, ada.") && page.contains("Hello, ada."), "{page}");
         assert!(browser.submit("/", "/delete", &[]).await.contains("ada would be deleted now."));

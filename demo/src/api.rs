@@ -25,8 +25,8 @@ struct Token {
 async fn login(session: Session, Json(login): Json<Login>) -> Result<Json<Token>, Error> {
     session.login(&login.name).await?;
     session.save().await?;
-    let id = session.id().await?;
-    Ok(Json(Token { token: id.and_then(|id| id.token().map(str::to_owned)).unwrap_or_default() }))
+    let token = session.token().await?;
+    Ok(Json(Token { token: token.map(|token| token.as_str().to_owned()).unwrap_or_default() }))
 }
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ampoule::{Error, ErrorKind, Key};
+use ampoule::{Error, ErrorKind, Key, SessionId};
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::routing::{get, post};
@@ -23,6 +23,7 @@ pub(crate) fn routes() -> Router<Site> {
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/elsewhere", post(sign_out_elsewhere))
+        .route("/device", post(sign_out_device))
         .route("/lang", post(set_lang))
         .route("/private", get(private))
         .route("/boom", get(boom))
@@ -42,7 +43,10 @@ async fn devices(page: &Page) -> Result<Vec<Value>, Error> {
     };
     let device = |info: ampoule::SessionInfo| {
         let browser = info.get::<String>("browser")?.unwrap_or_default();
-        Ok(context! { browser, used => moment(info.last_accessed()), is_current => info.is_current() })
+        Ok(context! {
+            id => info.id().to_string(), browser, is_current => info.is_current(),
+            login => info.authenticated_at().map(moment), used => moment(info.last_accessed()),
+        })
     };
     sessions.into_iter().map(device).collect()
 }
@@ -56,7 +60,7 @@ struct Login {
 async fn login(page: Page, headers: HeaderMap, Form(form): Form<Login>) -> Answer {
     let name: String = form.name.trim().chars().take(40).collect();
     if !name.is_empty() {
-        // A real site checks a password here. Whoever knew the id from before the login knows nothing after it.
+        // A real site checks a password here. The login has a token of its own: the one from before opens nothing of it.
         page.session.login(&name).await?;
         page.session.insert(USER, &name)?;
         let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -83,6 +87,22 @@ async fn logout(mut page: Page) -> Answer {
 async fn sign_out_elsewhere(page: Page) -> Answer {
     let count = page.session.revoke_others().await?;
     page.flash.success(page.text("flash-elsewhere", [("count", count.into())]))?;
+    page.session.save().await?;
+    page.back_to("home")
+}
+
+#[derive(Deserialize)]
+struct Device {
+    id: String,
+}
+
+/// The id of another's session ends nothing.
+async fn sign_out_device(page: Page, Form(device): Form<Device>) -> Answer {
+    let has_ended = match SessionId::parse(&device.id) {
+        Some(id) => page.session.revoke(id).await?,
+        None => false,
+    };
+    page.flash.success(page.text("flash-elsewhere", [("count", usize::from(has_ended).into())]))?;
     page.session.save().await?;
     page.back_to("home")
 }

@@ -2,7 +2,7 @@
 //!
 //! | app | factory | what it shows |
 //! |---|---|---|
-//! | home | `egg:ampoule-demo` | login and logout, with a new id at login; a counter that parallel visits cannot lose; the user's sessions; the language; a slow page that is cached, under `egg:Beaker#beaker_cache` |
+//! | home | `egg:ampoule-demo` | login and logout, with a session of its own for each login; a counter that parallel visits cannot lose; the user's sessions; the language; a slow page that is cached, under `egg:Beaker#beaker_cache` |
 //! | notes | `egg:ampoule-demo#notes` | a list in the session, the same from every tab |
 //! | inspector | `egg:ampoule-demo#inspector` | all that the session holds, since when and until when |
 //! | api | `egg:ampoule-demo#api` | a session without a cookie, by bearer token, under a filter of its own |

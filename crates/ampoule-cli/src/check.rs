@@ -3,7 +3,7 @@
 use ampoule::SessionLayer;
 use ampoule_deploy::{Deployment, Registry, load};
 
-use crate::{Failure, Site, output};
+use crate::{Failure, Site, clocks, output};
 
 pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
     let deployment = load(&site.file, &site.name, &site.overrides, registry)?;
@@ -30,7 +30,10 @@ fn ping(deployment: &Deployment) -> Result<(), Failure> {
     let unreachable = |layer: &SessionLayer, error| Failure(format!("session {}: {error}", layer.describe()));
     runtime.block_on(async {
         for layer in &deployment.sessions {
-            layer.ping().await.map_err(|error| unreachable(layer, error))?;
+            let time = layer.ping().await.map_err(|error| unreachable(layer, error))?;
+            if let Some(difference) = clocks::difference(layer, time) {
+                output::say(&difference);
+            }
         }
         Ok(())
     })

@@ -20,6 +20,7 @@
 mod access;
 mod cache;
 mod check;
+mod clocks;
 mod make_config;
 mod output;
 mod progress;

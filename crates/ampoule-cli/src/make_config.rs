@@ -86,6 +86,8 @@ port = 5000
 use = egg:Beaker#beaker_session
 next = cached
 beaker.session.key = {name}
+# The cookie's name becomes __Host-{name}: no sibling domain can plant one then. It needs TLS, the path / and no domain.
+beaker.session.host_prefix = true
 # To change the secret without logging anybody out, put the new one first and this one on a line of its own below it,
 # indented; remove it when the sessions it signed have ended.
 beaker.session.secret = {}

@@ -3,29 +3,7 @@
 mod controller;
 mod name;
 mod project;
-
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+mod template;
 
 pub(crate) use self::controller::{controller, restcontroller};
 pub(crate) use self::project::new;
-use crate::Failure;
-
-/// Writes a file that is not there yet, and the folders on the way to it.
-fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let unable = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure(format!("{} is there already, and stays as it is", path.display())),
-        _ => Failure(format!("{} cannot be written: {error}", path.display())),
-    };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(unable)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(unable)?;
-    file.write_all(text.as_bytes()).map_err(unable)
-}
-
-/// A template with its words put in: `{{word}}`.
-fn fill(template: &str, words: &[(&str, &str)]) -> String {
-    words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(&format!("{{{{{word}}}}}"), value))
-}

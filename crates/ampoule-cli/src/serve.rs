@@ -4,13 +4,14 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ampoule::SessionLayer;
 use ampoule_deploy::{Deployment, Registry, Server, load};
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Failure, Site, access, output};
+use crate::{Failure, Site, access, clocks, output};
 
 /// Where to listen if the file does not say.
 pub(crate) const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
@@ -37,6 +38,15 @@ pub(crate) fn serve(site: &Site, registry: &Registry) -> Result<(), Failure> {
     })
 }
 
+/// Where a server keeps the time, its clock says when sessions end. A store that is down now may answer later.
+async fn compare_clocks(layer: &SessionLayer) {
+    if let Ok(time) = layer.ping().await
+        && let Some(difference) = clocks::difference(layer, time)
+    {
+        tracing::warn!("{difference}");
+    }
+}
+
 async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     let default = || Server { host: "127.0.0.1".to_owned(), port: 8080 };
     let server = deployment.server.unwrap_or_else(default);
@@ -49,7 +59,10 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     }
     output::say(&format!("listening on http://{address} (Ctrl-C ends it)"));
     for layer in deployment.sessions {
-        tokio::spawn(async move { layer.keep_swept(SWEEP).await });
+        tokio::spawn(async move {
+            compare_clocks(&layer).await;
+            layer.keep_swept(SWEEP).await;
+        });
     }
     for caches in deployment.caches {
         tokio::spawn(async move { caches.keep_swept(SWEEP).await });

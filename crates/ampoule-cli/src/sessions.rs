@@ -3,8 +3,8 @@
 //! Every command works through the `Store` contract alone, so it does on any engine what it does on files.
 
 mod copy;
-mod ending;
-mod key;
+mod id;
+mod in_flight;
 mod list;
 mod look;
 mod revoke;
@@ -23,9 +23,6 @@ use ampoule_deploy::Registry;
 use self::source::Source;
 pub(crate) use self::source::is_there;
 use crate::Failure;
-
-/// How many records are read or written at once: enough to hide a network's round trip, too few to hold up a site.
-const IN_FLIGHT: usize = 32;
 
 /// Which command, on which store.
 #[derive(clap::Args)]
@@ -58,14 +55,15 @@ pub(crate) fn run(sessions: &Sessions, registry: &Registry) -> Result<(), Failur
         revoke.check();
     }
     crate::runtime()?.block_on(async {
-        let store = sessions.source.open(registry)?;
+        let source = sessions.source.open(registry)?;
+        let store = &*source.store;
         match &sessions.command {
-            Command::List(list) => list.run(&*store).await,
-            Command::Show(show) => show.run(&*store).await,
-            Command::Revoke(revoke) => revoke.run(&*store).await,
-            Command::Sweep => sweep::run(&*store).await,
-            Command::Stats(stats) => stats.run(&*store).await,
-            Command::Copy(copy) => copy.run(&*store, &sessions.source, registry).await,
+            Command::List(list) => list.run(&source).await,
+            Command::Show(show) => show.run(store).await,
+            Command::Revoke(revoke) => revoke.run(&source).await,
+            Command::Sweep => sweep::run(store).await,
+            Command::Stats(stats) => stats.run(store).await,
+            Command::Copy(copy) => copy.run(&source, &sessions.source, registry).await,
         }
     })
 }

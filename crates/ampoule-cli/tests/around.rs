@@ -180,9 +180,12 @@ async fn other_devices_are_listed_and_logged_out() {
     fill_login(&phone, &served).await;
     let devices = text(&phone, "#devices").await;
     assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 1), "{devices}");
+    assert_eq!(devices.matches("logged in 20").count(), 2, "when each login was: {devices}");
     picture(&phone, "devices").await;
-    submit(&phone, "#elsewhere button").await;
+    submit(&phone, "#devices button").await;
     assert_eq!(text(&phone, ".flash").await, "One other session has ended.");
+    submit(&phone, "#elsewhere button").await;
+    assert_eq!(text(&phone, ".flash").await, "You were logged in nowhere else.");
     let devices = text(&phone, "#devices").await;
     assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 0), "{devices}");
     phone.close().await.unwrap();

@@ -87,7 +87,7 @@ fn make_config_writes_a_file_that_is_served_and_never_writes_over_another() {
     }
     let checked = run(folder.path(), &["check", "production.ini"]);
     assert!(
-        checked.status.success() && out(&checked).contains("session shop: files in "),
+        checked.status.success() && out(&checked).contains("session __Host-shop: files in "),
         "{}{}",
         out(&checked),
         err(&checked)

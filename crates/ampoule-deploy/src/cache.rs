@@ -3,9 +3,9 @@
 use ampoule::cache::{CacheLayer, CacheManager, CacheSettings};
 use tower::Layer;
 
+use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::registry::{Filter, app};
 use crate::session::{fault_of, without_prefix};
 
 /// The caches that a section describes: of its options and the global ones, those of [`CacheSettings`].

@@ -77,6 +77,7 @@
 //! - The page for what is not found does not list the apps that there are.
 //! - Python is not called: there is no `use = call:…` and no `paste.app_factory = …`.
 
+mod app;
 mod cache;
 mod conf;
 mod error;
@@ -94,12 +95,13 @@ mod setting;
 mod static_files;
 mod urlmap;
 
+pub use self::app::{App, Apps, Filter, app};
 pub use self::cache::cache_manager;
 pub use self::conf::Conf;
 pub use self::error::{Fault, Faults};
 pub use self::ini::{Ini, parse};
 pub use self::load::{Deployment, load};
-pub use self::registry::{App, Apps, Filter, Registry, app};
+pub use self::registry::Registry;
 pub use self::server::Server;
 pub use self::session::session_layer;
 pub use self::urlmap::MountPath;

@@ -5,11 +5,12 @@ use std::path::Path;
 use ampoule::SessionLayer;
 use ampoule::cache::CacheManager;
 
+use crate::app::{App, Apps, Filter};
 use crate::conf::Conf;
 use crate::error::Faults;
 use crate::files::Files;
 use crate::find::{APPS, FILTERS, SERVERS, What, find_all};
-use crate::registry::{App, Apps, Filter, Registry};
+use crate::registry::Registry;
 use crate::section::{Resolved, Resolver, Step, check_circle};
 use crate::server::Server;
 use crate::setting::{Globals, Place, Setting};

@@ -3,9 +3,9 @@
 use ampoule::{SessionLayer, Settings};
 use tower::Layer;
 
+use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
-use crate::registry::{Filter, app};
 
 /// The session layer that a section describes: of its options and the global ones, those of [`Settings`].
 ///

@@ -12,9 +12,9 @@ use http::{Request, Response, StatusCode};
 use tower::{Service, ServiceExt};
 use tower_http::services::ServeDir;
 
+use crate::app::{App, app};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::registry::{App, app};
 use crate::urlmap::MountPath;
 
 /// Makes the app of `document_root`, the folder, and `cache_max_age`, the seconds for which a client may keep a file

@@ -12,9 +12,9 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri};
 use tower::{Service, ServiceExt};
 
+use crate::app::{App, Apps, app};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::registry::{App, Apps, app};
 
 /// The path under which an app is mounted, in the extensions of its requests: what WSGI calls `SCRIPT_NAME`. `/shop`,
 /// or empty at the root. The app itself sees the rest; links to itself begin with this.

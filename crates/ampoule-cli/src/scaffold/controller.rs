@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{fill, name, write_new};
+use super::name;
+use super::template::{fill, write_new};
 use crate::{Failure, output};
 
 const CONTROLLER: &str = include_str!("controller.tmpl");

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use ampoule::Secret;
 
-use super::{fill, name, write_new};
+use super::name;
+use super::template::{fill, write_new};
 use crate::{Failure, output};
 
 /// The files of a project: where they go, and what is in them.

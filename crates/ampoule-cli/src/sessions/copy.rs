@@ -1,14 +1,17 @@
 //! `ampoule sessions copy`: from store to store, each session as it is.
 
-use ampoule::store::{Entry, Outcome, Put, Store, StoreKey, Tag};
-use ampoule::{Clock, Error, SystemClock};
+use std::time::{Duration, Instant};
+
+use ampoule::inspect::State;
+use ampoule::store::{Bytes, Entry, PutMode, PutResult, Store, Stored, Time};
+use ampoule::{Clock, Error, SessionId, SystemClock};
 use ampoule_deploy::Registry;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 
-use super::IN_FLIGHT;
-use super::look::{State, follow, look};
-use super::source::{Source, is_sealed, same_place};
+use super::in_flight::IN_FLIGHT;
+use super::look::look;
+use super::source::{Opened, Source, is_sealed, keeps_the_time, same_place};
 use super::walk::Walk;
 use crate::progress::counter;
 use crate::text::{count, say};
@@ -43,20 +46,21 @@ struct Tally {
     copied: u64,
     already: u64,
     expired: u64,
-    unproved: Vec<StoreKey>,
-    damaged: Vec<StoreKey>,
+    unproved: Vec<SessionId>,
+    damaged: Vec<SessionId>,
 }
 
 impl Copy {
-    pub(super) async fn run(&self, from: &dyn Store, source: &Source, registry: &Registry) -> Result<(), Failure> {
+    pub(super) async fn run(&self, from: &Opened, source: &Source, registry: &Registry) -> Result<(), Failure> {
+        let from = &*from.store;
         let to = source.open_target(&self.to, registry)?;
         check(from, &*to)?;
-        let when = if self.overwrite { Put::Always } else { Put::Create };
+        let mode = if self.overwrite { PutMode::Always } else { PutMode::Create };
         let bar = counter("sessions copied", false);
         let mut walk = Walk::from(from, self.from.clone());
         let mut tally = Tally::default();
         let done = tokio::select! {
-            done = copy_all(from, &*to, when, &mut walk, &mut tally, &bar) => done.map_err(|error| error.to_string()),
+            done = copy_all(from, &*to, mode, &mut walk, &mut tally, &bar) => done.map_err(|error| error.to_string()),
             _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".to_owned()),
         };
         bar.finish_and_clear();
@@ -92,63 +96,96 @@ fn go_on(place: Option<&str>) -> String {
 async fn copy_all(
     from: &dyn Store,
     to: &dyn Store,
-    when: Put,
+    mode: PutMode,
     walk: &mut Walk<'_>,
     tally: &mut Tally,
     bar: &ProgressBar,
 ) -> Result<(), Error> {
-    while let Some(keys) = walk.page().await? {
-        let copies = stream::iter(keys).map(async |key| copy(from, to, when, key).await.map(|fate| (key, fate)));
+    let (from, to) = (Side::of(from).await?, Side::of(to).await?);
+    while let Some(ids) = walk.page().await? {
+        let copies = stream::iter(ids).map(async |id| copy(&from, &to, mode, id).await.map(|fate| (id, fate)));
         let mut copies = std::pin::pin!(copies.buffer_unordered(IN_FLIGHT));
-        while let Some((key, fate)) = copies.try_next().await? {
-            tally.add(key, &fate);
+        while let Some((id, fate)) = copies.try_next().await? {
+            tally.add(id, &fate);
             bar.set_position(tally.copied);
         }
     }
     Ok(())
 }
 
-async fn copy(from: &dyn Store, to: &dyn Store, when: Put, key: StoreKey) -> Result<Fate, Error> {
-    let Some(found) = look(from, key).await? else { return Ok(Fate::Expired) };
-    let (stored, tag) = match (found.stored, found.state) {
-        (Some(stored), State::Session(record)) => (stored, record.tag()),
-        (Some(stored), State::Moved(to)) => (stored, tag_of(from, to).await?),
-        (_, State::Damaged(_)) | (None, _) => return Ok(Fate::Damaged),
-    };
-    let entry = Entry { value: stored.value.clone(), deadline: stored.deadline, tag };
-    let Outcome::Stored(_) = to.put(key, entry, when).await? else { return Ok(Fate::Already) };
-    match to.get(key).await {
-        Ok(Some(read)) if (&read.value, read.deadline) == (&stored.value, stored.deadline) => Ok(Fate::Copied),
-        Ok(None) if stored.deadline <= SystemClock.now() => Ok(Fate::Expired),
-        Ok(_) => Ok(Fate::Unproved),
-        Err(error) => Err(error),
+/// A store, and the clock that the deadlines of its values are of.
+struct Side<'a> {
+    store: &'a dyn Store,
+    started: Instant,
+    /// What the clock said then.
+    at_start: Time,
+}
+
+impl<'a> Side<'a> {
+    /// A database reckons deadlines by its own clock, which `ping` tells. Redis and memcached return the deadline that the
+    /// writer reckoned by its own clock: this machine's agrees with that one if both are set by NTP, whatever the server's
+    /// says. A store without a server reads this machine's clock anyway. So only a database is asked, and a folder that can
+    /// only be read is copied too.
+    async fn of(store: &'a dyn Store) -> Result<Side<'a>, Error> {
+        let at_start = if keeps_the_time(store) { store.ping().await? } else { SystemClock.now() };
+        Ok(Side { store, started: Instant::now(), at_start })
+    }
+
+    /// The present: a copy may take hours.
+    fn now(&self) -> Time {
+        self.at_start + self.started.elapsed()
+    }
+
+    /// How long this value lives on. One that never ends in one store does not end in another.
+    fn left(&self, stored: &Stored) -> Duration {
+        if stored.deadline == Time::MAX { Duration::MAX } else { stored.deadline.since(self.now()) }
+    }
+
+    /// Whether the value is there, and lives on for so long.
+    fn has(&self, read: &Stored, value: &Bytes, lifetime: Duration) -> bool {
+        let left = self.left(read);
+        read.value == value && (left == lifetime || left.abs_diff(lifetime) <= TOLERANCE)
     }
 }
 
-/// A pointer has the tag of what it leads to.
-async fn tag_of(store: &dyn Store, key: StoreKey) -> Result<Option<Tag>, Error> {
-    let found = follow(store, key).await?;
-    Ok(found.and_then(|found| if let State::Session(record) = found.state { record.tag() } else { None }))
+/// A lifetime may differ by this after the copy: by the time that writing and reading took, and what clocks are rounded to.
+/// A session that ends within it may have ended before it is read back.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
+async fn copy(from: &Side<'_>, to: &Side<'_>, mode: PutMode, id: SessionId) -> Result<Fate, Error> {
+    let Some(found) = look(from.store, id).await? else { return Ok(Fate::Expired) };
+    let (Some(stored), State::Session(record)) = (found.stored, found.state) else { return Ok(Fate::Damaged) };
+    let lifetime = from.left(&stored);
+    if lifetime.is_zero() {
+        return Ok(Fate::Expired);
+    }
+    let entry = Entry { value: stored.value.clone(), lifetime, tag: record.tag() };
+    let PutResult::Stored(_) = to.store.put(id.into(), entry, mode).await? else { return Ok(Fate::Already) };
+    Ok(match to.store.get(id.into()).await? {
+        Some(read) if to.has(&read, &stored.value, lifetime) => Fate::Copied,
+        None if lifetime < TOLERANCE => Fate::Expired,
+        _ => Fate::Unproved,
+    })
 }
 
 impl Tally {
-    fn add(&mut self, key: StoreKey, fate: &Fate) {
+    fn add(&mut self, id: SessionId, fate: &Fate) {
         match fate {
             Fate::Copied => self.copied += 1,
             Fate::Already => self.already += 1,
             Fate::Expired => self.expired += 1,
-            Fate::Unproved => self.unproved.push(key),
-            Fate::Damaged => self.damaged.push(key),
+            Fate::Unproved => self.unproved.push(id),
+            Fate::Damaged => self.damaged.push(id),
         }
     }
 
     /// Names what an operator must look at.
     fn complain(&self) {
-        for (keys, what) in
+        for (ids, what) in
             [(&self.damaged, "is damaged and was left"), (&self.unproved, "is not there as it was written")]
         {
-            for key in keys {
-                output::complain(&format!("{key} {what}"));
+            for id in ids {
+                output::complain(&format!("{id} {what}"));
             }
         }
     }
@@ -157,12 +194,52 @@ impl Tally {
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let number = |number: usize| indicatif::HumanCount(number as u64);
-        writeln!(f, "{} copied, and verified by reading back", count(self.copied, "record"))?;
+        writeln!(f, "{} copied, and verified by reading back", count(self.copied, "session"))?;
         writeln!(f, "{} already there", indicatif::HumanCount(self.already))?;
         writeln!(f, "{} expired meanwhile", indicatif::HumanCount(self.expired))?;
         if !self.unproved.is_empty() {
             writeln!(f, "{} written, and not read back as written", number(self.unproved.len()))?;
         }
         write!(f, "{} damaged, and left", number(self.damaged.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule::MemoryStore;
+    use ampoule::store::Version;
+
+    use super::*;
+
+    fn ending(deadline: Time) -> Stored {
+        Stored { value: Bytes::from_static(b"x"), version: Version(1), deadline }
+    }
+
+    #[test]
+    fn what_is_left_is_reckoned_by_the_store_s_own_present() {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let store = MemoryStore::default();
+        // A database whose clock is far ahead, and a copy that has run for a minute.
+        let started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let at_start = SystemClock.now() + 24 * HOUR;
+        let side = Side { store: &store, started, at_start };
+        let left = side.left(&ending(at_start + HOUR));
+        assert!(left <= HOUR - Duration::from_secs(60) && left > HOUR - Duration::from_secs(70), "{left:?}");
+        assert_eq!(side.left(&ending(at_start)), Duration::ZERO);
+        assert_eq!(side.left(&ending(Time::MAX)), Duration::MAX, "for ever is for ever");
+    }
+
+    #[test]
+    fn what_is_read_back_has_the_value_and_lives_as_long() {
+        let store = MemoryStore::default();
+        let side = Side { store: &store, started: Instant::now(), at_start: SystemClock.now() };
+        let (value, minute) = (Bytes::from_static(b"x"), Duration::from_secs(60));
+        let read = |lifetime| ending(side.now() + lifetime);
+        assert!(side.has(&read(minute), &value, minute));
+        assert!(side.has(&ending(Time::MAX), &value, Duration::MAX));
+        assert!(!side.has(&read(minute), &Bytes::from_static(b"y"), minute), "another value");
+        assert!(!side.has(&read(minute * 2), &value, minute), "too long");
+        assert!(!side.has(&read(minute / 2), &value, minute), "too short");
+        assert!(!side.has(&ending(Time::MAX), &value, minute) && !side.has(&read(minute), &value, Duration::MAX));
     }
 }

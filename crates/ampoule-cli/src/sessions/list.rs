@@ -1,10 +1,13 @@
 //! `ampoule sessions list`: a line for each session.
 
-use ampoule::store::{Store, StoreKey, Tag};
+use ampoule::SessionId;
+use ampoule::inspect::State;
+use ampoule::store::Store;
 use futures_util::TryStreamExt;
 
-use super::look::{Look, State, look_all};
+use super::look::{Look, look_all};
 use super::row::{Fields, Row};
+use super::source::Opened;
 use super::table;
 use super::walk::Walk;
 use crate::Failure;
@@ -26,20 +29,21 @@ pub(super) struct List {
     json: bool,
 }
 
-/// Where a list stopped: in which page, and after which of its keys. A page may be longer than a list.
+/// Where a list stopped: in which page, and after which of its sessions. A page may be longer than a list.
 struct Spot {
     page: Option<String>,
     after: Option<String>,
 }
 
-/// How many digits of a key a spot has: enough among the keys of a page.
+/// How many digits of an id a spot has: enough among the sessions of a page.
 const DIGITS: usize = 12;
 
 impl List {
-    pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
+        let store = &*source.store;
         let mut rows = Vec::new();
         let mut damaged = false;
-        let next = self.walk(store, |look| {
+        let next = self.walk(source, |look| {
             damaged |= matches!(look.state, State::Damaged(_));
             if self.json {
                 return text::say(&serde_json::to_string(&Fields::of(look)).unwrap_or_default());
@@ -61,7 +65,7 @@ impl List {
         }
         let mut out = table::render(rows, text::width());
         if damaged {
-            out.push_str("\n\nWhat is damaged: `ampoule sessions show KEY` says why, and `revoke KEY` ends it.");
+            out.push_str("\n\nWhat is damaged: `ampoule sessions show ID` says why, and `revoke ID` ends it.");
         }
         if let Some(next) = next {
             out.push_str(&format!("\n\nMore follow: go on with --from {next}"));
@@ -69,23 +73,24 @@ impl List {
         text::say(&out).map(drop)
     }
 
-    /// Gives `each` what there is, until it is enough or nobody wants more, and says where more follow.
+    /// Gives `each` what there is, until it is enough or no more is wanted, and says where more follow.
     async fn walk(
         &self,
-        store: &dyn Store,
+        source: &Opened,
         mut each: impl FnMut(&Look) -> Result<bool, Failure>,
     ) -> Result<Option<String>, Failure> {
         let Spot { page, mut after } = self.from.as_deref().map_or_else(Spot::start, Spot::read);
+        let store = &*source.store;
         let mut walk = match &self.principal {
-            Some(principal) => Walk::of(store, store.tagged(Tag::of(principal)).await?),
+            Some(principal) => Walk::of(store, source.principal(principal).await?.sessions().await?),
             None => Walk::from(store, page),
         };
         let mut shown = 0;
-        while let Some(mut keys) = walk.page().await? {
-            keys.sort();
+        while let Some(mut ids) = walk.page().await? {
+            ids.sort();
             let mut last = after.take();
-            keys.retain(|key| last.as_ref().is_none_or(|last| digits(*key) > *last));
-            let mut looks = look_all(store, keys);
+            ids.retain(|id| last.as_ref().is_none_or(|last| digits(*id) > *last));
+            let mut looks = look_all(store, ids);
             while let Some(look) = looks.try_next().await? {
                 let Some(look) = look else { continue };
                 if shown == self.limit {
@@ -94,15 +99,15 @@ impl List {
                 if !each(&look)? {
                     return Ok(None);
                 }
-                (shown, last) = (shown + 1, Some(digits(look.key)));
+                (shown, last) = (shown + 1, Some(digits(look.id)));
             }
         }
         Ok(None)
     }
 }
 
-fn digits(key: StoreKey) -> String {
-    key.as_bytes()[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+fn digits(id: SessionId) -> String {
+    id.as_bytes()[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Spot {

@@ -1,20 +1,25 @@
 //! A record in all its fields: for a table, and for programs.
 
 use ampoule::Time;
-use ampoule_core::Record;
+use ampoule::inspect::State;
+use ampoule::store::Record;
 use serde::Serialize;
 
-use super::look::{Look, State};
+use super::look::Look;
 use crate::text::{bytes, clean_line, moment, rfc3339};
 
 /// What is told of a record as JSON. What a record does not have is null; `ends` is null for "never".
 #[derive(Default, Serialize)]
 pub(super) struct Fields {
-    key: String,
-    /// `session`, `moved` or `damaged`.
+    id: String,
+    /// `session` or `damaged`.
     state: &'static str,
+    /// The name of the cookie, by which layers that share a store are told apart.
+    layer: Option<String>,
     principal: Option<String>,
     made: Option<String>,
+    /// When its user logged in.
+    logged_in: Option<String>,
     last_used: Option<String>,
     ends: Option<String>,
     /// Seconds without use after which it ends.
@@ -27,7 +32,6 @@ pub(super) struct Fields {
     size: Option<usize>,
     /// How many values it has.
     value_count: Option<usize>,
-    moved_to: Option<String>,
     damage: Option<String>,
 }
 
@@ -35,14 +39,13 @@ impl Fields {
     pub(super) fn of(look: &Look) -> Fields {
         let stored = look.stored.as_ref();
         let fields = Fields {
-            key: look.key.to_string(),
+            id: look.id.to_string(),
             ends: stored.and_then(|stored| rfc3339(stored.deadline)),
             size: stored.map(|stored| stored.value.len()),
             ..Fields::default()
         };
         match &look.state {
             State::Session(record) => fields.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
-            State::Moved(to) => Fields { state: "moved", moved_to: Some(to.to_string()), ..fields },
             State::Damaged(why) => Fields { state: "damaged", damage: Some(why.clone()), ..fields },
         }
     }
@@ -50,8 +53,10 @@ impl Fields {
     fn with(self, record: &Record, deadline: Time) -> Fields {
         Fields {
             state: "session",
+            layer: Some(record.layer().to_owned()),
             principal: record.principal().map(str::to_owned),
             made: rfc3339(record.created),
+            logged_in: record.authenticated_at.and_then(rfc3339),
             last_used: rfc3339(last_used(record, deadline)),
             idle_seconds: record.lifetime.idle.map(|idle| idle.as_secs_f64()),
             absolute_end: record.lifetime.absolute.and_then(rfc3339),
@@ -70,7 +75,7 @@ pub(super) fn last_used(record: &Record, deadline: Time) -> Time {
 
 /// A line of a table.
 pub(super) struct Row {
-    pub(super) key: String,
+    pub(super) id: String,
     pub(super) principal: String,
     pub(super) made: String,
     pub(super) used: String,
@@ -83,7 +88,7 @@ impl Row {
     pub(super) fn of(look: &Look) -> Row {
         let stored = look.stored.as_ref();
         let row = Row {
-            key: look.key.to_string(),
+            id: look.id.to_string(),
             principal: String::new(),
             made: String::new(),
             used: String::new(),
@@ -93,7 +98,6 @@ impl Row {
         };
         match &look.state {
             State::Session(record) => row.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
-            State::Moved(_) => Row { principal: "(moved)".to_owned(), ..row },
             State::Damaged(_) => Row { principal: "(damaged)".to_owned(), ..row },
         }
     }

@@ -1,24 +1,24 @@
 //! `ampoule sessions show`: one session, whole.
 
 use ampoule::Time;
-use ampoule::store::{Store, StoreKey};
-use ampoule_core::Record;
+use ampoule::inspect::State;
+use ampoule::store::{Record, Store};
 use serde_json::{Map, Value};
 
-use super::key::{self, Named};
-use super::look::{Look, State, follow};
+use super::id::{self, Named};
+use super::look::{Look, look};
 use super::row::{Fields, last_used};
 use super::value;
 use crate::Failure;
 use crate::text::{bytes, clean_line, count, moment, say};
 
-// Without -h: a key may start so.
+// Without -h: an id may start so.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Show {
-    /// The key of the session, or its first six characters or more.
-    #[arg(value_parser = key::read, allow_hyphen_values = true)]
-    key: Named,
+    /// The id of the session, or its first six characters or more.
+    #[arg(value_parser = id::read, allow_hyphen_values = true)]
+    id: Named,
     /// Only the names of the values.
     #[arg(long)]
     keys_only: bool,
@@ -32,25 +32,22 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
-        let asked = key::resolve(store, std::slice::from_ref(&self.key), self.json).await?[0];
-        let Some(found) = follow(store, asked).await? else {
-            return Err(Failure(format!("there is no session {asked} in {}, or no more", store.describe())));
+        let id = id::resolve(store, std::slice::from_ref(&self.id), self.json).await?[0];
+        let Some(found) = look(store, id).await? else {
+            return Err(Failure(format!("there is no session {id} in {}, or no more", store.describe())));
         };
         let record = match &found.state {
             State::Session(record) => record,
-            State::Damaged(why) => return Err(Failure(format!("{}: {why}", found.key))),
-            State::Moved(_) => unreachable!("moves were followed"),
+            State::Damaged(why) => return Err(Failure(format!("{id}: {why}"))),
         };
-        let from = (found.key != asked).then_some(asked);
         match self.json {
-            true => self.say_json(&found, record, from),
-            false => self.say(&found, record, from),
+            true => self.say_json(&found, record),
+            false => self.say(&found, record),
         }
     }
 
-    fn say_json(&self, found: &Look, record: &Record, from: Option<StoreKey>) -> Result<(), Failure> {
+    fn say_json(&self, found: &Look, record: &Record) -> Result<(), Failure> {
         let mut all = serde_json::to_value(Fields::of(found)).unwrap_or_default();
-        all["moved_from"] = from.map(|from| from.to_string()).into();
         match self.keys_only {
             true => all["keys"] = record.keys().collect(),
             false => all["values"] = values(record),
@@ -58,12 +55,8 @@ impl Show {
         say(&all.to_string()).map(drop)
     }
 
-    fn say(&self, found: &Look, record: &Record, from: Option<StoreKey>) -> Result<(), Failure> {
-        let mut lines = header(found, record);
-        if let Some(from) = from {
-            lines.insert(1, ("moved from", from.to_string()));
-        }
-        for (name, text) in lines {
+    fn say(&self, found: &Look, record: &Record) -> Result<(), Failure> {
+        for (name, text) in header(found, record) {
             if !say(&format!("{name:13}  {text}"))? {
                 return Ok(());
             }
@@ -87,9 +80,11 @@ fn header(found: &Look, record: &Record) -> Vec<(&'static str, String)> {
     let life = &record.lifetime;
     let own = if life.own { " (its own)" } else { "" };
     vec![
-        ("key", found.key.to_string()),
+        ("id", found.id.to_string()),
+        ("layer", clean_line(record.layer())),
         ("principal", record.principal().map_or_else(|| "-".to_owned(), clean_line)),
         ("made", moment(record.created)),
+        ("logged in", record.authenticated_at.map_or_else(|| "-".to_owned(), moment)),
         ("last used", moment(last_used(record, deadline))),
         ("ends", moment(deadline)),
         ("unused for", life.idle.map_or_else(|| "any time".to_owned(), |idle| format!("{}{own}", span(idle)))),

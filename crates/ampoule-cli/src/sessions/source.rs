@@ -1,15 +1,24 @@
 //! Where the store comes from: an ini file, or a URL.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ampoule::store::{self, Store, StoreOptions};
+use ampoule::inspect::State;
+use ampoule::store::{self, Store, StoreKey, StoreOptions, Tag};
+use ampoule::{Error, ErrorKind, SessionId};
 use ampoule_deploy::{Registry, load};
+use futures_util::TryStreamExt;
 
+use super::look::{Look, look_all};
+use super::walk::Walk;
 use crate::{Failure, ini_file};
 
 /// What a store that seals says of itself, behind where it is.
 const SEALED: &str = ", sealed";
+
+/// How often the sessions of a principal are looked for again.
+pub(super) const ROUNDS: usize = 64;
 
 /// Which store is meant.
 #[derive(clap::Args)]
@@ -20,7 +29,8 @@ pub(super) struct Source {
     /// Which app of the file: [app:NAME].
     #[arg(long, global = true, default_value = "main")]
     name: String,
-    /// Which sessions, where the app has several in different stores: by the name of their cookie.
+    /// Which sessions, by the name of their cookie, where the app has several in different stores. With --url it finds a
+    /// principal's sessions without reading all of them.
     #[arg(long, global = true, value_name = "COOKIE")]
     session: Option<String>,
     /// The store itself, such as file:data/sessions or postgres://user@host/database.
@@ -28,44 +38,127 @@ pub(super) struct Source {
     url: Option<String>,
 }
 
+/// A store, and the layers whose sessions are meant.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    /// The names of their cookies; none where only the store is known.
+    layers: Vec<String>,
+}
+
+/// A principal whose sessions are looked for, in these layers.
+pub(super) struct Principal<'a> {
+    store: &'a dyn Store,
+    name: &'a str,
+    layers: Vec<String>,
+    /// What was listed once and had ended when it was read.
+    ended: HashSet<SessionId>,
+}
+
+impl Opened {
+    /// A principal of the layers that are meant. Where they are not known all sessions are read, to learn which there are.
+    pub(super) async fn principal<'a>(&'a self, name: &'a str) -> Result<Principal<'a>, Error> {
+        let layers = if self.layers.is_empty() { self.all_layers().await? } else { self.layers.clone() };
+        Ok(Principal { store: &*self.store, name, layers, ended: HashSet::new() })
+    }
+
+    async fn all_layers(&self) -> Result<Vec<String>, Error> {
+        let mut layers = BTreeSet::new();
+        let mut walk = Walk::from(&*self.store, None);
+        while let Some(page) = walk.page().await? {
+            let mut looks = look_all(&*self.store, page);
+            while let Some(look) = looks.try_next().await? {
+                if let Some(Look { state: State::Session(record), .. }) = look
+                    && !layers.contains(record.layer())
+                {
+                    layers.insert(record.layer().to_owned());
+                }
+            }
+        }
+        Ok(layers.into_iter().collect())
+    }
+}
+
+impl Principal<'_> {
+    /// Its sessions. A tag may name those of others too, so each record is read; one that is damaged counts.
+    ///
+    /// What was listed and has ended when it is read may have ended for a login that came after the list, so the list is made
+    /// again.
+    pub(super) async fn sessions(&mut self) -> Result<Vec<SessionId>, Error> {
+        for _ in 0..ROUNDS {
+            let listed = self.tagged().await?;
+            let mut looks = look_all(self.store, listed.clone());
+            let (mut ids, mut is_stale) = (Vec::new(), false);
+            for id in listed {
+                match looks.try_next().await?.flatten() {
+                    None => is_stale |= self.ended.insert(id),
+                    Some(look) if is_of(self.name, &look) => ids.push(id),
+                    Some(_) => {}
+                }
+            }
+            if !is_stale {
+                return Ok(ids);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be listed"))
+    }
+
+    async fn tagged(&self) -> Result<Vec<SessionId>, Error> {
+        let mut ids = Vec::new();
+        for layer in &self.layers {
+            let keys = self.store.keys_with_tag(Tag::of_principal(layer, self.name)).await?;
+            ids.extend(keys.iter().filter_map(StoreKey::session_id));
+        }
+        Ok(ids)
+    }
+}
+
+fn is_of(principal: &str, look: &Look) -> bool {
+    match &look.state {
+        State::Session(record) => record.principal() == Some(principal),
+        State::Damaged(_) => true,
+    }
+}
+
 impl Source {
     /// The store to work on.
-    pub(super) fn open(&self, registry: &Registry) -> Result<Arc<dyn Store>, Failure> {
-        let store = match &self.url {
+    pub(super) fn open(&self, registry: &Registry) -> Result<Opened, Failure> {
+        let opened = match &self.url {
             Some(url) => {
                 is_there(url)?;
-                store::open(url, &StoreOptions::default())?
+                let store = store::open(url, &StoreOptions::default())?;
+                Opened { store, layers: self.session.iter().cloned().collect() }
             }
             None => self.of_file(ini_file(self.ini.as_deref())?, registry)?,
         };
-        not_memory(&*store)?;
-        Ok(store)
+        not_memory(&*opened.store)?;
+        Ok(opened)
     }
 
     /// The store to copy to: at a URL, or that of an ini file, which says how values are sealed too.
     pub(super) fn open_target(&self, to: &str, registry: &Registry) -> Result<Arc<dyn Store>, Failure> {
         let store = match Path::new(to).is_file() {
-            true => self.of_file(Path::new(to), registry)?,
+            true => self.of_file(Path::new(to), registry)?.store,
             false => store::open(to, &StoreOptions::default())?,
         };
         not_memory(&*store)?;
         Ok(store)
     }
 
-    fn of_file(&self, file: &Path, registry: &Registry) -> Result<Arc<dyn Store>, Failure> {
+    fn of_file(&self, file: &Path, registry: &Registry) -> Result<Opened, Failure> {
         let layers = load(file, &self.name, &[], registry)?.sessions;
         let wanted = |cookie: &str| self.session.as_deref().is_none_or(|session| session == cookie);
         let mut stores: Vec<(String, Arc<dyn Store>)> = Vec::new();
+        let mut names = Vec::new();
         for layer in &layers {
             let description = layer.describe();
-            let cookie = description.split(": ").next().unwrap_or_default();
-            let Some(store) = layer.store().filter(|_| wanted(cookie)) else { continue };
+            let Some(store) = layer.store().filter(|_| wanted(layer.name())) else { continue };
+            names.push(layer.name().to_owned());
             if stores.iter().all(|(_, other)| other.describe() != store.describe()) {
                 stores.push((description, store));
             }
         }
         match stores.pop() {
-            Some((_, store)) if stores.is_empty() => Ok(store),
+            Some((_, store)) if stores.is_empty() => Ok(Opened { store, layers: names }),
             Some(last) => Err(self.several(file, stores.into_iter().chain([last]).map(|(description, _)| description))),
             None => Err(self.none(file, &layers.iter().map(|layer| layer.describe()).collect::<Vec<_>>())),
         }
@@ -92,7 +185,7 @@ impl Source {
     }
 }
 
-/// Files are made where there are none, which is right for who serves and wrong for who looks.
+/// Files are made where there are none, which is right for a site and wrong for a tool.
 pub(crate) fn is_there(url: &str) -> Result<(), Failure> {
     let Some(path) = ["file:", "sqlite:"].iter().find_map(|scheme| url.strip_prefix(scheme)) else { return Ok(()) };
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -114,6 +207,11 @@ fn not_memory(store: &dyn Store) -> Result<(), Failure> {
 /// Whether its engine forgets what has expired by itself.
 pub(super) fn expires_by_itself(store: &dyn Store) -> bool {
     ["Redis", "Valkey", "memcached"].iter().any(|engine| store.describe().starts_with(engine))
+}
+
+/// Whether a database keeps its time: a deadline that it returns is then by the database's clock.
+pub(super) fn keeps_the_time(store: &dyn Store) -> bool {
+    ["PostgreSQL", "MySQL"].iter().any(|engine| store.describe().starts_with(engine))
 }
 
 /// Whether it encrypts what it is given.

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use ampoule::store::{Store, Tag};
+use ampoule::inspect::State;
+use ampoule::store::{Record, Store};
 use ampoule::{Clock, SystemClock, Time};
-use ampoule_core::Record;
 use futures_util::TryStreamExt;
 use serde_json::json;
 
-use super::look::{Look, State, look_all};
+use super::look::{Look, look_all};
 use super::walk::Walk;
 use crate::Failure;
 use crate::progress::counter;
@@ -25,12 +25,11 @@ pub(super) struct Stats {
 #[derive(Default)]
 struct Counts {
     sessions: u64,
-    moved: u64,
     damaged: u64,
-    /// Named by the store, and gone when it was read.
+    /// Named by the store, and gone or ended when it was read.
     expired: u64,
     with_principal: u64,
-    /// The first eight bytes of each principal's digest.
+    /// The first eight bytes of each principal's tag.
     principals: HashSet<[u8; 8]>,
     bytes: u64,
     largest: u64,
@@ -46,8 +45,8 @@ impl Stats {
         let bar = counter("records read", self.json);
         let now = SystemClock.now();
         let mut walk = Walk::from(store, None);
-        while let Some(keys) = walk.page().await? {
-            let mut looks = look_all(store, keys);
+        while let Some(ids) = walk.page().await? {
+            let mut looks = look_all(store, ids);
             while let Some(look) = looks.try_next().await? {
                 bar.inc(1);
                 counts.add(look, now);
@@ -71,7 +70,6 @@ impl Counts {
             (State::Session(record), Some(stored)) => {
                 self.add_session(record, stored.value.len() as u64, stored.deadline.since(now));
             }
-            (State::Moved(_), _) => self.moved += 1,
             (State::Damaged(_) | State::Session(_), _) => self.damaged += 1,
         }
     }
@@ -84,9 +82,9 @@ impl Counts {
         self.newest = self.newest.max(Some(record.created));
         self.within_an_hour += u64::from(left <= Duration::from_secs(3_600));
         self.within_a_day += u64::from(left <= Duration::from_secs(86_400));
-        if let Some(principal) = record.principal() {
+        if let Some(tag) = record.tag() {
             self.with_principal += 1;
-            self.principals.extend(Tag::of(principal).as_bytes().first_chunk::<8>());
+            self.principals.extend(tag.as_bytes().first_chunk::<8>());
         }
     }
 
@@ -101,7 +99,6 @@ impl Counts {
             "with_principal": self.with_principal,
             "anonymous": self.sessions - self.with_principal,
             "principals": self.principals.len(),
-            "moved": self.moved,
             "damaged": self.damaged,
             "expired": self.expired,
             "ending_within_hour": self.within_an_hour,
@@ -123,7 +120,6 @@ impl Counts {
             ("  with a principal", number(self.with_principal)),
             ("  anonymous", number(self.sessions - self.with_principal)),
             ("principals", number(self.principals.len() as u64)),
-            ("moved to a new id", number(self.moved)),
             ("damaged", number(self.damaged)),
             ("expired, not swept", number(self.expired)),
             ("ending in an hour", number(self.within_an_hour)),

@@ -1,4 +1,4 @@
-//! A table of sessions that fits the terminal: first keys are shortened, then moments take two lines, then columns go.
+//! A table of sessions that fits the terminal: first ids are shortened, then moments take two lines, then columns go.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
@@ -8,8 +8,8 @@ use super::row::Row;
 /// Between two columns.
 const GAP: usize = 2;
 
-/// Enough of a key to name it by, with its …
-const SHORT_KEY: usize = 12;
+/// Enough of an id to name it by, with its …
+const SHORT_ID: usize = 12;
 
 const SHORT_PRINCIPAL: usize = 12;
 const MOMENT: usize = 20;
@@ -17,7 +17,7 @@ const MOMENT_ON_TWO_LINES: usize = 10;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Column {
-    Key,
+    Id,
     Principal,
     Made,
     Used,
@@ -27,7 +27,7 @@ enum Column {
 }
 
 const ALL: [Column; 7] =
-    [Column::Key, Column::Principal, Column::Made, Column::Used, Column::Ends, Column::Size, Column::Values];
+    [Column::Id, Column::Principal, Column::Made, Column::Used, Column::Ends, Column::Size, Column::Values];
 
 /// What can be missed, the first first.
 const EXPENDABLE: [Column; 4] = [Column::Made, Column::Size, Column::Values, Column::Used];
@@ -53,7 +53,7 @@ pub(super) fn render(rows: &[Row], width: usize) -> String {
 /// Which columns there are, and how wide.
 struct Layout {
     columns: Vec<Column>,
-    key: usize,
+    id: usize,
     principal: usize,
     moment: usize,
     /// Of size and values.
@@ -69,7 +69,7 @@ impl Layout {
         let longest = widest(Column::Principal);
         let mut layout = Layout {
             columns: ALL.to_vec(),
-            key: SHORT_KEY,
+            id: SHORT_ID,
             principal: longest.min(SHORT_PRINCIPAL),
             moment: MOMENT_ON_TWO_LINES,
             numbers: [widest(Column::Size), widest(Column::Values)],
@@ -86,7 +86,7 @@ impl Layout {
         let room = width.saturating_sub(layout.width());
         layout.principal += room.min(longest - layout.principal);
         let room = width.saturating_sub(layout.width());
-        layout.key += room.min(43 - SHORT_KEY);
+        layout.id += room.min(22 - SHORT_ID);
         layout
     }
 
@@ -96,7 +96,7 @@ impl Layout {
 
     fn width_of(&self, column: Column) -> usize {
         match column {
-            Column::Key => self.key,
+            Column::Id => self.id,
             Column::Principal => self.principal,
             Column::Made | Column::Used | Column::Ends => self.moment,
             Column::Size => self.numbers[0],
@@ -107,7 +107,7 @@ impl Layout {
     fn cell(&self, column: Column, row: &Row) -> String {
         let text = column.text(row);
         match column {
-            Column::Key | Column::Principal => truncate_str(text, self.width_of(column), "…").into_owned(),
+            Column::Id | Column::Principal => truncate_str(text, self.width_of(column), "…").into_owned(),
             Column::Made | Column::Used | Column::Ends if self.moment < MOMENT => text.replace(' ', "\n"),
             _ => text.to_owned(),
         }
@@ -126,7 +126,7 @@ impl Layout {
 impl Column {
     fn title(self) -> &'static str {
         match self {
-            Column::Key => "key",
+            Column::Id => "id",
             Column::Principal => "principal",
             Column::Made => "made",
             Column::Used => "last used",
@@ -138,7 +138,7 @@ impl Column {
 
     fn text(self, row: &Row) -> &str {
         match self {
-            Column::Key => &row.key,
+            Column::Id => &row.id,
             Column::Principal => &row.principal,
             Column::Made => &row.made,
             Column::Used => &row.used,
@@ -156,7 +156,7 @@ mod tests {
     fn row(principal: &str) -> Row {
         let moment = || "2026-11-23 08:40:12Z".to_owned();
         Row {
-            key: "k".repeat(43),
+            id: "k".repeat(22),
             principal: principal.to_owned(),
             made: moment(),
             used: moment(),
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_wide_terminal_has_room_for_all() {
         let table = render(&[row("user:42")], 160);
-        assert!(table.contains(&"k".repeat(43)) && table.contains("1023.99 KiB"), "{table}");
+        assert!(table.contains(&"k".repeat(22)) && table.contains("1023.99 KiB"), "{table}");
         assert_eq!(table.lines().count(), 2, "{table}");
     }
 

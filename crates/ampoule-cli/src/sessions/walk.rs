@@ -1,26 +1,26 @@
-//! Goes through the keys of a store, a page at a time.
+//! Goes through the sessions of a store, a page at a time. What else lies in it, such as a cache, is passed over.
 
 use std::collections::HashSet;
 
-use ampoule::Error;
 use ampoule::store::{Store, StoreKey};
+use ampoule::{Error, SessionId};
 
-/// How many keys a page has, about.
+/// How many sessions a page has, about.
 const PAGE: usize = 256;
 
-/// A way through all keys, each of them once: a store may name one twice.
+/// A way through all sessions, each of them once: a store may name one twice.
 pub(super) struct Walk<'a> {
     store: &'a dyn Store,
     /// Where the present page starts, from which the way can be gone again.
     here: Option<String>,
     next: Next,
-    /// The first eight bytes of each key: keys are digests, so they differ in them.
+    /// The first eight bytes of each id, which are random.
     seen: HashSet<[u8; 8]>,
 }
 
 enum Next {
     Page(Option<String>),
-    Given(Vec<StoreKey>),
+    Given(Vec<SessionId>),
     End,
 }
 
@@ -30,9 +30,9 @@ impl<'a> Walk<'a> {
         Walk { store, here: place.clone(), next: Next::Page(place), seen: HashSet::new() }
     }
 
-    /// Through these keys, as one page.
-    pub(super) fn of(store: &'a dyn Store, keys: Vec<StoreKey>) -> Walk<'a> {
-        Walk { store, here: None, next: Next::Given(keys), seen: HashSet::new() }
+    /// Through these sessions, as one page.
+    pub(super) fn of(store: &'a dyn Store, ids: Vec<SessionId>) -> Walk<'a> {
+        Walk { store, here: None, next: Next::Given(ids), seen: HashSet::new() }
     }
 
     /// Where the page starts that was given last, or that could not be read; `None` for the beginning.
@@ -41,18 +41,18 @@ impl<'a> Walk<'a> {
     }
 
     /// The next page, if there is one.
-    pub(super) async fn page(&mut self) -> Result<Option<Vec<StoreKey>>, Error> {
-        let mut keys = match std::mem::replace(&mut self.next, Next::End) {
+    pub(super) async fn page(&mut self) -> Result<Option<Vec<SessionId>>, Error> {
+        let mut ids: Vec<SessionId> = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return Ok(None),
-            Next::Given(keys) => keys,
+            Next::Given(ids) => ids,
             Next::Page(place) => {
                 self.here = place;
                 let page = self.store.scan(self.here.as_deref(), PAGE).await?;
                 self.next = page.next.map_or(Next::End, |next| Next::Page(Some(next)));
-                page.keys
+                page.keys.iter().filter_map(StoreKey::session_id).collect()
             }
         };
-        keys.retain(|key| key.as_bytes().first_chunk().is_none_or(|first| self.seen.insert(*first)));
-        Ok(Some(keys))
+        ids.retain(|id| id.as_bytes().first_chunk().is_none_or(|first| self.seen.insert(*first)));
+        Ok(Some(ids))
     }
 }

@@ -3,7 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use ampoule::store::{Bytes, Entry, Put, StoreKey, Tag, Time};
+use ampoule::SessionId;
+use ampoule::store::{Bytes, Entry, PutMode, Record, StoreKey, Time};
+
 use http::HeaderMap;
 use serde_json::json;
 
@@ -18,7 +20,7 @@ async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
     let text = site.out(&["list"]);
     assert_eq!(
         text.lines().next().map(|header| header.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
-        Some("key principal made last used ends size values")
+        Some("id principal made last used ends size values")
     );
     assert_eq!(text.matches("user:42").count(), 6, "{text}");
     assert!(!text.contains("More follow"), "{text}");
@@ -26,35 +28,40 @@ async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
     let mut arguments = vec!["list".to_owned(), "--limit".into(), "5".into()];
     let pages = loop {
         let lines = site.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        listed.extend(lines.iter().filter_map(|line| line["key"].as_str().map(str::to_owned)));
+        listed.extend(lines.iter().filter_map(|line| line["id"].as_str().map(str::to_owned)));
         match lines.last().and_then(|line| line["next"].as_str()) {
             Some(next) => arguments.splice(3.., ["--from".to_owned(), next.to_owned()]).for_each(drop),
             None => break lines.len(),
         }
     };
-    let keys: Vec<String> = site.keys().await.iter().map(ToString::to_string).collect();
-    assert_eq!((listed, pages), (keys, 2), "5, 5 and 2, each once and in order");
+    let ids: Vec<String> = site.ids().await.iter().map(ToString::to_string).collect();
+    assert_eq!((listed, pages), (ids, 2), "5, 5 and 2, each once and in order");
     let page = site.out(&["list", "--limit", "5"]);
     assert!(page.contains("\nMore follow: go on with --from "), "{page}");
 }
 
 #[tokio::test]
-async fn list_by_principal_names_all_fields_of_his_alone() {
+async fn list_by_principal_names_all_fields_of_its_sessions_alone() {
     let site = Site::new();
-    site.session(Some("user:42"), &[("a", "b")]).await;
+    let session = site.layer.begin(&HeaderMap::new());
+    session.login("user:42").await.unwrap();
+    session.insert("a", &"b").unwrap();
+    session.insert("visits", &1).unwrap();
+    crate::site::finish(&site.layer, &session).await;
     site.session(Some("user:7"), &[]).await;
     site.session(None, &[]).await;
     let lines = site.json(&["list", "--principal", "user:42"]);
     assert_eq!(lines.len(), 1);
     let line = &lines[0];
     assert_eq!(
-        (&line["state"], &line["principal"], &line["value_count"]),
-        (&json!("session"), &json!("user:42"), &json!(2))
+        (&line["state"], &line["layer"], &line["principal"], &line["value_count"]),
+        (&json!("session"), &json!(site.layer.name()), &json!("user:42"), &json!(2))
     );
-    let key = StoreKey::parse(line["key"].as_str().unwrap()).unwrap();
-    let stored = site.store.get(key).await.unwrap().unwrap();
+    let id = SessionId::parse(line["id"].as_str().unwrap()).unwrap();
+    assert_eq!(session.id().await.unwrap(), Some(id));
+    let stored = site.store.get(id.into()).await.unwrap().unwrap();
     assert_eq!(line["size"], stored.value.len());
-    for moment in ["made", "last_used", "ends", "cookie_sent", "absolute_end"] {
+    for moment in ["made", "logged_in", "last_used", "ends", "cookie_sent", "absolute_end"] {
         let text = line[moment].as_str().unwrap_or_else(|| panic!("{moment} in {line}"));
         assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T', "{text}");
     }
@@ -76,16 +83,16 @@ async fn a_table_fits_the_terminal() {
         assert!(text.contains("user:42") && text.contains('…'), "{text}");
     }
     let wide = out(&site.command(&["list"]).env("COLUMNS", "400").output().unwrap());
-    assert!(site.keys().await.iter().all(|key| wide.contains(&key.to_string())), "{wide}");
+    assert!(site.ids().await.iter().all(|id| wide.contains(&id.to_string())), "{wide}");
 }
 
 #[tokio::test]
 async fn what_users_typed_cannot_steer_the_terminal() {
     let site = Site::new();
     site.session(Some("evil\u{1b}[2J\nuser:1"), &[("k\u{9b}", "\u{202e}")]).await;
-    let key = site.keys().await[0].to_string();
+    let id = site.ids().await[0].to_string();
     for arguments in
-        [&["list"][..], &["list", "--json"], &["show", &key], &["show", &key, "--json"], &["show", &key, "--keys-only"]]
+        [&["list"][..], &["list", "--json"], &["show", &id], &["show", &id, "--json"], &["show", &id, "--keys-only"]]
     {
         let text = site.out(arguments);
         let harmful = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
@@ -101,62 +108,93 @@ async fn show_decodes_values_of_any_type() {
     session.insert("nested", &std::collections::BTreeMap::from([("a", Some(1.5)), ("b", None)])).unwrap();
     session.set_principal(Some("user:42")).unwrap();
     session.save().await.unwrap();
-    let key = site.keys().await[0].to_string();
-    let text = site.out(&["show", &key]);
+    let id = site.ids().await[0].to_string();
+    let text = site.out(&["show", &id]);
+    assert!(text.contains(&format!("layer          {}\n", site.layer.name())), "{text}");
     assert!(text.contains("principal      user:42\n") && text.contains("\n  \"cart\": [\n"), "{text}");
-    let shown = &site.json(&["show", &key])[0];
+    let shown = &site.json(&["show", &id])[0];
     assert_eq!(shown["values"], json!({ "cart": [["tea", 2], ["cup", 1]], "nested": { "a": 1.5, "b": null } }));
-    let keys_only = &site.json(&["show", &key, "--keys-only"])[0];
+    let keys_only = &site.json(&["show", &id, "--keys-only"])[0];
     assert_eq!((&keys_only["keys"], keys_only.get("values")), (&json!(["cart", "nested"]), None));
-    assert!(!site.out(&["show", &key, "--keys-only"]).contains("tea"));
+    assert!(!site.out(&["show", &id, "--keys-only"]).contains("tea"));
 }
 
+/// A login has a session of its own; that of before it waits until the login's token comes.
 #[tokio::test]
-async fn show_follows_a_session_to_its_new_id() {
+async fn a_login_is_listed_beside_what_it_came_from_until_its_token_comes() {
     let site = Site::new();
-    let headers = site.session(Some("user:42"), &[("a", "b")]).await;
-    let old = site.keys().await[0];
+    let headers = site.session(None, &[("a", "b")]).await;
+    let old = site.ids().await[0];
     let session = site.layer.begin(&headers);
-    session.insert("after", &true).unwrap();
-    session.regenerate_id();
-    crate::site::finish(&site.layer, &session).await;
-    let states: Vec<_> = site.json(&["list"]).iter().map(|line| line["state"].clone()).collect();
-    assert!(states.len() == 2 && states.contains(&json!("moved")) && states.contains(&json!("session")), "{states:?}");
-    assert!(site.out(&["list"]).contains("(moved)"));
-    let shown = &site.json(&["show", &old.to_string()])[0];
-    assert_eq!((&shown["moved_from"], &shown["values"]["after"]), (&json!(old.to_string()), &json!(true)));
-    assert!(site.out(&["show", &old.to_string()]).contains(&format!("moved from     {old}")));
+    session.login("user:42").await.unwrap();
+    let headers = crate::site::finish(&site.layer, &session).await;
+    let new = session.id().await.unwrap().unwrap();
+    assert_ne!(new, old);
+    let mut both = [old.to_string(), new.to_string()];
+    let listed = site.json(&["list"]);
+    let mut ids: Vec<&str> = listed.iter().map(|line| line["id"].as_str().unwrap()).collect();
+    both.sort();
+    ids.sort();
+    assert_eq!(ids, both);
+    let came = site.layer.begin(&headers);
+    assert_eq!(came.get::<String>("a").await.unwrap().as_deref(), Some("b"));
+    let mut answer = HeaderMap::new();
+    site.layer.finish(&came, http::StatusCode::OK, &mut answer).await.unwrap();
+    let listed = site.json(&["list"]);
+    assert_eq!(listed.iter().map(|line| line["id"].clone()).collect::<Vec<_>>(), [json!(new.to_string())]);
+    let gone = site.run(&["show", &format!("{}…", &old.to_string()[..10])]);
+    assert_eq!((gone.status.code(), out(&gone).as_str()), (Some(1), ""));
+    assert!(err(&gone).starts_with(&format!("error: there is no session {old} in ")), "{}", err(&gone));
+    assert_eq!(site.json(&["show", &new.to_string()])[0]["values"]["a"], "b");
+}
+
+/// A cache may lie in the same store.
+#[tokio::test]
+async fn what_is_no_session_is_passed_over() {
+    let site = Site::new();
+    site.session(Some("user:42"), &[]).await;
+    let cached = Entry { value: Bytes::from_static(b"a cached value"), lifetime: Duration::MAX, tag: None };
+    let key = StoreKey::digest(b"page");
+    let _ = site.store.put(key, cached, PutMode::Create).await.unwrap();
+    assert_eq!(site.json(&["list"]).len(), 1);
+    let stats = &site.json(&["stats"])[0];
+    assert_eq!([&stats["sessions"], &stats["damaged"], &stats["expired"]], [&json!(1), &json!(0), &json!(0)]);
+    let start = site.run(&["show", &key.to_string()[..8]]);
+    assert!(err(&start).starts_with("error: no session's id starts with "), "{}", err(&start));
+    assert_eq!(site.out(&["revoke", "--all", "--yes"]), "1 session ended\n");
+    assert!(site.store.get(key).await.unwrap().is_some(), "revoking all sessions clears no cache");
 }
 
 #[tokio::test]
-async fn the_start_of_a_key_names_it_if_no_other_starts_so() {
+async fn the_start_of_an_id_names_it_if_no_other_starts_so() {
     let site = Site::new();
-    let key = |other: u8| {
-        let mut bytes = [0xfb; 32];
+    let id = |other: u8| {
+        let mut bytes = [0xfb; 16];
         bytes[7] = other;
-        StoreKey::new(bytes)
+        SessionId::new(bytes)
     };
-    let record = ampoule_core::Record::new(Time::from(std::time::SystemTime::now()), ampoule_core::Lifetime::default());
-    let entry = Entry { value: record.encode(), deadline: Time::MAX, tag: None };
-    let _ = site.store.put(key(1), entry.clone(), Put::Create).await.unwrap();
+    let now = Time::from(std::time::SystemTime::now());
+    let record = Record::new(now, ampoule_core::Lifetime::default(), ampoule_core::Text::new(site.layer.name()));
+    let entry = Entry { value: record.encode(), lifetime: Duration::MAX, tag: None };
+    let _ = site.store.put(id(1).into(), entry.clone(), PutMode::Create).await.unwrap();
     // It starts with `-`, as an option does.
-    assert!(key(1).to_string().starts_with("-_v7-_v7"));
-    assert_eq!(site.json(&["show", "-_v7-_…"])[0]["key"], key(1).to_string());
-    let _ = site.store.put(key(2), entry, Put::Create).await.unwrap();
+    assert!(id(1).to_string().starts_with("-_v7-_v7"));
+    assert_eq!(site.json(&["show", "-_v7-_…"])[0]["id"], id(1).to_string());
+    let _ = site.store.put(id(2).into(), entry, PutMode::Create).await.unwrap();
     let ambiguous = site.run(&["show", "-_v7-_"]);
     assert_eq!(ambiguous.status.code(), Some(1));
     let expected =
-        format!("error: `-_v7-_` is the start of 2 keys; name more of one:\nerror: {}\nerror: {}\n", key(1), key(2));
+        format!("error: `-_v7-_` is the start of 2 ids; name more of one:\nerror: {}\nerror: {}\n", id(1), id(2));
     assert_eq!(err(&ambiguous), expected);
     let unknown = site.run(&["show", "aaaaaa"]);
     assert_eq!(
         (unknown.status.code(), err(&unknown).as_str()),
-        (Some(1), "error: no session's key starts with `aaaaaa`\n")
+        (Some(1), "error: no session's id starts with `aaaaaa`\n")
     );
-    for wrong in ["short", "with space", "ä23456", &"a".repeat(44)] {
+    for wrong in ["short", "with space", "ä23456", &"a".repeat(23)] {
         let output = site.run(&["show", wrong]);
         assert_eq!(output.status.code(), Some(2), "{wrong}");
-        assert!(err(&output).contains("expected a key of 43 letters, digits, `-` and `_`, or its first 6 or more"));
+        assert!(err(&output).contains("expected an id of 22 letters, digits, `-` and `_`, or its first 6 or more"));
     }
 }
 
@@ -166,25 +204,21 @@ async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
     for _ in 0..3 {
         site.session(Some("user:42"), &[]).await;
     }
-    let keys = site.keys().await;
-    damage(&site.file(keys[0]));
+    let ids = site.ids().await;
+    damage(&site.file(ids[0]));
     let undecodable =
-        Entry { value: Bytes::from_static(b"no record"), deadline: Time::MAX, tag: Some(Tag::of("user:42")) };
-    let _ = site.store.put(keys[1], undecodable, Put::Always).await.unwrap();
+        Entry { value: Bytes::from_static(b"no record"), lifetime: Duration::MAX, tag: Some(site.tag("user:42")) };
+    let _ = site.store.put(ids[1].into(), undecodable, PutMode::Always).await.unwrap();
     let lines = site.json(&["list"]);
     let states: Vec<_> = lines.iter().map(|line| line["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["damaged", "damaged", "session"]);
     assert!(lines[0]["damage"].as_str().unwrap().contains("damaged"), "{}", lines[0]);
-    assert!(site.out(&["list"]).contains("show KEY` says why"));
+    assert!(site.out(&["list"]).contains("show ID` says why"));
     let stats = &site.json(&["stats"])[0];
     assert_eq!((&stats["sessions"], &stats["damaged"]), (&json!(1), &json!(2)));
-    let shown = site.run(&["show", &keys[1].to_string()]);
+    let shown = site.run(&["show", &ids[1].to_string()]);
     assert_eq!(shown.status.code(), Some(1));
-    assert!(
-        err(&shown).starts_with(&format!("error: {}: a session's record is damaged: ", keys[1])),
-        "{}",
-        err(&shown)
-    );
+    assert!(err(&shown).starts_with(&format!("error: {}: a session's record is damaged: ", ids[1])), "{}", err(&shown));
 }
 
 #[tokio::test]
@@ -199,14 +233,13 @@ async fn stats_count_what_there_is() {
     soon.save().await.unwrap();
     let stats = &site.json(&["stats"])[0];
     let mut sizes = Vec::new();
-    for key in site.keys().await {
-        sizes.push(site.store.get(key).await.unwrap().unwrap().value.len());
+    for id in site.ids().await {
+        sizes.push(site.store.get(id.into()).await.unwrap().unwrap().value.len());
     }
     let total: usize = sizes.iter().sum();
     assert_eq!(stats["bytes"], json!({ "total": total, "mean": total / 5, "largest": sizes.iter().max() }));
-    let counts =
-        ["sessions", "with_principal", "anonymous", "principals", "moved", "ending_within_hour", "ending_within_day"];
-    assert_eq!(counts.map(|name| stats[name].as_u64().unwrap()), [5, 3, 2, 2, 0, 1, 5]);
+    let counts = ["sessions", "with_principal", "anonymous", "principals", "ending_within_hour", "ending_within_day"];
+    assert_eq!(counts.map(|name| stats[name].as_u64().unwrap()), [5, 3, 2, 2, 1, 5]);
     let text = site.out(&["stats"]);
     assert!(text.contains("sessions            5\n") && text.contains("principals          2\n"), "{text}");
 }

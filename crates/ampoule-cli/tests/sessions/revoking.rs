@@ -2,28 +2,66 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
-use ampoule::ErrorKind;
-use ampoule::store::{Entry, Put, StoreKey, Time};
+use ampoule::store::{Entry, PutMode};
+use ampoule::{ErrorKind, Options, SessionId, SessionLayer};
+use http::{HeaderMap, StatusCode};
 
-use crate::site::{Site, damage, err, finish, out};
+use crate::site::{Site, damage, err, finish, options, out};
 
 #[tokio::test]
-async fn sessions_end_by_key_and_by_principal() {
+async fn sessions_end_by_id_and_by_principal() {
     let site = Site::new();
     for principal in [Some("user:1"), Some("user:1"), Some("user:2"), None] {
         site.session(principal, &[]).await;
     }
     assert_eq!(site.out(&["revoke", "--principal", "user:1"]), "2 sessions ended\n");
-    let keys: Vec<String> = site.keys().await.iter().map(ToString::to_string).collect();
-    assert_eq!(keys.len(), 2);
-    assert_eq!(site.out(&["revoke", "--", &keys[0][..8], &keys[1]]), "2 sessions ended\n");
-    assert_eq!(site.out(&["revoke", "--", &keys[0], &keys[1]]), "0 sessions ended, 2 already gone\n");
-    assert_eq!(site.keys().await, []);
-    let key = StoreKey::new([0xfb; 32]);
-    let entry = Entry { value: "x".into(), deadline: Time::MAX, tag: None };
-    let _ = site.store.put(key, entry, Put::Create).await.unwrap();
-    assert_eq!(site.out(&["revoke", "--", &key.to_string()]), "1 session ended\n", "it starts with `-`");
+    let ids: Vec<String> = site.ids().await.iter().map(ToString::to_string).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(site.out(&["revoke", "--", &ids[0][..8], &ids[1]]), "2 sessions ended\n");
+    assert_eq!(site.out(&["revoke", "--", &ids[0], &ids[1]]), "0 sessions ended, 2 already gone\n");
+    assert_eq!(site.ids().await, []);
+    let id = SessionId::new([0xfb; 16]);
+    let entry = Entry { value: "x".into(), lifetime: Duration::MAX, tag: None };
+    let _ = site.store.put(id.into(), entry, PutMode::Create).await.unwrap();
+    assert_eq!(site.out(&["revoke", "--", &id.to_string()]), "1 session ended\n", "it starts with `-`");
+}
+
+/// By the name of the cookie, only the sessions of that layer; without it, those of all layers of the store.
+#[tokio::test]
+async fn a_principal_may_have_sessions_in_several_layers() {
+    let site = Site::new();
+    let key = "admin".to_owned();
+    let admin = SessionLayer::new(Arc::clone(&site.store), Options { key, ..options() }).unwrap();
+    for layer in [&site.layer, &admin, &admin] {
+        let session = layer.begin(&HeaderMap::new());
+        session.login("user:42").await.unwrap();
+        finish(layer, &session).await;
+    }
+    site.session(Some("user:7"), &[]).await;
+    assert_eq!(site.json(&["list", "--principal", "user:42"]).len(), 3);
+    let of_admin = ["--principal", "user:42", "--session", admin.name()];
+    let listed = site.json(&[&["list"], &of_admin[..]].concat());
+    assert_eq!(listed.iter().map(|line| &line["layer"]).collect::<Vec<_>>(), [admin.name(), admin.name()]);
+    assert_eq!(site.out(&[&["revoke"], &of_admin[..]].concat()), "2 sessions ended\n");
+    assert_eq!(site.out(&["revoke", "--principal", "user:42"]), "1 session ended\n");
+    assert_eq!(site.ids().await.len(), 1, "another user's stays");
+}
+
+/// A tag may name too many sessions, and none of another user ends by it.
+#[tokio::test]
+async fn a_session_with_a_tag_of_another_principal_stays() {
+    let site = Site::new();
+    site.session(Some("user:7"), &[]).await;
+    let id = site.ids().await[0];
+    let stored = site.store.get(id.into()).await.unwrap().unwrap();
+    let entry = Entry { value: stored.value, lifetime: Duration::from_secs(60), tag: Some(site.tag("user:42")) };
+    let _ = site.store.put(id.into(), entry, PutMode::Replace(stored.version)).await.unwrap();
+    let of = ["--principal", "user:42", "--session", site.layer.name()];
+    assert_eq!(site.json(&[&["list"], &of[..]].concat()).len(), 0);
+    assert_eq!(site.out(&[&["revoke"], &of[..]].concat()), "0 sessions ended\n");
+    assert_eq!(site.ids().await, [id]);
 }
 
 #[tokio::test]
@@ -35,9 +73,9 @@ async fn all_end_only_when_that_is_said_twice() {
     let refused = site.run(&["revoke", "--all"]);
     assert_eq!((refused.status.code(), out(&refused).as_str()), (Some(2), ""));
     assert!(err(&refused).contains("without one, say --yes"), "{}", err(&refused));
-    assert_eq!(site.keys().await.len(), 300);
+    assert_eq!(site.ids().await.len(), 300);
     assert_eq!(site.out(&["revoke", "--all", "--yes"]), "300 sessions ended\n");
-    assert_eq!(site.keys().await, []);
+    assert_eq!(site.ids().await, []);
     for usage in [
         &["revoke"][..],
         &["revoke", "--all", "--principal", "x"],
@@ -53,16 +91,18 @@ async fn a_damaged_record_can_be_ended() {
     let site = Site::new();
     site.session(Some("user:1"), &[]).await;
     site.session(Some("user:1"), &[]).await;
-    let keys = site.keys().await;
-    damage(&site.file(keys[0]));
-    assert_eq!(site.out(&["revoke", "--", &keys[0].to_string()]), "1 session ended\n");
-    damage(&site.file(keys[1]));
-    assert_eq!(site.out(&["revoke", "--principal", "user:1"]), "1 session ended\n");
-    assert_eq!(site.keys().await, []);
+    let ids = site.ids().await;
+    damage(&site.file(ids[0]));
+    assert_eq!(site.out(&["revoke", "--", &ids[0].to_string()]), "1 session ended\n");
+    damage(&site.file(ids[1]));
+    // By its tag, for the record does not say whose it was.
+    let of_layer = ["revoke", "--principal", "user:1", "--session", site.layer.name()];
+    assert_eq!(site.out(&of_layer), "1 session ended\n");
+    assert_eq!(site.ids().await, []);
 }
 
-/// A client saves as fast as it can, and changes its id now and then. Once it is told that its session is gone, it must
-/// never come back, under any id.
+/// A client saves as fast as it can, rotates its secret and logs in now and then. Once it is told that its session is gone,
+/// it must never come back, under any token.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_writer_brings_back_what_was_revoked() {
     for round in 0..5 {
@@ -79,8 +119,10 @@ async fn no_writer_brings_back_what_was_revoked() {
                     }
                     session.update("visits", |visits: &mut u32| *visits += 1).await.unwrap();
                     let number = saves.fetch_add(1, Ordering::Relaxed);
-                    if number % 3 == 2 {
-                        session.regenerate_id();
+                    match number % 6 {
+                        2 => session.regenerate_id(),
+                        5 => session.login("user:42").await.unwrap(),
+                        _ => {}
                     }
                     match session.save().await {
                         Ok(()) => {}
@@ -104,7 +146,7 @@ async fn no_writer_brings_back_what_was_revoked() {
             tokio::task::yield_now().await;
         }
         let output = site.command(&["revoke", "--principal", "user:42"]).output().unwrap();
-        let seen = tokio::time::timeout(std::time::Duration::from_secs(10), writer).await;
+        let seen = tokio::time::timeout(Duration::from_secs(10), writer).await;
         over.store(true, Ordering::Relaxed);
         assert!(output.status.success(), "{}", err(&output));
         assert!(out(&output).contains(" ended"), "{}", out(&output));
@@ -115,14 +157,27 @@ async fn no_writer_brings_back_what_was_revoked() {
 }
 
 #[tokio::test]
-async fn a_session_is_ended_at_the_place_it_moved_to() {
+async fn a_session_is_ended_whatever_its_secret_and_requests_under_way_save_nothing() {
     let site = Site::new();
-    let headers = site.session(None, &[]).await;
-    let old = site.keys().await[0];
-    let session = site.layer.begin(&headers);
+    let first = site.session(None, &[]).await;
+    let id = site.ids().await[0];
+    let session = site.layer.begin(&first);
     session.insert("after", &true).unwrap();
     session.regenerate_id();
-    let headers = finish(&site.layer, &session).await;
-    assert_eq!(site.out(&["revoke", "--", &old.to_string()]), "1 session ended\n");
-    assert_eq!(site.layer.begin(&headers).get::<bool>("after").await.unwrap(), None);
+    let second = finish(&site.layer, &session).await;
+    assert_eq!(site.ids().await, [id], "the id is that of before the rotation");
+    let under_way = site.layer.begin(&second);
+    assert_eq!(under_way.get::<bool>("after").await.unwrap(), Some(true));
+
+    assert_eq!(site.out(&["revoke", "--", &id.to_string()]), "1 session ended\n");
+    for headers in [&first, &second] {
+        assert_eq!(site.layer.begin(headers).get::<bool>("after").await.unwrap(), None);
+    }
+    under_way.insert("late", &true).unwrap();
+    assert_eq!(under_way.save().await.unwrap_err().kind(), ErrorKind::Gone);
+    let mut answer = HeaderMap::new();
+    site.layer.finish(&under_way, StatusCode::CONFLICT, &mut answer).await.unwrap();
+    assert!(!answer.contains_key("set-cookie"), "{answer:?}");
+    assert_eq!(site.ids().await, []);
+    assert!(site.out(&["list"]).starts_with("no sessions in "), "what it left is not listed");
 }

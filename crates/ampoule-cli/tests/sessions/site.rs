@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ampoule::store::{Store, StoreKey};
-use ampoule::{FileOptions, FileStore, Options, Secret, Session, SessionLayer};
+use ampoule::inspect::inspect;
+use ampoule::store::{Entry, PutMode, Store, StoreKey, Tag};
+use ampoule::{FileOptions, FileStore, Options, Secret, Session, SessionId, SessionLayer};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
-pub(crate) const SECRET: &str = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe";
+pub(crate) const SECRET: &str = "lnP1yJowU7OmW6CMQv9Qh_cDuy_3mJgQFqKNfdpEY8E";
 
 /// A store of its own for each test, and a layer over it.
 pub(crate) struct Site {
@@ -23,7 +24,7 @@ impl Site {
     pub(crate) fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder.path().join("sessions"));
-        let layer = SessionLayer::from_arc(Arc::clone(&store), options()).unwrap();
+        let layer = SessionLayer::new(Arc::clone(&store), options()).unwrap();
         Site { folder, store, layer }
     }
 
@@ -42,11 +43,14 @@ impl Site {
         finish(&self.layer, &session).await
     }
 
-    /// All keys, in order.
-    pub(crate) async fn keys(&self) -> Vec<StoreKey> {
-        let mut keys = all_keys(&*self.store).await;
-        keys.sort();
-        keys
+    /// The ids of all sessions that have not ended, in order.
+    pub(crate) async fn ids(&self) -> Vec<SessionId> {
+        sessions_in(&*self.store).await
+    }
+
+    /// The tag of a principal's sessions.
+    pub(crate) fn tag(&self, principal: &str) -> Tag {
+        Tag::of_principal(self.layer.name(), principal)
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
@@ -86,8 +90,18 @@ impl Site {
     }
 
     /// The file of this record, to damage it.
-    pub(crate) fn file(&self, key: StoreKey) -> PathBuf {
-        record_file(&self.path().join("sessions"), key)
+    pub(crate) fn file(&self, id: SessionId) -> PathBuf {
+        record_file(&self.path().join("sessions"), id.into())
+    }
+
+    /// Lets a session expire, whose record then waits for the sweep.
+    pub(crate) async fn expire(&self, id: SessionId) {
+        let stored = self.store.get(id.into()).await.unwrap().unwrap();
+        let entry = Entry { value: stored.value, lifetime: Duration::from_millis(1), tag: None };
+        let _ = self.store.put(id.into(), entry, PutMode::Replace(stored.version)).await.unwrap();
+        while self.store.get(id.into()).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 
@@ -115,18 +129,20 @@ pub(crate) fn record_file(store: &Path, key: StoreKey) -> PathBuf {
     store.join("records").join(&hex[..2]).join(hex)
 }
 
-/// Makes a record's deadline one that has passed.
-pub(crate) fn expire(file: &Path) {
-    let past = SystemTime::now() - Duration::from_secs(60);
-    std::fs::File::options().write(true).open(file).unwrap().set_modified(past).unwrap();
-}
-
-/// Cuts a record short, and keeps its deadline.
+/// Cuts a record short.
 pub(crate) fn damage(file: &Path) {
     let bytes = std::fs::read(file).unwrap();
-    let deadline = std::fs::metadata(file).unwrap().modified().unwrap();
     std::fs::write(file, &bytes[..bytes.len() - 3]).unwrap();
-    std::fs::File::options().write(true).open(file).unwrap().set_modified(deadline).unwrap();
+}
+
+/// The ids of all sessions in a store, damaged ones too, in order.
+pub(crate) async fn sessions_in(store: &dyn Store) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    for id in all_keys(store).await.iter().filter_map(StoreKey::session_id) {
+        ids.extend(inspect(store, id).await.unwrap().map(|_| id));
+    }
+    ids.sort();
+    ids
 }
 
 pub(crate) async fn all_keys(store: &dyn Store) -> Vec<StoreKey> {

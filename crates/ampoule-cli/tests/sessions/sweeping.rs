@@ -1,6 +1,6 @@
 //! What `sweep` frees.
 
-use crate::site::{Site, expire};
+use crate::site::Site;
 
 #[tokio::test]
 async fn what_has_expired_is_freed_and_nothing_else() {
@@ -8,12 +8,13 @@ async fn what_has_expired_is_freed_and_nothing_else() {
     for _ in 0..60 {
         site.session(Some("user:1"), &[]).await;
     }
-    let keys = site.keys().await;
-    for key in &keys[..45] {
-        expire(&site.file(*key));
+    let ids = site.ids().await;
+    for id in &ids[..45] {
+        site.expire(*id).await;
     }
+    assert!(ids.iter().all(|id| site.file(*id).exists()));
     assert!(site.out(&["sweep"]).starts_with("45 expired sessions swept in "));
-    assert!(keys[..45].iter().all(|key| !site.file(*key).exists()));
-    assert_eq!(site.keys().await, keys[45..]);
+    assert!(ids[..45].iter().all(|id| !site.file(*id).exists()));
+    assert_eq!(site.ids().await, ids[45..]);
     assert!(site.out(&["sweep"]).starts_with("0 expired sessions swept in "));
 }

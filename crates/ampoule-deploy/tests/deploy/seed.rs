@@ -101,12 +101,35 @@ fn a_session_filters_options_are_checked_with_their_lines() {
 #[test]
 fn a_session_option_from_elsewhere_is_named_with_its_own_place() {
     let text = "[DEFAULT]\nbeaker.session.timout = 5\n[filter-app:main]\nuse = egg:ampoule#session\nnext = egg:echo\n\
-                beaker.session.secret = 3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe\n";
+                beaker.session.secret = PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E\n";
     let said = load_text(text).unwrap_err();
     assert_eq!(said, "site.ini:2: [DEFAULT] beaker.session.timout: there is no such option; did you mean `timeout`?");
     let text = text.replace("beaker.session.timout", "mood");
     let said = crate::support::load_with(&text, &[("debug", "perhaps")]).unwrap_err();
     assert_eq!(said, "command line: debug: expected true or false, found `perhaps`");
+}
+
+/// An indented line below a secret is a second secret, for rotation; an option that is indented by mistake is a fault, in
+/// debug too.
+#[test]
+fn an_indented_line_below_a_secret_is_a_second_secret_and_never_an_option() {
+    let (new, old) = ("PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E", "lnP1yJowU7OmW6CMQv9Qh_cDuy_3mJgQFqKNfdpEY8E");
+    let text = format!(
+        "[DEFAULT]\ndebug = true\n[filter-app:main]\nuse = egg:ampoule#session\nnext = egg:echo\n\
+         beaker.session.type = memory\nbeaker.session.secret = {new}\n    # the old one\n    {old}\n"
+    );
+    assert_eq!(load_text(&text).err(), None);
+    let said = load_text(&format!("{text}    timeout = 60\n")).unwrap_err();
+    let expected = "site.ini:7: [filter-app:main] beaker.session.secret: a line below it looks like the option `timeout`: \
+                    since it is indented, it would be another secret; remove the white space before it";
+    assert_eq!(said, expected);
+    let said = load_text(&format!("{text}\n  beaker.session.cookie_domain=www.shop.example.com\n")).unwrap_err();
+    assert!(said.contains("the option `beaker.session.cookie_domain`"), "{said}");
+    let quoted = load_text(&text.replace(new, &format!("\"{new}\"")).replace("debug = true", "")).unwrap_err();
+    assert!(
+        quoted.contains("site.ini:7: [filter-app:main] beaker.session.secret: the secret stands in quotes"),
+        "{quoted}"
+    );
 }
 
 /// A deployment is served as any service is: by `axum::serve`, on a real socket.
