@@ -1,10 +1,12 @@
 //! The house rules: reads the workspace once, puts every rule to it, and tells what was found.
 
 mod defaults;
+mod failure;
 mod finding;
 mod floors;
 mod functions;
 mod headers;
+mod imports;
 mod leftovers;
 mod links;
 mod manifests;
@@ -15,17 +17,14 @@ mod sizes;
 mod tree;
 mod whitespace;
 
-use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
+pub(crate) use failure::Failure;
 pub(crate) use finding::Finding;
 pub(crate) use tree::{TextFile, Tree};
-
-/// Why a check could not be made at all, as opposed to a rule that is broken.
-pub(crate) type Failure = Box<dyn Error>;
 
 /// What a check found: the broken rules, and figures that only inform.
 pub(crate) struct Report {
@@ -45,6 +44,7 @@ pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
     findings.extend(minimum::check(&metadata, &tree));
     findings.extend(sizes::check(&rust));
     findings.extend(functions::check(&functions));
+    findings.extend(imports::check(&rust));
     for rule in [headers::check, leftovers::check, paths::check, whitespace::check, links::check] {
         findings.extend(rule(&tree));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 
-use super::Failure;
+use super::failure::Failure;
 
 const KINDS: [&str; 9] = ["rs", "md", "toml", "ini", "sh", "html", "css", "js", "sql"];
 

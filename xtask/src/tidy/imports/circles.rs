@@ -1,0 +1,190 @@
+//! No circle of imports among the files of a crate: each can be read after those that it builds on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+
+use super::super::finding::Finding;
+use super::source::{Source, Sources};
+
+/// For each file the files that it imports from, with the line of the first such import.
+type Graph = Vec<BTreeMap<usize, usize>>;
+
+/// Each group of files that import each other, in circles of any length, is one finding that shows its shortest circle.
+/// Neither a `mod` declaration nor what is compiled for tests only is an import.
+pub(super) fn check(sources: &Sources<'_>) -> Vec<Finding> {
+    let graph: Graph = sources.files.iter().map(|file| imports(sources, file)).collect();
+    let reached: Vec<BTreeSet<usize>> = (0..graph.len()).map(|from| reach(&graph, from)).collect();
+    let mut findings = Vec::new();
+    for (file, others) in reached.iter().enumerate().filter(|(file, others)| others.contains(file)) {
+        let knot: Vec<usize> = others.iter().copied().filter(|other| reached[*other].contains(&file)).collect();
+        let shortest = knot.iter().filter_map(|start| circle(&graph, *start)).min_by_key(Vec::len);
+        // The first file of the group speaks for all.
+        if let Some(circle) = shortest.filter(|_| knot[0] == file) {
+            findings.push(finding(sources, &graph, &circle, knot.len()));
+        }
+    }
+    findings
+}
+
+fn imports(sources: &Sources<'_>, file: &Source<'_>) -> BTreeMap<usize, usize> {
+    let mut lines = BTreeMap::new();
+    for import in file.imports.iter().filter(|import| import.declared && !import.test && !file.test) {
+        let target = sources.resolve(import).and_then(|path| sources.file_of(&path));
+        if let Some(target) = target.filter(|target| sources.files[*target].path != file.path) {
+            lines.entry(target).or_insert(import.line);
+        }
+    }
+    lines
+}
+
+fn reach(graph: &Graph, from: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut waiting = vec![from];
+    while let Some(file) = waiting.pop() {
+        waiting.extend(graph[file].keys().filter(|next| reached.insert(**next)));
+    }
+    reached
+}
+
+/// The shortest way from the file back to it, with the file at the start and not at the end.
+fn circle(graph: &Graph, start: usize) -> Option<Vec<usize>> {
+    let mut ways = VecDeque::from([vec![start]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        for next in graph[*way.last()?].keys() {
+            if *next == start {
+                return Some(way);
+            }
+            if seen.insert(*next) {
+                ways.push_back([way.as_slice(), &[*next]].concat());
+            }
+        }
+    }
+    None
+}
+
+fn finding(sources: &Sources<'_>, graph: &Graph, circle: &[usize], knot: usize) -> Finding {
+    let shown = |file: &usize| below(sources.files[*file].path, &sources.folder);
+    let names: Vec<String> = circle.iter().chain(&circle[..1]).map(shown).collect();
+    let line = graph[circle[0]][&circle[1]];
+    let more = if knot > circle.len() { format!(" (of {knot} files in circles)") } else { String::new() };
+    let what = format!("the imports run in a circle: {}{more}", names.join(" -> "));
+    Finding::new(sources.files[circle[0]].path, line, what, "move what both sides need to a file of its own")
+}
+
+fn below(path: &Path, folder: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::rust::parse;
+    use super::super::super::tree::tests::sample;
+    use super::super::source::crates;
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let (_folder, tree) = sample(files);
+        let (rust, _) = parse(&tree);
+        crates(&rust)
+            .iter()
+            .flat_map(check)
+            .map(|finding| format!("{}:{} {}", finding.path.display(), finding.line, finding.what))
+            .collect()
+    }
+
+    fn circles(files: &[(&str, &str)]) -> Vec<String> {
+        let start = "the imports run in a circle: ";
+        found(files).into_iter().map(|finding| finding.split_once(start).unwrap().1.to_owned()).collect()
+    }
+
+    #[test]
+    fn two_files_that_import_each_other_are_found_once_at_the_line() {
+        let found = found(&[
+            ("a/src/lib.rs", "mod one;\nmod two;\n"),
+            ("a/src/one.rs", "\nuse crate::two::B;\n"),
+            ("a/src/two.rs", "use crate::one::A;\n"),
+        ]);
+        assert_eq!(found, ["a/src/one.rs:2 the imports run in a circle: one.rs -> two.rs -> one.rs"]);
+    }
+
+    #[test]
+    fn every_way_to_write_an_import_counts() {
+        let ways = [
+            "use crate::one::two::B;",
+            "use crate::one::{two::{B}};",
+            "use crate::one::two;",
+            "use crate::one::two::{self as other};",
+            "use crate::one::two::*;",
+            "use self::two::B;",
+            "use two::B;",
+            "use super::one::two::B;",
+            "pub use self::two::B as C;",
+            "fn f() { use self::two::B; }",
+            "mod inner { use super::two::B; }",
+        ];
+        for way in ways {
+            let one = format!("mod two;\n{way}\n");
+            let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
+            assert_eq!(circles(&files), ["one.rs -> one/two.rs -> one.rs"], "{way}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_import_of_a_file_of_this_crate_does_not_count() {
+        let ways = [
+            "",
+            "use std::two::B;",
+            "use ::two::B;",
+            "#[cfg(test)] use self::two::B;",
+            "#[cfg(test)] mod tests { use super::two::B; }",
+            "#[test] fn f() { use self::two::B; }",
+            "fn f() -> self::two::B { crate::one::two::B }",
+        ];
+        for way in ways {
+            let one = format!("mod two;\n{way}\n");
+            let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
+            assert_eq!(circles(&files), [""; 0], "{way}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_for_tests_only_may_import_what_it_likes() {
+        for declared in ["#[cfg(test)]\nmod support;", "#[cfg(test)]\nmod tests;"] {
+            let name = if declared.contains("support") { "src/one/support.rs" } else { "src/one/tests.rs" };
+            let one = format!("{declared}\nuse self::support::B;\nuse self::tests::B;\n");
+            assert_eq!(circles(&[("src/one.rs", &one), (name, "use super::A;\n"), ("src/lib.rs", "")]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn files_in_several_circles_are_one_finding_with_the_shortest() {
+        let found = circles(&[
+            ("src/lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n"),
+            ("src/a.rs", "use crate::b::B;\n"),
+            ("src/b.rs", "use crate::c::C;\n"),
+            ("src/c.rs", "use crate::a::A;\nuse crate::d::D;\n"),
+            ("src/d.rs", "use crate::c::C;\n"),
+        ]);
+        assert_eq!(found, ["c.rs -> d.rs -> c.rs (of 4 files in circles)"]);
+    }
+
+    #[test]
+    fn circles_that_do_not_touch_are_two_findings() {
+        let found = circles(&[
+            ("src/lib.rs", "mod a;\nmod b;\nmod c;\n"),
+            ("src/a.rs", "use crate::A;\n"),
+            ("src/b.rs", "use crate::c::C;\n"),
+            ("src/c.rs", "use crate::b::B;\n"),
+            ("other/src/main.rs", "mod a;\nuse crate::a::A;\n"),
+            ("other/src/a/mod.rs", "use super::main;\n"),
+        ]);
+        assert_eq!(found, ["main.rs -> a/mod.rs -> main.rs", "b.rs -> c.rs -> b.rs"]);
+    }
+
+    #[test]
+    fn a_program_beside_a_library_is_no_part_of_it() {
+        let files = [("src/lib.rs", "mod a;\nuse self::a::A;\n"), ("src/a.rs", ""), ("src/main.rs", "use super::A;\n")];
+        assert_eq!(circles(&files), [""; 0]);
+    }
+}
