@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ampoule::store::{Entry, Outcome, Put, StoreKey};
-use ampoule::{Clock, MemoryStore, Store, SystemClock, Time};
-use ampoule_core::{Change, Content, Lifetime, Record, codec};
-use ampoule_seal::{KeyRing, Secret, Signer};
+use ampoule::store::{Entry, PutMode, PutResult, StoreKey};
+use ampoule::{Clock, MemoryStore, Store, SystemClock};
+use ampoule_core::{Change, Content, Lifetime, Record, Text, codec};
+use ampoule_seal::{Credential, KeyRing, Secret, Signer};
 use http::StatusCode;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use tokio::runtime::Runtime;
@@ -59,13 +59,13 @@ struct Parts {
 
 impl Parts {
     fn new() -> Parts {
-        let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
+        let secret = Secret::new("8IWvLV-gUbTWRoTt7f38wBohu5IjFbSPPi28PU_E4gw").expect("a good secret");
         let signer = KeyRing::new(vec![secret]).expect("a secret").signer("benchmark");
         Parts { signer, record: record() }
     }
 
     fn of_a_read(&self) -> Vec<Part> {
-        let token = self.signer.sign(&[7; 16]);
+        let token = self.signer.sign(&credential());
         let bytes = self.record.encode();
         let decode = || {
             let content = Content::decode(black_box(bytes.clone())).expect("it is whole");
@@ -73,11 +73,11 @@ impl Parts {
             assert_eq!(codec::decode::<u64>(record.get("c").expect("it is there")).ok(), Some(7));
         };
         let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
-        put(&store, key, self.entry(), Put::Create);
+        put(&store, key, self.entry(), PutMode::Create);
         let get = || assert!(at_hand(store.get(key)).is_some());
         vec![
             (
-                "the token: base64, and three blocks of SHA-256 for signature and key",
+                "the token: base64, and three blocks of SHA-256 for its signature and the digest of its secret",
                 time(|| self.signer.verify(black_box(token.as_bytes()))),
             ),
             ("the store: the clock, find it, copy it", time(get)),
@@ -92,8 +92,8 @@ impl Parts {
             change.applied(&self.record).expect("a good change")
         };
         let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
-        let version = Cell::new(put(&store, key, self.entry(), Put::Create));
-        let replace = || version.set(put(&store, key, self.entry(), Put::Replace(version.get())));
+        let version = Cell::new(put(&store, key, self.entry(), PutMode::Create));
+        let replace = || version.set(put(&store, key, self.entry(), PutMode::Replace(version.get())));
         let encode = time(|| self.record.encode());
         vec![
             ("the change: encode the value, put it among the entries", time(change)),
@@ -104,14 +104,14 @@ impl Parts {
     }
 
     fn of_a_new_session(&self) -> Vec<Part> {
-        let mut record = Record::new(SystemClock.now(), record().lifetime);
+        let mut record = Record::new(SystemClock.now(), record().lifetime, Text::new("sid"));
         record.insert("a", &[7]).expect("a good key");
         let store = ours::store();
-        let entry = || Entry { value: record.encode(), deadline: Time::MAX, tag: None };
+        let entry = || Entry { value: record.encode(), lifetime: Duration::MAX, tag: None };
         let encode = time(|| record.encode());
         let keys = time(|| StoreKey::new(ampoule_seal::random_bytes()));
-        let create = || put(&store, StoreKey::new(ampoule_seal::random_bytes()), entry(), Put::Create);
-        let value = self.signer.sign(&[7; 16]);
+        let create = || put(&store, StoreKey::new(ampoule_seal::random_bytes()), entry(), PutMode::Create);
+        let value = self.signer.sign(&credential());
         let cookie = [&b"sid="[..], value.as_bytes(), b"; HttpOnly; SameSite=Lax; Secure; Path=/"];
         let set_cookie = |headers: &mut HeaderMap| {
             let value = HeaderValue::try_from(black_box(&cookie).concat()).expect("a good value");
@@ -120,9 +120,9 @@ impl Parts {
             headers.insert("cache-control", HeaderValue::from_static("no-store"));
         };
         vec![
-            ("a random id", time(ampoule_seal::random_id)),
-            ("the store's key: one block of SHA-256", time(|| ampoule_seal::store_digest(black_box(&[7; 16])))),
-            ("the token: base64, and two blocks of SHA-256", time(|| self.signer.sign(black_box(&[7; 16])))),
+            ("a random id and a random secret", time(Credential::random)),
+            ("the digest of the secret: one block of SHA-256", time(|| black_box(credential()).digest())),
+            ("the token: base64, and two blocks of SHA-256", time(|| self.signer.sign(&black_box(credential())))),
             ("the record: lay it out, its checksum", encode),
             ("the store, which grows: the clock, a new place", time(create) - encode - keys),
             ("the clock, twice: when it was made, when it was written", 2.0 * time(|| SystemClock.now())),
@@ -131,19 +131,19 @@ impl Parts {
     }
 
     fn entry(&self) -> Entry {
-        Entry { value: self.record.encode(), deadline: Time::MAX, tag: None }
+        Entry { value: self.record.encode(), lifetime: Duration::MAX, tag: None }
     }
 }
 
 /// The answer of a store in memory, which is at hand.
 fn at_hand<T>(reply: ampoule::store::Reply<'_, T>) -> T {
-    reply.at_hand().expect("memory answers at once").expect("it works")
+    reply.try_now().expect("memory answers at once").expect("it works")
 }
 
-fn put(store: &MemoryStore, key: StoreKey, entry: Entry, when: Put) -> ampoule::store::Version {
-    match at_hand(store.put(key, entry, when)) {
-        Outcome::Stored(version) => version,
-        Outcome::Conflict => unreachable!("nobody else writes"),
+fn put(store: &MemoryStore, key: StoreKey, entry: Entry, mode: PutMode) -> ampoule::store::Version {
+    match at_hand(store.put(key, entry, mode)) {
+        PutResult::Stored(version) => version,
+        PutResult::Conflict => unreachable!("nobody else writes"),
     }
 }
 
@@ -189,9 +189,14 @@ fn handles(runtime: &Runtime) -> [f64; 2] {
     })
 }
 
+fn credential() -> Credential {
+    Credential::new([7; 16], [8; 16])
+}
+
 fn record() -> Record {
     let day = Duration::from_secs(86_400);
-    let mut record = Record::new(SystemClock.now(), Lifetime::starting(SystemClock.now(), Some(day), None));
+    let mut record =
+        Record::new(SystemClock.now(), Lifetime::starting(SystemClock.now(), Some(day), None), Text::new("sid"));
     for key in ["a", "b", "c", "d"] {
         record.insert(key, &[7]).expect("a good key");
     }

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ampoule::store::{Bytes, Entry, Outcome, Put, StoreKey};
-use ampoule::{Clock, ManualClock, MemoryBounds, MemoryStore, Store};
+use ampoule::store::{Bytes, Entry, PutMode, PutResult, StoreKey};
+use ampoule::{ManualClock, MemoryBounds, MemoryStore, Store};
 use tokio::runtime::Runtime;
 
 use crate::{alloc, plot};
@@ -64,13 +64,13 @@ fn key(number: u64) -> StoreKey {
 }
 
 /// One in a hundred ends in an hour, one in two in two hours, and the others over a day.
-fn entry(number: u64, clock: &ManualClock) -> Entry {
-    let life = match number {
+fn entry(number: u64) -> Entry {
+    let lifetime = match number {
         _ if number.is_multiple_of(100) => HOUR,
         _ if number.is_multiple_of(2) => 2 * HOUR,
         _ => 24 * HOUR + Duration::from_millis(number % 86_400_000),
     };
-    Entry { value: Bytes::from(vec![7; RECORD]), deadline: clock.now() + life, tag: None }
+    Entry { value: Bytes::from(vec![7; RECORD]), lifetime, tag: None }
 }
 
 async fn measure(count: u64) -> Row {
@@ -79,8 +79,8 @@ async fn measure(count: u64) -> Row {
     let store = MemoryStore::new(bounds, clock.clone());
     let before = alloc::bytes();
     for number in 0..count {
-        let created = store.put(key(number), entry(number, &clock), Put::Create).await.expect("there is room");
-        assert!(matches!(created, Outcome::Stored(_)));
+        let created = store.put(key(number), entry(number), PutMode::Create).await.expect("there is room");
+        assert!(matches!(created, PutResult::Stored(_)));
     }
     let bytes = (alloc::bytes() - before) as f64 / count as f64;
     let numbers: Vec<u64> = (0..200_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count).collect();
@@ -90,11 +90,11 @@ async fn measure(count: u64) -> Row {
         assert!(store.get(*key).await.expect("it works").is_some());
     }
     let get = each(started, keys.len());
-    let entries: Vec<Entry> = numbers.iter().map(|number| entry(*number, &clock)).collect();
+    let entries: Vec<Entry> = numbers.iter().map(|number| entry(*number)).collect();
     let started = Instant::now();
     for (key, entry) in keys.iter().zip(entries) {
-        let replaced = store.put(*key, entry, Put::Always).await.expect("it works");
-        assert!(matches!(replaced, Outcome::Stored(_)));
+        let replaced = store.put(*key, entry, PutMode::Always).await.expect("it works");
+        assert!(matches!(replaced, PutResult::Stored(_)));
     }
     let replace = each(started, keys.len());
     let started = Instant::now();

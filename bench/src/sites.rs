@@ -11,7 +11,7 @@ pub mod tower_sessions;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use http::header::{COOKIE, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use tower::{Service, ServiceExt};
 
 /// Whose layer is around the routes.
@@ -153,7 +153,7 @@ impl Site {
     pub async fn fill(&mut self, path: &str) -> String {
         let headers = match self {
             Site::Axum(router) => {
-                let response = ask(router, path, &Bytes::new()).await;
+                let response = ask(router, &shared(path), &Bytes::new()).await;
                 assert_eq!(response.status(), 200, "{path}");
                 response.headers().clone()
             }
@@ -167,16 +167,16 @@ impl Site {
         headers.get_all("set-cookie").iter().map(pair).collect::<Vec<_>>().join("; ")
     }
 
-    pub async fn ask(&mut self, path: &str, cookie: &Bytes) {
+    pub async fn ask(&mut self, path: &Bytes, cookie: &Bytes) {
         match self {
             Site::Axum(router) => assert_eq!(ask(router, path, cookie).await.status(), 200),
             #[cfg(feature = "peers")]
-            Site::Actix(app) => app.ask(path, cookie).await,
+            Site::Actix(app) => app.ask(str::from_utf8(path).expect("it is ASCII"), cookie).await,
         }
     }
 }
 
-/// A header's text as a server has it: a part of the bytes that it has read, which are shared and not copied.
+/// A path, or a header's text, as a server has it: a part of the bytes that it has read, which are shared and not copied.
 pub fn shared(text: &str) -> Bytes {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
     // The first clone is what makes them shared.
@@ -184,8 +184,8 @@ pub fn shared(text: &str) -> Bytes {
     bytes
 }
 
-async fn ask(router: &mut Router, path: &str, cookie: &Bytes) -> Response<Body> {
-    let mut request = Request::get(path);
+async fn ask(router: &mut Router, path: &Bytes, cookie: &Bytes) -> Response<Body> {
+    let mut request = Request::get(Uri::from_maybe_shared(path.clone()).expect("a good path"));
     if !cookie.is_empty() {
         request = request.header(COOKIE, HeaderValue::from_maybe_shared(cookie.clone()).expect("a good value"));
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ampoule::store::{self, Bytes, Entry, Put, Store, StoreKey, StoreOptions};
-use ampoule::{Clock, ManualClock};
+use ampoule::ManualClock;
+use ampoule::store::{self, Bytes, Entry, PutMode, Store, StoreKey, StoreOptions};
 use ampoule_test_servers::{Kind, Server};
 
 /// Values in one call of a sweep, as `SessionLayer::keep_swept` asks for.
@@ -56,14 +56,14 @@ fn line(name: &str, url: &str, count: u64) {
         options.bounds.bytes = usize::MAX;
         let store = store::open(url, &options).expect("the store opens");
         let started = Instant::now();
-        fill(&store, &clock, count).await;
+        fill(&store, count).await;
         let filled = count as f64 / started.elapsed().as_secs_f64();
         clock.advance(2 * HOUR);
-        let before = watch(&store, &clock, count, async { tokio::time::sleep(Duration::from_secs(2)).await }).await;
+        let before = watch(&store, count, async { tokio::time::sleep(Duration::from_secs(2)).await }).await;
         let mut longest = Duration::ZERO;
         let mut removed = 0;
         let started = Instant::now();
-        let meanwhile = watch(&store, &clock, count, async {
+        let meanwhile = watch(&store, count, async {
             loop {
                 let call = Instant::now();
                 let swept = store.sweep(BATCH).await.expect("a sweep");
@@ -97,20 +97,20 @@ fn key(number: u64) -> StoreKey {
 }
 
 /// Even ones live for ten hours, odd ones for one.
-async fn fill(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, count: u64) {
+async fn fill(store: &Arc<dyn Store>, count: u64) {
     let next = Arc::new(AtomicU64::new(0));
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..64 {
-        let (store, next, now) = (store.clone(), next.clone(), clock.now());
+        let (store, next) = (store.clone(), next.clone());
         writers.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= count {
                     break;
                 }
-                let deadline = now + if number % 2 == 0 { 10 * HOUR } else { HOUR };
-                let entry = Entry { value: Bytes::from(vec![7; 200]), deadline, tag: None };
-                let _ = store.put(key(number), entry, Put::Create).await.expect("a put");
+                let lifetime = if number % 2 == 0 { 10 * HOUR } else { HOUR };
+                let entry = Entry { value: Bytes::from(vec![7; 200]), lifetime, tag: None };
+                let _ = store.put(key(number), entry, PutMode::Create).await.expect("a put");
             }
         });
     }
@@ -118,15 +118,10 @@ async fn fill(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, count: u64) {
 }
 
 /// Reads and saves live sessions while `work` goes on, and says how long each took.
-async fn watch(
-    store: &Arc<dyn Store>,
-    clock: &Arc<ManualClock>,
-    count: u64,
-    work: impl Future<Output = ()>,
-) -> (String, String) {
+async fn watch(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()>) -> (String, String) {
     let stop = Arc::new(AtomicBool::new(false));
     let other = {
-        let (store, stop, now) = (store.clone(), stop.clone(), clock.now());
+        let (store, stop) = (store.clone(), stop.clone());
         tokio::spawn(async move {
             let (mut reads, mut saves) = (Vec::new(), Vec::new());
             let mut number = 0;
@@ -135,9 +130,9 @@ async fn watch(
                 let read = Instant::now();
                 let found = store.get(key(number)).await.expect("a read").expect("it lives");
                 reads.push(read.elapsed());
-                let entry = Entry { value: found.value, deadline: now + 10 * HOUR, tag: None };
+                let entry = Entry { value: found.value, lifetime: 10 * HOUR, tag: None };
                 let save = Instant::now();
-                let _ = store.put(key(number), entry, Put::Replace(found.version)).await.expect("a save");
+                let _ = store.put(key(number), entry, PutMode::Replace(found.version)).await.expect("a save");
                 saves.push(save.elapsed());
                 tokio::time::sleep(Duration::from_micros(500)).await;
             }

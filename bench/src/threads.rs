@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ampoule::store::{Entry, Outcome, Page, Put, Reply, StoreKey, Stored, Swept, Tag};
+use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, SweepReport, Tag, Version};
 use ampoule::{MemoryStore, SessionLayer, Store, Time};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -127,34 +127,38 @@ impl Store for Counting {
         self.inner.get(key)
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: Put) -> Reply<'_, Outcome> {
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
             // Between a session's load and its save others run, as they do while a real store is asked.
             tokio::task::yield_now().await;
-            let outcome = self.inner.put(key, entry, when).await?;
-            self.conflicts.fetch_add(u64::from(outcome == Outcome::Conflict), Ordering::Relaxed);
-            Ok(outcome)
+            let result = self.inner.put(key, entry, mode).await?;
+            self.conflicts.fetch_add(u64::from(result == PutResult::Conflict), Ordering::Relaxed);
+            Ok(result)
         })
     }
 
-    fn touch(&self, key: StoreKey, deadline: Time) -> Reply<'_, bool> {
-        self.inner.touch(key, deadline)
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        self.inner.touch(key, version, lifetime)
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         self.inner.delete(key)
     }
 
-    fn tagged(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.inner.tagged(tag)
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.inner.keys_with_tag(tag)
     }
 
-    fn scan<'a>(&'a self, from: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        self.inner.scan(from, budget)
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.inner.scan(cursor, budget)
     }
 
-    fn sweep(&self, budget: usize) -> Reply<'_, Swept> {
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         self.inner.sweep(budget)
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        self.inner.ping()
     }
 
     fn describe(&self) -> String {

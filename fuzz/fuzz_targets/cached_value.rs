@@ -3,9 +3,12 @@
 #![no_main]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
-use ampoule_core::{Bytes, Entry, Outcome, Page, Put, Reply, Store, StoreKey, Stored, Swept, Tag, Time, Version};
+use ampoule_core::{
+    Bytes, Entry, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,11 +50,11 @@ impl Store for Says {
     }
 
     /// What is written would not be read: a generation that is made is refused at once.
-    fn put(&self, _: StoreKey, _: Entry, _: Put) -> Reply<'_, Outcome> {
+    fn put(&self, _: StoreKey, _: Entry, _: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async { Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "it only speaks")) })
     }
 
-    fn touch(&self, _: StoreKey, _: Time) -> Reply<'_, bool> {
+    fn touch(&self, _: StoreKey, _: Version, _: Duration) -> Reply<'_, bool> {
         Reply::new(async { Ok(true) })
     }
 
@@ -59,7 +62,7 @@ impl Store for Says {
         Reply::new(async { Ok(true) })
     }
 
-    fn tagged(&self, _: Tag) -> Reply<'_, Vec<StoreKey>> {
+    fn keys_with_tag(&self, _: Tag) -> Reply<'_, Vec<StoreKey>> {
         Reply::new(async { Ok(Vec::new()) })
     }
 
@@ -69,8 +72,12 @@ impl Store for Says {
         Reply::new(async move { Ok(Page { keys: vec![StoreKey::new(key)], next: None }) })
     }
 
-    fn sweep(&self, _: usize) -> Reply<'_, Swept> {
-        Reply::new(async { Ok(Swept::default()) })
+    fn sweep(&self, _: usize) -> Reply<'_, SweepReport> {
+        Reply::new(async { Ok(SweepReport::default()) })
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        Reply::new(async { Ok(Time::ZERO) })
     }
 
     fn describe(&self) -> String {

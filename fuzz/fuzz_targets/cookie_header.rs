@@ -12,7 +12,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 
 /// Two layers, and a cookie of the first that is live.
 static SITE: LazyLock<(SessionLayer, SessionLayer, String)> = LazyLock::new(|| {
-    let secret = || vec![Secret::new("a secret for fuzzing, of 32 bytes or more").unwrap()];
+    let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let options = || Options { key: "sid".into(), secret: secret(), store_timeout: None, ..Options::default() };
     let stored = SessionLayer::new(MemoryStore::default(), options()).unwrap();
     let sealed = SessionLayer::in_cookie(options()).unwrap();

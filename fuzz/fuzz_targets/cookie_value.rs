@@ -12,7 +12,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 
 /// A layer with a store and one with sealed cookies, each with the value of a cookie that is live.
 static SITES: LazyLock<[(SessionLayer, String); 2]> = LazyLock::new(|| {
-    let secret = || vec![Secret::new("a secret for fuzzing, of 32 bytes or more").unwrap()];
+    let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let options = || Options { key: "sid".into(), secret: secret(), store_timeout: None, ..Options::default() };
     let layers =
         [SessionLayer::new(MemoryStore::default(), options()).unwrap(), SessionLayer::in_cookie(options()).unwrap()];

@@ -17,7 +17,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 
 /// The sessions, a live cookie, and a token of it.
 static SITE: LazyLock<(SessionLayer, String, String)> = LazyLock::new(|| {
-    let secret = vec![Secret::new("a secret for fuzzing, of 32 bytes or more").unwrap()];
+    let secret = vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let options = Options { key: "sid".into(), secret, store_timeout: None, ..Options::default() };
     let layer = SessionLayer::new(MemoryStore::default(), options).unwrap();
     let (cookie, token) = RUNTIME.block_on(async {

@@ -13,7 +13,7 @@ pub fn layer() -> SessionLayer {
 }
 
 pub fn over(store: Arc<dyn Store>) -> SessionLayer {
-    SessionLayer::from_arc(store, options()).expect("good options")
+    SessionLayer::new(store, options()).expect("good options")
 }
 
 pub fn in_cookie() -> SessionLayer {
@@ -25,7 +25,7 @@ pub fn store() -> MemoryStore {
 }
 
 fn options() -> Options {
-    let secret = Secret::new("a secret for benchmarks, of 32 bytes or more").expect("a good secret");
+    let secret = Secret::new("8IWvLV-gUbTWRoTt7f38wBohu5IjFbSPPi28PU_E4gw").expect("a good secret");
     Options { key: "sid".into(), secret: vec![secret], ..Options::default() }
 }
 

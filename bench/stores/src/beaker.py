@@ -15,7 +15,7 @@ from beaker.middleware import SessionMiddleware
 
 SESSIONS = 64
 FOLDER, REDIS = sys.argv[1:3]
-SECRET = "3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe"
+SECRET = "9BDMovIFOPL0aIjADWgcE1kmN_3mMvU-s4_H8fTNML8"
 TYPES = {
     "memory": {"type": "memory"},
     "file": {"type": "file", "data_dir": FOLDER},

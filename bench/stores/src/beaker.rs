@@ -1,5 +1,6 @@
 //! Ampoule beside Python's Beaker, each in its own process, in turns.
 
+mod operation;
 mod ours;
 mod python;
 
@@ -8,28 +9,11 @@ use std::time::Duration;
 
 use ampoule_test_servers::{Kind, Server};
 
+pub use self::operation::Operation;
 use self::ours::Ours;
 use self::python::Python;
 use crate::rounds::{Effort, median};
 use crate::stores;
-
-/// What a request does with its session.
-#[derive(Clone, Copy)]
-pub enum Operation {
-    /// Reads one of five keys.
-    Read,
-    /// Reads one, changes it and saves.
-    Save,
-}
-
-impl Operation {
-    fn name(self) -> &'static str {
-        match self {
-            Operation::Read => "read",
-            Operation::Save => "save",
-        }
-    }
-}
 
 /// A type of session: its name here, Beaker's in the script, and our URL; none is in the cookie.
 struct Type {

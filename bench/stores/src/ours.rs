@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule::store::{self, Bytes, Entry, Outcome, Put, Store, StoreKey, StoreOptions, Version};
-use ampoule::{Clock, Durability, SystemClock};
+use ampoule::Durability;
+use ampoule::store::{self, Bytes, Entry, PutMode, PutResult, Store, StoreKey, StoreOptions, Version};
 
 use crate::rounds::{Operation, Subject, Work};
 use crate::sessions::{self, COUNT, LIFETIME_SECONDS, Turn, VALUE};
@@ -22,17 +22,17 @@ impl Ours {
         let store = store::open(url, &options).expect("the store opens");
         let mut ours = Ours { store, versions: Vec::new(), turn: Turn::default() };
         for number in 0..COUNT {
-            let version = ours.put(number, Put::Create).await;
+            let version = ours.put(number, PutMode::Create).await;
             ours.versions.push(version);
         }
         Box::new(ours)
     }
 
-    async fn put(&self, number: u64, when: Put) -> Version {
-        let deadline = SystemClock.now() + Duration::from_secs(LIFETIME_SECONDS.into());
-        let entry = Entry { value: Bytes::from_static(&VALUE), deadline, tag: None };
-        match self.store.put(StoreKey::new(sessions::key(number)), entry, when).await {
-            Ok(Outcome::Stored(version)) => version,
+    async fn put(&self, number: u64, mode: PutMode) -> Version {
+        let lifetime = Duration::from_secs(LIFETIME_SECONDS.into());
+        let entry = Entry { value: Bytes::from_static(&VALUE), lifetime, tag: None };
+        match self.store.put(StoreKey::new(sessions::key(number)), entry, mode).await {
+            Ok(PutResult::Stored(version)) => version,
             other => panic!("a put that must succeed: {other:?}"),
         }
     }
@@ -47,11 +47,11 @@ impl Ours {
             Operation::Save => {
                 let number = self.turn.existing();
                 let version = self.versions[number as usize];
-                self.versions[number as usize] = self.put(number, Put::Replace(version)).await;
+                self.versions[number as usize] = self.put(number, PutMode::Replace(version)).await;
             }
             Operation::Create => {
                 let number = self.turn.new_one();
-                self.put(number, Put::Create).await;
+                self.put(number, PutMode::Create).await;
             }
         }
     }

@@ -21,7 +21,7 @@ pub fn router(redis: &str) -> Router {
         .route("/write", get(write))
         .route("/count", get(count))
         .route("/new", get(new))
-        .layer(SessionLayer::from_arc(store, options).expect("good options"))
+        .layer(SessionLayer::new(store, options).expect("good options"))
 }
 
 async fn fill(session: Session) -> Result<&'static str, Error> {

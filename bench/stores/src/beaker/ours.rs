@@ -6,7 +6,7 @@ use ampoule::store::{self, StoreOptions};
 use ampoule::{Options, Secret, Session, SessionLayer};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Operation;
+use super::operation::Operation;
 use crate::sessions::LIFETIME_SECONDS;
 
 /// As many as the script has.
@@ -23,14 +23,14 @@ impl Ours {
     /// Sessions in the store at a URL, or in their cookies.
     pub async fn at(url: Option<&str>) -> Ours {
         let options = Options {
-            secret: vec![Secret::new("3sB7cNq1vJ8kT4xWfH2mZ6yRdL9pGaUe").expect("a good secret")],
+            secret: vec![Secret::new("9BDMovIFOPL0aIjADWgcE1kmN_3mMvU-s4_H8fTNML8").expect("a good secret")],
             timeout: Some(Duration::from_secs(LIFETIME_SECONDS.into())),
             ..Options::default()
         };
         let layer = match url {
             Some(url) => {
                 let store = store::open(url, &StoreOptions::default()).expect("the store opens");
-                SessionLayer::from_arc(store, options)
+                SessionLayer::new(store, options)
             }
             None => SessionLayer::in_cookie(options),
         };
