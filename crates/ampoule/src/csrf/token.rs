@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// Whether this text is this session's token, as a form or script sent it: in constant time, and without making one.
-    /// [`CsrfLayer`] asks it for you.
+    /// [`CsrfLayer`](crate::CsrfLayer) asks it for you.
     ///
     /// # Errors
     /// Those of loading.

@@ -76,7 +76,7 @@ impl Settings {
     /// The layer that these settings describe; opens its store.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] or another if the store cannot be opened.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or another if the store cannot be opened.
     pub fn layer(&self) -> Result<SessionLayer, Error> {
         match &self.kind {
             Kind::Cookie => SessionLayer::in_cookie(self.options.clone()),
