@@ -7,7 +7,8 @@ use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::Session;
 use super::cookie_action::{CookieAction, cookie_action};
-use super::state::{InTheWay, Renewal, State};
+use super::state::due::Renewal;
+use super::state::{InTheWay, State};
 use crate::backend::CookieValue;
 use crate::http::edit::{add_vary, forbid_storing};
 use crate::http::pieces;

@@ -2,14 +2,13 @@
 //!
 //! [`drive`](super::drive) asks it what is to be done, does that, and reports what came of it.
 
-mod due;
+pub(super) mod due;
 
 use std::sync::Arc;
 
 use ampoule_core::{Change, ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
-pub(super) use self::due::Renewal;
 use crate::backend::{Caller, Edit, Ended, Found, Lookup, Outcome, Snapshot, VerifiedToken, ended};
 
 /// The state behind a session's handle. Locked for moments only, never across an await.
