@@ -238,3 +238,38 @@ async fn since(session: Session) -> Result<String, Error> {
 async fn verify(session: Session, Path(token): Path<String>) -> Result<String, Error> {
     session.verify_csrf_token(&token).await.map(|right| right.to_string())
 }
+
+/// The first request of a login rotates and takes its time, while its user logs in again: what it sends comes last, and must
+/// not be the token of the session before.
+#[tokio::test]
+async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
+    let mut site = site(Place::Memory);
+    let slow = post(|session: Session| async move {
+        session.regenerate_id();
+        session.save().await?;
+        let gate = support::site::gate("rotates-slowly").await;
+        gate.loaded.add_permits(1);
+        gate.go_on.acquire().await.unwrap().forget();
+        Ok::<_, Error>("rotated")
+    });
+    let more = routes().route("/rotate-slowly", slow);
+    site.app = support::site::routes().merge(more).layer(site.layer.clone());
+    let mut client = site.client();
+    client.post("/set/cart/tea").await;
+    client.post("/log-in/ada").await;
+    let mut slow = client.clone();
+    let slow = tokio::spawn(async move { slow.post("/rotate-slowly").await });
+    let gate = support::site::gate("rotates-slowly").await;
+    gate.loaded.acquire().await.unwrap().forget();
+    client.post("/log-in/ada").await;
+    gate.go_on.add_permits(1);
+    let late = slow.await.unwrap();
+    assert_eq!(
+        (late.status, late.set_cookies()),
+        (StatusCode::OK, Vec::new()),
+        "the next login has frozen the session"
+    );
+    client.keep(&late);
+    site.clock.advance(6 * support::SECOND);
+    assert_eq!(client.get("/private").await.text, "ada");
+}

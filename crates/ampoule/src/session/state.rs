@@ -393,6 +393,11 @@ impl State {
         self.renewed = true;
     }
 
+    /// Takes note that what has proved the client's token came before the end of the handler.
+    pub(super) fn unproved(&mut self) {
+        self.renewed = false;
+    }
+
     /// Takes note that this request ended its session: what follows starts from the record, or is an error.
     pub(super) fn ended(&mut self, next: Option<Record>) {
         self.ended = true;

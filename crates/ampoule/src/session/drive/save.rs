@@ -31,6 +31,8 @@ impl Session {
         let _io = self.io().await;
         if self.load_under().await?.is_to_confirm_first() {
             Box::pin(self.confirm()).await?;
+            // A login may freeze the session before the response begins, so that the token is to be proved once more.
+            self.state().unproved();
         }
         let (pending, unsaved) = {
             let mut state = self.state();
