@@ -6,6 +6,7 @@ use std::sync::MutexGuard;
 use ampoule::{EventKind, SessionId, Time};
 
 use crate::site::{Noted, Op, Report};
+use crate::world::GRACE;
 
 /// A login, and the session that it came from.
 #[derive(Clone, Copy, Debug)]
@@ -123,17 +124,26 @@ impl<'a> Lineage<'a> {
     }
 
     fn are_twins(&self, one: SessionId, other: SessionId) -> bool {
-        let from = |id| self.fork(id).map(|fork| fork.from);
-        from(one).is_some() && from(one) == from(other)
+        let origin = |id| self.making(id).and_then(|event| event.origin);
+        origin(one).is_some() && origin(one) == origin(other)
     }
 
     fn logged_in(&self, id: SessionId) -> Option<Time> {
         self.making(id).and_then(|event| event.logged_in)
     }
 
-    /// Whether a session was made by a login or a restart of the other, or is it.
-    pub(crate) fn follows(&self, session: SessionId, before: SessionId) -> bool {
-        self.descends(session, before) || self.maker(session).is_some_and(|maker| maker.id == Some(before))
+    /// Whether a session was made by a login of the other, or by a restart of it less than a grace before this moment.
+    pub(crate) fn follows(&self, session: SessionId, before: SessionId, now: Time) -> bool {
+        let restarts = |maker: &Report| maker.id == Some(before) && now.since(maker.answered_at) < GRACE;
+        self.descends(session, before) || self.maker(session).is_some_and(restarts)
+    }
+
+    /// Whether something was saved to a session after this moment.
+    pub(crate) fn went_on(&self, id: SessionId, after: usize) -> bool {
+        self.written(id, usize::MAX).any(|(_, report)| {
+            let saves = !matches!(report.op, Op::Read | Op::Peek | Op::RevokeOthers);
+            saves && report.is_acknowledged() && report.loaded > Some(after)
+        })
     }
 
     /// Whether a request came with one of these tokens in a way that counts as a use of its session.

@@ -123,6 +123,8 @@ pub(crate) struct Noted {
     pub(crate) carried: bool,
     /// The device of the session.
     pub(crate) device: SessionId,
+    /// The session that the login came from. One whose session had just ended came from none.
+    pub(crate) origin: Option<SessionId>,
     /// When its user logged in.
     pub(crate) logged_in: Option<Time>,
 }
@@ -160,8 +162,10 @@ impl Notes {
             let carried = matches!(event.kind, EventKind::Forked { from } if self.goes_along(from, event.principal));
             let record = self.record(event.id);
             let device = record.as_ref().map_or(event.id, |record| record.identity.device_of(event.id));
+            let origin = record.as_ref().and_then(|record| record.identity.origin);
             let logged_in = record.and_then(|record| record.authenticated_at);
-            let noted = Noted { kind: event.kind, id: event.id, step: self.now(), request, carried, device, logged_in };
+            let noted =
+                Noted { kind: event.kind, id: event.id, step: self.now(), request, carried, device, origin, logged_in };
             self.events.lock().unwrap().push(noted);
         }
     }

@@ -175,9 +175,15 @@ impl World {
             // login or a restart is none of them, unless it is a login or a logout itself.
             let sent: BTreeSet<SessionId> = report.tokens.iter().map(|sent| self.issued[sent]).collect();
             let came = report.id.map_or(sent.clone(), |id| BTreeSet::from([id]));
-            let is_before = came.iter().chain(&report.left).any(|before| lineage.follows(session, *before));
+            // A session that went on after the login, whose response was late or went to another host, is one of its own.
+            let is_its_own = |before| lineage.went_on(before, lineage.made(session));
+            let mut sources = came.iter().chain(&report.left);
+            let is_before = sources.any(|before| {
+                *before != session && lineage.follows(session, *before, report.answered_at) && !is_its_own(*before)
+            });
+            let is_own = report.tokens.iter().any(|sent| self.issued[sent] == session && self.look(sent).is_some());
             let is_asked_for = matches!(report.op, Op::Login(_) | Op::Logout | Op::Restart);
-            let is_other = !sent.contains(&session) && (!is_before || is_asked_for);
+            let is_other = !is_own && (!is_before || is_asked_for);
             if !is_kept && !is_other && self.look(token).is_some() {
                 return Err(format!("no loss: the response {number} took {session:?} from the browser"));
             }
@@ -263,7 +269,9 @@ impl World {
     /// A token that was replaced, and whose successor has been used, is dead after the grace.
     fn old_tokens_end(&self, lineage: &Lineage<'_>, live: &BTreeMap<SessionId, Vec<&String>>) -> Result<(), String> {
         for (session, tokens) in live {
-            if lineage.forks_of(*session).next().is_some() {
+            // While a login holds a session, nothing is noted in it.
+            let logs_in = |report: &Report| matches!(report.op, Op::Login(_)) && report.id == Some(*session);
+            if lineage.reports.iter().any(logs_in) {
                 continue;
             }
             let confirms = |report: &&Report| {
