@@ -19,6 +19,7 @@ enum Step {
     Save,
     Revert,
     Regenerate,
+    Login(&'static str),
     Delete,
     Invalidate,
     /// The request ends, and the next begins so many seconds later.
@@ -35,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Save),
         1 => Just(Step::Revert),
         2 => Just(Step::Regenerate),
+        2 => prop::sample::select(&["ada", "bob"][..]).prop_map(Step::Login),
         1 => Just(Step::Delete),
         1 => Just(Step::Invalidate),
         // A use moves the end at most once per tenth of the 40,000 seconds: in between, either may be.
@@ -47,7 +49,11 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Plain {
     seen: BTreeMap<String, u32>,
+    user: Option<&'static str>,
     saved: BTreeMap<String, u32>,
+    saved_user: Option<&'static str>,
+    /// What was done since the last save.
+    unsaved: Vec<Step>,
     exists: bool,
     deleted: bool,
 }
@@ -55,31 +61,54 @@ struct Plain {
 impl Plain {
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Insert(key, value) => drop(self.seen.insert(name(*key), *value)),
-            Step::Add(key, value) => {
-                let count = self.seen.entry(name(*key)).or_default();
-                *count = count.wrapping_add(*value);
+            Step::Insert(..) | Step::Add(..) | Step::Remove(_) | Step::Clear => {
+                self.unsaved.push(step.clone());
+                change(&mut self.seen, step);
             }
-            Step::Remove(key) => drop(self.seen.remove(&name(*key))),
-            Step::Clear => self.seen.clear(),
+            Step::Login(user) => {
+                self.user = Some(user);
+                // Nothing of another user's session goes into a login, but what this request has changed.
+                let carries = self.saved_user.is_none_or(|saved| saved == *user);
+                self.seen = if carries { self.saved.clone() } else { BTreeMap::new() };
+                self.unsaved.iter().for_each(|step| change(&mut self.seen, step));
+            }
             Step::Save if !self.deleted => {
-                self.saved.clone_from(&self.seen);
+                (self.saved, self.saved_user) = (self.seen.clone(), self.user);
+                self.unsaved.clear();
                 self.exists = true;
             }
             Step::Save | Step::Regenerate => {}
-            Step::Revert => self.seen.clone_from(&self.saved),
+            Step::Revert => self.forget(),
             Step::Delete | Step::Invalidate => {
                 *self = Plain { deleted: matches!(step, Step::Delete), ..Plain::default() };
             }
             Step::Next(seconds) => {
-                let ended = *seconds >= 40_000;
-                if ended {
-                    (self.exists, self.saved) = (false, BTreeMap::new());
+                if *seconds >= 40_000 {
+                    *self = Plain::default();
                 }
-                self.seen.clone_from(&self.saved);
+                self.forget();
                 self.deleted = false;
             }
         }
+    }
+
+    /// What was not saved is lost.
+    fn forget(&mut self) {
+        (self.seen, self.user) = (self.saved.clone(), self.saved_user);
+        self.unsaved.clear();
+    }
+}
+
+fn change(values: &mut BTreeMap<String, u32>, step: &Step) {
+    match step {
+        Step::Insert(key, value) => drop(values.insert(name(*key), *value)),
+        Step::Add(key, value) => {
+            let count = values.entry(name(*key)).or_default();
+            *count = count.wrapping_add(*value);
+        }
+        Step::Remove(key) => drop(values.remove(&name(*key))),
+        Step::Clear => values.clear(),
+        _ => {}
     }
 }
 
@@ -105,6 +134,7 @@ async fn apply(session: &Session, step: &Step) -> Result<(), Error> {
             session.regenerate_id();
             Ok(())
         }
+        Step::Login(user) => session.login(user).await,
         Step::Delete => session.delete().await,
         Step::Invalidate => session.invalidate().await,
         Step::Next(_) => Ok(()),
@@ -140,6 +170,7 @@ async fn history(place: Place, steps: Vec<Step>) {
             session = begin(&site, &client);
         }
         assert_eq!(contents(&session).await, plain.seen, "after {step:?}");
+        assert_eq!(session.principal().await.unwrap().as_deref(), plain.user, "after {step:?}");
     }
     let mut headers = HeaderMap::new();
     site.layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
@@ -147,6 +178,7 @@ async fn history(place: Place, steps: Vec<Step>) {
     let session = begin(&site, &client);
     assert_eq!(session.is_new().await.unwrap(), !plain.exists);
     assert_eq!(contents(&session).await, plain.saved);
+    assert_eq!(session.principal().await.unwrap().as_deref(), plain.saved_user);
 }
 
 fn begin(site: &Site, client: &support::Client) -> Session {
