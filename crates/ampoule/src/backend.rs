@@ -16,7 +16,7 @@ use ampoule_seal::{Credential, Token};
 
 pub(crate) use self::cookie::CookieBackend;
 pub(crate) use self::edit::Edit;
-pub(crate) use self::fork::Fork;
+pub(crate) use self::fork::{Fork, Lineage};
 pub(crate) use self::limit::{Caller, Contender};
 pub(crate) use self::lookup::{Context, Found, Lookup, Outcome, VerifiedToken};
 #[cfg(test)]

@@ -360,6 +360,38 @@ async fn a_repeated_logout_finishes_the_first() {
     assert!(wrong.is_empty(), "alive after an acknowledged logout: {wrong:?}");
 }
 
+/// P2: a double click on the token of a session that has ended, before the logins or while they are written.
+#[tokio::test]
+async fn a_logout_ends_both_logins_of_a_double_click_after_an_end() {
+    let mut wrong = Vec::new();
+    for is_loaded_before in [false, true] {
+        for leaves in [0, 1] {
+            let site = site(|_| {});
+            let layer = &site.layer;
+            let old = put(layer, "", "cart", "tea").await.unwrap();
+            let clicks = [Request::new(layer, &old), Request::new(layer, &old)];
+            if is_loaded_before {
+                for click in &clicks {
+                    click.get::<String>("cart").await.unwrap();
+                }
+            }
+            log_out(layer, &old).await.unwrap();
+            let mut cookies = Vec::new();
+            for click in &clicks {
+                click.login("ada").await.unwrap();
+                click.save().await.unwrap();
+                cookies.push(click.end().await);
+                site.clock.advance(Duration::from_millis(1));
+            }
+            log_out(layer, &cookies[leaves]).await.unwrap();
+            if user_of(layer, &cookies[1 - leaves]).await != "-" {
+                wrong.push((is_loaded_before, leaves));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "(loaded before the end, the click that logs out): {wrong:?}");
+}
+
 /// P11.
 #[tokio::test]
 async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {

@@ -27,13 +27,34 @@ pub(crate) struct Fork<'a> {
     pub(crate) credential: Credential,
     /// The rules of a session that begins now.
     pub(crate) lifetime: Lifetime,
-    /// The device that the login belongs to; `None` for that of the old session, or for a new one.
-    pub(crate) device: Option<SessionId>,
+    /// Where the login comes from, if not from a session that lives.
+    pub(crate) lineage: Option<Lineage>,
     pub(crate) layer: &'a Text,
     pub(crate) now: Time,
     /// What tells how long the freeze lasts, when it is written.
     pub(crate) clock: &'a dyn Clock,
     pub(crate) is_cookie: bool,
+}
+
+/// Where a login comes from: what makes it a sibling of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lineage {
+    pub(crate) device: SessionId,
+    /// The session whose token came with it.
+    pub(crate) origin: Option<SessionId>,
+}
+
+impl Lineage {
+    /// Of a login over this session.
+    fn of(old: &Snapshot) -> Lineage {
+        Lineage { device: old.device(), origin: Some(old.id) }
+    }
+}
+
+impl From<&Ended> for Lineage {
+    fn from(old: &Ended) -> Lineage {
+        Lineage { device: old.device, origin: Some(old.id) }
+    }
 }
 
 impl Fork<'_> {
@@ -67,11 +88,12 @@ impl Fork<'_> {
     }
 
     fn identity(&self, old: Option<&Snapshot>) -> Identity {
-        let device = self.device.or_else(|| old.map(Snapshot::device)).filter(|device| *device != self.id());
+        let lineage = self.lineage.or_else(|| old.map(Lineage::of));
+        let device = lineage.map(|lineage| lineage.device).filter(|device| *device != self.id());
         if self.is_cookie {
             return Identity { device, ..Identity::default() };
         }
-        let origin = old.map(|old| old.id);
+        let origin = lineage.and_then(|lineage| lineage.origin);
         Identity { current: self.credential.digest(), device, is_unconfirmed: true, origin, ..Identity::default() }
     }
 }
@@ -131,7 +153,7 @@ impl StoreBackend {
         if by_the_same || old.record.principal().is_some() {
             return self.give_back(written, ended(forked_for.as_deref())).await;
         }
-        match self.write_fork(&Fork { device: Some(old.device()), ..*fork }, None, Some(written)).await {
+        match self.write_fork(&Fork { lineage: Some(Lineage::of(old)), ..*fork }, None, Some(written)).await {
             Err(error) => self.give_back(written, error).await,
             rebuilt => rebuilt,
         }

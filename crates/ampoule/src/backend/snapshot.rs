@@ -35,6 +35,7 @@ impl Snapshot {
 /// A session that ended moments ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
+    pub(crate) id: SessionId,
     /// Its device, which a login takes over.
     pub(crate) device: SessionId,
     /// Whose login took its place.
@@ -55,7 +56,7 @@ pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> 
         Content::Session(record) => {
             Some(Read::Session(Snapshot { id, version, deadline, record: record.into(), writes }))
         }
-        Content::Ended(Tombstone { device, forked_for }) => Some(Read::Ended(Ended { device, forked_for })),
+        Content::Ended(Tombstone { device, forked_for }) => Some(Read::Ended(Ended { id, device, forked_for })),
     })
 }
 

@@ -223,7 +223,7 @@ impl Session {
         if let (Err(error), Some(own)) = (&result, own)
             && error.kind() == ErrorKind::Gone
         {
-            self.state().lost(self.0.shared.blank(self.now()), own.session.device());
+            self.state().lost(self.0.shared.blank(self.now()), &own.session);
         }
         result
     }

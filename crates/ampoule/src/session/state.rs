@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ampoule_core::{Change, ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
-use crate::backend::{Caller, Edit, Ended, Found, Lookup, Outcome, Snapshot, VerifiedToken, ended};
+use crate::backend::{Caller, Edit, Ended, Found, Lineage, Lookup, Outcome, Snapshot, VerifiedToken, ended};
 
 /// The state behind a session's handle. Locked for moments only, never across an await.
 #[derive(Default)]
@@ -94,8 +94,8 @@ pub(super) enum InTheWay {
 pub(super) enum PendingSave {
     /// Nothing was changed.
     Nothing,
-    /// Keep a session for the first time, on this device if it is known.
-    Create(Option<SessionId>),
+    /// Keep a session for the first time; a login, as one that comes from there.
+    Create(Option<Lineage>),
     /// Keep a login in a session of its own.
     Fork(Live),
     /// Write what was changed.
@@ -311,10 +311,10 @@ impl State {
             Status::Unreachable(_) => return Err(unreachable()),
             // The client has another login of the same user already, and has come with its token.
             Status::Ended(_, by) if self.changes.forks(None) && !self.is_login_of(by.forked_for.as_deref()) => {
-                PendingSave::Create(Some(by.device))
+                PendingSave::Create(Some(by.into()))
             }
             Status::Ended(_, by) => return Err(ended(by.forked_for.as_deref())),
-            Status::New(_) => PendingSave::Create(self.device_of_others()),
+            Status::New(_) => PendingSave::Create(self.lineage_of_others()),
             Status::Live(live) if self.changes.forks(live.snapshot.record.principal()) => {
                 PendingSave::Fork(live.clone())
             }
@@ -330,9 +330,10 @@ impl State {
     }
 
     /// The device of a session of the same user, whose token came besides others, so that none counted.
-    fn device_of_others(&self) -> Option<SessionId> {
+    fn lineage_of_others(&self) -> Option<Lineage> {
         let principal = self.changes.principal().flatten()?;
-        self.others.iter().find(|other| other.record.principal() == Some(principal)).map(Snapshot::device)
+        let other = self.others.iter().find(|other| other.record.principal() == Some(principal))?;
+        Some(Lineage { device: other.device(), origin: None })
     }
 
     fn is_login_of(&self, principal: Option<&str>) -> bool {
@@ -405,8 +406,9 @@ impl State {
     }
 
     /// Takes note that the session has ended elsewhere.
-    pub(super) fn lost(&mut self, blank: Record, device: SessionId) {
-        self.forget(Status::Ended(Arc::new(blank), Ended { device, forked_for: None }));
+    pub(super) fn lost(&mut self, blank: Record, own: &Snapshot) {
+        let ended = Ended { id: own.id, device: own.device(), forked_for: None };
+        self.forget(Status::Ended(Arc::new(blank), ended));
     }
 
     fn forget(&mut self, status: Status) {
@@ -469,7 +471,7 @@ mod tests {
 
     fn tombstone(forked_for: Option<&str>) -> Lookup {
         let forked_for = forked_for.map(str::to_owned);
-        Lookup::of(Outcome::Ended(Ended { device: SessionId::new([7; 16]), forked_for }))
+        Lookup::of(Outcome::Ended(Ended { id: SessionId::new([8; 16]), device: SessionId::new([7; 16]), forked_for }))
     }
 
     fn login(principal: &str) -> Vec<Change> {

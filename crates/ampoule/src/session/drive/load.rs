@@ -126,7 +126,7 @@ impl Session {
         match found {
             Some(found) => state.refreshed(found).map(|()| true),
             None => {
-                state.lost(self.0.shared.blank(self.now()), known.device());
+                state.lost(self.0.shared.blank(self.now()), &known);
                 Ok(false)
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ampoule_core::{ChangeLog, Error, ErrorKind, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
-use crate::backend::{Contender, Edit, Fork, Snapshot};
+use crate::backend::{Contender, Edit, Fork, Lineage, Snapshot};
 use crate::event::EventKind;
 use crate::session::Session;
 use crate::session::state::{Live, PendingSave, too_late};
@@ -44,7 +44,7 @@ impl Session {
                 unsaved.settled();
                 Ok(())
             }
-            PendingSave::Create(device) => self.create(device, unsaved).await,
+            PendingSave::Create(lineage) => self.create(lineage, unsaved).await,
             PendingSave::Fork(live) => Box::pin(self.fork(live, unsaved)).await,
             PendingSave::Commit(_) if self.is_sealed_away() => Err(too_late()),
             PendingSave::Commit(live) => self.commit(live, unsaved).await,
@@ -56,13 +56,14 @@ impl Session {
         self.has_begun() && self.0.shared.backend.is_cookie()
     }
 
-    async fn create(&self, device: Option<SessionId>, unsaved: Unsaved<'_>) -> Result<(), Error> {
+    async fn create(&self, lineage: Option<Lineage>, unsaved: Unsaved<'_>) -> Result<(), Error> {
         let (shared, now) = (&self.0.shared, self.now());
         let credential = Credential::random();
         let is_login = unsaved.changes.forks(None);
         let record = if is_login {
+            let device = lineage.map(|lineage| lineage.device);
             self.admit(unsaved.changes.principal().flatten(), device, now).await?;
-            Arc::new(self.login_fork(credential, device, &unsaved.changes, now).record(None)?)
+            Arc::new(self.login_fork(credential, lineage, &unsaved.changes, now).record(None)?)
         } else {
             self.first_record(&credential, now)
         };
@@ -98,7 +99,7 @@ impl Session {
     fn login_fork<'a>(
         &'a self,
         credential: Credential,
-        device: Option<SessionId>,
+        lineage: Option<Lineage>,
         changes: &'a ChangeLog,
         now: Time,
     ) -> Fork<'a> {
@@ -108,7 +109,7 @@ impl Session {
             changes,
             credential,
             lifetime: shared.lifetime(now),
-            device,
+            lineage,
             layer: &shared.layer,
             now,
             clock: &*shared.options.clock,
