@@ -199,13 +199,13 @@ impl Change {
     ///
     /// # Errors
     /// As [`Change::apply`].
-    pub fn applied(&self, record: &Record) -> Result<Record, Error> {
+    pub fn applied(&self, record: &Record) -> Result<Arc<Record>, Error> {
         if let Change::Insert(pair) = self {
-            return Ok(record.with(pair.key(), pair.value()));
+            return Ok(Arc::new(record.with(pair.key(), pair.value())));
         }
         let mut changed = record.clone();
         self.apply(&mut changed)?;
-        Ok(changed)
+        Ok(Arc::new(changed))
     }
 
     fn key(&self) -> Option<&[u8]> {

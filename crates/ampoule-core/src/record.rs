@@ -4,6 +4,8 @@ mod body;
 mod format;
 mod identity;
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use self::body::Body;
@@ -18,13 +20,9 @@ pub const MAX_KEY: usize = 255;
 
 /// What lies in a store under a session's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "nearly all are sessions, and a box would cost each of them an allocation"
-)]
 pub enum Content {
     /// A session.
-    Session(Record),
+    Session(Arc<Record>),
     /// What an ended session leaves for a few seconds, so that requests that are still under way learn of the end.
     Ended(Tombstone),
 }
@@ -157,6 +155,11 @@ impl Record {
         self.layer.as_str()
     }
 
+    /// Whether it belongs to the layer of this name.
+    pub fn is_of(&self, layer: &Text) -> bool {
+        self.layer == *layer
+    }
+
     /// Whose session it is, in the application's own terms: "user:42".
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_ref().map(Text::as_str)
@@ -193,8 +196,15 @@ impl Record {
 }
 
 /// Short text. The names of layers and most principals take nothing from the heap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Text(SmallVec<[u8; 23]>);
+
+impl Clone for Text {
+    /// All bytes at once, where that of `SmallVec` clones one after the other.
+    fn clone(&self) -> Text {
+        Text(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Text {
     /// A copy of this text.
@@ -206,6 +216,11 @@ impl Text {
     fn checked(bytes: &[u8]) -> Option<Text> {
         // Looking at the bytes once as ASCII is quicker than decoding them.
         (bytes.is_ascii() || str::from_utf8(bytes).is_ok()).then(|| Text(SmallVec::from_slice(bytes)))
+    }
+
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The text.

@@ -20,15 +20,15 @@ use crate::random::random_bytes;
 /// assert_eq!(format!("{credential:?}"), "Credential(..)");
 /// ```
 #[derive(Clone, Copy)]
-pub struct Credential([u8; 32]);
+pub struct Credential {
+    id: [u8; 16],
+    secret: [u8; 16],
+}
 
 impl Credential {
     /// That of an id and a secret, which both must be random.
     pub fn new(id: [u8; 16], secret: [u8; 16]) -> Credential {
-        let mut bytes = [0; 32];
-        bytes[..16].copy_from_slice(&id);
-        bytes[16..].copy_from_slice(&secret);
-        Credential(bytes)
+        Credential { id, secret }
     }
 
     /// A fresh one.
@@ -36,7 +36,7 @@ impl Credential {
     /// # Panics
     /// As [`random_bytes`].
     pub fn random() -> Credential {
-        Credential(random_bytes())
+        Credential::new(random_bytes(), random_bytes())
     }
 
     /// The same id with a fresh secret.
@@ -45,33 +45,28 @@ impl Credential {
     /// As [`random_bytes`].
     #[must_use]
     pub fn rotated(&self) -> Credential {
-        Credential::new(self.id(), random_bytes())
+        Credential::new(self.id, random_bytes())
     }
 
     /// The id, which may be shown, logged and stored.
     pub fn id(&self) -> [u8; 16] {
-        self.halves().0
+        self.id
     }
 
     /// What a store may know of the secret: the SHA-256 of it and a word that sets this use apart. The secret has 128
     /// random bits, so it cannot be found by trying (promise P8).
     pub fn digest(&self) -> [u8; 32] {
         let mut message = *b"ampoule session secret v1:................";
-        message[26..].copy_from_slice(&self.halves().1);
+        message[26..].copy_from_slice(&self.secret);
         block::finish::<0, _>(block::START, &message)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Credential {
-        Credential(bytes)
-    }
-
-    fn halves(&self) -> ([u8; 16], [u8; 16]) {
-        let half = |at: usize| std::array::from_fn(|index| self.0[at + index]);
-        (half(0), half(16))
+    /// What a signature is made of.
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&self.id);
+        bytes[16..].copy_from_slice(&self.secret);
+        bytes
     }
 }
 
@@ -96,11 +91,12 @@ mod tests {
 
     #[test]
     fn a_digest_is_sha_256_of_the_secret_alone() {
-        let credential = Credential::from_bytes(std::array::from_fn(|index| index as u8));
+        let half = |first: u8| std::array::from_fn(|index| first + index as u8);
+        let credential = Credential::new(half(0), half(16));
         let secret: Vec<u8> = (16..32).collect();
         let theirs = Sha256::new().chain_update(b"ampoule session secret v1:").chain_update(secret).finalize();
         assert_eq!(credential.digest(), <[u8; 32]>::from(theirs));
-        assert_eq!(credential.id(), std::array::from_fn(|index| index as u8));
+        assert_eq!(credential.id(), half(0));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Signer {
 
     /// The token of a credential.
     pub fn sign(&self, credential: &Credential) -> Token {
-        let message = credential.as_bytes();
+        let message = &credential.to_bytes();
         let mut bytes = [0; BYTES];
         bytes[..32].copy_from_slice(message);
         bytes[32..].copy_from_slice(&self.0[0].tag(message));
@@ -101,11 +101,11 @@ impl Signer {
     pub fn verify(&self, token: &[u8]) -> Option<Verified> {
         let bytes: [u8; BYTES] = text::decode_token(token.try_into().ok()?)?;
         let (message, tag) = bytes.split_first_chunk::<32>()?;
-        let tag = tag.first_chunk::<16>()?;
-        let credential = Credential::from_bytes(*message);
+        let (&[id, secret], &[tag]) = (message.as_chunks().0, tag.as_chunks().0) else { return None };
+        let credential = Credential::new(id, secret);
         // Before the signature, which does not wait for it.
         let digest = credential.digest();
-        let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(message), tag))?;
+        let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(message), &tag))?;
         Some(Verified { credential, digest, current: signed_by == 0 })
     }
 }

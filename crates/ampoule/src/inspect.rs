@@ -17,6 +17,7 @@
 //! # Ok::<(), ampoule::Error>(()) }).unwrap();
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{
@@ -63,7 +64,7 @@ pub async fn inspect<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<Opti
         Err(error) => return Err(error),
     };
     let state = match Content::decode(stored.value.clone()) {
-        Ok(Content::Session(record)) => State::Session(record),
+        Ok(Content::Session(record)) => State::Session(Arc::unwrap_or_clone(record)),
         Ok(Content::Ended(_)) => return Ok(None),
         Err(error) => State::Damaged(error.to_string()),
     };

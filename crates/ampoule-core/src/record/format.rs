@@ -44,6 +44,7 @@
 //!
 //! A format is never changed, only followed by another number; a reader that does not know a number says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
@@ -85,7 +86,7 @@ impl Content {
             Content::Ended(Tombstone { device, forked_for }) => {
                 let mut out = vec![FORMAT, ENDED];
                 out.put_slice(device.as_bytes());
-                put_text(&mut out, forked_for.as_deref().unwrap_or_default());
+                put_text(&mut out, forked_for.as_deref().unwrap_or_default().as_bytes());
                 finish(out)
             }
         }
@@ -109,7 +110,7 @@ impl Record {
     /// The bytes that go into a store.
     pub fn encode(&self) -> Bytes {
         let parts = self.parts();
-        let mut out = Vec::with_capacity(self.encoded_len());
+        let mut out = Vec::with_capacity(self.len_with(parts));
         out.put_slice(&[FORMAT, SESSION]);
         out.put_u16_le(parts);
         for time in [self.created, self.accessed] {
@@ -125,8 +126,8 @@ impl Record {
         if parts & !(part::CURRENT | part::OWN_LIFETIME) != 0 {
             self.put_parts(&mut out);
         }
-        put_text(&mut out, self.layer());
-        put_text(&mut out, self.principal().unwrap_or_default());
+        put_text(&mut out, self.layer.as_bytes());
+        put_text(&mut out, self.principal_bytes());
         out.put_slice(self.body.as_bytes());
         finish(out)
     }
@@ -164,10 +165,21 @@ impl Record {
 
     /// How many bytes [`Record::encode`] makes.
     pub fn encoded_len(&self) -> usize {
-        let parts = self.parts();
-        let sizes = (0..).zip(part::SIZES).map(|(bit, size)| if parts >> bit & 1 == 1 { size } else { 0 });
-        let texts = 2 + self.layer().len() + self.principal().map_or(0, str::len);
-        44 + sizes.sum::<usize>() + texts + self.body.as_bytes().len() + CHECKSUM
+        self.len_with(self.parts())
+    }
+
+    fn len_with(&self, parts: u16) -> usize {
+        let (mut size, mut left) = (44, parts);
+        while left != 0 {
+            size += part::SIZES[left.trailing_zeros() as usize];
+            left &= left - 1;
+        }
+        let texts = 2 + self.layer.as_bytes().len() + self.principal_bytes().len();
+        size + texts + self.body.as_bytes().len() + CHECKSUM
+    }
+
+    fn principal_bytes(&self) -> &[u8] {
+        self.principal.as_ref().map_or(&[], Text::as_bytes)
     }
 }
 
@@ -176,9 +188,9 @@ fn put_time(out: &mut Vec<u8>, time: Time) {
 }
 
 /// Its length, which was checked when it came in, and the text.
-fn put_text(out: &mut Vec<u8>, text: &str) {
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.put_u8(text.len() as u8);
-    out.put_slice(text.as_bytes());
+    out.put_slice(text);
 }
 
 /// An idle time of no milliseconds would read as none.
@@ -268,19 +280,25 @@ impl Reader {
     /// A length, and so many bytes of text.
     fn text(&mut self) -> Result<Text, Error> {
         let length = usize::from(self.u8()?);
+        if length == 0 {
+            return Ok(Text::default());
+        }
         let text = self.rest().get(..length).ok_or_else(cut_off)?;
         let text = Text::checked(text).ok_or_else(not_text)?;
         self.at += length;
         Ok(text)
     }
 
-    fn session(mut self) -> Result<Record, Error> {
+    fn session(mut self) -> Result<Arc<Record>, Error> {
         let parts = self.array().map(u16::from_le_bytes)?;
         if parts & !part::ALL != 0 {
             return Err(corrupt("it has parts that this version does not know"));
         }
-        let (created, accessed) = (self.time()?, self.time()?);
-        let (idle, absolute, cookie_sent) = (self.u64()?, self.u64()?, self.time()?);
+        let numbers = self.array::<40>()?;
+        let &[created, accessed, idle, absolute, cookie_sent] = numbers.as_chunks().0 else { return Err(cut_off()) };
+        let [created, accessed, cookie_sent] =
+            [created, accessed, cookie_sent].map(|bytes| Time::from_millis(u64::from_le_bytes(bytes)));
+        let [idle, absolute] = [idle, absolute].map(u64::from_le_bytes);
         let lifetime = Lifetime {
             idle: (idle > 0).then(|| Duration::from_millis(idle)),
             absolute: (absolute > 0).then(|| Time::from_millis(absolute)),
@@ -290,10 +308,10 @@ impl Reader {
         let authenticated_at = if parts & part::AUTHENTICATED != 0 { Some(self.time()?) } else { None };
         let form_token = if parts & part::FORM_TOKEN != 0 { Some(self.array()?) } else { None };
         let (layer, principal) = (self.text()?, self.text()?);
-        let principal = (!principal.as_str().is_empty()).then_some(principal);
+        let principal = (!principal.as_bytes().is_empty()).then_some(principal);
         let entries = self.at..self.bytes.len() - CHECKSUM;
         let body = Body::checked(self.bytes, entries).map_err(wrong_entries)?;
-        Ok(Record {
+        Ok(Arc::new(Record {
             created,
             accessed,
             lifetime,
@@ -304,7 +322,7 @@ impl Reader {
             layer,
             principal,
             body,
-        })
+        }))
     }
 
     fn identity(&mut self, parts: u16) -> Result<Identity, Error> {
@@ -391,12 +409,12 @@ mod tests {
     #[test]
     fn a_session_has_its_golden_bytes() {
         assert_eq!(golden().encode(), with_checksum(GOLDEN));
-        assert_eq!(Content::decode(with_checksum(GOLDEN)).unwrap(), Content::Session(golden()));
+        assert_eq!(Content::decode(with_checksum(GOLDEN)).unwrap(), Content::Session(golden().into()));
         let (record, parts) = full();
         let (head, tail) = GOLDEN.split_at(44 + 32);
         let golden = [&[1, 0, 0xff, 1], &head[4..], &parts[..], tail].concat();
         assert_eq!(record.encode(), with_checksum(&golden));
-        assert_eq!(Content::decode(with_checksum(&golden)).unwrap(), Content::Session(record));
+        assert_eq!(Content::decode(with_checksum(&golden)).unwrap(), Content::Session(record.into()));
     }
 
     #[test]
@@ -474,7 +492,7 @@ mod tests {
             }
             let bytes = record.encode();
             prop_assert_eq!(bytes.len(), record.encoded_len());
-            prop_assert_eq!(Content::decode(bytes).unwrap(), Content::Session(record));
+            prop_assert_eq!(Content::decode(bytes).unwrap(), Content::Session(record.into()));
         }
 
         #[test]

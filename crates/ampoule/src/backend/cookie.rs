@@ -56,7 +56,7 @@ impl CookieBackend {
         let Content::Session(record) = Content::decode(plain.split_off(ID))? else { return Ok(None) };
         let credential = Credential::new(id, [0; 16]);
         let token = VerifiedToken { credential, digest: [0; 32], has_current_key: opened.current, via: 0 };
-        let snapshot = snapshot(id, record.into());
+        let snapshot = snapshot(id, record);
         Ok(Some(Found { token, is_current: true, snapshot, loaded: now }))
     }
 

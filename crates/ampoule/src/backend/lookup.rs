@@ -94,19 +94,16 @@ impl Lookup {
 impl StoreBackend {
     /// The tokens that came with a request, or the one that the application gave.
     pub(super) fn tokens(&self, credentials: &Credentials, given: Option<&str>, context: &Context<'_>) -> Tokens {
-        match given {
-            Some(token) => self.verify([(0, token.as_bytes())]),
-            None => self.verify(credentials.tokens(context.name, context.transports)),
-        }
-    }
-
-    /// The tokens among what came, as many as are looked up. Checking a signature costs little, so all are checked.
-    fn verify<'t>(&self, texts: impl IntoIterator<Item = (usize, &'t [u8])>) -> Tokens {
         let mut tokens = Tokens::default();
-        for (via, text) in texts {
-            let Some(Verified { credential, digest, current }) = self.signer.verify(text) else { continue };
-            let token = VerifiedToken { credential, digest, has_current_key: current, via };
-            tokens.add(token);
+        // Checking a signature costs little, so all are checked.
+        let mut verify = |via, text: &[u8]| {
+            if let Some(Verified { credential, digest, current }) = self.signer.verify(text) {
+                tokens.add(VerifiedToken { credential, digest, has_current_key: current, via });
+            }
+        };
+        match given {
+            Some(token) => verify(0, token.as_bytes()),
+            None => credentials.each_token(context.name, context.transports, verify),
         }
         tokens
     }

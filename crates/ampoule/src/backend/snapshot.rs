@@ -52,10 +52,8 @@ pub(super) enum Read {
 pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> Result<Option<Read>, Error> {
     let Stored { value, version, deadline } = stored;
     Ok(match Content::decode(value)? {
-        Content::Session(record) if record.layer() != layer.as_str() => None,
-        Content::Session(record) => {
-            Some(Read::Session(Snapshot { id, version, deadline, record: record.into(), writes }))
-        }
+        Content::Session(record) if !record.is_of(layer) => None,
+        Content::Session(record) => Some(Read::Session(Snapshot { id, version, deadline, record, writes })),
         Content::Ended(Tombstone { device, forked_for }) => Some(Read::Ended(Ended { id, device, forked_for })),
     })
 }

@@ -21,6 +21,10 @@ impl Cookies {
         Cookies { first, more: more.unwrap_or_default() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// The values of all cookies with exactly this name, in the order in which they were sent.
     ///
     /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed, since a Unicode space before a

@@ -1,7 +1,7 @@
 //! What a request brings, on all ways that its layer knows.
 
-use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
-use http::uri::{Authority, Uri};
+use http::header::{HOST, HeaderMap, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Uri};
 
 use super::cookies::Cookies;
 use super::transport::Transport;
@@ -17,7 +17,8 @@ pub(crate) struct Credentials {
 /// The host and path that a request with cookies was sent to.
 struct Target {
     host: Option<HeaderValue>,
-    uri: Option<Uri>,
+    authority: Option<Authority>,
+    path: Option<PathAndQuery>,
 }
 
 impl Credentials {
@@ -30,23 +31,24 @@ impl Credentials {
                 credentials.others.extend(transport.tokens(headers).into_iter().map(|token| (index, token)));
             }
         }
-        if headers.contains_key(COOKIE) {
-            credentials.target = Some(Target { host: headers.get(HOST).cloned(), uri: uri.cloned() });
+        if !credentials.cookies.is_empty() {
+            let authority = uri.and_then(Uri::authority).cloned();
+            let path = uri.and_then(Uri::path_and_query).cloned();
+            credentials.target = Some(Target { host: headers.get(HOST).cloned(), authority, path });
         }
         credentials
     }
 
     /// What may be tokens, each with the index of its transport, in the order of the transports.
-    pub(crate) fn tokens<'a>(
-        &'a self,
-        cookie: &'a str,
-        transports: &'a [Transport],
-    ) -> impl Iterator<Item = (usize, &'a [u8])> {
-        transports.iter().enumerate().flat_map(move |(via, transport)| {
-            let cookies = matches!(transport, Transport::Cookie).then(|| self.cookies.named(cookie));
-            let others = self.others.iter().filter(move |(index, _)| *index == via).map(|(_, token)| &token[..]);
-            cookies.into_iter().flatten().chain(others).map(move |token| (via, token))
-        })
+    pub(crate) fn each_token(&self, cookie: &str, transports: &[Transport], mut each: impl FnMut(usize, &[u8])) {
+        for (via, transport) in transports.iter().enumerate() {
+            if matches!(transport, Transport::Cookie) {
+                self.cookies.named(cookie).for_each(|token| each(via, token));
+            }
+            for (_, token) in self.others.iter().filter(|(index, _)| *index == via) {
+                each(via, token);
+            }
+        }
     }
 
     /// Whether the client holds a cookie of this name.
@@ -57,7 +59,7 @@ impl Credentials {
     /// The name of the host that the request was sent to, without a port.
     pub(crate) fn host(&self) -> Option<String> {
         let target = self.target.as_ref()?;
-        let authority = match target.uri.as_ref().and_then(Uri::authority) {
+        let authority = match &target.authority {
             Some(authority) => authority.clone(),
             None => Authority::try_from(target.host.as_ref()?.as_bytes()).ok()?,
         };
@@ -66,12 +68,14 @@ impl Credentials {
 
     /// The path that the request was sent to, where it is known.
     pub(crate) fn path(&self) -> &str {
-        self.target.as_ref().and_then(|target| target.uri.as_ref()).map_or("/", Uri::path)
+        self.target.as_ref().and_then(|target| target.path.as_ref()).map_or("/", PathAndQuery::path)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     #[test]
@@ -80,14 +84,18 @@ mod tests {
         headers.insert(COOKIE, HeaderValue::from_static("a=b"));
         headers.insert(HOST, HeaderValue::from_static("Shop.Example:8080"));
         let of = |uri: &'static str| {
-            let credentials = Credentials::of(&headers, Some(&Uri::from_static(uri)), &[]);
+            let credentials = Credentials::of(&headers, Some(&Uri::from_static(uri)), &[Transport::Cookie]);
             (credentials.host(), credentials.path().to_owned())
         };
         assert_eq!(of("/a/b?c"), (Some("shop.example".to_owned()), "/a/b".to_owned()));
         assert_eq!(of("http://other.example/x"), (Some("other.example".to_owned()), "/x".to_owned()));
-        assert_eq!(Credentials::of(&headers, None, &[]).host().as_deref(), Some("shop.example"));
+        assert_eq!(Credentials::of(&headers, None, &[Transport::Cookie]).host().as_deref(), Some("shop.example"));
         headers.remove(COOKIE);
-        assert_eq!(Credentials::of(&headers, None, &[]).host(), None, "without cookies it is not asked for");
+        assert_eq!(
+            Credentials::of(&headers, None, &[Transport::Cookie]).host(),
+            None,
+            "without cookies it is not asked for"
+        );
     }
 
     #[test]
@@ -97,7 +105,8 @@ mod tests {
         headers.insert("authorization", HeaderValue::from_static("Bearer 4"));
         let transports = [Transport::Bearer, Transport::Cookie];
         let credentials = Credentials::of(&headers, None, &transports);
-        let tokens: Vec<_> = credentials.tokens("sid", &transports).collect();
-        assert_eq!(tokens, [(0, &b"4"[..]), (1, b"1"), (1, b"3")]);
+        let mut tokens = Vec::new();
+        credentials.each_token("sid", &transports, |via, token| tokens.push((via, token.to_vec())));
+        assert_eq!(tokens, [(0, b"4".to_vec()), (1, b"1".to_vec()), (1, b"3".to_vec())]);
     }
 }

@@ -35,12 +35,12 @@ pub(super) enum CookieAction {
 }
 
 /// What is sent to a client whose session stands so, and which holds a cookie of the name or not.
-pub(super) fn cookie_action(session: SessionNow, holds_cookie: bool) -> CookieAction {
+pub(super) fn cookie_action(session: SessionNow, holds_cookie: impl FnOnce() -> bool) -> CookieAction {
     match session {
         SessionNow::Made | SessionNow::Rotated { renewed: true } | SessionNow::Kept { is_due: true, renewed: true } => {
             CookieAction::Send
         }
-        SessionNow::Ended if holds_cookie => CookieAction::Remove,
+        SessionNow::Ended if holds_cookie() => CookieAction::Remove,
         SessionNow::Absent | SessionNow::Ended | SessionNow::Rotated { .. } | SessionNow::Kept { .. } => {
             CookieAction::Nothing
         }
@@ -66,8 +66,8 @@ mod tests {
             (kept(true, false), Nothing, Nothing),
             (kept(true, true), Send, Send),
         ] {
-            assert_eq!(cookie_action(session, true), with_cookie, "{session:?} with a cookie");
-            assert_eq!(cookie_action(session, false), without, "{session:?} without one");
+            assert_eq!(cookie_action(session, || true), with_cookie, "{session:?} with a cookie");
+            assert_eq!(cookie_action(session, || false), without, "{session:?} without one");
         }
     }
 }

@@ -13,7 +13,7 @@ impl Session {
     async fn io(&self) -> tokio::sync::MutexGuard<'_, ()> {
         match self.0.io.try_lock() {
             Ok(io) => io,
-            Err(_) => self.0.io.lock().await,
+            Err(_) => Box::pin(self.0.io.lock()).await,
         }
     }
 }

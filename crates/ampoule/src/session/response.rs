@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ampoule_core::{Error, Lifetime};
+use ampoule_core::Error;
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::Session;
@@ -18,7 +18,7 @@ use crate::http::transport::Transport;
 
 impl Session {
     /// Adds to the response's headers what its client must know.
-    pub(super) fn respond(&self, state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
+    pub(super) fn respond(&self, state: &State, rules: &Renewal<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let options = &self.0.shared.options;
         for transport in &options.transports {
             // A cache must not give the response to another client (RFC 9111 section 4.1).
@@ -27,17 +27,14 @@ impl Session {
         if self.chosen().clear_site_data {
             headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
         }
-        let age = |lifetime: &Lifetime| options.cookie.max_age(lifetime);
-        let now = state.session_now(&self.renewal(&age, state));
-        let holds_cookie = self.0.credentials.has_cookie(&self.0.shared.name);
-        let action = cookie_action(now, holds_cookie);
-        let expired = self.scopes_to_expire(state, action);
+        let action = cookie_action(state.session_now(rules), || self.0.credentials.has_cookie(&self.0.shared.name));
+        let expired = self.scopes_to_expire(state, rules, action);
         if action != CookieAction::Nothing || !expired.is_empty() || state.is_unreachable() {
             // Nothing between us and the client must store a response with a session's token; that, and a missing Vary, are
             // what CVE-2023-30861 (Flask) was. What was made without the session is for no other client and no other time.
             forbid_storing(headers);
         }
-        match self.transport(state) {
+        match rules.transport {
             Some(Transport::Cookie) if action != CookieAction::Nothing => self.send_cookies(state, action, headers)?,
             Some(Transport::Header(name)) if action == CookieAction::Send => {
                 headers.extend(self.value(state).and_then(|value| Some((name.clone(), sensitive(&value)?))));
@@ -54,18 +51,14 @@ impl Session {
     }
 
     /// What decides whether the token is due again.
-    pub(super) fn renewal<'a>(
-        &self,
-        max_age: &'a dyn Fn(&Lifetime) -> Option<std::time::Duration>,
-        state: &State,
-    ) -> Renewal<'a> {
+    pub(super) fn renewal<'a>(&'a self, state: &State) -> Renewal<'a> {
         let shared = &self.0.shared;
         Renewal {
-            now: self.now(),
+            clock: &*shared.options.clock,
             moves_deadline: shared.options.save_accessed_time,
-            has_cookie: self.transport(state) == Some(&Transport::Cookie),
+            transport: self.transport(state),
             is_in_cookie: shared.backend.is_cookie(),
-            max_age,
+            cookie: &shared.options.cookie,
         }
     }
 
@@ -103,11 +96,11 @@ impl Session {
 
     /// The scopes whose cookies are in the way. They are expired together with an answer that settles which cookie counts:
     /// the session's own, its removal, or, where two sessions came, that none does.
-    fn scopes_to_expire(&self, state: &State, action: CookieAction) -> Vec<CookieScope> {
+    fn scopes_to_expire(&self, state: &State, rules: &Renewal<'_>, action: CookieAction) -> Vec<CookieScope> {
         let shared = &self.0.shared;
         let in_the_way = state.in_the_way();
         let is_settled = action != CookieAction::Nothing || in_the_way == InTheWay::All;
-        if in_the_way == InTheWay::None || !is_settled || self.transport(state) != Some(&Transport::Cookie) {
+        if in_the_way == InTheWay::None || !is_settled || rules.transport != Some(&Transport::Cookie) {
             return Vec::new();
         }
         let (cookie, chosen) = (&shared.options.cookie, self.chosen());

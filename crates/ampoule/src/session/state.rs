@@ -97,9 +97,9 @@ pub(super) enum PendingSave {
     /// Keep a session for the first time; a login, as one that comes from there.
     Create(Option<Lineage>),
     /// Keep a login in a session of its own.
-    Fork(Live),
+    Fork,
     /// Write what was changed.
-    Commit(Live),
+    Commit,
 }
 
 impl Live {
@@ -211,10 +211,15 @@ impl State {
 
     /// Takes note of what the tokens of the request led to.
     pub(super) fn loaded(&mut self, lookup: Lookup, blank: impl FnOnce() -> Record) -> Result<(), Error> {
+        // Of two tasks of one request that look at once, one decides.
+        if self.is_loaded() {
+            return Ok(());
+        }
         let Lookup { outcome, others, is_crowded, .. } = lookup;
         self.others = others;
         self.is_crowded = is_crowded;
-        let status = match outcome {
+        self.is_new = !matches!(outcome, Outcome::Found(_));
+        self.status = match outcome {
             Outcome::Unknown => Status::New(Arc::new(blank())),
             Outcome::Ended(ended) => Status::Ended(Arc::new(blank()), ended),
             Outcome::Found(Found { token, is_current, snapshot, loaded }) => {
@@ -224,21 +229,24 @@ impl State {
                 Status::Live(Live { credential, digest, presented: digest, is_current, snapshot, loaded })
             }
         };
-        self.is_new = !matches!(status, Status::Live(_));
-        self.learn(status)
+        self.learned()
     }
 
     /// Takes note that the store cannot tell.
     pub(super) fn unreachable(&mut self, blank: Record) -> Result<(), Error> {
+        if self.is_loaded() {
+            return Ok(());
+        }
         self.is_new = true;
-        self.learn(Status::Unreachable(Arc::new(blank)))
+        self.status = Status::Unreachable(Arc::new(blank));
+        self.learned()
     }
 
     /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
     pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
         let is_identity = matches!(change, Change::Principal(_) | Change::Login(_));
         if let Some(record) = self.record() {
-            self.view = Some(Arc::new(change.applied(record)?));
+            self.view = Some(change.applied(record)?);
         }
         self.changes.push(change)?;
         // What a login starts from depends on whose session it was.
@@ -315,14 +323,12 @@ impl State {
             }
             Status::Ended(_, by) => return Err(ended(by.forked_for.as_deref())),
             Status::New(_) => PendingSave::Create(self.lineage_of_others()),
-            Status::Live(live) if self.changes.forks(live.snapshot.record.principal()) => {
-                PendingSave::Fork(live.clone())
-            }
-            Status::Live(live) if self.is_changed() => PendingSave::Commit(live.clone()),
+            Status::Live(live) if self.changes.forks(live.snapshot.record.principal()) => PendingSave::Fork,
+            Status::Live(_) if self.is_changed() => PendingSave::Commit,
             Status::Live(_) => PendingSave::Nothing,
         };
-        let needs_cookie = matches!(pending, PendingSave::Create(_) | PendingSave::Fork(_));
-        let rotates = self.rotates && matches!(pending, PendingSave::Commit(_));
+        let needs_cookie = matches!(pending, PendingSave::Create(_) | PendingSave::Fork);
+        let rotates = self.rotates && matches!(pending, PendingSave::Commit);
         if has_begun && (needs_cookie || rotates) {
             return Err(too_late());
         }
@@ -373,7 +379,8 @@ impl State {
     pub(super) fn saved_as(&mut self, live: Live) -> Result<(), Error> {
         self.wrote = true;
         self.rotates = false;
-        self.learn(Status::Live(live))
+        self.status = Status::Live(live);
+        self.learned()
     }
 
     /// Takes note that what was asked for is saved, though nothing had to be written.
@@ -384,9 +391,9 @@ impl State {
 
     /// Takes note of what has been written of the same session, or read of it again.
     pub(super) fn refreshed(&mut self, snapshot: Snapshot) -> Result<(), Error> {
-        let Status::Live(live) = &self.status else { return Ok(()) };
-        let live = Live { snapshot, ..live.clone() };
-        self.learn(Status::Live(live))
+        let Status::Live(live) = &mut self.status else { return Ok(()) };
+        live.snapshot = snapshot;
+        self.learned()
     }
 
     /// Takes note that a write after the handler found the session as the client's token knows it.
@@ -417,13 +424,13 @@ impl State {
         self.is_new = true;
     }
 
-    fn learn(&mut self, mut status: Status) -> Result<(), Error> {
+    /// What follows from what has just been learned of the session.
+    fn learned(&mut self) -> Result<(), Error> {
         self.is_in_doubt = false;
-        if let Status::Live(live) = &mut status {
+        if let Status::Live(live) = &mut self.status {
             // Another request may have rotated it meanwhile.
             live.is_current = live.snapshot.record.identity.current == live.digest;
         }
-        self.status = status;
         self.replay()
     }
 }
@@ -435,7 +442,8 @@ pub(super) fn too_late() -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
-fn deleted() -> Error {
+/// The error of what needs the session that this request deleted.
+pub(super) fn deleted() -> Error {
     let message = "the session was deleted in this request; invalidate() ends a session and begins a new one";
     Error::new(ErrorKind::Gone, message)
 }
@@ -463,7 +471,8 @@ mod tests {
         let mut record = blank();
         record.set_principal(principal).unwrap();
         record.identity.current = credential.digest();
-        let stored = Stored { value: Content::Session(record).encode(), version: Version(1), deadline: Time::MAX };
+        let stored =
+            Stored { value: Content::Session(record.into()).encode(), version: Version(1), deadline: Time::MAX };
         let snapshot = read_session(SessionId::new(credential.id()), stored, "sid");
         let token = VerifiedToken { credential, digest: credential.digest(), has_current_key: true, via: 0 };
         Lookup::of(Outcome::Found(Found { token, is_current: true, snapshot, loaded: LOADED }))
@@ -488,8 +497,8 @@ mod tests {
             Ok((PendingSave::Nothing, _)) => "nothing",
             Ok((PendingSave::Create(None), _)) => "create",
             Ok((PendingSave::Create(Some(_)), _)) => "create on the device",
-            Ok((PendingSave::Fork(_), _)) => "fork",
-            Ok((PendingSave::Commit(_), _)) => "commit",
+            Ok((PendingSave::Fork, _)) => "fork",
+            Ok((PendingSave::Commit, _)) => "commit",
             Err(error) => error.kind().name(),
         }
     }

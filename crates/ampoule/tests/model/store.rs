@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -88,7 +89,7 @@ impl Stepping {
             (LeftOut::Tombstones, Content::Ended(_)) => entry.lifetime = Duration::ZERO,
             (_, Content::Ended(_)) => {}
             (rule, Content::Session(mut record)) => {
-                let identity = &mut record.identity;
+                let identity = &mut Arc::make_mut(&mut record).identity;
                 match rule {
                     LeftOut::Freeze => identity.frozen_until = None,
                     LeftOut::EndOfFreeze => {
@@ -112,7 +113,8 @@ impl Stepping {
         let Ok(Content::Session(record)) = Content::decode(entry.value.clone()) else { return };
         let Some(old) = record.identity.awaits() else { return };
         let Ok(Some(stored)) = self.store.get(StoreKey::from(old)).await else { return };
-        let Ok(Content::Session(mut moved)) = Content::decode(stored.value) else { return };
+        let Ok(Content::Session(moved)) = Content::decode(stored.value) else { return };
+        let mut moved = Arc::unwrap_or_clone(moved);
         let _ = moved.set_principal(record.principal());
         for (key, value) in record.entries() {
             let _ = moved.insert(key, value);

@@ -163,7 +163,7 @@ impl Notes {
             let record = self.record(event.id);
             let device = record.as_ref().map_or(event.id, |record| record.identity.device_of(event.id));
             let origin = record.as_ref().and_then(|record| record.identity.origin);
-            let logged_in = record.and_then(|record| record.authenticated_at);
+            let logged_in = record.as_ref().and_then(|record| record.authenticated_at);
             let noted =
                 Noted { kind: event.kind, id: event.id, step: self.now(), request, carried, device, origin, logged_in };
             self.events.lock().unwrap().push(noted);
@@ -176,7 +176,7 @@ impl Notes {
     }
 
     /// A session's record, as it lies in the store.
-    fn record(&self, id: SessionId) -> Option<Record> {
+    fn record(&self, id: SessionId) -> Option<Arc<Record>> {
         let stored = self.store.store.get(StoreKey::from(id)).try_now().ok()?.ok()??;
         match Content::decode(stored.value) {
             Ok(Content::Session(record)) => Some(record),

@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ampoule_core::{ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId};
+use ampoule_core::{ChangeLog, Error, ErrorKind, Record, SessionId};
 use http::{HeaderMap, StatusCode};
 
 use crate::backend::{Backend, Contender, Edit, Snapshot, StoreBackend};
 use crate::event::EventKind;
 use crate::options::{AtLimit, Limit};
 use crate::session::Session;
+use crate::session::state::due::Renewal;
 use crate::session::state::{Live, State};
 
 /// How often a token is proved again, where others write meanwhile.
@@ -20,11 +20,12 @@ impl Session {
     /// Ends the request at once if nothing waits for the store: the way of all that only read.
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
         let state = self.state();
-        if self.is_used() && self.has_work(&state) {
+        let rules = self.renewal(&state);
+        if self.is_used() && self.has_work(&state, &rules) {
             return None;
         }
         self.begin_response();
-        Some(self.respond(&state, headers))
+        Some(self.respond(&state, &rules, headers))
     }
 
     /// Ends the request. Where something could not be written the headers tell all the same what the client must know of
@@ -36,17 +37,16 @@ impl Session {
         }
         let settled = if self.is_used() { self.settle(status).await } else { Ok(()) };
         self.begin_response();
-        self.respond(&self.state(), headers)?;
+        let state = self.state();
+        self.respond(&state, &self.renewal(&state), headers)?;
         settled
     }
 
-    fn has_work(&self, state: &State) -> bool {
-        let age = |lifetime: &Lifetime| self.max_age(lifetime);
-        let rules = self.renewal(&age, state);
+    fn has_work(&self, state: &State, rules: &Renewal<'_>) -> bool {
         state.is_changed()
             || (self.0.is_of_client && state.to_confirm().is_some())
-            || state.to_renew(&rules).is_some()
-            || state.to_touch(&rules).is_some()
+            || state.to_renew(rules).is_some()
+            || state.to_touch(rules).is_some()
     }
 
     /// Brings the store up to date.
@@ -165,14 +165,16 @@ impl Session {
     async fn keep_alive(&self) -> Result<(), Error> {
         let (renews, touches) = {
             let state = self.state();
-            let age = |lifetime: &Lifetime| self.max_age(lifetime);
-            let rules = self.renewal(&age, &state);
+            let rules = self.renewal(&state);
             (state.to_renew(&rules).cloned(), state.to_touch(&rules).cloned())
         };
         let Some(live) = renews.clone().or(touches) else { return Ok(()) };
         match &self.0.shared.backend {
             Backend::Cookie(_) => self.write_use(&live).await,
-            Backend::Store(_) if renews.is_some() && self.max_age(&live.snapshot.record.lifetime).is_some() => {
+            Backend::Store(_)
+                if renews.is_some()
+                    && self.0.shared.options.cookie.max_age(&live.snapshot.record.lifetime).is_some() =>
+            {
                 self.write_use(&live).await
             }
             Backend::Store(store) if renews.is_some() => self.prove(store, live).await,
@@ -213,9 +215,5 @@ impl Session {
             live.snapshot = found;
         }
         Ok(())
-    }
-
-    fn max_age(&self, lifetime: &Lifetime) -> Option<Duration> {
-        self.0.shared.options.cookie.max_age(lifetime)
     }
 }

@@ -1,5 +1,6 @@
 //! Loading, loading again, and ending.
 
+use std::pin::Pin;
 use std::sync::MutexGuard;
 
 use ampoule_core::{Error, ErrorKind, Record, SessionId};
@@ -10,6 +11,9 @@ use crate::options::Outage;
 use crate::session::Session;
 use crate::session::state::{State, unreachable};
 
+/// A look-up that is under way.
+type Later<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
 impl Session {
     /// Loads the session, unless that is done, and counts as a use of it. The state is locked when it returns.
     pub(in crate::session) async fn load(&self) -> Result<MutexGuard<'_, State>, Error> {
@@ -19,35 +23,46 @@ impl Session {
 
     /// As [`load`](Session::load), without counting as a use.
     pub(in crate::session) async fn load_once(&self) -> Result<MutexGuard<'_, State>, Error> {
-        {
-            let state = self.state();
-            if state.is_loaded() {
-                return Ok(state);
+        if let Some(state) = self.loaded() {
+            return Ok(state);
+        }
+        if let Some(later) = self.look_up()? {
+            let _io = self.io().await;
+            // Another task of this request may have done it.
+            if self.loaded().is_none() {
+                later.await?;
             }
         }
-        let _io = self.io().await;
-        self.load_under().await
+        Ok(self.state())
     }
 
     /// Loads the session, unless that is done, with the right to do I/O.
     pub(super) async fn load_under(&self) -> Result<MutexGuard<'_, State>, Error> {
-        {
-            let state = self.state();
-            if state.is_loaded() {
-                return Ok(state);
-            }
+        if let Some(state) = self.loaded() {
+            return Ok(state);
         }
-        let given = self.chosen().token.clone();
-        let shared = &self.0.shared;
-        let reply = shared.backend.load(&self.0.credentials, given.as_deref(), &shared.context(self.now()));
-        let looked_up = match reply.try_now() {
-            Ok(looked_up) => looked_up,
-            Err(later) => later.await,
-        };
-        self.learn(looked_up)
+        if let Some(later) = self.look_up()? {
+            later.await?;
+        }
+        Ok(self.state())
     }
 
-    fn learn(&self, looked_up: Result<Lookup, Error>) -> Result<MutexGuard<'_, State>, Error> {
+    /// The state, if the session is loaded.
+    fn loaded(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.state()).filter(|state| state.is_loaded())
+    }
+
+    /// Loads the session, at once or later: in a box, so that futures which memory answers at once stay small.
+    fn look_up(&self) -> Result<Option<Later<'_>>, Error> {
+        let (shared, chosen) = (&self.0.shared, self.chosen());
+        let reply = shared.backend.load(&self.0.credentials, chosen.token.as_deref(), &shared.context(self.now()));
+        match reply.try_now() {
+            Ok(looked_up) => self.learn(looked_up).map(|()| None),
+            Err(later) => Ok(Some(Box::pin(async { self.learn(later.await) }))),
+        }
+    }
+
+    fn learn(&self, looked_up: Result<Lookup, Error>) -> Result<(), Error> {
         let shared = &self.0.shared;
         let mut lookup = match looked_up {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
@@ -56,9 +71,7 @@ impl Session {
             }
             Err(error) if shared.options.on_outage == Outage::Anonymous && is_outage(&error) => {
                 tracing::warn!(session = %shared.name, %error, "a request goes on without its session");
-                let mut state = self.state();
-                state.unreachable(shared.blank(self.now()))?;
-                return Ok(state);
+                return self.state().unreachable(shared.blank(self.now()));
             }
             lookup => lookup?,
         };
@@ -66,9 +79,7 @@ impl Session {
         for (kind, id) in std::mem::take(&mut lookup.events) {
             self.report(kind, id);
         }
-        let mut state = self.state();
-        state.loaded(lookup, || shared.blank(self.now()))?;
-        Ok(state)
+        self.state().loaded(lookup, || shared.blank(self.now()))
     }
 
     /// What the tokens of a request say, for the audit and, where it may be an attack, for the log.

@@ -8,7 +8,7 @@ use ampoule_seal::Credential;
 use crate::backend::{Contender, Edit, Fork, Lineage, Snapshot};
 use crate::event::EventKind;
 use crate::session::Session;
-use crate::session::state::{Live, PendingSave, too_late};
+use crate::session::state::{Live, PendingSave, deleted, too_late};
 
 impl Session {
     /// Writes the request's changes now.
@@ -45,9 +45,9 @@ impl Session {
                 Ok(())
             }
             PendingSave::Create(lineage) => self.create(lineage, unsaved).await,
-            PendingSave::Fork(live) => Box::pin(self.fork(live, unsaved)).await,
-            PendingSave::Commit(_) if self.is_sealed_away() => Err(too_late()),
-            PendingSave::Commit(live) => self.commit(live, unsaved).await,
+            PendingSave::Fork => Box::pin(self.fork(unsaved)).await,
+            PendingSave::Commit if self.is_sealed_away() => Err(too_late()),
+            PendingSave::Commit => self.commit(unsaved).await,
         }
     }
 
@@ -86,7 +86,8 @@ impl Session {
         )
     }
 
-    async fn fork(&self, live: Live, unsaved: Unsaved<'_>) -> Result<(), Error> {
+    async fn fork(&self, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let Some(live) = self.state().live().cloned() else { return Err(deleted()) };
         let (shared, now, old) = (&self.0.shared, self.now(), &live.snapshot);
         let credential = Credential::random();
         let principal = unsaved.changes.principal().unwrap_or(old.record.principal());
@@ -128,9 +129,13 @@ impl Session {
         Ok(())
     }
 
-    async fn commit(&self, live: Live, unsaved: Unsaved<'_>) -> Result<(), Error> {
+    async fn commit(&self, unsaved: Unsaved<'_>) -> Result<(), Error> {
+        let (live, rotates) = {
+            let state = self.state();
+            (state.live().cloned().ok_or_else(deleted)?, state.rotates())
+        };
         let shared = &self.0.shared;
-        let rotated = self.state().rotates().then(|| live.credential.rotated());
+        let rotated = rotates.then(|| live.credential.rotated());
         let edit = Edit {
             rotate_to: rotated.map(|rotated| rotated.digest()),
             sends_cookie: shared.backend.is_cookie(),
@@ -161,10 +166,13 @@ impl Session {
         edit: &Edit<'_>,
     ) -> Result<Snapshot, Error> {
         self.state().in_doubt(true);
-        let result = self.0.shared.backend.commit(base, next, edit).await;
-        let is_unknown = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout || edit.is_in_doubt);
-        self.state().in_doubt(is_unknown);
-        result
+        let result = match self.0.shared.backend.commit(base, next, edit).try_now() {
+            Ok(result) => result,
+            // In a box, so that futures which memory answers at once stay small.
+            Err(later) => Box::pin(later).await,
+        };
+        // What was written is learned next, which ends the doubt.
+        result.inspect_err(|error| self.state().in_doubt(error.kind() == ErrorKind::Timeout || edit.is_in_doubt))
     }
 
     /// An edit of these changes and nothing else.

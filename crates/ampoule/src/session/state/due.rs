@@ -1,11 +1,11 @@
 //! What is left to do at the end of the request.
 
-use std::time::Duration;
-
-use ampoule_core::{Lifetime, Time};
+use ampoule_core::Clock;
 
 use super::{Came, Live, State};
 use crate::backend::Snapshot;
+use crate::http::set_cookie::CookieOptions;
+use crate::http::transport::Transport;
 use crate::session::cookie_action::SessionNow;
 
 impl State {
@@ -48,18 +48,21 @@ impl State {
     /// The session, if its idle deadline is to be moved.
     pub(in crate::session) fn to_touch(&self, rules: &Renewal<'_>) -> Option<&Live> {
         let (live, came) = self.kept()?;
-        let due = rules.moves_deadline && live.snapshot.record.lifetime.is_touch_due(came.last_use, rules.now);
-        (due && !self.wrote && !self.renewed && !live.is_frozen()).then_some(live)
+        let may_be_due = rules.moves_deadline && !self.wrote && !self.renewed && !live.is_frozen();
+        let is_due = || live.snapshot.record.lifetime.is_touch_due(came.last_use, rules.clock.now());
+        (may_be_due && is_due()).then_some(live)
     }
 
     /// Whether the client's cookie should be sent again: it was made by an older key, a tenth of its age has gone, its
     /// age has changed, or others are in its way.
     fn is_due(&self, live: &Live, came: &Came, rules: &Renewal<'_>) -> bool {
         let record = &live.snapshot.record;
-        let age = (rules.max_age)(&record.lifetime);
-        let is_old = age.is_some_and(|age| rules.now.since(came.cookie_sent) >= age / 10);
-        let is_another_age = record.lifetime != came.lifetime && age != (rules.max_age)(&came.lifetime);
-        !came.token.has_current_key || self.is_crowded || rules.has_cookie && (is_old || is_another_age)
+        let age = rules.cookie.max_age(&record.lifetime);
+        let is_old = age.is_some_and(|age| rules.clock.now().since(came.cookie_sent) >= age / 10);
+        let is_another_age = record.lifetime != came.lifetime && age != rules.cookie.max_age(&came.lifetime);
+        !came.token.has_current_key
+            || self.is_crowded
+            || matches!(rules.transport, Some(Transport::Cookie)) && (is_old || is_another_age)
     }
 
     /// Where the session stands for its client, from which follows what the client is told.
@@ -75,19 +78,20 @@ impl State {
         if live.digest != came.token.digest {
             return SessionNow::Rotated { renewed: self.renewed };
         }
-        SessionNow::Kept { is_due: self.is_due(live, came, rules), renewed: self.renewed && live.may_be_sent() }
+        let renewed = self.renewed && live.may_be_sent();
+        SessionNow::Kept { is_due: renewed && self.is_due(live, came, rules), renewed }
     }
 }
 
 /// What decides whether a token is due again.
 pub(in crate::session) struct Renewal<'a> {
-    pub(in crate::session) now: Time,
+    pub(in crate::session) clock: &'a dyn Clock,
     /// Whether a use moves the idle deadline.
     pub(in crate::session) moves_deadline: bool,
-    /// Whether the session travels in a cookie.
-    pub(in crate::session) has_cookie: bool,
+    /// On what the session travels; nothing where the application hands its token out.
+    pub(in crate::session) transport: Option<&'a Transport>,
     /// Whether the session itself is in the cookie.
     pub(in crate::session) is_in_cookie: bool,
-    /// How old the cookie of a session with this lifetime may get.
-    pub(in crate::session) max_age: &'a dyn Fn(&Lifetime) -> Option<Duration>,
+    /// What says how old the cookie of a session may get.
+    pub(in crate::session) cookie: &'a CookieOptions,
 }
