@@ -47,6 +47,8 @@ impl Driver {
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
+            // Names of hosts for tests of domains.
+            "--host-resolver-rules=MAP *.test 127.0.0.1".to_owned(),
             format!("--user-data-dir={}", profile.display()),
             format!("--window-size={width},900"),
         ];

@@ -5,10 +5,37 @@
 
 use std::net::IpAddr;
 
-use super::set_cookie::{self, CookieScope};
+use super::set_cookie::{self, CookieOptions, CookieScope};
 
-/// No request expires more scopes than this: each is a header.
+/// No request finds more scopes than this.
 const MAX_SCOPES: usize = 16;
+
+/// No response expires more cookies than this: each is a header.
+const MAX_EXPIRED: usize = 20;
+
+/// A cookie that is in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expired {
+    pub(crate) scope: CookieScope,
+    pub(crate) partitioned: bool,
+}
+
+/// The cookies of these scopes, partitioned and not: a browser keeps both beside each other, and a removal is for one of
+/// them. Partitioned ones need `secure`. Of the scope that counts, which holds the session, only the other form goes,
+/// unless it is named as `own`.
+pub(crate) fn in_both_forms(
+    cookie: &CookieOptions,
+    own: Option<CookieScope>,
+    counts: CookieScope,
+    scopes: Vec<CookieScope>,
+) -> Vec<Expired> {
+    let form = |partitioned| move |scope| Expired { scope, partitioned };
+    let others = if cookie.secure { scopes.clone() } else { Vec::new() };
+    let counts = cookie.secure.then_some(counts);
+    let present = own.into_iter().chain(scopes).map(form(cookie.partitioned));
+    let other = counts.into_iter().chain(others).map(form(!cookie.partitioned));
+    present.chain(other).take(MAX_EXPIRED).collect()
+}
 
 /// Every scope that a cookie of this request may have, besides the one that counts: by each domain that the host belongs
 /// to and each part of the path, at most 16. Those that an application names come first.

@@ -12,7 +12,7 @@ use super::state::{InTheWay, State};
 use crate::backend::CookieValue;
 use crate::http::edit::{add_vary, forbid_storing};
 use crate::http::pieces;
-use crate::http::scopes;
+use crate::http::scopes::{self, Expired};
 use crate::http::set_cookie::{self, CookieOptions, CookieScope};
 use crate::http::transport::Transport;
 
@@ -96,7 +96,7 @@ impl Session {
 
     /// The scopes whose cookies are in the way. They are expired together with an answer that settles which cookie counts:
     /// the session's own, its removal, or, where two sessions came, that none does.
-    fn scopes_to_expire(&self, state: &State, rules: &Renewal<'_>, action: CookieAction) -> Vec<CookieScope> {
+    fn scopes_to_expire(&self, state: &State, rules: &Renewal<'_>, action: CookieAction) -> Vec<Expired> {
         let shared = &self.0.shared;
         let in_the_way = state.in_the_way();
         let is_settled = action != CookieAction::Nothing || in_the_way == InTheWay::All;
@@ -113,16 +113,15 @@ impl Session {
             let credentials = &self.0.credentials;
             scopes = scopes::besides(&counts, &cookie.former_scopes, credentials.host().as_deref(), credentials.path());
         }
-        if action == CookieAction::Nothing {
-            scopes.push(counts);
-        }
-        scopes
+        let own = (action == CookieAction::Nothing).then_some(counts.clone());
+        scopes::in_both_forms(cookie, own, counts, scopes)
     }
 
-    fn expire(&self, scopes: &[CookieScope], headers: &mut HeaderMap) -> Result<(), Error> {
+    fn expire(&self, scopes: &[Expired], headers: &mut HeaderMap) -> Result<(), Error> {
         let shared = &self.0.shared;
-        for CookieScope { domain, path } in scopes {
-            let options = CookieOptions { domain: domain.clone(), ..shared.options.cookie.clone() };
+        for Expired { scope: CookieScope { domain, path }, partitioned } in scopes {
+            let options =
+                CookieOptions { domain: domain.clone(), partitioned: *partitioned, ..shared.options.cookie.clone() };
             let attributes = set_cookie::attributes(&options, None, Some(path));
             let held =
                 if shared.backend.is_cookie() { pieces::held(&self.0.credentials.cookies, &shared.name) } else { 1 };
