@@ -9,6 +9,7 @@
 //! | how one is written | [`MemoryStore`], the example to copy |
 //! | how one is proved | `conformance`, behind the feature of that name |
 //! | how its time and its failures are bounded | `GuardedStore`, behind the feature `guard` |
+//! | how a server's URL is read, and its TLS set up | `ServerUrl` and `tls`, behind the features `url` and `tls` |
 //! | how its values are encrypted | `SealedStore`, behind the feature `seal` |
 //! | what a session is made of | [`Record`], [`Lifetime`] |
 //! | how parallel writers lose nothing | [`ChangeLog`] |
@@ -37,6 +38,10 @@ mod response;
 #[cfg(feature = "seal")]
 mod seal;
 mod store;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "url")]
+mod url;
 
 pub use bytes::Bytes;
 
@@ -56,3 +61,5 @@ pub use self::seal::SealedStore;
 pub use self::store::{
     Entry, Page, PutMode, PutResult, Store, StoreEvent, Stored, SweepReport, Version, Watcher, write_and_read_back,
 };
+#[cfg(feature = "url")]
+pub use self::url::{Host, ServerUrl};

@@ -131,6 +131,20 @@ pub struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(pub u64);
 
+impl Version {
+    /// A version that no other writing has: 64 random bits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the operating system gives no random numbers.
+    pub fn random() -> Result<Version, Error> {
+        getrandom::u64().map(Version).map_err(no_random)
+    }
+}
+
+fn no_random(cause: getrandom::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
+}
+
 /// The condition under which a value is written. There is no default: what must be right is always said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutMode {
@@ -163,6 +177,21 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page of a scan in the order of the keys, whose cursor is the last one. A page that has all of its budget may have
+    /// others after it.
+    pub fn ordered(keys: Vec<StoreKey>, budget: usize) -> Page {
+        let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
+        Page { keys, next }
+    }
+
+    /// The key that the cursor of an [ordered](Page::ordered) page names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the cursor names none.
+    pub fn last_key(cursor: Option<&str>) -> Result<Option<StoreKey>, Error> {
+        cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()
+    }
+
     /// The error for a cursor that a store did not return.
     pub fn unknown(cursor: &str) -> Error {
         Error::new(ErrorKind::Invalid, format!("invalid cursor `{cursor}`: expected the `next` of an earlier page"))
@@ -184,18 +213,20 @@ pub struct SweepReport {
 /// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
 pub async fn write_and_read_back<S: Store + ?Sized>(store: &S) -> Result<(), Error> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|cause| {
-        Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
-    })?;
+    getrandom::fill(&mut key).map_err(no_random)?;
     let value = Bytes::copy_from_slice(&key);
     let entry = Entry { value: value.clone(), lifetime: Duration::from_secs(60), tag: None };
     let key = StoreKey::new(key);
     let written = store.put(key, entry, PutMode::Create).await?;
     let read = store.get(key).await?;
-    store.delete(key).await?;
+    let removed = store.delete(key).await?;
     match (written, read) {
-        (PutResult::Stored(version), Some(stored)) if stored.version == version && stored.value == value => Ok(()),
-        _ => Err(Error::new(ErrorKind::Corrupt, "the store did not return the value that was just written to it")),
+        (PutResult::Stored(version), Some(stored))
+            if removed && stored.version == version && stored.value == value =>
+        {
+            Ok(())
+        }
+        _ => Err(Error::new(ErrorKind::Corrupt, "the store did not return, or did not remove, the value that was just written to it")),
     }
 }
 

@@ -51,7 +51,10 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
+mod connection;
 mod error;
+mod options;
+mod process_id;
 mod query;
 mod statements;
 
@@ -65,55 +68,20 @@ use ampoule_core::{
 use bytes::Bytes;
 pub use deadpool_postgres;
 use deadpool_postgres::Pool;
+use tokio_postgres::Row;
 
-use self::statements::{Statements, Values};
-
-/// How a [`PostgresStore`] works.
-#[derive(Clone)]
-pub struct PostgresOptions {
-    /// The table: letters, digits and underscores. `ampoule_sessions` by default.
-    pub table: String,
-    /// The schema it lies in; by default the first of the role's search path.
-    pub schema: Option<String>,
-    /// Whether the table is made when it is found missing: `true` by default. With `false` only
-    /// [`migrate`](PostgresStore::migrate) makes it.
-    pub migrate: bool,
-    /// How many connections there are at most: 16 by default. Not for a pool of your own.
-    pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default. Not for a pool of your own.
-    pub connect_timeout: Duration,
-    /// How long to wait while all connections are in use: 2 seconds by default. Not for a pool of your own.
-    pub pool_timeout: Duration,
-    /// How long a statement may take: 3 seconds by default. Its connection is then given up.
-    pub command_timeout: Duration,
-    /// A clock that decides instead of the server's, for tests. `None` by default.
-    pub clock: Option<Arc<dyn Clock>>,
-}
-
-impl Default for PostgresOptions {
-    fn default() -> PostgresOptions {
-        PostgresOptions {
-            table: "ampoule_sessions".to_owned(),
-            schema: None,
-            migrate: true,
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
-            clock: None,
-        }
-    }
-}
+use self::connection::Connections;
+pub use self::options::PostgresOptions;
+use self::statements::{Statements, Value};
 
 /// Sessions in a table of PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    connections: Connections,
     statements: Statements,
     migrate: bool,
-    command_timeout: Duration,
     clock: Option<Arc<dyn Clock>>,
     description: String,
 }
@@ -125,8 +93,8 @@ impl PostgresStore {
     /// # Errors
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is invalid.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
-        let (pool, place) = connect::pool(url, &options)?;
-        PostgresStore::build(pool, &place, options)
+        let (connections, place) = connect::connections(url, &options)?;
+        PostgresStore::build(connections, &place, options)
     }
 
     /// A store on the application's own pool, which may have other work too.
@@ -146,14 +114,15 @@ impl PostgresStore {
     /// # Errors
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if a name in the options is invalid.
     pub fn with_pool(pool: Pool, options: PostgresOptions) -> Result<PostgresStore, Error> {
-        PostgresStore::build(pool, "a pool of the application's", options)
+        let connections = Connections::new(pool, None, false, options.prepared_statements, options.command_timeout);
+        PostgresStore::build(connections, "a pool of the application's", options)
     }
 
-    fn build(pool: Pool, place: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
+    fn build(connections: Connections, place: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let statements = Statements::new(options.schema.as_deref(), &options.table)?;
         let description = format!("PostgreSQL at {place}, table {}", options.table);
-        let PostgresOptions { migrate, command_timeout, clock, .. } = options;
-        Ok(PostgresStore(Arc::new(Inner { pool, statements, migrate, command_timeout, clock, description })))
+        let PostgresOptions { migrate, clock, .. } = options;
+        Ok(PostgresStore(Arc::new(Inner { connections, statements, migrate, clock, description })))
     }
 
     /// Makes table and indexes if they are missing. Any number of processes may do so at once.
@@ -165,49 +134,13 @@ impl PostgresStore {
     }
 
     /// What goes in for `$1`: null where the server tells the time.
-    fn now(&self) -> Option<i64> {
-        self.0.clock.as_ref().map(|clock| millis(clock.now().as_millis().into()))
-    }
-
-    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
-        let (statements, now, lifetime) = (&self.0.statements, self.now(), millis(entry.lifetime.as_millis()));
-        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
-        if lifetime == 0 {
-            let done = self.remove(key, mode).await?;
-            return Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict });
-        }
-        let (id, new, value) = (&key.as_bytes()[..], version.0.cast_signed(), &entry.value[..]);
-        let tag = entry.tag.as_ref().map(|tag| &tag.as_bytes()[..]);
-        let written = match mode {
-            PutMode::Create => self.rows(&statements.create, &[&now, &id, &new, &lifetime, &tag, &value]).await?,
-            PutMode::Replace(Version(old)) => {
-                let old = old.cast_signed();
-                self.rows(&statements.replace, &[&now, &id, &new, &lifetime, &tag, &value, &old]).await?
-            }
-            PutMode::Always => self.rows(&statements.overwrite, &[&now, &id, &new, &lifetime, &tag, &value]).await?,
-        };
-        // Where the connection broke on the way, the first try may have been the one that wrote.
-        let found =
-            written.again && written.rows.is_empty() && self.finds(&statements.has_version, &[&id, &new]).await?;
-        let done = found || written.found_its_row()?;
-        Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
-    }
-
-    /// What a put without a lifetime does: the same condition, and nothing is left.
-    async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
-        let (statements, now, id) = (&self.0.statements, self.now(), &key.as_bytes()[..]);
-        match mode {
-            PutMode::Replace(Version(old)) => {
-                self.rows(&statements.delete_version, &[&now, &id, &old.cast_signed()]).await?.found_its_row()
-            }
-            PutMode::Create => Ok(!self.finds(&statements.get, &[&now, &id]).await?),
-            PutMode::Always => self.finds(&statements.delete, &[&now, &id]).await.map(|_| true),
-        }
+    fn now(&self) -> Value<'static> {
+        Value::Int(self.0.clock.as_ref().map(|clock| millis(clock.now().as_millis().into())))
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let found = self.rows(&self.0.statements.get, &[&self.now(), &&key.as_bytes()[..]]).await?;
-        let stored = |row: &tokio_postgres::Row| -> Result<Stored, tokio_postgres::Error> {
+        let found = self.rows(&self.0.statements.get, &[self.now(), (&key).into()]).await?;
+        let stored = |row: &Row| -> Result<Stored, tokio_postgres::Error> {
             Ok(Stored {
                 value: Bytes::copy_from_slice(row.try_get(0)?),
                 version: Version(row.try_get::<_, i64>(1)?.cast_unsigned()),
@@ -217,41 +150,72 @@ impl PostgresStore {
         found.rows.first().map(stored).transpose().map_err(error::from)
     }
 
+    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
+        let (statements, version) = (&self.0.statements, Version::random()?);
+        let lifetime = millis(entry.lifetime.as_millis());
+        if lifetime == 0 {
+            let done = self.remove(key, mode).await?;
+            return Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict });
+        }
+        let (id, new, tag) = (Value::from(&key), version.into(), entry.tag.as_ref());
+        let tag = tag.map_or(Value::Bytes(None), Value::from);
+        let row = [self.now(), id, new, lifetime.into(), tag, entry.value[..].into()];
+        let written = match mode {
+            PutMode::Create => self.rows(&statements.create, &row).await?,
+            PutMode::Replace(old) => self.rows(&statements.replace, &[&row[..], &[old.into()]].concat()).await?,
+            PutMode::Always => self.rows(&statements.overwrite, &row).await?,
+        };
+        // Where the connection broke on the way, the first try may have been the one that wrote.
+        let lost = written.again && written.rows.is_empty();
+        let done = lost && self.finds(&statements.has_version, &[id, new]).await? || written.found_its_row()?;
+        Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
+    }
+
+    /// What a put without a lifetime does: the same condition, and nothing is left.
+    async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
+        let (statements, now, id) = (&self.0.statements, self.now(), Value::from(&key));
+        match mode {
+            PutMode::Create => Ok(!self.finds(&statements.get, &[now, id]).await?),
+            PutMode::Replace(old) => {
+                self.rows(&statements.delete_version, &[now, id, old.into()]).await?.found_its_row()
+            }
+            PutMode::Always => self.finds(&statements.delete, &[now, id]).await.map(|_| true),
+        }
+    }
+
     async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
-        let (id, version, lifetime) = (&key.as_bytes()[..], version.0.cast_signed(), millis(lifetime.as_millis()));
-        self.rows(&self.0.statements.touch, &[&self.now(), &id, &version, &lifetime]).await?.found_its_row()
+        let lifetime = millis(lifetime.as_millis());
+        let values = [self.now(), (&key).into(), version.into(), lifetime.into()];
+        self.rows(&self.0.statements.touch, &values).await?.found_its_row()
     }
 
     /// Whether there is a row, or was one that a delete removed.
-    async fn finds(&self, statement: &str, values: Values<'_>) -> Result<bool, Error> {
+    async fn finds(&self, statement: &str, values: &[Value<'_>]) -> Result<bool, Error> {
         Ok(!self.rows(statement, values).await?.rows.is_empty())
     }
 
     async fn time(&self) -> Result<Time, Error> {
-        let found = self.rows(&self.0.statements.time, &[&self.now()]).await?;
+        let found = self.rows(&self.0.statements.time, &[self.now()]).await?;
         let now = found.rows.first().map(|row| row.try_get(0)).transpose().map_err(error::from)?;
         now.map(time).ok_or_else(error::no_time)
     }
 
-    async fn keys(&self, statement: &str, values: Values<'_>) -> Result<Vec<StoreKey>, Error> {
+    async fn keys(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<StoreKey>, Error> {
         let found = self.rows(statement, values).await?;
         found.rows.iter().map(|row| error::key(row.try_get(0).map_err(error::from)?)).collect()
     }
 
-    /// In the order of the keys; the cursor is the last one.
     async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let after = cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
-        let after = after.as_ref().map_or(&[][..], |key| &key.as_bytes()[..]);
-        let budget = budget.max(1);
-        let limit = i64::try_from(budget).unwrap_or(i64::MAX);
-        let keys = self.keys(&self.0.statements.scan, &[&self.now(), &after, &limit]).await?;
-        let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
-        Ok(Page { keys, next })
+        let (after, budget) = (Page::last_key(cursor)?, budget.max(1));
+        let after = after.as_ref().map_or(Value::from(&[][..]), Value::from);
+        let keys = self.keys(&self.0.statements.scan, &[self.now(), after, limit(budget)]).await?;
+        Ok(Page::ordered(keys, budget))
     }
 
     async fn free(&self, budget: usize) -> Result<SweepReport, Error> {
-        let (statements, limit) = (&self.0.statements, i64::try_from(budget).unwrap_or(i64::MAX));
-        let removed = self.rows(&statements.sweep, &[&self.now(), &statements.turn, &limit]).await?.rows.len();
+        let statements = &self.0.statements;
+        let values = [self.now(), statements.turn.into(), limit(budget)];
+        let removed = self.rows(&statements.sweep, &values).await?.rows.len();
         Ok(SweepReport { removed: removed as u64, more: removed > 0 && removed >= budget })
     }
 }
@@ -270,12 +234,12 @@ impl Store for PostgresStore {
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Reply::new(async move { self.finds(&self.0.statements.delete, &[&self.now(), &&key.as_bytes()[..]]).await })
+        Reply::new(async move { self.finds(&self.0.statements.delete, &[self.now(), (&key).into()]).await })
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
         Reply::new(
-            async move { self.keys(&self.0.statements.keys_with_tag, &[&self.now(), &&tag.as_bytes()[..]]).await },
+            async move { self.keys(&self.0.statements.keys_with_tag, &[self.now(), (&tag).into()]).await },
         )
     }
 
@@ -308,6 +272,10 @@ impl std::fmt::Debug for PostgresStore {
 /// At most the year 9999, also as a lifetime: far below where the sign begins.
 fn millis(millis: u128) -> i64 {
     i64::try_from(millis).map_or(NEVER, |millis| millis.min(NEVER))
+}
+
+fn limit(budget: usize) -> Value<'static> {
+    i64::try_from(budget).unwrap_or(i64::MAX).into()
 }
 
 fn time(millis: i64) -> Time {

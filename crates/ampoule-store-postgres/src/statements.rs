@@ -6,11 +6,54 @@
 //! `deadline + 0` keeps the server from looking keys up by the index on the deadline, as it would where its statistics
 //! are older than most sessions and say that hardly any is live.
 
-use ampoule_core::{Error, ErrorKind, StoreKey, Time};
-use tokio_postgres::types::ToSql;
+use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time, Version};
+use tokio_postgres::types::{ToSql, Type};
 
-/// What goes in for `$1`, `$2`, ….
-pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+/// What goes in for `$1`, `$2`, …; its type is told with it, so that the server need not be asked.
+#[derive(Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Int(Option<i64>),
+    Bytes(Option<&'a [u8]>),
+}
+
+impl Value<'_> {
+    pub(crate) fn typed(&self) -> (&(dyn ToSql + Sync), Type) {
+        match self {
+            Value::Int(number) => (number, Type::INT8),
+            Value::Bytes(bytes) => (bytes, Type::BYTEA),
+        }
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Value::Int(Some(number))
+    }
+}
+
+impl From<Version> for Value<'_> {
+    fn from(version: Version) -> Self {
+        version.0.cast_signed().into()
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Value::Bytes(Some(bytes))
+    }
+}
+
+impl<'a> From<&'a StoreKey> for Value<'a> {
+    fn from(key: &'a StoreKey) -> Self {
+        key.as_bytes()[..].into()
+    }
+}
+
+impl<'a> From<&'a Tag> for Value<'a> {
+    fn from(tag: &'a Tag) -> Self {
+        tag.as_bytes()[..].into()
+    }
+}
 
 /// Milliseconds since 1970, rounded down.
 const NOW: &str = "COALESCE($1::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)";
@@ -82,16 +125,16 @@ impl Statements {
     }
 }
 
-/// The lock keeps processes that start at once from making the table twice.
+/// The lock keeps processes that start at once from making the table twice. The statements are sent as one and so are one
+/// transaction, without a `BEGIN`, after which a statement that fails would leave the connection in it.
 fn schema_of(schema: Option<&str>, name: &str, table: &str, turn: i64) -> String {
     let make_schema = schema.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"; ")).unwrap_or_default();
     format!(
-        "BEGIN; SELECT pg_advisory_xact_lock({turn}); {make_schema}\
+        "SELECT pg_advisory_xact_lock({turn}); {make_schema}\
          CREATE TABLE IF NOT EXISTS {table} (id bytea PRIMARY KEY, version bigint NOT NULL, \
          deadline bigint NOT NULL, tag bytea, value bytea NOT NULL); \
          CREATE INDEX IF NOT EXISTS \"{name}_deadline\" ON {table} (deadline); \
-         CREATE INDEX IF NOT EXISTS \"{name}_tag\" ON {table} (tag) WHERE tag IS NOT NULL; \
-         COMMIT;"
+         CREATE INDEX IF NOT EXISTS \"{name}_tag\" ON {table} (tag) WHERE tag IS NOT NULL"
     )
 }
 
