@@ -88,8 +88,8 @@ impl Connections {
     }
 }
 
-/// A connection while a statement has it. Unless it is [given back](Borrowed::give_back) it is closed, after what runs on
-/// it was cancelled.
+/// A connection while a statement has it. Unless it is [given back](Borrowed::give_back) its statement is cancelled, or
+/// waited for, before others have its place in the pool.
 pub(crate) struct Borrowed<'a> {
     object: Option<Object>,
     /// Whether nothing was done with it before.
@@ -117,19 +117,22 @@ impl Borrowed<'_> {
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        match Handle::try_current() {
-            Ok(runtime) => {
-                let (tls, limit) = (self.connections.tls.clone(), self.connections.command_timeout);
-                runtime.spawn(end(object, tls, limit));
-            }
-            Err(_) => drop(Object::take(object)),
+        let connections = self.connections;
+        let (tls, limit) = (connections.tls.clone(), connections.command_timeout);
+        match (Handle::try_current(), connections.leads_to.load(Ordering::Relaxed)) {
+            (Ok(runtime), SERVER) => drop(runtime.spawn(cancel(object, tls, limit))),
+            (Ok(runtime), _) => drop(runtime.spawn(wait(object, limit * PATIENCE))),
+            (Err(_), _) => drop(Object::take(object)),
         }
     }
 }
 
+/// How many times as long as a statement may take it is waited for behind a pooler.
+const PATIENCE: u32 = 10;
+
 /// Cancels what runs on a connection and closes it. Its place in the pool is taken until the server has ended the
 /// statement, within bounds: a connection that is made instead would be one more at the server.
-async fn end(object: Object, tls: Option<MakeRustlsConnect>, limit: Duration) {
+async fn cancel(object: Object, tls: Option<MakeRustlsConnect>, limit: Duration) {
     let token = object.cancel_token();
     let cancel = async {
         match tls {
@@ -139,7 +142,21 @@ async fn end(object: Object, tls: Option<MakeRustlsConnect>, limit: Duration) {
     };
     // Where it cannot be sent the statement may end by itself.
     let _ = timeout(limit, cancel).await;
-    // Answered in turn, after the statement's own answer.
-    let _ = timeout(limit, object.simple_query("")).await;
+    let _ = timeout(limit, ends(&object)).await;
+    // The request may still be on its way, and would meet the next statement.
     drop(Object::take(object));
+}
+
+/// Waits until what runs on a connection has ended, and gives the connection back. A pooler is sent no request to cancel: in
+/// PgBouncer 1.17 to 1.19 it can end the process (its issues 801, 822, 847), and in all it may meet the statement of another
+/// client. Nor is the connection closed before its time, since the pooler would leave the server's process to itself.
+async fn wait(object: Object, limit: Duration) {
+    if !matches!(timeout(limit, ends(&object)).await, Ok(Ok(_))) {
+        drop(Object::take(object));
+    }
+}
+
+/// An empty query is answered in turn, after what was sent before.
+async fn ends(object: &Object) -> Result<Vec<SimpleQueryMessage>, tokio_postgres::Error> {
+    object.simple_query("").await
 }

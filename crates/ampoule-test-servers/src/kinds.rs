@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::node::{Node, free_port};
 use crate::server::Server;
+use crate::sql;
 
 /// The servers that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,19 @@ pub enum Kind {
     MariaDb,
     /// One MariaDB with its own settings, which survives a crash.
     MariaDbDurable,
+    /// A PgBouncer that gives each transaction to any connection, and its PostgreSQL.
+    PgBouncerTransaction,
+    /// A PgBouncer that gives each client a connection of its own, and its PostgreSQL.
+    PgBouncerSession,
+}
+
+/// What a server is started with besides its own settings. `{folder}` stands for its folder.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Names and contents of files in its folder, which its user alone may read.
+    pub files: Vec<(String, String)>,
+    /// More arguments.
+    pub arguments: Vec<String>,
 }
 
 impl Kind {
@@ -41,6 +55,7 @@ impl Kind {
             Kind::Memcached => "memcached",
             Kind::Postgres | Kind::PostgresDurable => "postgresql",
             Kind::MariaDb | Kind::MariaDbDurable => "mariadb-server",
+            Kind::PgBouncerTransaction | Kind::PgBouncerSession => "pgbouncer and postgresql",
         }
     }
 }
@@ -64,17 +79,19 @@ impl From<std::io::Error> for Failed {
     }
 }
 
-pub(crate) fn start(kind: Kind) -> Result<Server, Failed> {
+pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Server, Failed> {
     match kind {
         Kind::Redis => redis(&["--save", "", "--appendonly", "no"]),
         Kind::RedisDurable => redis(&["--appendonly", "yes", "--appendfsync", "always"]),
         Kind::RedisCluster => redis_cluster(),
         Kind::RedisSentinel => redis_sentinel(),
         Kind::Memcached => memcached(),
-        Kind::Postgres => postgres(false),
-        Kind::PostgresDurable => postgres(true),
-        Kind::MariaDb => mariadb(false),
-        Kind::MariaDbDurable => mariadb(true),
+        Kind::Postgres => sql::postgres(false, setup),
+        Kind::PostgresDurable => sql::postgres(true, setup),
+        Kind::MariaDb => sql::mariadb(false, setup),
+        Kind::MariaDbDurable => sql::mariadb(true, setup),
+        Kind::PgBouncerTransaction => sql::pgbouncer("transaction"),
+        Kind::PgBouncerSession => sql::pgbouncer("session"),
     }
 }
 
@@ -155,126 +172,24 @@ fn memcached() -> Result<Server, Failed> {
     Ok(Server { url: format!("memcached://127.0.0.1:{port}"), nodes: vec![node] })
 }
 
-fn postgres(durable: bool) -> Result<Server, Failed> {
-    let [server, initdb, is_ready, psql] = [
-        postgres_program("postgres")?,
-        postgres_program("initdb")?,
-        postgres_program("pg_isready")?,
-        postgres_program("psql")?,
-    ];
-    let (port, folder) = (free_port(), folder()?);
-    let data = folder.join("data").display().to_string();
-    // PostgreSQL refuses to run as root; its package brings a user.
-    let mut user = Vec::new();
-    if is_root() {
-        run(Command::new("chown").arg("postgres:postgres").arg(&folder))?;
-        user = words(&["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    }
-    let as_user = |rest: &[&str]| [user.clone(), words(rest)].concat();
-    let init = as_user(&[&initdb, "-D", &data, "-U", "ampoule", "-A", "trust", "-E", "UTF8", "--no-sync"]);
-    run(Command::new(&init[0]).args(&init[1..]).current_dir(&folder))?;
-    let socket = folder.display().to_string();
-    let mut command = as_user(&[
-        &server,
-        "-D",
-        &data,
-        "-p",
-        &port.to_string(),
-        "-h",
-        "127.0.0.1",
-        "-k",
-        &socket,
-        "-c",
-        "max_connections=200",
-    ]);
-    if !durable {
-        command.extend(words(&["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]));
-    }
-    let ready = move |port: u16| {
-        let mut ask = Command::new(&is_ready);
-        ask.args(["-q", "-h", "127.0.0.1", "-U", "ampoule", "-d", "postgres", "-p", &port.to_string()]);
-        ask.status().is_ok_and(|status| status.success())
-    };
-    // Its own shutdown in haste gives the shared memory back.
-    let node = Node::start(port, folder, command, "QUIT", ready)?;
-    let mut create = Command::new(psql);
-    create.args([
-        "-h",
-        "127.0.0.1",
-        "-U",
-        "ampoule",
-        "-d",
-        "postgres",
-        "-p",
-        &port.to_string(),
-        "-c",
-        "CREATE DATABASE ampoule",
-    ]);
-    run(&mut create)?;
-    Ok(Server { url: format!("postgres://ampoule@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
-}
-
-/// Debian keeps them out of the path, by version.
-fn postgres_program(name: &'static str) -> Result<String, Failed> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut programs: Vec<_> =
-        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
-    programs.sort();
-    programs.pop().map_or_else(|| installed(name), |path| Ok(path.display().to_string()))
-}
-
-fn mariadb(durable: bool) -> Result<Server, Failed> {
-    let [server, install, admin] =
-        [installed("mariadbd")?, installed("mariadb-install-db")?, installed("mariadb-admin")?];
-    let (port, folder) = (free_port(), folder()?);
-    let data = format!("--datadir={}", folder.join("data").display());
-    let user: &[&str] = if is_root() { &["--user=root"] } else { &[] };
-    let mut init = Command::new(install);
-    init.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]).args(user);
-    // Several that are installed at once would meet in the common folder for temporary files.
-    let temporary = format!("--tmpdir={}", folder.display());
-    run(init.arg(&temporary).env("TMPDIR", &folder).current_dir(&folder))?;
-    let socket = format!("--socket={}", folder.join("socket").display());
-    let port_option = format!("--port={port}");
-    let mut command = words(&[&server, "--no-defaults", &data, &socket, &port_option, "--bind-address=127.0.0.1"]);
-    command.push(temporary);
-    command.extend(words(&["--skip-log-bin", "--innodb-buffer-pool-size=128M", "--max-connections=200"]));
-    command.extend(words(user));
-    if !durable {
-        command.push("--innodb-flush-log-at-trx-commit=0".to_owned());
-    }
-    let program = admin.clone();
-    let ready = move |port: u16| mariadb_admin(&program, port, &["ping"]).status().is_ok_and(|status| status.success());
-    let node = Node::start(port, folder, command, "KILL", ready)?;
-    run(&mut mariadb_admin(&admin, port, &["create", "ampoule"]))?;
-    Ok(Server { url: format!("mysql://root@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
-}
-
-fn mariadb_admin(program: &str, port: u16, words: &[&str]) -> Command {
-    let mut admin = Command::new(program);
-    admin.args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-u", "root", "-P", &port.to_string()]);
-    admin.args(words).stdout(Stdio::null()).stderr(Stdio::null());
-    admin
-}
-
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// The path of a program, also of those that a user's path leaves out.
-fn installed(name: &'static str) -> Result<String, Failed> {
+pub(crate) fn installed(name: &'static str) -> Result<String, Failed> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
     let found = folders.map(|folder| folder.join(name)).find(|program| program.exists());
     found.map(|path| path.display().to_string()).ok_or(Failed::Missing(name))
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// A folder that the node removes at its end.
-fn folder() -> std::io::Result<PathBuf> {
+pub(crate) fn folder() -> std::io::Result<PathBuf> {
     let folder = tempfile::Builder::new().prefix("ampoule-server-").tempdir()?.keep();
     // Other users' servers, such as PostgreSQL's, must be able to enter it.
     #[cfg(unix)]
@@ -282,7 +197,7 @@ fn folder() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn run(command: &mut Command) -> Result<(), Failed> {
+pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
     let done = command.stdin(Stdio::null()).output()?;
     if done.status.success() {
         return Ok(());
@@ -306,7 +221,7 @@ fn talk(port: u16, line: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&buffer[..size]).into_owned())
 }
 
-fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Failed> {
+pub(crate) fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Failed> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(60) {
         if ready() {
@@ -324,9 +239,15 @@ mod tests {
     /// Each kind is started, killed, started again and stopped, and leaves nothing behind.
     #[test]
     fn servers_start_restart_and_vanish() {
-        for kind in
-            [Kind::Redis, Kind::Memcached, Kind::Postgres, Kind::MariaDb, Kind::RedisCluster, Kind::RedisSentinel]
-        {
+        for kind in [
+            Kind::Redis,
+            Kind::Memcached,
+            Kind::Postgres,
+            Kind::MariaDb,
+            Kind::RedisCluster,
+            Kind::RedisSentinel,
+            Kind::PgBouncerSession,
+        ] {
             let Some(server) = Server::start(kind) else { continue };
             server.node().kill();
             assert!(

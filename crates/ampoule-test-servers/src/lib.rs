@@ -17,12 +17,13 @@ mod kinds;
 mod node;
 mod proxy;
 mod server;
+mod sql;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-pub use self::kinds::Kind;
+pub use self::kinds::{Kind, Setup};
 pub use self::node::Node;
 pub use self::proxy::Proxy;
 pub use self::server::Server;
@@ -33,7 +34,15 @@ impl Server {
     /// # Panics
     /// If it does not start, or is missing where all are required.
     pub fn start(kind: Kind) -> Option<Server> {
-        match kinds::start(kind) {
+        Server::start_with(kind, &Setup::default())
+    }
+
+    /// The same with more settings, which the databases know.
+    ///
+    /// # Panics
+    /// As [`start`](Server::start).
+    pub fn start_with(kind: Kind, setup: &Setup) -> Option<Server> {
+        match kinds::start(kind, setup) {
             Ok(server) => Some(server),
             Err(kinds::Failed::Missing(program)) => {
                 let line =

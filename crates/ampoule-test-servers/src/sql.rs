@@ -1,0 +1,151 @@
+//! How the databases are started.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::kinds::{Failed, Setup, folder, installed, is_root, run, words};
+use crate::node::{Node, free_port};
+use crate::server::Server;
+
+pub(crate) fn postgres(durable: bool, setup: &Setup) -> Result<Server, Failed> {
+    let [server, initdb, is_ready, psql] = [
+        postgres_program("postgres")?,
+        postgres_program("initdb")?,
+        postgres_program("pg_isready")?,
+        postgres_program("psql")?,
+    ];
+    let (port, folder) = (free_port(), folder()?);
+    let data = folder.join("data").display().to_string();
+    let extra = lay_out(setup, &folder)?;
+    let user = as_postgres(&folder)?;
+    let as_user = |rest: &[&str]| [user.clone(), words(rest)].concat();
+    let init = as_user(&[&initdb, "-D", &data, "-U", "ampoule", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+    run(Command::new(&init[0]).args(&init[1..]).current_dir(&folder))?;
+    let socket = folder.display().to_string();
+    let mut command = as_user(&[
+        &server,
+        "-D",
+        &data,
+        "-p",
+        &port.to_string(),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        &socket,
+        "-c",
+        "max_connections=200",
+    ]);
+    if !durable {
+        command.extend(words(&["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]));
+    }
+    command.extend(extra);
+    let ready = move |port: u16| {
+        let mut ask = Command::new(&is_ready);
+        ask.args(["-q", "-h", "127.0.0.1", "-U", "ampoule", "-d", "postgres", "-p", &port.to_string()]);
+        ask.status().is_ok_and(|status| status.success())
+    };
+    // Its own shutdown in haste gives the shared memory back.
+    let node = Node::start(port, folder, command, "QUIT", ready)?;
+    let mut create = Command::new(psql);
+    create.args([
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "ampoule",
+        "-d",
+        "postgres",
+        "-p",
+        &port.to_string(),
+        "-c",
+        "CREATE DATABASE ampoule",
+    ]);
+    run(&mut create)?;
+    Ok(Server { url: format!("postgres://ampoule@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
+}
+
+/// Debian keeps them out of the path, by version.
+fn postgres_program(name: &'static str) -> Result<String, Failed> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut programs: Vec<_> =
+        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
+    programs.sort();
+    programs.pop().map_or_else(|| installed(name), |path| Ok(path.display().to_string()))
+}
+
+pub(crate) fn mariadb(durable: bool, setup: &Setup) -> Result<Server, Failed> {
+    let [server, install, admin] =
+        [installed("mariadbd")?, installed("mariadb-install-db")?, installed("mariadb-admin")?];
+    let (port, folder) = (free_port(), folder()?);
+    let data = format!("--datadir={}", folder.join("data").display());
+    let user: &[&str] = if is_root() { &["--user=root"] } else { &[] };
+    let mut init = Command::new(install);
+    init.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]).args(user);
+    // Several that are installed at once would meet in the common folder for temporary files.
+    let temporary = format!("--tmpdir={}", folder.display());
+    run(init.arg(&temporary).env("TMPDIR", &folder).current_dir(&folder))?;
+    let socket = format!("--socket={}", folder.join("socket").display());
+    let port_option = format!("--port={port}");
+    let mut command = words(&[&server, "--no-defaults", &data, &socket, &port_option, "--bind-address=127.0.0.1"]);
+    command.push(temporary);
+    command.extend(words(&["--skip-log-bin", "--innodb-buffer-pool-size=128M", "--max-connections=200"]));
+    command.extend(words(user));
+    if !durable {
+        command.push("--innodb-flush-log-at-trx-commit=0".to_owned());
+    }
+    command.extend(lay_out(setup, &folder)?);
+    let program = admin.clone();
+    let ready = move |port: u16| mariadb_admin(&program, port, &["ping"]).status().is_ok_and(|status| status.success());
+    let node = Node::start(port, folder, command, "KILL", ready)?;
+    run(&mut mariadb_admin(&admin, port, &["create", "ampoule"]))?;
+    Ok(Server { url: format!("mysql://root@127.0.0.1:{port}/ampoule"), nodes: vec![node] })
+}
+
+fn mariadb_admin(program: &str, port: u16, words: &[&str]) -> Command {
+    let mut admin = Command::new(program);
+    admin.args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-u", "root", "-P", &port.to_string()]);
+    admin.args(words).stdout(Stdio::null()).stderr(Stdio::null());
+    admin
+}
+
+/// Two connections to the server at most, so that clients meet on them.
+pub(crate) fn pgbouncer(mode: &str) -> Result<Server, Failed> {
+    let program = installed("pgbouncer")?;
+    let postgres = postgres(false, &Setup::default())?;
+    let (port, folder) = (free_port(), folder()?);
+    let size = if mode == "session" { 60 } else { 4 };
+    let settings = format!(
+        "[databases]\nampoule = host=127.0.0.1 port={} user=ampoule\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+         listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\
+         default_pool_size = {size}\nmax_client_conn = 500\n",
+        postgres.node().port
+    );
+    let file = folder.join("pgbouncer.ini");
+    std::fs::write(&file, settings)?;
+    let command = [as_postgres(&folder)?, words(&[&program, &file.display().to_string()])].concat();
+    let ready = |port| std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).is_ok();
+    let pooler = Node::start(port, folder, command, "KILL", ready)?;
+    let mut nodes = vec![pooler];
+    nodes.extend(postgres.nodes);
+    Ok(Server { url: format!("postgres://ampoule@127.0.0.1:{port}/ampoule"), nodes })
+}
+
+/// PostgreSQL and PgBouncer refuse to run as root; their packages bring a user.
+fn as_postgres(folder: &Path) -> Result<Vec<String>, Failed> {
+    if !is_root() {
+        return Ok(Vec::new());
+    }
+    run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder))?;
+    Ok(words(&["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]))
+}
+
+/// Writes the files, and says what the arguments are.
+fn lay_out(setup: &Setup, folder: &Path) -> Result<Vec<String>, Failed> {
+    for (name, contents) in &setup.files {
+        let file = folder.join(name);
+        std::fs::write(&file, contents)?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    let folder = folder.display().to_string();
+    Ok(setup.arguments.iter().map(|argument| argument.replace("{folder}", &folder)).collect())
+}
