@@ -221,12 +221,13 @@ pub async fn write_and_read_back<S: Store + ?Sized>(store: &S) -> Result<(), Err
     let read = store.get(key).await?;
     let removed = store.delete(key).await?;
     match (written, read) {
-        (PutResult::Stored(version), Some(stored))
-            if removed && stored.version == version && stored.value == value =>
-        {
+        (PutResult::Stored(version), Some(stored)) if removed && stored.version == version && stored.value == value => {
             Ok(())
         }
-        _ => Err(Error::new(ErrorKind::Corrupt, "the store did not return, or did not remove, the value that was just written to it")),
+        _ => Err(Error::new(
+            ErrorKind::Corrupt,
+            "the store did not return, or did not remove, the value that was just written to it",
+        )),
     }
 }
 

@@ -55,7 +55,8 @@ impl TlsMode {
             "verify-ca" => Ok(TlsMode::VerifyCa),
             "verify-full" | "verify-identity" => Ok(TlsMode::VerifyFull),
             _ => {
-                let message = "unknown TLS mode in the URL: expected disable, prefer, require, verify-ca or verify-full";
+                let message =
+                    "unknown TLS mode in the URL: expected disable, prefer, require, verify-ca or verify-full";
                 Err(Error::new(ErrorKind::Config, message))
             }
         }
@@ -124,8 +125,7 @@ fn advice(error: &rustls::Error) -> String {
                 "the server's certificate is not signed by a CA that is trusted: give the file of its CA (tls_ca_file)"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the server's certificate is not for this host: connect by a name that it has, or verify the CA alone \
-                 (verify-ca)"
+                "the server's certificate is not for this host: connect by a name that it has"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the server's certificate has expired: renew it"
@@ -136,8 +136,12 @@ fn advice(error: &rustls::Error) -> String {
             _ => return format!("the server's certificate is not accepted: {error}"),
         },
         rustls::Error::AlertReceived(
-            Alert::CertificateRequired | Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown
-            | Alert::HandshakeFailure | Alert::AccessDenied,
+            Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::HandshakeFailure
+            | Alert::AccessDenied,
         ) => {
             "the server does not accept this client's certificate: give one that its CA has signed (tls_cert_file, \
              tls_key_file)"
@@ -181,9 +185,8 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unreadable = |cause| config(&format!("no certificate in PEM can be read from {}", file.display()), cause);
-    let found: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(unreadable)?;
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<_, _>>).map_err(unreadable)?;
     if found.is_empty() {
         return Err(Error::new(ErrorKind::Config, format!("{} holds no certificate in PEM", file.display())));
     }

@@ -101,7 +101,8 @@ impl ServerUrl {
         };
         let distance = |known: &&&str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known);
         let nearest = known.iter().min_by_key(distance).filter(|near| distance(near) <= 1 + name.len() / 4);
-        let hint = nearest.map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        let hint =
+            nearest.map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
         Err(Error::new(ErrorKind::Config, format!("unknown parameter `{name}` in the URL: {hint}")))
     }
 
@@ -169,10 +170,17 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart_and_decoded() {
-        let mut url = ServerUrl::parse("DB://a%40b:c:%2F%3f%23@h:1,[::1]:2,%2Frun/d%20e?x=1&y=%41&x=2", EXPECTED).unwrap();
-        assert_eq!((url.scheme.as_str(), url.user.as_deref(), url.password.as_deref()), ("db", Some("a@b"), Some("c:/?#")));
+        let mut url =
+            ServerUrl::parse("DB://a%40b:c:%2F%3f%23@h:1,[::1]:2,%2Frun/d%20e?x=1&y=%41&x=2", EXPECTED).unwrap();
+        assert_eq!(
+            (url.scheme.as_str(), url.user.as_deref(), url.password.as_deref()),
+            ("db", Some("a@b"), Some("c:/?#"))
+        );
         assert_eq!(url.place(9), "h:1,[::1]:2,/run:9/d e");
-        assert_eq!((url.take(&["x"]), url.take(&["x"]), url.take(&["z", "y"])), (Some("2".into()), None, Some("A".into())));
+        assert_eq!(
+            (url.take(&["x"]), url.take(&["x"]), url.take(&["z", "y"])),
+            (Some("2".into()), None, Some("A".into()))
+        );
         let bare = ServerUrl::parse("db:///d?host=h", EXPECTED).unwrap();
         assert_eq!((bare.hosts.len(), bare.path.as_str()), (0, "d"));
     }

@@ -51,62 +51,28 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod connect;
 mod error;
+mod options;
 mod query;
 mod statements;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ampoule_core::tls::ensure_provider;
 use ampoule_core::{
-    Bytes, Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag,
-    Time, Version, write_and_read_back,
+    Bytes, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time,
+    Version, write_and_read_back,
 };
 pub use mysql_async;
-use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Value};
+use mysql_async::{Opts, Pool, Value};
 
+pub use self::options::MySqlOptions;
 use self::statements::Statements;
 
 /// What every server takes: the least that `max_allowed_packet` may be in practice.
 const SMALLEST_PACKET: usize = 512 << 10;
-
-/// How long an idle connection is kept: less than what a proxy or a firewall between grants it.
-const IDLE: Duration = Duration::from_secs(60);
-
-/// How a [`MySqlStore`] works.
-#[derive(Clone)]
-pub struct MySqlOptions {
-    /// The table: letters, digits and underscores, and a database before it if it is another than the URL's:
-    /// `other.sessions`. `ampoule_sessions` by default.
-    pub table: String,
-    /// Whether the table is made when it is found missing: `true` by default. With `false` only
-    /// [`migrate`](MySqlStore::migrate) makes it.
-    pub migrate: bool,
-    /// How many connections there are at most: 16 by default. Not for a pool of your own.
-    pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long to wait, besides, while all connections are in use: 2 seconds by default.
-    pub pool_timeout: Duration,
-    /// How long a statement may take: 3 seconds by default.
-    pub command_timeout: Duration,
-    /// A clock that decides instead of the server's, for tests. `None` by default.
-    pub clock: Option<Arc<dyn Clock>>,
-}
-
-impl Default for MySqlOptions {
-    fn default() -> MySqlOptions {
-        MySqlOptions {
-            table: "ampoule_sessions".to_owned(),
-            migrate: true,
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
-            clock: None,
-        }
-    }
-}
 
 /// Sessions in a table of MySQL or MariaDB.
 #[derive(Clone)]
@@ -123,7 +89,13 @@ struct Inner {
 
 impl Inner {
     fn pool(&self) -> &Pool {
-        self.pool.get_or_init(|| Pool::new(self.opts.clone().unwrap_or_default()))
+        self.pool.get_or_init(|| {
+            let opts = self.opts.clone().unwrap_or_default();
+            if opts.ssl_opts().is_some() {
+                ensure_provider();
+            }
+            Pool::new(opts)
+        })
     }
 }
 
@@ -134,22 +106,8 @@ impl MySqlStore {
     /// # Errors
     /// [`ErrorKind::Config`] if the URL or the table's name is invalid.
     pub fn connect(url: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
-        let expected = "expected a URL such as mysql://user:password@host:3306/database";
-        let url = url.strip_prefix("mariadb://").map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
-        let opts = Opts::from_url(&url).map_err(|cause| Error::new(ErrorKind::Config, expected).because(cause))?;
-        let place = format!("{}:{}/{}", opts.ip_or_hostname(), opts.tcp_port(), opts.db_name().unwrap_or_default());
-        let constraints = PoolConstraints::new(0, options.max_connections.max(1)).unwrap_or_default();
-        // A reset would forget the prepared statements; nothing that we do needs one.
-        let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
-        // Without it the driver hangs up after each statement.
-        let pool = pool.with_inactive_connection_ttl(IDLE);
-        let read_committed = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-        let opts = OptsBuilder::from_opts(opts)
-            .pool_opts(pool)
-            .prefer_socket(false)
-            .tcp_keepalive(Some(Duration::from_secs(10)))
-            .setup(vec![read_committed]);
-        MySqlStore::build(OnceLock::new(), Some(opts.into()), &place, options)
+        let (opts, place) = connect::opts(url, &options)?;
+        MySqlStore::build(OnceLock::new(), Some(opts), &place, options)
     }
 
     /// A store on the application's own pool, which may have other work too.
@@ -185,7 +143,7 @@ impl MySqlStore {
     /// # Errors
     /// Those of the server: that it cannot be reached, or that the user may not make tables.
     pub async fn migrate(&self) -> Result<(), Error> {
-        self.make_table().await
+        self.batch(&self.0.statements.schema).await
     }
 
     /// Null where the server tells the time.
@@ -208,7 +166,7 @@ impl MySqlStore {
 
     async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
         let statements = &self.0.statements;
-        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
+        let version = Version::random()?;
         if entry.lifetime.as_millis() == 0 {
             let done = self.remove(key, mode).await?;
             return Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict });
@@ -305,14 +263,11 @@ impl MySqlStore {
         found.into_iter().map(|row| key(row).ok_or_else(error::damaged)).collect()
     }
 
-    /// In the order of the keys; the cursor is the last one.
     async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
-        let after = cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
+        let (after, budget) = (Page::last_key(cursor)?, budget.max(1));
         let after = after.map_or_else(|| Value::Bytes(Vec::new()), id);
-        let budget = budget.max(1);
         let keys = self.keys(&self.0.statements.scan, vec![after, self.now(), limit(budget)]).await?;
-        let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
-        Ok(Page { keys, next })
+        Ok(Page::ordered(keys, budget))
     }
 
     async fn free(&self, budget: usize) -> Result<SweepReport, Error> {

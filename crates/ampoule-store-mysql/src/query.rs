@@ -1,14 +1,18 @@
-//! One statement on a connection of the pool, within its time, and once more where the connection was stale.
+//! One statement on a connection of the pool, within its time, and again where that is right.
 
-use ampoule_core::{Error, ErrorKind};
+use std::time::{Duration, Instant};
+
+use ampoule_core::Error;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 
+use crate::error::Remedy;
 use crate::{MySqlStore, error};
 
-/// Statements that a deadlock rolled back are tried so often: the server chose them so that another could go on.
-const DEADLOCKS: u32 = 10;
+/// How much longer than the server a statement is waited for, so that the server's own limit comes first.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// What came back.
 #[derive(Default)]
@@ -27,32 +31,41 @@ impl Answer {
     }
 }
 
-impl MySqlStore {
-    /// A connection that broke, such as those from before a restart of the server, is replaced once, and a table that
-    /// is missing is made, if that is allowed. All statements may be sent twice.
-    pub(crate) async fn rows(&self, statement: &str, values: Vec<Value>) -> Result<Answer, Error> {
-        let again = match self.through_deadlocks(statement, values.clone()).await {
-            Err(Failed::Broken(_)) => true,
-            Err(Failed::Unconnected(_)) => false,
-            Err(Failed::NoTable(_)) if self.0.options.migrate => {
-                self.make_table().await?;
-                false
-            }
-            Err(failed) => return Err(failed.into_error()),
-            Ok(answer) => return Ok(answer),
-        };
-        let answer = self.through_deadlocks(statement, values).await.map_err(Failed::into_error)?;
-        Ok(Answer { again, ..answer })
-    }
+/// Why there is no answer.
+struct Failed {
+    remedy: Remedy,
+    error: Error,
+}
 
-    async fn through_deadlocks(&self, statement: &str, values: Vec<Value>) -> Result<Answer, Failed> {
-        for _ in 1..DEADLOCKS {
-            match self.try_rows(statement, values.clone()).await {
-                Err(Failed::Deadlock(_)) => tokio::task::yield_now().await,
-                answer => return answer,
+impl MySqlStore {
+    /// A connection that broke, such as those from before a restart of the server, is replaced, and a table that is missing
+    /// is made, if that is allowed. All statements may be sent twice.
+    pub(crate) async fn rows(&self, statement: &str, values: Vec<Value>) -> Result<Answer, Error> {
+        let options = &self.0.options;
+        let started = Instant::now();
+        let (mut again, mut made, mut tries) = (false, false, 0);
+        loop {
+            let failed = match self.try_rows(statement, values.clone()).await {
+                Ok(answer) => return Ok(Answer { again, ..answer }),
+                Err(failed) => failed,
+            };
+            tries += 1;
+            match failed.remedy {
+                Remedy::Duplicate => return Ok(Answer { again, ..Answer::default() }),
+                Remedy::Reconnect { maybe_done: true } if !again => again = true,
+                Remedy::Connect if tries == 1 => {}
+                // Every connection of the pool may be of the time before a switchover.
+                Remedy::Reconnect { maybe_done: false } if tries <= options.max_connections => {}
+                Remedy::MakeTable if options.migrate && !made => {
+                    self.migrate().await?;
+                    made = true;
+                }
+                Remedy::Again if started.elapsed() < options.command_timeout => {
+                    sleep(Duration::from_millis(1 << tries.min(5))).await;
+                }
+                _ => return Err(failed.error),
             }
         }
-        self.try_rows(statement, values).await
     }
 
     /// In a task of its own: a connection whose caller goes away in the middle of an answer could not be used again.
@@ -60,56 +73,60 @@ impl MySqlStore {
         let (store, statement) = (self.clone(), statement.to_owned());
         let task = tokio::spawn(async move {
             let mut conn = store.connection().await?;
-            let work = run(&mut conn, &statement, values);
-            match timeout(store.0.options.command_timeout, work).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(cause)) if error::is_duplicate(&cause) => Ok(Answer::default()),
-                Ok(Err(cause)) => Err(store.sort(cause)),
-                Err(_) => Err(store.no_answer()),
-            }
+            let limit = store.0.options.command_timeout;
+            let done = timeout(limit + GRACE, run(&mut conn, &statement, values)).await;
+            store.settle(conn, done).await
         });
-        task.await.unwrap_or_else(|cause| Err(Failed::For(error::broken_off(cause))))
+        task.await.unwrap_or_else(|cause| Err(error::broken_off(cause).into()))
     }
 
-    /// Makes the table if it is missing.
-    pub(crate) async fn make_table(&self) -> Result<(), Error> {
-        let mut conn = self.connection().await.map_err(Failed::into_error)?;
-        let made = timeout(self.0.options.command_timeout, conn.query_drop(&self.0.statements.schema)).await;
-        made.unwrap_or(Ok(())).map_err(error::from)
+    /// Several statements without values, each of them by itself.
+    pub(crate) async fn batch(&self, statements: &str) -> Result<(), Error> {
+        let (store, statements) = (self.clone(), statements.to_owned());
+        let task = tokio::spawn(async move {
+            let mut conn = store.connection().await?;
+            let limit = store.0.options.command_timeout;
+            let done = timeout(limit + GRACE, conn.query_drop(statements)).await;
+            store.settle(conn, done).await
+        });
+        let done: Result<(), Failed> = task.await.unwrap_or_else(|cause| Err(error::broken_off(cause).into()));
+        done.map_err(|failed| failed.error)
     }
 
+    /// What an answer asks for, and what becomes of its connection.
+    async fn settle<T>(&self, conn: Conn, done: Result<Result<T, mysql_async::Error>, Elapsed>) -> Result<T, Failed> {
+        let cause = match done {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(cause)) => cause,
+            // The driver closes a connection that is dropped in the middle of an answer.
+            Err(_) => return Err(error::no_answer(self.0.options.command_timeout).into()),
+        };
+        let remedy = error::remedy(&cause);
+        if let Remedy::Reconnect { .. } = remedy {
+            let _ = conn.disconnect().await;
+        }
+        let error = match remedy {
+            Remedy::MakeTable => error::no_table(&self.0.options.table),
+            _ => error::from(cause),
+        };
+        Err(Failed { remedy, error })
+    }
+
+    /// One that is not made may be made the next time; nothing was done by then.
     async fn connection(&self) -> Result<Conn, Failed> {
         let options = &self.0.options;
         let limit = options.connect_timeout + options.pool_timeout;
         match timeout(limit, self.0.pool().get_conn()).await {
-            Ok(conn) => conn.map_err(|cause| match self.sort(cause) {
-                Failed::Broken(error) => Failed::Unconnected(error),
-                failed => failed,
-            }),
-            Err(_) => {
-                let message = format!("MySQL gave no connection within {limit:?} (connect_timeout, pool_timeout)");
-                Err(Failed::For(Error::new(ErrorKind::Timeout, message)))
+            Ok(Ok(conn)) => Ok(conn),
+            Ok(Err(cause)) => {
+                let remedy = match error::remedy(&cause) {
+                    Remedy::Reconnect { .. } => Remedy::Connect,
+                    _ => Remedy::None,
+                };
+                Err(Failed { remedy, error: error::from(cause) })
             }
+            Err(_) => Err(error::no_connection(limit).into()),
         }
-    }
-
-    fn no_answer(&self) -> Failed {
-        let message = format!("MySQL gave no answer within {:?} (command_timeout)", self.0.options.command_timeout);
-        Failed::For(Error::new(ErrorKind::Timeout, message))
-    }
-
-    fn sort(&self, cause: mysql_async::Error) -> Failed {
-        if error::is_missing_table(&cause) {
-            let table = &self.0.options.table;
-            let message = format!("there is no table {table}: call migrate(), or set `migrate = true`");
-            return Failed::NoTable(Error::new(ErrorKind::Config, message).because(cause));
-        }
-        let sort = match &cause {
-            cause if error::is_broken(cause) => Failed::Broken,
-            cause if error::is_deadlock(cause) => Failed::Deadlock,
-            _ => Failed::For,
-        };
-        sort(error::from(cause))
     }
 }
 
@@ -120,28 +137,8 @@ async fn run(conn: &mut Conn, statement: &str, values: Vec<Value>) -> Result<Ans
     Ok(Answer { rows, affected, again: false })
 }
 
-/// Why there is no answer.
-enum Failed {
-    /// The connection broke: another may do it, and the statement may have been done.
-    Broken(Error),
-    /// No connection came about: another may do it, and the statement was not done.
-    Unconnected(Error),
-    /// The statement was rolled back in favour of another.
-    Deadlock(Error),
-    /// The table is missing.
-    NoTable(Error),
-    /// Another connection would do no better.
-    For(Error),
-}
-
-impl Failed {
-    fn into_error(self) -> Error {
-        match self {
-            Failed::Broken(error)
-            | Failed::Unconnected(error)
-            | Failed::Deadlock(error)
-            | Failed::NoTable(error)
-            | Failed::For(error) => error,
-        }
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed { remedy: Remedy::None, error }
     }
 }

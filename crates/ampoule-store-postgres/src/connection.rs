@@ -57,7 +57,8 @@ impl Connections {
         let is_new = Object::metrics(&object).recycle_count == 0;
         let borrowed = Borrowed { object: Some(object), is_new, connections: self };
         if (is_new || self.leads_to.load(Ordering::Relaxed) == UNKNOWN)
-            && let Some(client) = borrowed.client() {
+            && let Some(client) = borrowed.client()
+        {
             match timeout(self.command_timeout, self.look_at(client)).await {
                 Ok(looked) => looked.map_err(error::from)?,
                 Err(_) => return Err(error::no_answer(self.command_timeout)),
@@ -78,7 +79,8 @@ impl Connections {
         let set_up = if self.is_own { set_up.as_str() } else { "false" };
         let query = format!("SELECT CASE WHEN pg_backend_pid() = {process} THEN ({set_up}) IS NULL ELSE true END");
         let answer = client.simple_query(&query).await?;
-        let is_server = answer.iter().any(|part| matches!(part, SimpleQueryMessage::Row(row) if row.get(0) == Some("f")));
+        let is_server =
+            answer.iter().any(|part| matches!(part, SimpleQueryMessage::Row(row) if row.get(0) == Some("f")));
         if !is_server {
             self.found_pooler();
         }

@@ -65,8 +65,12 @@ pub(crate) fn from(cause: tokio_postgres::Error) -> Error {
         "53100" => (ErrorKind::Full, "PostgreSQL has no room on its disk"),
         "54000" => (ErrorKind::TooLarge, "a value is larger than PostgreSQL holds"),
         "XX001" | "XX002" => (ErrorKind::Corrupt, "the sessions' table is damaged"),
-        "57014" | "55P03" => (ErrorKind::Timeout, "PostgreSQL gave a statement up that took too long (command_timeout)"),
-        "40001" | "40P01" => (ErrorKind::Timeout, "other writers were in the way until the time was over (command_timeout)"),
+        "57014" | "55P03" => {
+            (ErrorKind::Timeout, "PostgreSQL gave a statement up that took too long (command_timeout)")
+        }
+        "40001" | "40P01" => {
+            (ErrorKind::Timeout, "other writers were in the way until the time was over (command_timeout)")
+        }
         "25006" => (ErrorKind::Unavailable, "PostgreSQL takes no writes here: it is a standby, or set to read only"),
         "26000" | "42P05" => (ErrorKind::Unavailable, NAMES),
         _ => (ErrorKind::Unavailable, "PostgreSQL refused a statement"),
@@ -74,7 +78,8 @@ pub(crate) fn from(cause: tokio_postgres::Error) -> Error {
     Error::new(kind, what).because(shown(told))
 }
 
-const NAMES: &str = "a prepared statement was mistaken for another, as behind a pooler: write prepared_statements=false";
+const NAMES: &str =
+    "a prepared statement was mistaken for another, as behind a pooler: write prepared_statements=false";
 
 fn without_code(cause: tokio_postgres::Error) -> Error {
     if let Some(advice) = explain(&cause) {

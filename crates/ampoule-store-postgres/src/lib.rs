@@ -238,9 +238,7 @@ impl Store for PostgresStore {
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Reply::new(
-            async move { self.keys(&self.0.statements.keys_with_tag, &[self.now(), (&tag).into()]).await },
-        )
+        Reply::new(async move { self.keys(&self.0.statements.keys_with_tag, &[self.now(), (&tag).into()]).await })
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {

@@ -33,7 +33,3 @@ pub(crate) fn at_start(cause: rusqlite::Error) -> Error {
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
-
-pub(crate) fn no_random(cause: String) -> Error {
-    Error::new(ErrorKind::Unavailable, "no random number for a version").because(cause)
-}

@@ -122,7 +122,7 @@ impl Inner {
     fn put(&self, sql: &rusqlite::Connection, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
         let (statements, now) = (&self.statements, self.clock.now());
         let deadline = now + entry.lifetime;
-        let version = Version(getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?);
+        let version = Version::random()?;
         let row = Row { key, version, deadline, tag: entry.tag, value: &entry.value };
         let written = match mode {
             _ if deadline <= now => statements.remove(sql, key, mode, now),
@@ -169,10 +169,9 @@ impl Store for SqliteStore {
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        let after = match cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))) {
-            Some(Err(error)) => return Reply::ready(Err(error)),
-            Some(Ok(key)) => Some(key),
-            None => None,
+        let after = match Page::last_key(cursor) {
+            Ok(key) => key,
+            Err(error) => return Reply::ready(Err(error)),
         };
         let now = self.0.clock.now();
         self.read(move |inner, sql| inner.statements.scan(sql, after, now, budget.max(1)))

@@ -138,7 +138,6 @@ impl Statements {
         keys(sql, &self.keys_with_tag, params![tag.as_bytes(), millis(now)])
     }
 
-    /// In the order of the keys; the cursor is the last one.
     pub(crate) fn scan(
         &self,
         sql: &Connection,
@@ -149,8 +148,7 @@ impl Statements {
         let after = after.as_ref().map_or(&[][..], |key| &key.as_bytes()[..]);
         let limit = i64::try_from(budget).unwrap_or(i64::MAX);
         let keys = keys(sql, &self.scan, params![after, millis(now), limit])?;
-        let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
-        Ok(Page { keys, next })
+        Ok(Page::ordered(keys, budget))
     }
 
     /// Deletes, and gives freed pages back to the file system.

@@ -13,6 +13,7 @@
 //! Where a server is not installed one line says so and there is none, so that a test can pass over it; with
 //! `AMPOULE_TEST_REQUIRE_ALL=1` in the environment the test fails instead.
 
+mod certificates;
 mod kinds;
 mod node;
 mod proxy;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+pub use self::certificates::{Authority, Certificate};
 pub use self::kinds::{Kind, Setup};
 pub use self::node::Node;
 pub use self::proxy::Proxy;

@@ -107,7 +107,7 @@ fn mariadb_admin(program: &str, port: u16, words: &[&str]) -> Command {
     admin
 }
 
-/// Two connections to the server at most, so that clients meet on them.
+/// In transaction mode a few connections to the server at most, so that clients meet on them.
 pub(crate) fn pgbouncer(mode: &str) -> Result<Server, Failed> {
     let program = installed("pgbouncer")?;
     let postgres = postgres(false, &Setup::default())?;

@@ -1,0 +1,230 @@
+//! Who gets in, and how: TLS, logins, rights. Each error says which part was wrong, and none shows a part of the login.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ampoule_core::tls::TlsFiles;
+use ampoule_core::{Error, ErrorKind, Store};
+use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+use ampoule_test_servers::{Authority, Kind, Server, Setup};
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+const HBA: &str =
+    "hostssl all certified all cert\nhostssl all hidden_user all scram-sha-256\nhost all ampoule all trust\n";
+
+struct Tls {
+    server: Server,
+    authority: Authority,
+    /// `ca.pem`, `other.pem`, `client.pem` and `client.key`.
+    files: TempDir,
+}
+
+impl Tls {
+    fn file(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    fn url(&self, user: &str, host: &str, parameters: &str) -> String {
+        format!("postgres://{user}@{host}:{}/ampoule?{parameters}", self.server.node().port)
+    }
+}
+
+fn write(files: &Path, name: &str, text: &str) {
+    std::fs::write(files.join(name), text).unwrap();
+}
+
+/// A server that speaks TLS as `localhost`.
+fn tls() -> Option<&'static Tls> {
+    static TLS: OnceLock<Option<Tls>> = OnceLock::new();
+    let start = || {
+        let (authority, files) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+        let (server, client) = (authority.sign("localhost"), authority.sign("certified"));
+        write(files.path(), "ca.pem", &authority.cert);
+        write(files.path(), "other.pem", &Authority::new("theirs").cert);
+        write(files.path(), "client.pem", &client.cert);
+        write(files.path(), "client.key", &client.key);
+        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let setup = Setup {
+            files: vec![
+                file("server.crt", &server.cert),
+                file("server.key", &server.key),
+                file("ca.crt", &authority.cert),
+                file("hba.conf", HBA),
+            ],
+            arguments: ["ssl=on", "hba_file={folder}/hba.conf", "ssl_cert_file={folder}/server.crt"]
+                .into_iter()
+                .chain(["ssl_key_file={folder}/server.key", "ssl_ca_file={folder}/ca.crt"])
+                .flat_map(|setting| ["-c".to_owned(), setting.to_owned()])
+                .collect(),
+        };
+        Some(Tls { server: Server::start_with(Kind::Postgres, &setup)?, authority, files })
+    };
+    TLS.get_or_init(start).as_ref()
+}
+
+async fn admin(tls: &Tls) -> Client {
+    let (client, connection) = tokio_postgres::connect(tls.server.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let roles = "DO $$ BEGIN CREATE ROLE hidden_user LOGIN PASSWORD 'hunter2@/'; CREATE ROLE certified LOGIN; \
+                 GRANT ALL ON SCHEMA public TO certified; GRANT ALL ON DATABASE ampoule TO certified; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+    client.batch_execute(roles).await.unwrap();
+    client
+}
+
+/// Each user in a table of its own.
+async fn ping(url: &str) -> Result<PostgresStore, Error> {
+    let user = url.trim_start_matches("postgres://").split([':', '@']).next().unwrap();
+    let options = PostgresOptions { table: format!("access_of_{user}"), ..PostgresOptions::default() };
+    let store = PostgresStore::connect(url, options)?;
+    store.ping().await.map(|_| store)
+}
+
+/// That it fails so, says it once, and keeps the login to itself.
+async fn assert_says(url: &str, what: &str) {
+    let Err(error) = ping(url).await else { panic!("{url} is good") };
+    let shown = format!("{error} {error:?}");
+    assert!(error.to_string().contains(what), "{url}: expected `{what}`: {error}");
+    assert!(!["hidden_user", "hunter2", "certified"].iter().any(|part| shown.contains(part)), "{error}");
+    let mut said: Vec<&str> = shown.split(['\n']).next().unwrap().split(": ").collect();
+    let all = said.len();
+    said.dedup();
+    assert_eq!(said.len(), all, "said twice: {error}");
+}
+
+/// The modes mean what libpq says: https://www.postgresql.org/docs/current/libpq-ssl.html, table 34.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mode_of_tls_verifies_what_libpq_says() {
+    let Some(tls) = tls() else { return };
+    let admin = admin(tls).await;
+    let (ca, other) = (tls.file("ca.pem"), tls.file("other.pem"));
+    for (host, parameters, refused) in [
+        ("localhost", "sslmode=disable".to_owned(), None),
+        ("localhost", String::new(), None),
+        ("localhost", "sslmode=prefer".to_owned(), None),
+        ("127.0.0.1", "sslmode=require".to_owned(), None),
+        ("127.0.0.1", format!("sslmode=require&sslrootcert={ca}"), None),
+        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}"), None),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={ca}"), None),
+        ("localhost", format!("ssl=verify-full&sslrootcert={ca}"), None),
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ca}"), Some("is not for this host")),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={other}"), Some("a CA that is trusted")),
+        ("localhost", format!("sslmode=require&sslrootcert={other}"), Some("a CA that is trusted")),
+        ("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), Some("/nowhere.pem")),
+        ("localhost", format!("sslmode=require&sslcert={ca}"), Some("needs its key")),
+        ("localhost", "sslmode=always".to_owned(), Some("verify-ca or verify-full")),
+    ] {
+        let url = tls.url("ampoule", host, &parameters);
+        match refused {
+            None => {
+                let name = format!("mode {}", parameters.len());
+                let store = ping(&format!("{url}&application_name={}", name.replace(' ', "%20"))).await;
+                let _store = store.unwrap_or_else(|error| panic!("{url}: {error}"));
+                let query = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                             WHERE application_name = $1";
+                let encrypted: Option<bool> = admin.query_one(query, &[&name]).await.unwrap().get(0);
+                assert_eq!(encrypted, Some(!parameters.contains("disable")), "{url}");
+            }
+            Some(what) => assert_says(&url, what).await,
+        }
+    }
+    // An application may have both of rustls' providers, and then asking for the default one panics.
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "a default provider was asked for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_for_tls_may_be_given_beside_the_url() {
+    let Some(tls) = tls() else { return };
+    let files = |ca: &str| TlsFiles { ca: Some(tls.file(ca).into()), ..TlsFiles::default() };
+    let url = tls.url("ampoule", "localhost", "sslmode=verify-full");
+    for (ca, good) in [("ca.pem", true), ("other.pem", false)] {
+        let options = PostgresOptions { tls: files(ca), ..PostgresOptions::default() };
+        assert_eq!(PostgresStore::connect(&url, options).unwrap().ping().await.is_ok(), good, "{ca}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_have_a_certificate_of_its_own() {
+    let Some(tls) = tls() else { return };
+    admin(tls).await;
+    let ca = tls.file("ca.pem");
+    let own = format!("sslcert={}&sslkey={}", tls.file("client.pem"), tls.file("client.key"));
+    let url = tls.url("certified", "localhost", &format!("sslmode=verify-full&sslrootcert={ca}&{own}"));
+    ping(&url).await.unwrap();
+    let url = tls.url("certified", "localhost", &format!("sslmode=verify-full&sslrootcert={ca}"));
+    assert_says(&url, "asks for a client's certificate").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_is_said_to() {
+    let Some(tls) = tls() else { return };
+    let authority = &tls.authority;
+    let expired = authority.sign_expired("localhost");
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let setup = Setup {
+        files: vec![file("server.crt", &expired.cert), file("server.key", &expired.key)],
+        arguments: ["ssl=on", "ssl_cert_file={folder}/server.crt", "ssl_key_file={folder}/server.key"]
+            .into_iter()
+            .flat_map(|setting| ["-c".to_owned(), setting.to_owned()])
+            .collect(),
+    };
+    let Some(server) = Server::start_with(Kind::Postgres, &setup) else { return };
+    let base = format!("postgres://ampoule@localhost:{}/ampoule", server.node().port);
+    assert_says(&format!("{base}?sslmode=verify-ca&sslrootcert={}", tls.file("ca.pem")), "has expired").await;
+    ping(&format!("{base}?sslmode=require")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_which_part_of_a_login_is_wrong() {
+    let Some(tls) = tls() else { return };
+    let admin = admin(tls).await;
+    let url = |login: &str, rest: &str| tls.url(login, "localhost", rest);
+    assert_says(&url("hidden_user:hunter2%40%2F", "sslmode=disable"), "by TLS only").await;
+    assert_says(&url("hidden_user:wrong", "sslmode=require"), "the user or the password of the URL is wrong").await;
+    assert_says(&url("hidden_user", "sslmode=require"), "the URL has none").await;
+    assert_says(&url("hidden_nobody", "sslmode=require"), "does not take the login").await;
+    assert_says(&url("hidden_user:hunter2%40%2F", "sslmode=require"), "a right is missing").await;
+    let missing = url("ampoule", "").replace("/ampoule?", "/missing?");
+    assert_says(&missing, "no such database").await;
+    let plain = Server::start(Kind::Postgres).unwrap();
+    assert_says(&format!("{}?sslmode=require", plain.url()), "offers no TLS").await;
+    // A password with every character that means something elsewhere, once it is encoded.
+    admin.batch_execute("GRANT ALL ON SCHEMA public TO hidden_user").await.unwrap();
+    ping(&url("hidden_user:hunter2%40%2F", "sslmode=require")).await.unwrap();
+}
+
+#[test]
+fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
+    let connect = |url: &str| PostgresStore::connect(url, PostgresOptions::default());
+    for url in [
+        "postgresql+psycopg2://hidden_user:hunter2@db/app?sslmode=require&connect_timeout=3",
+        "postgresql+asyncpg://hidden_user:hunter2@db/app?ssl=require",
+        "postgresql://hidden_user:hunter2@db,db2:5433/app?target_session_attrs=read-write&application_name=shop",
+        "postgres://hidden_user@%2Frun%2Fpostgresql/app?sslmode=verify-full",
+        "postgres:///app?host=/run/postgresql&user=hidden_user",
+        "postgres://db/app?prepared_statements=false",
+    ] {
+        let store = connect(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert!(!store.describe().contains("hidden_user"), "{}", store.describe());
+    }
+    for (url, what) in [
+        ("postgresql+odbc://hidden_user:hunter2@db/app", "postgres://user:password@host"),
+        ("postgres://hidden_user:hunter2@db/app?sslmod=require", "did you mean `sslmode`?"),
+        ("postgres://hidden_user:hunter2@db/app?pgbouncer=true", "prepared_statements=false"),
+        ("postgres://hidden_user:hunter2@db/app?statement_cache_capacity=0", "prepared_statements=false"),
+        ("postgres://hidden_user:hunter2@db/app?prepared_statements=no", "true or false"),
+        ("postgres://hidden_user:hunter2@db/app?connect_timeout=soon", "connect_timeout"),
+        ("postgres://hidden_user:hunter@2@db/app", "percent-encode"),
+        ("postgres://hidden_user:hunter2/x@db/app", "percent-encode"),
+        ("postgres://hidden_user:hunter2#x@db/app", "percent-encode"),
+        ("postgres://hidden_user:hunter2?x@db/app", "percent-encode"),
+        ("hidden_user:hunter2@db/app", "postgres://user:password@host"),
+        ("postgres:///app", "names no host"),
+    ] {
+        let error = connect(url).expect_err(url);
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
+        assert!(error.to_string().contains(what), "{url}: {error}");
+        assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("hidden"), "{error}");
+    }
+}
