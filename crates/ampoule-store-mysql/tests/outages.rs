@@ -1,0 +1,122 @@
+//! What goes wrong at a server that is there: locks, switchovers, a table that is not made in time.
+
+use std::time::{Duration, Instant};
+
+use ampoule_core::conformance::{Books, keep_books};
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
+use ampoule_store_mysql::mysql_async::prelude::Queryable;
+use ampoule_store_mysql::mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+use ampoule_test_servers::{Kind, Server, shared};
+use tokio::task::JoinSet;
+
+fn options(table: &str) -> MySqlOptions {
+    MySqlOptions { table: table.to_owned(), ..MySqlOptions::default() }
+}
+
+async fn conn(url: &str) -> Conn {
+    Conn::new(Opts::from_url(url).unwrap()).await.unwrap()
+}
+
+async fn create(store: &MySqlStore, name: &str) -> Result<PutResult, Error> {
+    let entry = Entry { value: Bytes::from("x"), lifetime: Duration::from_secs(3_600), tag: None };
+    store.put(StoreKey::digest(name.as_bytes()), entry, PutMode::Create).await
+}
+
+/// As after a switchover: what is in the pool leads to what is read only now.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_take_no_writes_any_more_are_replaced() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let constraints = PoolConstraints::new(0, 3).unwrap();
+    let opts = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
+    let opts = opts.with_inactive_connection_ttl(Duration::from_secs(60));
+    let pool = Pool::new(OptsBuilder::from_opts(Opts::from_url(server.url()).unwrap()).pool_opts(opts));
+    let store = MySqlStore::with_pool(pool.clone(), options("switched")).unwrap();
+    store.migrate().await.unwrap();
+    let mut all = [pool.get_conn().await.unwrap(), pool.get_conn().await.unwrap(), pool.get_conn().await.unwrap()];
+    for one in &mut all {
+        one.query_drop("SET SESSION TRANSACTION READ ONLY").await.unwrap();
+    }
+    drop(all);
+    assert!(matches!(create(&store, "switched").await.unwrap(), PutResult::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_read_only_is_said_to_be_until_it_is_not() {
+    let Some(server) = Server::start(Kind::MariaDb) else { return };
+    let mut admin = conn(server.url()).await;
+    admin.query_drop("CREATE USER app").await.unwrap();
+    admin.query_drop("GRANT ALL ON ampoule.* TO app").await.unwrap();
+    let url = server.url().replace("root@", "app@");
+    let store = MySqlStore::connect(&url, options("read_only")).unwrap();
+    store.migrate().await.unwrap();
+    admin.query_drop("SET GLOBAL read_only = 1").await.unwrap();
+    let error = create(&store, "a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("takes no writes here"), "{error}");
+    admin.query_drop("SET GLOBAL read_only = 0").await.unwrap();
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_not_made_in_time_is_an_error() {
+    let Some(server) = Server::start(Kind::MariaDb) else { return };
+    let mut locker = conn(server.url()).await;
+    locker.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
+    let short = MySqlOptions { command_timeout: Duration::from_millis(300), ..options("unmade") };
+    let store = MySqlStore::connect(server.url(), short).unwrap();
+    assert_eq!(store.migrate().await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(create(&store, "a").await.is_err());
+    locker.query_drop("UNLOCK TABLES").await.unwrap();
+    store.migrate().await.unwrap();
+    assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
+}
+
+/// Seconds of the test that is longer with `AMPOULE_SEARCH`.
+fn seconds(short: u64, long: u64) -> Duration {
+    Duration::from_secs(if std::env::var_os("AMPOULE_SEARCH").is_some() { long } else { short })
+}
+
+/// A lock is held for longer than a statement may take, again and again, while clients keep books.
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
+    let Some(server) = Server::start(Kind::MariaDb) else { return };
+    let (time, held) = (seconds(5, 60), seconds(3, 5));
+    let limited = MySqlOptions { max_connections: 4, command_timeout: Duration::from_millis(500), ..options("books") };
+    let mut clients = JoinSet::new();
+    for seed in 0..2 {
+        let store = MySqlStore::connect(server.url(), limited.clone()).unwrap();
+        store.migrate().await.unwrap();
+        for n in 0..4 {
+            let store = store.clone();
+            clients.spawn(async move { keep_books(&store, seed * 1_000 + n, time).await });
+        }
+    }
+    let (mut locker, mut watcher) = (conn(server.url()).await, conn(server.url()).await);
+    let started = Instant::now();
+    let (mut peak, mut waited) = (0, 0);
+    while started.elapsed() + held < time {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        locker.query_drop("LOCK TABLES books WRITE").await.unwrap();
+        let locked = Instant::now();
+        while locked.elapsed() < held {
+            let query = "SELECT COUNT(*), SUM(state LIKE 'Waiting for table%') FROM information_schema.processlist \
+                         WHERE db = 'ampoule'";
+            let (all, waiting): (u64, u64) = watcher.query_first(query).await.unwrap().unwrap();
+            (peak, waited) = (peak.max(all), waited.max(waiting));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        locker.query_drop("UNLOCK TABLES").await.unwrap();
+    }
+    let books = clients.join_all().await.into_iter().fold(Books::default(), |sum, books| Books {
+        acknowledged: sum.acknowledged + books.acknowledged,
+        lost: sum.lost + books.lost,
+        revived: sum.revived + books.revived,
+        refused: sum.refused + books.refused,
+    });
+    println!("{books}; connections: {peak} at most, of which {waited} waited for the lock");
+    assert!(waited > 0 && books.refused > 0 && books.acknowledged > 50, "the lock was in the way of none: {books}");
+    assert_eq!((books.lost, books.revived), (0, 0), "{books}");
+    // Two stores of four connections, and the two of this test.
+    assert!(peak <= 2 * 4 + 2, "{peak} connections");
+}
