@@ -18,6 +18,10 @@
 //! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis` | Redis or Valkey |
 //! | `memcached://a,b` | `memcached` | memcached, which may evict sessions |
 //!
+//! In a URL of a server a name or a password is percent-encoded: `@` is `%40`, `/` is `%2F`. Parameters are those of the
+//! database's own tools, such as `?sslmode=verify-full`; SQLAlchemy's `postgresql+psycopg2://` and `mysql+pymysql://` are
+//! read too.
+//!
 //! What each promises stands in the first lines of its crate's documentation.
 
 mod kind;
@@ -38,5 +42,5 @@ pub use ampoule_store_redis as redis;
 #[cfg(feature = "sqlite")]
 pub use ampoule_store_sqlite as sqlite;
 
-pub(crate) use self::kind::{Engine, WORDS};
+pub(crate) use self::kind::{Engine, WORDS, scheme_of};
 pub use self::open::{StoreOptions, open};

@@ -102,11 +102,14 @@ fn a_store_without_its_place_or_of_another_kind_is_a_fault() {
         (&[("session.type", "redis"), ("session.url", "mysql://h/d")], "session.url: it is of a store of another kind"),
         (&[("session.url", "ftp://h/d")], "found `ftp`"),
         (&[("session.url", "/srv/data")], "found `no scheme`"),
+        (&[("session.url", "app:hunter2@db/app")], "found `no scheme`"),
+        (&[("session.url", "hunter2@db:5432/app")], "found `no scheme`"),
         (&[("session.type", "postgre")], "did you mean `postgres`?"),
     ];
     for (pairs, expected) in faults {
         let fault = fault(pairs);
         assert!(fault.contains(expected), "{expected:?} is not in {fault:?}");
+        assert!(!fault.contains("hunter2"), "{fault:?}");
     }
 }
 
@@ -117,6 +120,10 @@ fn every_option_of_stores_and_principals_is_taken() {
         ("session.table_name", "logins"),
         ("session.schema_name", "web"),
         ("session.migrate", "false"),
+        ("session.prepared_statements", "false"),
+        ("session.tls_ca_file", "ca.pem"),
+        ("AMPOULE_SESSION_TLS_CERT_FILE", "client.pem"),
+        ("session.tls_key_file", "client.key"),
         ("session.prefix", "shop:"),
         ("session.replicas", "1"),
         ("session.max_connections", "4"),
@@ -136,6 +143,12 @@ fn every_option_of_stores_and_principals_is_taken() {
     let Kind::Store { options: store, .. } = &settings.kind else { panic!("{:?}", settings.kind) };
     assert_eq!((store.table.as_str(), store.schema.as_deref(), store.migrate), ("logins", Some("web"), false));
     assert_eq!((store.prefix.as_str(), store.replicas, store.max_connections), ("shop:", 1, 4));
+    let files = [&store.tls_ca_file, &store.tls_cert_file, &store.tls_key_file];
+    assert_eq!(
+        files.map(|file| file.as_deref().and_then(|file| file.to_str())),
+        [Some("ca.pem"), Some("client.pem"), Some("client.key")]
+    );
+    assert_eq!(store.prepared_statements, Some(false));
     let seconds = [store.connect_timeout, store.pool_timeout, store.command_timeout].map(|time| time.as_secs());
     assert_eq!(seconds, [1, 3, 5]);
     let options = &settings.options;

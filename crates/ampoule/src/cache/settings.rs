@@ -13,7 +13,7 @@ use crate::options::stores::{For, read_place};
 use crate::store::{self, StoreOptions};
 
 /// All options: first those that say where values are, then those that say how they are kept there.
-const OPTIONS: [&str; 27] = [
+const OPTIONS: [&str; 31] = [
     "type",
     "url",
     "data_dir",
@@ -24,6 +24,10 @@ const OPTIONS: [&str; 27] = [
     "table_name",
     "schema_name",
     "migrate",
+    "prepared_statements",
+    "tls_ca_file",
+    "tls_cert_file",
+    "tls_key_file",
     "prefix",
     "replicas",
     "max_connections",
@@ -44,7 +48,7 @@ const OPTIONS: [&str; 27] = [
 ];
 
 /// Where values are. Regions that agree in these share their place.
-const PLACE: &[&str] = OPTIONS.split_at(18).0;
+const PLACE: &[&str] = OPTIONS.split_at(22).0;
 
 const CACHE: Names = Names {
     prefixes: ["beaker.cache.", "cache.", "ampoule.cache."],

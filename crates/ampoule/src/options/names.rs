@@ -22,7 +22,7 @@ pub(crate) const SESSION: Names = Names {
     foreign: &FOREIGN,
 };
 
-const OPTIONS: [&str; 42] = [
+const OPTIONS: [&str; 46] = [
     "type",
     "key",
     "secret",
@@ -54,6 +54,10 @@ const OPTIONS: [&str; 42] = [
     "table_name",
     "schema_name",
     "migrate",
+    "prepared_statements",
+    "tls_ca_file",
+    "tls_cert_file",
+    "tls_key_file",
     "prefix",
     "replicas",
     "max_connections",

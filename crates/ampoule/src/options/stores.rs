@@ -6,7 +6,7 @@ use ampoule_core::Durability;
 
 use super::kind::Kind;
 use super::names::nearest;
-use super::parse::Given;
+use super::parse::{Given, boolean};
 use crate::store::{Engine, StoreOptions, WORDS};
 
 /// What `type` says.
@@ -132,6 +132,16 @@ fn read_store_options(given: &mut Given, mut options: StoreOptions) -> StoreOpti
     options.table = given.text("table_name").unwrap_or(options.table);
     options.schema = given.text("schema_name");
     given.bool("migrate", &mut options.migrate);
+    if let Some(named) = given.parse("prepared_statements", "true or false", boolean) {
+        options.prepared_statements = Some(named);
+    }
+    for (file, option) in [
+        (&mut options.tls_ca_file, "tls_ca_file"),
+        (&mut options.tls_cert_file, "tls_cert_file"),
+        (&mut options.tls_key_file, "tls_key_file"),
+    ] {
+        *file = given.text(option).map(PathBuf::from).or(file.take());
+    }
     options.prefix = given.text("prefix").unwrap_or(options.prefix);
     given.number("replicas", &mut options.replicas);
     given.number("max_connections", &mut options.max_connections);

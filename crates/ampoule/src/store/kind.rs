@@ -30,6 +30,13 @@ pub(crate) const WORDS: [(&str, Engine); 12] = [
     ("ext:memcached", Engine::Memcached),
 ];
 
+/// What stands before `://`, if it can be shown: without that it may be a part of a login.
+pub(crate) fn scheme_of(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once("://")?;
+    let is_name = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    (is_name && !scheme.is_empty()).then_some(scheme)
+}
+
 impl Engine {
     /// The engine that a URL's scheme means.
     pub(crate) fn of_url(url: &str) -> Result<Engine, Error> {
@@ -46,7 +53,7 @@ impl Engine {
             let message = format!(
                 "expected a URL that starts with memory:, file:, sqlite:, postgres://, mysql://, redis://, \
                  redis+sentinel://, redis+cluster:// or memcached://, found `{}`",
-                if scheme.is_empty() { "no scheme" } else { &scheme }
+                scheme_of(url).unwrap_or("no scheme")
             );
             Error::new(ErrorKind::Config, message)
         })

@@ -1,5 +1,6 @@
 //! From a URL to a store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,15 @@ pub struct StoreOptions {
     pub schema: Option<String>,
     /// Whether a missing table is made: `true` by default.
     pub migrate: bool,
+    /// Whether PostgreSQL keeps prepared statements under names; `None` by default, for those connections that do not lead
+    /// to a pooler.
+    pub prepared_statements: Option<bool>,
+    /// The certificates of the CAs that are trusted instead of the system's, in PEM, in PostgreSQL and MySQL.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The client's own certificate, in PEM, in PostgreSQL and MySQL.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of the client's certificate.
+    pub tls_key_file: Option<PathBuf>,
     /// What the names of keys start with, in Redis and memcached: `ampoule:` by default.
     pub prefix: String,
     /// How many replicas must have received a write, in Redis: 0 by default.
@@ -43,6 +53,10 @@ impl Default for StoreOptions {
             table: "ampoule_sessions".to_owned(),
             schema: None,
             migrate: true,
+            prepared_statements: None,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             prefix: "ampoule:".to_owned(),
             replicas: 0,
             durability: Durability::default(),
@@ -119,12 +133,14 @@ fn path_of(url: &str) -> Result<std::path::PathBuf, Error> {
 #[cfg(feature = "postgres")]
 fn postgres(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_postgres::{PostgresOptions, PostgresStore};
-    let StoreOptions { table, schema, migrate, clock, .. } = options.clone();
+    let StoreOptions { table, schema, migrate, prepared_statements, clock, .. } = options.clone();
     let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
     let options = PostgresOptions {
         table,
         schema,
         migrate,
+        prepared_statements,
+        tls: tls_files(options),
         max_connections,
         connect_timeout,
         pool_timeout,
@@ -139,9 +155,16 @@ fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_mysql::{MySqlOptions, MySqlStore};
     let StoreOptions { table, migrate, clock, .. } = options.clone();
     let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
+    let tls = tls_files(options);
     let options =
-        MySqlOptions { table, migrate, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
+        MySqlOptions { table, migrate, tls, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
     Ok(Arc::new(MySqlStore::connect(url, options)?))
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn tls_files(options: &StoreOptions) -> ampoule_core::tls::TlsFiles {
+    let StoreOptions { tls_ca_file, tls_cert_file, tls_key_file, .. } = options.clone();
+    ampoule_core::tls::TlsFiles { ca: tls_ca_file, cert: tls_cert_file, key: tls_key_file }
 }
 
 #[cfg(feature = "memcached")]
