@@ -19,7 +19,7 @@
 //! one check at a time: what is swept and what is left can then be counted.
 
 mod basics;
-mod books;
+pub mod books;
 mod cancelling;
 mod expiry;
 mod hostile;
@@ -35,7 +35,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::books::{Books, keep_books};
 use crate::clock::{Clock, ManualClock, SystemClock, Time};
 use crate::key::StoreKey;
 use crate::store::{Entry, PutMode, PutResult, Store, Version};

@@ -7,7 +7,7 @@ use ampoule_core::tls::{TlsFiles, TlsMode};
 use ampoule_core::{Error, ErrorKind, ServerUrl};
 use mysql_async::{ClientIdentity, Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
 
-use crate::MySqlOptions;
+use crate::options::MySqlOptions;
 
 const EXPECTED: &str = "mysql://user:password@host:3306/database?sslmode=verify-full";
 

@@ -43,10 +43,26 @@
 //! (`innodb_flush_log_at_trx_commit = 1`). With 0 or 2 the last second may be lost, and after a failover to an
 //! asynchronous replica what it had not yet received; both are settings of the server.
 //!
+//! # Time limits and locks
+//!
+//! The server goes on with a statement whose client has gone, so it is told the limit: connections of the store's own pool have
+//! [`MySqlOptions::command_timeout`] as MariaDB's `max_statement_time`, and in whole seconds as `lock_wait_timeout` and
+//! `innodb_lock_wait_timeout`. For a pool of your own say so in its setup. Connections are `READ COMMITTED`. A connection
+//! whose server has become read only, by a switchover, is given up, and the statement sent on another.
+//!
 //! # TLS
 //!
-//! With `?require_ssl=true` in the URL the connection is encrypted and the server's certificate verified. For anything
-//! else bring a pool: [`MySqlStore::with_pool`].
+//! | `sslmode` in the URL | encrypted | the server's certificate |
+//! |---|---|---|
+//! | `disable`, the default | no | |
+//! | `require` | yes | is not verified |
+//! | `verify-full` | yes | must be signed by a CA that is trusted, for this host |
+//!
+//! Trusted are the CAs in `ssl-ca` or [`MySqlOptions::tls`], a file in PEM, else Mozilla's. `ssl-cert` and `ssl-key` are the
+//! client's own certificate. With files and without a mode it is `verify-full`. MySQL's `ssl-mode` and its words are read too,
+//! as is the driver's `require_ssl=true`, which is `verify-full`. `verify-ca` and `prefer` the driver cannot do. If rustls has
+//! no default provider by the first connection with TLS, `ring` becomes it. Connections through a socket (`?socket=`) are
+//! not encrypted. For anything else bring a pool: [`MySqlStore::with_pool`].
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

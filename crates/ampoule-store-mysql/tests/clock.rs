@@ -1,12 +1,13 @@
 //! The server's clock decides, and no other: neither that of the application, nor a time zone.
 
+use std::process::Command;
 use std::time::Duration;
 
 use ampoule_core::{Bytes, Clock, Entry, PutMode, PutResult, Store, StoreKey, SystemClock, Time, Version};
 use ampoule_store_mysql::mysql_async::prelude::Queryable;
 use ampoule_store_mysql::mysql_async::{Opts, OptsBuilder, Pool};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
-use ampoule_test_servers::{Kind, shared};
+use ampoule_test_servers::{Kind, set_clock_off, shared};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -84,5 +85,49 @@ async fn a_deadline_is_the_server_s_present_and_the_lifetime_in_any_time_zone() 
         let version = create(&store, forever, Duration::MAX).await;
         assert!(store.touch(forever, version, Duration::MAX).await.unwrap());
         assert_eq!(deadline(&store, forever).await, Some(Time::MAX));
+    }
+}
+
+const CHILD: &str = "AMPOULE_TEST_CLOCK_OFF";
+
+fn off(url: &str) -> MySqlStore {
+    MySqlStore::connect(url, MySqlOptions { table: "off".to_owned(), ..MySqlOptions::default() }).unwrap()
+}
+
+/// Of the test below, and of no use by itself: what a process does whose clock is two days off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_whose_clock_is_off() {
+    let Some(url) = std::env::var(CHILD).ok() else { return };
+    let store = off(&url);
+    let difference = store.ping().await.unwrap().as_millis().abs_diff(SystemClock.now().as_millis());
+    assert!(difference > 40 * 3_600_000, "this process's clock is {difference} ms off");
+    assert_eq!(store.sweep(100).await.unwrap().removed, 1, "what has expired, and nothing that lives");
+    assert!(store.get(StoreKey::digest(b"lives")).await.unwrap().is_some());
+    assert!(store.get(StoreKey::digest(b"expired")).await.unwrap().is_none());
+    create(&store, StoreKey::digest(b"of the child"), HOUR).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
+    let Some(server) = shared(Kind::MariaDb) else { return };
+    let store = off(server.url());
+    for offset in ["+2d", "-2d"] {
+        for (name, lifetime) in [("lives", HOUR), ("expired", Duration::from_millis(1))] {
+            create(&store, StoreKey::digest(name.as_bytes()), lifetime).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "a_child_whose_clock_is_off"]).env(CHILD, server.url());
+        if !set_clock_off(&mut child, offset) {
+            return;
+        }
+        let output = tokio::task::block_in_place(|| child.output().unwrap());
+        assert!(output.status.success(), "{offset}: {}", String::from_utf8_lossy(&output.stdout));
+        let found = deadline(&store, StoreKey::digest(b"of the child")).await.unwrap();
+        let off = found.as_millis().abs_diff((SystemClock.now() + HOUR).as_millis());
+        assert!(off < 60_000, "{offset}: the deadline is {off} ms off");
+        for name in ["lives", "of the child"] {
+            assert!(store.delete(StoreKey::digest(name.as_bytes())).await.unwrap(), "{offset}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::conformance::{Books, keep_books};
+use ampoule_core::conformance::books::{Books, keep_books};
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_mysql::mysql_async::prelude::Queryable;
 use ampoule_store_mysql::mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
@@ -108,12 +108,7 @@ async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
         }
         locker.query_drop("UNLOCK TABLES").await.unwrap();
     }
-    let books = clients.join_all().await.into_iter().fold(Books::default(), |sum, books| Books {
-        acknowledged: sum.acknowledged + books.acknowledged,
-        lost: sum.lost + books.lost,
-        revived: sum.revived + books.revived,
-        refused: sum.refused + books.refused,
-    });
+    let books = Books::sum(clients.join_all().await);
     println!("{books}; connections: {peak} at most, of which {waited} waited for the lock");
     assert!(waited > 0 && books.refused > 0 && books.acknowledged > 50, "the lock was in the way of none: {books}");
     assert_eq!((books.lost, books.revived), (0, 0), "{books}");

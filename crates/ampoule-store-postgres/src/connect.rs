@@ -9,8 +9,8 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::PostgresOptions;
 use crate::connection::Connections;
+use crate::options::PostgresOptions;
 
 const EXPECTED: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
 

@@ -7,9 +7,9 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! Reading is one prepared statement, writing is one, each a step that the server does whole or not at all; the version
-//! stands in the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an
-//! application starts while its database is down, and goes on when it is back.
+//! Reading is one statement, writing is one, each a step that the server does whole or not at all; the version stands in
+//! the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an application
+//! starts while its database is down, and goes on when it is back.
 //!
 //! # The table
 //!
@@ -41,11 +41,38 @@
 //! `synchronous_commit = off` the last half second may be lost, and after a failover to an asynchronous replica what it
 //! had not yet received; both are settings of the server.
 //!
+//! # Poolers
+//!
+//! The server keeps statements under names, unless a connection leads to a pooler, such as PgBouncer: there a name may mean
+//! another process's statement. Each new connection is asked once whether it leads to the process of the server that it was
+//! told of. [`PostgresOptions::prepared_statements`], or `?prepared_statements=false` in the URL, says so beforehand. A pooler
+//! passes on no `options` of the URL.
+//!
+//! # Time limits, locks and isolation
+//!
+//! A statement that takes longer than [`PostgresOptions::command_timeout`] is cancelled at the server, and so is one whose
+//! caller goes away; its place in the pool stays taken until it has ended, so that connections do not pile up while a lock is
+//! held. Connections of the store's own pool have that limit as their `statement_timeout`, and `read committed`. Behind a
+//! pooler nothing is cancelled, since the request might meet another client's statement (and ends PgBouncer 1.17 to 1.19): a
+//! statement is waited for up to ten times as long. There let the server end it: `ALTER ROLE app SET statement_timeout =
+//! '3s'`. Under a stricter isolation than `read committed` statements that the server rolled back are repeated within their
+//! time.
+//!
 //! # TLS
 //!
-//! With `sslmode=require` in the URL the connection is encrypted and the server's certificate is verified with the
-//! system's trusted roots, which is more than libpq does for that word. Otherwise it is not encrypted. For anything
-//! else bring a pool: [`PostgresStore::with_pool`].
+//! The URL's `sslmode` means what it means to libpq:
+//!
+//! | `sslmode` | encrypted | the server's certificate |
+//! |---|---|---|
+//! | `disable` | no | |
+//! | `prefer`, the default | if the server offers it | is not verified |
+//! | `require` | yes | is not verified, unless a CA is given |
+//! | `verify-ca` | yes | must be signed by a CA that is trusted |
+//! | `verify-full` | yes | and must be for this host |
+//!
+//! Trusted are the CAs in `sslrootcert` or [`PostgresOptions::tls`], a file in PEM, else those of the system. `sslcert` and
+//! `sslkey` are the client's own certificate. Use `verify-full` wherever the network is not yours. Connections through a socket
+//! of this machine are not encrypted. For anything else bring a pool: [`PostgresStore::with_pool`].
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

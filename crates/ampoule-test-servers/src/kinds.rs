@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::node::{Node, free_port};
 use crate::server::Server;
 use crate::sql;
+use crate::tools::{Failed, Setup, folder, installed, is_root, run, words};
 
 /// The servers that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,15 +37,6 @@ pub enum Kind {
     PgBouncerSession,
 }
 
-/// What a server is started with besides its own settings. `{folder}` stands for its folder.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    /// Names and contents of files in its folder, which its user alone may read.
-    pub files: Vec<(String, String)>,
-    /// More arguments.
-    pub arguments: Vec<String>,
-}
-
 impl Kind {
     /// What Debian calls it.
     pub(crate) fn package(self) -> &'static str {
@@ -57,25 +48,6 @@ impl Kind {
             Kind::MariaDb | Kind::MariaDbDurable => "mariadb-server",
             Kind::PgBouncerTransaction | Kind::PgBouncerSession => "pgbouncer and postgresql",
         }
-    }
-}
-
-pub(crate) enum Failed {
-    /// The program is not installed.
-    Missing(&'static str),
-    /// Why it did not start.
-    Start(String),
-}
-
-impl From<String> for Failed {
-    fn from(why: String) -> Failed {
-        Failed::Start(why)
-    }
-}
-
-impl From<std::io::Error> for Failed {
-    fn from(why: std::io::Error) -> Failed {
-        Failed::Start(why.to_string())
     }
 }
 
@@ -172,40 +144,6 @@ fn memcached() -> Result<Server, Failed> {
     Ok(Server { url: format!("memcached://127.0.0.1:{port}"), nodes: vec![node] })
 }
 
-pub(crate) fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-/// The path of a program, also of those that a user's path leaves out.
-pub(crate) fn installed(name: &'static str) -> Result<String, Failed> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
-    let found = folders.map(|folder| folder.join(name)).find(|program| program.exists());
-    found.map(|path| path.display().to_string()).ok_or(Failed::Missing(name))
-}
-
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// A folder that the node removes at its end.
-pub(crate) fn folder() -> std::io::Result<PathBuf> {
-    let folder = tempfile::Builder::new().prefix("ampoule-server-").tempdir()?.keep();
-    // Other users' servers, such as PostgreSQL's, must be able to enter it.
-    #[cfg(unix)]
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    Ok(folder)
-}
-
-pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
-    let done = command.stdin(Stdio::null()).output()?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Err(Failed::Start(format!("{command:?}: {}: {}", done.status, said.concat())))
-}
-
 /// Whether a server answers this line with that.
 fn answers(line: &'static [u8], start: &'static [u8]) -> impl Fn(u16) -> bool {
     move |port| talk(port, line).is_some_and(|text| text.as_bytes().starts_with(start))
@@ -221,7 +159,7 @@ fn talk(port: u16, line: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&buffer[..size]).into_owned())
 }
 
-pub(crate) fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Failed> {
+fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Failed> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(60) {
         if ready() {
@@ -234,6 +172,8 @@ pub(crate) fn wait_for(what: &str, ready: impl Fn() -> bool) -> Result<(), Faile
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// Each kind is started, killed, started again and stopped, and leaves nothing behind.

@@ -14,21 +14,25 @@
 //! `AMPOULE_TEST_REQUIRE_ALL=1` in the environment the test fails instead.
 
 mod certificates;
+mod clock;
 mod kinds;
 mod node;
 mod proxy;
 mod server;
 mod sql;
+mod tools;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub use self::certificates::{Authority, Certificate};
-pub use self::kinds::{Kind, Setup};
+pub use self::clock::set_clock_off;
+pub use self::kinds::Kind;
 pub use self::node::Node;
 pub use self::proxy::Proxy;
 pub use self::server::Server;
+pub use self::tools::Setup;
 
 impl Server {
     /// Starts a server of one's own; `None` where it is not installed.
@@ -46,15 +50,11 @@ impl Server {
     pub fn start_with(kind: Kind, setup: &Setup) -> Option<Server> {
         match kinds::start(kind, setup) {
             Ok(server) => Some(server),
-            Err(kinds::Failed::Missing(program)) => {
-                let line =
-                    format!("skipped: {kind:?} needs `{program}`, which is not installed (Debian: {})", kind.package());
-                assert!(std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_none(), "{line}");
-                // Not by eprintln, which the test runner would keep to itself.
-                let _ = writeln!(std::io::stderr(), "{line}");
+            Err(tools::Failed::Missing(program)) => {
+                missing(&format!("{kind:?} needs `{program}`, which is not installed (Debian: {})", kind.package()));
                 None
             }
-            Err(kinds::Failed::Start(why)) => panic!("{kind:?} does not start: {why}"),
+            Err(tools::Failed::Start(why)) => panic!("{kind:?} does not start: {why}"),
         }
     }
 }
@@ -64,4 +64,12 @@ pub fn shared(kind: Kind) -> Option<&'static Server> {
     static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static Server>>>> = OnceLock::new();
     let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     *servers.entry(kind).or_insert_with(|| Server::start(kind).map(|server| &*Box::leak(Box::new(server))))
+}
+
+/// Says that a test is passed over.
+fn missing(what: &str) {
+    let line = format!("skipped: {what}");
+    assert!(std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_none(), "{line}");
+    // Not by eprintln, which the test runner would keep to itself.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

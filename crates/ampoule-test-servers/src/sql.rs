@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::kinds::{Failed, Setup, folder, installed, is_root, run, words};
 use crate::node::{Node, free_port};
 use crate::server::Server;
+use crate::tools::{Failed, Setup, folder, installed, is_root, run, words};
 
 pub(crate) fn postgres(durable: bool, setup: &Setup) -> Result<Server, Failed> {
     let [server, initdb, is_ready, psql] = [

@@ -22,27 +22,40 @@ pub struct Books {
     pub revived: u64,
     /// Operations that ended in an error.
     pub refused: u64,
+    /// What the last of these errors said.
+    pub refusal: String,
 }
 
 impl fmt::Display for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Books { acknowledged, lost, revived, refused } = self;
-        write!(f, "acknowledged={acknowledged} lost={lost} revived={revived} refused={refused}")
+        let Books { acknowledged, lost, revived, refused, refusal } = self;
+        write!(f, "acknowledged={acknowledged} lost={lost} revived={revived} refused={refused} {refusal}")
     }
 }
 
 impl Books {
     /// Reads what [`Display`](fmt::Display) wrote, for clients in other processes.
     pub fn parse(line: &str) -> Option<Books> {
-        let number = |name: &str| {
-            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-            word?.parse().ok()
-        };
+        let words: Vec<&str> = line.splitn(5, ' ').collect();
+        let number =
+            |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
         Some(Books {
             acknowledged: number("acknowledged")?,
             lost: number("lost")?,
             revived: number("revived")?,
             refused: number("refused")?,
+            refusal: (*words.get(4)?).to_owned(),
+        })
+    }
+
+    /// What several clients have found together.
+    pub fn sum(all: impl IntoIterator<Item = Books>) -> Books {
+        all.into_iter().fold(Books::default(), |sum, books| Books {
+            acknowledged: sum.acknowledged + books.acknowledged,
+            lost: sum.lost + books.lost,
+            revived: sum.revived + books.revived,
+            refused: sum.refused + books.refused,
+            refusal: if books.refusal.is_empty() { sum.refusal } else { books.refusal },
         })
     }
 }
@@ -67,8 +80,9 @@ pub async fn keep_books<S: Store + ?Sized>(store: &S, seed: u64, time: Duration)
         let value = Bytes::from(random.next().to_string());
         match lines[index].act(store, random.below(5), value, &mut books).await {
             Ok(()) => {}
-            Err(_) => {
+            Err(error) => {
                 books.refused += 1;
+                books.refusal = error.to_string();
                 lines.swap_remove(index);
             }
         }
