@@ -56,10 +56,8 @@ impl Connections {
         let object = self.pool.get().await.map_err(error::of_pool)?;
         let is_new = Object::metrics(&object).recycle_count == 0;
         let borrowed = Borrowed { object: Some(object), is_new, connections: self };
-        if (is_new || self.leads_to.load(Ordering::Relaxed) == UNKNOWN)
-            && let Some(client) = borrowed.client()
-        {
-            match timeout(self.command_timeout, self.look_at(client)).await {
+        if is_new || self.leads_to.load(Ordering::Relaxed) == UNKNOWN {
+            match timeout(self.command_timeout, self.look_at(borrowed.client())).await {
                 Ok(looked) => looked.map_err(error::from)?,
                 Err(_) => return Err(error::no_answer(self.command_timeout)),
             }
@@ -100,9 +98,8 @@ pub(crate) struct Borrowed<'a> {
 }
 
 impl Borrowed<'_> {
-    /// `None` never, until it is given back.
-    pub(crate) fn client(&self) -> Option<&Object> {
-        self.object.as_ref()
+    pub(crate) fn client(&self) -> &Object {
+        self.object.as_ref().unwrap_or_else(|| unreachable!("only methods that consume it take the connection out"))
     }
 
     /// The statement has ended, and the connection may serve others.

@@ -52,6 +52,11 @@ pub(crate) fn remedy(cause: &tokio_postgres::Error) -> Remedy {
     }
 }
 
+/// Whether an error is about a statement, and its connection may serve others.
+pub(crate) fn is_of_statement(cause: &tokio_postgres::Error) -> bool {
+    cause.as_db_error().is_some() && remedy(cause) == Remedy::None
+}
+
 /// The error of a statement. An undefined table is [`ErrorKind::Config`].
 pub(crate) fn from(cause: tokio_postgres::Error) -> Error {
     let Some(told) = cause.as_db_error() else { return without_code(cause) };

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use ampoule_core::Error;
+use deadpool_postgres::Object;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::connection::Borrowed;
 use crate::error::Remedy;
 use crate::statements::Value;
 use crate::{PostgresStore, error};
@@ -34,14 +36,33 @@ struct Failed {
     error: Error,
 }
 
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    /// One statement and its values.
+    Statement(&'a str, &'a [Value<'a>]),
+    /// Several without values. Without a `BEGIN` they are one transaction all the same, which the server ends where one of
+    /// them fails.
+    Batch(&'a str),
+}
+
 impl PostgresStore {
+    pub(crate) async fn rows(&self, statement: &str, values: &[Value<'_>]) -> Result<Answer, Error> {
+        self.run(Work::Statement(statement, values)).await
+    }
+
+    pub(crate) async fn batch(&self, statements: &str) -> Result<(), Error> {
+        self.run(Work::Batch(statements)).await.map(drop)
+    }
+
     /// A connection that broke, such as those from before a restart of the server, is replaced, and a table that is missing
     /// is made, if that is allowed. All statements may be sent twice.
-    pub(crate) async fn rows(&self, statement: &str, values: &[Value<'_>]) -> Result<Answer, Error> {
+    async fn run(&self, work: Work<'_>) -> Result<Answer, Error> {
         let started = Instant::now();
-        let (mut again, mut made, mut tries) = (false, false, 0);
+        let (mut again, mut tries) = (false, 0);
+        let mut may_make = self.0.migrate && matches!(work, Work::Statement(..));
         loop {
-            let failed = match self.try_rows(statement, values).await {
+            let failed = match self.try_once(work).await {
                 Ok(rows) => return Ok(Answer { rows, again }),
                 Err(failed) => failed,
             };
@@ -49,9 +70,9 @@ impl PostgresStore {
             match failed.remedy {
                 Remedy::Reconnect { maybe_done: true } if !again => again = true,
                 Remedy::Reconnect { maybe_done: false } | Remedy::Unnamed => {}
-                Remedy::MakeTable if self.0.migrate && !made => {
-                    self.migrate().await?;
-                    made = true;
+                Remedy::MakeTable if may_make => {
+                    Box::pin(self.migrate()).await?;
+                    may_make = false;
                 }
                 Remedy::Again if started.elapsed() < self.0.connections.command_timeout => {
                     sleep(Duration::from_millis(1 << tries.min(5))).await;
@@ -61,85 +82,67 @@ impl PostgresStore {
         }
     }
 
-    async fn try_rows(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failed> {
+    async fn try_once(&self, work: Work<'_>) -> Result<Vec<Row>, Failed> {
         let connections = &self.0.connections;
-        let borrowed = connections.get().await.map_err(Failed::from)?;
-        let Some(client) = borrowed.client() else { return Ok(Vec::new()) };
+        let borrowed = connections.get().await?;
+        let (client, are_named) = (borrowed.client(), connections.names_are_safe());
         let work = async {
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> = values.iter().map(Value::typed).collect();
-            if !connections.names_are_safe() {
-                return client.query_typed(statement, &typed).await;
+            match work {
+                Work::Batch(statements) => client.batch_execute(statements).await.map(|()| Vec::new()),
+                Work::Statement(statement, values) => query(client, statement, values, are_named).await,
             }
-            let (values, types): (Vec<_>, Vec<_>) = typed.into_iter().unzip();
-            let statement = client.prepare_typed_cached(statement, &types).await?;
-            client.query(&statement, &values).await
         };
-        let done = timeout(connections.command_timeout + GRACE, work).await;
-        let cause = match done {
+        match timeout(connections.command_timeout + GRACE, work).await {
             Ok(Ok(rows)) => {
                 borrowed.give_back();
-                return Ok(rows);
+                Ok(rows)
             }
-            Ok(Err(cause)) => cause,
-            // What was borrowed is dropped, which cancels the statement.
-            Err(_) => return Err(error::no_answer(connections.command_timeout).into()),
+            Ok(Err(cause)) => Err(self.settle(borrowed, cause)),
+            // What was borrowed is dropped, which ends the statement.
+            Err(_) => Err(error::no_answer(connections.command_timeout).into()),
+        }
+    }
+
+    /// What an error asks for, and what becomes of its connection.
+    fn settle(&self, borrowed: Borrowed<'_>, cause: tokio_postgres::Error) -> Failed {
+        let connections = &self.0.connections;
+        let remedy = match error::remedy(&cause) {
+            // Another new connection would do no better.
+            Remedy::Reconnect { maybe_done: false } if borrowed.is_new => Remedy::None,
+            Remedy::Unnamed if connections.prepared_statements == Some(true) => Remedy::None,
+            remedy => remedy,
         };
-        let mut remedy = error::remedy(&cause);
         match remedy {
-            Remedy::Reconnect { maybe_done } => {
-                // A new connection that says no is as good as any.
-                if borrowed.is_new && !maybe_done {
-                    remedy = Remedy::None;
-                }
-                borrowed.close();
-            }
+            Remedy::Again | Remedy::MakeTable => borrowed.give_back(),
             Remedy::Unnamed => {
-                if connections.prepared_statements == Some(true) {
-                    remedy = Remedy::None;
-                }
                 connections.found_pooler();
                 borrowed.close();
             }
-            _ => borrowed.give_back(),
+            Remedy::Reconnect { .. } => borrowed.close(),
+            Remedy::None if error::is_of_statement(&cause) => borrowed.give_back(),
+            Remedy::None => borrowed.close(),
         }
-        Err(Failed { remedy, error: self.explain(remedy, error::from(cause)) })
+        let error = match remedy {
+            Remedy::MakeTable => error::no_table(&self.0.statements.table),
+            _ => error::from(cause),
+        };
+        Failed { remedy, error }
     }
+}
 
-    /// Several statements without values. Without a `BEGIN` they are one transaction all the same, which the server ends
-    /// where one of them fails.
-    pub(crate) async fn batch(&self, statements: &str) -> Result<(), Error> {
-        let started = Instant::now();
-        loop {
-            let connections = &self.0.connections;
-            let borrowed = connections.get().await?;
-            let Some(client) = borrowed.client() else { return Ok(()) };
-            let done = timeout(connections.command_timeout + GRACE, client.batch_execute(statements)).await;
-            let Ok(done) = done else { return Err(error::no_answer(connections.command_timeout)) };
-            let Err(cause) = done else {
-                borrowed.give_back();
-                return Ok(());
-            };
-            match error::remedy(&cause) {
-                Remedy::Again if started.elapsed() < connections.command_timeout => borrowed.give_back(),
-                Remedy::Reconnect { maybe_done: false } if !borrowed.is_new => borrowed.close(),
-                Remedy::Reconnect { .. } => {
-                    borrowed.close();
-                    return Err(error::from(cause));
-                }
-                _ => {
-                    borrowed.give_back();
-                    return Err(error::from(cause));
-                }
-            }
-        }
+async fn query(
+    client: &Object,
+    statement: &str,
+    values: &[Value<'_>],
+    is_named: bool,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let typed: Vec<(&(dyn ToSql + Sync), Type)> = values.iter().map(Value::typed).collect();
+    if !is_named {
+        return client.query_typed(statement, &typed).await;
     }
-
-    fn explain(&self, remedy: Remedy, error: Error) -> Error {
-        if remedy != Remedy::MakeTable {
-            return error;
-        }
-        error::no_table(&self.0.statements.table)
-    }
+    let (values, types): (Vec<_>, Vec<_>) = typed.into_iter().unzip();
+    let statement = client.prepare_typed_cached(statement, &types).await?;
+    client.query(&statement, &values).await
 }
 
 impl From<Error> for Failed {
