@@ -129,9 +129,16 @@ impl Drop for Borrowed<'_> {
 /// How many times as long as a statement may take it is waited for behind a pooler.
 const PATIENCE: u32 = 10;
 
+/// How long a statement whose caller went away may go on before it is cancelled. Most end by then, and need no connection to
+/// be made anew.
+const SOON: Duration = Duration::from_millis(100);
+
 /// Cancels what runs on a connection and closes it. Its place in the pool is taken until the server has ended the
 /// statement, within bounds: a connection that is made instead would be one more at the server.
 async fn cancel(object: Object, tls: Option<MakeRustlsConnect>, limit: Duration) {
+    if let Ok(Ok(_)) = timeout(SOON, ends(&object)).await {
+        return;
+    }
     let token = object.cancel_token();
     let cancel = async {
         match tls {

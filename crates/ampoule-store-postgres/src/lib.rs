@@ -50,13 +50,14 @@
 //!
 //! # Time limits, locks and isolation
 //!
-//! A statement that takes longer than [`PostgresOptions::command_timeout`] is cancelled at the server, and so is one whose
-//! caller goes away; its place in the pool stays taken until it has ended, so that connections do not pile up while a lock is
-//! held. Connections of the store's own pool have that limit as their `statement_timeout`, and `read committed`. Behind a
-//! pooler nothing is cancelled, since the request might meet another client's statement (and ends PgBouncer 1.17 to 1.19): a
-//! statement is waited for up to ten times as long. There let the server end it: `ALTER ROLE app SET statement_timeout =
-//! '3s'`. Under a stricter isolation than `read committed` statements that the server rolled back are repeated within their
-//! time.
+//! A statement that takes longer than [`PostgresOptions::command_timeout`] is cancelled at the server, and so is one
+//! whose caller goes away; its place in the pool stays taken until it has ended, so that connections do not pile up
+//! while a lock is held. On connections of your own pool that require TLS no request to cancel can be sent: give their
+//! role a `statement_timeout`. Connections of the store's own pool have that limit as their `statement_timeout`, and
+//! `read committed`. Behind a pooler nothing is cancelled, since the request might meet another client's statement
+//! (and ends PgBouncer 1.17 to 1.19): a statement is waited for up to ten times as long. There let the server end it:
+//! `ALTER ROLE app SET statement_timeout = '3s'`. Under a stricter isolation than `read committed` statements that the
+//! server rolled back are repeated within their time.
 //!
 //! # TLS
 //!
