@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::missing;
+use crate::tools::missing;
 
 /// Puts a process's clock off by this much, such as `+2d`, with libfaketime. Says whether that library is there.
 ///

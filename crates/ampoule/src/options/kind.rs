@@ -8,6 +8,7 @@ use crate::store::StoreOptions;
 /// Where sessions are kept: the options `type`, `url`, `data_dir` and `cache_dir`. Its `Debug` shows no login.
 #[derive(Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "a program has one or two")]
 pub enum Kind {
     /// In the cookie itself. `type = cookie`.
     Cookie,
