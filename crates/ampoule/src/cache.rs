@@ -56,7 +56,7 @@ pub use ampoule_cache::{
 pub use ampoule_cache_macros::cached;
 
 pub use self::layer::{CacheLayer, CacheService};
-pub use self::response::{ResponseCacheLayer, ResponseCacheService};
+pub use self::response::{ResponseCacheLayer, ResponseCacheService, TargetUri};
 pub use self::settings::CacheSettings;
 
 /// What the code that [`cached`] makes calls. Not for others.

@@ -131,7 +131,7 @@ impl SessionLayer {
 
     /// As [`begin`](SessionLayer::begin), inside the session of another layer, which [`Session::named`] then finds.
     pub fn begin_within(&self, headers: &HeaderMap, outer: Option<Session>) -> Session {
-        Session::begin(Arc::clone(&self.0), headers, None, outer, true)
+        Session::begin(Arc::clone(&self.0), headers, None, outer, true, None)
     }
 
     /// Ends a request: saves if the layer has `auto`, and adds to the response's headers what the client must know.

@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use crate::layer::SessionLayer;
 use crate::session::Session;
+use crate::session::touch_probe::TouchProbe;
 
 impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
@@ -46,7 +47,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let outer = request.extensions_mut().remove::<Session>();
         let (shared, is_of_client) = (Arc::clone(&self.layer.0), is_of_client(&request));
-        let session = Session::begin(shared, request.headers(), Some(request.uri()), outer, is_of_client);
+        let probe = TouchProbe::of(request.extensions());
+        let session = Session::begin(shared, request.headers(), Some(request.uri()), outer, is_of_client, probe);
         request.extensions_mut().insert(session.clone());
         SessionFuture { state: State::Handling { inner: self.inner.call(request), session } }
     }

@@ -8,6 +8,7 @@ mod lifecycle;
 pub(crate) mod read_only;
 mod response;
 mod state;
+pub(crate) mod touch_probe;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::state::State;
+use self::touch_probe::TouchProbe;
 use crate::backend::Backend;
 use crate::http::credentials::Credentials;
 use crate::shared::Shared;
@@ -57,6 +59,8 @@ struct Inner {
     is_of_client: bool,
     /// Whether the request has looked at its session at all.
     touched: AtomicBool,
+    /// Tells a response cache further out of it.
+    probe: Option<TouchProbe>,
     /// Whether it did so in a way that keeps the session alive.
     used: AtomicBool,
     /// Whether the response has begun, so that no header can be sent any more.
@@ -86,7 +90,9 @@ impl Session {
         uri: Option<&Uri>,
         outer: Option<Session>,
         is_of_client: bool,
+        probe: Option<TouchProbe>,
     ) -> Session {
+        let probe = probe.or_else(|| outer.as_ref()?.0.probe.clone());
         let credentials = Credentials::of(headers, uri, &shared.options.transports);
         Session(Arc::new(Inner {
             shared,
@@ -94,6 +100,7 @@ impl Session {
             outer,
             is_of_client,
             touched: AtomicBool::new(false),
+            probe,
             used: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             io: tokio::sync::Mutex::new(()),
@@ -388,25 +395,6 @@ impl Session {
         })
     }
 
-    /// The session that a request came with, and which writing of it, as a cached response is known by; `None` if it came
-    /// with none. Any change makes it another text.
-    #[cfg(feature = "cache")]
-    pub(crate) async fn edition(&self) -> Result<Option<String>, Error> {
-        self.peek(|_| ()).await?;
-        let state = self.state();
-        match state.live() {
-            Some(live) => Ok(Some(format!("{} {:x}", live.snapshot.id, live.snapshot.version.0))),
-            None if state.is_unreachable() => Err(Error::new(ErrorKind::Unavailable, "the session is not known")),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether the request did nothing to its session but read it, and the client is told nothing about it.
-    #[cfg(feature = "cache")]
-    pub(crate) fn is_as_it_was(&self) -> bool {
-        self.state().is_as_it_was() && !self.chosen().clear_site_data
-    }
-
     /// The sessions of all layers that the request passed through, this one first.
     #[cfg(feature = "cache")]
     pub(crate) fn chain(&self) -> impl Iterator<Item = &Session> {
@@ -455,6 +443,9 @@ impl Session {
     /// Notes that the request has looked at its session. Plain writes do: nothing is ever taken back.
     fn note_touch(&self) {
         self.0.touched.store(true, Ordering::Relaxed);
+        if let Some(probe) = &self.0.probe {
+            probe.set();
+        }
     }
 
     fn note_use(&self) {

@@ -28,49 +28,64 @@ struct Site {
     calls: Arc<AtomicUsize>,
 }
 
-/// Answers with what it is told to, and counts.
+/// Answers with what it is told to, and counts. All may be stored for an hour, but for what `kind` says.
 async fn page(calls: Arc<AtomicUsize>, query: RawQuery, asked: HeaderMap, Path(kind): Path<String>) -> Response {
     let call = calls.fetch_add(1, Ordering::SeqCst);
     let body = format!("{kind} {call} {}", query.0.unwrap_or_default());
-    let with = |name: &'static str, value: &'static str| ([(name, value)], body.clone()).into_response();
+    let said = |said: &'static str| ([("cache-control", said)], body.clone()).into_response();
+    let with = |name: &'static str, value: &'static str| ([(name, value)], public(body.clone())).into_response();
     match kind.as_str() {
+        "silent" => body.into_response(),
         "cookie" => with("set-cookie", "a=b"),
-        "private" => with("cache-control", "private, max-age=60"),
-        "no-store" => with("cache-control", "no-store"),
-        "minute" => with("cache-control", "max-age=60"),
+        "private" => said("private, max-age=60"),
+        "max-age" => said("max-age=60"),
+        "bare-public" => said("public"),
+        "no-store" => said("public, s-maxage=60, no-store"),
+        "minute" => said("s-maxage=60"),
         "any" => with("vary", "*"),
-        "gone" => (StatusCode::GONE, body).into_response(),
+        "by-cookie" => with("vary", "Accept, Cookie"),
+        "gone" => (StatusCode::GONE, public(body)).into_response(),
         "moved" => (StatusCode::FOUND, body).into_response(),
-        "nothing" => StatusCode::NO_CONTENT.into_response(),
+        "nothing" => (StatusCode::NO_CONTENT, [("cache-control", PUBLIC)]).into_response(),
         "tagged" => with("etag", "\"mine\""),
-        "large" => "x".repeat(2_000_000).into_response(),
+        "private-tagged" => ([("etag", "\"mine\""), ("set-cookie", "a=b")], body).into_response(),
+        "dated" => with("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        "large" => public("x".repeat(2_000_000)),
         "range" => match asked.get("range") {
             Some(_) => (StatusCode::PARTIAL_CONTENT, "part").into_response(),
-            None => body.into_response(),
+            None => public(body),
         },
         "stream" => {
             let parts = ["one ", "two ", "three"].map(|part| Ok::<_, Infallible>(Bytes::from(part)));
-            Body::from_stream(futures_util::stream::iter(parts)).into_response()
+            public(Body::from_stream(futures_util::stream::iter(parts)))
         }
         "varies" => {
             let encoding = asked.get("accept").and_then(|value| value.to_str().ok()).unwrap_or("none");
-            ([("vary", "Accept")], format!("{body} {encoding}")).into_response()
+            ([("vary", "Accept")], public(format!("{body} {encoding}"))).into_response()
         }
         "fails" if call > 0 => (StatusCode::INTERNAL_SERVER_ERROR, body).into_response(),
+        "fails" => said("public, max-age=3600, stale-if-error=60"),
         "slow" => {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            body.into_response()
+            public(body)
         }
         "slow-cookie" => {
             tokio::time::sleep(Duration::from_millis(50)).await;
             with("set-cookie", "a=b")
         }
-        _ => body.into_response(),
+        _ => public(body),
     }
 }
 
-async fn whose(session: Session) -> Result<String, Error> {
-    Ok(session.get::<String>("user").await?.unwrap_or_else(|| "nobody".into()))
+const PUBLIC: &str = "public, max-age=3600";
+
+fn public(body: impl IntoResponse) -> Response {
+    ([("cache-control", PUBLIC)], body).into_response()
+}
+
+/// Says of what is one user's that it is everyone's.
+async fn whose(session: Session) -> Result<Response, Error> {
+    Ok(public(session.get::<String>("user").await?.unwrap_or_else(|| "nobody".into())))
 }
 
 async fn log_in(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
@@ -80,10 +95,10 @@ async fn log_in(session: Session, Path(user): Path<String>) -> Result<&'static s
     Ok("in")
 }
 
-async fn visits(session: Session) -> Result<String, Error> {
+async fn visits(session: Session) -> Result<Response, Error> {
     let visits = session.update("visits", |visits: &mut u32| *visits += 1).await?;
     session.save().await?;
-    Ok(visits.to_string())
+    Ok(public(visits.to_string()))
 }
 
 impl Site {
@@ -97,8 +112,8 @@ impl Site {
         let manager = CacheManager::new(Backend::memory(&backend), options).unwrap();
         let counted = calls.clone();
         let page = move |query: RawQuery, headers: HeaderMap, path: Path<String>| page(counted, query, headers, path);
-        let language = |language: Language| async move { language.tag() };
-        let greet = |path: Path<String>| async move { path.0 };
+        let language = |language: Language| async move { public(language.tag()) };
+        let greet = |path: Path<String>| async move { public(path.0) };
         let cached = Router::new()
             .route("/page/{kind}", get(page.clone()).post(page))
             .route("/whose", get(whose))
@@ -135,6 +150,10 @@ impl Site {
     }
 }
 
+fn is_hit(answer: &Answer) -> bool {
+    header(answer, "cache-status").starts_with("ampoule; hit")
+}
+
 fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer.headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
@@ -143,12 +162,13 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 async fn a_page_is_made_once_and_says_how_old_it_is() {
     let site = Site::new();
     let first = site.get("/page/plain?a=1").await;
-    assert_eq!((first.text.as_str(), header(&first, "cache-status")), ("plain 0 a=1", "ampoule; fwd=miss"));
+    assert_eq!((first.text.as_str(), header(&first, "cache-status")), ("plain 0 a=1", "ampoule; fwd=miss; stored"));
     site.clock.advance(7 * SECOND);
     let second = site.get("/page/plain?a=1").await;
-    assert_eq!((second.text.as_str(), header(&second, "cache-status")), ("plain 0 a=1", "ampoule; hit"));
+    assert_eq!((second.text.as_str(), header(&second, "cache-status")), ("plain 0 a=1", "ampoule; hit; ttl=3593"));
     assert_eq!((header(&second, "age"), header(&second, "content-type")), ("7", "text/plain; charset=utf-8"));
     assert_eq!(header(&first, "etag"), header(&second, "etag"));
+    assert!(!header(&first, "date").is_empty() && header(&first, "date") == header(&second, "date"));
     assert_eq!(site.get("/page/plain?a=2").await.text, "plain 1 a=2");
     let head = site.ask("HEAD", "/page/plain?a=1", &[]).await;
     assert_eq!((head.text.as_str(), header(&head, "content-length")), ("", "11"));
@@ -165,7 +185,19 @@ async fn what_may_be_kept_is_kept_and_nothing_else() {
         let (one, other) = (site.get(&format!("/page/{kind}")).await, site.get(&format!("/page/{kind}")).await);
         assert_eq!((one.status, &one.text, site.calls()), (other.status, &other.text, 1), "{kind}");
     }
-    for kind in ["cookie", "private", "no-store", "any", "moved", "large", "stream"] {
+    for kind in [
+        "silent",
+        "cookie",
+        "private",
+        "max-age",
+        "bare-public",
+        "no-store",
+        "any",
+        "by-cookie",
+        "moved",
+        "large",
+        "stream",
+    ] {
         let (one, other) = (site.get(&format!("/page/{kind}")).await, site.get(&format!("/page/{kind}")).await);
         assert_eq!(one.status, other.status);
         assert_eq!(site.calls(), 2, "{kind}");
@@ -174,15 +206,19 @@ async fn what_may_be_kept_is_kept_and_nothing_else() {
     assert_eq!(site.get("/page/stream").await.text, "one two three");
     site.calls();
     for _ in 0..2 {
-        site.ask("POST", "/page/plain", &[]).await;
         site.ask("GET", "/page/plain", &[("authorization", "Bearer x")]).await;
+        site.ask("GET", "/page/plain", &[("upgrade", "websocket")]).await;
+        site.ask("GET", "/page/plain", &[("x-http-method-override", "DELETE")]).await;
+        site.ask("GET", "/page/plain", &[("if-match", "\"x\"")]).await;
+        site.ask("GET", "/page/plain", &[("cache-control", "no-store")]).await;
         site.ask("HEAD", "/page/other", &[]).await;
     }
-    assert_eq!(site.calls(), 6);
-    assert_eq!(site.ask("GET", "/page/range", &[("range", "bytes=0-1")]).await.status, 200);
+    assert_eq!(site.calls(), 12);
+    assert_eq!(site.ask("GET", "/page/range", &[("range", "bytes=0-1")]).await.status, 206);
+    site.calls();
     site.clock.advance(60 * SECOND);
     site.get("/page/minute").await;
-    assert_eq!(site.calls(), 1, "max-age is heard");
+    assert_eq!(site.calls(), 1, "s-maxage counts");
 }
 
 #[tokio::test]
@@ -201,6 +237,13 @@ async fn a_client_that_has_the_page_is_told_so() {
     let first = site.ask("GET", "/page/tagged", &[("if-none-match", "\"mine\"")]).await;
     assert_eq!(first.status, 304);
     assert_eq!(site.get("/page/tagged").await.text, "tagged 1 ");
+    // What cannot be stored is compared with the condition too, and loses none of its cookies.
+    let private = site.ask("GET", "/page/private-tagged", &[("if-none-match", "\"mine\"")]).await;
+    assert_eq!((private.status.as_u16(), private.set_cookies()), (304, vec!["a=b".to_owned()]));
+    for _ in 0..2 {
+        let since = [("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT")];
+        assert_eq!(site.ask("GET", "/page/dated", &since).await.status, 304);
+    }
 }
 
 #[tokio::test]
@@ -215,14 +258,14 @@ async fn vary_is_honoured() {
     assert_eq!(site.calls(), 3);
     assert!(site.get("/page/varies").await.text.ends_with("none"));
     let head = site.ask("HEAD", "/page/varies", &[("accept", "a")]).await;
-    assert_eq!(header(&head, "cache-status"), "ampoule; hit");
+    assert_eq!(header(&head, "cache-status"), "ampoule; hit; ttl=3600");
 
     for _ in 0..3 {
         for (accept, expected) in [("de", "de"), ("en", "en"), ("fr", "en"), ("de-AT", "de")] {
             let answer = site.ask("GET", "/language", &[("accept-language", accept)]).await;
             // With a session around, its language would count first, so the page depends on it and is not kept.
             assert_eq!(answer.text, expected);
-            assert_ne!(header(&answer, "cache-status"), "ampoule; hit");
+            assert!(!is_hit(&answer));
         }
     }
 }
@@ -231,7 +274,7 @@ async fn vary_is_honoured() {
 async fn a_language_that_is_negotiated_without_a_session_is_part_of_the_page() {
     let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
     let app: Router = Router::new()
-        .route("/", get(|language: Language| async move { language.tag() }))
+        .route("/", get(|language: Language| async move { public(language.tag()) }))
         .layer(ResponseCacheLayer::new(&manager, "pages"))
         .layer(Languages::new(["en", "de"]).unwrap());
     let mut hits = 0;
@@ -243,22 +286,58 @@ async fn a_language_that_is_negotiated_without_a_session_is_part_of_the_page() {
             let varies: Vec<&str> =
                 answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
             assert!(varies.iter().any(|names| names.eq_ignore_ascii_case("accept-language")), "{varies:?}");
-            hits += usize::from(header(&answer, "cache-status") == "ampoule; hit");
+            hits += usize::from(is_hit(&answer));
         }
     }
     assert_eq!(hits, 5);
 }
 
 #[tokio::test]
-async fn keys_are_chosen() {
-    let headers = [http::HeaderName::from_static("x-theme")];
-    let site = Site::with(CacheOptions::default(), |layer| layer.query(["page"]).headers(headers.clone()));
-    for path in ["/page/plain?page=1&utm=a", "/page/plain?utm=b&page=1", "/page/plain?page=1"] {
-        assert_eq!(site.get(path).await.text, "plain 0 page=1&utm=a");
+async fn the_whole_query_is_part_of_the_key() {
+    let site = Site::new();
+    let queries =
+        ["?page=1&utm=a", "?utm=a&page=1", "?page=1", "?p%61ge=1", "?page=1&", "?", "", "?page=%31", "?PAGE=1"];
+    for (call, query) in queries.iter().enumerate() {
+        let text = format!("plain {call} {}", query.trim_start_matches('?'));
+        assert_eq!(site.get(&format!("/page/plain{query}")).await.text, text);
     }
-    assert_eq!(site.get("/page/plain?page=2").await.text, "plain 1 page=2");
-    let dark = site.ask("GET", "/page/plain?page=2", &[("x-theme", "dark")]).await;
-    assert_eq!((dark.text.as_str(), header(&dark, "vary")), ("plain 2 page=2", "x-theme"));
+    assert_eq!(site.get("/page/plain?page=1").await.text, "plain 2 page=1");
+}
+
+#[tokio::test]
+async fn a_request_that_changes_something_invalidates_what_is_stored() {
+    let site = Site::new();
+    let ask = async |query: &str, accept: &'static str| {
+        site.ask("GET", &format!("/page/varies{query}"), &[("accept", accept)]).await.text
+    };
+    ask("", "a").await;
+    let before = (ask("", "a").await, ask("", "b").await, ask("?q", "a").await, ask("?q", "a").await);
+    for method in ["OPTIONS", "HEAD"] {
+        site.ask(method, "/page/varies", &[]).await;
+    }
+    assert_eq!((ask("", "a").await, ask("", "b").await), (before.0.clone(), before.1.clone()));
+    site.ask("POST", "/page/varies", &[("origin", "http://site.test")]).await;
+    assert!(ask("", "a").await != before.0 && ask("", "b").await != before.1);
+    assert_eq!(ask("?q", "a").await, before.3, "another target URI");
+    site.calls();
+    site.get("/page/fails").await;
+    assert_eq!(site.ask("POST", "/page/fails", &[]).await.status, 500);
+    assert!(is_hit(&site.get("/page/fails").await), "a request that failed changed nothing");
+}
+
+#[tokio::test]
+async fn a_request_is_answered_as_its_cache_control_says() {
+    let site = Site::new();
+    let ask = async |said: &'static str| site.ask("GET", "/page/plain", &[("cache-control", said)]).await;
+    assert_eq!(ask("only-if-cached").await.status, 504);
+    site.get("/page/plain").await;
+    site.clock.advance(10 * SECOND);
+    for said in ["max-age=10", "min-fresh=3590", "max-stale", "only-if-cached"] {
+        assert!(is_hit(&ask(said).await), "{said}");
+    }
+    for said in ["no-cache", "No-Cache", "max-age=9", "min-fresh=3591", "no-store"] {
+        assert_eq!(header(&ask(said).await, "cache-status"), "ampoule; fwd=request", "{said}");
+    }
 }
 
 #[tokio::test]
@@ -307,34 +386,30 @@ async fn a_crowd_makes_one_page_and_is_not_held_up_where_it_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_gets_what_is_another_one_s() {
-    for per_session in [false, true] {
-        let site = Site::with(CacheOptions::default(), |layer| if per_session { layer.per_session() } else { layer });
-        let cookies = [site.log_in("ada").await, site.log_in("bob").await, String::new()];
-        let mut asking = tokio::task::JoinSet::new();
-        for worker in 0..4 {
-            let (site, cookies) = (site.clone(), cookies.clone());
-            asking.spawn(async move {
-                let mut hits = HashMap::<&str, usize>::new();
-                for n in 0..12_500 {
-                    let who = fastrand(worker, n) % 3;
-                    let path = ["/whose", "/greet/all"][n % 2];
-                    let answer = site.ask("GET", path, &[("cookie", &cookies[who])]).await;
-                    let expected = if n % 2 == 1 { "all" } else { ["ada", "bob", "nobody"][who] };
-                    assert_eq!(answer.text, expected);
-                    assert!(answer.set_cookies().is_empty());
-                    if header(&answer, "cache-status") == "ampoule; hit" {
-                        *hits.entry(expected).or_default() += 1;
-                    }
+async fn no_client_gets_a_response_of_another_client_s_session() {
+    let site = Site::new();
+    let cookies = [site.log_in("ada").await, site.log_in("bob").await, String::new()];
+    let mut asking = tokio::task::JoinSet::new();
+    for worker in 0..4 {
+        let (site, cookies) = (site.clone(), cookies.clone());
+        asking.spawn(async move {
+            let mut hits = HashMap::<&str, usize>::new();
+            for n in 0..25_000 {
+                let who = fastrand(worker, n) % 3;
+                let path = ["/whose", "/greet/all"][n % 2];
+                let answer = site.ask("GET", path, &[("cookie", &cookies[who])]).await;
+                let expected = if n % 2 == 1 { "all" } else { ["ada", "bob", "nobody"][who] };
+                assert_eq!(answer.text, expected);
+                assert!(answer.set_cookies().is_empty());
+                if is_hit(&answer) {
+                    *hits.entry(expected).or_default() += 1;
                 }
-                hits
-            });
-        }
-        for hits in asking.join_all().await {
-            let of_users = hits.get("ada").copied().unwrap_or_default();
-            assert!(hits["all"] > 6_000, "{hits:?}");
-            assert_eq!(of_users > 0, per_session, "{hits:?}");
-        }
+            }
+            hits
+        });
+    }
+    for hits in asking.join_all().await {
+        assert!(hits["all"] > 12_000 && hits.len() == 1, "{hits:?}");
     }
 }
 
@@ -344,39 +419,26 @@ fn fastrand(worker: usize, n: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_page_of_a_session_is_new_when_the_session_is() {
-    let site = Site::with(CacheOptions::default(), ResponseCacheLayer::per_session);
-    let cookie = site.log_in("ada").await;
-    let ask = async |path: &'static str| site.ask("GET", path, &[("cookie", &cookie)]).await;
-    // The first request with the token of a login writes that it came, and so makes the pages new.
-    for known in ["ampoule; fwd=miss", "ampoule; fwd=miss", "ampoule; hit"] {
-        let page = ask("/whose").await;
-        assert_eq!((page.text.as_str(), header(&page, "cache-status")), ("ada", known));
-    }
-    let hit = ask("/whose").await;
-    assert_eq!(header(&hit, "cache-status"), "ampoule; hit");
-    assert!(header(&hit, "vary").contains("Cookie"), "{:?}", hit.headers);
-    // What changes the session is not kept, and makes the other pages new.
-    assert_eq!((ask("/visits").await.text, ask("/visits").await.text), ("1".into(), "2".into()));
-    assert_ne!(header(&ask("/whose").await, "cache-status"), "ampoule; hit");
-    // Neither is what begins one.
-    for _ in 0..2 {
-        let new = site.get("/visits").await;
-        assert_eq!((new.text.as_str(), new.set_cookies().len()), ("1", 1));
-    }
-}
-
-/// The wrong way round, the cache sees what the session's layer says: `Vary: Cookie` and `Set-Cookie`.
-#[tokio::test]
-async fn a_cache_around_the_sessions_gives_nobody_what_is_another_one_s_either() {
+async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
     let clock = Arc::new(ManualClock::default());
     let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
     let manager = CacheManager::new(Backend::memory(&backend), CacheOptions::default()).unwrap();
     let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
     let sessions = SessionLayer::new(store, support::options(clock.clone())).unwrap();
-    let routes =
-        Router::new().route("/whose", get(whose)).route("/visits", get(visits)).route("/login/{user}", post(log_in));
-    let app = routes.layer(sessions).layer(ResponseCacheLayer::new(&manager, "pages"));
+    let routes = Router::new()
+        .route("/whose", get(whose))
+        .route("/visits", get(visits))
+        .route("/greet/{name}", get(|path: Path<String>| async move { public(path.0) }))
+        .route("/login/{user}", post(log_in));
+    // What the session's layer says of its response is lost on the way.
+    let strip = axum::middleware::from_fn(async |request, next: axum::middleware::Next| {
+        let (parts, body) = next.run(request).await.into_parts();
+        let mut response = public(body);
+        let cookies = parts.headers.get_all("set-cookie").iter();
+        response.headers_mut().extend(cookies.map(|cookie| (http::header::SET_COOKIE, cookie.clone())));
+        response
+    });
+    let app = routes.layer(sessions).layer(strip).layer(ResponseCacheLayer::new(&manager, "pages"));
     let site = Site { app, manager, clock, calls: Arc::default() };
     let cookies = [site.log_in("ada").await, site.log_in("bob").await, String::new()];
     let mut hits = 0;
@@ -384,9 +446,10 @@ async fn a_cache_around_the_sessions_gives_nobody_what_is_another_one_s_either()
         let who = fastrand(1, n) % 3;
         let answer = site.ask("GET", "/whose", &[("cookie", &cookies[who])]).await;
         assert_eq!(answer.text, ["ada", "bob", "nobody"][who]);
-        hits += usize::from(header(&answer, "cache-status") == "ampoule; hit");
+        assert!(!is_hit(&answer));
+        hits += usize::from(is_hit(&site.get("/greet/all").await));
     }
-    assert!(hits > 2_900, "{hits}");
+    assert_eq!(hits, 2_999);
     let (one, other) = (site.get("/visits").await, site.get("/visits").await);
     assert_ne!(one.set_cookies(), other.set_cookies(), "a session of his own for each");
 }

@@ -7,6 +7,8 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::response::TargetUri;
+
 /// Places a [`CacheManager`] into each request, where handlers find it as an extractor. In Pylons it was
 /// `environ['beaker.cache']`.
 ///
@@ -61,6 +63,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
+        // For a response cache further in: what stands between may rewrite the URI.
+        TargetUri::keep(&mut request);
         request.extensions_mut().insert(self.manager.clone());
         self.inner.call(request)
     }

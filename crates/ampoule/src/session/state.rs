@@ -188,14 +188,6 @@ impl State {
         self.came.as_ref().map_or(0, |came| came.token.via)
     }
 
-    /// Whether the request did nothing to its session but read it.
-    #[cfg(feature = "cache")]
-    pub(super) fn is_as_it_was(&self) -> bool {
-        let came_back = self.live().is_some_and(|live| live.is_current) || !self.is_loaded() || self.is_new;
-        let is_same = self.changes.is_empty() && !self.wrote && !self.rotates && !self.ended && !self.renewed;
-        is_same && came_back && !self.is_crowded && !matches!(self.status, Status::Ended(..))
-    }
-
     /// Whether a save would write something.
     pub(super) fn is_changed(&self) -> bool {
         let differs = match (&self.view, &self.status) {

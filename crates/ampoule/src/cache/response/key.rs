@@ -1,125 +1,212 @@
-//! What a cached page is found by.
+//! What a stored response is found by, and which requests have none.
 
-use http::HeaderMap;
+use ampoule_core::StoreKey;
+use axum::extract::OriginalUri;
+use axum_core::body::Body;
 use http::header::{
-    self, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body::Body as _;
 
-use crate::session::Session;
+use super::policy;
+use super::status::Forward;
+use crate::session::touch_probe::TouchProbe;
 
-/// What the pages of a layer depend on, besides host and path.
-#[derive(Clone, Default)]
-pub(super) struct Keys {
-    /// These parameters; or the query as it was sent.
-    pub(super) query: Option<Vec<String>>,
-    pub(super) headers: Vec<HeaderName>,
-    pub(super) per_session: bool,
-}
+/// The target URI (RFC 9110 section 7.1) as the client sent it, in the extensions of a request whose URI was changed
+/// since. A layer that rewrites URIs places it, unless one is there; axum's `Router::nest` places an `OriginalUri`, which
+/// counts too. [`CacheLayer`](crate::cache::CacheLayer) places it, so that what stands inside it may rewrite freely.
+///
+/// ```
+/// use ampoule::cache::TargetUri;
+///
+/// fn strip_tenant<B>(request: &mut http::Request<B>, rest: http::Uri) {
+///     TargetUri::keep(request);
+///     *request.uri_mut() = rest;
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetUri(pub Uri);
 
-impl Keys {
-    /// The key of a request's page: lines, which no part of a request can break. `None` if the session that it depends on
-    /// is not to be had.
-    pub(super) async fn of(&self, parts: &Parts) -> Option<String> {
-        let host = parts.uri.authority().map(|authority| authority.as_str());
-        let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok()).unwrap_or_default();
-        let mut key = format!("{}\n{}\n", host.to_ascii_lowercase(), parts.uri.path());
-        let query = parts.uri.query().unwrap_or_default();
-        match &self.query {
-            None => key.push_str(query),
-            Some(wanted) => key.push_str(&chosen(query, wanted)),
+impl TargetUri {
+    /// Places the request's URI into its extensions, unless there is one. To be called before the URI is changed.
+    pub fn keep<B>(request: &mut Request<B>) {
+        if request.extensions().get::<TargetUri>().is_none() {
+            let uri = request.uri().clone();
+            request.extensions_mut().insert(TargetUri(uri));
         }
-        append_headers(&mut key, &self.headers, &parts.headers);
-        if self.per_session
-            && let Some(session) = parts.extensions.get::<Session>()
-        {
-            let edition = session.edition().await.ok()?;
-            key.push_str("\nsession ");
-            key.push_str(edition.as_deref().unwrap_or("none"));
-        }
-        Some(key)
     }
 }
 
-/// The key of the page that varies by these headers too.
-pub(super) fn varied(key: &str, names: &[String], headers: &HeaderMap) -> String {
-    let mut key = format!("{key}\nvaries");
-    let names: Vec<HeaderName> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    append_headers(&mut key, &names, headers);
-    key
+/// Header fields with which a request is neither answered from stored responses nor its response stored: credentials, a
+/// part of a representation, preconditions for the handler (RFC 9111 section 4.3.2), another protocol, a body.
+const BYPASSING: [HeaderName; 9] = [
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    RANGE,
+    IF_RANGE,
+    IF_MATCH,
+    IF_UNMODIFIED_SINCE,
+    UPGRADE,
+    EXPECT,
+    TRANSFER_ENCODING,
+];
+
+/// Why a request must go to the handler whatever is stored; `None` if it need not.
+pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
+    let headers = request.headers();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(Forward::Method);
+    }
+    let has_body =
+        !request.body().is_end_stream() || headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0");
+    // Such as X-HTTP-Method-Override: the handler may see another method.
+    let has_method = headers.keys().any(|name| name.as_str().contains("method"));
+    let is_bypassing = BYPASSING.iter().any(|name| headers.contains_key(name));
+    // Another response cache further out decides.
+    let is_inside = TouchProbe::of(request.extensions()).is_some();
+    if has_body || has_method || is_bypassing || is_inside || follows_failure(request) {
+        return Some(Forward::Bypass);
+    }
+    policy::forbids_storing(headers).then_some(Forward::Request)
 }
 
-/// Every value of each header, as bytes: none has a line's end, and what is not ASCII is escaped.
-fn append_headers(key: &mut String, names: &[HeaderName], headers: &HeaderMap) {
-    for name in names {
+/// Whether it asks for an error page: what that says is of another request.
+#[cfg(feature = "error-pages")]
+fn follows_failure(request: &Request<Body>) -> bool {
+    request.extensions().get::<crate::error_pages::FailedRequest>().is_some()
+}
+
+#[cfg(not(feature = "error-pages"))]
+fn follows_failure(_: &Request<Body>) -> bool {
+    false
+}
+
+/// The primary key: the target URI as the client sent it and as the handler sees it, with all header fields that may
+/// stand for a part of it, byte for byte. Requests with cookies and without share nothing, so that what cookies bring
+/// about neither gets to clients without any nor keeps their responses from being stored.
+pub(super) fn primary(parts: &Parts) -> String {
+    let target = parts.extensions.get().map(|TargetUri(uri)| uri);
+    let original = parts.extensions.get().map(|OriginalUri(uri)| uri);
+    let mut key = String::new();
+    for uri in [target, original, Some(&parts.uri)] {
+        let pieces = uri.map(|uri| (uri.scheme_str(), uri.authority().map(|to| to.as_str()), uri.path(), uri.query()));
+        key.push_str(&format!("{pieces:?}\n"));
+    }
+    key.push_str(if parts.headers.contains_key(COOKIE) { "cookies" } else { "no cookies" });
+    let mut names: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).filter(|name| is_of_target(name)).collect();
+    names.sort_unstable();
+    key + &selecting(&names, &parts.headers)
+}
+
+/// Whether applications and frameworks take a part of the URI from this header field: what "unkeyed input" of cache
+/// poisoning is (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is none.
+fn is_of_target(name: &str) -> bool {
+    const WORDS: [&str; 11] =
+        ["host", "forwarded", "origin", "rewrite", "override", "scheme", "proto", "prefix", "path", "url", "https"];
+    const MORE: [&str; 2] = ["uri", "script-name"];
+    !name.ends_with("forwarded-for") && WORDS.iter().chain(&MORE).any(|word| name.contains(word))
+}
+
+/// The key of a response that was selected by these header fields too (RFC 9111 section 4.1).
+pub(super) fn variant(primary: &str, names: &[String], headers: &HeaderMap) -> String {
+    format!("{primary}\nvary{}", selecting(names, headers))
+}
+
+/// What these header fields of a request say, each value on its own: none has a line's end, and what is not ASCII is
+/// escaped.
+fn selecting(names: &[impl AsRef<str>], headers: &HeaderMap) -> String {
+    let mut text = String::new();
+    for name in names.iter().map(AsRef::as_ref) {
+        text.push_str(&format!("\n{name}"));
         for value in headers.get_all(name) {
-            key.push_str(&format!("\n{name}: {}", value.as_bytes().escape_ascii()));
+            text.push_str(&format!("\n: {}", value.as_bytes().escape_ascii()));
         }
     }
+    text
 }
 
-/// The parameters of these names, in the order of the names and, of one name, of the query; as they were sent, percent
-/// signs and all.
-fn chosen(query: &str, wanted: &[String]) -> String {
-    let mut found = Vec::new();
-    for name in wanted {
-        found.extend(query.split('&').filter(|pair| !pair.is_empty() && pair.split('=').next() == Some(name)));
-    }
-    found.join("&")
+/// A digest of what these header fields of a request say, to be compared.
+pub(super) fn selection(names: &[String], headers: &HeaderMap) -> String {
+    StoreKey::digest(selecting(names, headers).as_bytes()).to_string()
 }
 
-/// The head of a request for the whole page, whatever the client has of it already.
+/// What all responses for a target URI are marked with, so that an unsafe request can invalidate them.
+pub(super) fn tag(namespace: &str, parts: &Parts) -> String {
+    let uri = match (parts.extensions.get(), parts.extensions.get()) {
+        (Some(TargetUri(uri)), _) | (None, Some(OriginalUri(uri))) => uri,
+        _ => &parts.uri,
+    };
+    let host = parts.headers.get(HOST).map(|host| host.as_bytes());
+    let host = uri.authority().map(|authority| authority.as_str().as_bytes()).or(host).unwrap_or_default();
+    let host = host.to_ascii_lowercase();
+    format!("responses of {namespace}: {} {:?}", host.escape_ascii(), uri.path_and_query())
+}
+
+/// The head of a request for the whole response, whatever the client has of it already.
 pub(super) fn unconditional(parts: &Parts) -> Parts {
     let mut parts = parts.clone();
-    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
+    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
         parts.headers.remove(name);
     }
     parts
 }
 
-/// Headers that speak of one connection, not of the page (RFC 9110 section 7.6.1).
-pub(super) fn is_of_the_connection(name: &HeaderName) -> bool {
-    let names = [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
-    names.contains(name) || name == "keep-alive" || name == "proxy-connection"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Request;
 
-    async fn key(keys: &Keys, request: http::request::Builder) -> String {
-        keys.of(&request.body(()).unwrap().into_parts().0).await.unwrap()
+    fn key(request: http::request::Builder) -> String {
+        primary(&request.body(()).unwrap().into_parts().0)
     }
 
-    #[tokio::test]
-    async fn parts_do_not_run_into_each_other() {
-        let keys = Keys { headers: vec![header::ACCEPT, header::ACCEPT_ENCODING], ..Keys::default() };
-        let one = key(&keys, Request::get("http://a.test/x?q").header("accept", "a\taccept-encoding: b")).await;
-        let other =
-            key(&keys, Request::get("http://a.test/x?q").header("accept", "a").header("accept-encoding", "b")).await;
-        assert_ne!(one, other);
-        assert_ne!(
-            key(&keys, Request::get("/x").header("accept", "a, b")).await,
-            key(&keys, Request::get("/x").header("accept", "a").header("accept", "b")).await
-        );
-        assert_eq!(
-            key(&keys, Request::get("http://A.test/x")).await,
-            key(&keys, Request::get("/x").header("host", "a.TEST")).await
-        );
-        assert_ne!(
-            key(&keys, Request::get("http://a.test/x")).await,
-            key(&keys, Request::get("http://b.test/x")).await
-        );
+    #[test]
+    fn every_difference_that_a_handler_can_see_in_the_target_is_one_of_the_key() {
+        let requests = [
+            Request::get("/x"),
+            Request::get("/x?"),
+            Request::get("/x?q"),
+            Request::get("/x?q="),
+            Request::get("/x?%71"),
+            Request::get("/X"),
+            Request::get("/%78"),
+            Request::get("/x/"),
+            Request::get("//x"),
+            Request::get("http://a.test/x"),
+            Request::get("http://A.test/x"),
+            Request::get("https://a.test/x"),
+            Request::get("http://a.test:80/x"),
+            Request::get("http://u@a.test/x"),
+            Request::get("http://a.test/x").header("host", "b.test"),
+            Request::get("/x").header("host", "a.test"),
+            Request::get("/x").header("host", "a.TEST"),
+            Request::get("/x").header("host", "a.test").header("host", "b.test"),
+            Request::get("/x").header("host", "b.test").header("host", "a.test"),
+            Request::get("/x").header("x-forwarded-host", "a.test"),
+            Request::get("/x").header("x-original-url", "/y"),
+            Request::get("/x").header("forwarded", "host=a.test"),
+            Request::get("/x").header("origin", "https://a.test"),
+            Request::get("/x").header("cookie", "a"),
+            Request::get("/x").extension(TargetUri("/t/x".parse().unwrap())),
+            Request::get("/x").extension(OriginalUri("/t/x".parse().unwrap())),
+        ];
+        let keys: Vec<String> = requests.into_iter().map(key).collect();
+        for (index, one) in keys.iter().enumerate() {
+            assert_eq!(keys.iter().position(|other| other == one), Some(index), "{one}");
+        }
     }
 
-    #[tokio::test]
-    async fn only_chosen_parameters_count() {
-        let keys = Keys { query: Some(vec!["page".into(), "q".into()]), ..Keys::default() };
-        let key = async |uri: &'static str| key(&keys, Request::get(uri)).await;
-        assert_eq!(key("/x?q=1&utm=5&page=2").await, key("/x?page=2&q=1").await);
-        assert_ne!(key("/x?page=2&page=3").await, key("/x?page=3&page=2").await);
-        assert_ne!(key("/x?page").await, key("/x?page=").await);
-        assert_ne!(key("/x?q=1").await, key("/x?page=1").await);
+    #[test]
+    fn header_fields_do_not_run_into_each_other() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            selection(&["a".to_owned(), "b".to_owned()], &headers.collect())
+        };
+        assert_ne!(of(&[("a", "x, y")]), of(&[("a", "x"), ("a", "y")]));
+        assert_ne!(of(&[("a", "x\tb: y")]), of(&[("a", "x"), ("b", "y")]));
+        assert_ne!(of(&[("a", "")]), of(&[]));
+        assert_ne!(of(&[("a", "x")]), of(&[("b", "x")]));
     }
 }

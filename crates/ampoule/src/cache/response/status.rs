@@ -1,13 +1,65 @@
-//! What the cache says that it did.
+//! `Cache-Status` (RFC 9211): what the cache did.
 
 use axum_core::response::Response;
 use http::header::{HeaderName, HeaderValue};
 
-/// What the cache did, in `Cache-Status`.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Says what the cache did, as RFC 9211 has it.
-pub(super) fn status(mut response: Response, what: &'static str) -> Response {
-    response.headers_mut().append(CACHE_STATUS, HeaderValue::from_static(what));
-    response
+/// What the cache did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CacheStatus {
+    /// A stored response was reused; it is fresh for so many seconds, or has been stale for as many.
+    Hit(i64),
+    /// The handler was called.
+    Forwarded(Forward),
+    /// The handler was called for want of a stored response, and its response was stored.
+    Stored,
+    /// The request asked for a stored response only, and there is none.
+    OnlyIfCached,
+}
+
+/// Why a request was forwarded to the handler: the words of RFC 9211 section 2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forward {
+    /// Neither is it answered from stored responses nor is its response stored.
+    Bypass,
+    /// Its method is not GET or HEAD.
+    Method,
+    /// There was no stored response, or none that may be stored.
+    Miss,
+    /// The stored response was selected by other request headers.
+    VaryMiss,
+    /// The stored response was stale.
+    Stale,
+    /// The request's own `Cache-Control` did not allow the stored response.
+    Request,
+}
+
+impl Forward {
+    fn name(self) -> &'static str {
+        match self {
+            Forward::Bypass => "bypass",
+            Forward::Method => "method",
+            Forward::Miss => "miss",
+            Forward::VaryMiss => "vary-miss",
+            Forward::Stale => "stale",
+            Forward::Request => "request",
+        }
+    }
+}
+
+impl CacheStatus {
+    /// Adds the header.
+    pub(super) fn on(self, mut response: Response) -> Response {
+        let text = match self {
+            CacheStatus::Hit(ttl) => format!("ampoule; hit; ttl={ttl}"),
+            CacheStatus::Forwarded(why) => format!("ampoule; fwd={}", why.name()),
+            CacheStatus::Stored => "ampoule; fwd=miss; stored".to_owned(),
+            CacheStatus::OnlyIfCached => "ampoule; detail=only-if-cached".to_owned(),
+        };
+        if let Ok(text) = HeaderValue::try_from(text) {
+            response.headers_mut().append(CACHE_STATUS, text);
+        }
+        response
+    }
 }

@@ -1,0 +1,32 @@
+//! How a response cache learns that a session was touched, wherever the session's layer stands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether any session of a request was touched. A response cache places it into the request; the session layers that
+/// the request then passes through give it to their sessions. It does not depend on the response, which a layer between
+/// may replace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TouchProbe(Arc<AtomicBool>);
+
+impl TouchProbe {
+    #[cfg(feature = "cache")]
+    pub(crate) fn of(extensions: &http::Extensions) -> Option<TouchProbe> {
+        extensions.get().cloned()
+    }
+
+    /// Without a cache there is none.
+    #[cfg(not(feature = "cache"))]
+    pub(crate) fn of(_: &http::Extensions) -> Option<TouchProbe> {
+        None
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
