@@ -1,0 +1,160 @@
+//! Random requests: of two users, of a stranger, and of an attacker who chooses every byte.
+
+use http::{HeaderName, HeaderValue, Request};
+
+use crate::random::Random;
+use crate::site::World;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: &'static str,
+    pub(crate) uri: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: &'static str,
+    pub(crate) nonce: String,
+}
+
+const PATHS: [&str; 16] = [
+    "/b/page",
+    "/a/page/",
+    "//a/page",
+    "/a//page",
+    "/%61/page",
+    "/a/p%61ge",
+    "/a%2Fpage",
+    "/A/page",
+    "/a/PAGE",
+    "/page",
+    "/a/page/x.css",
+    "/a/page;x=1",
+    "/a/x/page",
+    "/b/x/page",
+    "/a/./page",
+    "/",
+];
+const QUERIES: [&str; 8] = ["?", "?p=1", "?%70=1", "?p=2&p=1", "?P=1", "?utm=1&p=1", "?p=1;q=2", "?_method=DELETE"];
+const AUTHORITIES: [&str; 6] = [
+    "http://site.test",
+    "http://SITE.test",
+    "https://site.test",
+    "http://evil.test",
+    "http://u@site.test",
+    "http://site.test:80",
+];
+
+/// What an attacker, or a careless proxy, adds to a request.
+const HEADERS: [(&str, &str); 38] = [
+    ("host", "evil.test"),
+    ("host", "SITE.test"),
+    ("host", "site.test:80"),
+    ("x-forwarded-host", "evil.test"),
+    ("x-forwarded-host", ""),
+    ("x-forwarded-proto", "gopher"),
+    ("x-forwarded-prefix", "/evil"),
+    ("x-host", "evil.test"),
+    ("x-original-url", "/evil"),
+    ("x-rewrite-url", "/evil"),
+    ("forwarded", "host=evil.test"),
+    ("origin", "https://evil.test"),
+    ("x-http-method-override", "POST"),
+    ("x-method-override", "POST"),
+    ("accept", "text/html"),
+    ("accept", "evil/evil"),
+    ("accept-encoding", "gzip"),
+    ("accept-encoding", "br, evil"),
+    ("accept-language", "de"),
+    ("user-agent", "evil"),
+    ("range", "bytes=0-1"),
+    ("if-range", "\"x\""),
+    ("if-none-match", "*"),
+    ("if-none-match", "\"x\""),
+    ("if-match", "\"x\""),
+    ("if-modified-since", "Thu, 01 Jan 2099 00:00:00 GMT"),
+    ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ("authorization", "Bearer evil"),
+    ("upgrade", "websocket"),
+    ("cache-control", "no-cache"),
+    ("cache-control", "max-age=5"),
+    ("cache-control", "max-stale"),
+    ("cache-control", "only-if-cached"),
+    ("cache-control", "no-store"),
+    ("pragma", "no-cache"),
+    ("content-length", "0"),
+    ("expect", "100-continue"),
+    ("connection", "close, x-forwarded-host"),
+];
+
+impl Asked {
+    pub(crate) fn random(random: &mut Random, world: &World) -> Asked {
+        let mut headers = vec![("host", "site.test".to_owned())];
+        let mut asked = Asked {
+            method: "GET",
+            uri: "/a/page".to_owned(),
+            headers: Vec::new(),
+            body: "",
+            nonce: world.nonce().to_string(),
+        };
+        match random.below(4) {
+            0 => headers.push(("cookie", world.users[0].clone())),
+            1 => headers.push(("cookie", world.users[1].clone())),
+            2 => {}
+            _ => asked.attack(random, world, &mut headers),
+        }
+        // What users do too.
+        if random.one_in(3) {
+            asked.uri = random.pick(&["/b/page", "/a/page?p=1", "/a/x/page"]).to_owned();
+        }
+        if random.one_in(4) {
+            headers.push(random.pick(&[("accept", "text/html"), ("accept-encoding", "gzip")]).map_value());
+        }
+        if random.one_in(12) {
+            asked.method = random.pick(&["HEAD", "HEAD", "POST"]);
+        }
+        headers.push(("x-nonce", asked.nonce.clone()));
+        asked.headers = headers;
+        asked
+    }
+
+    fn attack(&mut self, random: &mut Random, world: &World, headers: &mut Vec<(&'static str, String)>) {
+        for _ in 0..1 + random.below(2) {
+            match random.below(8) {
+                0 => self.uri = random.pick(&PATHS).to_owned(),
+                1 => self.uri.push_str(random.pick(&QUERIES)),
+                2 => self.uri = format!("{}{}", random.pick(&AUTHORITIES), self.uri),
+                3 => self.body = "evil",
+                4 => headers.clear(),
+                5 => headers.push(("cookie", random.pick(&["evil", "sid=", "a=b; c=d"]).to_owned())),
+                // What was planted, or stolen for a moment.
+                6 if random.one_in(4) => headers.push(("cookie", world.users[random.below(2)].clone())),
+                _ => headers.push(random.pick(&HEADERS).map_value()),
+            }
+        }
+        if self.uri.matches("://").count() > 1 || self.uri.matches('?').count() > 1 {
+            self.uri = "/a/page".to_owned();
+        }
+    }
+
+    pub(crate) fn build<B: From<&'static str>>(&self) -> Request<B> {
+        let mut request = Request::builder().method(self.method).uri(&self.uri).body(B::from(self.body)).unwrap();
+        for (name, value) in &self.headers {
+            let value = HeaderValue::from_str(value).unwrap();
+            request.headers_mut().append(HeaderName::from_static(name), value);
+        }
+        request
+    }
+
+    /// All values of one header.
+    pub(crate) fn header(&self, wanted: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(name, _)| *name == wanted).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+trait MapValue {
+    fn map_value(self) -> (&'static str, String);
+}
+
+impl MapValue for (&'static str, &'static str) {
+    fn map_value(self) -> (&'static str, String) {
+        (self.0, self.1.to_owned())
+    }
+}

@@ -1,0 +1,1 @@
+//! What an attacker sends, byte by byte, over a connection of HTTP/1.
