@@ -21,11 +21,11 @@ use site::{Arrangement, World};
 /// How many arrangements are tried. With `AMPOULE_SEARCH=N` so many times as many.
 fn arrangements() -> u64 {
     let times: u64 = std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
-    240 * times
+    400 * times
 }
 
 /// How many groups of requests, that run at once, each gets.
-const GROUPS: usize = 40;
+const GROUPS: usize = 30;
 
 /// What came of one arrangement: how many answers were made for another request, and for whom.
 #[derive(Default)]

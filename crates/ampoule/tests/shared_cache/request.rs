@@ -84,6 +84,38 @@ const HEADERS: [(&str, &str); 38] = [
     ("connection", "close, x-forwarded-host"),
 ];
 
+/// One thing that an attacker does to a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Attack {
+    Path(&'static str),
+    Query(&'static str),
+    Authority(&'static str),
+    Body,
+    NoHost,
+    Cookie(&'static str),
+    /// The cookie of a user: it was planted, or stolen for a moment.
+    CookieOf(usize),
+    Header(&'static str, &'static str),
+}
+
+impl Attack {
+    pub(crate) fn random(random: &mut Random) -> Attack {
+        match random.below(12) {
+            0 | 1 => Attack::Path(random.pick(&PATHS)),
+            2 => Attack::Query(random.pick(&QUERIES)),
+            3 | 4 => Attack::Authority(random.pick(&AUTHORITIES)),
+            5 => Attack::Body,
+            6 => Attack::NoHost,
+            7 => Attack::Cookie(random.pick(&["evil", "sid=", "a=b; c=d"])),
+            8 => Attack::CookieOf(random.below(2)),
+            _ => {
+                let (name, value) = random.pick(&HEADERS);
+                Attack::Header(name, value)
+            }
+        }
+    }
+}
+
 impl Asked {
     pub(crate) fn random(random: &mut Random, world: &World) -> Asked {
         let mut headers = vec![("host", "site.test".to_owned())];
@@ -94,14 +126,18 @@ impl Asked {
             body: "",
             nonce: world.nonce().to_string(),
         };
-        match random.below(4) {
+        match random.below(5) {
             0 => headers.push(("cookie", world.users[0].clone())),
             1 => headers.push(("cookie", world.users[1].clone())),
             2 => {}
-            _ => asked.attack(random, world, &mut headers),
+            _ => {
+                for _ in 0..1 + random.below(2) {
+                    asked.attack(random.pick(&world.attacks), world, &mut headers);
+                }
+            }
         }
         // What users do too.
-        if random.one_in(3) {
+        if random.one_in(3) && asked.uri == "/a/page" {
             asked.uri = random.pick(&["/b/page", "/a/page?p=1", "/a/x/page"]).to_owned();
         }
         if random.one_in(4) {
@@ -115,22 +151,17 @@ impl Asked {
         asked
     }
 
-    fn attack(&mut self, random: &mut Random, world: &World, headers: &mut Vec<(&'static str, String)>) {
-        for _ in 0..1 + random.below(2) {
-            match random.below(8) {
-                0 => self.uri = random.pick(&PATHS).to_owned(),
-                1 => self.uri.push_str(random.pick(&QUERIES)),
-                2 => self.uri = format!("{}{}", random.pick(&AUTHORITIES), self.uri),
-                3 => self.body = "evil",
-                4 => headers.clear(),
-                5 => headers.push(("cookie", random.pick(&["evil", "sid=", "a=b; c=d"]).to_owned())),
-                // What was planted, or stolen for a moment.
-                6 if random.one_in(4) => headers.push(("cookie", world.users[random.below(2)].clone())),
-                _ => headers.push(random.pick(&HEADERS).map_value()),
-            }
-        }
-        if self.uri.matches("://").count() > 1 || self.uri.matches('?').count() > 1 {
-            self.uri = "/a/page".to_owned();
+    fn attack(&mut self, attack: Attack, world: &World, headers: &mut Vec<(&'static str, String)>) {
+        match attack {
+            Attack::Path(path) => self.uri = path.to_owned(),
+            Attack::Query(query) if !self.uri.contains('?') => self.uri.push_str(query),
+            Attack::Authority(authority) if self.uri.starts_with('/') => self.uri.insert_str(0, authority),
+            Attack::Query(_) | Attack::Authority(_) => {}
+            Attack::Body => self.body = "evil",
+            Attack::NoHost => headers.retain(|(name, _)| *name != "host"),
+            Attack::Cookie(cookie) => headers.push(("cookie", cookie.to_owned())),
+            Attack::CookieOf(user) => headers.push(("cookie", world.users[user].clone())),
+            Attack::Header(name, value) => headers.push((name, value.to_owned())),
         }
     }
 

@@ -23,7 +23,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::random::Random;
-use crate::request::Asked;
+use crate::request::{Asked, Attack};
 
 type App = BoxCloneSyncService<Request, Response, Infallible>;
 
@@ -93,11 +93,15 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     /// The cookies of the users.
     pub(crate) users: [String; 2],
+    /// What the attacker does here: little, and often, so that requests meet.
+    pub(crate) attacks: [Attack; 3],
     nonces: AtomicUsize,
 }
 
 impl World {
     pub(crate) async fn new(arrangement: Arrangement, seed: u64) -> World {
+        let mut random = Random::new(seed ^ 0xa77a);
+        let attacks = [(); 3].map(|()| Attack::random(&mut random));
         let clock = Arc::new(ManualClock::default());
         let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
         let options = CacheOptions { stale: std::time::Duration::from_secs(20), ..CacheOptions::default() };
@@ -109,7 +113,14 @@ impl World {
             let cache = cached.then(|| ResponseCacheLayer::new(&manager, "responses"));
             Site { arrangement, plans, cache, sessions: sessions.clone(), more: more.clone() }.build(&manager)
         };
-        World { with_cache: build(plans, true), without: build(None, false), clock, users, nonces: AtomicUsize::new(0) }
+        World {
+            with_cache: build(plans, true),
+            without: build(None, false),
+            clock,
+            users,
+            attacks,
+            nonces: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn nonce(&self) -> usize {

@@ -66,7 +66,17 @@ fn may_be_reused(asked: &Asked, answer: &Answer) -> Result<(), String> {
     if !["GET", "HEAD"].contains(&asked.method) || !asked.body.is_empty() {
         return broken("for a request that is more than a GET");
     }
-    let bypassing = ["authorization", "range", "if-range", "if-match", "if-unmodified-since", "upgrade", "expect"];
+    let bypassing: [&str; 9] = [
+        "authorization",
+        "range",
+        "if-range",
+        "if-match",
+        "if-unmodified-since",
+        "upgrade",
+        "expect",
+        "x-method-override",
+        "x-http-method-override",
+    ];
     if let Some(name) = bypassing.iter().find(|name| !asked.header(name).is_empty()) {
         return broken(&format!("for a request with {name}"));
     }
