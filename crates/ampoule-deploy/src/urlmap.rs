@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ampoule::cache::TargetUri;
 use axum_core::body::Body;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -152,6 +153,8 @@ fn collapse(path: &str) -> String {
 
 /// Moves the prefix from the path to the mount path; the query stays.
 fn mount(request: &mut Request<Body>, prefix: &str, rest: &str) {
+    // For a response cache of the app: two apps may have the same paths.
+    TargetUri::keep(request);
     let outer = request.extensions_mut().remove::<MountPath>().unwrap_or_default();
     request.extensions_mut().insert(MountPath(outer.0 + prefix));
     let path = if rest.is_empty() { "/" } else { rest };

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions, ResponseCacheLayer};
-use ampoule::{Error, Language, Languages, ManualClock, MemoryBounds, MemoryStore, Session, SessionLayer};
+use ampoule::{
+    Error, FailedRequest, Language, Languages, ManualClock, MemoryBounds, MemoryStore, Session, SessionLayer,
+    StatusCodeRedirect,
+};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery};
@@ -17,7 +20,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use support::{Answer, SECOND, answer};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 /// A site whose pages say how often their handlers were called.
 #[derive(Clone)]
@@ -452,4 +455,40 @@ async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
     assert_eq!(hits, 2_999);
     let (one, other) = (site.get("/visits").await, site.get("/visits").await);
     assert_ne!(one.set_cookies(), other.set_cookies(), "a session of his own for each");
+}
+
+#[tokio::test]
+async fn an_error_page_is_stored_for_no_other_request() {
+    let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
+    let page = |failed: Option<FailedRequest>| async move {
+        public(failed.map_or("none".into(), |failed| failed.uri.to_string()))
+    };
+    let app: Router = Router::new().route("/error", get(page)).layer(ResponseCacheLayer::new(&manager, "pages"));
+    let app = StatusCodeRedirect::new("/error").unwrap().layer(app);
+    for path in ["/secret/1", "/error", "/secret/2", "/error", "/secret/1"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let text = answer(app.clone().oneshot(request).await.unwrap()).await.text;
+        assert_eq!(text, if path == "/error" { "none" } else { path });
+    }
+}
+
+/// A session's layer that is called by hand has no probe, and tells by `Vary`.
+#[tokio::test]
+async fn a_session_that_a_handler_begins_by_itself_is_seen_by_what_it_says_of_its_response() {
+    let clock = Arc::new(ManualClock::default());
+    let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
+    let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
+    let sessions = SessionLayer::new(store, support::options(clock)).unwrap();
+    let handler = move |asked: HeaderMap| async move {
+        let session = sessions.begin(&asked);
+        let name = session.get::<String>("name").await.unwrap();
+        let mut response = public(format!("{name:?}"));
+        sessions.finish(&session, StatusCode::OK, response.headers_mut()).await.unwrap();
+        response
+    };
+    let app = Router::new().route("/", get(handler)).layer(ResponseCacheLayer::new(&manager, "pages"));
+    for _ in 0..3 {
+        let answer = answer(app.clone().oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap()).await;
+        assert!(!is_hit(&answer), "{:?}", answer.headers);
+    }
 }

@@ -71,8 +71,9 @@ type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 /// - a response whose request touched a session in any way, of a layer inside or outside of this one;
 /// - one with `Set-Cookie`, or `Vary: Cookie` or `*`; `private`, `no-store` or `no-cache`; a `Cache-Control` that cannot
 ///   be read without doubt;
-/// - one to a request with `Authorization`, a body, `Range`, `Upgrade`, `If-Match` or a header that names another method;
-///   such a request is not answered from stored responses either;
+/// - one to a request with `Authorization` or another header whose name is one of credentials (`X-Api-Key`,
+///   `X-Session-Id`, `X-Remote-User`), a body, `Range`, `Upgrade`, `If-Match` or a header that names another method; such
+///   a request is not answered from stored responses either;
 /// - a part (206), a switch of protocols (101), an answer on an error page, a body of unknown length (such as a stream),
 ///   and one larger than the region's `max_value_size`.
 ///

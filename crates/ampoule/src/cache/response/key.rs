@@ -54,6 +54,11 @@ const BYPASSING: [HeaderName; 9] = [
     TRANSFER_ENCODING,
 ];
 
+/// What the names of header fields have that credentials travel in, beside those above: a session's own transport, and what
+/// a proxy that has authenticated the client says of it.
+const CREDENTIALS: [&str; 8] =
+    ["auth", "token", "session", "api-key", "remote-user", "x-user", "client-cert", "identity"];
+
 /// Why a request must go to the handler whatever is stored; `None` if it need not.
 pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
     let headers = request.headers();
@@ -63,11 +68,12 @@ pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
     let has_body =
         !request.body().is_end_stream() || headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0");
     // Such as X-HTTP-Method-Override: the handler may see another method.
-    let has_method = headers.keys().any(|name| name.as_str().contains("method"));
+    let is_other = |name: &str| name.contains("method") || CREDENTIALS.iter().any(|word| name.contains(word));
+    let is_other = headers.keys().any(|name| is_other(name.as_str()));
     let is_bypassing = BYPASSING.iter().any(|name| headers.contains_key(name));
     // Another response cache further out decides.
     let is_inside = TouchProbe::of(request.extensions()).is_some();
-    if has_body || has_method || is_bypassing || is_inside || follows_failure(request) {
+    if has_body || is_other || is_bypassing || is_inside || follows_failure(request) {
         return Some(Forward::Bypass);
     }
     policy::forbids_storing(headers).then_some(Forward::Request)
@@ -104,10 +110,8 @@ pub(super) fn primary(parts: &Parts) -> String {
 /// Whether applications and frameworks take a part of the URI from this header field: what "unkeyed input" of cache
 /// poisoning is (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is none.
 fn is_of_target(name: &str) -> bool {
-    const WORDS: [&str; 11] =
-        ["host", "forwarded", "origin", "rewrite", "override", "scheme", "proto", "prefix", "path", "url", "https"];
-    const MORE: [&str; 2] = ["uri", "script-name"];
-    !name.ends_with("forwarded-for") && WORDS.iter().chain(&MORE).any(|word| name.contains(word))
+    const WORDS: &str = "host forwarded origin rewrite override scheme proto prefix path url uri script-name https ssl";
+    !name.ends_with("forwarded-for") && WORDS.split(' ').any(|word| name.contains(word))
 }
 
 /// The key of a response that was selected by these header fields too (RFC 9111 section 4.1).
@@ -195,6 +199,44 @@ mod tests {
         let keys: Vec<String> = requests.into_iter().map(key).collect();
         for (index, one) in keys.iter().enumerate() {
             assert_eq!(keys.iter().position(|other| other == one), Some(index), "{one}");
+        }
+    }
+
+    #[test]
+    fn browsers_and_proxies_send_nothing_that_keeps_a_request_from_its_stored_response() {
+        let (mut plain, mut usual) = (Request::get("/x"), Request::get("/x"));
+        plain = plain.header("host", "a.test");
+        for (name, value) in [
+            ("host", "a.test"),
+            ("user-agent", "Mozilla/5.0"),
+            ("accept", "*/*"),
+            ("accept-language", "en"),
+            ("sec-fetch-user", "?1"),
+            ("sec-fetch-site", "none"),
+            ("sec-ch-ua-platform", "Linux"),
+            ("upgrade-insecure-requests", "1"),
+            ("priority", "u=0"),
+            ("referer", "http://a.test/"),
+            ("if-none-match", "\"x\""),
+            ("x-forwarded-for", "127.0.0.9"),
+            ("x-real-ip", "127.0.0.9"),
+            ("traceparent", "00-1-2-01"),
+            ("x-request-id", "7"),
+        ] {
+            usual = usual.header(name, value);
+        }
+        let (plain, usual) = (plain.body(Body::empty()).unwrap(), usual.body(Body::empty()).unwrap());
+        assert_eq!((bypass(&plain), bypass(&usual)), (None, None));
+        assert_eq!(primary(&plain.into_parts().0), primary(&usual.into_parts().0));
+    }
+
+    #[test]
+    fn header_fields_with_credentials_bypass_the_cache() {
+        for name in
+            ["authorization", "x-api-key", "x-session-id", "x-auth-user", "x-remote-user", "x-amzn-oidc-identity"]
+        {
+            let request = Request::get("/x").header(name, "ada").body(Body::empty()).unwrap();
+            assert_eq!(bypass(&request), Some(Forward::Bypass), "{name}");
         }
     }
 

@@ -47,10 +47,11 @@ pub(super) fn reuse(
     let resident = now.duration_since(received).unwrap_or_default().as_secs() as i64;
     let ttl = policy.time_to_live(received).as_secs() as i64 - resident;
     let is_allowed = matches!(policy.before_request(&request_view(request, &said), now), BeforeRequest::Fresh(_));
+    let takes_any = said.is_empty() && !request.contains_key(PRAGMA);
     match (policy.is_stale(now), is_allowed) {
         (false, true) => Ok(ttl),
         (false, false) => Err(Forward::Request),
-        (true, _) if said.is_empty() && -ttl <= stale_allowance(headers, failed) => Ok(ttl),
+        (true, _) if takes_any && -ttl <= stale_allowance(headers, failed) => Ok(ttl),
         (true, _) => Err(Forward::Stale),
     }
 }
@@ -101,9 +102,9 @@ fn has(directives: &str, wanted: &str) -> bool {
 fn request_view(request: &HeaderMap, said: &str) -> Request<()> {
     let mut view = Request::new(());
     let kept: Vec<&str> = said.split(',').filter(|piece| !piece.trim().starts_with("max-stale")).collect();
-    put(&mut view.headers_mut(), CACHE_CONTROL, kept.join(","));
+    put(view.headers_mut(), CACHE_CONTROL, kept.join(","));
     if said.is_empty() && request.contains_key(PRAGMA) {
-        put(&mut view.headers_mut(), PRAGMA, "no-cache".to_owned());
+        put(view.headers_mut(), PRAGMA, "no-cache".to_owned());
     }
     view
 }
@@ -217,5 +218,6 @@ mod tests {
         assert_eq!(reuse(&cc("max-stale"), 61, false), Err(Forward::Stale));
         assert_eq!(reuse(&[], 61, false), Err(Forward::Stale));
         assert_eq!((reuse(&[], 65, true), reuse(&[], 66, true)), (Ok(-5), Err(Forward::Stale)));
+        assert_eq!(reuse(&[("pragma", "no-cache")], 65, true), Err(Forward::Stale));
     }
 }
