@@ -492,3 +492,17 @@ async fn a_session_that_a_handler_begins_by_itself_is_seen_by_what_it_says_of_it
         assert!(!is_hit(&answer), "{:?}", answer.headers);
     }
 }
+
+#[tokio::test]
+async fn within_another_response_cache_a_response_cache_does_nothing() {
+    let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
+    let layer = ResponseCacheLayer::new(&manager, "pages");
+    let app: Router = Router::new().route("/", get(|| async { public("page") })).layer(layer.clone()).layer(layer);
+    let ask = async || {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let headers = answer(app.clone().oneshot(request).await.unwrap()).await.headers;
+        headers.get_all("cache-status").iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ask().await, ["ampoule; fwd=bypass", "ampoule; fwd=miss; stored"]);
+    assert_eq!(ask().await[1], "ampoule; hit; ttl=3600");
+}

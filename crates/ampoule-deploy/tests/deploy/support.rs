@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions, ResponseCacheLayer};
 use ampoule_deploy::{Conf, Deployment, Faults, Filter, MountPath, Registry, Server, app, load};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::{Extension, Router};
 use http::Response;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -20,7 +21,8 @@ pub(crate) fn given(conf: &Conf) -> String {
     format!("[{}|{}]", options.join(","), global.join(","))
 }
 
-/// `egg:echo` answers with who it is and what it sees, `egg:sign` signs the responses of what is below it, and
+/// `egg:echo` answers with who it is and what it sees, `egg:cached` with what it sees, which all its apps store in one
+/// cache; `egg:sign` signs the responses of what is below it, and
 /// `egg:other` is a server.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::new();
@@ -37,6 +39,13 @@ pub(crate) fn registry() -> Registry {
             Ok(app(Router::new().fallback(answer)))
         });
     }
+    let caches = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
+    registry.app("egg:cached", move |_| {
+        let answer = |mount: Extension<MountPath>, request: Request| async move {
+            ([("cache-control", "public, max-age=60")], format!("{} at '{}'", request.uri(), mount.0.0))
+        };
+        Ok(app(Router::new().fallback(answer).layer(ResponseCacheLayer::new(&caches, "pages"))))
+    });
     registry.filter("egg:sign", sign);
     registry.server("egg:other", |conf| {
         let port = conf.number("listen", 1, 0..=9)?;

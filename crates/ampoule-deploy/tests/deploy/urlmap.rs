@@ -107,3 +107,14 @@ async fn a_request_without_a_path_gets_an_answer() {
         assert_eq!(response.status(), status, "{method}");
     }
 }
+
+#[tokio::test]
+async fn apps_under_several_paths_share_no_stored_response() {
+    let text = "[composite:main]\nuse = egg:Paste#urlmap\n/a = e\n/b = e\n/ = e\n[app:e]\nuse = egg:cached\n";
+    let deployment = load_text(text).unwrap();
+    for _ in 0..2 {
+        for (uri, expected) in [("/a/x", "/x at '/a'"), ("/b/x", "/x at '/b'"), ("/x", "/x at ''")] {
+            assert_eq!(text_at(&deployment, uri).await, expected);
+        }
+    }
+}
