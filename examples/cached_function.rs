@@ -4,6 +4,8 @@ use ampoule::cache::{CacheLayer, CacheManager, CacheSettings, ResponseCacheLayer
 use ampoule::{Error, ErrorKind};
 use axum::Router;
 use axum::extract::Path;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
 /// What takes long. However many ask at once, it is done once for each city.
@@ -28,8 +30,9 @@ async fn measured(caches: CacheManager, Path(city): Path<String>) -> Result<(), 
     }
 }
 
-async fn front_page() -> String {
-    format!("made at {:?}", std::time::SystemTime::now())
+/// A shared cache may store this page, for a minute: it is the same for all.
+async fn front_page() -> impl IntoResponse {
+    ([(CACHE_CONTROL, "public, max-age=60")], format!("made at {:?}", std::time::SystemTime::now()))
 }
 
 fn site() -> Result<Router, Box<dyn std::error::Error>> {

@@ -25,7 +25,7 @@
 //! |---|---|
 //! | a value | [`CacheManager::cache`], and what [`Cache`] and [`Entry`] can |
 //! | what a function returns | the macro [`cached`] |
-//! | a handler's responses | [`ResponseCacheLayer`] |
+//! | responses that a shared cache may store | [`ResponseCacheLayer`] |
 
 mod layer;
 pub(crate) mod region;
