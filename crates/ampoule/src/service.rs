@@ -116,18 +116,26 @@ fn finish_now<R>(session: &Session, response: &mut Response<R>) -> bool {
 async fn finish<R: Default + 'static>(session: Session, mut response: Response<R>) -> Response<R> {
     let status = response.status();
     if let Some(error) = response.extensions().get::<Arc<Error>>() {
-        tracing::error!(?session, %error, "a handler answered with an error of its session");
+        log(&session, error, "a handler answered with an error of its session");
     }
     match session.finish(status, response.headers_mut()).await {
         Ok(()) => response,
         Err(error) => {
-            tracing::error!(?session, %error, "the session could not be brought up to date; the response is replaced");
+            log(&session, &error, "the session could not be brought up to date; the response is replaced");
             let mut replaced = error_response(&error);
             // They tell the client of what was done before the error, such as a login.
             let cookies = response.headers().get_all(SET_COOKIE).iter();
             replaced.headers_mut().extend(cookies.map(|cookie| (SET_COOKIE, cookie.clone())));
             replaced
         }
+    }
+}
+
+/// An error that its client brought about, such as a page that asks for a login, is no fault of the server.
+fn log(session: &Session, error: &Error, what: &str) {
+    match error.kind().for_client() {
+        (400..500, _) => tracing::info!(?session, %error, "{what}"),
+        _ => tracing::error!(?session, %error, "{what}"),
     }
 }
 

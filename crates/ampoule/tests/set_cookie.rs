@@ -369,6 +369,22 @@ async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
 }
 
 #[tokio::test]
+async fn what_a_client_brought_about_is_no_error_of_the_server() {
+    let lines = Log::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let site = Site::new(Place::Memory);
+    let mut client = site.client();
+    client.post("/set/a/1").await;
+    let mut late = client.clone();
+    client.post("/logout").await;
+    assert_eq!(late.post("/set/a/2").await.status, StatusCode::CONFLICT);
+    let log = lines.text();
+    assert!(log.contains(" INFO ") && !log.contains(" ERROR ") && !log.contains(" WARN "), "{log}");
+}
+
+#[tokio::test]
 async fn the_session_is_used_up_to_its_last_moment() {
     let site = Site::with(Place::Memory, |options| options.timeout = Some(Duration::from_secs(10)));
     let mut client = site.client();

@@ -71,7 +71,7 @@ impl Session {
     /// Changes that a failed request leaves behind are meant to be lost; those of others are a mistake.
     fn warn_if_unsaved(&self, status: StatusCode) {
         let state = self.state();
-        if state.is_changed() && !status.is_server_error() {
+        if state.is_changed() && !status.is_client_error() && !status.is_server_error() {
             let (session, changes) = (&self.0.shared.name, state.changes());
             tracing::warn!(session, ?changes, "a session was changed and never saved: call save(), or set auto");
         }
