@@ -392,6 +392,20 @@ async fn a_logout_ends_both_logins_of_a_double_click_after_an_end() {
     assert!(wrong.is_empty(), "(loaded before the end, the click that logs out): {wrong:?}");
 }
 
+/// P1: another request puts a value of another type there before the removal is saved.
+#[tokio::test]
+async fn a_value_of_another_type_is_not_taken() {
+    let site = site(|_| {});
+    let layer = &site.layer;
+    let cookie = put(layer, "", "voucher", "ten").await.unwrap();
+    let (taker, other) = (Request::new(layer, &cookie), Request::new(layer, &cookie));
+    assert_eq!(taker.get::<String>("voucher").await.unwrap().as_deref(), Some("ten"));
+    other.insert("voucher", &7).unwrap();
+    other.save().await.unwrap();
+    assert_eq!(kind(taker.take::<String>("voucher").await), Some(ErrorKind::Value));
+    assert_eq!(Request::new(layer, &cookie).get::<u32>("voucher").await.unwrap(), Some(7));
+}
+
 /// P11.
 #[tokio::test]
 async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {

@@ -41,15 +41,24 @@ impl Session {
             self.change(Change::Remove(key.to_owned()))?;
             return Ok(Some(value));
         };
-        let taken = self.take_stored(key, live, Unsaved { session: self, changes: own }).await?;
+        let own = Unsaved { session: self, changes: own };
+        let taken = self.take_stored(key, |old| codec::decode::<T>(old).map(drop), live, own).await?;
         taken.as_deref().map(codec::decode).transpose()
     }
 
     /// Commits what the request did to this key, and its removal.
-    async fn take_stored(&self, key: &str, live: Live, mut own: Unsaved<'_>) -> Result<Option<Vec<u8>>, Error> {
+    async fn take_stored(
+        &self,
+        key: &str,
+        check: fn(&[u8]) -> Result<(), Error>,
+        live: Live,
+        mut own: Unsaved<'_>,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let taken = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&taken);
         let take = move |old: Option<&[u8]>| {
+            // Another may have put a value of another type there since.
+            old.map(check).transpose()?;
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = old.map(<[u8]>::to_vec);
             Ok(None)
         };
