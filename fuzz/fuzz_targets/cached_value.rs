@@ -36,8 +36,8 @@ async fn ask(bytes: Bytes) {
         manager.cache::<Vec<String>>("n").get_or_insert_with("key", || async { vec!["created".to_owned()] }).await;
     // Generations are 16 bytes, which no value is: no value can carry the one that this store tells.
     assert_eq!(found, ["created"]);
-    let survey = backend.survey(|_| {}).await.expect("it answers");
-    assert!(survey.namespaces.values().all(|namespace| namespace.fresh == 0));
+    let usage = backend.store_usage(|_| {}).await.expect("it answers");
+    assert!(usage.namespaces.values().all(|namespace| namespace.fresh == 0));
 }
 
 /// A store that has these bytes under every key.
@@ -67,8 +67,10 @@ impl Store for Says {
     }
 
     fn scan<'a>(&'a self, _: Option<&'a str>, _: usize) -> Reply<'a, Page> {
+        // As the keys of values end: a checksum of what stands before, and the kind.
         let mut key = [7; 32];
-        key[28..].copy_from_slice(&[0xac, b'C', b'a', 1]);
+        let suffix = crc(&key[..28]) ^ u32::from_be_bytes([0xac, b'C', b'a', 1]);
+        key[28..].copy_from_slice(&suffix.to_be_bytes());
         Reply::new(async move { Ok(Page { keys: vec![StoreKey::new(key)], next: None }) })
     }
 

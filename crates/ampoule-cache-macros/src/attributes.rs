@@ -1,15 +1,21 @@
 //! What stands between the brackets of `cached`.
 
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Ident, LitBool, LitInt, LitStr, Token, bracketed};
 
-const KNOWN: &str = "region, key, namespace, tags, expire, version, keep_failures, caches";
+use crate::template::{Part, parse_template};
+
+const KNOWN: &str = "region, key, skip, namespace, tags, expire, version, keep_failures, caches";
 
 #[derive(Default)]
 pub(crate) struct Attributes {
     pub(crate) region: Option<LitStr>,
-    pub(crate) key: Option<LitStr>,
+    pub(crate) key: Option<Vec<Part>>,
+    pub(crate) skip: Vec<Ident>,
     pub(crate) namespace: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) expire: Option<LitInt>,
@@ -30,6 +36,10 @@ impl Parse for Attributes {
             }
             seen.push(name.to_string());
             attributes.take(&name, input)?;
+            if attributes.key.is_some() && !attributes.skip.is_empty() {
+                let message = "`key` names all that the key is made of: with it nothing else is to be skipped";
+                return Err(Error::new(name.span(), message));
+            }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
@@ -42,7 +52,8 @@ impl Attributes {
     fn take(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "region" => self.region = Some(input.parse()?),
-            "key" => self.key = Some(input.parse()?),
+            "key" => self.key = Some(parse_template(&input.parse()?)?),
+            "skip" => self.skip = list(input, Ident::parse_any)?,
             "namespace" => self.namespace = Some(input.parse()?),
             "expire" => {
                 let seconds: LitInt = input.parse()?;
@@ -58,13 +69,21 @@ impl Attributes {
             }
             "keep_failures" => self.keep_failures = input.parse::<LitBool>()?.value,
             "caches" => self.caches = Some(input.parse::<LitStr>()?.parse()?),
-            "tags" => {
-                let list;
-                bracketed!(list in input);
-                self.tags = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect();
-            }
+            "tags" => self.tags = list(input, <LitStr as Parse>::parse)?,
             other => return Err(Error::new(name.span(), format!("`cached` has no `{other}`; it has {KNOWN}"))),
         }
         Ok(())
     }
+
+    /// Whether the caches are where this name says.
+    pub(crate) fn has_caches_in(&self, name: &Ident) -> bool {
+        let tokens: Option<TokenStream> = self.caches.as_ref().map(ToTokens::to_token_stream);
+        tokens.is_some_and(|tokens| tokens.to_string() == name.to_string())
+    }
+}
+
+fn list<T>(input: ParseStream<'_>, item: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<Vec<T>> {
+    let list;
+    bracketed!(list in input);
+    Ok(Punctuated::<T, Token![,]>::parse_terminated_with(&list, item)?.into_iter().collect())
 }

@@ -1,10 +1,13 @@
 //! From a function to the same function with a cache before it, and one that invalidates.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
-use syn::{Error, FnArg, Ident, ItemFn, Pat, ReturnType, Signature, Type};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, Ident, ItemFn, ReturnType, Signature};
 
+use crate::arguments::{caches, is_named, key_parts};
 use crate::attributes::Attributes;
+use crate::template::Part;
 
 pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<TokenStream> {
     let ItemFn { attrs, vis, sig, block } = function;
@@ -14,48 +17,44 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
     let ReturnType::Type(_, returned) = &sig.output else {
         return Err(Error::new_spanned(&sig, "`cached` is for functions that return something"));
     };
-    let caches = caches(attributes, &sig)?;
-    let is_fallible = is_result(returned);
+    let is_fallible = is_named(returned, "Result");
     if attributes.keep_failures && !is_fallible {
         return Err(Error::new_spanned(returned, "`keep_failures` is for functions that return a Result"));
     }
-    let value = match (is_fallible, attributes.keep_failures) {
-        (true, false) => quote!(<#returned as ::ampoule::cache::macros::Fallible>::Ok),
-        (true, true) => quote! {
-            ::core::result::Result<
-                <#returned as ::ampoule::cache::macros::Fallible>::Ok,
-                <#returned as ::ampoule::cache::macros::Fallible>::Err,
-            >
-        },
-        (false, _) => quote!(#returned),
+    let fallible = quote!(#returned as ::ampoule::cache::macros::Fallible);
+    let (value, get) = match (is_fallible, attributes.keep_failures) {
+        (true, false) => (quote!(<#fallible>::Ok), quote!(get_or_try_insert_with)),
+        (true, true) => {
+            let value = quote!(::core::result::Result<<#fallible>::Ok, <#fallible>::Err>);
+            (value, quote!(get_or_insert_result_with))
+        }
+        (false, _) => (quote!(#returned), quote!(get_or_insert_with)),
     };
-    let get = match (is_fallible, attributes.keep_failures) {
-        (true, false) => quote!(get_or_try_insert_with),
-        (true, true) => quote!(get_or_insert_result_with),
-        (false, _) => quote!(get_or_insert_with),
-    };
-    let (find, key) = (find(attributes, &sig.ident, &caches, &value), key(attributes, &sig, &caches));
+    let find = find(attributes, &sig, &value)?;
+    let key = Key::new(attributes, &sig)?;
+    let own_key = key.written_in(&sig.ident);
     let tags = &attributes.tags;
     let tags = (!tags.is_empty()).then(|| quote!(.tags([#(::std::format!(#tags)),*])));
     let expire = attributes.expire.as_ref().map(|seconds| quote!(.expire(::core::time::Duration::from_secs(#seconds))));
     let invalidate = invalidate(&vis, &sig, &find, &key);
+    let [cache, key, create] = ["cache", "key", "create"].map(local);
     Ok(quote! {
         #(#attrs)*
         #vis #sig {
-            let __cache = #find;
-            let __key = #key;
-            let __create = move || async move {
+            let #cache = #find;
+            let #key = #own_key;
+            let #create = move || async move {
                 // Says what the block returns, which its `?` cannot tell by itself.
                 #[allow(unreachable_code, clippy::all)]
                 if false {
-                    let __returned: #returned = loop {};
-                    return __returned;
+                    let returned: #returned = loop {};
+                    return returned;
                 }
                 #block
             };
-            match __cache {
-                ::core::option::Option::Some(__cache) => __cache.entry(&__key)#tags #expire.#get(__create).await,
-                ::core::option::Option::None => __create().await,
+            match #cache {
+                ::core::option::Option::Some(cache) => cache.entry_with(#key)#tags #expire.#get(#create).await,
+                ::core::option::Option::None => #create().await,
             }
         }
 
@@ -63,8 +62,14 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
     })
 }
 
+/// A name that the function's own code neither sees nor hides.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
 /// The cache of the function, if its region is there.
-fn find(attributes: &Attributes, name: &Ident, caches: &TokenStream, value: &TokenStream) -> TokenStream {
+fn find(attributes: &Attributes, sig: &Signature, value: &TokenStream) -> syn::Result<TokenStream> {
+    let caches = caches(attributes, sig)?;
     let region = match &attributes.region {
         Some(region) => quote!(::core::option::Option::Some(#region)),
         None => quote!(::core::option::Option::None),
@@ -72,88 +77,72 @@ fn find(attributes: &Attributes, name: &Ident, caches: &TokenStream, value: &Tok
     let namespace = match &attributes.namespace {
         Some(namespace) => quote!(#namespace),
         None => {
-            let name = name.to_string();
+            let name = sig.ident.to_string();
             quote!(::core::concat!(::core::module_path!(), "::", #name))
         }
     };
     let version = attributes.version.as_ref().map(|version| quote!(.map(|cache| cache.with_version(#version))));
-    quote!(::ampoule::cache::macros::region::<#value>(&#caches, #region, #namespace) #version)
+    Ok(quote!(::ampoule::cache::macros::region::<#value>(&#caches, #region, #namespace) #version))
 }
 
-/// The key as text.
-fn key(attributes: &Attributes, sig: &Signature, caches: &TokenStream) -> TokenStream {
-    if let Some(key) = &attributes.key {
-        return quote!(::std::format!(#key));
+/// What the key of a value is made of: the function with its type parameters, and the parts that the attribute names, or
+/// else the arguments.
+struct Key {
+    function: String,
+    parts: Vec<TokenStream>,
+}
+
+impl Key {
+    fn new(attributes: &Attributes, sig: &Signature) -> syn::Result<Key> {
+        let parts = match &attributes.key {
+            Some(parts) => parts.iter().map(written).collect(),
+            None => key_parts(attributes, sig)?.iter().map(|name| quote_spanned!(name.span()=> #name)).collect(),
+        };
+        Ok(Key { function: sig.ident.to_string(), parts })
     }
-    let all = names(sig).into_iter().filter(|name| name.to_token_stream().to_string() != caches.to_string());
-    quote!(::std::format!("{:?}", (#(&#all,)*)))
+
+    /// The expression of the key, in the body of the function of this name.
+    fn written_in(&self, own: &Ident) -> TokenStream {
+        let (function, own, key) = (&self.function, own.to_string(), local("key"));
+        let parts = self
+            .parts
+            .iter()
+            .map(|part| quote_spanned!(part.span()=> ::ampoule::cache::CacheKey::write_key(&#part, &mut #key);));
+        // The name of a closure's type holds the path of the function around it, with the types that it is generic over.
+        quote! {{
+            let mut #key = ::ampoule::cache::macros::key(::core::any::type_name_of_val(&|| ()), #own, #function);
+            #(#parts)*
+            #key
+        }}
+    }
+}
+
+fn written(part: &Part) -> TokenStream {
+    match part {
+        Part::Text(text) => quote!(#text),
+        Part::Expression(expression) => quote!((#expression)),
+    }
 }
 
 /// The function that removes the value of these arguments.
-fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &TokenStream) -> TokenStream {
+fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &Key) -> TokenStream {
     let mut sig = sig.clone();
     let doc = format!("Removes what `{}` has cached for these arguments.", sig.ident);
     sig.ident = format_ident!("invalidate_{}", sig.ident);
     sig.output = syn::parse_quote!(-> ::core::result::Result<(), ::ampoule::Error>);
+    let key = key.written_in(&sig.ident);
     quote! {
         #[doc = #doc]
         #[doc = ""]
         #[doc = "# Errors"]
         #[doc = "Those of the store: the value may still be given out then."]
-        #[allow(dead_code, unused_variables, clippy::unused_async, reason = "made beside a function that is cached")]
+        #[allow(dead_code, unused_mut, unused_variables, clippy::unused_async, reason = "made beside a function that is cached")]
         #vis #sig {
             match #find {
-                ::core::option::Option::Some(__cache) => __cache.remove(&#key).await,
+                ::core::option::Option::Some(cache) => cache.entry_with(#key).remove().await,
                 ::core::option::Option::None => ::core::result::Result::Ok(()),
             }
         }
-    }
-}
-
-/// Where the caches are: as the attribute says, or the argument of that type.
-fn caches(attributes: &Attributes, sig: &Signature) -> syn::Result<TokenStream> {
-    if let Some(caches) = &attributes.caches {
-        return Ok(quote!(#caches));
-    }
-    let is_manager = |argument: &&FnArg| matches!(argument, FnArg::Typed(typed) if is_named(&typed.ty, "CacheManager"));
-    let found = sig.inputs.iter().find(is_manager);
-    match found {
-        Some(FnArg::Typed(typed)) if matches!(*typed.pat, Pat::Ident(_)) => Ok(name_of(&typed.pat).to_token_stream()),
-        _ => {
-            let message = "`cached` needs a CacheManager: an argument of that type, such as `caches: &CacheManager`, or \
-                `caches = \"self.caches\"` in the attribute";
-            Err(Error::new_spanned(&sig.inputs, message))
-        }
-    }
-}
-
-/// The names of the arguments, as far as they have one.
-fn names(sig: &Signature) -> Vec<Ident> {
-    let typed = sig.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(typed) => name_of(&typed.pat),
-        FnArg::Receiver(_) => None,
-    });
-    typed.collect()
-}
-
-fn name_of(pattern: &Pat) -> Option<Ident> {
-    match pattern {
-        Pat::Ident(name) => Some(name.ident.clone()),
-        _ => None,
-    }
-}
-
-/// A `Result`, whatever it is of, and under whatever path.
-fn is_result(returned: &Type) -> bool {
-    is_named(returned, "Result")
-}
-
-fn is_named(ty: &Type, name: &str) -> bool {
-    match ty {
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
-        Type::Reference(reference) => is_named(&reference.elem, name),
-        Type::Paren(inner) => is_named(&inner.elem, name),
-        _ => false,
     }
 }
 
@@ -173,6 +162,13 @@ mod tests {
         for (attributes, function, expected) in [
             ("regoin = \"x\"", good, "`cached` has no `regoin`; it has region, key,"),
             ("key = \"a\", key = \"b\"", good, "`key` stands here twice"),
+            ("key = \"{id\"", good, "expected `{` and `}` in pairs"),
+            ("key = \"}\"", good, "expected `{` and `}` in pairs"),
+            ("key = \"{}\"", good, "expected an expression in the braces of `key`, such as `user.id`; found ``"),
+            ("key = \"{id:?}\"", good, "such as `user.id`; found `id:?`"),
+            ("key = \"{id}\", skip = [id]", good, "with it nothing else is to be skipped"),
+            ("skip = [di]", good, "no argument is called `di`; there are `caches`, `id`"),
+            ("", "async fn f(c: &CacheManager, list: &mut Vec<u8>) -> u8 { 1 }", "expected `skip = [argument]`"),
             ("expire = 0", good, "expected seconds, one or more"),
             ("expire = \"60\"", good, "expected integer literal"),
             ("", "fn f(caches: &CacheManager) -> u8 { 1 }", "is for asynchronous functions"),
@@ -184,6 +180,24 @@ mod tests {
             let said = refused(attributes, function);
             assert!(said.contains(expected), "{attributes} {function}: {said}");
         }
+    }
+
+    /// What the key is made of besides the function.
+    fn parts(attributes: &str, function: &str) -> Vec<String> {
+        let function: ItemFn = syn::parse_str(function).unwrap();
+        let key = Key::new(&syn::parse_str(attributes).unwrap(), &function.sig).unwrap();
+        key.parts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_key_is_made_of_all_that_the_body_can_see() {
+        let function = "async fn f(&self, caches: CacheManager, a: u8, Path((b, mut c)): Path<(u8, u8)>, _: u8, \
+            User { id, name: n, .. }: User, [first, .., last]: [u8; 4], (d @ Some(e) | d @ Other(e)): O) -> u8 { 1 }";
+        let all = ["self", "a", "b", "c", "id", "n", "first", "last", "d", "e"];
+        assert_eq!(parts("", function), all);
+        assert_eq!(parts("skip = [self, b]", function), [&all[1..2], &all[3..]].concat());
+        assert_eq!(parts("key = \"{a}\"", function), ["(a)"]);
+        assert_eq!(parts("key = \"x{{{self.name}{f({ a })}\"", function), ["\"x{\"", "(self . name)", "(f ({ a }))"]);
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! Where values are: in memory, in a store, or in both.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use ampoule_core::{Clock, Error, Store, StoreEvent, StoreKey, SweepReport, Time, Watcher};
 
-use crate::flight::Flights;
+use crate::invalidation::InvalidationLog;
 use crate::key::{self, Kind};
-use crate::marks::Marks;
-use crate::memory::{Memory, MemoryKey};
+use crate::memory::{Memory, MemoryKeyRef};
 use crate::options::BackendOptions;
 use crate::remote::Remote;
+use crate::single_flight::SingleFlight;
 
 /// Where the values of regions are. Cloning it shares it.
 ///
@@ -33,15 +32,13 @@ pub(crate) struct Inner {
     pub(crate) memory: Option<Memory>,
     pub(crate) store: Option<Remote>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) flights: Flights,
-    /// Counts clearings; what begins takes the number along.
+    pub(crate) flights: SingleFlight,
+    /// Counts invalidations; what begins takes the number along.
     moment: AtomicU64,
-    removed: Marks,
-    cleared: Marks,
-    namespaces: Mutex<HashMap<StoreKey, Arc<AtomicU64>>>,
-    spaces: Mutex<HashMap<(StoreKey, [u8; 32]), u32>>,
-    next_space: AtomicU32,
-    watches: AtomicBool,
+    values: InvalidationLog,
+    tags: InvalidationLog,
+    namespaces: InvalidationLog,
+    is_listening: AtomicBool,
 }
 
 impl Backend {
@@ -67,14 +64,12 @@ impl Backend {
             memory,
             store: store.map(|store| Remote::new(store, options)),
             clock: Arc::clone(&options.clock),
-            flights: Flights::default(),
+            flights: SingleFlight::default(),
             moment: AtomicU64::new(0),
-            removed: Marks::default(),
-            cleared: Marks::default(),
-            namespaces: Mutex::default(),
-            spaces: Mutex::default(),
-            next_space: AtomicU32::new(0),
-            watches: AtomicBool::new(false),
+            values: InvalidationLog::default(),
+            tags: InvalidationLog::default(),
+            namespaces: InvalidationLog::default(),
+            is_listening: AtomicBool::new(false),
         }))
     }
 
@@ -124,34 +119,25 @@ impl Inner {
         self.moment.load(Ordering::SeqCst)
     }
 
-    /// A number for the values of one namespace and shape.
-    pub(crate) fn space(&self, namespace: StoreKey, shape: [u8; 32]) -> u32 {
-        let mut spaces = lock(&self.spaces);
-        *spaces.entry((namespace, shape)).or_insert_with(|| self.next_space.fetch_add(1, Ordering::Relaxed))
+    fn next_moment(&self) -> u64 {
+        self.moment.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// When a namespace was last cleared.
-    pub(crate) fn cleared_at(&self, namespace: StoreKey) -> Arc<AtomicU64> {
-        Arc::clone(lock(&self.namespaces).entry(namespace).or_default())
+    /// Whether what began at a moment was removed by its key since.
+    pub(crate) fn is_removed(&self, entry: StoreKey, began: u64) -> bool {
+        self.values.any_since([&entry], began)
     }
 
-    /// Whether what began at a moment was removed or cleared since.
-    pub(crate) fn is_void(&self, entry: StoreKey, namespace: &AtomicU64, tags: &[StoreKey], began: u64) -> bool {
-        namespace.load(Ordering::SeqCst) > began
-            || self.cleared.any_since(tags, began)
-            || self.removed.any_since(&[entry], began)
-    }
-
-    /// Whether a value in memory was cleared. It was removed from there if it was removed.
-    pub(crate) fn is_cleared(&self, namespace: &AtomicU64, tags: &[StoreKey], began: u64) -> bool {
-        namespace.load(Ordering::Acquire) > began || self.cleared.any_since(tags, began)
+    /// Whether what began at a moment was invalidated by its namespace or a tag since.
+    pub(crate) fn is_invalidated(&self, namespace: StoreKey, tags: &[StoreKey], began: u64) -> bool {
+        self.namespaces.any_since([&namespace], began) || self.tags.any_since(tags, began)
     }
 
     /// Forgets a value in this process, and whatever is being made of it; returns the moment.
-    pub(crate) fn forget(&self, key: &MemoryKey, entry: StoreKey) -> u64 {
-        let moment = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
-        self.removed.mark(entry, moment);
-        self.flights.leave_behind(key);
+    pub(crate) fn forget(&self, key: MemoryKeyRef<'_>, entry: StoreKey) -> u64 {
+        let moment = self.next_moment();
+        self.values.add(entry, moment);
+        self.flights.forget(&key.to_owned());
         if let Some(memory) = &self.memory {
             memory.remove(key);
         }
@@ -169,20 +155,17 @@ impl Inner {
     }
 
     fn clear_here(&self, generation: StoreKey) {
-        let moment = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
-        match lock(&self.namespaces).get(&generation) {
-            Some(namespace) => drop(namespace.fetch_max(moment, Ordering::SeqCst)),
-            None => self.cleared.mark(generation, moment),
+        match key::kind(generation) {
+            Some(Kind::Namespace) => self.namespaces.add(generation, self.next_moment()),
+            _ => self.tags.add(generation, self.next_moment()),
         }
-        self.flights.leave_all_behind();
+        self.flights.forget_all();
     }
 
-    fn forget_all(&self) {
-        let moment = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
-        self.cleared.mark_all(moment);
-        self.removed.mark_all(moment);
-        for namespace in lock(&self.namespaces).values() {
-            namespace.fetch_max(moment, Ordering::SeqCst);
+    fn forget_everything(&self) {
+        let moment = self.next_moment();
+        for log in [&self.values, &self.tags, &self.namespaces] {
+            log.add_all(moment);
         }
         if let Some(memory) = &self.memory {
             memory.clear();
@@ -192,7 +175,7 @@ impl Inner {
     /// Begins to listen to what others change, once, where there is memory that it matters to.
     pub(crate) fn listen(self: &Arc<Self>) {
         let (Some(_), Some(remote)) = (&self.memory, &self.store) else { return };
-        if self.watches.swap(true, Ordering::Relaxed) {
+        if self.is_listening.swap(true, Ordering::Relaxed) {
             return;
         }
         if let Some(watch) = remote.store().watch() {
@@ -204,12 +187,12 @@ impl Inner {
         match changed {
             StoreEvent::Key(key) => match key::kind(key) {
                 Some(Kind::Entry) => {
-                    self.forget(&MemoryKey::new(0, key.as_bytes()), key);
+                    self.forget(MemoryKeyRef::of(&key), key);
                 }
-                Some(Kind::Generation) => self.clear_here(key),
+                Some(Kind::Namespace | Kind::Tag) => self.clear_here(key),
                 Some(Kind::Lease) | None => {}
             },
-            StoreEvent::Unknown => self.forget_all(),
+            StoreEvent::Unknown => self.forget_everything(),
             StoreEvent::Lost => {
                 tracing::warn!("the cache's store tells of no changes; memory_expire bounds what is old")
             }
@@ -223,10 +206,6 @@ async fn follow(backend: Weak<Inner>, mut watch: Box<dyn Watcher>) {
         let Some(backend) = backend.upgrade() else { return };
         backend.learn(changed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Backend {

@@ -1,21 +1,21 @@
 //! `Cache`: values of one type under one namespace.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, PutMode, StoreKey, Time};
+use ampoule_core::{Error, ErrorKind, StoreKey, Time};
 
-use crate::ask::Ask;
-use crate::create;
+use crate::cache_key::{CacheKey, KeyWriter};
 use crate::format::MAX_TAGS;
-use crate::memory::{self, Kept};
-use crate::space::Space;
+use crate::key;
+use crate::lookup::Lookup;
+use crate::namespace::Namespace;
 use crate::stats::CacheStats;
 use crate::value::{Cacheable, Created};
-use crate::{key, shape};
 
 /// The values of one type under one namespace, as a region keeps them. Cloning it shares it.
 ///
@@ -27,7 +27,7 @@ use crate::{key, shape};
 /// let manager = CacheManager::new(backend, CacheOptions::default())?;
 /// let squares = manager.cache::<u64>("squares");
 ///
-/// // However many ask at once, one of them calculates and the others wait for him.
+/// // However many ask at once, one of them calculates and the others wait for it.
 /// let nine = squares.get_or_insert_with("3", || async { 3 * 3 }).await;
 /// assert_eq!(nine, 9);
 /// assert_eq!(squares.get("3").await, Some(9));
@@ -38,75 +38,80 @@ use crate::{key, shape};
 /// ```
 ///
 /// **Reading never fails because of the store.** While it is down, reads find nothing and creators are called. What
-/// changes the cache does fail: whoever removes a value must know that others may still see it.
+/// changes the cache does fail: the caller that removes a value must know that others may still see it.
 ///
 /// **The shape of the type is part of the key**: its name, the names and types of its fields, and the
 /// [version](Cache::with_version). A program whose type has changed does not read what the one before it wrote, and
 /// while both run neither spoils the other's values; each removes its own, and [`clear`](Cache::clear) clears both's.
 pub struct Cache<T> {
-    space: Arc<Space>,
+    namespace: Arc<Namespace>,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T: Cacheable> Cache<T> {
-    pub(crate) fn of(space: Arc<Space>) -> Cache<T> {
-        Cache { space, value: PhantomData }
+    pub(crate) fn of(namespace: Arc<Namespace>) -> Cache<T> {
+        Cache { namespace, value: PhantomData }
     }
 
     /// The same namespace for values of another version of the type: for a change that no field shows, as from metres
     /// to feet. 0 by default.
     #[must_use]
     pub fn with_version(&self, version: u32) -> Cache<T> {
-        Cache::of(self.space.of_version(version, || shape::of::<T>(version)))
+        Cache::of(Arc::new(self.namespace.with_version(version)))
     }
 
     /// What the time is, by the clock that values expire by.
     pub fn now(&self) -> Time {
-        self.space.backend.now()
+        self.namespace.backend.now()
     }
 
     /// The size of the largest value that is kept, in bytes.
     pub fn max_value_size(&self) -> usize {
-        self.space.options.max_value_size
+        self.namespace.options.max_value_size
     }
 
     /// The namespace.
     pub fn namespace(&self) -> &str {
-        &self.space.namespace
+        &self.namespace.name
     }
 
     /// What happened here since this process began to use the namespace.
     pub fn stats(&self) -> CacheStats {
-        self.space.counters.read()
+        self.namespace.counters.read()
     }
 
     /// One value, to be asked for with more than its key.
     pub fn entry<'a>(&'a self, key: &'a str) -> Entry<'a, T> {
-        Entry { cache: self, key, tags: Vec::new(), expire: None }
+        self.entry_of(Cow::Borrowed(key.as_bytes()))
+    }
+
+    /// One value by a key that is not a text: a number, a tuple, a type of your own. It differs from every text.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let names = manager.cache::<String>("names");
+    /// names.entry_for(&(7_u64, "en")).insert("Ada".into()).await?;
+    /// assert_eq!(names.entry_for(&(7_u64, "en")).get().await.as_deref(), Some("Ada"));
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn entry_for(&self, key: &(impl CacheKey + ?Sized)) -> Entry<'_, T> {
+        self.entry_with(KeyWriter::key_of(key))
+    }
+
+    /// One value by a key that was written part by part.
+    pub fn entry_with(&self, key: KeyWriter) -> Entry<'_, T> {
+        self.entry_of(Cow::Owned(key.into_bytes()))
+    }
+
+    fn entry_of<'a>(&'a self, key: Cow<'a, [u8]>) -> Entry<'a, T> {
+        Entry { namespace: &self.namespace, value: PhantomData, key, tags: Vec::new(), expire: None }
     }
 
     /// The value, if there is a fresh one.
     pub async fn get(&self, key: &str) -> Option<T> {
-        if let Some(value) = self.space.try_now(key) {
-            return Some(value);
-        }
-        if !self.space.options.enabled {
-            return None;
-        }
-        self.space.backend.listen();
-        let ask = self.space.ask(key, Vec::new(), None);
-        let found = create::look::<T>(&self.space, &ask).await;
-        let fresh = found.kept.filter(|kept| self.space.backend.now() < kept.expires);
-        match fresh.and_then(|kept| kept.value()) {
-            Some(value) => {
-                self.space.counters.hits();
-                Some(value)
-            }
-            None => {
-                self.space.counters.misses();
-                None
-            }
-        }
+        self.entry(key).get().await
     }
 
     /// Whether there is a fresh value.
@@ -115,6 +120,10 @@ impl<T: Cacheable> Cache<T> {
     }
 
     /// The value; where there is none, what `create` makes, by one caller at a time.
+    ///
+    /// # Panics
+    /// If `create` asks for the value that it creates, itself or through other creators: it would wait for itself. Only
+    /// a task that the creator starts is not known to be its own: there the log has a warning after five seconds.
     pub async fn get_or_insert_with<F, Fut>(&self, key: &str, create: F) -> T
     where
         F: FnOnce() -> Fut,
@@ -144,20 +153,13 @@ impl<T: Cacheable> Cache<T> {
         self.entry(key).insert(value).await
     }
 
-    /// Removes the value under the key. Who is creating it at this moment, from what was true before, does not put it
-    /// back, in whichever process he is.
+    /// Removes the value under the key. A caller that is creating it at this moment, in any process, from what was true
+    /// before, does not put it back.
     ///
     /// # Errors
     /// Those of the store: the value may still be given out then.
     pub async fn remove(&self, key: &str) -> Result<(), Error> {
-        let backend = &self.space.backend;
-        let ask = self.space.ask(key, Vec::new(), None);
-        let done = match &backend.store {
-            Some(remote) => remote.remove(ask.entry).await,
-            None => Ok(()),
-        };
-        backend.forget(&ask.place, ask.entry);
-        done
+        self.entry(key).remove().await
     }
 
     /// Removes all values of the namespace, of whatever type, and those that are being created. It takes one command
@@ -167,7 +169,7 @@ impl<T: Cacheable> Cache<T> {
     /// # Errors
     /// Those of the store: the values may still be given out then.
     pub async fn clear(&self) -> Result<(), Error> {
-        self.space.backend.clear(self.space.namespace_key).await
+        self.namespace.backend.clear(self.namespace.key).await
     }
 }
 
@@ -204,8 +206,9 @@ impl<V: Cacheable, E: Cacheable> Cache<Result<V, E>> {
 /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
 /// ```
 pub struct Entry<'a, T> {
-    cache: &'a Cache<T>,
-    key: &'a str,
+    namespace: &'a Namespace,
+    value: PhantomData<fn() -> T>,
+    key: Cow<'a, [u8]>,
     tags: Vec<StoreKey>,
     expire: Option<Duration>,
 }
@@ -228,17 +231,48 @@ impl<T: Cacheable> Entry<'_, T> {
         self
     }
 
+    /// As [`Cache::get`].
+    pub async fn get(self) -> Option<T> {
+        let namespace = self.namespace;
+        if let Some(value) = namespace.try_now(&self.key) {
+            return Some(value);
+        }
+        if !namespace.options.enabled {
+            return None;
+        }
+        namespace.backend.listen();
+        let cached = self.lookup().find::<T>().await.cached;
+        match cached.filter(|cached| namespace.backend.now() < cached.about.expires) {
+            Some(cached) => {
+                namespace.counters.hits();
+                Some(T::clone(&cached.value))
+            }
+            None => {
+                namespace.counters.misses();
+                None
+            }
+        }
+    }
+
+    /// As [`Cache::remove`].
+    ///
+    /// # Errors
+    /// As [`Cache::remove`].
+    pub async fn remove(self) -> Result<(), Error> {
+        self.lookup().remove().await
+    }
+
     /// As [`Cache::get_or_insert_with`].
     pub async fn get_or_insert_with<F, Fut>(self, create: F) -> T
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        if let Some(value) = self.cache.space.try_now(self.key) {
+        if let Some(value) = self.namespace.try_now(&self.key) {
             return value;
         }
         let create = || async { Ok::<_, Infallible>(Created::new(create().await)) };
-        match self.ask_or_create(create).await {
+        match self.find_or_create(create).await {
             Ok(value) => value,
             Err(never) => match never {},
         }
@@ -253,10 +287,10 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        if let Some(value) = self.cache.space.try_now(self.key) {
+        if let Some(value) = self.namespace.try_now(&self.key) {
             return Ok(value);
         }
-        self.ask_or_create(|| async { create().await.map(Created::new) }).await
+        self.find_or_create(|| async { create().await.map(Created::new) }).await
     }
 
     /// As [`Cache::get_or_try_insert_with`], with a creator that says how long its value is to be kept.
@@ -268,25 +302,27 @@ impl<T: Cacheable> Entry<'_, T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Created<T>, E>>,
     {
-        match self.cache.space.try_now(self.key) {
+        match self.namespace.try_now(&self.key) {
             Some(value) => Ok(value),
-            None => self.ask_or_create(create).await,
+            None => self.find_or_create(create).await,
         }
     }
 
     /// What follows when memory has no fresh value.
-    async fn ask_or_create<E, F, Fut>(self, create: F) -> Result<T, E>
+    async fn find_or_create<E, F, Fut>(self, create: F) -> Result<T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Created<T>, E>>,
     {
-        let space = &self.cache.space;
-        if !space.options.enabled || !self.has_few_tags() {
+        if !self.namespace.options.enabled {
             return create().await.map(|created| created.value);
         }
-        let ask = space.ask(self.key, self.tags, self.expire);
+        if let Err(error) = self.check_tags() {
+            self.namespace.report_unfit(&error);
+            return create().await.map(|created| created.value);
+        }
         // Behind a pointer, so that a hit does not pay for the size of what a miss takes.
-        Box::pin(create::get_or_create(space, ask, create)).await
+        Box::pin(async move { self.lookup().get_or_create(create).await }).await
     }
 
     /// As [`Cache::insert`].
@@ -294,29 +330,20 @@ impl<T: Cacheable> Entry<'_, T> {
     /// # Errors
     /// As [`Cache::insert`].
     pub async fn insert(self, value: T) -> Result<(), Error> {
-        let space = &self.cache.space;
-        if !space.options.enabled {
+        if !self.namespace.options.enabled {
             return Ok(());
         }
-        if !self.has_few_tags() {
-            return Err(Error::new(ErrorKind::TooLarge, format!("a cached value has {MAX_TAGS} tags at most")));
-        }
-        let body = ampoule_core::codec::encode(&value)?;
-        if body.len() > space.options.max_value_size {
-            let (size, most) = (body.len(), space.options.max_value_size);
-            let message = format!("a value of {size} bytes, where {most} are allowed (max_value_size)");
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
-        let ask = space.ask(self.key, self.tags, self.expire);
-        insert(space, &ask, value, body.into()).await
+        self.check_tags()?;
+        self.lookup().insert(value).await
     }
 
-    fn has_few_tags(&self) -> bool {
-        let few = self.tags.len() <= MAX_TAGS;
-        if !few {
-            tracing::error!(cache = self.cache.namespace(), "a value has more than {MAX_TAGS} tags and is not cached");
-        }
-        few
+    fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(self.namespace, &self.key, self.tags.clone(), self.expire)
+    }
+
+    fn check_tags(&self) -> Result<(), Error> {
+        let message = || format!("a cached value has {MAX_TAGS} tags at most");
+        (self.tags.len() <= MAX_TAGS).then_some(()).ok_or_else(|| Error::new(ErrorKind::TooLarge, message()))
     }
 }
 
@@ -330,7 +357,7 @@ impl<V: Cacheable, E: Cacheable> Entry<'_, Result<V, E>> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        let failure_expire = self.cache.space.options.failure_expire;
+        let failure_expire = self.namespace.options.failure_expire;
         let create = || async {
             let result = create().await;
             let created = match &result {
@@ -346,42 +373,14 @@ impl<V: Cacheable, E: Cacheable> Entry<'_, Result<V, E>> {
     }
 }
 
-async fn insert<T: Cacheable>(space: &Space, ask: &Ask, value: T, body: ampoule_core::Bytes) -> Result<(), Error> {
-    let backend = &space.backend;
-    let now = backend.now();
-    let mut kept = Kept {
-        created: now,
-        expires: now + ask.expire,
-        took: Duration::ZERO,
-        began: backend.moment(),
-        asked: now,
-        tags: memory::tags(ask.tags.iter().copied()),
-        size: body.len() as u32,
-        until: space.until(now, now, ask.expire),
-        value: Arc::new(value),
-    };
-    if let Some(remote) = &backend.store {
-        let lifetime = space.lifetime(ask.expire);
-        let generations = remote.lasting_generations(space.carried_by(ask), now, lifetime).await?;
-        let _ = remote.put(ask.entry, space.record(ask, &kept, &generations, body), lifetime, PutMode::Always).await?;
-    }
-    let is_void = space.is_void(ask, kept.began);
-    // Whoever is creating the value, or asked the store for it, began before it was put.
-    kept.began = backend.forget(&ask.place, ask.entry);
-    if !is_void || backend.store.is_none() {
-        space.remember(ask, &kept);
-    }
-    Ok(())
-}
-
 impl<T> Clone for Cache<T> {
     fn clone(&self) -> Cache<T> {
-        Cache { space: Arc::clone(&self.space), value: PhantomData }
+        Cache { namespace: Arc::clone(&self.namespace), value: PhantomData }
     }
 }
 
 impl<T> std::fmt::Debug for Cache<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Cache({} of {})", self.space.namespace, std::any::type_name::<T>())
+        write!(f, "Cache({} of {})", self.namespace.name, std::any::type_name::<T>())
     }
 }

@@ -10,7 +10,8 @@ use crate::backend::Inner;
 use crate::key;
 
 /// The right to create a value that this process took from all others. It ends with its deadline, and when it is
-/// dropped.
+/// dropped. The default one is no agreement with anyone: where there is no store, or none that answers.
+#[derive(Default)]
 pub(crate) struct Lease(Option<Held>);
 
 struct Held {
@@ -20,8 +21,12 @@ struct Held {
 }
 
 impl Lease {
-    /// `None` if another one has it.
-    pub(crate) async fn take(backend: &Arc<Inner>, entry: StoreKey, length: Duration) -> Result<Option<Lease>, Error> {
+    /// `None` if another process has it.
+    pub(crate) async fn acquire(
+        backend: &Arc<Inner>,
+        entry: StoreKey,
+        length: Duration,
+    ) -> Result<Option<Lease>, Error> {
         let Some(remote) = &backend.store else { return Ok(Some(Lease(None))) };
         let key = key::lease(entry);
         let outcome = remote.put(key, Bytes::new(), length, PutMode::Create).await?;
@@ -40,7 +45,7 @@ impl Lease {
 }
 
 impl Held {
-    /// A lease that ended and was taken by another one has another version, and stays.
+    /// A lease that ended and was acquired by another process has another version, and stays.
     async fn release(self) {
         if let Some(remote) = &self.backend.store {
             let _ = remote.put(self.key, Bytes::new(), Duration::ZERO, PutMode::Replace(self.version)).await;

@@ -39,33 +39,37 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-mod ask;
 mod backend;
 mod cache;
+mod cache_key;
 mod create;
+mod creation;
 #[cfg(feature = "axum")]
 mod extract;
-mod flight;
 mod format;
+mod invalidation;
 mod key;
 mod lease;
+mod lookup;
 mod manager;
-mod marks;
 mod memory;
+mod namespace;
 mod options;
+mod registry;
 mod remote;
-mod shape;
-mod space;
+mod schema;
+mod single_flight;
 mod stats;
-mod survey;
+mod usage;
 mod value;
 
 pub use self::backend::Backend;
 pub use self::cache::{Cache, Entry};
+pub use self::cache_key::{CacheKey, KeyWriter};
 #[cfg(feature = "axum")]
 pub use self::extract::MissingCacheLayer;
 pub use self::manager::CacheManager;
 pub use self::options::{BackendOptions, CacheOptions};
 pub use self::stats::CacheStats;
-pub use self::survey::{NamespaceSurvey, Survey};
+pub use self::usage::{NamespaceUsage, StoreUsage};
 pub use self::value::{Cacheable, Created};

@@ -1,18 +1,19 @@
 //! `CacheManager`: where an application's caches come from.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, SweepReport};
 
 use crate::backend::Backend;
 use crate::cache::Cache;
+use crate::namespace::Namespace;
 use crate::options::CacheOptions;
-use crate::shape;
-use crate::space::Space;
-use crate::stats::{CacheStats, Counters};
+use crate::registry::Registry;
+use crate::schema::schema_fingerprint;
+use crate::stats::CacheStats;
 use crate::value::Cacheable;
 
 /// The caches of an application: namespaces in regions. Cloning it shares it.
@@ -40,35 +41,15 @@ pub struct CacheManager(Arc<Inner>);
 struct Inner {
     default: Region,
     regions: BTreeMap<String, Region>,
-    counters: Mutex<BTreeMap<String, Arc<Counters>>>,
+    namespaces: Registry,
 }
 
 #[derive(Clone)]
 struct Region {
+    /// Which of the manager's it is.
+    number: usize,
     backend: Backend,
     options: CacheOptions,
-    spaces: Arc<Mutex<Spaces>>,
-}
-
-/// By namespace, then by type, so that every request finds the same.
-type Spaces = HashMap<String, Vec<(TypeId, Arc<Space>)>>;
-
-impl Region {
-    fn new(backend: Backend, options: CacheOptions) -> Region {
-        Region { backend, options, spaces: Arc::default() }
-    }
-
-    fn space<T: Cacheable>(&self, namespace: &str, counters: impl FnOnce() -> Arc<Counters>) -> Arc<Space> {
-        let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_type = |(id, _): &&(TypeId, Arc<Space>)| *id == TypeId::of::<T>();
-        if let Some((_, space)) = spaces.get(namespace).and_then(|types| types.iter().find(of_type)) {
-            return Arc::clone(space);
-        }
-        let (backend, shape) = (Arc::clone(&self.backend.0), shape::of::<T>(0));
-        let space = Arc::new(Space::new(namespace, shape, backend, self.options.clone(), counters()));
-        spaces.entry(namespace.to_owned()).or_default().push((TypeId::of::<T>(), Arc::clone(&space)));
-        space
-    }
 }
 
 impl CacheManager {
@@ -78,7 +59,7 @@ impl CacheManager {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn new(backend: Backend, options: CacheOptions) -> Result<CacheManager, Error> {
         options.check("cache")?;
-        Ok(CacheManager::build(Region::new(backend, options), BTreeMap::new()))
+        Ok(CacheManager::build(Region { number: 0, backend, options }, BTreeMap::new()))
     }
 
     /// The same with a region of this name, which keeps its values where the default region does.
@@ -97,12 +78,13 @@ impl CacheManager {
     pub fn with_region_in(self, name: &str, backend: Backend, options: CacheOptions) -> Result<CacheManager, Error> {
         options.check(name)?;
         let mut regions = self.0.regions.clone();
-        regions.insert(name.to_owned(), Region::new(backend, options));
+        let number = regions.values().map(|region| region.number).max().unwrap_or_default() + 1;
+        regions.insert(name.to_owned(), Region { number, backend, options });
         Ok(CacheManager::build(self.0.default.clone(), regions))
     }
 
     fn build(default: Region, regions: BTreeMap<String, Region>) -> CacheManager {
-        CacheManager(Arc::new(Inner { default, regions, counters: Mutex::default() }))
+        CacheManager(Arc::new(Inner { default, regions, namespaces: Registry::default() }))
     }
 
     /// The values of a type under a namespace, in the default region.
@@ -120,12 +102,11 @@ impl CacheManager {
     }
 
     fn of<T: Cacheable>(&self, region: &Region, namespace: &str) -> Cache<T> {
-        Cache::of(region.space::<T>(namespace, || self.counters(namespace)))
-    }
-
-    fn counters(&self, namespace: &str) -> Arc<Counters> {
-        let mut all = self.0.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(namespace.to_owned()).or_insert_with(|| Space::counters(namespace)))
+        let found = self.0.namespaces.get_or_insert(namespace, (region.number, TypeId::of::<T>()), |counters| {
+            let (backend, fingerprint) = (Arc::clone(&region.backend.0), schema_fingerprint::<T>());
+            Namespace::new(namespace, fingerprint, backend, region.options.clone(), counters)
+        });
+        Cache::of(found)
     }
 
     fn unknown(&self, region: &str) -> Error {
@@ -203,10 +184,10 @@ impl CacheManager {
         done
     }
 
-    /// What happened in each namespace that this process has used.
+    /// What happened in each namespace that this process uses: all of which a [`Cache`] is held, and of the others
+    /// about the 1,024 that were used last. What was counted of a namespace that is forgotten begins anew.
     pub fn stats(&self) -> Vec<(String, CacheStats)> {
-        let all = self.0.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|(namespace, counters)| (namespace.clone(), counters.read())).collect()
+        self.0.namespaces.stats()
     }
 
     /// Frees what has expired, looking at all values in memory and at about `budget` of each store at most.
@@ -214,6 +195,7 @@ impl CacheManager {
     /// # Errors
     /// Those of the stores.
     pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
+        self.0.namespaces.sweep();
         let mut all = SweepReport::default();
         for backend in self.backends() {
             let swept = backend.sweep(budget).await?;

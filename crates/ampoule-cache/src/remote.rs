@@ -78,12 +78,13 @@ impl Remote {
         Ok(self.get(key).await?.and_then(|stored| Generation::try_from(&*stored.value).ok()))
     }
 
-    /// The generations of all of these, if there are any.
-    pub(crate) async fn generations(
+    /// Whether each of these is still of this generation.
+    pub(crate) async fn are_current(
         &self,
-        keys: impl Iterator<Item = StoreKey>,
-    ) -> Result<Vec<Option<Generation>>, Error> {
-        all(keys.map(|key| self.generation(key))).await
+        expected: impl Iterator<Item = (StoreKey, Generation)>,
+    ) -> Result<bool, Error> {
+        let is_current = async |(key, generation)| Ok(self.generation(key).await? == Some(generation));
+        Ok(all(expected.map(is_current)).await?.into_iter().all(|is_current| is_current))
     }
 
     /// The generations of all of these, made where there is none. They outlive a value that carries them and lives for

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct CacheStats {
     /// Fresh values given out.
     pub hits: u64,
-    /// Questions to which there was no value.
+    /// Lookups that found no value.
     pub misses: u64,
     /// Values given out though they had expired, as `stale` allows.
     pub stale: u64,
-    /// Callers who waited for another one's value and got it.
+    /// Callers that waited for another one's value and got it.
     pub waits: u64,
     /// Values that were created.
     pub creations: u64,
@@ -39,10 +39,11 @@ macro_rules! counters {
 
         impl Counters {
             $(
-                pub(crate) fn $event(&self) {
-                    self.$event.fetch_add(1, Ordering::Relaxed);
+                /// Counts one; returns how many there were before.
+                pub(crate) fn $event(&self) -> u64 {
                     #[cfg(feature = "metrics")]
                     metrics::counter!("ampoule_cache", "cache" => self.namespace.clone(), "event" => stringify!($event)).increment(1);
+                    self.$event.fetch_add(1, Ordering::Relaxed)
                 }
             )*
 
@@ -55,11 +56,13 @@ macro_rules! counters {
 
 counters!(hits misses stale waits creations failures unavailable too_large);
 
-#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
-pub(crate) fn counters(namespace: &str) -> Counters {
-    Counters {
-        #[cfg(feature = "metrics")]
-        namespace: namespace.to_owned(),
-        ..Counters::default()
+impl Counters {
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    pub(crate) fn new(namespace: &str) -> Counters {
+        Counters {
+            #[cfg(feature = "metrics")]
+            namespace: namespace.to_owned(),
+            ..Counters::default()
+        }
     }
 }

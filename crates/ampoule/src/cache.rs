@@ -27,19 +27,33 @@
 //! | what a function returns | the macro [`cached`] |
 //! | responses that a shared cache may store | [`ResponseCacheLayer`] |
 
+mod function;
 mod layer;
-pub(crate) mod region;
 mod response;
 mod settings;
 
 pub use ampoule_cache::{
-    Backend, BackendOptions, Cache, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
-    MissingCacheLayer, NamespaceSurvey, Survey,
+    Backend, BackendOptions, Cache, CacheKey, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
+    KeyWriter, MissingCacheLayer, NamespaceUsage, StoreUsage,
 };
+/// ```
+/// use ampoule::cache::{CacheKey, KeyWriter};
+///
+/// #[derive(CacheKey)]
+/// enum Filter<T> {
+///     All,
+///     From(T),
+///     Between { first: T, last: T },
+/// }
+///
+/// assert_ne!(KeyWriter::key_of(&Filter::From(1)), KeyWriter::key_of(&Filter::Between { first: 1, last: 1 }));
+/// assert_ne!(KeyWriter::key_of(&Filter::All::<u8>), KeyWriter::key_of(&Filter::From(0_u8)));
+/// ```
+pub use ampoule_cache_macros::CacheKey;
 /// ```
 /// use ampoule::cache::{Backend, CacheManager, CacheOptions, cached};
 ///
-/// #[cached(key = "{id}", tags = ["users"])]
+/// #[cached(tags = ["users"])]
 /// async fn user(caches: &CacheManager, id: u64) -> Result<String, std::num::TryFromIntError> {
 ///     let id = u8::try_from(id)?;
 ///     Ok(format!("user {id}, looked up slowly"))
@@ -53,6 +67,40 @@ pub use ampoule_cache::{
 /// caches.invalidate_tag("users").await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
+///
+/// What cannot be part of a key does not compile:
+///
+/// ```compile_fail,E0277
+/// # use ampoule::{Session, cache::{CacheManager, cached}};
+/// #[cached]
+/// async fn profile(caches: &CacheManager, session: &Session) -> u8 { 1 }
+/// ```
+///
+/// ```
+/// # use ampoule::{Session, cache::{CacheManager, cached}};
+/// #[cached(key = "{user}")]
+/// async fn profile(caches: &CacheManager, session: &Session, user: u64) -> u8 { 1 }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use ampoule::cache::{CacheManager, cached};
+/// struct Shop { caches: CacheManager }
+///
+/// impl Shop {
+///     #[cached(caches = "self.caches")]
+///     async fn price(&self, id: u64) -> u8 { 1 }
+/// }
+/// ```
+///
+/// ```
+/// # use ampoule::cache::{CacheManager, cached};
+/// struct Shop { caches: CacheManager, name: String }
+///
+/// impl Shop {
+///     #[cached(caches = "self.caches", key = "{self.name} {id}")]
+///     async fn price(&self, id: u64) -> u8 { 1 }
+/// }
+/// ```
 pub use ampoule_cache_macros::cached;
 
 pub use self::layer::{CacheLayer, CacheService};
@@ -62,7 +110,7 @@ pub use self::settings::CacheSettings;
 /// What the code that [`cached`] makes calls. Not for others.
 #[doc(hidden)]
 pub mod macros {
-    pub use super::region::region;
+    pub use super::function::{key, region};
 
     /// The type inside what a fallible function returns, whatever it is called there.
     pub trait Fallible {

@@ -55,7 +55,7 @@ struct Shop {
 }
 
 impl Shop {
-    #[cached(caches = "self.caches", namespace = "prices")]
+    #[cached(caches = "self.caches", namespace = "prices", skip = [self])]
     async fn price(&self, id: u32, currency: &str) -> Option<String> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         (id != 0).then(|| format!("{} {id} {currency} {call}", self.name))

@@ -1,6 +1,6 @@
 //! `ampoule cache stats`: what there is, counted, by namespace.
 
-use ampoule::cache::{Backend, NamespaceSurvey, Survey};
+use ampoule::cache::{Backend, NamespaceUsage, StoreUsage};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use serde_json::{Value, json};
@@ -23,10 +23,10 @@ impl Stats {
     pub(super) async fn run(&self, backends: &[Backend]) -> Result<(), Failure> {
         for backend in backends {
             let bar = counter("records read", self.json);
-            let survey = backend.survey(|number| bar.set_position(number)).await;
+            let usage = backend.store_usage(|number| bar.set_position(number)).await;
             bar.finish_and_clear();
-            let (survey, store) = (survey?, backend.describe());
-            let text = if self.json { as_json(&store, &survey).to_string() } else { as_text(&store, &survey, width()) };
+            let (usage, store) = (usage?, backend.describe());
+            let text = if self.json { as_json(&store, &usage).to_string() } else { as_text(&store, &usage, width()) };
             if !say(&text)? {
                 break;
             }
@@ -35,8 +35,8 @@ impl Stats {
     }
 }
 
-fn as_json(store: &str, survey: &Survey) -> Value {
-    let namespace = |(name, found): (&String, &NamespaceSurvey)| {
+fn as_json(store: &str, usage: &StoreUsage) -> Value {
+    let namespace = |(name, found): (&String, &NamespaceUsage)| {
         json!({
             "namespace": name,
             "fresh": found.fresh,
@@ -49,24 +49,24 @@ fn as_json(store: &str, survey: &Survey) -> Value {
     };
     json!({
         "store": store,
-        "namespaces": survey.namespaces.iter().map(namespace).collect::<Vec<_>>(),
-        "being_created": survey.leases,
-        "lately_removed": survey.removed,
-        "damaged": survey.damaged,
+        "namespaces": usage.namespaces.iter().map(namespace).collect::<Vec<_>>(),
+        "being_created": usage.leases,
+        "lately_removed": usage.removed,
+        "damaged": usage.damaged,
     })
 }
 
-fn as_text(store: &str, survey: &Survey, width: usize) -> String {
+fn as_text(store: &str, usage: &StoreUsage, width: usize) -> String {
     let mut text = format!("{store}\n");
-    if survey.namespaces.is_empty() {
+    if usage.namespaces.is_empty() {
         text.push_str("no values");
     } else {
-        text.push_str(&table(survey, width));
+        text.push_str(&table(usage, width));
     }
     let others = [
-        (survey.leases, "being created"),
-        (survey.removed, "removed in the last five minutes"),
-        (survey.damaged, "damaged, to be created anew"),
+        (usage.leases, "being created"),
+        (usage.removed, "removed in the last five minutes"),
+        (usage.damaged, "damaged, to be created anew"),
     ];
     for (number, what) in others.iter().filter(|(number, _)| *number > 0) {
         text.push_str(&format!("\n{} {what}", HumanCount(*number)));
@@ -74,7 +74,7 @@ fn as_text(store: &str, survey: &Survey, width: usize) -> String {
     text
 }
 
-fn table(survey: &Survey, width: usize) -> String {
+fn table(usage: &StoreUsage, width: usize) -> String {
     let is_wide = width >= WIDE;
     let mut table = Table::new();
     let arrangement = ContentArrangement::Dynamic;
@@ -82,7 +82,7 @@ fn table(survey: &Survey, width: usize) -> String {
     let mut titles = vec!["namespace", "fresh", "stale", "cleared", "size"];
     titles.extend(is_wide.then_some("newest"));
     table.set_header(titles);
-    for (name, found) in &survey.namespaces {
+    for (name, found) in &usage.namespaces {
         let numbers = [found.fresh, found.stale, found.cleared].map(|number| HumanCount(number).to_string());
         let mut row = vec![clean_line(name)];
         row.extend(numbers);
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn the_table_fits_the_terminal() {
-        let mut survey = Survey::default();
+        let mut usage = StoreUsage::default();
         for name in ["shop::articles::by_author_and_year", "pages"] {
-            let found = survey.namespaces.entry(name.into()).or_default();
+            let found = usage.namespaces.entry(name.into()).or_default();
             (found.fresh, found.bytes) = (1_234, 56_789);
         }
         for width in [100, 80, 60, 40] {
-            let text = as_text("Redis at x", &survey, width);
+            let text = as_text("Redis at x", &usage, width);
             assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{width}:\n{text}");
             assert!(text.contains("1,234"), "{text}");
         }
-        assert_eq!(as_text("here", &Survey::default(), 80), "here\nno values");
+        assert_eq!(as_text("here", &StoreUsage::default(), 80), "here\nno values");
     }
 }

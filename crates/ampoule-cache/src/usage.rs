@@ -10,30 +10,30 @@ use crate::format::{Generation, Header, Record};
 use crate::key::{self, Kind};
 
 /// How many records are read at once.
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 /// How many keys a page of the walk has, about.
-const PAGE: usize = 256;
+const MAX_PAGE: usize = 256;
 
-/// What [`Backend::survey`] found.
+/// What [`Backend::store_usage`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Survey {
+pub struct StoreUsage {
     /// The namespaces, by name.
-    pub namespaces: BTreeMap<String, NamespaceSurvey>,
+    pub namespaces: BTreeMap<String, NamespaceUsage>,
     /// Marks of values that were lately removed.
     pub removed: u64,
     /// Values that are being created, in any process.
     pub leases: u64,
     /// Namespaces and tags that are known.
     pub generations: u64,
-    /// Records that cannot be read; whoever asks for them creates them anew.
+    /// Records that cannot be read; the next caller that asks for one creates it anew.
     pub damaged: u64,
 }
 
 /// What a store holds of one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NamespaceSurvey {
+pub struct NamespaceUsage {
     /// Values that are given out.
     pub fresh: u64,
     /// Values that have expired and are kept for as long as `stale` allows.
@@ -54,16 +54,16 @@ impl Backend {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where there is only memory; those of the store.
-    pub async fn survey(&self, mut seen: impl FnMut(u64)) -> Result<Survey, Error> {
-        let store = self.its_store()?;
-        let mut survey = Survey::default();
+    pub async fn store_usage(&self, mut seen: impl FnMut(u64)) -> Result<StoreUsage, Error> {
+        let store = self.required_store()?;
+        let mut usage = StoreUsage::default();
         let mut generations = HashMap::new();
         let mut number = 0;
         walk(&*store, async |keys| {
-            for some in keys.chunks(AT_ONCE) {
+            for some in keys.chunks(CONCURRENCY) {
                 let found = try_join_all(some.iter().map(|key| read(&*store, *key))).await?;
                 for (key, found) in some.iter().zip(found) {
-                    survey.add(&*store, *key, found, self.0.now(), &mut generations).await?;
+                    usage.add(&*store, *key, found, self.0.now(), &mut generations).await?;
                 }
                 number += some.len() as u64;
                 seen(number);
@@ -71,7 +71,7 @@ impl Backend {
             Ok(())
         })
         .await?;
-        Ok(survey)
+        Ok(usage)
     }
 
     /// Removes everything that the store holds of caches, and nothing else. To make values count no more, clearing
@@ -80,10 +80,10 @@ impl Backend {
     /// # Errors
     /// [`ErrorKind::Invalid`] where there is only memory; those of the store.
     pub async fn wipe(&self, mut seen: impl FnMut(u64)) -> Result<u64, Error> {
-        let store = self.its_store()?;
+        let store = self.required_store()?;
         let mut removed = 0;
         walk(&*store, async |keys| {
-            for some in keys.chunks(AT_ONCE) {
+            for some in keys.chunks(CONCURRENCY) {
                 let done = try_join_all(some.iter().map(|key| store.delete(*key))).await?;
                 removed += done.into_iter().filter(|was_there| *was_there).count() as u64;
                 seen(removed);
@@ -94,7 +94,7 @@ impl Backend {
         Ok(removed)
     }
 
-    fn its_store(&self) -> Result<std::sync::Arc<dyn Store>, Error> {
+    fn required_store(&self) -> Result<std::sync::Arc<dyn Store>, Error> {
         self.inner_store().ok_or_else(|| {
             let message = "a cache in memory is in that of the process that serves: no other can reach it";
             Error::new(ErrorKind::Invalid, message)
@@ -107,7 +107,7 @@ async fn walk(store: &dyn Store, mut visit: impl AsyncFnMut(&[StoreKey]) -> Resu
     let mut seen = HashSet::new();
     let mut place: Option<String> = None;
     loop {
-        let page = store.scan(place.as_deref(), PAGE).await?;
+        let page = store.scan(place.as_deref(), MAX_PAGE).await?;
         let is_new = |key: &StoreKey| key::kind(*key).is_some() && seen.insert(*key);
         let keys: Vec<StoreKey> = page.keys.into_iter().filter(is_new).collect();
         visit(&keys).await?;
@@ -126,7 +126,7 @@ async fn read(store: &dyn Store, key: StoreKey) -> Result<Result<Option<Stored>,
     }
 }
 
-impl Survey {
+impl StoreUsage {
     async fn add(
         &mut self,
         store: &dyn Store,
@@ -145,7 +145,7 @@ impl Survey {
         };
         match key::kind(key) {
             Some(Kind::Lease) => self.leases += 1,
-            Some(Kind::Generation) => self.generations += 1,
+            Some(Kind::Namespace | Kind::Tag) => self.generations += 1,
             _ => match Record::decode(&stored.value) {
                 Ok(Record::Removed) => self.removed += 1,
                 Ok(Record::Value(header, _)) => {
@@ -228,17 +228,17 @@ mod tests {
         pages.remove("removed").await.unwrap();
         manager.invalidate_tag("t").await.unwrap();
         let mut seen = 0;
-        let survey = backend.survey(|number| seen = number).await.unwrap();
-        let (users, pages) = (survey.namespaces["users"], survey.namespaces["pages"]);
+        let usage = backend.store_usage(|number| seen = number).await.unwrap();
+        let (users, pages) = (usage.namespaces["users"], usage.namespaces["pages"]);
         assert_eq!((users.fresh, users.stale, users.cleared), (1, 30, 20));
         assert_eq!((pages.fresh, pages.stale, pages.cleared), (1, 1, 0));
         assert!(users.bytes > 51 * 50 && users.oldest < users.newest);
-        assert_eq!((survey.removed, survey.leases, survey.generations, survey.damaged), (1, 0, 4, 0));
+        assert_eq!((usage.removed, usage.leases, usage.generations, usage.damaged), (1, 0, 4, 0));
         assert_eq!(seen, 53 + 1 + 4);
         assert_eq!(backend.wipe(|_| {}).await.unwrap(), 58);
-        assert_eq!(backend.survey(|_| {}).await.unwrap(), Survey::default());
+        assert_eq!(backend.store_usage(|_| {}).await.unwrap(), StoreUsage::default());
         assert!(store.get(session).await.unwrap().is_some());
         let memory = Backend::memory(&BackendOptions::default());
-        assert!(memory.survey(|_| {}).await.unwrap_err().to_string().contains("in memory"));
+        assert!(memory.store_usage(|_| {}).await.unwrap_err().to_string().contains("in memory"));
     }
 }

@@ -18,12 +18,12 @@ use serde::de::{
 type Refused = serde::de::value::Error;
 
 /// How deep and how long it looks: types may contain themselves.
-const DEPTH: u8 = 8;
-const STEPS: u16 = 2_000;
+const MAX_DEPTH: u8 = 8;
+const MAX_STEPS: u16 = 2_000;
 
-/// The shape of a type: its name and version, and what it looks like.
-pub(crate) fn of<T: DeserializeOwned>(version: u32) -> [u8; 32] {
-    let mut notes = Notes { text: format!("{} {version}:", std::any::type_name::<T>()), steps: 0 };
+/// The digest of a type: its name, and what it looks like.
+pub(crate) fn schema_fingerprint<T: DeserializeOwned>() -> [u8; 32] {
+    let mut notes = Notes { text: format!("{}:", std::any::type_name::<T>()), steps: 0 };
     let refused = T::deserialize(Walk { notes: &mut notes, depth: 0 }).is_err();
     if refused {
         notes.text.push('!');
@@ -44,7 +44,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn note(&mut self, what: impl fmt::Display) -> Result<(), Refused> {
         self.notes.steps += 1;
-        if self.notes.steps > STEPS || self.depth > DEPTH {
+        if self.notes.steps > MAX_STEPS || self.depth > MAX_DEPTH {
             return Err(Refused::custom("far enough"));
         }
         self.notes.text.push_str(&what.to_string());
@@ -58,7 +58,7 @@ impl Walk<'_> {
 
     /// Whether to look into what may be there or not.
     fn goes_on(&self) -> bool {
-        self.depth < DEPTH && self.notes.steps < STEPS / 2
+        self.depth < MAX_DEPTH && self.notes.steps < MAX_STEPS / 2
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
         use serde::Deserialize;
 
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         pub(super) struct Article {
             title: String,
             tags: Vec<String>,
@@ -272,7 +272,7 @@ mod tests {
         }
 
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         pub(super) struct Author {
             name: String,
         }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_field_more_is_another_shape_wherever_it_is() {
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         struct Article {
             title: String,
             tags: Vec<String>,
@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         struct Author {
             name: String,
             age: u8,
@@ -307,19 +307,19 @@ mod tests {
     }
 
     #[test]
-    fn inner_types_count_and_versions_too() {
+    fn inner_types_count_too() {
         assert_ne!(notes::<Vec<u8>>(), notes::<Vec<u16>>());
         assert_ne!(notes::<HashMap<String, u8>>(), notes::<HashMap<String, bool>>());
         assert_ne!(notes::<(u8, Option<i64>)>(), notes::<(u8, Option<f64>)>());
         assert_ne!(notes::<Result<u8, String>>(), notes::<Result<i8, String>>());
-        assert_ne!(of::<String>(0), of::<String>(1));
-        assert_eq!(of::<before::Article>(0), of::<before::Article>(0));
+        assert_ne!(schema_fingerprint::<String>(), schema_fingerprint::<Box<str>>());
+        assert_eq!(schema_fingerprint::<before::Article>(), schema_fingerprint::<before::Article>());
     }
 
     #[test]
     fn a_type_that_contains_itself_comes_to_an_end() {
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         struct Tree {
             left: Vec<Tree>,
             middle: Vec<Tree>,
@@ -328,7 +328,7 @@ mod tests {
         }
 
         #[derive(Deserialize)]
-        #[allow(dead_code, reason = "for its shape")]
+        #[allow(dead_code, reason = "for its schema")]
         enum Endless {
             Deeper(Box<Endless>),
             Leaf,

@@ -1,0 +1,174 @@
+//! The values of one namespace and one type, as one region keeps them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{Bytes, Error, ErrorKind, StoreKey, Time, codec};
+use serde::Serialize;
+
+use crate::backend::Inner;
+use crate::key;
+use crate::memory::{About, MemoryKeyRef};
+use crate::options::CacheOptions;
+use crate::stats::Counters;
+
+/// Beyond so many times the time that creating takes, the chance of an early refresh is one in a million.
+const MAX_EARLY: f64 = 14.0;
+
+#[derive(Clone)]
+pub(crate) struct Namespace {
+    pub(crate) name: Arc<str>,
+    /// The key of its generation.
+    pub(crate) key: StoreKey,
+    pub(crate) backend: Arc<Inner>,
+    pub(crate) options: CacheOptions,
+    pub(crate) counters: Arc<Counters>,
+    /// What the type of the values looks like.
+    fingerprint: [u8; 32],
+    /// The namespace, the type and its version: what the keys of all values are made from.
+    values: StoreKey,
+}
+
+impl Namespace {
+    pub(crate) fn new(
+        name: &str,
+        fingerprint: [u8; 32],
+        backend: Arc<Inner>,
+        options: CacheOptions,
+        counters: Arc<Counters>,
+    ) -> Namespace {
+        let name = key::stored(name);
+        let (key, values) = (key::namespace(&name), values(&name, &fingerprint, 0));
+        Namespace { name: name.into(), key, backend, options, counters, fingerprint, values }
+    }
+
+    /// The same for values of another version of the type.
+    pub(crate) fn with_version(&self, version: u32) -> Namespace {
+        Namespace { values: values(&self.name, &self.fingerprint, version), ..self.clone() }
+    }
+
+    /// The key of a value in the store.
+    pub(crate) fn entry(&self, key: &[u8]) -> StoreKey {
+        key::entry(self.values, key)
+    }
+
+    /// Where memory keeps a value: where there is a store, under the key that this knows it by.
+    pub(crate) fn memory_key<'a>(&self, key: &'a [u8], entry: &'a StoreKey) -> MemoryKeyRef<'a> {
+        match &self.backend.store {
+            Some(_) => MemoryKeyRef::of(entry),
+            None => self.memory_key_without_store(key),
+        }
+    }
+
+    fn memory_key_without_store<'a>(&self, key: &'a [u8]) -> MemoryKeyRef<'a> {
+        let values = self.values.as_bytes().first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+        MemoryKeyRef { values, key }
+    }
+
+    /// A fresh value in memory, found without an await; what a hit costs.
+    pub(crate) fn try_now<T: Clone + 'static>(&self, key: &[u8]) -> Option<T> {
+        let memory = self.backend.memory.as_ref().filter(|_| self.options.enabled)?;
+        let cached = match &self.backend.store {
+            None => memory.get(self.memory_key_without_store(key)),
+            Some(_) => memory.get(MemoryKeyRef::of(&self.entry(key))),
+        }?;
+        let (about, now) = (&cached.about, self.backend.now());
+        let is_far_from_its_end =
+            about.expires > now && (about.took.is_zero() || about.expires.since(now) > self.early_within(about.took));
+        if !is_far_from_its_end || !self.is_valid(about) || !self.is_recent(about, now) {
+            return None;
+        }
+        let value = cached.value.downcast_ref::<T>().cloned()?;
+        self.counters.hits();
+        Some(value)
+    }
+
+    /// Whether it was not invalidated by its namespace or a tag, as far as this process knows.
+    pub(crate) fn is_valid(&self, about: &About) -> bool {
+        !self.backend.is_invalidated(self.key, about.tags(), about.began)
+    }
+
+    /// Whether memory may give it out without asking the store.
+    pub(crate) fn is_recent(&self, about: &About, now: Time) -> bool {
+        self.backend.store.is_none() || now.since(about.asked) < self.options.memory_expire
+    }
+
+    /// Whether it may be given out, fresh or stale.
+    pub(crate) fn lives(&self, about: &About, now: Time) -> bool {
+        now < about.expires + self.options.stale
+    }
+
+    /// Whether one caller should create it anew: it is stale, or its end is near and the dice say so.
+    pub(crate) fn is_due(&self, about: &About) -> bool {
+        let now = self.backend.now();
+        if now >= about.expires {
+            return true;
+        }
+        let (left, took) = (about.expires.since(now), about.took);
+        if took.is_zero() || left > self.early_within(took) {
+            return false;
+        }
+        // The dice of XFetch: -ln of a number between 0 and 1.
+        let dice = -(1.0 - fastrand::f64()).ln();
+        took.as_secs_f64() * self.options.early * dice >= left.as_secs_f64()
+    }
+
+    fn early_within(&self, took: Duration) -> Duration {
+        took.mul_f64(self.options.early * MAX_EARLY)
+    }
+
+    pub(crate) fn count_served(&self, about: &About, waited: bool) {
+        match (self.backend.now() >= about.expires, waited) {
+            (true, _) => self.counters.stale(),
+            (false, true) => self.counters.waits(),
+            (false, false) => self.counters.hits(),
+        };
+    }
+
+    /// Until when memory should hold a value that was made now, for so long, from what was so when it was asked for.
+    pub(crate) fn until(&self, now: Time, asked: Time, expire: Duration) -> Time {
+        let end = now + expire + self.options.stale;
+        if self.backend.store.is_some() { end.min(asked + self.options.memory_expire) } else { end }
+    }
+
+    /// How long a store keeps a value that is fresh for so long.
+    pub(crate) fn lifetime(&self, expire: Duration) -> Duration {
+        expire.saturating_add(self.options.stale)
+    }
+
+    /// The value's bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if it cannot be encoded, [`ErrorKind::TooLarge`].
+    pub(crate) fn encode<T: Serialize>(&self, value: &T) -> Result<Bytes, Error> {
+        let bytes = codec::encode(value)?;
+        let (size, max) = (bytes.len(), self.options.max_value_size);
+        if size > max {
+            let message = format!("a value of {size} bytes, where {max} are allowed (max_value_size)");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(bytes.into())
+    }
+
+    /// A value that is given out and cannot be kept.
+    pub(crate) fn report_unfit(&self, error: &Error) {
+        let is_first = error.kind() != ErrorKind::TooLarge || self.counters.too_large() == 0;
+        if is_first {
+            tracing::warn!(cache = %self.name, %error, "a value is given out and not kept");
+        }
+    }
+
+    /// A store that fails is no reason to fail: the caller goes on without it.
+    pub(crate) fn report_outage(&self, error: &Error, what: &str) {
+        self.counters.unavailable();
+        tracing::debug!(cache = %self.name, %error, what, "the cache's store failed");
+    }
+
+    pub(crate) fn report_damage(&self, error: &Error) {
+        tracing::warn!(cache = %self.name, %error, "a cached value cannot be read and is created anew");
+    }
+}
+
+fn values(name: &str, fingerprint: &[u8; 32], version: u32) -> StoreKey {
+    key::digest(&[b"values", name.as_bytes(), fingerprint, &version.to_le_bytes()])
+}

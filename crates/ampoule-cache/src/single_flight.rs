@@ -1,0 +1,265 @@
+//! Which values are being created in this process, one caller each, and who waits for them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
+
+use crate::memory::{AnyValue, MemoryKey};
+
+/// How long a caller waits before the log is told of it.
+const THRESHOLD: Duration = Duration::from_secs(5);
+
+/// A list that is empty gives back what more places than this take.
+const MAX_IDLE: usize = 1_024;
+
+/// The values that are being created.
+#[derive(Default)]
+pub(crate) struct SingleFlight(Mutex<HashMap<MemoryKey, Arc<Flight>>>);
+
+/// One value that is being created.
+struct Flight {
+    key: MemoryKey,
+    result: Arc<tokio::sync::Mutex<Option<Completed>>>,
+    /// How many have joined, the leader among them.
+    joined: AtomicUsize,
+    warned: AtomicBool,
+}
+
+/// What a leader made for those who wait.
+struct Completed {
+    value: AnyValue,
+    /// It is what was right at this moment: for callers that came later it may be too old.
+    as_of: Instant,
+}
+
+/// What came of waiting.
+pub(crate) enum Turn<'a> {
+    /// The caller is to create the value.
+    Leader(Leader<'a>),
+    /// Another caller has created it.
+    Shared(AnyValue),
+    /// The time is over, and another caller is still creating. The next call does not wait for that one.
+    TimedOut,
+}
+
+/// The right to create a value. It ends when it is dropped, also by a cancelled request, and the next caller goes on.
+pub(crate) struct Leader<'a> {
+    result: OwnedMutexGuard<Option<Completed>>,
+    joined: Joined<'a>,
+}
+
+tokio::task_local! {
+    /// The flights whose creators are running, each called by the one before it.
+    static CREATING: Vec<Arc<Flight>>;
+}
+
+impl SingleFlight {
+    /// Waits until this caller is the leader, or gets what another one created after the caller came.
+    ///
+    /// # Panics
+    /// If the caller is the creator of this very value, which would wait for itself.
+    pub(crate) async fn lead_or_wait(&self, key: &MemoryKey, limit: Duration, namespace: &str) -> Turn<'_> {
+        let came = Instant::now();
+        let joined = self.join(key);
+        match joined.wait(limit, namespace).await {
+            None => {
+                joined.forget(&mut self.map());
+                Turn::TimedOut
+            }
+            Some(result) => match &*result {
+                Some(completed) if completed.as_of >= came => Turn::Shared(Arc::clone(&completed.value)),
+                _ => Turn::Leader(Leader { result, joined }),
+            },
+        }
+    }
+
+    /// The right to create the value, if no caller has it.
+    pub(crate) fn try_lead(&self, key: &MemoryKey) -> Option<Leader<'_>> {
+        let joined = self.join(key);
+        let result = Arc::clone(&joined.flight.result).try_lock_owned().ok()?;
+        Some(Leader { result, joined })
+    }
+
+    /// Callers that come from now on do not get what is being created: it may be of before a removal.
+    pub(crate) fn forget(&self, key: &MemoryKey) {
+        self.map().remove(key);
+    }
+
+    /// The same for all values.
+    pub(crate) fn forget_all(&self) {
+        self.map().clear();
+    }
+
+    fn join(&self, key: &MemoryKey) -> Joined<'_> {
+        let mut map = self.map();
+        let flight = match map.get(key) {
+            Some(flight) => Arc::clone(flight),
+            None => {
+                let (result, joined, warned) = Default::default();
+                let flight = Arc::new(Flight { key: key.clone(), result, joined, warned });
+                map.insert(key.clone(), Arc::clone(&flight));
+                flight
+            }
+        };
+        flight.joined.fetch_add(1, Ordering::Relaxed);
+        Joined { flights: self, flight }
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<MemoryKey, Arc<Flight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leader<'_> {
+    /// Runs the creator, so that it is known as one: if it asks for this value it is told so.
+    pub(crate) async fn create<T>(&self, creator: impl Future<Output = T>) -> T {
+        let mut flights = CREATING.try_with(Vec::clone).unwrap_or_default();
+        flights.push(Arc::clone(&self.joined.flight));
+        CREATING.scope(flights, creator).await
+    }
+
+    /// Whether other callers wait for the value.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.joined.flight.joined.load(Ordering::Relaxed) > 1
+    }
+
+    /// Gives the value to those who wait, and came before `as_of`.
+    pub(crate) fn complete(mut self, value: AnyValue, as_of: Instant) {
+        *self.result = Some(Completed { value, as_of });
+    }
+}
+
+/// A caller's part in a flight; the last one to leave takes it off the list.
+struct Joined<'a> {
+    flights: &'a SingleFlight,
+    flight: Arc<Flight>,
+}
+
+impl Joined<'_> {
+    /// The right to create, or `None` if it is not free within the limit.
+    async fn wait(&self, limit: Duration, namespace: &str) -> Option<OwnedMutexGuard<Option<Completed>>> {
+        let flight = &*self.flight;
+        if let Ok(result) = Arc::clone(&flight.result).try_lock_owned() {
+            return Some(result);
+        }
+        let is_own = |flights: &Vec<Arc<Flight>>| flights.iter().any(|own| Arc::ptr_eq(own, &self.flight));
+        assert!(
+            !CREATING.try_with(is_own).unwrap_or_default(),
+            "the creator of a value in the cache `{namespace}` asks for that value, and would wait for itself: expected \
+             a creator that asks for other values only"
+        );
+        let free = Arc::clone(&flight.result).lock_owned();
+        let mut free = std::pin::pin!(free);
+        let patience = limit.min(THRESHOLD);
+        if let Ok(result) = timeout(patience, &mut free).await {
+            return Some(result);
+        }
+        if !flight.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cache = namespace,
+                "callers have waited for {patience:?} for a value that another task creates; does its creator wait for \
+                 one of them?"
+            );
+        }
+        timeout(limit - patience, free).await.ok()
+    }
+
+    /// Takes this flight off the list, if it is not another one's by now.
+    fn forget(&self, map: &mut HashMap<MemoryKey, Arc<Flight>>) {
+        if map.get(&self.flight.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.flight)) {
+            map.remove(&self.flight.key);
+        }
+        if map.is_empty() && map.capacity() > MAX_IDLE {
+            map.shrink_to_fit();
+        }
+    }
+}
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        // Under the lock of the list, by which others join.
+        let mut map = self.flights.map();
+        if self.flight.joined.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.forget(&mut map);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryKeyRef;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn key() -> MemoryKey {
+        MemoryKeyRef { values: 1, key: b"key" }.to_owned()
+    }
+
+    async fn turn(flights: &SingleFlight) -> Turn<'_> {
+        flights.lead_or_wait(&key(), LIMIT, "n").await
+    }
+
+    fn leader(turn: Turn<'_>) -> Leader<'_> {
+        match turn {
+            Turn::Leader(leader) => leader,
+            _ => panic!("expected to be the leader"),
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_that_wait_get_what_was_made_and_nothing_is_left_over() {
+        let flights = SingleFlight::default();
+        let leading = leader(turn(&flights).await);
+        assert!(flights.try_lead(&key()).is_none());
+        let completing = async {
+            tokio::task::yield_now().await;
+            assert!(leading.is_awaited());
+            leading.complete(Arc::new(7_u8), Instant::now());
+        };
+        let (turn, ()) = futures_util::future::join(turn(&flights), completing).await;
+        assert!(matches!(turn, Turn::Shared(value) if value.downcast_ref() == Some(&7_u8)));
+        assert!(flights.map().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_gives_up_lets_the_next_caller_go_on() {
+        let flights = SingleFlight::default();
+        let leading = leader(turn(&flights).await);
+        let (next, ()) = futures_util::future::join(turn(&flights), async { drop(leading) }).await;
+        drop(leader(next));
+        assert!(flights.map().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_caller_waits_for_ever() {
+        let flights = SingleFlight::default();
+        let leading = leader(turn(&flights).await);
+        assert!(matches!(turn(&flights).await, Turn::TimedOut));
+        drop(leader(turn(&flights).await));
+        assert!(leading.joined.flight.warned.load(Ordering::Relaxed), "the log was told of it");
+    }
+
+    /// Two futures of one task may wait for each other's values; a creator cannot wait for its own.
+    #[tokio::test(start_paused = true)]
+    async fn a_creator_that_asks_for_its_own_value_fails_at_once() {
+        let began = tokio::time::Instant::now();
+        let task = tokio::spawn(async {
+            let (flights, other) = (SingleFlight::default(), SingleFlight::default());
+            let leading = leader(turn(&flights).await);
+            let nested = async {
+                let between = leader(turn(&other).await);
+                between.create(async { drop(turn(&flights).await) }).await;
+            };
+            leading.create(nested).await;
+        });
+        let message = task.await.unwrap_err().into_panic().downcast::<String>().unwrap();
+        assert!(message.contains("the cache `n`") && message.contains("wait for itself"), "{message}");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,146 @@
+//! What a cache holds of the heap stays within its bounds, however many namespaces, tags and callers there are.
+//!
+//! All in one test: the counter is that of the process.
+
+use std::alloc::System;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+use ampoule_core::{MemoryBounds, MemoryStore};
+use cap::Cap;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+const MANY: usize = 100_000;
+const MIB: usize = 1 << 20;
+const BOUNDS: MemoryBounds = MemoryBounds { entries: 100_000, bytes: MIB };
+
+fn manager(backend: Backend) -> CacheManager {
+    CacheManager::new(backend, CacheOptions::default()).unwrap()
+}
+
+fn in_memory() -> CacheManager {
+    manager(Backend::memory(&BackendOptions { bounds: BOUNDS, ..BackendOptions::default() }))
+}
+
+#[tokio::test]
+async fn what_a_cache_holds_is_bounded() {
+    let mut held = Vec::new();
+    for (what, most) in [
+        ("namespaces", namespaces(&in_memory()).await),
+        ("versions", versions(&in_memory()).await),
+        ("tags", tags(&in_memory()).await),
+        ("tags that are invalidated", invalidated_tags(&in_memory()).await),
+        ("namespaces that are cleared", cleared_namespaces(&in_memory()).await),
+        ("values that are removed", removed_values(&in_memory()).await),
+        ("callers", callers(&in_memory()).await),
+        ("tags before a store", tags_before_a_store().await),
+    ] {
+        held.push(format!("{what}: {} KiB", most / 1024));
+        assert!(most <= 6 * MIB, "{held:?}");
+    }
+    println!("{held:#?}");
+}
+
+/// How much more is held of the heap than before.
+struct Measure(usize);
+
+impl Measure {
+    fn begin() -> Measure {
+        Measure(HEAP.allocated())
+    }
+
+    fn held(&self) -> usize {
+        HEAP.allocated().saturating_sub(self.0)
+    }
+}
+
+async fn namespaces(manager: &CacheManager) -> usize {
+    let measure = Measure::begin();
+    for number in 0..MANY {
+        manager.cache::<u32>(&format!("tenant {number}")).insert("key", 1).await.unwrap();
+    }
+    measure.held()
+}
+
+async fn versions(manager: &CacheManager) -> usize {
+    let cache = manager.cache::<u32>("numbers");
+    let measure = Measure::begin();
+    for number in 0..MANY as u32 {
+        cache.with_version(number).insert("key", 1).await.unwrap();
+    }
+    measure.held()
+}
+
+/// 64 tags of a value take more than the value.
+async fn tags(manager: &CacheManager) -> usize {
+    let cache = manager.cache::<u32>("numbers");
+    let measure = Measure::begin();
+    for number in 0..MANY / 10 {
+        let tags = (0..64).map(|tag| format!("{number}:{tag}"));
+        cache.entry(&number.to_string()).tags(tags).insert(1).await.unwrap();
+    }
+    measure.held()
+}
+
+async fn invalidated_tags(manager: &CacheManager) -> usize {
+    let measure = Measure::begin();
+    for number in 0..MANY {
+        manager.invalidate_tag(&format!("user:{number}")).await.unwrap();
+    }
+    measure.held()
+}
+
+async fn cleared_namespaces(manager: &CacheManager) -> usize {
+    let measure = Measure::begin();
+    for number in 0..MANY {
+        manager.clear(&format!("tenant {number}")).await.unwrap();
+    }
+    measure.held()
+}
+
+async fn removed_values(manager: &CacheManager) -> usize {
+    let cache = manager.cache::<u32>("numbers");
+    let measure = Measure::begin();
+    for number in 0..MANY {
+        cache.remove(&number.to_string()).await.unwrap();
+    }
+    measure.held()
+}
+
+/// Half of them wait for others, of as many values; then all have gone.
+async fn callers(manager: &CacheManager) -> usize {
+    let cache = manager.cache::<u32>("numbers");
+    let gate = Arc::new(Semaphore::new(0));
+    let measure = Measure::begin();
+    let mut callers = JoinSet::new();
+    for number in 0..MANY {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        callers.spawn(async move {
+            let create = || async { gate.acquire().await.map_or(0, |_| 1) };
+            cache.get_or_insert_with(&(number / 2).to_string(), create).await
+        });
+    }
+    tokio::task::yield_now().await;
+    gate.close();
+    callers.join_all().await;
+    measure.held()
+}
+
+async fn tags_before_a_store() -> usize {
+    let clock = BackendOptions::default().clock;
+    let store = Arc::new(MemoryStore::new(MemoryBounds { entries: 1_000, bytes: MIB }, clock));
+    let options = BackendOptions { bounds: BOUNDS, fail_fast_after: 0, ..BackendOptions::default() };
+    let cache = manager(Backend::tiers(store, &options)).cache::<u32>("numbers");
+    let measure = Measure::begin();
+    for number in 0..MANY / 10 {
+        let entry = cache.entry("key").tags([format!("user:{number}")]).expire(Duration::from_secs(60));
+        // The store is full soon, which is its own bound.
+        let _ = entry.insert(1).await;
+    }
+    measure.held()
+}
