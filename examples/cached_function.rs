@@ -8,8 +8,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-/// What takes long. However many ask at once, it is done once for each city.
-#[cached(region = "short_term", key = "{city}", tags = ["weather"])]
+/// What takes long. However many ask at once, it is done once for each city: the arguments are the key.
+#[cached(region = "short_term", tags = ["weather"])]
 async fn forecast(caches: &CacheManager, city: &str) -> Result<String, Error> {
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     match city {

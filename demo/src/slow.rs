@@ -21,13 +21,13 @@ pub(crate) fn routes() -> Router<Site> {
 /// What everybody sees.
 #[derive(Clone, Serialize, Deserialize)]
 struct Report {
-    /// For whom it was made, if he had a name.
+    /// The user it was made for, if there was one.
     by: Option<String>,
     made: u64,
     process: u32,
 }
 
-/// Whoever asks first waits; all who ask meanwhile wait with him, and nobody waits after that.
+/// The first request waits while it is made; those that come meanwhile wait with it, and later ones do not wait.
 #[cached(key = "report", namespace = "demo", tags = ["slow"])]
 async fn report(caches: &CacheManager, by: Option<String>) -> Report {
     tokio::time::sleep(TAKES).await;

@@ -40,7 +40,7 @@ use crate::value::{Cacheable, Created};
 /// **Reading never fails because of the store.** While it is down, reads find nothing and creators are called. What
 /// changes the cache does fail: the caller that removes a value must know that others may still see it.
 ///
-/// **The shape of the type is part of the key**: its name, the names and types of its fields, and the
+/// **What the type looks like is part of the key**: its name, the names and types of its fields, and the
 /// [version](Cache::with_version). A program whose type has changed does not read what the one before it wrote, and
 /// while both run neither spoils the other's values; each removes its own, and [`clear`](Cache::clear) clears both's.
 pub struct Cache<T> {

@@ -41,7 +41,7 @@ pub(crate) struct Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Value(Header, Bytes),
-    /// The value was removed; whoever was creating it then must not put it back.
+    /// The value was removed; a caller that was creating it then must not put it back.
     Removed,
 }
 

@@ -1,20 +1,21 @@
-//! Cache regions over the stores of Ampoule: whatever holds sessions can hold a cache.
+//! Cache regions over the stores of Ampoule: what holds sessions can hold a cache.
 //!
 //! Applications use it as `ampoule::cache`, with the feature `cache` of [`ampoule`], which adds settings from an ini
 //! file, layers and the macro `cached`.
 //!
 //! What it descends from, Beaker's cache, had regions with an expiry, one creator at a time, and old values for the
-//! others meanwhile. This one keeps what those who read and write in many processes at once would expect:
+//! others meanwhile. This one keeps what callers in many processes at once would expect:
 //!
-//! - **One creator.** Of any number of callers who miss a value one creates it, in a process and, by a lease in the
-//!   store, among all that share the store. A holder who dies is waited for no longer than
-//!   [`lease`](CacheOptions::lease). A creator who is cancelled or fails lets the next one go on.
-//! - **Removed is removed.** A value that is removed, cleared or invalidated by its tag while somebody creates it, from
+//! - **One creator.** Of any number of callers that miss a value one creates it, in a process and, by a lease in the
+//!   store, among all that share the store. A holder that dies is waited for no longer than
+//!   [`lease`](CacheOptions::lease). A creator that is cancelled or fails lets the next one go on, and one
+//!   that asks for its own value fails at once.
+//! - **Removed is removed.** A value that is removed, cleared or invalidated by its tag while a caller creates it, from
 //!   what was true before, is not put back: not in this process, and not in any other. Each is one command, on every
 //!   store.
 //! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created
 //!   anew a little before it expires.
-//! - **An outage is none of the reader's business.** While the store is down creators are called, still one at a time
+//! - **Readers do not see an outage.** While the store is down creators are called, still one at a time
 //!   in a process.
 //!
 //! | to learn | read |
@@ -22,6 +23,7 @@
 //! | where values are kept | [`Backend`] |
 //! | how long, and by whom they are created | [`CacheOptions`] |
 //! | how they are asked for | [`Cache`], [`Entry`] |
+//! | what a key can be | a text, or a [`CacheKey`] |
 //!
 //! # What cannot be kept
 //!
@@ -29,10 +31,14 @@
 //!   store tells of changes and nothing is lost on the way.
 //! - Processes whose clocks differ expire values at different moments.
 //! - While the store cannot be reached, processes do not know of each other: each has its own creator.
-//! - A value that takes more than five minutes to create is given out and not kept in a store: nobody would know any more
-//!   whether it was removed meanwhile.
-//! - Values lie in the store as they are: who reads it reads them. What must not be read there is not to be cached.
-//! - A creator who takes longer than [`lease`](CacheOptions::lease) may be joined by another one.
+//! - A value that takes more than five minutes to create is given out and not kept in a store: nothing would tell whether it
+//!   was removed meanwhile.
+//! - Values lie in the store as they are: a reader of the store reads them. What must not be read there is not to be cached.
+//! - A creator that takes longer than [`lease`](CacheOptions::lease) may be joined by another one.
+//! - Bounds hold for what a cache keeps, not for the callers: each that waits holds its own future, and each [`Cache`] that is
+//!   held holds its namespace. Of the keys that were removed, cleared and invalidated a process remembers 7,168 each; what
+//!   is in memory from before the oldest of them counts no more.
+//! - What a value takes in memory is known by its encoded size: `Vec<Option<u64>>` may take four times as much.
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 

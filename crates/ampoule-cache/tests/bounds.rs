@@ -41,7 +41,7 @@ async fn what_a_cache_holds_is_bounded() {
         ("tags before a store", tags_before_a_store().await),
     ] {
         held.push(format!("{what}: {} KiB", most / 1024));
-        assert!(most <= 6 * MIB, "{held:?}");
+        assert!(most <= 3 * MIB, "{held:?}");
     }
     println!("{held:#?}");
 }

@@ -78,6 +78,11 @@ impl Default for MemoryStore {
     }
 }
 
+/// By the ninth byte: the table inside the shard hashes by the first eight, and the last ones need not be random.
+fn shard_index(key: StoreKey) -> usize {
+    usize::from(key.as_bytes()[8]) % SHARDS
+}
+
 impl MemoryStore {
     /// An empty store with these bounds and this clock.
     pub fn new(bounds: MemoryBounds, clock: Arc<dyn Clock>) -> MemoryStore {
@@ -104,8 +109,7 @@ impl MemoryStore {
     }
 
     fn shard(&self, key: StoreKey) -> MutexGuard<'_, Shard> {
-        // The ninth byte: the table inside the shard hashes by the first eight, and the last ones need not be random.
-        lock(&self.shards[usize::from(key.as_bytes()[8]) % SHARDS])
+        lock(&self.shards[shard_index(key)])
     }
 
     fn get_now(&self, key: StoreKey) -> Option<Stored> {
@@ -310,4 +314,28 @@ fn place_of(cursor: &str) -> Option<(usize, usize)> {
 /// A shard is consistent between any two statements that could panic, so a poisoned lock is taken as it is.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::SessionId;
+
+    /// A session's key is 16 random bytes and 16 that are the same in all of them; other keys are digests, or end alike too.
+    #[test]
+    fn keys_of_every_kind_are_spread_over_all_shards() {
+        let digest = |number: u32| *StoreKey::digest(&number.to_be_bytes()).as_bytes();
+        let session = |number| StoreKey::from(SessionId::new(*digest(number).first_chunk().unwrap()));
+        let ends_alike = |number| {
+            let mut bytes = digest(number);
+            bytes[28..].copy_from_slice(b"same");
+            StoreKey::new(bytes)
+        };
+        let kinds: [&dyn Fn(u32) -> StoreKey; 3] = [&session, &ends_alike, &|number| StoreKey::new(digest(number))];
+        for key in kinds {
+            let mut found = [0_u32; SHARDS];
+            (0..6_400).for_each(|number| found[shard_index(key(number))] += 1);
+            assert!(found.iter().all(|number| (50..150).contains(number)), "{found:?}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Locks {
     }
 
     fn line(&self, key: StoreKey) -> &Arc<Mutex<Line>> {
-        &self.lines[usize::from(key.as_bytes()[0])]
+        &self.lines[line_index(key)]
     }
 
     /// Waits until no other process writes in this line.
@@ -75,6 +75,11 @@ impl Locks {
         }
         Ok(Lock(line))
     }
+}
+
+/// By the first byte, which is random in every key; the last ones may be the same in all.
+fn line_index(key: StoreKey) -> usize {
+    usize::from(key.as_bytes()[0])
 }
 
 impl Line {
@@ -99,6 +104,26 @@ impl Drop for Lock {
         {
             // Closing a file unlocks it too.
             self.0.file = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ampoule_core::SessionId;
+
+    use super::*;
+
+    /// A session's key is 16 random bytes and 16 that are the same in all of them; a cache's is a digest.
+    #[test]
+    fn keys_of_every_kind_are_spread_over_all_lines() {
+        let digest = |number: u32| StoreKey::digest(&number.to_be_bytes());
+        let session = |number| StoreKey::from(SessionId::new(*digest(number).as_bytes().first_chunk().unwrap()));
+        let kinds: [&dyn Fn(u32) -> StoreKey; 2] = [&session, &digest];
+        for key in kinds {
+            let mut found = [0_u32; LINES];
+            (0..25_600).for_each(|number| found[line_index(key(number))] += 1);
+            assert!(found.iter().all(|number| (50..150).contains(number)), "{found:?}");
         }
     }
 }

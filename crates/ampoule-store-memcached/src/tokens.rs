@@ -49,26 +49,24 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
-    use ampoule_core::{Time, Version};
+    use ampoule_core::{SessionId, Time, Version};
 
     use super::*;
 
-    /// A session's key is 16 random bytes and 16 that are the same in all of them.
+    /// A session's key is 16 random bytes and 16 that are the same in all of them; a cache's is a digest.
     #[test]
-    fn keys_that_end_alike_have_slots_of_their_own() {
-        let tokens = Tokens::default();
+    fn keys_of_every_kind_have_slots_of_their_own() {
         let header = Header { version: Version(1), deadline: Time::MAX, named: None };
-        let keys: Vec<StoreKey> = (0..1_000_u32)
-            .map(|number| {
-                let mut bytes = *StoreKey::digest(&number.to_be_bytes()).as_bytes();
-                bytes[16..].fill(7);
-                StoreKey::new(bytes)
-            })
-            .collect();
-        for key in &keys {
-            tokens.keep(*key, header, Token { cas: 1, boot_id: 1 });
+        let digest = |number: u32| StoreKey::digest(&number.to_be_bytes());
+        let session = |number| StoreKey::from(SessionId::new(*digest(number).as_bytes().first_chunk().unwrap()));
+        let kinds: [&dyn Fn(u32) -> StoreKey; 2] = [&session, &digest];
+        for key in kinds {
+            let (tokens, keys) = (Tokens::default(), (0..1_000).map(key).collect::<Vec<_>>());
+            for key in &keys {
+                tokens.keep(*key, header, Token { cas: 1, boot_id: 1 });
+            }
+            let kept = keys.iter().filter(|key| tokens.of(**key).is_some()).count();
+            assert!(kept > 850, "{kept} of 1000 keys in {SLOTS} slots");
         }
-        let kept = keys.iter().filter(|key| tokens.of(**key).is_some()).count();
-        assert!(kept > 850, "{kept} of 1000 keys in {SLOTS} slots");
     }
 }

@@ -249,7 +249,7 @@ async fn the_dead_holder_of_a_lease_is_waited_for_no_longer_than_it_says() {
     let waiting = elsewhere.get_or_insert_with("key", || async { 2 });
     let mut waiting = std::pin::pin!(waiting);
     assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
-    // … and goes on when the lease is over, although nobody gave it back.
+    // … and goes on when the lease is over, although it was not given back.
     rig.clock.advance(10 * SECOND);
     assert_eq!(tokio::time::timeout(5 * SECOND, waiting).await.unwrap(), 2);
     held.go_on();

@@ -1,4 +1,4 @@
-//! The cache while its store is down: nobody who reads notices, and who changes something is told.
+//! The cache while its store is down: readers do not notice, and callers that change something get an error.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::stores::Mood;
 use support::{Place, SECOND};
 
 #[tokio::test]
-async fn an_outage_is_none_of_the_reader_s_business() {
+async fn readers_do_not_see_an_outage() {
     for mood in [Mood::Refuses, Mood::Hangs] {
         for tiers in [false, true] {
             let rig = Rig::new(Place::Memory);
@@ -32,7 +32,7 @@ async fn an_outage_is_none_of_the_reader_s_business() {
             let failed = cache.get_or_try_insert_with("there", || async { Ok::<_, Infallible>(8) }).await;
             assert_eq!(failed, Ok(8));
             assert!(cache.stats().unavailable > 0);
-            // Who changes something must know that it was not done.
+            // A caller that changes something must know that it was not done.
             assert!(cache.remove("there").await.unwrap_err().is_transient());
             assert!(cache.clear().await.unwrap_err().is_transient());
             assert!(manager.invalidate_tag("t").await.unwrap_err().is_transient());
@@ -43,7 +43,7 @@ async fn an_outage_is_none_of_the_reader_s_business() {
 
 /// A server that is killed and comes back: readers notice nothing but the time that creating takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_dies_is_none_of_the_reader_s_business() {
+async fn readers_do_not_see_that_a_server_dies() {
     use ampoule_test_servers::{Kind, Server};
     for kind in [Kind::Redis, Kind::Memcached, Kind::Postgres] {
         let Some(server) = Server::start(kind) else { continue };

@@ -25,7 +25,7 @@ on_places! {
     a_killed_creator_is_followed_by_another_one on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test: what the processes that the tests start do. It returns at once where nobody asked for one.
+/// Not a test: what the processes that the tests start do. It returns at once where no test asked for one.
 ///
 /// It reads commands: `ask COUNT MILLISECONDS`, so many requests at once for a value that takes so long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

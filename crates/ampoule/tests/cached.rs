@@ -25,7 +25,7 @@ async fn user(caches: &CacheManager, id: u32, calls: &AtomicU32) -> Result<Strin
     let call = calls.fetch_add(1, Ordering::SeqCst);
     let name = if id == 0 { None } else { Some(id) };
     // `?` must know what it is to make of the error.
-    let name = name.ok_or("nobody has number 0")?;
+    let name = name.ok_or("no user has number 0")?;
     Ok(format!("user {name} by call {call}"))
 }
 
@@ -69,7 +69,7 @@ async fn a_function_is_called_once_for_its_arguments() {
     assert_eq!(user(&caches, 1, &calls).await.unwrap(), "user 1 by call 0");
     assert_eq!(user(&caches, 2, &calls).await.unwrap(), "user 2 by call 1");
     for call in 2..4 {
-        assert_eq!(user(&caches, 0, &calls).await.unwrap_err(), "nobody has number 0");
+        assert_eq!(user(&caches, 0, &calls).await.unwrap_err(), "no user has number 0");
         assert_eq!(calls.load(Ordering::SeqCst), call + 1, "a failure is not kept");
     }
     invalidate_user(&caches, 1, &calls).await.unwrap();
@@ -170,7 +170,7 @@ fn regions_have_what_the_top_has() {
     assert_eq!(region(Some("short_term")), (60, 5, true));
     assert_eq!(region(Some("long_term")), (86_400, 7, true));
     assert_eq!(region(Some("off")), (3_600, 5, false));
-    assert_eq!(manager.backends().len(), 2, "who says the same of his place shares it");
+    assert_eq!(manager.backends().len(), 2, "regions that say the same of their place share it");
     assert!(manager.describe().contains("long_term: "), "{}", manager.describe());
     assert_eq!(manager.regions().collect::<Vec<_>>(), ["long_term", "off", "short_term"]);
 }
