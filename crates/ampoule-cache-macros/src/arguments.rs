@@ -11,13 +11,13 @@ use crate::attributes::Attributes;
 /// What of the arguments a key is made of: all that the function's body can see of them, but the caches and what is to be
 /// skipped. Of a pattern these are the names that it binds.
 pub(crate) fn key_parts(attributes: &Attributes, sig: &Signature) -> syn::Result<Vec<Ident>> {
+    let caches = caches(attributes, sig)?;
     let mut names = Vec::new();
     let mut all = Vec::new();
     for argument in &sig.inputs {
         let bound = bound_names(argument);
-        let is_caches = is_manager(argument) || matches!(&bound[..], [name] if attributes.has_caches_in(name));
         all.extend(bound.iter().cloned());
-        if is_caches {
+        if matches!(&bound[..], [name] if *name == caches.to_string()) {
             continue;
         }
         let kept = bound.into_iter().filter(|name| !attributes.skip.contains(name)).collect::<Vec<_>>();

@@ -1,7 +1,5 @@
 //! What stands between the brackets of `cached`.
 
-use proc_macro2::TokenStream;
-use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -73,12 +71,6 @@ impl Attributes {
             other => return Err(Error::new(name.span(), format!("`cached` has no `{other}`; it has {KNOWN}"))),
         }
         Ok(())
-    }
-
-    /// Whether the caches are where this name says.
-    pub(crate) fn has_caches_in(&self, name: &Ident) -> bool {
-        let tokens: Option<TokenStream> = self.caches.as_ref().map(ToTokens::to_token_stream);
-        tokens.is_some_and(|tokens| tokens.to_string() == name.to_string())
     }
 }
 

@@ -1,7 +1,8 @@
 //! `#[derive(CacheKey)]`.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, Ident, parse_quote};
 
 pub(crate) fn expand(mut input: DeriveInput) -> syn::Result<TokenStream> {
@@ -42,13 +43,17 @@ pub(crate) fn expand(mut input: DeriveInput) -> syn::Result<TokenStream> {
 /// and then the fields.
 fn arm(path: &TokenStream, name: &str, fields: &Fields) -> TokenStream {
     let members: Vec<_> = fields.members().collect();
+    let spans = fields.iter().map(|field| field.ty.span());
     let bound: Vec<Ident> = (0..members.len()).map(|number| format_ident!("field_{number}")).collect();
     let names: Vec<String> = members.iter().map(|member| quote!(#member).to_string()).collect();
     let schema = format!("{name}{{{}}}", names.join(","));
+    let write = spans
+        .zip(&bound)
+        .map(|(span, field)| quote_spanned!(span=> ::ampoule::cache::CacheKey::write_key(#field, key);));
     quote! {
         #path { #(#members: ref #bound),* } => {
             ::ampoule::cache::CacheKey::write_key(#schema, key);
-            #(::ampoule::cache::CacheKey::write_key(#bound, key);)*
+            #(#write)*
         }
     }
 }

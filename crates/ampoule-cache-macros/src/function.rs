@@ -33,16 +33,16 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
     let find = find(attributes, &sig, &value)?;
     let key = Key::new(attributes, &sig)?;
     let own_key = key.written_in(&sig.ident);
-    let tags = &attributes.tags;
-    let tags = (!tags.is_empty()).then(|| quote!(.tags([#(::std::format!(#tags)),*])));
+    let words = &attributes.tags;
     let expire = attributes.expire.as_ref().map(|seconds| quote!(.expire(::core::time::Duration::from_secs(#seconds))));
     let invalidate = invalidate(&vis, &sig, &find, &key);
-    let [cache, key, create] = ["cache", "key", "create"].map(local);
+    let [cache, key, tags, create] = ["cache", "key", "tags", "create"].map(local);
     Ok(quote! {
         #(#attrs)*
         #vis #sig {
             let #cache = #find;
             let #key = #own_key;
+            let #tags: [::std::string::String; _] = [#(::std::format!(#words)),*];
             let #create = move || async move {
                 // Says what the block returns, which its `?` cannot tell by itself.
                 #[allow(unreachable_code, clippy::all)]
@@ -53,7 +53,7 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
                 #block
             };
             match #cache {
-                ::core::option::Option::Some(cache) => cache.entry_with(#key)#tags #expire.#get(#create).await,
+                ::core::option::Option::Some(#cache) => #cache.entry_with(#key).tags(#tags)#expire.#get(#create).await,
                 ::core::option::Option::None => #create().await,
             }
         }
@@ -130,7 +130,7 @@ fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &
     let doc = format!("Removes what `{}` has cached for these arguments.", sig.ident);
     sig.ident = format_ident!("invalidate_{}", sig.ident);
     sig.output = syn::parse_quote!(-> ::core::result::Result<(), ::ampoule::Error>);
-    let key = key.written_in(&sig.ident);
+    let (key, cache) = (key.written_in(&sig.ident), local("cache"));
     quote! {
         #[doc = #doc]
         #[doc = ""]
@@ -139,7 +139,7 @@ fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &
         #[allow(dead_code, unused_mut, unused_variables, clippy::unused_async, reason = "made beside a function that is cached")]
         #vis #sig {
             match #find {
-                ::core::option::Option::Some(cache) => cache.entry_with(#key).remove().await,
+                ::core::option::Option::Some(#cache) => #cache.entry_with(#key).remove().await,
                 ::core::option::Option::None => ::core::result::Result::Ok(()),
             }
         }

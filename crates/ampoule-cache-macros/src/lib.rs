@@ -40,7 +40,9 @@ use crate::attributes::Attributes;
 /// `&self`, is left out by `skip`, or the parts that count are named by `key`. An argument that the function changes
 /// (`&mut`) is always left out so: a value from the cache does not change it.
 ///
-/// What a function knows from elsewhere, such as a task-local variable, is not in the key: pass it as an argument.
+/// What a function knows from elsewhere, such as a task-local variable, is not in the key: pass it as an argument. Functions
+/// and types are told apart by their paths, as `std::any::type_name` has them: two functions of one name in two blocks of one
+/// function are one to it.
 ///
 /// # Errors
 /// At compile time: an unknown attribute, an argument that cannot be part of a key, a function that is not asynchronous, has

@@ -1,12 +1,16 @@
 //! The key of a function's values holds all that the function can see: no caller gets the value of another one's arguments.
 
+mod support;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use ampoule::cache::{Backend, CacheKey, CacheManager, CacheOptions, cached};
 use axum::extract::Path;
+use support::Log;
 
 fn manager() -> CacheManager {
     CacheManager::new(Backend::memory(&Default::default()), CacheOptions::default()).unwrap()
@@ -264,6 +268,26 @@ async fn what_is_left_out_makes_no_difference() {
     assert_eq!((calls.load(Ordering::SeqCst), log), (2, vec![1, 2]));
 }
 
+/// Arguments called as the macro calls its own, one of which the body takes although a tag names it.
+#[cached(tags = ["of {cache}"])]
+async fn names(caches: &CacheManager, cache: String, key: u8, tags: u8, create: &str) -> String {
+    let mut cache = cache;
+    cache.push_str(&format!("{key}{tags}{create}"));
+    cache
+}
+
+#[tokio::test]
+async fn arguments_may_have_any_names() {
+    let caches = manager();
+    for key in [1, 2] {
+        assert_eq!(names(&caches, "a".into(), key, 3, "b").await, format!("a{key}3b"));
+        assert_eq!(names(&caches, "a".into(), key, 3, "b").await, format!("a{key}3b"));
+    }
+    caches.invalidate_tag("of a").await.unwrap();
+    names(&caches, "a".into(), 1, 3, "b").await;
+    assert_eq!((caches.stats()[0].1.hits, caches.stats()[0].1.creations), (2, 3));
+}
+
 /// It asks for itself.
 #[cached]
 async fn depth(caches: &CacheManager, id: u64) -> u64 {
@@ -282,5 +306,34 @@ async fn a_function_that_asks_for_its_own_value_fails_at_once() {
     let failed = tokio::spawn(async { depth(&manager(), 10).await }).await;
     let message = failed.unwrap_err().into_panic().downcast::<String>().unwrap();
     assert!(message.contains("the cache `cache_keys::depth` asks for that value"), "{message}");
-    assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// Two tasks, each creating what the other one waits for: that cannot be told at once, and is not silent.
+#[tokio::test(start_paused = true)]
+async fn creators_that_wait_for_each_other_are_in_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _log = tracing::subscriber::set_default(subscriber);
+    let cache = manager().cache::<u32>("knot");
+    let create = |own: &'static str, other: &'static str| {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            let inner = cache.clone();
+            let create = || async move {
+                tokio::task::yield_now().await;
+                inner.get_or_insert_with(other, || async { 1 }).await
+            };
+            cache.get_or_insert_with(own, create).await
+        })
+    };
+    let (one, other) = (create("a", "b"), create("b", "a"));
+    tokio::time::sleep(Duration::from_millis(4_900)).await;
+    assert!(!log.text().contains("WARN"), "{}", log.text());
+    assert_eq!((one.await.unwrap(), other.await.unwrap()), (1, 1));
+    let warnings =
+        log.text().lines().filter(|line| line.contains("WARN") && line.contains("have waited for 5s")).count();
+    assert_eq!(warnings, 2, "one for each value:\n{}", log.text());
+    assert!(log.text().contains("cache=\"knot\""), "{}", log.text());
 }
