@@ -25,7 +25,7 @@ const MARK_LIFETIME: Duration = Duration::from_secs(360);
 const RENEWED_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// How often a generation that others exchange at the same time is asked for again.
-const ATTEMPTS: u32 = 16;
+const MAX_ATTEMPTS: u32 = 16;
 
 /// Of how many generations a process remembers how long they stay.
 const MAX_PROLONGED: usize = 8_192;
@@ -100,7 +100,7 @@ impl Remote {
     }
 
     async fn lasting_generation(&self, key: StoreKey, now: Time, least: Duration) -> Result<Generation, Error> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(stored) = self.get(key).await? else {
                 match self.offer(key, now, least, PutMode::Create).await? {
                     Some(generation) => return Ok(generation),
@@ -124,11 +124,11 @@ impl Remote {
                 }
             }
         }
-        let message = format!("the generation of a namespace or a tag was exchanged by others {ATTEMPTS} times");
+        let message = format!("the generation of a namespace or a tag was exchanged by others {MAX_ATTEMPTS} times");
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Puts a fresh generation there; `None` if another process was faster.
+    /// Puts a fresh generation there; `None` if another process was first.
     async fn offer(
         &self,
         key: StoreKey,

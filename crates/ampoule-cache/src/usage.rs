@@ -1,6 +1,7 @@
 //! What a store holds of caches, for tools: counted, and removed altogether.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use ampoule_core::{Error, ErrorKind, Store, StoreKey, Stored, Time};
 use futures_util::future::try_join_all;
@@ -56,21 +57,18 @@ impl Backend {
     /// [`ErrorKind::Invalid`] where there is only memory; those of the store.
     pub async fn store_usage(&self, mut seen: impl FnMut(u64)) -> Result<StoreUsage, Error> {
         let store = self.required_store()?;
+        let mut reader = Reader { store: &*store, generations: HashMap::new() };
         let mut usage = StoreUsage::default();
-        let mut generations = HashMap::new();
         let mut number = 0;
-        walk(&*store, async |keys| {
-            for some in keys.chunks(CONCURRENCY) {
-                let found = try_join_all(some.iter().map(|key| read(&*store, *key))).await?;
-                for (key, found) in some.iter().zip(found) {
-                    usage.add(&*store, *key, found, self.0.now(), &mut generations).await?;
-                }
-                number += some.len() as u64;
-                seen(number);
+        let mut walk = Walk::over(reader.store);
+        while let Some(keys) = walk.next().await? {
+            let found = try_join_all(keys.iter().map(|key| reader.read(*key))).await?;
+            for (key, found) in keys.iter().zip(found) {
+                reader.count(*key, found, self.0.now(), &mut usage).await?;
             }
-            Ok(())
-        })
-        .await?;
+            number += keys.len() as u64;
+            seen(number);
+        }
         Ok(usage)
     }
 
@@ -82,19 +80,16 @@ impl Backend {
     pub async fn wipe(&self, mut seen: impl FnMut(u64)) -> Result<u64, Error> {
         let store = self.required_store()?;
         let mut removed = 0;
-        walk(&*store, async |keys| {
-            for some in keys.chunks(CONCURRENCY) {
-                let done = try_join_all(some.iter().map(|key| store.delete(*key))).await?;
-                removed += done.into_iter().filter(|was_there| *was_there).count() as u64;
-                seen(removed);
-            }
-            Ok(())
-        })
-        .await?;
+        let mut walk = Walk::over(&*store);
+        while let Some(keys) = walk.next().await? {
+            let done = try_join_all(keys.iter().map(|key| store.delete(*key))).await?;
+            removed += done.into_iter().filter(|was_there| *was_there).count() as u64;
+            seen(removed);
+        }
         Ok(removed)
     }
 
-    fn required_store(&self) -> Result<std::sync::Arc<dyn Store>, Error> {
+    fn required_store(&self) -> Result<Arc<dyn Store>, Error> {
         self.inner_store().ok_or_else(|| {
             let message = "a cache in memory is in that of the process that serves: no other can reach it";
             Error::new(ErrorKind::Invalid, message)
@@ -103,101 +98,111 @@ impl Backend {
 }
 
 /// Goes through the keys of caches, each once.
-async fn walk(store: &dyn Store, mut visit: impl AsyncFnMut(&[StoreKey]) -> Result<(), Error>) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    let mut place: Option<String> = None;
-    loop {
-        let page = store.scan(place.as_deref(), MAX_PAGE).await?;
-        let is_new = |key: &StoreKey| key::kind(*key).is_some() && seen.insert(*key);
-        let keys: Vec<StoreKey> = page.keys.into_iter().filter(is_new).collect();
-        visit(&keys).await?;
-        match page.next {
-            Some(next) => place = Some(next),
-            None => return Ok(()),
+struct Walk<'a> {
+    store: &'a dyn Store,
+    seen: HashSet<StoreKey>,
+    /// Those of the last page that are still to be given out.
+    left: Vec<StoreKey>,
+    /// Where the next page begins; `None` after the last.
+    next: Option<Option<String>>,
+}
+
+impl Walk<'_> {
+    fn over(store: &dyn Store) -> Walk<'_> {
+        Walk { store, seen: HashSet::new(), left: Vec::new(), next: Some(None) }
+    }
+
+    /// So many keys as are read at once; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<StoreKey>>, Error> {
+        while self.left.is_empty() {
+            let Some(cursor) = self.next.take() else { return Ok(None) };
+            let page = self.store.scan(cursor.as_deref(), MAX_PAGE).await?;
+            let is_new = |key: &StoreKey| key::kind(*key).is_some() && self.seen.insert(*key);
+            self.left = page.keys.into_iter().filter(is_new).collect();
+            self.next = page.next.map(Some);
         }
+        Ok(Some(self.left.split_off(self.left.len().saturating_sub(CONCURRENCY))))
     }
 }
 
 /// What lies under a key; `Err` if the store says that it is damaged.
-async fn read(store: &dyn Store, key: StoreKey) -> Result<Result<Option<Stored>, ()>, Error> {
-    match store.get(key).await {
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(())),
-        answer => answer.map(Ok),
-    }
+type Read = Result<Option<Stored>, Damaged>;
+
+struct Damaged;
+
+/// Reads records, and the generations that they carry, each once.
+struct Reader<'a> {
+    store: &'a dyn Store,
+    generations: HashMap<StoreKey, Option<Generation>>,
 }
 
-impl StoreUsage {
-    async fn add(
-        &mut self,
-        store: &dyn Store,
-        key: StoreKey,
-        found: Result<Option<Stored>, ()>,
-        now: Time,
-        known: &mut HashMap<StoreKey, Option<Generation>>,
-    ) -> Result<(), Error> {
-        let stored = match found {
-            Ok(Some(stored)) => stored,
-            Ok(None) => return Ok(()),
-            Err(()) => {
-                self.damaged += 1;
-                return Ok(());
-            }
+impl Reader<'_> {
+    async fn read(&self, key: StoreKey) -> Result<Read, Error> {
+        match self.store.get(key).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(Damaged)),
+            answer => answer.map(Ok),
+        }
+    }
+
+    async fn count(&mut self, key: StoreKey, found: Read, now: Time, usage: &mut StoreUsage) -> Result<(), Error> {
+        let Ok(stored) = found else {
+            usage.damaged += 1;
+            return Ok(());
         };
+        let Some(stored) = stored else { return Ok(()) };
         match key::kind(key) {
-            Some(Kind::Lease) => self.leases += 1,
-            Some(Kind::Namespace | Kind::Tag) => self.generations += 1,
+            Some(Kind::Lease) => usage.leases += 1,
+            Some(Kind::Namespace | Kind::Tag) => usage.generations += 1,
             _ => match Record::decode(&stored.value) {
-                Ok(Record::Removed) => self.removed += 1,
+                Ok(Record::Removed) => usage.removed += 1,
                 Ok(Record::Value(header, _)) => {
-                    let counts = counts(store, &header, known).await?;
-                    self.add_value(&header, stored.value.len() as u64, counts, now);
+                    let is_valid = self.is_valid(&header).await?;
+                    let namespace = usage.namespaces.entry(header.namespace.clone()).or_default();
+                    namespace.add(&header, stored.value.len() as u64, is_valid, now);
                 }
-                Err(_) => self.damaged += 1,
+                Err(_) => usage.damaged += 1,
             },
         }
         Ok(())
     }
 
-    fn add_value(&mut self, header: &Header, bytes: u64, counts: bool, now: Time) {
-        let namespace = self.namespaces.entry(header.namespace.clone()).or_default();
-        match counts {
-            false => namespace.cleared += 1,
-            true if now < header.expires => namespace.fresh += 1,
-            true => namespace.stale += 1,
+    /// Whether the namespace and the tags of a value are still of its generations.
+    async fn is_valid(&mut self, header: &Header) -> Result<bool, Error> {
+        let namespace = (key::namespace(&header.namespace), header.generation);
+        for (key, then) in std::iter::once(namespace).chain(header.tags.iter().copied()) {
+            if self.generation(key).await? != Some(then) {
+                return Ok(false);
+            }
         }
-        namespace.bytes += bytes;
-        namespace.oldest = Some(namespace.oldest.map_or(header.created, |oldest| oldest.min(header.created)));
-        namespace.newest = namespace.newest.max(Some(header.created));
+        Ok(true)
+    }
+
+    async fn generation(&mut self, key: StoreKey) -> Result<Option<Generation>, Error> {
+        if let Some(known) = self.generations.get(&key) {
+            return Ok(*known);
+        }
+        let stored = self.read(key).await?.ok().flatten();
+        let generation = stored.and_then(|stored| Generation::try_from(&*stored.value).ok());
+        self.generations.insert(key, generation);
+        Ok(generation)
     }
 }
 
-/// Whether the namespace and the tags of a value are still of its generations.
-async fn counts(
-    store: &dyn Store,
-    header: &Header,
-    known: &mut HashMap<StoreKey, Option<Generation>>,
-) -> Result<bool, Error> {
-    let namespace = (key::namespace(&header.namespace), header.generation);
-    for (key, then) in std::iter::once(namespace).chain(header.tags.iter().copied()) {
-        let now = match known.get(&key) {
-            Some(now) => *now,
-            None => {
-                let stored = read(store, key).await?.ok().flatten();
-                let now = stored.and_then(|stored| Generation::try_from(&*stored.value).ok());
-                known.insert(key, now);
-                now
-            }
-        };
-        if now != Some(then) {
-            return Ok(false);
+impl NamespaceUsage {
+    fn add(&mut self, header: &Header, bytes: u64, is_valid: bool, now: Time) {
+        match is_valid {
+            false => self.cleared += 1,
+            true if now < header.expires => self.fresh += 1,
+            true => self.stale += 1,
         }
+        self.bytes += bytes;
+        self.oldest = Some(self.oldest.map_or(header.created, |oldest| oldest.min(header.created)));
+        self.newest = self.newest.max(Some(header.created));
     }
-    Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use ampoule_core::{Bytes, Entry, ManualClock, MemoryBounds, MemoryStore, PutMode};
