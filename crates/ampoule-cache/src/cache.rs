@@ -304,16 +304,12 @@ impl<T: Cacheable> Entry<'_, T> {
     {
         match self.namespace.try_now(&self.key) {
             Some(value) => Ok(value),
-            None => self.find_or_create(create).await,
+            None => self.find_or_create(async || create().await).await,
         }
     }
 
     /// What follows when memory has no fresh value.
-    async fn find_or_create<E, F, Fut>(self, create: F) -> Result<T, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Created<T>, E>>,
-    {
+    async fn find_or_create<E>(self, create: impl AsyncFnOnce() -> Result<Created<T>, E>) -> Result<T, E> {
         if !self.namespace.options.enabled {
             return create().await.map(|created| created.value);
         }

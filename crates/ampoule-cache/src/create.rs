@@ -1,6 +1,5 @@
 //! How a value is found or created: looked up, waited for, created by one caller.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,12 +21,10 @@ enum Right<T> {
 
 impl Lookup<'_> {
     /// The value; created by the caller where there is none and no other caller creates it.
-    pub(crate) async fn get_or_create<T, E, F, Fut>(&self, create: F) -> Result<T, E>
-    where
-        T: Cacheable,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Created<T>, E>>,
-    {
+    pub(crate) async fn get_or_create<T: Cacheable, E>(
+        &self,
+        create: impl AsyncFnOnce() -> Result<Created<T>, E>,
+    ) -> Result<T, E> {
         let namespace = self.namespace;
         let (flights, limit) = (&namespace.backend.flights, 2 * namespace.options.lease);
         namespace.backend.listen();
@@ -63,12 +60,12 @@ impl Lookup<'_> {
     }
 
     /// Creates the value, if no other process does.
-    async fn lead<T, E, F, Fut>(&self, leader: Leader<'_>, old: Option<Cached<Arc<T>>>, create: F) -> Result<T, E>
-    where
-        T: Cacheable,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Created<T>, E>>,
-    {
+    async fn lead<T: Cacheable, E>(
+        &self,
+        leader: Leader<'_>,
+        old: Option<Cached<Arc<T>>>,
+        create: impl AsyncFnOnce() -> Result<Created<T>, E>,
+    ) -> Result<T, E> {
         let lease = match (self.acquire_right(old.is_some()).await, &old) {
             (Right::Granted(lease), _) => lease,
             (Right::Refused, Some(old)) => return Ok(self.serve(old, false)),
@@ -96,18 +93,13 @@ impl Lookup<'_> {
     }
 
     /// Calls the creator, and keeps what it makes. An old value is served instead of a failure.
-    async fn run<T, E, F, Fut>(
+    async fn run<T: Cacheable, E>(
         &self,
         creation: Creation<'_>,
         leader: Leader<'_>,
         old: Option<Cached<Arc<T>>>,
-        create: F,
-    ) -> Result<T, E>
-    where
-        T: Cacheable,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Created<T>, E>>,
-    {
+        create: impl AsyncFnOnce() -> Result<Created<T>, E>,
+    ) -> Result<T, E> {
         let counters = &self.namespace.counters;
         let began = self.namespace.backend.now();
         let result = leader.create(create()).await;
