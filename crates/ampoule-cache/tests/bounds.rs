@@ -127,7 +127,9 @@ async fn callers(manager: &CacheManager) -> usize {
             cache.get_or_insert_with(&(number / 2).to_string(), create).await
         });
     }
-    tokio::task::yield_now().await;
+    while cache.stats().misses < 2 * many() as u64 {
+        tokio::task::yield_now().await;
+    }
     gate.close();
     callers.join_all().await;
     measure.held()
