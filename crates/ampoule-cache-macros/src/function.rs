@@ -136,7 +136,7 @@ fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &
         #[doc = ""]
         #[doc = "# Errors"]
         #[doc = "Those of the store: the value may still be given out then."]
-        #[allow(dead_code, unused_mut, unused_variables, clippy::unused_async, reason = "made beside a function that is cached")]
+        #[allow(dead_code, unused_mut, unused_variables, clippy::all, clippy::pedantic, reason = "made beside a function that is cached")]
         #vis #sig {
             match #find {
                 ::core::option::Option::Some(#cache) => #cache.entry_with(#key).remove().await,

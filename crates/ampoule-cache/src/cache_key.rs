@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn what_points_to_a_value_writes_the_value() {
         let expected = key("text");
-        assert_eq!(key(&&"text"), expected);
+        assert_eq!(key(Cow::Borrowed("text")), expected);
         assert_eq!(key("text".to_owned()), expected);
         assert_eq!(key(Arc::<str>::from("text")), expected);
         assert_eq!(key(Box::new(Cow::Borrowed("text"))), expected);
