@@ -114,8 +114,8 @@ impl Hash for MemoryKey {
 
 impl Hash for MemoryKeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Half of the digest spreads as well as all of it; equality looks at all.
-        state.write_u64(self.values as u64);
+        // A part of the digest spreads as well as all of it; equality looks at all.
+        state.write_u32(self.values as u32);
         state.write(self.key);
     }
 }
