@@ -16,12 +16,12 @@ use ampoule_seal::{Credential, Token};
 
 pub(crate) use self::cookie::CookieBackend;
 pub(crate) use self::edit::Edit;
-pub(crate) use self::fork::{Fork, Lineage};
+pub(crate) use self::fork::Fork;
 pub(crate) use self::limit::{Caller, Contender};
 pub(crate) use self::lookup::{Context, Found, Lookup, Outcome, VerifiedToken};
 #[cfg(test)]
 pub(crate) use self::snapshot::read_session;
-pub(crate) use self::snapshot::{Ended, Snapshot, ended};
+pub(crate) use self::snapshot::{Ended, Lineage, Snapshot, ended};
 pub(crate) use self::store::{StoreBackend, StoreRules};
 use crate::http::credentials::Credentials;
 

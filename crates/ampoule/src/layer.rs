@@ -89,7 +89,7 @@ impl SessionLayer {
     }
 
     fn build(
-        options: Options,
+        mut options: Options,
         backend: impl FnOnce(&str, &KeyRing, &Options) -> Backend,
     ) -> Result<SessionLayer, Error> {
         let faults = options.faults();
@@ -98,6 +98,7 @@ impl SessionLayer {
         }
         let ring = KeyRing::new(options.secret.clone())
             .map_err(|cause| Error::new(ErrorKind::Config, "secret").because(cause))?;
+        options.cookie.normalize();
         let name = options.cookie_name();
         let backend = backend(&name, &ring, &options);
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };

@@ -15,7 +15,7 @@ use ampoule_core::{
 use ampoule_seal::Credential;
 
 use super::edit::Edit;
-use super::snapshot::{Ended, Read, Snapshot, ended, gone};
+use super::snapshot::{Ended, Lineage, Read, Snapshot, ended, gone};
 use super::store::{ATTEMPTS, StoreBackend};
 use crate::inspect::{gave_up, pause};
 
@@ -34,27 +34,6 @@ pub(crate) struct Fork<'a> {
     /// What tells how long the freeze lasts, when it is written.
     pub(crate) clock: &'a dyn Clock,
     pub(crate) is_cookie: bool,
-}
-
-/// Where a login comes from: what makes it a sibling of others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lineage {
-    pub(crate) device: SessionId,
-    /// The session whose token came with it.
-    pub(crate) origin: Option<SessionId>,
-}
-
-impl Lineage {
-    /// Of a login over this session.
-    fn of(old: &Snapshot) -> Lineage {
-        Lineage { device: old.device(), origin: Some(old.id) }
-    }
-}
-
-impl From<&Ended> for Lineage {
-    fn from(old: &Ended) -> Lineage {
-        Lineage { device: old.device, origin: Some(old.id) }
-    }
 }
 
 impl Fork<'_> {

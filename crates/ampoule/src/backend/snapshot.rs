@@ -32,12 +32,26 @@ impl Snapshot {
     }
 }
 
+/// Where a login comes from: what makes it a sibling of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    pub(crate) device: SessionId,
+    /// The session whose token came with it, if that has ended or is frozen by this login.
+    pub(crate) origin: Option<SessionId>,
+}
+
+impl Lineage {
+    /// Of a login over this session.
+    pub(crate) fn of(old: &Snapshot) -> Lineage {
+        Lineage { device: old.device(), origin: Some(old.id) }
+    }
+}
+
 /// A session that ended moments ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    pub(crate) id: SessionId,
-    /// Its device, which a login takes over.
-    pub(crate) device: SessionId,
+    /// What a login takes over of it.
+    pub(crate) lineage: Lineage,
     /// Whose login took its place.
     pub(crate) forked_for: Option<String>,
 }
@@ -54,7 +68,9 @@ pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> 
     Ok(match Content::decode(value)? {
         Content::Session(record) if !record.is_of(layer) => None,
         Content::Session(record) => Some(Read::Session(Snapshot { id, version, deadline, record, writes })),
-        Content::Ended(Tombstone { device, forked_for }) => Some(Read::Ended(Ended { id, device, forked_for })),
+        Content::Ended(Tombstone { device, forked_for }) => {
+            Some(Read::Ended(Ended { lineage: Lineage { device, origin: Some(id) }, forked_for }))
+        }
     })
 }
 

@@ -10,8 +10,8 @@ use super::set_cookie::{self, CookieOptions, CookieScope};
 /// No request finds more scopes than this.
 const MAX_SCOPES: usize = 16;
 
-/// No response expires more cookies than this: each is a header.
-const MAX_EXPIRED: usize = 20;
+/// Of those, no more cookies than this: each may be partitioned or not.
+const MAX_COOKIES: usize = 20;
 
 /// A cookie that is in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) fn in_both_forms(
     let counts = cookie.secure.then_some(counts);
     let present = own.into_iter().chain(scopes).map(form(cookie.partitioned));
     let other = counts.into_iter().chain(others).map(form(!cookie.partitioned));
-    present.chain(other).take(MAX_EXPIRED).collect()
+    present.chain(other).take(MAX_COOKIES).collect()
 }
 
 /// Every scope that a cookie of this request may have, besides the one that counts: by each domain that the host belongs

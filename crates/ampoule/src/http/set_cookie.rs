@@ -111,6 +111,14 @@ impl CookieOptions {
         }
     }
 
+    /// Writes domains as they are compared, in lower case and without a dot in front, once they are checked.
+    pub(crate) fn normalize(&mut self) {
+        let former = self.former_scopes.iter_mut().map(|scope| &mut scope.domain);
+        for text in former.chain([&mut self.domain]).flatten() {
+            *text = domain(text).unwrap_or_else(|_| text.clone());
+        }
+    }
+
     fn is_host_only(&self) -> bool {
         self.secure && self.path == "/" && self.domain.is_none()
     }

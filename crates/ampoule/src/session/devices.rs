@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Session;
 use super::state::Live;
-use crate::backend::{Caller, Snapshot, StoreBackend};
+use crate::backend::{Caller, Lineage, Snapshot, StoreBackend};
 use crate::event::EventKind;
 use crate::shared::Shared;
 
@@ -223,7 +223,11 @@ impl Session {
         if let (Err(error), Some(own)) = (&result, own)
             && error.kind() == ErrorKind::Gone
         {
-            self.state().lost(self.0.shared.blank(self.now()), &own.session);
+            let mut state = self.state();
+            // Another task of this request may have logged in meanwhile.
+            if state.live().is_some_and(|live| live.snapshot.id == own.session.id) {
+                state.lost(self.0.shared.blank(self.now()), Lineage::of(&own.session));
+            }
         }
         result
     }

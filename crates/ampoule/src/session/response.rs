@@ -16,6 +16,9 @@ use crate::http::scopes::{self, Expired};
 use crate::http::set_cookie::{self, CookieOptions, CookieScope};
 use crate::http::transport::Transport;
 
+/// No response expires more cookies than this, since each is a header, and proxies refuse many.
+const MAX_EXPIRED: usize = 48;
+
 impl Session {
     /// Adds to the response's headers what its client must know.
     pub(super) fn respond(&self, state: &State, rules: &Renewal<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
@@ -34,6 +37,8 @@ impl Session {
             // what CVE-2023-30861 (Flask) was. What was made without the session is for no other client and no other time.
             forbid_storing(headers);
         }
+        // First, since a browser that knows no partitions, or takes two scopes for one, keeps what comes last.
+        self.expire(&expired, headers)?;
         match rules.transport {
             Some(Transport::Cookie) if action != CookieAction::Nothing => self.send_cookies(state, action, headers)?,
             Some(Transport::Header(name)) if action == CookieAction::Send => {
@@ -41,7 +46,7 @@ impl Session {
             }
             _ => {}
         }
-        self.expire(&expired, headers)
+        Ok(())
     }
 
     /// The transport by which the session came, or on which a new one goes out; `None` where the application hands tokens
@@ -119,12 +124,14 @@ impl Session {
 
     fn expire(&self, scopes: &[Expired], headers: &mut HeaderMap) -> Result<(), Error> {
         let shared = &self.0.shared;
-        for Expired { scope: CookieScope { domain, path }, partitioned } in scopes {
+        let is_cookie = shared.backend.is_cookie();
+        let held = if is_cookie { pieces::held(&self.0.credentials.cookies, &shared.name) } else { 1 };
+        for Expired { scope: CookieScope { domain, path }, partitioned } in
+            scopes.iter().take(MAX_EXPIRED / held.max(1))
+        {
             let options =
                 CookieOptions { domain: domain.clone(), partitioned: *partitioned, ..shared.options.cookie.clone() };
             let attributes = set_cookie::attributes(&options, None, Some(path));
-            let held =
-                if shared.backend.is_cookie() { pieces::held(&self.0.credentials.cookies, &shared.name) } else { 1 };
             for index in 0..held {
                 let name = pieces::name_of(&shared.name, index);
                 headers.append(SET_COOKIE, set_cookie::set_cookie(&name, None, &attributes, None)?);

@@ -201,11 +201,11 @@ impl State {
 
     // Its transitions.
 
-    /// Takes note of what the tokens of the request led to.
-    pub(super) fn loaded(&mut self, lookup: Lookup, blank: impl FnOnce() -> Record) -> Result<(), Error> {
+    /// Takes note of what the tokens of the request led to, and says whether that decides.
+    pub(super) fn loaded(&mut self, lookup: Lookup, blank: impl FnOnce() -> Record) -> Result<bool, Error> {
         // Of two tasks of one request that look at once, one decides.
         if self.is_loaded() {
-            return Ok(());
+            return Ok(false);
         }
         let Lookup { outcome, others, is_crowded, .. } = lookup;
         self.others = others;
@@ -221,7 +221,7 @@ impl State {
                 Status::Live(Live { credential, digest, presented: digest, is_current, snapshot, loaded })
             }
         };
-        self.learned()
+        self.learned().map(|()| true)
     }
 
     /// Takes note that the store cannot tell.
@@ -311,7 +311,7 @@ impl State {
             Status::Unreachable(_) => return Err(unreachable()),
             // The client has another login of the same user already, and has come with its token.
             Status::Ended(_, by) if self.changes.forks(None) && !self.is_login_of(by.forked_for.as_deref()) => {
-                PendingSave::Create(Some(by.into()))
+                PendingSave::Create(Some(by.lineage))
             }
             Status::Ended(_, by) => return Err(ended(by.forked_for.as_deref())),
             Status::New(_) => PendingSave::Create(self.lineage_of_others()),
@@ -341,22 +341,51 @@ impl State {
     /// The record with the edit, which it stays for the request. `None` if that writes nothing after all.
     pub(super) fn next(&mut self, live: &Live, edit: &Edit<'_>) -> Result<Option<Arc<Record>>, Error> {
         let saved = &live.snapshot.record;
+        let mut next = self.with_no_more(saved, edit.changes)?;
         let rotates = edit.rotate_to.is_some() && edit.may_rotate(&saved.identity);
-        if !rotates && self.view.as_ref().is_none_or(|view| view.same_data(saved)) {
+        if !rotates && next.same_data(saved) {
             return Ok(None);
         }
-        let view = self.view.get_or_insert_with(|| Arc::clone(saved));
-        edit.stamp(Arc::make_mut(view))?;
-        Ok(Some(Arc::clone(view)))
+        edit.stamp(Arc::make_mut(&mut next))?;
+        self.see(&next);
+        Ok(Some(next))
     }
 
     /// The record of a session that begins now, which it stays for the request until it is known whether it was saved.
-    pub(super) fn first(&mut self, blank: impl FnOnce() -> Record, stamp: impl FnOnce(&mut Record)) -> Arc<Record> {
-        let seen = self.view.take().or_else(|| self.saved().cloned());
-        let mut first = seen.unwrap_or_else(|| Arc::new(blank()));
+    pub(super) fn first(
+        &mut self,
+        blank: impl FnOnce() -> Record,
+        changes: &ChangeLog,
+        stamp: impl FnOnce(&mut Record),
+    ) -> Result<Arc<Record>, Error> {
+        let new = self.saved().cloned().unwrap_or_else(|| Arc::new(blank()));
+        let mut first = self.with_no_more(&new, changes)?;
         stamp(Arc::make_mut(&mut first));
-        self.view = Some(Arc::clone(&first));
-        first
+        self.see(&first);
+        Ok(first)
+    }
+
+    /// The record with these changes and no others. Mostly it is what the request sees; but another task may have made
+    /// changes since these were taken out, which are not of this save.
+    fn with_no_more(&mut self, saved: &Arc<Record>, changes: &ChangeLog) -> Result<Arc<Record>, Error> {
+        if changes.is_empty() {
+            return Ok(Arc::clone(saved));
+        }
+        if self.changes.is_empty()
+            && let Some(seen) = self.view.take()
+        {
+            return Ok(seen);
+        }
+        let mut record = Record::clone(saved);
+        changes.apply(&mut record)?;
+        Ok(Arc::new(record))
+    }
+
+    /// What is being saved is what the request sees, unless there is more already.
+    fn see(&mut self, record: &Arc<Record>) {
+        if self.changes.is_empty() {
+            self.view = Some(Arc::clone(record));
+        }
     }
 
     /// Puts back changes that were not saved, before those that were made meanwhile.
@@ -367,10 +396,10 @@ impl State {
         let _ = self.replay();
     }
 
-    /// Takes note of a save.
-    pub(super) fn saved_as(&mut self, live: Live) -> Result<(), Error> {
+    /// Takes note of a save, and whether it did what was asked of the secret.
+    pub(super) fn saved_as(&mut self, live: Live, is_rotated: bool) -> Result<(), Error> {
         self.wrote = true;
-        self.rotates = false;
+        self.rotates &= !is_rotated;
         self.status = Status::Live(live);
         self.learned()
     }
@@ -405,9 +434,8 @@ impl State {
     }
 
     /// Takes note that the session has ended elsewhere.
-    pub(super) fn lost(&mut self, blank: Record, own: &Snapshot) {
-        let ended = Ended { id: own.id, device: own.device(), forked_for: None };
-        self.forget(Status::Ended(Arc::new(blank), ended));
+    pub(super) fn lost(&mut self, blank: Record, lineage: Lineage) {
+        self.forget(Status::Ended(Arc::new(blank), Ended { lineage, forked_for: None }));
     }
 
     fn forget(&mut self, status: Status) {
@@ -472,7 +500,8 @@ mod tests {
 
     fn tombstone(forked_for: Option<&str>) -> Lookup {
         let forked_for = forked_for.map(str::to_owned);
-        Lookup::of(Outcome::Ended(Ended { id: SessionId::new([8; 16]), device: SessionId::new([7; 16]), forked_for }))
+        let lineage = Lineage { device: SessionId::new([7; 16]), origin: Some(SessionId::new([8; 16])) };
+        Lookup::of(Outcome::Ended(Ended { lineage, forked_for }))
     }
 
     fn login(principal: &str) -> Vec<Change> {
@@ -559,5 +588,29 @@ mod tests {
         state.change(Change::insert("a", &2).unwrap()).unwrap();
         state.restore(unsaved);
         assert_eq!(state.record().unwrap().get("a"), Some(&[2][..]));
+    }
+
+    #[test]
+    fn what_is_changed_while_a_save_is_under_way_is_not_of_it() {
+        let mut state = State::default();
+        state.loaded(found(None), blank).unwrap();
+        state.change(Change::insert("a", &1).unwrap()).unwrap();
+        let (_, taken) = state.begin_save(false).unwrap();
+        login("ada").into_iter().for_each(|change| state.change(change).unwrap());
+        let live = state.live().unwrap().clone();
+        let edit = Edit {
+            changes: &taken,
+            now: LOADED,
+            thaws: None,
+            is_in_doubt: false,
+            presented: live.presented,
+            rotate_to: None,
+            sends_cookie: false,
+            confirms: false,
+            grace: std::time::Duration::ZERO,
+        };
+        let next = state.next(&live, &edit).unwrap().unwrap();
+        assert_eq!((next.get("a"), next.principal()), (Some(&[1][..]), None));
+        assert_eq!(state.record().unwrap().principal(), Some("ada"), "it is seen, and saved by the next");
     }
 }

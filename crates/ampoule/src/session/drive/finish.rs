@@ -191,7 +191,7 @@ impl Session {
         let snapshot = self.0.shared.backend.commit(&live.snapshot, Arc::new(next), &edit).await?;
         let is_still_good = !live.is_current || snapshot.record.identity.current == live.digest;
         let mut state = self.state();
-        state.saved_as(Live { snapshot, ..live.clone() })?;
+        state.saved_as(Live { snapshot, ..live.clone() }, false)?;
         if is_still_good {
             state.renewed();
         }
@@ -206,6 +206,10 @@ impl Session {
                 let mut state = self.state();
                 state.refreshed(live.snapshot)?;
                 state.renewed();
+                return Ok(());
+            }
+            // A newer version may be that of a save of this request, which got no answer.
+            if self.state().is_in_doubt() {
                 return Ok(());
             }
             let Some(found) = store.find(live.snapshot.id).await? else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 
 use ampoule_core::{Error, ErrorKind, Record, SessionId};
 
-use crate::backend::{Backend, Lookup, Outcome, Snapshot};
+use crate::backend::{Backend, Lineage, Lookup, Outcome, Snapshot};
 use crate::event::EventKind;
 use crate::options::Outage;
 use crate::session::Session;
@@ -26,14 +26,18 @@ impl Session {
         if let Some(state) = self.loaded() {
             return Ok(state);
         }
-        if let Some(later) = self.look_up()? {
-            let _io = self.io().await;
+        let Some(later) = self.look_up()? else { return Ok(self.state()) };
+        if let Ok(_io) = self.0.io.try_lock() {
             // Another task of this request may have done it.
             if self.loaded().is_none() {
                 later.await?;
             }
+            return Ok(self.state());
         }
-        Ok(self.state())
+        // What the look-up began with is too old after a wait.
+        drop(later);
+        let _io = self.io().await;
+        self.load_under().await
     }
 
     /// Loads the session, unless that is done, with the right to do I/O.
@@ -54,8 +58,8 @@ impl Session {
 
     /// Loads the session, at once or later: in a box, so that futures which memory answers at once stay small.
     fn look_up(&self) -> Result<Option<Later<'_>>, Error> {
-        let (shared, chosen) = (&self.0.shared, self.chosen());
-        let reply = shared.backend.load(&self.0.credentials, chosen.token.as_deref(), &shared.context(self.now()));
+        let (shared, given) = (&self.0.shared, self.chosen().token.clone());
+        let reply = shared.backend.load(&self.0.credentials, given.as_deref(), &shared.context(self.now()));
         match reply.try_now() {
             Ok(looked_up) => self.learn(looked_up).map(|()| None),
             Err(later) => Ok(Some(Box::pin(async { self.learn(later.await) }))),
@@ -75,11 +79,13 @@ impl Session {
             }
             lookup => lookup?,
         };
+        let events = std::mem::take(&mut lookup.events);
+        let decides = self.state().loaded(lookup, || shared.blank(self.now()))?;
         // Not under the state's lock: the hook is the application's code.
-        for (kind, id) in std::mem::take(&mut lookup.events) {
+        for (kind, id) in events.into_iter().filter(|_| decides) {
             self.report(kind, id);
         }
-        self.state().loaded(lookup, || shared.blank(self.now()))
+        Ok(())
     }
 
     /// What the tokens of a request say, for the audit and, where it may be an attack, for the log.
@@ -132,12 +138,17 @@ impl Session {
             let state = self.state();
             return Ok(state.live().is_some());
         };
-        let found = store.find(known.id).await?.filter(|found| found.record.identity.frozen_until.is_none());
+        let found = store.find(known.id).await?;
         let mut state = self.state();
         match found {
-            Some(found) => state.refreshed(found).map(|()| true),
+            Some(found) if found.record.identity.frozen_until.is_none() => state.refreshed(found).map(|()| true),
+            // Another login has frozen it, and it may live on.
+            Some(_) => {
+                state.lost(self.0.shared.blank(self.now()), Lineage { device: known.device(), origin: None });
+                Ok(false)
+            }
             None => {
-                state.lost(self.0.shared.blank(self.now()), &known);
+                state.lost(self.0.shared.blank(self.now()), Lineage::of(&known));
                 Ok(false)
             }
         }

@@ -65,17 +65,18 @@ impl Session {
             self.admit(unsaved.changes.principal().flatten(), device, now).await?;
             Arc::new(self.login_fork(credential, lineage, &unsaved.changes, now).record(None)?)
         } else {
-            self.first_record(&credential, now)
+            self.first_record(&credential, &unsaved.changes, now)?
         };
         let snapshot = shared.backend.create(credential, record, now).await?;
         shared.tell(EventKind::Created, snapshot.id, snapshot.record.principal());
-        unsaved.saved_as(Live::new(credential, snapshot, now))
+        unsaved.saved_as(Live::new(credential, snapshot, now), true)
     }
 
     /// What the request sees, as the record of a session that begins now.
-    fn first_record(&self, credential: &Credential, now: Time) -> Arc<Record> {
+    fn first_record(&self, credential: &Credential, changes: &ChangeLog, now: Time) -> Result<Arc<Record>, Error> {
         self.state().first(
             || self.0.shared.blank(now),
+            changes,
             |record| {
                 record.accessed = now;
                 record.cookie_sent = now;
@@ -94,7 +95,7 @@ impl Session {
         self.admit(principal, Some(old.device()), now).await?;
         let snapshot = shared.backend.fork(old, &self.login_fork(credential, None, &unsaved.changes, now)).await?;
         shared.tell(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
-        unsaved.saved_as(Live::new(credential, snapshot, now))
+        unsaved.saved_as(Live::new(credential, snapshot, now), true)
     }
 
     fn login_fork<'a>(
@@ -155,7 +156,7 @@ impl Session {
             }
             None => Live { snapshot, ..live },
         };
-        unsaved.saved_as(live)
+        unsaved.saved_as(live, rotates)
     }
 
     /// Writes an edit, of which it is not known, from here to an answer, whether it is done.
@@ -199,9 +200,9 @@ pub(super) struct Unsaved<'a> {
 }
 
 impl Unsaved<'_> {
-    fn saved_as(mut self, live: Live) -> Result<(), Error> {
+    fn saved_as(mut self, live: Live, is_rotated: bool) -> Result<(), Error> {
         drop(std::mem::take(&mut self.changes));
-        self.session.state().saved_as(live)
+        self.session.state().saved_as(live, is_rotated)
     }
 
     fn settled(mut self) {

@@ -74,7 +74,7 @@ impl Session {
             edit.stamp(&mut next)?;
             let snapshot = self.commit_edit(&live.snapshot, Arc::new(next), &edit).await?;
             own.changes = ChangeLog::default();
-            self.state().saved_as(Live { snapshot, ..live })?;
+            self.state().saved_as(Live { snapshot, ..live }, false)?;
         } else {
             own.changes = ChangeLog::default();
             self.state().replay()?;

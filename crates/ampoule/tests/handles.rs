@@ -1,0 +1,173 @@
+//! One request's session in several hands: tasks that share its handle, hooks that use it, saves that fail and are repeated.
+
+mod support;
+
+use std::ops::Deref;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ampoule::{Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionLayer};
+use http::{HeaderMap, StatusCode};
+use support::stores::Mood;
+use support::{Place, Site};
+
+/// A request under way.
+struct Request(SessionLayer, Session);
+
+impl Deref for Request {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.1
+    }
+}
+
+impl Request {
+    fn new(layer: &SessionLayer, cookies: &str) -> Request {
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", cookies.parse().unwrap());
+        Request(layer.clone(), layer.begin(&headers))
+    }
+
+    /// What the response sets.
+    async fn end(&self) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        self.0.finish(&self.1, StatusCode::OK, &mut headers).await.unwrap();
+        headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    /// The session's cookie that the response sets, as the client sends it.
+    async fn cookie(&self) -> String {
+        let set = self.end().await;
+        let cookie = set.last().and_then(|cookie| cookie.split(';').next());
+        cookie.unwrap_or_default().to_owned()
+    }
+}
+
+async fn put(layer: &SessionLayer, cookies: &str, value: &str) -> String {
+    let request = Request::new(layer, cookies);
+    request.insert("value", &value).unwrap();
+    request.save().await.unwrap();
+    request.cookie().await
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+/// Fails rather than hangs.
+fn within(seconds: u64, work: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel::<()>();
+    let worker = std::thread::spawn(move || {
+        work();
+        drop(done);
+    });
+    assert_eq!(wait.recv_timeout(Duration::from_secs(seconds)), Err(mpsc::RecvTimeoutError::Disconnected), "it hangs");
+    worker.join().unwrap();
+}
+
+fn runtime(threads: usize) -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap()
+}
+
+/// A layer on memory alone, which answers at once.
+fn layer(on_event: Option<EventHook>) -> SessionLayer {
+    let secret = vec![Secret::new(support::SECRET).unwrap()];
+    SessionLayer::new(MemoryStore::default(), Options { secret, on_event, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn a_hook_may_use_the_session_that_it_hears_of() {
+    within(20, || {
+        let shared: Arc<Mutex<Option<Session>>> = Arc::default();
+        let heard = Arc::clone(&shared);
+        let layer_with_hook = layer(Some(EventHook::new(move |_: &Event<'_>| {
+            let session = heard.lock().unwrap().take().unwrap();
+            session.set_cookie_path("/").unwrap();
+            session.regenerate_id();
+        })));
+        runtime(1).block_on(async {
+            // Of a store that has lost it.
+            let cookie = put(&layer(None), "", "tea").await;
+            let request = Request::new(&layer_with_hook, &cookie);
+            *shared.lock().unwrap() = Some(request.1.clone());
+            assert_eq!(request.get::<String>("value").await.unwrap(), None);
+        });
+        assert!(shared.lock().unwrap().is_none(), "the hook was called");
+    });
+}
+
+/// The handler answers while a task that it has begun still reads.
+#[test]
+fn a_response_and_a_task_that_reads_do_not_wait_for_each_other() {
+    within(60, || {
+        let layer = layer(None);
+        let runtime = runtime(2);
+        let cookie = runtime.block_on(put(&layer, "", "tea"));
+        for _ in 0..3_000 {
+            let request = Request::new(&layer, &cookie);
+            request.insert("value", &"more tea").unwrap();
+            let session = request.1.clone();
+            let reads = runtime.spawn(async move { session.get::<String>("value").await.unwrap() });
+            runtime.block_on(request.end());
+            assert_eq!(runtime.block_on(reads).unwrap().as_deref(), Some("more tea"));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_rotation_that_failed_and_is_repeated_gives_a_token_that_is_good() {
+    let site = Site::new(Place::Memory);
+    let cookie = put(&site.layer, "", "tea").await;
+    let request = Request::new(&site.layer, &cookie);
+    request.regenerate_id();
+    request.get::<String>("value").await.unwrap();
+    site.spy.set_mood(Mood::Refuses);
+    assert_eq!(kind(request.save().await), Some(ErrorKind::Unavailable));
+    site.spy.set_mood(Mood::Works);
+    request.save().await.unwrap();
+    let new = request.cookie().await;
+    assert_ne!(new, cookie);
+    assert_eq!(Request::new(&site.layer, &new).get::<String>("value").await.unwrap().as_deref(), Some("tea"));
+}
+
+#[tokio::test]
+async fn what_is_taken_leaves_a_rotation_to_be_done() {
+    let site = Site::new(Place::Memory);
+    let cookie = put(&site.layer, "", "tea").await;
+    let request = Request::new(&site.layer, &cookie);
+    request.regenerate_id();
+    assert_eq!(request.take::<String>("value").await.unwrap().as_deref(), Some("tea"));
+    request.save().await.unwrap();
+    let new = request.cookie().await;
+    assert!(!new.is_empty() && new != cookie);
+}
+
+/// A browser that knows no partitions takes the removal of one form for that of the other, and keeps what comes last.
+#[tokio::test]
+async fn the_sessions_own_cookie_comes_last() {
+    for (domain, partitioned) in [(None, false), (None, true), (Some(".Site.TEST"), false)] {
+        let site = Site::with(Place::Memory, |options| {
+            options.cookie.secure = true;
+            options.cookie.partitioned = partitioned;
+            options.cookie.domain = domain.map(str::to_owned);
+            options.cookie.former_scopes =
+                vec![ampoule::CookieScope { domain: Some("SITE.test".to_owned()), path: "/".to_owned() }];
+        });
+        let (dead, live) = (put(&site.layer, "", "coffee").await, put(&site.layer, "", "tea").await);
+        Request::new(&site.layer, &dead).delete().await.unwrap();
+        let request = Request::new(&site.layer, &format!("{dead}; {live}"));
+        assert_eq!(request.get::<String>("value").await.unwrap().as_deref(), Some("tea"));
+        let set = request.end().await;
+        let (last, expired) = set.split_last().unwrap();
+        assert!(last.starts_with(&format!("{live};")), "{set:?}");
+        assert!(!expired.is_empty() && expired.iter().all(|cookie| cookie.contains("Max-Age=0")), "{set:?}");
+        if domain.is_some() {
+            assert!(last.contains("; Domain=site.test"), "{set:?}");
+            let own =
+                |cookie: &&String| cookie.contains("; Path=/; Domain=site.test") && !cookie.contains("Partitioned");
+            assert_eq!(expired.iter().find(own), None, "the scope of the session's own cookie is not in the way");
+        }
+    }
+}
