@@ -3,10 +3,11 @@
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ampoule_core::Error;
+use ampoule_core::tls::ensure_provider;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -20,7 +21,7 @@ use crate::error::{self, Failed};
 use crate::scripts::Call;
 
 pub(crate) struct Connection {
-    address: Address,
+    address: Arc<Address>,
     connect_timeout: Duration,
     command_timeout: Duration,
     current: RwLock<Option<Current>>,
@@ -41,6 +42,8 @@ struct Current {
 enum Channel {
     One(MultiplexedConnection),
     Cluster(ClusterConnection<Node>),
+    #[cfg(feature = "redis-1")]
+    Manager(redis::aio::ConnectionManager),
 }
 
 /// What is sent.
@@ -63,7 +66,7 @@ pub(crate) struct Answer {
 }
 
 impl Connection {
-    pub(crate) fn new(address: Address, connect_timeout: Duration, command_timeout: Duration) -> Connection {
+    pub(crate) fn new(address: Arc<Address>, connect_timeout: Duration, command_timeout: Duration) -> Connection {
         Connection {
             address,
             connect_timeout,
@@ -82,12 +85,17 @@ impl Connection {
         self.address.is_cluster()
     }
 
+    /// Whether there is one server at a time, to which connections of other kinds can be made.
+    pub(crate) fn has_client(&self) -> bool {
+        matches!(self.address.target, Target::One(_) | Target::Sentinel(_))
+    }
+
     /// A client of the single server, or of the master as it is now.
     pub(crate) async fn client(&self) -> Result<redis::Client, RedisError> {
         match &self.address.target {
             Target::One(client) => Ok(client.clone()),
             Target::Sentinel(client) => client.lock().await.async_get_client().await,
-            Target::Cluster(_) => Err((redis::ErrorKind::InvalidClientConfig, "a Cluster has no one server").into()),
+            _ => Err((redis::ErrorKind::InvalidClientConfig, "there is no one server to make a client of").into()),
         }
     }
 
@@ -159,16 +167,15 @@ impl Connection {
         }
     }
 
-    /// One command over the connection on which a write was answered, and over no other. If it fails, the write is in
-    /// doubt.
-    pub(crate) async fn follow(&self, written: &Answer, command: &Cmd) -> Result<Value, Error> {
+    /// One command over the connection on which a write was answered, and over no other.
+    pub(crate) async fn follow(&self, written: &Answer, command: &Cmd) -> Result<Value, Failed> {
         let followed = match self.current() {
             Some(current) if current.number == written.connection => {
                 self.send_over(current, Request::One(command)).await
             }
             _ => Err(Failed { cause: io::Error::from(io::ErrorKind::BrokenPipe).into(), sent: true }),
         };
-        followed.map(|answer| answer.value).map_err(|failed| failed.after(true).into_write_error())
+        followed.map(|answer| answer.value).map_err(|failed| failed.after(true))
     }
 
     /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
@@ -245,18 +252,26 @@ impl Connection {
         // `send_over` limits the time of an answer, so the driver need not set a timer of its own.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
+        if self.address.is_tls {
+            // The driver asks for the default one, and panics where there are two to choose from.
+            ensure_provider();
+        }
         match &self.address.target {
             Target::One(client) => client.get_multiplexed_async_connection_with_config(&config).await.map(Channel::One),
             Target::Sentinel(client) => {
                 client.lock().await.get_async_connection_with_config(&config).await.map(Channel::One)
             }
-            Target::Cluster(nodes) => {
-                let cluster = ClusterClientBuilder::new(nodes.clone())
+            Target::Cluster(nodes, tls) => {
+                let mut cluster = ClusterClientBuilder::new(nodes.clone())
                     .connection_timeout(self.connect_timeout)
-                    .response_timeout(self.command_timeout)
-                    .build()?;
-                cluster.get_async_generic_connection().await.map(Channel::Cluster)
+                    .response_timeout(self.command_timeout);
+                if let Some(tls) = tls {
+                    cluster = cluster.certs(tls.clone());
+                }
+                cluster.build()?.get_async_generic_connection().await.map(Channel::Cluster)
             }
+            #[cfg(feature = "redis-1")]
+            Target::Manager(manager) => Ok(Channel::Manager(manager.clone())),
         }
     }
 }
@@ -268,17 +283,23 @@ impl Channel {
                 connection.send_packed_command(command).await?.extract_error()
             }
             (Channel::One(connection), Request::All(commands)) => Box::pin(in_one_trip(connection, commands)).await,
+            #[cfg(feature = "redis-1")]
+            (Channel::Manager(mut manager), Request::One(command) | Request::Node(command, _)) => {
+                manager.send_packed_command(command).await?.extract_error()
+            }
+            #[cfg(feature = "redis-1")]
+            (Channel::Manager(manager), Request::All(commands)) => Box::pin(in_one_trip(manager, commands)).await,
             (Channel::Cluster(cluster), request) => Box::pin(to_cluster(cluster, request)).await,
         }
     }
 }
 
-async fn in_one_trip(mut connection: MultiplexedConnection, commands: &[&Cmd]) -> Result<Value, RedisError> {
+async fn in_one_trip(mut connection: impl ConnectionLike, commands: &[&Cmd]) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::with_capacity(commands.len());
     for command in commands {
         pipeline.add_command(Cmd::clone(command));
     }
-    let mut answers = connection.send_packed_commands(&pipeline, 0, commands.len()).await?;
+    let mut answers = connection.req_packed_commands(&pipeline, 0, commands.len()).await?;
     let fails = |answer: &Value| matches!(answer, Value::ServerError(cause) if !error::says_unknown_script(cause));
     match answers.iter().position(fails) {
         Some(first) => answers.swap_remove(first).extract_error(),

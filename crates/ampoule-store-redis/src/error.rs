@@ -1,5 +1,9 @@
-//! What Redis's errors mean to a session.
+//! What Redis's errors mean to a session, and what can be done about them. No message has a part of a login.
 
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use ampoule_core::tls::explain;
 use ampoule_core::{Error, ErrorKind};
 use redis::{RedisError, ServerError, ServerErrorKind};
 
@@ -20,6 +24,9 @@ impl Failed {
     /// The error of a command that reads.
     pub(crate) fn into_read_error(self) -> Error {
         let cause = self.cause;
+        if let Some(what) = of_access(&cause) {
+            return Error::new(ErrorKind::Unavailable, what);
+        }
         let (kind, what) = match cause.code() {
             Some("OOM") => (ErrorKind::Full, "Redis has no memory left for sessions"),
             Some("CORRUPT" | "WRONGTYPE") => (ErrorKind::Corrupt, "a key in Redis holds what was never put there"),
@@ -41,6 +48,45 @@ impl Failed {
         let message = "the connection to Redis broke before it answered; a write may or may not have happened";
         Error::new(ErrorKind::Timeout, message).because(self.cause)
     }
+
+    /// The error of a command after a write that was done.
+    pub(crate) fn into_follow_error(self) -> Error {
+        if of_access(&self.cause).is_some() { self.into_read_error() } else { self.into_write_error() }
+    }
+}
+
+/// Who may not get in, and why: logins, rights, TLS. The server's own words may name the user, and are not shown.
+fn of_access(cause: &RedisError) -> Option<String> {
+    if let Some(advice) = of_tls(cause) {
+        return Some(format!("Redis cannot be reached by TLS: {advice}"));
+    }
+    match cause.code() {
+        Some("NOPERM") => Some(missing_right(cause.detail().unwrap_or_default())),
+        Some("NOAUTH") => Some(NO_PASSWORD.to_owned()),
+        Some("WRONGPASS") => Some(WRONG_LOGIN.to_owned()),
+        _ if cause.kind() == redis::ErrorKind::AuthenticationFailed => Some(WRONG_LOGIN.to_owned()),
+        _ => None,
+    }
+}
+
+const NO_PASSWORD: &str =
+    "Redis asks for a password, and the URL has none (redis://user:password@host; for a sentinel sentinel_password)";
+const WRONG_LOGIN: &str = "Redis does not take the login: the user or the password of the URL is wrong";
+
+/// The driver keeps the cause of what failed in an [`Arc`].
+fn of_tls(cause: &RedisError) -> Option<String> {
+    let inner = cause.source()?.downcast_ref::<Arc<dyn StdError + Send + Sync>>()?;
+    explain(&**inner)
+}
+
+/// "User app has no permissions to run the 'zadd' command".
+fn missing_right(said: &str) -> String {
+    let command = said.split('\'').nth(1).map(|command| command.to_ascii_lowercase());
+    let right = match command {
+        Some(command) => format!("+{command}"),
+        None => "its keys (~ and the prefix and *)".to_owned(),
+    };
+    format!("a right is missing in Redis: ACL SETUSER must give the user of the URL {right}")
 }
 
 /// The error of a conditional write that was sent twice and refused.
@@ -64,6 +110,12 @@ pub(crate) fn says_unknown_script(answer: &ServerError) -> bool {
     answer.kind() == Some(ServerErrorKind::NoScript)
 }
 
-pub(crate) fn no_random(cause: String) -> Error {
-    Error::new(ErrorKind::Unavailable, "no random number for a version").because(cause)
+/// The error of a write that waited for replicas until its time was over.
+pub(crate) fn too_few(replicas: usize) -> Error {
+    let message = format!("fewer than {replicas} replicas received a write in time (replicas)");
+    Error::new(ErrorKind::Timeout, message)
+}
+
+pub(crate) fn all_wait() -> Error {
+    Error::new(ErrorKind::Timeout, "all connections wait for replicas (max_connections, replicas)")
 }

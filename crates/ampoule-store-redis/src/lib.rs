@@ -57,11 +57,16 @@ mod address;
 mod cluster;
 mod connection;
 mod error;
+mod eviction;
 mod format;
+mod options;
+mod replicas;
 mod scan;
 mod scripts;
+mod server_clock;
 mod tags;
 mod watch;
+mod write;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,51 +74,32 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ampoule_core::{
-    Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, SystemClock,
-    Tag, Time, Version, Watcher, write_and_read_back,
+    Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version, Watcher,
+    write_and_read_back,
 };
+/// The driver, for [`RedisStore::with_client`] and [`RedisStore::with_connection_manager`].
+#[cfg(feature = "redis-1")]
+pub use redis as redis_1;
 use redis::Value;
 
-use self::connection::{Answer, Connection};
-use self::scripts::{Call, Touch};
-
-/// How a [`RedisStore`] works.
-#[derive(Clone)]
-pub struct RedisOptions {
-    /// What the names of all keys start with: `ampoule:` by default. Applications on one server need different ones.
-    pub prefix: String,
-    /// How many replicas must have received a put before it counts, on a single server or behind Sentinel: 0 by
-    /// default. Where fewer answer within `command_timeout` it is [`ErrorKind::Timeout`]: the server has the value, and
-    /// may lose it.
-    pub replicas: usize,
-    /// How long making a connection may take, finding the master included: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long a command may take: 3 seconds by default.
-    pub command_timeout: Duration,
-    /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
-    /// default, leaves that to the server's clock.
-    pub clock: Option<Arc<dyn Clock>>,
-}
-
-impl Default for RedisOptions {
-    fn default() -> RedisOptions {
-        RedisOptions {
-            prefix: "ampoule:".to_owned(),
-            replicas: 0,
-            connect_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
-            clock: None,
-        }
-    }
-}
+use self::address::Address;
+use self::connection::Connection;
+use self::eviction::Eviction;
+pub use self::options::RedisOptions;
+use self::replicas::ReplicaPool;
+use self::server_clock::ServerClock;
 
 /// Sessions in Redis or Valkey.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
+    /// What all share that need not wait for replicas.
     connection: Connection,
+    replicas: Option<ReplicaPool>,
     options: RedisOptions,
+    clock: ServerClock,
+    eviction: Eviction,
     /// The next version.
     versions: OnceLock<AtomicU64>,
 }
@@ -135,23 +121,65 @@ impl RedisStore {
     /// A store at this URL. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the URL is none, or an option does not fit it.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL is invalid, or an option does not fit it.
     pub fn connect(url: &str, options: RedisOptions) -> Result<RedisStore, Error> {
-        if options.prefix.len() > 100 {
-            return Err(Error::new(ErrorKind::Config, "a prefix has 100 bytes at most"));
-        }
-        let address = address::parse(url)?;
-        if options.replicas > 0 && address.is_cluster() {
-            let message = "replicas cannot be waited for in a Cluster: use min-replicas-to-write on its nodes";
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        let connection = Connection::new(address, options.connect_timeout, options.command_timeout);
-        Ok(RedisStore(Arc::new(Inner { connection, options, versions: OnceLock::new() })))
+        RedisStore::build(address::parse(url, &options.tls)?, options)
     }
 
-    /// The present by which the deadline of a new value is reckoned.
-    fn now(&self) -> Time {
-        self.test_time().unwrap_or_else(|| SystemClock.now())
+    /// A store on the application's own client, for what a URL cannot say.
+    ///
+    /// ```
+    /// use ampoule_store_redis::redis_1::Client;
+    /// use ampoule_store_redis::{RedisOptions, RedisStore};
+    ///
+    /// let client = Client::open("redis://cache.example/0")?;
+    /// let store = RedisStore::with_client(client, RedisOptions::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if an option is invalid.
+    #[cfg(feature = "redis-1")]
+    pub fn with_client(client: redis::Client, options: RedisOptions) -> Result<RedisStore, Error> {
+        RedisStore::build(Address::of_client(client), options)
+    }
+
+    /// A store on the application's own connection, which it may use for other work too. It tells nothing of changes by
+    /// others, and cannot wait for replicas.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ampoule_store_redis::redis_1::Client;
+    /// use ampoule_store_redis::{RedisOptions, RedisStore};
+    ///
+    /// let manager = Client::open("redis://cache.example/0")?.get_connection_manager().await?;
+    /// let store = RedisStore::with_connection_manager(manager.clone(), RedisOptions::default())?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if an option is invalid.
+    #[cfg(feature = "redis-1")]
+    pub fn with_connection_manager(
+        manager: redis::aio::ConnectionManager,
+        options: RedisOptions,
+    ) -> Result<RedisStore, Error> {
+        RedisStore::build(Address::of_manager(manager), options)
+    }
+
+    fn build(address: Address, options: RedisOptions) -> Result<RedisStore, Error> {
+        options.check(address.waits())?;
+        let address = Arc::new(address);
+        let replicas = ReplicaPool::new(&address, &options);
+        let connection = Connection::new(address, options.connect_timeout, options.command_timeout);
+        Ok(RedisStore(Arc::new(Inner {
+            connection,
+            replicas,
+            options,
+            clock: ServerClock::default(),
+            eviction: Eviction::default(),
+            versions: OnceLock::new(),
+        })))
     }
 
     /// The present of the clock that decides in place of the server's.
@@ -175,7 +203,7 @@ impl RedisStore {
         let versions = match self.0.versions.get() {
             Some(versions) => versions,
             None => {
-                let first = getrandom::u64().map_err(|cause| error::no_random(cause.to_string()))?;
+                let first = Version::random()?.0;
                 self.0.versions.get_or_init(|| AtomicU64::new(first))
             }
         };
@@ -192,99 +220,13 @@ impl RedisStore {
         Ok((header.deadline > horizon).then_some(stored))
     }
 
-    async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
-        let version = self.new_version()?;
-        let ttl = format::ttl(entry.lifetime);
-        if ttl == Some(0) {
-            let remove = scripts::put(self.name(key), self.horizon(), mode, b"", None);
-            return self.result_of(self.0.connection.run(&remove).await?, version).await;
-        }
-        let value = format::encode(version, self.now() + entry.lifetime, &entry);
-        let mut resent = false;
-        if mode == PutMode::Create && entry.tag.is_none() {
-            let answer = self.0.connection.write(&scripts::create(self.name(key), &value, ttl)).await?;
-            if answer.value != Value::Nil {
-                return self.result_of(Answer { value: Value::Int(1), ..answer }, version).await;
-            }
-            resent = answer.resent;
-        }
-        let put = scripts::put(self.name(key), self.horizon(), mode, &value, ttl);
-        let answer = match entry.tag {
-            Some(tag) => Box::pin(self.write_with_tag(tag, [self.add_to_tag(tag, key, ttl), put])).await?,
-            None => self.0.connection.run(&put).await?,
-        };
-        self.result_of(Answer { resent: answer.resent || resent, ..answer }, version).await
-    }
-
-    /// The tag first, so that it never knows too few.
-    async fn write_with_tag(&self, tag: Tag, calls: [Call; 2]) -> Result<Answer, Error> {
-        let mut answers = self.0.connection.run_all(&calls).await?;
-        let put = answers.pop().ok_or_else(format::damaged)?;
-        if let Some(Answer { value: Value::Int(size), .. }) = answers.pop() {
-            self.clean_now_and_then(tag, size).await;
-        }
-        Ok(put)
-    }
-
-    async fn result_of(&self, answer: Answer, version: Version) -> Result<PutResult, Error> {
-        if done(&answer)? {
-            self.wait_for_replicas(&answer).await?;
-            return Ok(PutResult::Stored(version));
-        }
-        Ok(PutResult::Conflict)
-    }
-
-    /// On the connection of the write: on any other Redis would wait for nothing.
-    async fn wait_for_replicas(&self, written: &Answer) -> Result<(), Error> {
-        let RedisOptions { replicas, command_timeout, .. } = self.0.options;
-        if replicas == 0 {
-            return Ok(());
-        }
-        let patience = command_timeout.as_millis() as u64 * 3 / 4;
-        let mut wait = redis::cmd("WAIT");
-        wait.arg(replicas).arg(patience.max(1));
-        match Box::pin(self.0.connection.follow(written, &wait)).await? {
-            Value::Int(received) if usize::try_from(received).is_ok_and(|received| received >= replicas) => Ok(()),
-            _ => {
-                let message = format!("fewer than {replicas} replicas received a write in time (replicas)");
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
-        }
-    }
-
-    /// A value with a tag does not live longer before its tag does.
-    async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
-        let touch = Touch { version, deadline: self.now() + lifetime, ttl: format::ttl(lifetime) };
-        let touch = |tag_lives| scripts::touch(self.name(key), self.horizon(), touch, tag_lives);
-        let first = self.0.connection.run(&touch(false)).await?;
-        let Value::BulkString(tag) = first.value else { return done(&first) };
-        let tag = Tag::new(tag.try_into().map_err(|_| format::damaged())?);
-        let calls = [self.add_to_tag(tag, key, format::ttl(lifetime)), touch(true)];
-        let second = self.0.connection.run_all(&calls).await?.pop().ok_or_else(format::damaged)?;
-        done(&Answer { resent: first.resent || second.resent, ..second })
-    }
-
-    async fn remove(&self, key: StoreKey) -> Result<bool, Error> {
-        let delete = scripts::delete(self.name(key), self.horizon());
-        Ok(self.0.connection.run(&delete).await?.value == Value::Int(1))
-    }
-
     async fn check(&self) -> Result<Time, Error> {
         write_and_read_back(self).await?;
         if let Some(time) = self.test_time() {
             return Ok(time);
         }
-        let time = self.0.connection.read(&redis::cmd("TIME")).await?;
-        let (seconds, micros) = redis::from_redis_value::<(u64, u64)>(time).map_err(|_| format::damaged())?;
-        Ok(Time::ZERO + Duration::from_secs(seconds) + Duration::from_micros(micros))
-    }
-}
-
-/// Whether a conditional write was done. Refused the second time, it may have been done the first.
-fn done(answer: &Answer) -> Result<bool, Error> {
-    match answer.value == Value::Int(1) {
-        false if answer.resent => Err(error::unknown()),
-        done => Ok(done),
+        self.look_at_eviction().await;
+        self.ask_time().await
     }
 }
 
@@ -323,13 +265,15 @@ impl Store for RedisStore {
     }
 
     fn describe(&self) -> String {
-        format!("Redis at {}, keys {}*", self.0.connection.place(), self.0.options.prefix)
+        let evicts = self.0.eviction.policy().map(|policy| format!(", evicts live sessions ({policy})"));
+        let (place, prefix) = (self.0.connection.place(), &self.0.options.prefix);
+        format!("Redis at {place}, keys {prefix}*{}", evicts.unwrap_or_default())
     }
 
     /// By Redis's own tracking of keys, over a connection of its own. Not in a Cluster, whose nodes each tell of their own
     /// keys alone.
     fn watch(&self) -> Option<Box<dyn Watcher>> {
-        (!self.0.connection.is_cluster()).then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watcher>)
+        self.0.connection.has_client().then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watcher>)
     }
 }
 

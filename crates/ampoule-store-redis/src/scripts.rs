@@ -15,7 +15,7 @@ use crate::format;
 /// ARGV[1] is the time, [2] what the value that is replaced begins with, or `create` or `always`, [3] the new value, or
 /// nothing to remove the key, [4] its time to live, or nothing for ever. The usual case comes first and takes the fewest
 /// commands: the value is there as it was read, and live. A version that is the new one already was written by the same
-/// call before its connection broke.
+/// call before its connection broke; it is not written again, since a touch may have prolonged it meanwhile.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
@@ -25,10 +25,10 @@ if string.sub(head, 1, 9) ~= ARGV[2] or string.sub(head, 10, 24) - ARGV[1] <= 0 
     return redis.error_reply('CORRUPT a key holds what was never put there')
   end
   local live = #head > 0 and tonumber(string.sub(head, 10, 24)) > tonumber(ARGV[1])
-  local again = live and string.sub(head, 2, 9) == string.sub(ARGV[3], 2, 9)
+  if live and string.sub(head, 2, 9) == string.sub(ARGV[3], 2, 9) then return 1 end
   if ARGV[2] == 'create' then
-    if live and not again then return 0 end
-  elseif ARGV[2] ~= 'always' and not again then
+    if live then return 0 end
+  elseif ARGV[2] ~= 'always' then
     return 0
   end
 end

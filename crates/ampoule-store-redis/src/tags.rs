@@ -11,11 +11,18 @@ use crate::{Name, RedisStore, format};
 /// A key whose value is not there may have one in a moment: its writer names it first. After this time it has none.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// A set of so many keys, and of each multiple, is cleaned by the writer that added the last.
-const CLEAN_EVERY: i64 = 64;
+/// A smaller set is not cleaned by those who write to it.
+const CLEAN_FROM: i64 = 64;
 
-/// At most so many keys are taken out in one step, during which the server does nothing else.
-const MAX_FORGOTTEN: usize = 1_000;
+/// Of so many writers one cleans, by a byte of its random key.
+const CLEANERS: u8 = 16;
+
+/// A writer that cleans looks at so many keys, at random. So a write costs the same however large the set is, and in the
+/// long run a quarter of it may be gone at most, since a key that is gone is found as fast as keys are added.
+const SAMPLE: usize = 64;
+
+/// At most so many keys are looked at, or taken out, in one step.
+const MAX_STEP: usize = 1_000;
 
 impl RedisStore {
     fn tag_name(&self, tag: Tag) -> String {
@@ -30,18 +37,23 @@ impl RedisStore {
 
     /// Asks each value whether it still has the tag, and takes out of the set those that are gone.
     pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        let horizon = self.horizon();
         let named = self.0.connection.read(redis::cmd("ZRANGE").arg(self.tag_name(tag)).arg(0).arg(-1)).await?;
-        let keys = keys_in(named)?;
-        let heads: Vec<_> = keys.iter().map(|key| head(self.name(*key))).collect();
-        let heads = self.0.connection.read_all(&heads).await?;
+        self.live_of(tag, keys_in(named)?).await
+    }
+
+    async fn live_of(&self, tag: Tag, keys: Vec<StoreKey>) -> Result<Vec<StoreKey>, Error> {
+        let horizon = self.horizon();
         let (mut live, mut gone) = (Vec::new(), Vec::new());
-        for (key, head) in keys.into_iter().zip(heads) {
-            let Value::BulkString(head) = head else { continue };
-            let header = if head.is_empty() { None } else { Some(format::decode_header(&head)?) };
-            match header.filter(|header| header.deadline > horizon) {
-                Some(header) if header.tag == Some(tag) => live.push(key),
-                _ => gone.push(key),
+        for keys in keys.chunks(MAX_STEP) {
+            let heads: Vec<_> = keys.iter().map(|key| head(self.name(*key))).collect();
+            let heads = self.0.connection.read_all(&heads).await?;
+            for (key, head) in keys.iter().zip(heads) {
+                let Value::BulkString(head) = head else { continue };
+                let header = if head.is_empty() { None } else { Some(format::decode_header(&head)?) };
+                match header.filter(|header| header.deadline > horizon) {
+                    Some(header) if header.tag == Some(tag) => live.push(*key),
+                    _ => gone.push(*key),
+                }
             }
         }
         self.forget(tag, &gone).await?;
@@ -50,7 +62,7 @@ impl RedisStore {
 
     /// Removes keys from the set, but none that was named lately: its value may be on the way.
     async fn forget(&self, tag: Tag, gone: &[StoreKey]) -> Result<(), Error> {
-        for gone in gone.chunks(MAX_FORGOTTEN) {
+        for gone in gone.chunks(MAX_STEP) {
             let members: Vec<&[u8]> = gone.iter().map(|key| &key.as_bytes()[..]).collect();
             self.0.connection.run(&scripts::forget(&self.tag_name(tag), self.test_time(), GRACE, &members)).await?;
         }
@@ -58,11 +70,16 @@ impl RedisStore {
     }
 
     /// Keeps the set of a user who logs in again and again, and is never looked at, in bounds (promise P9).
-    pub(crate) async fn clean_now_and_then(&self, tag: Tag, size: i64) {
-        if size > 0 && size % CLEAN_EVERY == 0 {
+    pub(crate) async fn clean_now_and_then(&self, tag: Tag, key: StoreKey, size: i64) {
+        if size >= CLEAN_FROM && key.as_bytes()[0] % CLEANERS == 0 {
             // The write is done; what could not be cleaned now is cleaned later.
-            let _ = Box::pin(self.keys_of(tag)).await;
+            let _ = Box::pin(self.clean(tag)).await;
         }
+    }
+
+    async fn clean(&self, tag: Tag) -> Result<(), Error> {
+        let sample = self.0.connection.read(redis::cmd("ZRANDMEMBER").arg(self.tag_name(tag)).arg(SAMPLE)).await?;
+        self.live_of(tag, keys_in(sample)?).await.map(drop)
     }
 }
 

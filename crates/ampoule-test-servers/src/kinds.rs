@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::node::{Node, free_port};
 use crate::server::Server;
 use crate::sql;
-use crate::tools::{Failed, Setup, folder, installed, is_root, run, words};
+use crate::tools::{Failed, Setup, folder, installed, is_root, lay_out, run, words};
 
 /// The servers that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,8 +53,8 @@ impl Kind {
 
 pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Server, Failed> {
     match kind {
-        Kind::Redis => redis(&["--save", "", "--appendonly", "no"]),
-        Kind::RedisDurable => redis(&["--appendonly", "yes", "--appendfsync", "always"]),
+        Kind::Redis => redis(&["--save", "", "--appendonly", "no"], setup),
+        Kind::RedisDurable => redis(&["--appendonly", "yes", "--appendfsync", "always"], setup),
         Kind::RedisCluster => redis_cluster(),
         Kind::RedisSentinel => redis_sentinel(),
         Kind::Memcached => memcached(),
@@ -67,16 +67,21 @@ pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Server, Failed> {
     }
 }
 
-fn redis(options: &[&str]) -> Result<Server, Failed> {
-    let node = redis_node(options)?;
+fn redis(options: &[&str], setup: &Setup) -> Result<Server, Failed> {
+    let node = redis_node_with(options, setup)?;
     Ok(Server { url: format!("redis://127.0.0.1:{}", node.port), nodes: vec![node] })
 }
 
 fn redis_node(options: &[&str]) -> Result<Node, Failed> {
+    redis_node_with(options, &Setup::default())
+}
+
+fn redis_node_with(options: &[&str], setup: &Setup) -> Result<Node, Failed> {
     let program = installed("redis-server")?;
     let (port, folder) = (free_port(), folder()?);
     let mut command = words(&[&program, "--port", &port.to_string(), "--bind", "127.0.0.1"]);
     command.extend(words(options));
+    command.extend(lay_out(setup, &folder)?);
     Ok(Node::start(port, folder, command, "KILL", answers(b"PING\r\n", b"+PONG"))?)
 }
 

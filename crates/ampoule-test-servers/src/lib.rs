@@ -28,7 +28,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 pub use self::certificates::{Authority, Certificate};
 pub use self::clock::set_clock_off;
 pub use self::kinds::Kind;
-pub use self::node::Node;
+pub use self::node::{Node, free_port};
 pub use self::proxy::Proxy;
 pub use self::server::Server;
 pub use self::tools::Setup;
@@ -42,7 +42,7 @@ impl Server {
         Server::start_with(kind, &Setup::default())
     }
 
-    /// The same with more settings, which the databases know.
+    /// The same with more settings, which the databases and a single Redis know.
     ///
     /// # Panics
     /// As [`start`](Server::start).

@@ -200,7 +200,7 @@ fn state(folder: &Path) -> Option<String> {
 }
 
 /// A port that nothing listens on.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     listener.map_or(0, |address| address.port())
 }

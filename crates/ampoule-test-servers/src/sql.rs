@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::node::{Node, free_port};
 use crate::server::Server;
-use crate::tools::{Failed, Setup, folder, installed, is_root, run, words};
+use crate::tools::{Failed, Setup, folder, installed, is_root, lay_out, run, words};
 
 pub(crate) fn postgres(durable: bool, setup: &Setup) -> Result<Server, Failed> {
     let [server, initdb, is_ready, psql] = [
@@ -136,16 +136,4 @@ fn as_postgres(folder: &Path) -> Result<Vec<String>, Failed> {
     }
     run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder))?;
     Ok(words(&["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]))
-}
-
-/// Writes the files, and says what the arguments are.
-fn lay_out(setup: &Setup, folder: &Path) -> Result<Vec<String>, Failed> {
-    for (name, contents) in &setup.files {
-        let file = folder.join(name);
-        std::fs::write(&file, contents)?;
-        #[cfg(unix)]
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    }
-    let folder = folder.display().to_string();
-    Ok(setup.arguments.iter().map(|argument| argument.replace("{folder}", &folder)).collect())
 }

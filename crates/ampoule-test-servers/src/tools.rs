@@ -1,7 +1,7 @@
 //! What starting a server takes, whatever kind it is.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a server is started with besides its own settings. `{folder}` stands for its folder.
@@ -55,6 +55,18 @@ pub(crate) fn folder() -> std::io::Result<PathBuf> {
     #[cfg(unix)]
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     Ok(folder)
+}
+
+/// Writes the files, and says what the arguments are.
+pub(crate) fn lay_out(setup: &Setup, folder: &Path) -> Result<Vec<String>, Failed> {
+    for (name, contents) in &setup.files {
+        let file = folder.join(name);
+        std::fs::write(&file, contents)?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    let folder = folder.display().to_string();
+    Ok(setup.arguments.iter().map(|argument| argument.replace("{folder}", &folder)).collect())
 }
 
 pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {

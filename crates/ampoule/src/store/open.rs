@@ -20,9 +20,9 @@ pub struct StoreOptions {
     /// Whether PostgreSQL keeps prepared statements under names; `None` by default, for those connections that do not lead
     /// to a pooler.
     pub prepared_statements: Option<bool>,
-    /// The certificates of the CAs that are trusted instead of the system's, in PEM, in PostgreSQL and MySQL.
+    /// The certificates of the CAs that are trusted instead of the system's, in PEM, in PostgreSQL, MySQL and Redis.
     pub tls_ca_file: Option<PathBuf>,
-    /// The client's own certificate, in PEM, in PostgreSQL and MySQL.
+    /// The client's own certificate, in PEM, in PostgreSQL, MySQL and Redis.
     pub tls_cert_file: Option<PathBuf>,
     /// The key of the client's certificate.
     pub tls_key_file: Option<PathBuf>,
@@ -34,7 +34,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How much memory holds at most.
     pub bounds: MemoryBounds,
-    /// How many connections there are at most, in databases and memcached: 16 by default.
+    /// How many connections there are at most, in databases and memcached, and in Redis of those that wait for replicas: 16 by
+    /// default.
     pub max_connections: usize,
     /// How long making a connection may take: 2 seconds by default.
     pub connect_timeout: Duration,
@@ -161,7 +162,7 @@ fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(MySqlStore::connect(url, options)?))
 }
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
 fn tls_files(options: &StoreOptions) -> ampoule_core::tls::TlsFiles {
     let StoreOptions { tls_ca_file, tls_cert_file, tls_key_file, .. } = options.clone();
     ampoule_core::tls::TlsFiles { ca: tls_ca_file, cert: tls_cert_file, key: tls_key_file }
@@ -180,8 +181,9 @@ fn memcached(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error>
 fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_redis::{RedisOptions, RedisStore};
     let StoreOptions { prefix, clock, .. } = options.clone();
-    let StoreOptions { replicas, connect_timeout, command_timeout, .. } = *options;
-    let options = RedisOptions { prefix, replicas, connect_timeout, command_timeout, clock };
+    let StoreOptions { replicas, max_connections, connect_timeout, command_timeout, .. } = *options;
+    let tls = tls_files(options);
+    let options = RedisOptions { prefix, replicas, tls, max_connections, connect_timeout, command_timeout, clock };
     Ok(Arc::new(RedisStore::connect(url, options)?))
 }
 

@@ -1,0 +1,78 @@
+//! Whether Redis throws live sessions away when its memory is full.
+
+use std::sync::{PoisonError, RwLock};
+
+use redis::Value;
+
+use crate::RedisStore;
+
+/// The policy under which it evicts; `None` if it does not, or does not say.
+#[derive(Default)]
+pub(crate) struct Eviction(RwLock<Option<String>>);
+
+impl Eviction {
+    pub(crate) fn policy(&self) -> Option<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whether it is another than before.
+    fn set(&self, policy: Option<String>) -> bool {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, policy.clone()) != policy
+    }
+}
+
+impl RedisStore {
+    /// Warns of a policy that evicts sessions, once.
+    pub(crate) async fn look_at_eviction(&self) {
+        let info = match self.0.connection.read(redis::cmd("INFO").arg("memory")).await {
+            Ok(info) => info,
+            Err(error) => return tracing::debug!("maxmemory-policy of Redis could not be read: {error}"),
+        };
+        let mut texts = Vec::new();
+        collect(info, &mut texts);
+        let policy = texts.iter().find_map(|text| evicting_policy(text)).map(str::to_owned);
+        if let (Some(policy), true) = (&policy, self.0.eviction.set(policy.clone())) {
+            tracing::warn!(
+                "Redis at {} has maxmemory-policy {policy}: when its memory is full it evicts live sessions, which logs \
+                 users out, and lists of a user's sessions, so that revoking them misses some that live: set noeviction",
+                self.0.connection.place()
+            );
+        }
+    }
+}
+
+/// One text, or in a Cluster one for each node.
+fn collect(info: Value, texts: &mut Vec<String>) {
+    match info {
+        Value::BulkString(bytes) => texts.push(String::from_utf8_lossy(&bytes).into_owned()),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => texts.push(text),
+        Value::Array(values) => values.into_iter().for_each(|value| collect(value, texts)),
+        Value::Map(pairs) => pairs.into_iter().for_each(|(_, value)| collect(value, texts)),
+        _ => {}
+    }
+}
+
+/// A server without a limit never evicts.
+fn evicting_policy(info: &str) -> Option<&str> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let is_limited = field("maxmemory").is_some_and(|bytes| bytes != "0");
+    field("maxmemory_policy").filter(|policy| is_limited && *policy != "noeviction")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_counts_only_where_memory_is_limited() {
+        let info = |bytes: &str, policy: &str| {
+            format!("# Memory\r\nused_memory:1\r\nmaxmemory:{bytes}\r\nmaxmemory_policy:{policy}\r\n")
+        };
+        assert_eq!(evicting_policy(&info("100", "allkeys-lru")), Some("allkeys-lru"));
+        assert_eq!(evicting_policy(&info("100", "volatile-ttl")), Some("volatile-ttl"));
+        assert_eq!(evicting_policy(&info("0", "allkeys-lru")), None);
+        assert_eq!(evicting_policy(&info("100", "noeviction")), None);
+        assert_eq!(evicting_policy(""), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Writes that count when replicas have received them.
+//!
+//! `WAIT` vouches for the writes of its own connection, and holds up what others send over that. So such a write has a
+//! connection to itself; reads share another. Where it breaks before the replicas are heard of, the write is sent again
+//! over a new one: it finds what it has done, or the error says that nothing is known.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ampoule_core::Error;
+use redis::{Cmd, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::RedisStore;
+use crate::address::Address;
+use crate::connection::{Answer, Connection};
+use crate::error::{self, Failed};
+use crate::options::RedisOptions;
+use crate::write::Write;
+
+/// Connections on which one write at a time waits for replicas.
+pub(crate) struct ReplicaPool {
+    address: Arc<Address>,
+    connect_timeout: Duration,
+    command_timeout: Duration,
+    replicas: usize,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    wait: Cmd,
+    mark: Cmd,
+}
+
+/// A connection that is not given back is closed: it may be waiting still.
+struct Lease<'a> {
+    connection: Connection,
+    pool: &'a ReplicaPool,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl ReplicaPool {
+    /// `None` where no replicas are waited for.
+    pub(crate) fn new(address: &Arc<Address>, options: &RedisOptions) -> Option<ReplicaPool> {
+        let RedisOptions { replicas, connect_timeout, command_timeout, max_connections, .. } = *options;
+        let patience = command_timeout.as_millis() as u64 * 3 / 4;
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(replicas).arg(patience.max(1));
+        let mut mark = redis::cmd("SET");
+        mark.arg(format!("{}wait", options.prefix)).arg("").arg("PX").arg(1_000);
+        (replicas > 0).then(|| ReplicaPool {
+            address: Arc::clone(address),
+            connect_timeout,
+            command_timeout,
+            replicas,
+            idle: Mutex::default(),
+            permits: Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+            wait,
+            mark,
+        })
+    }
+
+    async fn lease(&self) -> Result<Lease<'_>, Error> {
+        let permit = timeout(self.command_timeout, self.permits.acquire()).await;
+        let Ok(Ok(permit)) = permit else { return Err(error::all_wait()) };
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let new = || Connection::new(Arc::clone(&self.address), self.connect_timeout, self.command_timeout);
+        Ok(Lease { connection: idle.unwrap_or_else(new), pool: self, _permit: permit })
+    }
+}
+
+impl Lease<'_> {
+    fn give_back(self) {
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+    }
+
+    /// Whether enough replicas have what was written over this connection. A write that was sent twice may have changed
+    /// nothing the second time, and Redis would then wait for nothing; so a mark is written after it.
+    async fn wait(&self, written: &Answer) -> Result<bool, Failed> {
+        if written.resent {
+            self.connection.follow(written, &self.pool.mark).await?;
+        }
+        let received = self.connection.follow(written, &self.pool.wait).await?;
+        Ok(matches!(received, Value::Int(received) if usize::try_from(received).is_ok_and(|n| n >= self.pool.replicas)))
+    }
+}
+
+impl RedisStore {
+    pub(crate) async fn write_and_wait(&self, pool: &ReplicaPool, write: &Write) -> Result<Answer, Error> {
+        let lease = pool.lease().await?;
+        let mut resent = false;
+        loop {
+            let answer = self.send(&lease.connection, write).await?;
+            let answer = Answer { resent: answer.resent || resent, ..answer };
+            // What changed nothing need not be waited for, unless the first sending may have changed it.
+            if answer.value == Value::Int(0) && !answer.resent {
+                lease.give_back();
+                return Ok(answer);
+            }
+            match lease.wait(&answer).await {
+                Ok(enough) => {
+                    lease.give_back();
+                    return if enough { Ok(answer) } else { Err(error::too_few(pool.replicas)) };
+                }
+                Err(failed) if error::is_stale(&failed.cause) && !resent => resent = true,
+                Err(failed) => return Err(failed.into_follow_error()),
+            }
+        }
+    }
+}
