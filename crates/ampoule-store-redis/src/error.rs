@@ -7,6 +7,8 @@ use ampoule_core::tls::explain;
 use ampoule_core::{Error, ErrorKind};
 use redis::{RedisError, ServerError, ServerErrorKind};
 
+use crate::scripts;
+
 /// A command that got no answer, or an error.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -62,6 +64,7 @@ fn of_access(cause: &RedisError) -> Option<String> {
     }
     match cause.code() {
         Some("NOPERM") => Some(missing_right(cause.detail().unwrap_or_default())),
+        Some("ERR") => cause.detail().filter(|said| said.contains("user executing the script")).map(missing_right),
         Some("NOAUTH") => Some(NO_PASSWORD.to_owned()),
         Some("WRONGPASS") => Some(WRONG_LOGIN.to_owned()),
         _ if cause.kind() == redis::ErrorKind::AuthenticationFailed => Some(WRONG_LOGIN.to_owned()),
@@ -79,12 +82,15 @@ fn of_tls(cause: &RedisError) -> Option<String> {
     explain(&**inner)
 }
 
-/// "User app has no permissions to run the 'zadd' command".
+/// "User app has no permissions to run the 'zadd' command", "The user executing the script can't run this command", "No
+/// permissions to access a key".
 fn missing_right(said: &str) -> String {
-    let command = said.split('\'').nth(1).map(|command| command.to_ascii_lowercase());
-    let right = match command {
-        Some(command) => format!("+{command}"),
-        None => "its keys (~ and the prefix and *)".to_owned(),
+    let named = || said.split('\'').nth(1).map(|command| format!("+{}", command.to_ascii_lowercase()));
+    let right = if said.contains("can't") { scripts::rights_in_line(said) } else { named() };
+    let right = match right {
+        Some(right) => right,
+        None if said.contains("key") => "its keys (~, the prefix and *)".to_owned(),
+        None => "those that the docs of the store list".to_owned(),
     };
     format!("a right is missing in Redis: ACL SETUSER must give the user of the URL {right}")
 }

@@ -28,17 +28,42 @@
 //! # The time
 //!
 //! Redis's own clock decides what is live: each value has a time to live, and is gone when that is over. Clocks of clients
-//! take no part in it, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the clock of its writer, and
-//! good to tell how long ago it was used. [`Store::ping`] returns the server's time, in a Cluster that of one of its nodes.
+//! take no part in it, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the server's clock too, which a
+//! writer asks once a minute; it is good to tell how long ago the value was used. [`Store::ping`] returns the server's time,
+//! in a Cluster that of one of its nodes.
 //!
 //! # What a save outlives
 //!
 //! Redis answers a write before it is on a disk or a replica. **With its own settings a crash loses the last second of
 //! saves, and a failover whatever the replica had not received; sessions that ended may then live again** (promises P2
 //! and P7). With `appendonly yes` and `appendfsync always` a crash of the server loses nothing that was acknowledged.
-//! For failovers set [`RedisOptions::replicas`], which waits for replicas after each put, and
+//! For failovers set [`RedisOptions::replicas`], which waits for replicas after each put and delete, and
 //! `min-replicas-to-write`; even then Redis promises no more than to try (its documentation of `WAIT` says so).
-//! `maxmemory-policy` must be `noeviction` or one of the `volatile-ttl` kind that you accept: eviction logs users out.
+//!
+//! `maxmemory-policy` must be `noeviction` where `maxmemory` is set. Any other evicts live sessions, which logs users out,
+//! and the sets by which the sessions of a user are found: revoking them then misses sessions that live, until a write or
+//! a touch of each names it to its user again. The store warns of such a policy when it first writes and in
+//! [`Store::ping`], and says so in [`Store::describe`], if it may read it (`INFO`).
+//!
+//! # TLS and rights
+//!
+//! With `rediss` the server's certificate is verified, and that it is for this host, by the CAs in the file `tls_ca_file`,
+//! else by those of the system. `tls_cert_file` and `tls_key_file` are the client's own. They are parameters of the URL
+//! (redis-py's `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are read too) or [`RedisOptions::tls`]. `sentinel_user` and
+//! `sentinel_password` are the login at the sentinels, if they have one. In all of these, and in the login of the URL, `@`
+//! is `%40` and `/` is `%2F`. The driver takes its cryptography from the process; where the application has not installed
+//! a default provider of rustls, the first connection by TLS installs that of ring.
+//!
+//! A user of the server needs these rights, with the prefix of the options:
+//!
+//! ```text
+//! ACL SETUSER app on >password ~ampoule:* -@all
+//! +get +set +getrange +setrange +unlink +pttl +pexpire +persist +zadd +zcard +zscore +zrem +zrange
+//! +zrandmember +eval +evalsha +time +scan
+//! ```
+//!
+//! And for some uses more: `+select` for another database than 0, `+wait` for replicas, `+role` behind Sentinel,
+//! `+cluster|slots` in a Cluster, `+client|tracking` and `+ping` for [`Store::watch`], `+info` to be warned of evictions.
 //!
 //! # What lies in it
 //!

@@ -128,6 +128,19 @@ impl Script {
     }
 }
 
+/// The commands in the line of a script that an error is about, as rights: Redis 7.0 and older say which script and which
+/// line, and not which command the user has no right to.
+pub(crate) fn rights_in_line(error: &str) -> Option<String> {
+    let scripts = [&PUT, &TOUCH, &DELETE, &ADD, &FORGET];
+    let script = scripts.into_iter().find(|script| error.contains(&script.digest))?;
+    let number = error.rsplit_once("user_script:")?.1.trim_start();
+    let number: usize = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let line = script.text.lines().nth(number.checked_sub(1)?)?;
+    let commands = line.split("redis.call('").skip(1).filter_map(|rest| rest.split('\'').next());
+    let rights: Vec<_> = commands.map(|command| format!("+{}", command.to_ascii_lowercase())).collect();
+    (!rights.is_empty()).then(|| rights.join(" "))
+}
+
 /// A script with its key and arguments.
 pub(crate) struct Call {
     script: &'static Script,

@@ -1,0 +1,312 @@
+//! Who gets in, and how: TLS, logins, rights. Each error says which part was wrong, and none shows a part of the login.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::tls::TlsFiles;
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
+use ampoule_store_redis::redis_1::{self as redis, Client, Value};
+use ampoule_store_redis::{RedisOptions, RedisStore};
+use ampoule_test_servers::{Authority, Certificate, Kind, Server, Setup, free_port};
+use tempfile::TempDir;
+
+/// One that speaks TLS on a port beside its own.
+struct Tls {
+    _server: Server,
+    port: u16,
+    authority: Authority,
+    /// `ca.pem`, `other.pem`, `client.pem` and `client.key`.
+    files: TempDir,
+}
+
+impl Tls {
+    fn file(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    fn url(&self, host: &str, parameters: &str) -> String {
+        format!("rediss://{host}:{}/0?{parameters}", self.port)
+    }
+}
+
+fn write(files: &Path, name: &str, text: &str) {
+    std::fs::write(files.join(name), text).unwrap();
+}
+
+fn setup(port: u16, server: &Certificate, ca: &str, clients: &str) -> Setup {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let arguments = [
+        ("--tls-port", port.to_string()),
+        ("--tls-cert-file", "{folder}/server.crt".to_owned()),
+        ("--tls-key-file", "{folder}/server.key".to_owned()),
+        ("--tls-ca-cert-file", "{folder}/ca.crt".to_owned()),
+        ("--tls-auth-clients", clients.to_owned()),
+    ];
+    Setup {
+        files: vec![file("server.crt", &server.cert), file("server.key", &server.key), file("ca.crt", ca)],
+        arguments: arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect(),
+    }
+}
+
+/// A server that speaks TLS as `localhost`, and asks its clients for certificates or not.
+fn start(clients: &str) -> Option<Tls> {
+    let (authority, files, port) = (Authority::new("ours"), tempfile::tempdir().unwrap(), free_port());
+    let client = authority.sign("certified");
+    write(files.path(), "ca.pem", &authority.cert);
+    write(files.path(), "other.pem", &Authority::new("theirs").cert);
+    write(files.path(), "client.pem", &client.cert);
+    write(files.path(), "client.key", &client.key);
+    let setup = setup(port, &authority.sign("localhost"), &authority.cert, clients);
+    Some(Tls { _server: Server::start_with(Kind::Redis, &setup)?, port, authority, files })
+}
+
+fn tls() -> Option<&'static Tls> {
+    static TLS: OnceLock<Option<Tls>> = OnceLock::new();
+    TLS.get_or_init(|| start("no")).as_ref()
+}
+
+async fn ask(url: &str, line: &str) -> Value {
+    let mut connection = Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut words = line.split(' ');
+    redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query_async(&mut connection).await.unwrap()
+}
+
+async fn ping(url: &str) -> Result<RedisStore, Error> {
+    let store = RedisStore::connect(url, RedisOptions::default())?;
+    store.ping().await.map(|_| store)
+}
+
+const SECRETS: [&str; 3] = ["hidden_user", "hunter2", "sesame"];
+
+fn assert_hides(shown: &str) {
+    assert!(!SECRETS.iter().any(|part| shown.contains(part)), "{shown}");
+}
+
+/// That it fails so, says it once, and keeps the login to itself.
+fn assert_says(error: &Error, what: &str) {
+    let shown = format!("{error} {error:?}");
+    assert!(error.to_string().contains(what), "expected `{what}`: {error}");
+    assert_hides(&shown);
+    assert_eq!(error.to_string().matches(what).count(), 1, "said twice: {error}");
+}
+
+async fn assert_refused(url: &str, what: &str) {
+    let Err(error) = ping(url).await else { panic!("{url} is good") };
+    assert_says(&error, what);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_verifies_the_certificate_and_its_host() {
+    let Some(tls) = tls() else { return };
+    let (ca, other) = (tls.file("ca.pem"), tls.file("other.pem"));
+    for url in [
+        tls.url("localhost", &format!("tls_ca_file={ca}")),
+        tls.url("localhost", &format!("ssl_ca_certs={ca}")),
+        tls.url("localhost", &format!("tls_ca_file={ca}")).replace("rediss", "valkeys"),
+    ] {
+        ping(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+    for (url, what) in [
+        (tls.url("localhost", &format!("tls_ca_file={other}")), "a CA that is trusted"),
+        (tls.url("localhost", ""), "a CA that is trusted"),
+        (tls.url("127.0.0.1", &format!("tls_ca_file={ca}")), "is not for this host"),
+        (tls.url("localhost", "tls_ca_file=/nowhere.pem"), "/nowhere.pem"),
+        (tls.url("localhost", &format!("tls_cert_file={ca}")), "needs its key"),
+        (tls.url("localhost", &format!("tls_ca_file={ca}")).replace("rediss", "redis"), "write rediss://"),
+    ] {
+        assert_refused(&url, what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_for_tls_may_be_given_beside_the_url() {
+    let Some(tls) = tls() else { return };
+    for (ca, good) in [("ca.pem", true), ("other.pem", false)] {
+        let files = TlsFiles { ca: Some(tls.file(ca).into()), ..TlsFiles::default() };
+        let options = RedisOptions { tls: files, ..RedisOptions::default() };
+        let store = RedisStore::connect(&tls.url("localhost", ""), options).unwrap();
+        assert_eq!(store.ping().await.is_ok(), good, "{ca}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_have_a_certificate_of_its_own() {
+    let Some(tls) = start("yes") else { return };
+    let (ca, cert, key) = (tls.file("ca.pem"), tls.file("client.pem"), tls.file("client.key"));
+    let own = tls.url("localhost", &format!("tls_ca_file={ca}&tls_cert_file={cert}&tls_key_file={key}"));
+    ping(&own).await.unwrap();
+    assert_refused(&tls.url("localhost", &format!("tls_ca_file={ca}")), "this client's certificate").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_is_said_to() {
+    let Some(tls) = tls() else { return };
+    let port = free_port();
+    let expired = tls.authority.sign_expired("localhost");
+    let setup = setup(port, &expired, &tls.authority.cert, "no");
+    let Some(_server) = Server::start_with(Kind::Redis, &setup) else { return };
+    let url = format!("rediss://localhost:{port}?tls_ca_file={}", tls.file("ca.pem"));
+    assert_refused(&url, "has expired").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_agree_over_tls() {
+    let Some(tls) = tls() else { return };
+    let url = tls.url("localhost", &format!("tls_ca_file={}", tls.file("ca.pem")));
+    let options = RedisOptions { prefix: "books:".to_owned(), ..RedisOptions::default() };
+    let store = RedisStore::connect(&url, options).unwrap();
+    let books = keep_books(&store, 7, Duration::from_millis(800)).await;
+    let Books { acknowledged, lost, revived, refused, .. } = books.clone();
+    assert!(acknowledged > 100 && [lost, revived, refused] == [0; 3], "{books}");
+}
+
+/// The line of the crate's documentation, for what its user does.
+const RIGHTS: &str = "+get +set +getrange +setrange +unlink +pttl +pexpire +persist +zadd +zcard +zscore +zrem +zrange \
+                      +zrandmember +eval +evalsha +time +scan";
+
+async fn give(server: &Server, rights: &str) {
+    let user = "ACL SETUSER hidden_user reset on >hunter2@/ ~ampoule:* -@all ";
+    assert_eq!(ask(server.url(), &format!("{user}{rights}")).await, Value::Okay);
+}
+
+fn entry(tag: Option<Tag>) -> Entry {
+    Entry { value: Bytes::from("x"), lifetime: Duration::from_secs(3_600), tag }
+}
+
+/// Everything that a store does.
+async fn do_everything(store: &RedisStore) -> Result<(), Error> {
+    let tag = Some(Tag::of("ada"));
+    store.ping().await?;
+    for number in 0..100_u8 {
+        let _ = store.put(StoreKey::digest(&[number]), entry(tag), PutMode::Always).await?;
+    }
+    let key = StoreKey::digest(b"of everything");
+    let PutResult::Stored(version) = store.put(key, entry(tag), PutMode::Create).await? else { panic!("it was there") };
+    store.touch(key, version, Duration::MAX).await?;
+    store.get(key).await?;
+    store.keys_with_tag(Tag::of("ada")).await?;
+    store.scan(None, 10).await?;
+    let _ = store.put(key, entry(None), PutMode::Replace(version)).await?;
+    store.delete(key).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let port = server.node().port;
+    let url = format!("redis://hidden_user:hunter2%40%2F@127.0.0.1:{port}");
+    let connect = || RedisStore::connect(&url, RedisOptions::default()).unwrap();
+    assert!(include_str!("../src/lib.rs").replace("\n//! ", " ").contains(RIGHTS), "the docs say something else");
+    give(&server, RIGHTS).await;
+    do_everything(&connect()).await.unwrap();
+    for right in RIGHTS.split(' ') {
+        // What only a cleaning needs fails without a word, and what only a larger lifetime needs is not used here.
+        if ["+zrandmember", "+zscore", "+zrem"].contains(&right) {
+            continue;
+        }
+        let others: Vec<&str> = RIGHTS.split(' ').filter(|other| *other != right).collect();
+        give(&server, &others.join(" ")).await;
+        ask(server.url(), "SCRIPT FLUSH").await;
+        ask(server.url(), "FLUSHALL").await;
+        match do_everything(&connect()).await {
+            Ok(()) => panic!("{right} is not needed"),
+            Err(error) => assert_says(&error, right),
+        }
+    }
+    ask(server.url(), "FLUSHALL").await;
+    give(&server, &format!("{RIGHTS} resetkeys ~other:*")).await;
+    assert_says(&do_everything(&connect()).await.unwrap_err(), "its keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_which_part_of_a_login_is_wrong() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    give(&server, "+@all allkeys").await;
+    let url = |login: &str| format!("redis://{login}127.0.0.1:{}", server.node().port);
+    ping(&url("hidden_user:hunter2%40%2F@")).await.unwrap();
+    assert_refused(&url("hidden_user:sesame@"), "the user or the password of the URL is wrong").await;
+    assert_refused(&url("sesame:hunter2@"), "the user or the password of the URL is wrong").await;
+    ask(server.url(), "ACL SETUSER default resetpass >sesame").await;
+    assert_refused(&url(""), "the URL has none").await;
+    assert_refused(&url(":hunter2@"), "the user or the password of the URL is wrong").await;
+    ping(&url(":sesame@")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_may_have_a_login_of_its_own() {
+    let Some(server) = Server::start(Kind::RedisSentinel) else { return };
+    let sentinel = server.nodes()[2].port;
+    let plain = format!("redis://127.0.0.1:{sentinel}");
+    ask(&plain, "ACL SETUSER hidden_user on >hunter2@/ ~* &* +@all").await;
+    ask(&plain, "ACL SETUSER default resetpass >sesame").await;
+    assert_refused(server.url(), "sentinel_password").await;
+    let login = |user: &str, password: &str| format!("{}?{user}sentinel_password={password}", server.url());
+    ping(&login("", "sesame")).await.unwrap();
+    let store = ping(&login("sentinel_user=hidden_user&", "hunter2%40%2F")).await.unwrap();
+    assert_hides(&format!("{} {store:?}", store.describe()));
+    assert_refused(&login("sentinel_user=hidden_user&", "sesame"), "is wrong").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_the_application_s_may_be_used() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let client = Client::open(server.url()).unwrap();
+    do_everything(&RedisStore::with_client(client.clone(), RedisOptions::default()).unwrap()).await.unwrap();
+    let manager = client.get_connection_manager().await.unwrap();
+    let store = RedisStore::with_connection_manager(manager.clone(), RedisOptions::default()).unwrap();
+    do_everything(&store).await.unwrap();
+    assert!(store.watch().is_none());
+    let replicas = RedisOptions { replicas: 1, ..RedisOptions::default() };
+    let error = RedisStore::with_connection_manager(manager, replicas).unwrap_err();
+    assert_says(&error, "with_client");
+    tokio::task::block_in_place(|| server.node().kill());
+    tokio::task::block_in_place(|| server.node().restart());
+    for _ in 0..50 {
+        if store.ping().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it does not connect again");
+}
+
+#[test]
+fn urls_are_read_strictly_and_refused_with_what_to_write() {
+    let connect = |url: &str| RedisStore::connect(url, RedisOptions::default());
+    for (url, place) in [
+        ("redis://hidden_user:hunter2@[::1]/3", "[::1]:6379/3"),
+        ("redis://cache?db=3", "cache:6379/3"),
+        ("redis+unix://:hunter2@/run/redis.sock?db=3", "/run/redis.sock, database 3"),
+        ("valkey+unix:///run/redis.sock?user=hidden_user&password=hunter2", "/run/redis.sock"),
+        ("valkeys+cluster://hidden_user:hunter2@a:1,b/0", "the Cluster of a:1,b:6379"),
+        ("rediss+sentinel://:hunter2@a,b:1/m/3?sentinel_password=sesame", "the sentinels a:26379,b:1"),
+    ] {
+        let store = connect(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert!(store.describe().contains(&format!("{place}, keys ampoule:*")), "{}", store.describe());
+        assert_hides(&store.describe());
+    }
+    for (url, what) in [
+        ("redis://:hunter2@a?tls_ca_fil=x", "did you mean `tls_ca_file`?"),
+        ("redis://:hunter2@a?databas=1", "known are db"),
+        ("redis+sentinel://a/m?sentinel_pasword=hunter2", "did you mean `sentinel_password`?"),
+        ("redis+sentinel://a/m?sentinel_user=hidden_user", "needs a sentinel_password"),
+        ("redis+cluster://a?db=1", "known are tls_ca_file"),
+        ("redis+cluster://a/1", "the database 0 alone"),
+        ("redis://hunter2@a", "redis://:password@host"),
+        ("redis://:hunter@2@a", "percent-encode"),
+        ("redis://:hunter2/x@a", "percent-encode"),
+        ("redis://:hunter2#x@a", "percent-encode"),
+        ("redis://:hunter2?x@a", "percent-encode"),
+        ("redis://a,b", "redis+sentinel:// or redis+cluster://"),
+        ("redis://a/mydb", "a database's number"),
+        ("rediss+unix:///run/redis.sock", "its scheme is unknown"),
+        ("redis+unix://a/run/redis.sock", "no host"),
+        (":hunter2@a", "redis://user:password@host"),
+    ] {
+        let error = connect(url).expect_err(url);
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
+        assert_says(&error, what);
+    }
+}
