@@ -302,6 +302,38 @@ mod tests {
         assert_eq!(connection.send_packed_command(&get("scripts:twice")).await.unwrap(), Value::Nil);
     }
 
+    /// The put is sent again after its connection broke, and after the other's touch.
+    #[tokio::test]
+    async fn a_put_that_is_sent_twice_does_not_undo_a_touch_between() {
+        let Some(mut connection) = connection().await else { return };
+        for mode in [PutMode::Create, PutMode::Always, PutMode::Replace(Version(7))] {
+            let put = put("scripts:undo", NOW, mode, &value(8), Some(60_000));
+            if mode == PutMode::Replace(Version(7)) {
+                let before = super::put("scripts:undo", NOW, PutMode::Always, &value(7), Some(60_000));
+                assert_eq!(answer(&mut connection, &before).await, Value::Int(1));
+            }
+            assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+            let moved = Touch { version: Version(8), deadline: Time::from_millis(9_000), ttl: Some(900_000) };
+            assert_eq!(answer(&mut connection, &touch("scripts:undo", NOW, moved, false)).await, Value::Int(1));
+            assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+            let mut pttl = redis::cmd("PTTL");
+            let left = connection.send_packed_command(pttl.arg("scripts:undo")).await.unwrap();
+            assert!(matches!(left, Value::Int(800_000..)), "{mode:?}: {left:?}");
+            let removal = super::put("scripts:undo", NOW, PutMode::Always, b"", None);
+            answer(&mut connection, &removal).await;
+        }
+    }
+
+    #[test]
+    fn the_line_of_an_error_is_read_as_rights() {
+        let error =
+            |line| format!("can't run this command or subcommand script: {}, on @user_script:{line}.", ADD.digest);
+        assert_eq!(rights_in_line(&error(2)).as_deref(), Some("+time"));
+        assert_eq!(rights_in_line(&error(4)).as_deref(), Some("+zcard +pttl"));
+        assert_eq!(rights_in_line(&error(99)), None);
+        assert_eq!(rights_in_line("script: unknown, on @user_script:2."), None);
+    }
+
     #[tokio::test]
     async fn a_touch_needs_a_live_version_and_moves_the_digits_later_only() {
         let Some(mut connection) = connection().await else { return };

@@ -73,7 +73,9 @@ impl RedisStore {
     pub(crate) async fn clean_now_and_then(&self, tag: Tag, key: StoreKey, size: i64) {
         if size >= CLEAN_FROM && key.as_bytes()[0] % CLEANERS == 0 {
             // The write is done; what could not be cleaned now is cleaned later.
-            let _ = Box::pin(self.clean(tag)).await;
+            if let Err(error) = Box::pin(self.clean(tag)).await {
+                tracing::debug!("the set of a tag was not cleaned: {error}");
+            }
         }
     }
 

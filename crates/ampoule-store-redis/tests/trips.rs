@@ -74,3 +74,39 @@ async fn p5_one_command_to_read_and_one_to_save() {
     let (cost, _) = commands(&server, store.sweep(100)).await;
     assert_eq!(cost, "", "sweep");
 }
+
+/// How often the server was asked for the beginning of a value.
+async fn looks(server: &Server) -> u64 {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_getrange:calls="));
+    line.map_or(0, |line| line.split_once(',').unwrap().0.parse().unwrap())
+}
+
+/// All live, so that a cleaning takes none of them out: the more there are, the more it could look at in vain.
+#[tokio::test]
+async fn p9_naming_a_key_to_a_tag_costs_the_same_however_many_it_has() {
+    let Some(server) = Server::start(Kind::Redis) else { return };
+    let store = RedisStore::connect(server.url(), RedisOptions::default()).unwrap();
+    let entry = Entry { value: Bytes::new(), lifetime: HOUR, tag: Some(Tag::of("ada")) };
+    let mut before = 0;
+    let mut costs = Vec::new();
+    for number in 0..4_000_u32 {
+        let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry.clone(), PutMode::Create).await.unwrap();
+        if number % 1_000 == 999 {
+            let after = looks(&server).await;
+            costs.push(after - before);
+            before = after;
+        }
+    }
+    assert!(costs.iter().all(|cost| *cost < 8_000), "looks at values in each 1,000 puts: {costs:?}");
+    for number in 4_000..4_100_u32 {
+        let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry.clone(), PutMode::Create).await.unwrap();
+        let after = looks(&server).await;
+        assert!(after - before <= 65, "one put looked at {} values", after - before);
+        before = after;
+    }
+    assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 4_100);
+    assert_eq!(looks(&server).await - before, 4_100, "a list looks at each once");
+}
