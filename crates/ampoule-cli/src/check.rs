@@ -23,8 +23,10 @@ pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Servers are connected when they are first needed; here that is now.
+/// Servers are connected when they are first needed; here that is now. Stores warn in the log, such as of a server that
+/// evicts sessions.
 fn ping(deployment: &Deployment) -> Result<(), Failure> {
+    crate::serve::log("warn");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no thread to work with: {error}")))?;
     let unreachable = |layer: &SessionLayer, error| Failure(format!("session {}: {error}", layer.describe()));

@@ -23,19 +23,24 @@ const SWEEP: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) fn serve(site: &Site, registry: &Registry) -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A program that set up a log of its own keeps it.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    log("info");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no threads to serve with: {error}")))?;
     runtime.block_on(async {
         let deployment = load(&site.file, &site.name, &site.overrides, registry)?;
         listen_and_serve(deployment).await
     })
+}
+
+/// Writes the log to stderr, at this level unless the environment says another.
+pub(crate) fn log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // A program that set up a log of its own keeps it.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Where a server keeps the time, its clock says when sessions end. A store that is down now may answer later.

@@ -1,6 +1,6 @@
 //! Whether Redis throws live sessions away when its memory is full.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
 use redis::Value;
 
@@ -8,22 +8,18 @@ use crate::RedisStore;
 
 /// The policy under which it evicts; `None` if it does not, or does not say.
 #[derive(Default)]
-pub(crate) struct Eviction(RwLock<Option<String>>);
+pub(crate) struct Eviction(Mutex<Option<String>>);
 
 impl Eviction {
-    pub(crate) fn policy(&self) -> Option<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Says whether it is another than before.
     fn set(&self, policy: Option<String>) -> bool {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *known, policy.clone()) != policy
     }
 }
 
 impl RedisStore {
-    /// Warns of a policy that evicts sessions, once.
+    /// Warns of a policy that evicts sessions: once, and again when it is another.
     pub(crate) async fn look_at_eviction(&self) {
         let info = match self.0.connection.read(redis::cmd("INFO").arg("memory")).await {
             Ok(info) => info,
@@ -32,7 +28,8 @@ impl RedisStore {
         let mut texts = Vec::new();
         collect(info, &mut texts);
         let policy = texts.iter().find_map(|text| evicting_policy(text)).map(str::to_owned);
-        if let (Some(policy), true) = (&policy, self.0.eviction.set(policy.clone())) {
+        let is_new = self.0.eviction.set(policy.clone());
+        if let Some(policy) = policy.filter(|_| is_new) {
             tracing::warn!(
                 "Redis at {} has maxmemory-policy {policy}: when its memory is full it evicts live sessions, which logs \
                  users out, and lists of a user's sessions, so that revoking them misses some that live: set noeviction",

@@ -42,8 +42,8 @@
 //!
 //! `maxmemory-policy` must be `noeviction` where `maxmemory` is set. Any other evicts live sessions, which logs users out,
 //! and the sets by which the sessions of a user are found: revoking them then misses sessions that live, until a write or
-//! a touch of each names it to its user again. The store warns of such a policy when it first writes and in
-//! [`Store::ping`], and says so in [`Store::describe`], if it may read it (`INFO`).
+//! a touch of each names it to its user again. The store warns of such a policy in the log when it first writes
+//! and in [`Store::ping`], if it may read it (`INFO`).
 //!
 //! # TLS and rights
 //!
@@ -290,9 +290,7 @@ impl Store for RedisStore {
     }
 
     fn describe(&self) -> String {
-        let evicts = self.0.eviction.policy().map(|policy| format!(", evicts live sessions ({policy})"));
-        let (place, prefix) = (self.0.connection.place(), &self.0.options.prefix);
-        format!("Redis at {place}, keys {prefix}*{}", evicts.unwrap_or_default())
+        format!("Redis at {}, keys {}*", self.0.connection.place(), self.0.options.prefix)
     }
 
     /// By Redis's own tracking of keys, over a connection of its own. Not in a Cluster, whose nodes each tell of their own

@@ -46,7 +46,7 @@ impl ReplicaPool {
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(patience.max(1));
         let mut mark = redis::cmd("SET");
-        mark.arg(format!("{}wait", options.prefix)).arg("").arg("PX").arg(1_000);
+        mark.arg(format!("{}wait", options.prefix)).arg("").arg("PX").arg(10_000);
         (replicas > 0).then(|| ReplicaPool {
             address: Arc::clone(address),
             connect_timeout,
@@ -74,7 +74,7 @@ impl Lease<'_> {
     }
 
     /// Whether enough replicas have what was written over this connection. A write that was sent twice may have changed
-    /// nothing the second time, and Redis would then wait for nothing; so a mark is written after it.
+    /// nothing the second time, and newer servers would then wait for nothing; so a mark is written after it.
     async fn wait(&self, written: &Answer) -> Result<bool, Failed> {
         if written.resent {
             self.connection.follow(written, &self.pool.mark).await?;

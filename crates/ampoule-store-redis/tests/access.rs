@@ -120,6 +120,28 @@ async fn tls_verifies_the_certificate_and_its_host() {
     }
 }
 
+/// A Cluster of one node, which is called by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_speaks_tls_too() {
+    let Some(tls) = tls() else { return };
+    let port = free_port();
+    let mut setup = setup(port, &tls.authority.sign("localhost"), &tls.authority.cert, "no");
+    let bus = free_port();
+    let cluster = format!(
+        "--cluster-enabled yes --tls-cluster yes --cluster-port {bus} --cluster-announce-hostname localhost \
+         --cluster-preferred-endpoint-type hostname"
+    );
+    setup.arguments.extend(cluster.split_whitespace().map(str::to_owned));
+    let Some(server) = Server::start_with(Kind::Redis, &setup) else { return };
+    ask(server.url(), "CLUSTER ADDSLOTSRANGE 0 16383").await;
+    while !format!("{:?}", ask(server.url(), "CLUSTER INFO").await).contains("cluster_state:ok") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let url = |ca: &str| format!("rediss+cluster://localhost:{port}?tls_ca_file={}", tls.file(ca));
+    do_everything(&ping(&url("ca.pem")).await.unwrap()).await.unwrap();
+    assert_refused(&url("other.pem"), "Redis cannot be reached").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_for_tls_may_be_given_beside_the_url() {
     let Some(tls) = tls() else { return };

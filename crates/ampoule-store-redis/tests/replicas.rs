@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ampoule_core::conformance::books::{Books, keep_books};
 use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
+use ampoule_store_redis::redis_1::{self as redis, Client};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server};
 
@@ -84,6 +85,9 @@ async fn a_wait_that_is_lost_is_sent_again_after_its_write() {
         proxy.lose_a_reply(1, || {});
         assert!(matches!(store.put(key(name), entry(tag), PutMode::Create).await.unwrap(), PutResult::Stored(_)));
         assert!(proxy.has_lost_it());
+        let mark = Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let exists = redis::cmd("GETDEL").arg("ampoule:wait").query_async::<Option<String>>(&mut mark.clone()).await;
+        assert_eq!(exists.unwrap().as_deref(), Some(""), "what changed nothing has a write after it to wait for");
         let (outside, lost) = (other.clone(), key(name));
         let runtime = tokio::runtime::Handle::current();
         proxy.lose_a_reply(1, move || {
