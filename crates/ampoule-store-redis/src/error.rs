@@ -68,6 +68,20 @@ fn of_access(cause: &RedisError) -> Option<String> {
         Some("NOAUTH") => Some(NO_PASSWORD.to_owned()),
         Some("WRONGPASS") => Some(WRONG_LOGIN.to_owned()),
         _ if cause.kind() == redis::ErrorKind::AuthenticationFailed => Some(WRONG_LOGIN.to_owned()),
+        Some(_) => None,
+        None => cause.detail().and_then(of_text),
+    }
+}
+
+/// Of a Cluster whose nodes cannot be connected the driver keeps the words alone.
+fn of_text(said: &str) -> Option<String> {
+    match said {
+        said if said.contains("no permissions") => Some(missing_right(said)),
+        said if said.contains("AuthenticationFailed") => Some(WRONG_LOGIN.to_owned()),
+        said if said.contains("uthentication required") => Some(NO_PASSWORD.to_owned()),
+        said if said.contains("invalid peer certificate") => {
+            Some(format!("Redis cannot be reached by TLS: {said}; the file of its CA is tls_ca_file"))
+        }
         _ => None,
     }
 }

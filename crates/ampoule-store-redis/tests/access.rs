@@ -9,7 +9,7 @@ use ampoule_core::tls::TlsFiles;
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_redis::redis_1::{self as redis, Client, Value};
 use ampoule_store_redis::{RedisOptions, RedisStore};
-use ampoule_test_servers::{Authority, Certificate, Kind, Server, Setup, free_port};
+use ampoule_test_servers::{Authority, Certificate, Kind, Node, Server, Setup, free_port};
 use tempfile::TempDir;
 
 /// One that speaks TLS on a port beside its own.
@@ -139,7 +139,7 @@ async fn a_cluster_speaks_tls_too() {
     }
     let url = |ca: &str| format!("rediss+cluster://localhost:{port}?tls_ca_file={}", tls.file(ca));
     do_everything(&ping(&url("ca.pem")).await.unwrap()).await.unwrap();
-    assert_refused(&url("other.pem"), "Redis cannot be reached").await;
+    assert_refused(&url("other.pem"), "invalid peer certificate: UnknownIssuer").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,9 +188,11 @@ async fn the_books_agree_over_tls() {
 const RIGHTS: &str = "+get +set +getrange +setrange +unlink +pttl +pexpire +persist +zadd +zcard +zscore +zrem +zrange \
                       +zrandmember +eval +evalsha +time +scan";
 
-async fn give(server: &Server, rights: &str) {
-    let user = "ACL SETUSER hidden_user reset on >hunter2@/ ~ampoule:* -@all ";
-    assert_eq!(ask(server.url(), &format!("{user}{rights}")).await, Value::Okay);
+async fn give(nodes: &[Node], rights: &str) {
+    for node in nodes {
+        let line = format!("ACL SETUSER hidden_user reset on >hunter2@/ ~ampoule:* -@all {rights}");
+        assert_eq!(ask(&format!("redis://127.0.0.1:{}", node.port), &line).await, Value::Okay);
+    }
 }
 
 fn entry(tag: Option<Tag>) -> Entry {
@@ -221,7 +223,7 @@ async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
     let url = format!("redis://hidden_user:hunter2%40%2F@127.0.0.1:{port}");
     let connect = || RedisStore::connect(&url, RedisOptions::default()).unwrap();
     assert!(include_str!("../src/lib.rs").replace("\n//! ", " ").contains(RIGHTS), "the docs say something else");
-    give(&server, RIGHTS).await;
+    give(server.nodes(), RIGHTS).await;
     do_everything(&connect()).await.unwrap();
     for right in RIGHTS.split(' ') {
         // What only a cleaning needs fails without a word, and what only a larger lifetime needs is not used here.
@@ -229,7 +231,7 @@ async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
             continue;
         }
         let others: Vec<&str> = RIGHTS.split(' ').filter(|other| *other != right).collect();
-        give(&server, &others.join(" ")).await;
+        give(server.nodes(), &others.join(" ")).await;
         ask(server.url(), "SCRIPT FLUSH").await;
         ask(server.url(), "FLUSHALL").await;
         match do_everything(&connect()).await {
@@ -238,14 +240,38 @@ async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
         }
     }
     ask(server.url(), "FLUSHALL").await;
-    give(&server, &format!("{RIGHTS} resetkeys ~other:*")).await;
+    give(server.nodes(), &format!("{RIGHTS} resetkeys ~other:*")).await;
     assert_says(&do_everything(&connect()).await.unwrap_err(), "its keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_and_a_sentinel_need_the_rights_in_the_docs_and_no_others() {
+    let login = |url: &str, user: &str| url.replace("://", &format!("://{user}@"));
+    let Some(server) = Server::start(Kind::RedisCluster) else { return };
+    let url = login(server.url(), "hidden_user:hunter2%40%2F");
+    give(server.nodes(), &format!("{RIGHTS} +cluster|slots")).await;
+    do_everything(&ping(&url).await.unwrap()).await.unwrap();
+    assert_refused(&login(server.url(), "hidden_user:sesame"), "the user or the password of the URL is wrong").await;
+    give(server.nodes(), RIGHTS).await;
+    assert_refused(&url, "+cluster").await;
+    give(server.nodes(), &format!("{RIGHTS} +cluster|slots -zadd")).await;
+    assert_says(&do_everything(&ping(&url).await.unwrap()).await.unwrap_err(), "+zadd");
+    let Some(server) = Server::start(Kind::RedisSentinel) else { return };
+    let url = login(server.url(), "hidden_user:hunter2%40%2F");
+    let options = RedisOptions { replicas: 1, ..RedisOptions::default() };
+    let everything = async || do_everything(&RedisStore::connect(&url, options.clone()).unwrap()).await;
+    give(&server.nodes()[..2], &format!("{RIGHTS} +role +wait")).await;
+    everything().await.unwrap();
+    give(&server.nodes()[..2], &format!("{RIGHTS} +role")).await;
+    assert_says(&everything().await.unwrap_err(), "+wait");
+    give(&server.nodes()[..2], &format!("{RIGHTS} +wait")).await;
+    assert_says(&everything().await.unwrap_err(), "+role");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_says_which_part_of_a_login_is_wrong() {
     let Some(server) = Server::start(Kind::Redis) else { return };
-    give(&server, "+@all allkeys").await;
+    give(server.nodes(), "+@all allkeys").await;
     let url = |login: &str| format!("redis://{login}127.0.0.1:{}", server.node().port);
     ping(&url("hidden_user:hunter2%40%2F@")).await.unwrap();
     assert_refused(&url("hidden_user:sesame@"), "the user or the password of the URL is wrong").await;
