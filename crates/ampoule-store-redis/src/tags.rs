@@ -71,7 +71,7 @@ impl RedisStore {
 
     /// Keeps the set of a user who logs in again and again, and is never looked at, in bounds (promise P9).
     pub(crate) async fn clean_now_and_then(&self, tag: Tag, key: StoreKey, size: i64) {
-        if size >= CLEAN_FROM && key.as_bytes()[0] % CLEANERS == 0 {
+        if size >= CLEAN_FROM && key.as_bytes()[0].is_multiple_of(CLEANERS) {
             // The write is done; what could not be cleaned now is cleaned later.
             if let Err(error) = Box::pin(self.clean(tag)).await {
                 tracing::debug!("the set of a tag was not cleaned: {error}");
