@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redis::Value;
 
-use crate::RedisStore;
+use crate::connection::Connection;
 
 /// The policy under which it evicts; `None` if it does not, or does not say.
 #[derive(Default)]
@@ -16,24 +16,22 @@ impl Eviction {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *known, policy.clone()) != policy
     }
-}
 
-impl RedisStore {
     /// Warns of a policy that evicts sessions: once, and again when it is another.
-    pub(crate) async fn look_at_eviction(&self) {
-        let info = match self.0.connection.read(redis::cmd("INFO").arg("memory")).await {
+    pub(crate) async fn look(&self, connection: &Connection) {
+        let info = match connection.read(redis::cmd("INFO").arg("memory")).await {
             Ok(info) => info,
             Err(error) => return tracing::debug!("maxmemory-policy of Redis could not be read: {error}"),
         };
         let mut texts = Vec::new();
         collect(info, &mut texts);
         let policy = texts.iter().find_map(|text| evicting_policy(text)).map(str::to_owned);
-        let is_new = self.0.eviction.set(policy.clone());
+        let is_new = self.set(policy.clone());
         if let Some(policy) = policy.filter(|_| is_new) {
             tracing::warn!(
                 "Redis at {} has maxmemory-policy {policy}: when its memory is full it evicts live sessions, which logs \
                  users out, and lists of a user's sessions, so that revoking them misses some that live: set noeviction",
-                self.0.connection.place()
+                connection.place()
             );
         }
     }

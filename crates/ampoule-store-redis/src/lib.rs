@@ -207,6 +207,24 @@ impl RedisStore {
         })))
     }
 
+    /// The present by which the deadline of a new value is reckoned.
+    async fn now(&self) -> Result<Time, Error> {
+        match self.test_time().or_else(|| self.0.clock.now()) {
+            Some(now) => Ok(now),
+            None => Box::pin(self.ask_time()).await,
+        }
+    }
+
+    /// The first time it also looks what else there is to know of the server.
+    async fn ask_time(&self) -> Result<Time, Error> {
+        let is_first = self.0.clock.is_unknown();
+        let time = self.0.clock.ask(&self.0.connection).await?;
+        if is_first {
+            self.0.eviction.look(&self.0.connection).await;
+        }
+        Ok(time)
+    }
+
     /// The present of the clock that decides in place of the server's.
     fn test_time(&self) -> Option<Time> {
         self.0.options.clock.as_ref().map(|clock| clock.now())
@@ -250,8 +268,8 @@ impl RedisStore {
         if let Some(time) = self.test_time() {
             return Ok(time);
         }
-        self.look_at_eviction().await;
-        self.ask_time().await
+        self.0.eviction.look(&self.0.connection).await;
+        self.0.clock.ask(&self.0.connection).await
     }
 }
 

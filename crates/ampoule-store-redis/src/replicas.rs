@@ -12,19 +12,17 @@ use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::RedisStore;
 use crate::address::Address;
 use crate::connection::{Answer, Connection};
 use crate::error::{self, Failed};
 use crate::options::RedisOptions;
-use crate::write::Write;
 
 /// Connections on which one write at a time waits for replicas.
 pub(crate) struct ReplicaPool {
     address: Arc<Address>,
     connect_timeout: Duration,
     command_timeout: Duration,
-    replicas: usize,
+    pub(crate) replicas: usize,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
     wait: Cmd,
@@ -32,8 +30,8 @@ pub(crate) struct ReplicaPool {
 }
 
 /// A connection that is not given back is closed: it may be waiting still.
-struct Lease<'a> {
-    connection: Connection,
+pub(crate) struct Lease<'a> {
+    pub(crate) connection: Connection,
     pool: &'a ReplicaPool,
     _permit: SemaphorePermit<'a>,
 }
@@ -59,7 +57,7 @@ impl ReplicaPool {
         })
     }
 
-    async fn lease(&self) -> Result<Lease<'_>, Error> {
+    pub(crate) async fn lease(&self) -> Result<Lease<'_>, Error> {
         let permit = timeout(self.command_timeout, self.permits.acquire()).await;
         let Ok(Ok(permit)) = permit else { return Err(error::all_wait()) };
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -69,41 +67,17 @@ impl ReplicaPool {
 }
 
 impl Lease<'_> {
-    fn give_back(self) {
+    pub(crate) fn give_back(self) {
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
     }
 
     /// Whether enough replicas have what was written over this connection. A write that was sent twice may have changed
     /// nothing the second time, and newer servers would then wait for nothing; so a mark is written after it.
-    async fn wait(&self, written: &Answer) -> Result<bool, Failed> {
+    pub(crate) async fn wait(&self, written: &Answer) -> Result<bool, Failed> {
         if written.resent {
             self.connection.follow(written, &self.pool.mark).await?;
         }
         let received = self.connection.follow(written, &self.pool.wait).await?;
         Ok(matches!(received, Value::Int(received) if usize::try_from(received).is_ok_and(|n| n >= self.pool.replicas)))
-    }
-}
-
-impl RedisStore {
-    pub(crate) async fn write_and_wait(&self, pool: &ReplicaPool, write: &Write) -> Result<Answer, Error> {
-        let lease = pool.lease().await?;
-        let mut resent = false;
-        loop {
-            let answer = self.send(&lease.connection, write).await?;
-            let answer = Answer { resent: answer.resent || resent, ..answer };
-            // What changed nothing need not be waited for, unless the first sending may have changed it.
-            if answer.value == Value::Int(0) && !answer.resent {
-                lease.give_back();
-                return Ok(answer);
-            }
-            match lease.wait(&answer).await {
-                Ok(enough) => {
-                    lease.give_back();
-                    return if enough { Ok(answer) } else { Err(error::too_few(pool.replicas)) };
-                }
-                Err(failed) if error::is_stale(&failed.cause) && !resent => resent = true,
-                Err(failed) => return Err(failed.into_follow_error()),
-            }
-        }
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use ampoule_core::{Error, Time};
 
-use crate::{RedisStore, format};
+use crate::connection::Connection;
+use crate::format;
 
 /// How long this process's monotonic clock is trusted to go as fast as the server's.
 const MAX_AGE: Duration = Duration::from_secs(60);
@@ -20,7 +21,7 @@ impl ServerClock {
     }
 
     /// `None` tells one caller to ask the server; the others go on by what it said last.
-    fn now(&self) -> Option<Time> {
+    pub(crate) fn now(&self) -> Option<Time> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (time, asked) = (*said)?;
         let (age, now) = (asked.elapsed(), Instant::now());
@@ -31,31 +32,16 @@ impl ServerClock {
         Some(time + age)
     }
 
-    fn is_unknown(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-}
-
-impl RedisStore {
-    /// The present by which the deadline of a new value is reckoned.
-    pub(crate) async fn now(&self) -> Result<Time, Error> {
-        match self.test_time().or_else(|| self.0.clock.now()) {
-            Some(now) => Ok(now),
-            None => Box::pin(self.ask_time()).await,
-        }
-    }
-
-    /// The first time it also looks what else there is to know of the server.
-    pub(crate) async fn ask_time(&self) -> Result<Time, Error> {
-        let is_first = self.0.clock.is_unknown();
-        let time = self.0.connection.read(&redis::cmd("TIME")).await?;
+    pub(crate) async fn ask(&self, connection: &Connection) -> Result<Time, Error> {
+        let time = connection.read(&redis::cmd("TIME")).await?;
         let (seconds, micros) = redis::from_redis_value::<(u64, u64)>(time).map_err(|_| format::damaged())?;
         let time = Time::ZERO + Duration::from_secs(seconds) + Duration::from_micros(micros);
-        self.0.clock.set(time);
-        if is_first {
-            self.look_at_eviction().await;
-        }
+        self.set(time);
         Ok(time)
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
 

@@ -6,6 +6,7 @@ use ampoule_core::{Entry, Error, PutMode, PutResult, StoreKey, Tag, Time, Versio
 use redis::Value;
 
 use crate::connection::{Answer, Connection};
+use crate::replicas::ReplicaPool;
 use crate::scripts::{self, Call, Touch};
 use crate::{RedisStore, error, format};
 
@@ -49,7 +50,30 @@ impl RedisStore {
         }
     }
 
-    pub(crate) async fn send(&self, connection: &Connection, write: &Write) -> Result<Answer, Error> {
+    /// Over a connection of its own. Where that breaks before the replicas are heard of, both are sent again over another.
+    async fn write_and_wait(&self, pool: &ReplicaPool, write: &Write) -> Result<Answer, Error> {
+        let lease = pool.lease().await?;
+        let mut resent = false;
+        loop {
+            let answer = self.send(&lease.connection, write).await?;
+            let answer = Answer { resent: answer.resent || resent, ..answer };
+            // What changed nothing need not be waited for, unless the first sending may have changed it.
+            if answer.value == Value::Int(0) && !answer.resent {
+                lease.give_back();
+                return Ok(answer);
+            }
+            match lease.wait(&answer).await {
+                Ok(enough) => {
+                    lease.give_back();
+                    return if enough { Ok(answer) } else { Err(error::too_few(pool.replicas)) };
+                }
+                Err(failed) if error::is_stale(&failed.cause) && !resent => resent = true,
+                Err(failed) => return Err(failed.into_follow_error()),
+            }
+        }
+    }
+
+    async fn send(&self, connection: &Connection, write: &Write) -> Result<Answer, Error> {
         match write {
             Write::Put(put) => self.send_put(connection, put).await,
             Write::Delete(key) => connection.run(&scripts::delete(self.name(*key), self.horizon())).await,

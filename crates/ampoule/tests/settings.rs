@@ -162,6 +162,18 @@ fn every_option_of_stores_and_principals_is_taken() {
 }
 
 #[test]
+fn redis_takes_the_files_for_tls() {
+    let options = ampoule::store::StoreOptions {
+        tls_ca_file: Some("/nowhere.pem".into()),
+        ..ampoule::store::StoreOptions::default()
+    };
+    for url in ["rediss://cache", "rediss+sentinel://a/main", "rediss+cluster://a"] {
+        let error = ampoule::store::open(url, &options).err().expect(url);
+        assert!(error.to_string().contains("/nowhere.pem"), "{url}: {error}");
+    }
+}
+
+#[test]
 fn the_environment_may_say_it() {
     let settings =
         parse(&[("AMPOULE_SESSION_KEY", "shop"), ("AMPOULE_SESSION_TIMEOUT", "60"), ("PATH", "/bin")]).unwrap();
