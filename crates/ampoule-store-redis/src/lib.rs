@@ -70,6 +70,7 @@
 //! ```text
 //! <prefix><key>       a string: format 1, version (8 bytes), deadline (15 digits, milliseconds), 0 or 32, the tag, the value
 //! <prefix>tag:<tag>   a sorted set: the keys that were put with the tag, and when; it may hold too many, never too few
+//! <prefix>wait        nothing, for ten seconds: what a write that was sent twice waits for (`replicas`)
 //! ```
 //!
 //! Both have a time to live (`PTTL`); a tag's set lives a minute longer than the last of its values. When a key was put is
