@@ -3,13 +3,14 @@
 //! [`drive`](super::drive) asks it what is to be done, does that, and reports what came of it.
 
 pub(super) mod due;
+mod save;
 
 use std::sync::Arc;
 
 use ampoule_core::{Change, ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
-use crate::backend::{Caller, Edit, Ended, Found, Lineage, Lookup, Outcome, Snapshot, VerifiedToken, ended};
+use crate::backend::{Caller, Ended, Found, Lineage, Lookup, Outcome, Snapshot, VerifiedToken};
 
 /// The state behind a session's handle. Locked for moments only, never across an await.
 #[derive(Default)]
@@ -303,113 +304,6 @@ impl State {
         base
     }
 
-    /// What a save is to do, and the changes, which are taken out until it is known what became of them. Once the response
-    /// has begun no header can be sent any more.
-    pub(super) fn begin_save(&mut self, has_begun: bool) -> Result<(PendingSave, ChangeLog), Error> {
-        let pending = match &self.status {
-            Status::Unloaded | Status::Deleted => return Err(deleted()),
-            Status::Unreachable(_) => return Err(unreachable()),
-            // The client has another login of the same user already, and has come with its token.
-            Status::Ended(_, by) if self.changes.forks(None) && !self.is_login_of(by.forked_for.as_deref()) => {
-                PendingSave::Create(Some(by.lineage))
-            }
-            Status::Ended(_, by) => return Err(ended(by.forked_for.as_deref())),
-            Status::New(_) => PendingSave::Create(self.lineage_of_others()),
-            Status::Live(live) if self.changes.forks(live.snapshot.record.principal()) => PendingSave::Fork,
-            Status::Live(_) if self.is_changed() => PendingSave::Commit,
-            Status::Live(_) => PendingSave::Nothing,
-        };
-        let needs_cookie = matches!(pending, PendingSave::Create(_) | PendingSave::Fork);
-        let rotates = self.rotates && matches!(pending, PendingSave::Commit);
-        if has_begun && (needs_cookie || rotates) {
-            return Err(too_late());
-        }
-        Ok((pending, std::mem::take(&mut self.changes)))
-    }
-
-    /// The device of a session of the same user, whose token came besides others, so that none counted.
-    fn lineage_of_others(&self) -> Option<Lineage> {
-        let principal = self.changes.principal().flatten()?;
-        let other = self.others.iter().find(|other| other.record.principal() == Some(principal))?;
-        Some(Lineage { device: other.device(), origin: None })
-    }
-
-    fn is_login_of(&self, principal: Option<&str>) -> bool {
-        principal.is_some() && self.changes.principal() == Some(principal)
-    }
-
-    /// The record with the edit, which it stays for the request. `None` if that writes nothing after all.
-    pub(super) fn next(&mut self, live: &Live, edit: &Edit<'_>) -> Result<Option<Arc<Record>>, Error> {
-        let saved = &live.snapshot.record;
-        let mut next = self.with_no_more(saved, edit.changes)?;
-        let rotates = edit.rotate_to.is_some() && edit.may_rotate(&saved.identity);
-        if !rotates && next.same_data(saved) {
-            return Ok(None);
-        }
-        edit.stamp(Arc::make_mut(&mut next))?;
-        self.see(&next);
-        Ok(Some(next))
-    }
-
-    /// The record of a session that begins now, which it stays for the request until it is known whether it was saved.
-    pub(super) fn first(
-        &mut self,
-        blank: impl FnOnce() -> Record,
-        changes: &ChangeLog,
-        stamp: impl FnOnce(&mut Record),
-    ) -> Result<Arc<Record>, Error> {
-        let new = self.saved().cloned().unwrap_or_else(|| Arc::new(blank()));
-        let mut first = self.with_no_more(&new, changes)?;
-        stamp(Arc::make_mut(&mut first));
-        self.see(&first);
-        Ok(first)
-    }
-
-    /// The record with these changes and no others. Mostly it is what the request sees; but another task may have made
-    /// changes since these were taken out, which are not of this save.
-    fn with_no_more(&mut self, saved: &Arc<Record>, changes: &ChangeLog) -> Result<Arc<Record>, Error> {
-        if changes.is_empty() {
-            return Ok(Arc::clone(saved));
-        }
-        if self.changes.is_empty()
-            && let Some(seen) = self.view.take()
-        {
-            return Ok(seen);
-        }
-        let mut record = Record::clone(saved);
-        changes.apply(&mut record)?;
-        Ok(Arc::new(record))
-    }
-
-    /// What is being saved is what the request sees, unless there is more already.
-    fn see(&mut self, record: &Arc<Record>) {
-        if self.changes.is_empty() {
-            self.view = Some(Arc::clone(record));
-        }
-    }
-
-    /// Puts back changes that were not saved, before those that were made meanwhile.
-    pub(super) fn restore(&mut self, unsaved: ChangeLog) {
-        let newer = std::mem::replace(&mut self.changes, unsaved);
-        // What was accepted once is accepted again.
-        let _ = self.changes.append(newer);
-        let _ = self.replay();
-    }
-
-    /// Takes note of a save, and whether it did what was asked of the secret.
-    pub(super) fn saved_as(&mut self, live: Live, is_rotated: bool) -> Result<(), Error> {
-        self.wrote = true;
-        self.rotates &= !is_rotated;
-        self.status = Status::Live(live);
-        self.learned()
-    }
-
-    /// Takes note that what was asked for is saved, though nothing had to be written.
-    pub(super) fn settled(&mut self) {
-        self.rotates = false;
-        let _ = self.replay();
-    }
-
     /// Takes note of what has been written of the same session, or read of it again.
     pub(super) fn refreshed(&mut self, snapshot: Snapshot) -> Result<(), Error> {
         let Status::Live(live) = &mut self.status else { return Ok(()) };
@@ -478,7 +372,7 @@ mod tests {
     use ampoule_core::{Content, Stored, Text, Version};
 
     use super::*;
-    use crate::backend::read_session;
+    use crate::backend::{Edit, read_session};
 
     const LOADED: Time = Time::from_millis(100_000);
 
