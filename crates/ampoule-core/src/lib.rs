@@ -26,6 +26,7 @@ pub mod codec;
 pub mod conformance;
 mod durability;
 mod error;
+pub mod folders;
 #[cfg(feature = "guard")]
 mod guard;
 mod key;

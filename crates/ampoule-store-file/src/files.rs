@@ -3,23 +3,26 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ampoule_core::{Durability, Entry, Error, ErrorKind, PutMode, PutResult, StoreKey, Stored, Tag, Time, Version};
 
-use crate::folder::{Folder, make_folder, private, random, set_hint, sync_folder, unavailable};
+use crate::folder::{Folder, private, set_hint, sync_folder, unavailable};
 use crate::format::{self, HEADER, Header};
-use crate::locks::{Lock, Locks};
+use crate::locks::{Lock, Turn, Turns};
 use crate::options::FileOptions;
-use crate::places::first_place;
+use crate::progress::Progress;
+
+/// How often a file is written, while its folder is removed each time.
+pub(crate) const MAX_TRIES: usize = 64;
 
 pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) options: FileOptions,
-    pub(crate) locks: Locks,
-    /// Where the next sweep goes on: how many places have been looked through.
-    pub(crate) swept_to: AtomicUsize,
+    pub(crate) turns: Turns,
+    /// Where the next sweep goes on.
+    pub(crate) swept: Mutex<Progress>,
 }
 
 /// A record whose deadline has not passed.
@@ -31,8 +34,7 @@ pub(crate) struct Live {
 
 impl Files {
     pub(crate) fn new(folder: Folder, options: FileOptions) -> Files {
-        let locks = Locks::new(&folder, options.lock_wait);
-        Files { folder, options, locks, swept_to: AtomicUsize::new(first_place()) }
+        Files { folder, options, turns: Turns::new(), swept: Mutex::new(Progress::at_random()) }
     }
 
     pub(crate) fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
@@ -75,11 +77,23 @@ impl Files {
         Ok(deadline.map(|deadline| Live { file, header, deadline }))
     }
 
-    pub(crate) fn put(&self, _: &Lock, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
+    pub(crate) fn put(&self, turn: Turn, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
         if entry.value.len() > self.options.max_value {
             let (len, max) = (entry.value.len(), self.options.max_value);
             return Err(Error::new(ErrorKind::TooLarge, format!("a value of {len} bytes, where {max} are allowed")));
         }
+        let mut lock = self.lock(turn)?;
+        for _ in 0..MAX_TRIES {
+            if let Some(result) = self.put_locked(&lock, key, entry, mode)? {
+                return Ok(result);
+            }
+            lock = self.lock_again(lock)?;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the session folder is removed again and again while it is written"))
+    }
+
+    /// `None` if the folder was removed before the record was in it.
+    fn put_locked(&self, lock: &Lock, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<Option<PutResult>, Error> {
         let now = self.options.clock.now();
         let old = self.live(key, now)?.map(|live| live.header);
         let holds = match mode {
@@ -88,51 +102,56 @@ impl Files {
             PutMode::Always => true,
         };
         if !holds {
-            return Ok(PutResult::Conflict);
+            return Ok(Some(PutResult::Conflict));
         }
         // A counter could come back when a key is deleted and made again; 64 random bits do not.
-        let version = Version(random().map_err(unavailable("got no random number for a version"))?);
+        let version = Version::random()?;
         let old_tag = old.and_then(|old| old.tag);
         let deadline = now + entry.lifetime;
         if deadline <= now {
             self.remove(key, old_tag)?;
         } else {
             entry.tag.map_or(Ok(()), |tag| self.mark(tag, key))?;
-            self.write(key, entry, version, deadline).map_err(unavailable("cannot be written"))?;
+            let bytes = format::encode(version, entry.tag, deadline, &entry.value);
+            if !self.replace(lock, key, &bytes, deadline).map_err(unavailable("cannot be written"))? {
+                return Ok(None);
+            }
             if let Some(old_tag) = old_tag.filter(|_| old_tag != entry.tag) {
                 self.unmark(old_tag, key);
             }
         }
-        Ok(PutResult::Stored(version))
+        Ok(Some(PutResult::Stored(version)))
     }
 
-    fn write(&self, key: StoreKey, entry: &Entry, version: Version, deadline: Time) -> io::Result<()> {
-        let bytes = format::encode(version, entry.tag, deadline, &entry.value);
+    /// Says whether the lock was still that of the folder when the new file lay in it: from then on the folder cannot be
+    /// removed.
+    fn replace(&self, lock: &Lock, key: StoreKey, bytes: &[u8], deadline: Time) -> io::Result<bool> {
         let shard = self.folder.shard(key.as_bytes()[0]);
-        let write = || self.replace(&shard, &self.folder.record(key), &bytes, deadline);
-        match write() {
-            // The folder of a shard is made when it is first missed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(&shard)?;
-                self.sync(&self.folder.records())?;
-                write()
-            }
-            written => written,
-        }
-    }
-
-    fn replace(&self, shard: &Path, path: &Path, bytes: &[u8], deadline: Time) -> io::Result<()> {
-        let (temporary, mut file) = self.folder.temporary(shard)?;
-        let mut write = || -> io::Result<()> {
+        let (temporary, mut file) = match self.folder.temporary(&shard) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            made => made?,
+        };
+        let mut write = || -> io::Result<bool> {
             file.write_all(bytes)?;
             set_hint(&file, deadline);
             if self.options.durability == Durability::Power {
                 file.sync_all()?;
             }
-            fs::rename(&temporary, path)
+            if !self.holds(lock)? {
+                return Ok(false);
+            }
+            fs::rename(&temporary, self.folder.record(key))?;
+            Ok(true)
         };
-        write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-        self.sync(shard)
+        let written = write();
+        if !matches!(written, Ok(true)) {
+            let _ = fs::remove_file(&temporary);
+        }
+        if written? {
+            self.sync(&shard)?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Waits until the disk has what was made, renamed or removed in a folder, if that is asked for.
@@ -159,8 +178,9 @@ impl Files {
     pub(crate) fn delete(&self, _: &Lock, key: StoreKey) -> Result<bool, Error> {
         let (live, tag) = match self.live(key, self.options.clock.now()) {
             Ok(live) => (live.is_some(), live.and_then(|live| live.header.tag)),
-            // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it.
-            Err(_) => (self.folder.record(key).symlink_metadata().is_ok(), None),
+            // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it. What cannot be
+            // reached cannot be removed either, which is the error then.
+            Err(_) => (true, None),
         };
         self.remove(key, tag)?;
         Ok(live)

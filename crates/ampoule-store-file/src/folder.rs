@@ -1,14 +1,18 @@
 //! The folder: where things lie in it, and whether it is ours.
 
-use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use ampoule_core::folders::{inherit_owner, make_private_folder};
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 
 /// What the marker says. Another format will have another number.
 const MARKER: &str = "ampoule file store 1\n";
+
+/// What lies in the folder besides the marker.
+const PARTS: [&str; 2] = ["records", "tags"];
 
 /// Files of this prefix are being written, or were when their writer died.
 pub(crate) const TEMPORARY: &str = ".tmp-";
@@ -16,20 +20,23 @@ pub(crate) const TEMPORARY: &str = ".tmp-";
 /// The paths of a store.
 pub(crate) struct Folder {
     root: PathBuf,
+    /// Whether this process is root's and the folder another user's, whose files must be too.
+    is_lent: bool,
 }
 
 impl Folder {
     /// Makes the folder if there is none, and refuses one that is something else's: sweeping it would delete files.
     pub(crate) fn open(path: &Path) -> Result<Folder, Error> {
         let open = || -> Result<Folder, Error> {
-            make_folder(path).map_err(unavailable("cannot be made"))?;
+            make_private_folder(path).map_err(unavailable("cannot be made"))?;
             let root = path.canonicalize().map_err(unavailable("cannot be found"))?;
-            let folder = Folder { root };
+            let mut folder = Folder { root, is_lent: true };
             folder.claim()?;
-            for part in ["records", "locks", "tags"] {
-                make_folder(&folder.root.join(part)).map_err(unavailable("cannot be written"))?;
+            for part in PARTS {
+                make_private_folder(&folder.root.join(part)).map_err(unavailable("cannot be written"))?;
             }
-            folder.probe()?;
+            folder.is_lent = false;
+            folder.is_lent = folder.probe().map_err(unavailable("cannot be written"))?;
             Ok(folder)
         };
         open().map_err(|error| Error::new(error.kind(), format!("sessions in {}", path.display())).because(error))
@@ -40,19 +47,40 @@ impl Folder {
             return Ok(());
         }
         // Another process may just have made it ours, and parts in it.
-        if self.holds_something().map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
+        if self.holds_something_but(&[]).map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
             let message =
                 "the folder is not empty and holds no `ampoule-store`: choose a folder of its own for sessions";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        // Renamed into place, so that a process that starts at the same time reads the marker whole.
-        let write = || -> io::Result<()> {
-            let (temporary, mut file) = self.temporary(&self.root)?;
-            file.write_all(MARKER.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(temporary, self.marker())
-        };
-        write().map_err(unavailable("cannot be written"))
+        self.write_marker().map_err(unavailable("cannot be written"))
+    }
+
+    /// Renamed into place, so that a process that starts at the same time reads the marker whole.
+    fn write_marker(&self) -> io::Result<()> {
+        let (temporary, mut file) = self.temporary(&self.root)?;
+        file.write_all(MARKER.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(temporary, self.marker())
+    }
+
+    /// Makes a folder in this one. Where this one was removed while it was in use, it comes back with its marker, without
+    /// which the next start would refuse it.
+    pub(crate) fn make(&self, path: &Path) -> io::Result<()> {
+        self.mark_again()?;
+        make_private_folder(path)
+    }
+
+    /// Makes the marker anew, where a program that cleans up old files has removed it.
+    pub(crate) fn mark_again(&self) -> io::Result<()> {
+        match self.marker().symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            marker => return marker.map(drop),
+        }
+        make_private_folder(&self.root)?;
+        if self.holds_something_but(&PARTS)? && !self.marker().try_exists()? {
+            return Err(io::Error::other("its place is taken by a folder of something else"));
+        }
+        self.write_marker()
     }
 
     fn marker(&self) -> PathBuf {
@@ -68,19 +96,23 @@ impl Folder {
         }
     }
 
-    fn holds_something(&self) -> io::Result<bool> {
+    fn holds_something_but(&self, parts: &[&str]) -> io::Result<bool> {
         for entry in fs::read_dir(&self.root)? {
-            if !entry?.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(TEMPORARY) && !parts.contains(&&*name) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether files can be made here.
-    fn probe(&self) -> Result<(), Error> {
-        let write = || fs::remove_file(self.temporary(&self.root)?.0);
-        write().map_err(unavailable("cannot be written"))
+    /// Whether files that are made here must be given to another user. An error if none can be made.
+    fn probe(&self) -> io::Result<bool> {
+        let (path, file) = self.temporary(&self.root)?;
+        let is_lent = is_of_another(&file.metadata()?, &self.root.metadata()?);
+        fs::remove_file(path)?;
+        Ok(is_lent)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -100,10 +132,6 @@ impl Folder {
         self.shard(key.as_bytes()[0]).join(hex(key.as_bytes()))
     }
 
-    pub(crate) fn lock(&self, line: usize) -> PathBuf {
-        self.root.join("locks").join(format!("{line:02x}"))
-    }
-
     /// The folder of all tags that start with this byte.
     pub(crate) fn tag_shard(&self, first: u8) -> PathBuf {
         self.root.join("tags").join(format!("{first:02x}"))
@@ -117,8 +145,17 @@ impl Folder {
     /// A new file whose name is not taken.
     pub(crate) fn temporary(&self, folder: &Path) -> io::Result<(PathBuf, File)> {
         let path = folder.join(format!("{TEMPORARY}{:016x}", random()?));
-        let file = private().write(true).create_new(true).open(&path)?;
+        let file = self.create(&path)?;
         Ok((path, file))
+    }
+
+    /// Makes a file. What root makes belongs to the owner of the folder, who could not use it otherwise.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
+        let file = private().write(true).create_new(true).open(path)?;
+        if self.is_lent {
+            inherit_owner(path);
+        }
+        Ok(file)
     }
 }
 
@@ -154,13 +191,22 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder, and those above it, for our eyes only.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+/// A handle of a folder, to lock it.
+#[cfg(unix)]
+pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY).open(path)
+}
+
+#[cfg(unix)]
+fn is_of_another(file: &Metadata, folder: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.uid() != folder.uid()
+}
+
+#[cfg(not(unix))]
+fn is_of_another(_: &Metadata, _: &Metadata) -> bool {
+    false
 }
 
 /// Makes sure that what was made, renamed or removed in a folder outlives a loss of power.

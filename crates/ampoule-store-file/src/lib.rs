@@ -1,14 +1,14 @@
 //! Ampoule sessions in a folder of files: the default store, and one that needs no server.
 //!
-//! Any number of processes on one machine may share the folder. Reads take no lock; each write locks one of 256 lock
-//! files, writes a file of a temporary name and renames it over the old one, so that a reader sees a record whole, and
-//! a process that is killed leaves either the old or the new one.
+//! Any number of processes on one machine may share the folder. Reads take no lock; each write locks one of 256 folders,
+//! writes a file of a temporary name and renames it over the old one, so that a reader sees a record whole, and a process
+//! that is killed leaves either the old or the new one. There are no lock files, which a program that cleans up could
+//! remove under a writer. At most 112 files and folders are open at once, and none at rest.
 //!
 //! ```text
 //! <folder>/
 //!   ampoule-store    names the format; a folder without it that is not empty is refused
 //!   records/ab/…     one file a session: 256 folders by the key's first byte, names of 64 hexadecimal digits
-//!   locks/ab         256 lock files, never more
 //!   tags/cd/…/ab…    an empty file for each session that has a tag, in a folder for each tag
 //! ```
 //!
@@ -28,6 +28,16 @@
 //! A name is made of the session's handle, which is no secret. No text from a client reaches the file system, and what is
 //! in the folder is of no use as a cookie (promise P8). Folders have mode 0700 and files 0600.
 //!
+//! What lies in the folder belongs to the owner of the folder, also what root makes, such as a tool that an operator runs
+//! before the site has started: a folder that root makes gets the owner of the folder above it. A folder that vanishes
+//! while it is in use comes back with its marker. Only what is not there is an absence; what cannot be reached, for want
+//! of a right or by a fault of the disk, is an error.
+//!
+//! The clock is that of the machine, read by each process. All that share a folder are on one machine, so they agree; when
+//! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late.
+//!
+//! A sweep looks at files for 10 ms at most and goes on in its next call, so it holds no thread and no lock for long.
+//!
 //! Not for network file systems: locks and renames are not reliable on all of them. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.
 
@@ -39,7 +49,7 @@ mod folder;
 mod format;
 mod locks;
 mod options;
-mod places;
+mod progress;
 mod scan;
 mod sweep;
 mod tags;
@@ -53,9 +63,11 @@ use ampoule_core::{
     Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
     write_and_read_back,
 };
+use tokio::sync::Semaphore;
 
 use self::files::Files;
 use self::folder::Folder;
+use self::locks::Turn;
 pub use self::options::FileOptions;
 
 /// Sessions in a folder.
@@ -71,7 +83,21 @@ pub use self::options::FileOptions;
 ///
 /// Files are read and written on tokio's threads for blocking work, so a disk that hangs blocks no other request.
 #[derive(Clone)]
-pub struct FileStore(Arc<Files>);
+pub struct FileStore {
+    files: Arc<Files>,
+    limits: Limits,
+}
+
+/// How many operations run at once, of which each has at most four files or folders open: 112 in all. A process of macOS
+/// has 256 handles, and its service needs most of them for connections.
+#[derive(Clone)]
+struct Limits {
+    readers: Arc<Semaphore>,
+    /// Those that have a turn. One may have to wait for another process, so that they are apart from the readers.
+    writers: Arc<Semaphore>,
+    /// Those that go through many files.
+    tools: Arc<Semaphore>,
+}
 
 impl FileStore {
     /// Opens the folder, and makes it if there is none.
@@ -81,73 +107,82 @@ impl FileStore {
     /// written.
     pub fn open(path: impl AsRef<Path>, options: FileOptions) -> Result<FileStore, Error> {
         let folder = Folder::open(path.as_ref())?;
-        Ok(FileStore(Arc::new(Files::new(folder, options))))
+        let limit = |count| Arc::new(Semaphore::new(count));
+        let limits = Limits { readers: limit(32), writers: limit(16), tools: limit(4) };
+        Ok(FileStore { files: Arc::new(Files::new(folder, options)), limits })
     }
 
     /// Runs a job on a thread that may block. If the caller goes away the job ends all the same, whole.
     fn blocking<T: Send + 'static>(
         &self,
+        limit: &Arc<Semaphore>,
         job: impl FnOnce(&Files) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
-        let files = Arc::clone(&self.0);
+        let (files, limit) = (Arc::clone(&self.files), Arc::clone(limit));
         Reply::new(async move {
-            let done = tokio::task::spawn_blocking(move || job(&files)).await;
-            done.map_err(|cause| {
-                Error::new(ErrorKind::Unavailable, "the file store's work was broken off").because(cause)
-            })?
+            let broken_off = || Error::new(ErrorKind::Unavailable, "the file store's work was broken off");
+            let permit = limit.acquire_owned().await.map_err(|cause| broken_off().because(cause))?;
+            let work = move || {
+                let _permit = permit;
+                job(&files)
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|cause| broken_off().because(cause))?
+        })
+    }
+
+    /// Runs a job when it is the turn of a writer of the key.
+    fn write<T: Send + 'static>(
+        &self,
+        key: StoreKey,
+        job: impl FnOnce(&Files, Turn) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<'_, T> {
+        Reply::new(async move {
+            let turn = self.files.turns.turn(key).await;
+            self.blocking(&self.limits.writers, move |files| job(files, turn)).await
         })
     }
 }
 
 impl Store for FileStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        self.blocking(move |files| files.get(key))
+        self.blocking(&self.limits.readers, move |files| files.get(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        Reply::new(async move {
-            let turn = self.0.locks.turn(key).await;
-            self.blocking(move |files| files.put(&files.locks.lock(turn)?, key, &entry, mode)).await
-        })
+        self.write(key, move |files, turn| files.put(turn, key, &entry, mode))
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
-        Reply::new(async move {
-            let turn = self.0.locks.turn(key).await;
-            self.blocking(move |files| files.touch(&files.locks.lock(turn)?, key, version, lifetime)).await
-        })
+        self.write(key, move |files, turn| files.touch(&files.lock(turn)?, key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Reply::new(async move {
-            let turn = self.0.locks.turn(key).await;
-            self.blocking(move |files| files.delete(&files.locks.lock(turn)?, key)).await
-        })
+        self.write(key, move |files, turn| files.delete(&files.lock(turn)?, key))
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.blocking(move |files| files.keys_with_tag(tag))
+        self.blocking(&self.limits.tools, move |files| files.keys_with_tag(tag))
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
         let cursor = cursor.map(str::to_owned);
-        self.blocking(move |files| files.scan(cursor.as_deref(), budget))
+        self.blocking(&self.limits.tools, move |files| files.scan(cursor.as_deref(), budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
-        self.blocking(move |files| files.sweep(budget))
+        self.blocking(&self.limits.tools, move |files| files.sweep(budget))
     }
 
     fn ping(&self) -> Reply<'_, Time> {
         Reply::new(async move {
             write_and_read_back(self).await?;
-            Ok(self.0.options.clock.now())
+            Ok(self.files.options.clock.now())
         })
     }
 
     fn describe(&self) -> String {
-        let durability = self.0.options.durability.name();
-        format!("files in {} (durability {durability})", self.0.folder.root().display())
+        let durability = self.files.options.durability.name();
+        format!("files in {} (durability {durability})", self.files.folder.root().display())
     }
 }
 

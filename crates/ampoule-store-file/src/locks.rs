@@ -1,110 +1,162 @@
-//! Who may write: one line for each of 256 groups of keys, in this process and among all.
+//! Which writer may change a folder of records: one at a time for each of the 256, in this process and among all.
+//!
+//! The lock is on the folder of the records itself. A lock file beside it could be removed by a program that cleans up
+//! old files, and made again by another process: then two writers would hold the lock. A folder that holds a record, or
+//! one that is being written, cannot be removed. One that is empty can, so a writer compares the folder that it has
+//! locked with the one at the path: when it has the lock, and again when its new file lies in the folder.
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ampoule_core::{Error, ErrorKind, StoreKey};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::folder::{Folder, private, unavailable};
+use crate::files::Files;
+#[cfg(unix)]
+use crate::folder::open_folder;
+use crate::folder::unavailable;
 
-const LINES: usize = 256;
-
-/// The lock files, each opened when it is first needed and then kept.
-///
-/// The writers of this process wait for their turn without a thread; only who has it asks the file for the lock, so
-/// that processes, not tasks, contend for it.
-pub(crate) struct Locks {
-    lines: Vec<Arc<Mutex<Line>>>,
-    limit: Duration,
-}
-
-pub(crate) struct Line {
-    path: PathBuf,
-    file: Option<File>,
-}
+/// The writers of this process wait for their turn without a thread and without a handle; only the writer whose turn it
+/// is asks for the lock, so that processes, not tasks, contend for it.
+pub(crate) struct Turns(Vec<Arc<Mutex<()>>>);
 
 /// A writer's turn among those of this process.
 pub(crate) struct Turn {
-    line: OwnedMutexGuard<Line>,
+    first: u8,
     asked: Instant,
+    _line: OwnedMutexGuard<()>,
 }
 
-/// The right to write the keys of one line, among all processes. Ends when it is dropped, or its process dies.
-pub(crate) struct Lock(OwnedMutexGuard<Line>);
+/// The right to write the records of one folder, among all processes. Ends when it is dropped, or its process dies.
+pub(crate) struct Lock {
+    folder: Locked,
+    turn: Turn,
+}
 
-impl Locks {
-    /// Who waits for longer than `limit` gives up: a process that was stopped while it held a lock must not hang all
-    /// others for ever (promise P10).
-    pub(crate) fn new(folder: &Folder, limit: Duration) -> Locks {
-        let line = |index| Arc::new(Mutex::new(Line { path: folder.lock(index), file: None }));
-        Locks { lines: (0..LINES).map(line).collect(), limit }
+struct Locked(File);
+
+impl Turns {
+    pub(crate) fn new() -> Turns {
+        Turns((0..=u8::MAX).map(|_| Arc::default()).collect())
     }
 
     pub(crate) async fn turn(&self, key: StoreKey) -> Turn {
-        let asked = Instant::now();
-        Turn { line: Arc::clone(self.line(key)).lock_owned().await, asked }
+        let (first, asked) = (first_byte(key), Instant::now());
+        Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).lock_owned().await }
     }
 
+    /// The same on a thread that may block.
+    fn blocking_turn(&self, key: StoreKey) -> Turn {
+        let (first, asked) = (first_byte(key), Instant::now());
+        Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).blocking_lock_owned() }
+    }
+}
+
+/// By the first byte, which is random in every key; the last ones may be the same in all.
+fn first_byte(key: StoreKey) -> u8 {
+    key.as_bytes()[0]
+}
+
+impl Files {
     /// The whole lock, for work that runs on a thread that may block.
     pub(crate) fn blocking_lock(&self, key: StoreKey) -> Result<Lock, Error> {
-        let asked = Instant::now();
-        self.lock(Turn { line: Arc::clone(self.line(key)).blocking_lock_owned(), asked })
+        self.lock(self.turns.blocking_turn(key))
     }
 
-    fn line(&self, key: StoreKey) -> &Arc<Mutex<Line>> {
-        &self.lines[line_index(key)]
-    }
-
-    /// Waits until no other process writes in this line.
+    /// Waits until no other process writes in this folder.
     ///
-    /// The limit counts from when the turn was asked for, so that all who queue behind one that waits in vain give up
-    /// with it, rather than one after another.
+    /// A process that was stopped while it held a lock must not hang all others for ever (promise P10). The limit counts
+    /// from when the turn was asked for, so that all that queue behind one that waits in vain give up with it, rather
+    /// than one after another.
     pub(crate) fn lock(&self, turn: Turn) -> Result<Lock, Error> {
-        let Turn { mut line, asked } = turn;
+        let shard = self.folder.shard(turn.first);
         let mut pause = Duration::from_micros(20);
-        while !line.try_lock()? {
-            if asked.elapsed() >= self.limit {
-                let message = format!("another process has held a lock of the session folder for {:?}", self.limit);
+        loop {
+            let locked = self.try_lock(&shard).map_err(unavailable("has a folder that cannot be locked"))?;
+            if let Some(folder) = locked {
+                return Ok(Lock { folder: Locked(folder), turn });
+            }
+            if turn.asked.elapsed() >= self.options.lock_wait {
+                let limit = self.options.lock_wait;
+                let message = format!("another process has held a lock of the session folder for {limit:?}");
                 return Err(Error::new(ErrorKind::Timeout, message));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(2));
         }
-        Ok(Lock(line))
     }
-}
 
-/// By the first byte, which is random in every key; the last ones may be the same in all.
-fn line_index(key: StoreKey) -> usize {
-    usize::from(key.as_bytes()[0])
-}
+    /// The lock of another folder than the one that it was, which is gone.
+    pub(crate) fn lock_again(&self, lock: Lock) -> Result<Lock, Error> {
+        let Lock { folder, turn } = lock;
+        drop(folder);
+        self.lock(turn)
+    }
 
-impl Line {
-    fn try_lock(&mut self) -> Result<bool, Error> {
-        let open = || private().read(true).write(true).create(true).truncate(false).open(&self.path);
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(open().map_err(unavailable("has a lock file that cannot be opened"))?),
+    /// The folder of a shard is made when it is first missed.
+    fn try_lock(&self, shard: &Path) -> io::Result<Option<File>> {
+        let folder = match self.open_to_lock(shard) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.make_shard(shard).map(|()| None);
+            }
+            folder => folder?,
         };
-        match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(unavailable("has a lock file that cannot be locked")(error)),
+        match folder.try_lock() {
+            Ok(()) => Ok(self.is_at(&folder, shard)?.then_some(folder)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// It may be removed again at once, as long as it is empty.
+    fn make_shard(&self, shard: &Path) -> io::Result<()> {
+        match self.folder.make(shard).and_then(|()| self.sync(&self.folder.records())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            made => made,
+        }
+    }
+
+    #[cfg(unix)]
+    fn open_to_lock(&self, shard: &Path) -> io::Result<File> {
+        open_folder(shard)
+    }
+
+    /// Elsewhere a folder cannot be locked, and a file that is open cannot be removed and made again.
+    #[cfg(not(unix))]
+    fn open_to_lock(&self, shard: &Path) -> io::Result<File> {
+        shard.metadata()?;
+        crate::folder::private().write(true).create(true).truncate(false).open(shard.with_extension("lock"))
+    }
+
+    /// Whether the folder that is locked is the one in which files are made.
+    pub(crate) fn holds(&self, lock: &Lock) -> io::Result<bool> {
+        self.is_at(&lock.folder.0, &self.folder.shard(lock.turn.first))
+    }
+
+    #[cfg(unix)]
+    fn is_at(&self, folder: &File, path: &Path) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let locked = folder.metadata()?;
+        match path.symlink_metadata() {
+            Ok(there) => Ok((there.dev(), there.ino()) == (locked.dev(), locked.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn is_at(&self, _: &File, _: &Path) -> io::Result<bool> {
+        Ok(true)
     }
 }
 
-impl Drop for Lock {
+impl Drop for Locked {
     fn drop(&mut self) {
-        if let Some(file) = &self.0.file
-            && file.unlock().is_err()
-        {
-            // Closing a file unlocks it too.
-            self.0.file = None;
-        }
+        // Closing unlocks too, but not while a child process that is just being started has the handle.
+        let _ = self.0.unlock();
     }
 }
 
@@ -116,13 +168,13 @@ mod tests {
 
     /// A session's key is 16 random bytes and 16 that are the same in all of them; a cache's is a digest.
     #[test]
-    fn keys_of_every_kind_are_spread_over_all_lines() {
+    fn keys_of_every_kind_are_spread_over_all_turns() {
         let digest = |number: u32| StoreKey::digest(&number.to_be_bytes());
         let session = |number| StoreKey::from(SessionId::new(*digest(number).as_bytes().first_chunk().unwrap()));
         let kinds: [&dyn Fn(u32) -> StoreKey; 2] = [&session, &digest];
         for key in kinds {
-            let mut found = [0_u32; LINES];
-            (0..25_600).for_each(|number| found[line_index(key(number))] += 1);
+            let mut found = [0_u32; 256];
+            (0..25_600).for_each(|number| found[usize::from(first_byte(key(number)))] += 1);
             assert!(found.iter().all(|number| (50..150).contains(number)), "{found:?}");
         }
     }

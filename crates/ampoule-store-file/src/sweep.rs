@@ -8,14 +8,17 @@
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use ampoule_core::{Error, ErrorKind, StoreKey, SweepReport, Time};
 
 use crate::files::Files;
 use crate::folder::{TEMPORARY, hint_for, hint_of, parse_key, set_hint, unavailable};
-use crate::places::PLACES;
+use crate::progress::Progress;
+
+/// A sweep goes on in its next call after so long, whatever its budget: it holds a thread.
+const MAX_TIME: Duration = Duration::from_millis(10);
 
 /// A file that is being written for so long has lost its writer.
 const ABANDONED: Duration = Duration::from_secs(3_600);
@@ -23,54 +26,67 @@ const ABANDONED: Duration = Duration::from_secs(3_600);
 /// A damaged file whose time has passed is kept for so long, so that the damage is seen before it is gone.
 const DAMAGED: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// What looking through one place came to.
-struct Place {
-    looked_at: usize,
-    removed: usize,
-    /// Whether the budget ended before the place.
-    more: bool,
-}
-
 impl Files {
-    /// Looks through one place after another until the budget is spent, and goes on there next time. A place is
-    /// looked through whole: about a 256th of all sessions.
+    /// Looks at one file after another until the budget or the time is spent, and goes on there next time.
+    ///
+    /// A place that cannot be looked through is an error of the next call, which then says nothing else, and is passed
+    /// over: it must not keep all others from being swept.
     pub(crate) fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
-        let mut looked_at = 0;
-        let mut removed = 0;
-        loop {
-            let position = self.swept_to.load(Ordering::Relaxed);
-            let (round, number) = (position / PLACES, position % PLACES);
-            let first = (number % 256) as u8;
-            let left = budget.max(1) - removed;
-            let place = match number / 256 {
-                0 => self.sweep_records(&self.folder.shard(first), left, round as u8)?,
-                1 => self.sweep_marks(first)?,
-                _ => self.sweep_records(self.folder.root(), left, round as u8)?,
-            };
-            looked_at += place.looked_at;
-            removed += place.removed;
-            if !place.more {
-                self.swept_to.store(position.wrapping_add(1), Ordering::Relaxed);
-            }
-            let at_the_end = number + 1 == PLACES;
-            if at_the_end || place.more || looked_at.max(removed) >= budget {
-                return Ok(SweepReport { removed: removed as u64, more: !at_the_end });
+        let mut progress = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = progress.failed.take() {
+            return Err(error);
+        }
+        let (started, mut looked_at, mut removed) = (Instant::now(), 0, 0);
+        while looked_at < budget.max(1) && started.elapsed() < MAX_TIME {
+            match self.sweep_next(&mut progress) {
+                Ok(Some(was_removed)) => {
+                    looked_at += 1;
+                    removed += u64::from(was_removed);
+                }
+                Ok(None) if progress.advance() => return Ok(SweepReport { removed, more: false }),
+                Ok(None) => {}
+                Err(error) => {
+                    progress.failed = Some(error);
+                    progress.advance();
+                    break;
+                }
             }
         }
+        Ok(SweepReport { removed, more: true })
     }
 
-    fn sweep_records(&self, folder: &Path, budget: usize, round: u8) -> Result<Place, Error> {
-        let now = self.options.clock.now();
-        let mut place = Place { looked_at: 0, removed: 0, more: false };
-        place.looked_at = for_each_file(folder, |entry| {
-            if place.removed == budget {
-                place.more = true;
-            } else if self.sweep_file(entry, now, round)? {
-                place.removed += 1;
+    /// Looks at the next file of a place and says whether it was removed; `None` at the end of the place.
+    fn sweep_next(&self, progress: &mut Progress) -> Result<Option<bool>, Error> {
+        let (round, number) = progress.place();
+        let first = (number % 256) as u8;
+        if !progress.is_at_folder() {
+            let folder = match number / 256 {
+                0 => self.folder.shard(first),
+                1 => self.folder.tag_shard(first),
+                _ => {
+                    self.folder.mark_again().map_err(unavailable("cannot be written"))?;
+                    self.folder.root().to_owned()
+                }
+            };
+            progress.enter(folder).map_err(unavailable("cannot be read"))?;
+        }
+        let is_of_tags = number / 256 == 1;
+        let Some((depth, entry)) = progress.next() else {
+            return Ok(leave(progress).then_some(false));
+        };
+        let entry = entry.map_err(unavailable("cannot be read"))?;
+        match (is_of_tags, depth) {
+            (false, _) => self.sweep_file(&entry, self.options.clock.now(), round).map(Some),
+            (true, 1) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
+                progress.enter(entry.path()).map_err(unavailable("cannot be read"))?;
+                Ok(Some(false))
             }
-            Ok(())
-        })?;
-        Ok(place)
+            _ => {
+                let key = entry.file_name().to_str().and_then(parse_key);
+                key.map_or(Ok(()), |key| self.sweep_mark(&entry.path(), key))?;
+                Ok(Some(false))
+            }
+        }
     }
 
     fn sweep_file(&self, entry: &DirEntry, now: Time, round: u8) -> Result<bool, Error> {
@@ -87,7 +103,7 @@ impl Files {
             return Ok(false);
         }
         // Before the lock is had, it may still be written, touched or removed.
-        let _lock = self.locks.blocking_lock(key)?;
+        let _lock = self.blocking_lock(key)?;
         let has_expired = self.has_expired(key, hint, now);
         if has_expired {
             self.remove(key, None)?;
@@ -115,20 +131,13 @@ impl Files {
             Err(error) => error.kind() == ErrorKind::Corrupt && now.since(hint) > DAMAGED,
         }
     }
+}
 
-    fn sweep_marks(&self, first: u8) -> Result<Place, Error> {
-        let mut marks = 0;
-        let folders = for_each_file(&self.folder.tag_shard(first), |folder| {
-            marks += for_each_file(&folder.path(), |mark| {
-                let key = mark.file_name().to_str().and_then(parse_key);
-                key.map_or(Ok(()), |key| self.sweep_mark(&mark.path(), key))
-            })?;
-            // Only an empty folder can be removed.
-            let _ = fs::remove_dir(folder.path());
-            Ok(())
-        })?;
-        Ok(Place { looked_at: folders + marks, removed: 0, more: false })
-    }
+/// Leaves a folder, and says whether that above it is of the same place: then it is the folder of a tag, which goes if it
+/// is empty.
+fn leave(progress: &mut Progress) -> bool {
+    let folder = progress.leave().filter(|_| progress.is_at_folder());
+    folder.inspect(|tag| _ = fs::remove_dir(tag)).is_some()
 }
 
 /// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is passed over.

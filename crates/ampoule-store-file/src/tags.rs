@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
 
-use crate::files::Files;
-use crate::folder::{hex, make_folder, parse_key, private, unavailable};
+use crate::files::{Files, MAX_TRIES};
+use crate::folder::{hex, parse_key, unavailable};
 
 impl Files {
     /// Makes the mark, unless it is there.
     pub(crate) fn mark(&self, tag: Tag, key: StoreKey) -> Result<(), Error> {
         let folder = self.folder.tag(tag);
         // A sweep may remove the folder, when it is empty, at any time; hardly so often in a row.
-        let mut marked = make_mark(&folder, key);
-        for _ in 0..8 {
+        let mut marked = self.make_mark(&folder, key);
+        for _ in 0..MAX_TRIES {
             match marked {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    marked = self.make_tag_folder(&folder).and_then(|()| make_mark(&folder, key));
+                    marked = self.make_tag_folder(&folder).and_then(|()| self.make_mark(&folder, key));
                 }
                 other => {
                     marked = other;
@@ -33,8 +33,15 @@ impl Files {
         marked.and_then(|()| self.sync(&folder)).map_err(unavailable("cannot be written"))
     }
 
+    fn make_mark(&self, folder: &Path, key: StoreKey) -> io::Result<()> {
+        match self.folder.create(&mark_path(folder, key)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn make_tag_folder(&self, folder: &Path) -> io::Result<()> {
-        make_folder(folder)?;
+        self.folder.make(folder)?;
         folder.ancestors().skip(1).take(2).try_for_each(|above| self.sync(above))
     }
 
@@ -66,7 +73,7 @@ impl Files {
         if self.has_tag(tag, key)? {
             return Ok(true);
         }
-        let _lock = self.locks.blocking_lock(key)?;
+        let _lock = self.blocking_lock(key)?;
         let marked = self.has_tag(tag, key)?;
         if !marked {
             self.unmark(tag, key);
@@ -87,7 +94,7 @@ impl Files {
         let record = self.folder.record(key);
         let is_gone = || record.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if is_gone() {
-            let _lock = self.locks.blocking_lock(key)?;
+            let _lock = self.blocking_lock(key)?;
             if is_gone() {
                 let _ = fs::remove_file(mark);
             }
@@ -98,11 +105,4 @@ impl Files {
 
 fn mark_path(folder: &Path, key: StoreKey) -> PathBuf {
     folder.join(hex(key.as_bytes()))
-}
-
-fn make_mark(folder: &Path, key: StoreKey) -> io::Result<()> {
-    match private().write(true).create_new(true).open(mark_path(folder, key)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
 }

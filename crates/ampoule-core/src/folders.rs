@@ -1,0 +1,71 @@
+//! Folders that only their owner may use, for stores that keep files.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::path::Path;
+
+/// Makes a folder of mode 0700, and those above it that are missing.
+///
+/// Made by root it gets the [owner](inherit_owner) of the folder above it: a tool that root runs must not leave a folder that
+/// the user of the site cannot enter.
+///
+/// # Errors
+/// Those of the file system; what is there already must be a folder.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match (builder.create(path), path.parent()) {
+        (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound && above != Path::new("") => {
+            make_private_folder(above)?;
+            make_private_folder(path)
+        }
+        (Err(error), _) if error.kind() == io::ErrorKind::AlreadyExists && path.metadata()?.is_dir() => Ok(()),
+        (made, _) => made.map(|()| inherit_owner(path)),
+    }
+}
+
+/// Gives what root has just made to the owner of the folder that it lies in. Does nothing for another user, who may not.
+#[cfg(unix)]
+pub fn inherit_owner(path: &Path) {
+    use std::os::unix::fs::{MetadataExt, lchown};
+    let above = path.parent().filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
+    if let (Ok(made), Ok(above)) = (path.symlink_metadata(), above.metadata())
+        && made.uid() == 0
+        && above.uid() != 0
+    {
+        // Where even root may not, the file stays root's, and its first use by another user is an error that says so.
+        let _ = lchown(path, Some(above.uid()), Some(above.gid()));
+    }
+}
+
+/// Gives what root has just made to the owner of the folder that it lies in. There is no such owner here.
+#[cfg(not(unix))]
+pub fn inherit_owner(_: &Path) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+    use super::*;
+
+    #[test]
+    fn folders_are_made_with_all_above_and_for_their_owner_only() {
+        let root = std::env::temp_dir().join(format!("ampoule-folders-{}", std::process::id()));
+        make_private_folder(&root.join("a/b")).unwrap();
+        make_private_folder(&root.join("a/b")).unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        let in_a_file = make_private_folder(&root.join("file/b"));
+        let over_a_file = make_private_folder(&root.join("file"));
+        let mode = root.join("a/b").metadata().unwrap().permissions().mode() & 0o777;
+        let is_root = root.metadata().unwrap().uid() == 0;
+        let given_away = is_root.then(|| {
+            chown(root.join("a"), Some(65_534), Some(65_534)).unwrap();
+            make_private_folder(&root.join("a/c/d")).unwrap();
+            root.join("a/c/d").metadata().unwrap().uid()
+        });
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!((mode, given_away), (0o700, is_root.then_some(65_534)));
+        assert!(in_a_file.is_err() && over_a_file.is_err());
+    }
+}
