@@ -1,38 +1,39 @@
 //! The connections: several readers, one writer.
 
-use std::fs::OpenOptions;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{Durability, Error, ErrorKind};
+use ampoule_core::{Durability, Error};
 use rusqlite::Connection;
 
 use crate::error;
+use crate::file::DatabaseFile;
 use crate::options::SqliteOptions;
-use crate::statements::Statements;
 
 /// Prepared statements that a connection keeps: each of ours.
 const STATEMENTS: usize = 32;
 
 pub(crate) struct Connections {
+    /// Where they lead, if that is a file.
+    pub(crate) file: Option<DatabaseFile>,
     readers: Vec<Mutex<Connection>>,
     pub(crate) writer: Arc<tokio::sync::Mutex<Connection>>,
 }
 
 impl Connections {
     pub(crate) fn open(
-        open: impl Fn() -> rusqlite::Result<Connection>,
+        open: &(dyn Fn() -> rusqlite::Result<Connection> + Send + Sync),
         options: &SqliteOptions,
-        statements: &Statements,
+        schema: &str,
     ) -> Result<Connections, Error> {
-        let connect = |wait| connect(&open, options.durability, wait).map_err(error::at_start);
+        let connect = |wait| connect(open, options.durability, wait).map_err(error::at_start);
         let writer = connect(options.lock_wait)?;
-        writer.execute_batch(statements.schema()).map_err(error::at_start)?;
+        writer.execute_batch(schema).map_err(error::at_start)?;
         // A reader does not wait for a lock: what it may not read at once is read on the writer's connection.
         let readers =
             (0..options.readers.max(1)).map(|_| connect(Duration::ZERO).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Connections { readers, writer: Arc::new(tokio::sync::Mutex::new(writer)) })
+        let file = writer.path().filter(|path| !path.is_empty()).and_then(|path| DatabaseFile::at(path.as_ref()));
+        Ok(Connections { file, readers, writer: Arc::new(tokio::sync::Mutex::new(writer)) })
     }
 
     /// A reader that is not in use, or else the first to be free.
@@ -43,7 +44,7 @@ impl Connections {
 }
 
 fn connect(
-    open: impl Fn() -> rusqlite::Result<Connection>,
+    open: &(dyn Fn() -> rusqlite::Result<Connection> + Send + Sync),
     durability: Durability,
     wait: Duration,
 ) -> rusqlite::Result<Connection> {
@@ -61,16 +62,4 @@ fn connect(
     connection.busy_timeout(wait)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
-}
-
-/// Makes the file with mode 0600; SQLite gives its companions the same mode.
-pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|cause| {
-        let message = format!("the session database {} cannot be opened", path.display());
-        Error::new(ErrorKind::Unavailable, message).because(cause)
-    })
 }

@@ -29,59 +29,81 @@
 //! CREATE INDEX ampoule_sessions_tag ON ampoule_sessions (tag) WHERE tag IS NOT NULL;
 //! ```
 //!
-//! The clock of the machine decides what has expired. A sweep deletes by the index on the deadline, so its cost follows what has expired, and gives the freed pages back
-//! to the file system.
+//! The clock of the machine, read by each process, decides what has expired. All that share the file are on one machine, so
+//! they agree; when its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late.
+//!
+//! A sweep deletes by the index on the deadline, so its cost follows what has expired, in batches of about a millisecond,
+//! between which others write; then it gives the freed pages back to the file system.
+//!
+//! # When the file is removed
+//!
+//! A database that was removed, or replaced by renaming another one over it, is noticed: the next operation is
+//! [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable), never a write into a file that is gone, and the file
+//! is opened, or made, as at the start. To restore a backup under a running site, copy it beside the database and rename it
+//! into place. Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connections;
 mod error;
+mod file;
 mod jobs;
 mod options;
+mod pace;
 mod statements;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
 pub use ampoule_core::Durability;
 use ampoule_core::{
-    Clock, Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
     write_and_read_back,
 };
 pub use rusqlite;
 
 use self::connections::Connections;
 pub use self::options::SqliteOptions;
+use self::pace::Pace;
 use self::statements::{Row, Statements};
 
 /// Sessions in an SQLite file.
 #[derive(Clone)]
 pub struct SqliteStore(Arc<Inner>);
 
+type Open = Box<dyn Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync>;
+
 struct Inner {
-    connections: Connections,
+    connections: RwLock<Arc<Connections>>,
+    reopening: Mutex<()>,
+    open: Open,
+    /// The file that is made where there is none.
+    path: Option<PathBuf>,
+    options: SqliteOptions,
     statements: Statements,
-    clock: Arc<dyn Clock>,
+    pace: Pace,
     description: String,
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes file (mode 0600) and table if they are missing.
+    /// Opens the file, and makes file (mode 0600), folders above it (0700) and table if they are missing.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) for an invalid table name, or a file of something
     /// else; [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable) if it cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let path = path.as_ref().to_owned();
-        connections::make_private(&path)?;
+        file::make_private(&path)?;
         let description = format!("SQLite at {}", path.display());
-        SqliteStore::build(move || rusqlite::Connection::open(&path), description, options)
+        let to_open = path.clone();
+        SqliteStore::build(Box::new(move || rusqlite::Connection::open(&to_open)), Some(path), &description, options)
     }
 
     /// Sessions behind connections that the application opens itself: with extensions, keys or settings of its own. The
-    /// function is called once for the writer and once for each reader; all must lead to one database.
+    /// function is called once for the writer and once for each reader, and again when the database's file was removed; all
+    /// must lead to one database.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -100,27 +122,30 @@ impl SqliteStore {
     /// # Errors
     /// As [`open`](SqliteStore::open).
     pub fn with_connections(
-        open: impl Fn() -> rusqlite::Result<rusqlite::Connection>,
+        open: impl Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync + 'static,
         options: SqliteOptions,
     ) -> Result<SqliteStore, Error> {
-        SqliteStore::build(open, "SQLite".to_owned(), options)
+        SqliteStore::build(Box::new(open), None, "SQLite", options)
     }
 
-    fn build(
-        open: impl Fn() -> rusqlite::Result<rusqlite::Connection>,
-        place: String,
-        options: SqliteOptions,
-    ) -> Result<SqliteStore, Error> {
+    fn build(open: Open, path: Option<PathBuf>, place: &str, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let statements = Statements::new(&options.table)?;
-        let connections = Connections::open(open, &options, &statements)?;
+        let connections = RwLock::new(Arc::new(Connections::open(&open, &options, statements.schema())?));
         let description = format!("{place}, table {} (durability {})", options.table, options.durability.name());
-        Ok(SqliteStore(Arc::new(Inner { connections, statements, clock: options.clock, description })))
+        let (reopening, pace) = (Mutex::default(), Pace::default());
+        Ok(SqliteStore(Arc::new(Inner { connections, reopening, open, path, options, statements, pace, description })))
     }
 }
 
 impl Inner {
+    /// Connections as at the start.
+    fn connect(&self) -> Result<Connections, Error> {
+        self.path.as_deref().map_or(Ok(()), file::make_private)?;
+        Connections::open(&self.open, &self.options, self.statements.schema())
+    }
+
     fn put(&self, sql: &rusqlite::Connection, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
-        let (statements, now) = (&self.statements, self.clock.now());
+        let (statements, now) = (&self.statements, self.options.clock.now());
         let deadline = now + entry.lifetime;
         let version = Version::random()?;
         let row = Row { key, version, deadline, tag: entry.tag, value: &entry.value };
@@ -133,6 +158,14 @@ impl Inner {
         Ok(if written.map_err(error::from)? { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
+    /// Deletes some of what has expired; when nothing more has, gives some pages back to the file system.
+    fn sweep_batch(&self, sql: &rusqlite::Connection, budget: usize) -> Result<SweepReport, Error> {
+        let (now, rows) = (self.options.clock.now(), self.pace.rows().min(budget));
+        let removed = self.pace.measure(|| self.statements.sweep(sql, now, rows)).map_err(error::from)?;
+        let more = removed >= rows || self.statements.shrink(sql, PAGES).map_err(error::from)?;
+        Ok(SweepReport { removed: removed as u64, more })
+    }
+
     fn touch(
         &self,
         sql: &rusqlite::Connection,
@@ -140,14 +173,20 @@ impl Inner {
         version: Version,
         lifetime: Duration,
     ) -> Result<bool, Error> {
-        let now = self.clock.now();
+        let now = self.options.clock.now();
         self.statements.touch(sql, key, version, now + lifetime, now).map_err(error::from)
     }
 }
 
+/// How many free pages a batch gives back at most.
+const PAGES: u32 = 16;
+
+/// A sweep goes on in its next call after so long, whatever its budget.
+const MAX_TIME: Duration = Duration::from_millis(10);
+
 impl Store for SqliteStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        let now = self.0.clock.now();
+        let now = self.0.options.clock.now();
         self.read(move |inner, sql| inner.statements.get(sql, key, now))
     }
 
@@ -160,11 +199,11 @@ impl Store for SqliteStore {
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        self.write(move |inner, sql| inner.statements.delete(sql, key, inner.clock.now()).map_err(error::from))
+        self.write(move |inner, sql| inner.statements.delete(sql, key, inner.options.clock.now()).map_err(error::from))
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        let now = self.0.clock.now();
+        let now = self.0.options.clock.now();
         self.read(move |inner, sql| inner.statements.keys_with_tag(sql, tag, now))
     }
 
@@ -173,18 +212,29 @@ impl Store for SqliteStore {
             Ok(key) => key,
             Err(error) => return Reply::ready(Err(error)),
         };
-        let now = self.0.clock.now();
+        let now = self.0.options.clock.now();
         self.read(move |inner, sql| inner.statements.scan(sql, after, now, budget.max(1)))
     }
 
+    /// In batches of a millisecond or so, since the writer of this process waits for each, and those of others too.
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
-        self.write(move |inner, sql| inner.statements.sweep(sql, inner.clock.now(), budget).map_err(error::from))
+        Reply::new(async move {
+            let (started, mut removed) = (Instant::now(), 0);
+            loop {
+                let left = budget.max(1).saturating_sub(usize::try_from(removed).unwrap_or(usize::MAX));
+                let batch = self.write(move |inner, sql| inner.sweep_batch(sql, left)).await?;
+                removed += batch.removed;
+                if !batch.more || removed >= budget as u64 || started.elapsed() >= MAX_TIME {
+                    return Ok(SweepReport { removed, more: batch.more });
+                }
+            }
+        })
     }
 
     fn ping(&self) -> Reply<'_, Time> {
         Reply::new(async move {
             write_and_read_back(self).await?;
-            Ok(self.0.clock.now())
+            Ok(self.0.options.clock.now())
         })
     }
 

@@ -1,6 +1,6 @@
 //! Every statement, each one step that SQLite does whole or not at all.
 
-use ampoule_core::{Bytes, Error, ErrorKind, Page, PutMode, StoreKey, Stored, SweepReport, Tag, Time, Version};
+use ampoule_core::{Bytes, Error, ErrorKind, Page, PutMode, StoreKey, Stored, Tag, Time, Version};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 /// A row as it is to be.
@@ -151,17 +151,26 @@ impl Statements {
         Ok(Page::ordered(keys, budget))
     }
 
-    /// Deletes, and gives freed pages back to the file system.
-    pub(crate) fn sweep(&self, sql: &Connection, now: Time, budget: usize) -> rusqlite::Result<SweepReport> {
-        let limit = i64::try_from(budget).unwrap_or(i64::MAX);
-        let removed = sql.prepare_cached(&self.sweep)?.execute(params![millis(now), limit])?;
-        if removed > 0 {
-            // A page for each row that is asked for.
-            let mut vacuum = sql.prepare_cached("PRAGMA incremental_vacuum(1000)")?;
-            let mut pages = vacuum.query([])?;
-            while pages.next()?.is_some() {}
+    /// Deletes some of what has expired, and says how many.
+    pub(crate) fn sweep(&self, sql: &Connection, now: Time, limit: usize) -> rusqlite::Result<usize> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        sql.prepare_cached(&self.sweep)?.execute(params![millis(now), limit])
+    }
+
+    /// Gives freed pages back to the file system, and says whether others wait.
+    pub(crate) fn shrink(&self, sql: &Connection, pages: u32) -> rusqlite::Result<bool> {
+        let free = || sql.prepare_cached("PRAGMA freelist_count")?.query_row([], |row| row.get::<_, i64>(0));
+        let before = free()?;
+        if before == 0 {
+            return Ok(false);
         }
-        Ok(SweepReport { removed: removed as u64, more: removed > 0 && removed >= budget })
+        // A page for each row that is asked for.
+        let mut vacuum = sql.prepare_cached(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+        // A database that the application made without auto_vacuum does not shrink.
+        let after = free()?;
+        Ok(after > 0 && after < before)
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
     let error = SqliteStore::open(&path, SqliteOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    let error = SqliteStore::open(dir.path().join("no/such/folder.db"), SqliteOptions::default()).unwrap_err();
+    let error = SqliteStore::open(path.join("folder.db"), SqliteOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     for table in ["", "a b", "x\"; DROP TABLE y; --", &"t".repeat(64)] {
         let options = SqliteOptions { table: table.to_owned(), ..SqliteOptions::default() };
