@@ -18,6 +18,9 @@
 //! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis` | Redis or Valkey |
 //! | `memcached://a,b` | `memcached` | memcached, which may evict sessions |
 //!
+//! A path is as it is written; SQLAlchemy's `sqlite:///data.db` (relative) and `sqlite:////srv/data.db` are read too: see
+//! [`file_path`].
+//!
 //! In a URL of a server a name or a password is percent-encoded: `@` is `%40`, `/` is `%2F`. Parameters are those of the
 //! database's own tools, such as `?sslmode=verify-full`; SQLAlchemy's `postgresql+psycopg2://` and `mysql+pymysql://` are
 //! read too.
@@ -26,6 +29,7 @@
 
 mod kind;
 mod open;
+mod path;
 
 pub use ampoule_core::{
     Bytes, Entry, Page, PutMode, PutResult, Record, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
@@ -44,3 +48,4 @@ pub use ampoule_store_sqlite as sqlite;
 
 pub(crate) use self::kind::{Engine, WORDS, scheme_of};
 pub use self::open::{StoreOptions, open};
+pub use self::path::file_path;

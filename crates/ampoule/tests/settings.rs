@@ -104,6 +104,8 @@ fn a_store_without_its_place_or_of_another_kind_is_a_fault() {
         (&[("session.url", "/srv/data")], "found `no scheme`"),
         (&[("session.url", "app:hunter2@db/app")], "found `no scheme`"),
         (&[("session.url", "hunter2@db:5432/app")], "found `no scheme`"),
+        (&[("session.url", "sqlite://x.db")], "session.url: after `sqlite://` stands a host"),
+        (&[("session.url", "sqlite:x.db?timeut=3")], "session.url: unknown parameter `timeut`"),
         (&[("session.type", "postgre")], "did you mean `postgres`?"),
     ];
     for (pairs, expected) in faults {

@@ -187,11 +187,12 @@ impl Source {
 
 /// Files are made where there are none, which is right for a site and wrong for a tool.
 pub(crate) fn is_there(url: &str) -> Result<(), Failure> {
-    let Some(path) = ["file:", "sqlite:"].iter().find_map(|scheme| url.strip_prefix(scheme)) else { return Ok(()) };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    match path.is_empty() || Path::new(path).exists() {
-        true => Ok(()),
-        false => Err(Failure(format!("there is nothing at {path}: expected a store that has sessions"))),
+    let Some(path) = store::file_path(url)? else { return Ok(()) };
+    let (there, path) = (path.try_exists(), path.display());
+    match there {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure(format!("there is nothing at {path}: expected a store that has sessions"))),
+        Err(error) => Err(Failure(format!("{path} cannot be reached: {error}"))),
     }
 }
 

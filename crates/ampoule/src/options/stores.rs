@@ -7,7 +7,7 @@ use ampoule_core::Durability;
 use super::kind::Kind;
 use super::names::nearest;
 use super::parse::{Given, boolean};
-use crate::store::{Engine, StoreOptions, WORDS};
+use crate::store::{Engine, StoreOptions, WORDS, file_path};
 
 /// What `type` says.
 enum Word {
@@ -89,6 +89,9 @@ fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<Stri
     }
     if !engine.is_compiled_in() {
         given.fault("url", engine.missing().to_string());
+    }
+    if let Err(error) = file_path(&url) {
+        given.fault("url", error.to_string());
     }
     Some(url)
 }

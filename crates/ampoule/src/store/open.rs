@@ -7,6 +7,8 @@ use std::time::Duration;
 use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
 
 use super::kind::Engine;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+use super::path::FileUrl;
 
 /// How a store that is opened by URL works. Each engine takes what it knows of it.
 #[derive(Clone)]
@@ -106,7 +108,7 @@ fn clock_of(options: &StoreOptions) -> Arc<dyn Clock> {
 fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_file::{FileOptions, FileStore};
     let (durability, clock) = (options.durability, clock_of(options));
-    let store = FileStore::open(path_of(url)?, FileOptions { durability, clock, ..FileOptions::default() })?;
+    let store = FileStore::open(of_files(url)?.path, FileOptions { durability, clock, ..FileOptions::default() })?;
     Ok(Arc::new(store))
 }
 
@@ -114,21 +116,16 @@ fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
 fn sqlite(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
     let (table, durability, clock) = (options.table.clone(), options.durability, clock_of(options));
-    let store =
-        SqliteStore::open(path_of(url)?, SqliteOptions { table, durability, clock, ..SqliteOptions::default() })?;
-    Ok(Arc::new(store))
+    let FileUrl { path, lock_wait } = of_files(url)?;
+    let defaults = SqliteOptions::default();
+    let lock_wait = lock_wait.unwrap_or(defaults.lock_wait);
+    let options = SqliteOptions { table, durability, clock, lock_wait, ..defaults };
+    Ok(Arc::new(SqliteStore::open(path, options)?))
 }
 
-/// `file:data`, `file:/srv/data` and `file:///srv/data` alike.
 #[cfg(any(feature = "file", feature = "sqlite"))]
-fn path_of(url: &str) -> Result<std::path::PathBuf, Error> {
-    let path = url.split_once(':').map_or("", |(_, path)| path);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() {
-        let message = format!("a path is missing: expected {url}data/sessions");
-        return Err(Error::new(ampoule_core::ErrorKind::Config, message));
-    }
-    Ok(path.into())
+fn of_files(url: &str) -> Result<FileUrl, Error> {
+    FileUrl::parse(url)?.ok_or_else(|| Error::new(ampoule_core::ErrorKind::Config, "expected a URL with a path"))
 }
 
 #[cfg(feature = "postgres")]
