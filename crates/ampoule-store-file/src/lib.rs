@@ -3,7 +3,8 @@
 //! Any number of processes on one machine may share the folder. Reads take no lock; each write locks one of 256 folders,
 //! writes a file of a temporary name and renames it over the old one, so that a reader sees a record whole, and a process
 //! that is killed leaves either the old or the new one. There are no lock files, which a program that cleans up could
-//! remove under a writer. At most 112 files and folders are open at once, and none at rest.
+//! remove under a writer. At most 112 files and folders are open at once, and none at rest
+//! but the one that a sweep is at.
 //!
 //! ```text
 //! <folder>/
@@ -38,7 +39,7 @@
 //!
 //! A sweep looks at files for 10 ms at most and goes on in its next call, so it holds no thread and no lock for long.
 //!
-//! Not for network file systems: locks and renames are not reliable on all of them. Beaker's file store locks loading
+//! Not for network file systems: locks and renames are not reliable on all of them, and NFS locks no folder at all. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]

@@ -3,15 +3,19 @@
 //! A process goes on writing into a file that was removed, and no other process finds what it has written. So the file at
 //! the path is compared with the one that was opened, before each operation and after each write.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ampoule_core::folders::{inherit_owner, make_private_folder};
 use ampoule_core::{Error, ErrorKind};
 
 /// What SQLite keeps beside the file while it is open.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// How often the lock of a folder is tried, 10 ms apart: others need it for less than one.
+const MAX_TRIES: usize = 100;
 
 /// A file, whatever its name: the device and the number of its inode.
 type FileId = (u64, u64);
@@ -98,13 +102,19 @@ fn make_new(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The right to make and remove files beside the database, among our own processes. Where a folder cannot be locked, two
-/// that start at the same moment after a loss are on their own.
+/// The right to make and remove files beside the database, among our own processes. Where a folder cannot be locked, or
+/// another program keeps it locked, those that start at the same moment after a loss are on their own.
 fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let folder = File::open(folder).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+    for _ in 0..MAX_TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
