@@ -10,9 +10,9 @@ use ampoule_core::{Durability, Entry, Error, ErrorKind, PutMode, PutResult, Stor
 
 use crate::folder::{Folder, private, set_hint, sync_folder, unavailable};
 use crate::format::{self, HEADER, Header};
-use crate::locks::{Lock, Turn, Turns};
 use crate::options::FileOptions;
 use crate::progress::Progress;
+use crate::turns::{Lock, Turn, Turns};
 
 /// How often a file is written, while its folder is removed each time.
 pub(crate) const MAX_TRIES: usize = 64;

@@ -54,6 +54,7 @@ mod progress;
 mod scan;
 mod sweep;
 mod tags;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -68,8 +69,8 @@ use tokio::sync::Semaphore;
 
 use self::files::Files;
 use self::folder::Folder;
-use self::locks::Turn;
 pub use self::options::FileOptions;
+use self::turns::Turn;
 
 /// Sessions in a folder.
 ///

@@ -8,57 +8,15 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, StoreKey};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::files::Files;
 #[cfg(unix)]
 use crate::folder::open_folder;
 use crate::folder::unavailable;
-
-/// The writers of this process wait for their turn without a thread and without a handle; only the writer whose turn it
-/// is asks for the lock, so that processes, not tasks, contend for it.
-pub(crate) struct Turns(Vec<Arc<Mutex<()>>>);
-
-/// A writer's turn among those of this process.
-pub(crate) struct Turn {
-    first: u8,
-    asked: Instant,
-    _line: OwnedMutexGuard<()>,
-}
-
-/// The right to write the records of one folder, among all processes. Ends when it is dropped, or its process dies.
-pub(crate) struct Lock {
-    folder: Locked,
-    turn: Turn,
-}
-
-struct Locked(File);
-
-impl Turns {
-    pub(crate) fn new() -> Turns {
-        Turns((0..=u8::MAX).map(|_| Arc::default()).collect())
-    }
-
-    pub(crate) async fn turn(&self, key: StoreKey) -> Turn {
-        let (first, asked) = (first_byte(key), Instant::now());
-        Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).lock_owned().await }
-    }
-
-    /// The same on a thread that may block.
-    fn blocking_turn(&self, key: StoreKey) -> Turn {
-        let (first, asked) = (first_byte(key), Instant::now());
-        Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).blocking_lock_owned() }
-    }
-}
-
-/// By the first byte, which is random in every key; the last ones may be the same in all.
-fn first_byte(key: StoreKey) -> u8 {
-    key.as_bytes()[0]
-}
+use crate::turns::{Lock, Locked, Turn};
 
 impl Files {
     /// The whole lock, for work that runs on a thread that may block.
@@ -150,32 +108,5 @@ impl Files {
     #[cfg(not(unix))]
     fn is_at(&self, _: &File, _: &Path) -> io::Result<bool> {
         Ok(true)
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // Closing unlocks too, but not while a child process that is just being started has the handle.
-        let _ = self.0.unlock();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ampoule_core::SessionId;
-
-    use super::*;
-
-    /// A session's key is 16 random bytes and 16 that are the same in all of them; a cache's is a digest.
-    #[test]
-    fn keys_of_every_kind_are_spread_over_all_turns() {
-        let digest = |number: u32| StoreKey::digest(&number.to_be_bytes());
-        let session = |number| StoreKey::from(SessionId::new(*digest(number).as_bytes().first_chunk().unwrap()));
-        let kinds: [&dyn Fn(u32) -> StoreKey; 2] = [&session, &digest];
-        for key in kinds {
-            let mut found = [0_u32; 256];
-            (0..25_600).for_each(|number| found[usize::from(first_byte(key(number)))] += 1);
-            assert!(found.iter().all(|number| (50..150).contains(number)), "{found:?}");
-        }
     }
 }

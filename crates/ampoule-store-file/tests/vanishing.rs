@@ -96,7 +96,7 @@ async fn p1_a_cleaner_of_empty_folders_and_old_files_loses_no_update() {
     }
     for round in 1..=300 {
         let mut creators = JoinSet::new();
-        for store in stores.iter().cloned() {
+        for store in stores.clone() {
             creators.spawn(async move { store.put(key(round), entry(round), PutMode::Create).await.unwrap() });
         }
         let won = creators.join_all().await.iter().filter(|put| matches!(put, PutResult::Stored(_))).count();

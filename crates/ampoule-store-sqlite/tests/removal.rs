@@ -100,7 +100,7 @@ async fn p7_several_that_notice_at_once_agree_on_the_new_file() {
         create(&stores[0], round).await.unwrap();
         remove(&path, round % 2 == 0);
         let mut noticing = JoinSet::new();
-        for store in stores.iter().cloned() {
+        for store in stores.clone() {
             noticing.spawn(async move { assert_gone(store.get(key(1)).await) });
         }
         noticing.join_all().await;
