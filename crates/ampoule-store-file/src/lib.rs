@@ -37,7 +37,7 @@
 //! The clock is that of the machine, read by each process. All that share a folder are on one machine, so they agree; when
 //! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late.
 //!
-//! A sweep looks at files for 10 ms at most and goes on in its next call, so it holds no thread and no lock for long.
+//! A sweep looks at files for 4 ms at most and goes on in its next call, so it holds no thread and no lock for long.
 //!
 //! Not for network file systems: locks and renames are not reliable on all of them, and NFS locks no folder at all. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.

@@ -17,8 +17,9 @@ use crate::files::Files;
 use crate::folder::{TEMPORARY, hint_for, hint_of, parse_key, set_hint, unavailable};
 use crate::progress::Progress;
 
-/// A sweep goes on in its next call after so long, whatever its budget: it holds a thread.
-const MAX_TIME: Duration = Duration::from_millis(10);
+/// A sweep goes on in its next call after so long, whatever its budget. With pauses of 10 ms between the calls, on two
+/// cores, writers notice 10 ms (their 99th percentile rises by half), and hardly notice 4.
+const MAX_TIME: Duration = Duration::from_millis(4);
 
 /// A file that is being written for so long has lost its writer.
 const ABANDONED: Duration = Duration::from_secs(3_600);
