@@ -51,21 +51,34 @@ impl Files {
         let _ = fs::remove_file(mark_path(&self.folder.tag(tag), key));
     }
 
+    /// A session that ends may have made room for another of the same user, whose mark is younger than the list: so the
+    /// folder is read again, until every mark in it is that of a record.
     pub(crate) fn keys_with_tag(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
+        for _ in 1..MAX_TRIES {
+            if let (keys, true) = self.marked_keys(tag)? {
+                return Ok(keys);
+            }
+        }
+        Ok(self.marked_keys(tag)?.0)
+    }
+
+    /// The keys whose records have the tag, and whether there was no other mark.
+    fn marked_keys(&self, tag: Tag) -> Result<(Vec<StoreKey>, bool), Error> {
         let entries = match fs::read_dir(self.folder.tag(tag)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), true)),
             Err(error) => return Err(unavailable("cannot be read")(error)),
         };
-        let mut keys = Vec::new();
+        let (mut keys, mut all) = (Vec::new(), true);
         for entry in entries {
             let name = entry.map_err(unavailable("cannot be read"))?.file_name();
             let Some(key) = name.to_str().and_then(parse_key) else { continue };
-            if self.is_marked(tag, key)? {
-                keys.push(key);
+            match self.is_marked(tag, key)? {
+                true => keys.push(key),
+                false => all = false,
             }
         }
-        Ok(keys)
+        Ok((keys, all))
     }
 
     /// Whether the record still has the tag; a mark without such a record goes.

@@ -202,3 +202,23 @@ async fn p1_a_touch_and_a_put_of_two_processes_lose_nothing() {
         assert!(process.try_wait().unwrap().is_none(), "a touching process failed");
     }
 }
+
+/// As logins of one user do, of which each makes a session and ends the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_list_by_tag_always_has_the_session_that_follows_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logins, lists) = (open(folder.path()), open(folder.path()));
+    let tag = Tag::of("ada");
+    let tagged = move || Entry { tag: Some(tag), ..lasting("x") };
+    let _ = logins.put(key("0"), tagged(), PutMode::Create).await.unwrap();
+    let moving = tokio::spawn(async move {
+        for number in 1..=2_000 {
+            let _ = logins.put(key(&number.to_string()), tagged(), PutMode::Create).await.unwrap();
+            assert!(logins.delete(key(&(number - 1).to_string())).await.unwrap());
+        }
+    });
+    while !moving.is_finished() {
+        assert!(!lists.keys_with_tag(tag).await.unwrap().is_empty(), "a user with a session has none in the list");
+    }
+    moving.await.unwrap();
+}
