@@ -181,6 +181,10 @@ impl Store for GuardedStore {
         self.ask(&self.writes, "put", Some(key), |store| store.put(key, entry, mode))
     }
 
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.ask(&self.writes, "put", Some(key), |store| store.put_evictable(key, entry, mode))
+    }
+
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         self.ask(&self.writes, "touch", Some(key), |store| store.touch(key, version, lifetime))
     }

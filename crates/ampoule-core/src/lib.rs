@@ -55,7 +55,7 @@ pub use self::guard::GuardedStore;
 pub use self::key::{AsKey, Key, SessionId, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
-pub use self::record::{Content, Identity, MAX_KEY, PreviousSecret, Record, Text, Tombstone};
+pub use self::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecret, Record, Text, Tombstone};
 pub use self::reply::Reply;
 #[cfg(feature = "seal")]
 pub use self::seal::SealedStore;

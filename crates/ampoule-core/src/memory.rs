@@ -1,6 +1,7 @@
 //! The memory store: the example to copy, and the fastest one. Its sessions end with the process.
 
 mod deadlines;
+mod evictable;
 mod shard;
 
 use std::collections::{HashMap, HashSet};
@@ -20,16 +21,14 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// A power of two, large enough that threads seldom meet.
 const SHARDS: usize = 64;
 
-/// What a value costs besides its own bytes: slot, table and index, measured.
-const OVERHEAD: usize = 128;
-
 /// How many expired values of each shard a writer frees that finds the store full, before it gives up.
 const RECLAIM: usize = 64;
 
 /// Sessions in the memory of this process.
 ///
-/// Bounded by entries and by bytes; when full it refuses new values with [`ErrorKind::Full`] and never evicts a live
-/// one, since that would log somebody out. Expired values are found by an index on the deadline, so that a sweep costs
+/// Bounded by entries and by bytes. A full store first removes what has expired, then the values that were written with
+/// [`Store::put_evictable`], oldest first: sessions that hold nothing but the token of a form. Then it refuses new values
+/// with [`ErrorKind::Full`]; it evicts no other live value, since that would end the session of a user. Expired values are found by an index on the deadline, so that a sweep costs
 /// what has expired, not what lives (promise P9).
 ///
 /// ```
@@ -62,7 +61,8 @@ pub struct MemoryStore {
 pub struct MemoryBounds {
     /// Values at most. One million by default.
     pub entries: usize,
-    /// Bytes at most, each value counted with 128 bytes of overhead. 512 MiB by default.
+    /// Bytes at most, each value counted with 128 bytes of overhead, and 384 more for one that has a tag, such as a session
+    /// with a principal: the index of tags counts too. 512 MiB by default.
     pub bytes: usize,
 }
 
@@ -119,70 +119,78 @@ impl MemoryStore {
         Some(Stored { value: Bytes::copy_from_slice(&slot.value), version: slot.version, deadline: slot.deadline })
     }
 
-    fn put_now(&self, key: StoreKey, entry: Entry, when: PutMode) -> Result<PutResult, Error> {
+    fn put_now(&self, key: StoreKey, entry: Entry, mode: PutMode, is_evictable: bool) -> Result<PutResult, Error> {
         let now = self.clock.now();
-        let mut shard = self.shard(key);
-        let found = shard.live(key, now).map(|slot| slot.version);
-        let holds = match when {
-            PutMode::Create => found.is_none(),
-            PutMode::Replace(version) => found == Some(version),
-            PutMode::Always => true,
-        };
-        if !holds {
-            return Ok(PutResult::Conflict);
-        }
-        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed));
-        let deadline = now + entry.lifetime;
-        if deadline <= now {
-            self.remove(&mut shard, key);
-            return Ok(PutResult::Stored(version));
-        }
-        self.make_room(&mut shard, key, entry.value.len(), now)?;
-        self.insert(&mut shard, key, entry, deadline, version);
-        Ok(PutResult::Stored(version))
-    }
-
-    /// Refuses a value that does not fit, after it has tried to free expired ones.
-    fn make_room(&self, shard: &mut Shard, key: StoreKey, size: usize, now: Time) -> Result<(), Error> {
-        let fits = |shard: &Shard| {
-            let old = shard.size_of(key);
-            let entries = self.entries.load(Ordering::Relaxed) + usize::from(old.is_none());
-            let bytes = self.bytes.load(Ordering::Relaxed) + size + OVERHEAD - old.map_or(0, |old| old + OVERHEAD);
-            entries <= self.bounds.entries && bytes <= self.bounds.bytes
-        };
-        if fits(shard) {
-            return Ok(());
-        }
-        self.reclaim(shard, now);
-        // This shard is passed over, since it is locked; so are those that are in use, or two writers could wait for
-        // each other.
-        for other in &self.shards {
-            if fits(shard) {
-                return Ok(());
+        let weight = shard::weight(entry.value.len(), entry.tag.is_some());
+        loop {
+            let mut shard = self.shard(key);
+            if !allows(mode, shard.live(key, now)) {
+                return Ok(PutResult::Conflict);
             }
-            if let Ok(mut other) = other.try_lock() {
-                self.reclaim(&mut other, now);
+            let version = Version(self.versions.fetch_add(1, Ordering::Relaxed));
+            let deadline = now + entry.lifetime;
+            if deadline <= now {
+                self.remove(&mut shard, key);
+                return Ok(PutResult::Stored(version));
+            }
+            if self.fits(&shard, key, weight) {
+                self.insert(&mut shard, Slot::new(key, entry, deadline, version));
+                if is_evictable {
+                    shard.mark_evictable(key);
+                }
+                return Ok(PutResult::Stored(version));
+            }
+            drop(shard);
+            if weight > self.bounds.bytes || !self.free(now) {
+                return Err(self.full());
             }
         }
-        if fits(shard) {
-            return Ok(());
-        }
-        let MemoryBounds { entries, bytes } = self.bounds;
-        let message = format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes");
-        Err(Error::new(ErrorKind::Full, message))
     }
 
-    fn reclaim(&self, shard: &mut Shard, now: Time) {
-        for slot in shard.expire(now, RECLAIM).removed {
+    /// Whether there is room for a value in the place of the one that its key has.
+    fn fits(&self, shard: &Shard, key: StoreKey, weight: usize) -> bool {
+        let old = shard.any(key).map(Slot::weight);
+        let entries = self.entries.load(Ordering::Relaxed) + usize::from(old.is_none());
+        let bytes = self.bytes.load(Ordering::Relaxed) + weight - old.unwrap_or(0);
+        entries <= self.bounds.entries && bytes <= self.bounds.bytes
+    }
+
+    /// Makes room: removes expired values or, if there are none, the evictable one that was written first. Says whether
+    /// there was any. The caller holds no lock.
+    fn free(&self, now: Time) -> bool {
+        self.shards.iter().any(|shard| self.reclaim(&mut lock(shard), now)) || self.evict()
+    }
+
+    fn reclaim(&self, shard: &mut Shard, now: Time) -> bool {
+        let removed = shard.expire(now, RECLAIM).removed;
+        removed.iter().for_each(|slot| self.forget(slot));
+        !removed.is_empty()
+    }
+
+    fn evict(&self) -> bool {
+        let first = |shard: &Mutex<Shard>| lock(shard).first_evictable();
+        let oldest = self.shards.iter().filter_map(|shard| Some((first(shard)?.0, shard))).min_by_key(|(at, _)| *at);
+        let Some((_, shard)) = oldest else { return false };
+        let mut shard = lock(shard);
+        if let Some(slot) = shard.evict() {
             self.forget(&slot);
         }
+        // Where another writer has taken it meanwhile there is room as well.
+        true
     }
 
-    fn insert(&self, shard: &mut Shard, key: StoreKey, entry: Entry, deadline: Time, version: Version) {
+    fn full(&self) -> Error {
+        let MemoryBounds { entries, bytes } = self.bounds;
+        Error::new(
+            ErrorKind::Full,
+            format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes"),
+        )
+    }
+
+    fn insert(&self, shard: &mut Shard, slot: Slot) {
         self.entries.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(entry.value.len() + OVERHEAD, Ordering::Relaxed);
-        let tag = entry.tag;
-        let slot = Slot::new(key, entry, deadline, version);
+        self.bytes.fetch_add(slot.weight(), Ordering::Relaxed);
+        let (key, tag) = (slot.key, slot.tag());
         if let Some(old) = shard.insert(slot) {
             self.forget(&old);
         }
@@ -194,7 +202,7 @@ impl MemoryStore {
     /// Takes a slot that has left its shard out of the counts and the tags.
     fn forget(&self, slot: &Slot) {
         self.entries.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(slot.value.len() + OVERHEAD, Ordering::Relaxed);
+        self.bytes.fetch_sub(slot.weight(), Ordering::Relaxed);
         let Some(tag) = slot.tag() else { return };
         let mut tags = lock(&self.tags);
         if let Some(keys) = tags.get_mut(&tag) {
@@ -269,8 +277,12 @@ impl Store for MemoryStore {
         Reply::ready(Ok(self.get_now(key)))
     }
 
-    fn put(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
-        Reply::ready(self.put_now(key, entry, when))
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        Reply::ready(self.put_now(key, entry, mode, false))
+    }
+
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        Reply::ready(self.put_now(key, entry, mode, true))
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
@@ -302,6 +314,15 @@ impl Store for MemoryStore {
 
     fn describe(&self) -> String {
         "memory (lost at restart)".to_owned()
+    }
+}
+
+/// Whether a put in this mode may write over what it finds.
+fn allows(mode: PutMode, found: Option<&Slot>) -> bool {
+    match mode {
+        PutMode::Create => found.is_none(),
+        PutMode::Replace(version) => found.is_some_and(|slot| slot.version == version),
+        PutMode::Always => true,
     }
 }
 

@@ -5,6 +5,7 @@ mod format;
 mod identity;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -17,6 +18,10 @@ use crate::lifetime::Lifetime;
 
 /// The longest key of a session, and the longest principal, in bytes of UTF-8.
 pub const MAX_KEY: usize = 255;
+
+/// How long a session that holds nothing but the token of a form may lie unused. A client without cookies makes one with
+/// each page that has a form.
+pub const FORM_LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// What lies in a store under a session's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,9 +185,24 @@ impl Record {
         self.principal().map(|principal| Tag::of_principal(self.layer(), principal))
     }
 
+    /// Whether it holds nothing but the token of a form: no entries, no principal and no idle time of its own.
+    pub fn is_unused_form(&self) -> bool {
+        self.form_token.is_some() && self.is_empty() && self.principal.is_none() && !self.lifetime.own
+    }
+
+    /// The lifetime that counts while the session holds what it does: [`Record::lifetime`], but at most [`FORM_LIFETIME`]
+    /// of idle time for an [unused form](Record::is_unused_form).
+    pub fn effective_lifetime(&self) -> Lifetime {
+        if !self.is_unused_form() {
+            return self.lifetime;
+        }
+        let idle = self.lifetime.idle.map_or(FORM_LIFETIME, |idle| idle.min(FORM_LIFETIME));
+        Lifetime { idle: Some(idle), ..self.lifetime }
+    }
+
     /// When the session ends if it is not used again.
     pub fn deadline(&self) -> Time {
-        self.lifetime.deadline(self.accessed)
+        self.effective_lifetime().deadline(self.accessed)
     }
 
     /// Whether it holds the same data, rules and principal; times of use and credentials aside.
@@ -254,6 +274,30 @@ mod tests {
         }
         record.remove("b");
         assert_eq!(record.keys().collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_session_with_nothing_but_a_form_token_lives_an_hour_at_most() {
+        let day = Duration::from_secs(86_400);
+        let mut record = record();
+        record.lifetime.idle = Some(day);
+        assert_eq!(record.effective_lifetime(), record.lifetime, "an empty session is the application's affair");
+        record.form_token = Some([7; 32]);
+        assert_eq!(record.deadline(), record.accessed + FORM_LIFETIME);
+        let changes: [fn(&mut Record); 3] = [
+            |record| record.insert("cart", b"1").unwrap(),
+            |record| record.set_principal(Some("user:1")).unwrap(),
+            |record| record.lifetime.own = true,
+        ];
+        for change in changes {
+            let mut changed = record.clone();
+            change(&mut changed);
+            assert_eq!(changed.deadline(), record.accessed + day);
+        }
+        record.lifetime.idle = None;
+        assert_eq!(record.effective_lifetime().idle, Some(FORM_LIFETIME));
+        record.lifetime.idle = Some(Duration::from_secs(60));
+        assert_eq!(record.effective_lifetime().idle, Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -59,6 +59,10 @@ impl SealedStore {
         })?;
         Ok(Stored { value: Bytes::from(opened.plain), ..stored })
     }
+
+    fn seal(&self, key: StoreKey, entry: Entry) -> Entry {
+        Entry { value: Bytes::from(self.sealer.seal(&entry.value, key.as_bytes())), ..entry }
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -68,8 +72,11 @@ impl Store for SealedStore {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        let value = Bytes::from(self.sealer.seal(&entry.value, key.as_bytes()));
-        self.store.put(key, Entry { value, ..entry }, mode)
+        self.store.put(key, self.seal(key, entry), mode)
+    }
+
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.store.put_evictable(key, self.seal(key, entry), mode)
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {

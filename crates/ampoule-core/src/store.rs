@@ -43,6 +43,13 @@ pub trait Store: Send + Sync {
     /// Writes `entry` under `key` if `mode` allows it, and says which version it now has.
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult>;
 
+    /// As [`put`](Store::put), of a value that a full store may remove before its deadline, when it needs the room for
+    /// another. A later [`put`](Store::put) of the key ends that. The default is [`put`](Store::put): only a store that
+    /// refuses values when it is full has a use for it.
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.put(key, entry, mode)
+    }
+
     /// Moves the deadline of `key` to `lifetime` from now if the key has this version, and changes nothing else: neither
     /// value nor version. Never moves it to an earlier moment, so of two touches of one version the later deadline stands.
     /// Says whether the key had the version.
@@ -239,6 +246,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         (**self).put(key, entry, mode)
+    }
+
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        (**self).put_evictable(key, entry, mode)
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {

@@ -351,7 +351,7 @@ impl Session {
     /// Those of loading.
     pub async fn expires(&self) -> Result<Time, Error> {
         let now = self.now();
-        self.read(|record| record.lifetime.deadline(now)).await
+        self.read(|record| record.effective_lifetime().deadline(now)).await
     }
 
     /// Whether the session came, or would go out, on a way that browsers take by themselves, so that another site's page

@@ -58,7 +58,7 @@ impl Fields {
             made: rfc3339(record.created),
             logged_in: record.authenticated_at.and_then(rfc3339),
             last_used: rfc3339(last_used(record, deadline)),
-            idle_seconds: record.lifetime.idle.map(|idle| idle.as_secs_f64()),
+            idle_seconds: record.effective_lifetime().idle.map(|idle| idle.as_secs_f64()),
             absolute_end: record.lifetime.absolute.and_then(rfc3339),
             own_lifetime: Some(record.lifetime.own),
             cookie_sent: rfc3339(record.cookie_sent),
@@ -70,7 +70,7 @@ impl Fields {
 
 /// A use moves the store's deadline and leaves the record alone.
 pub(super) fn last_used(record: &Record, deadline: Time) -> Time {
-    record.lifetime.last_use(deadline).unwrap_or(record.accessed).max(record.accessed)
+    record.effective_lifetime().last_use(deadline).unwrap_or(record.accessed).max(record.accessed)
 }
 
 /// A line of a table.

@@ -77,7 +77,7 @@ impl Show {
 fn header(found: &Look, record: &Record) -> Vec<(&'static str, String)> {
     let deadline = found.stored.as_ref().map_or(Time::MAX, |stored| stored.deadline);
     let size = found.stored.as_ref().map_or(0, |stored| stored.value.len());
-    let life = &record.lifetime;
+    let life = &record.effective_lifetime();
     let own = if life.own { " (its own)" } else { "" };
     vec![
         ("id", found.id.to_string()),

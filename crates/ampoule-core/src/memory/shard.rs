@@ -5,6 +5,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::deadlines::Deadlines;
+use super::evictable::Evictable;
 use crate::clock::Time;
 use crate::key::{StoreKey, Tag};
 use crate::store::{Entry, Version};
@@ -22,6 +23,17 @@ pub(super) struct Slot {
     bucket: u32,
 }
 
+/// What a value costs besides its own bytes: slot, table and indexes, measured.
+const OVERHEAD: usize = 128;
+
+/// What a tag costs: the one in the slot, and the index from tags to keys, measured where each value has a tag of its own.
+const TAG_OVERHEAD: usize = 384;
+
+/// What a value counts towards the bounds of the store.
+pub(super) fn weight(size: usize, has_tag: bool) -> usize {
+    size + OVERHEAD + if has_tag { TAG_OVERHEAD } else { 0 }
+}
+
 impl Slot {
     pub(super) fn new(key: StoreKey, entry: Entry, deadline: Time, version: Version) -> Slot {
         let Entry { value, tag, .. } = entry;
@@ -34,6 +46,11 @@ impl Slot {
     pub(super) fn tag(&self) -> Option<Tag> {
         self.tag.as_deref().copied()
     }
+
+    /// What it counts towards the bounds of the store.
+    pub(super) fn weight(&self) -> usize {
+        weight(self.value.len(), self.tag.is_some())
+    }
 }
 
 #[derive(Default)]
@@ -42,6 +59,7 @@ pub(super) struct Shard {
     free: Vec<u32>,
     table: HashTable<u32>,
     deadlines: Deadlines,
+    evictable: Evictable,
 }
 
 /// What [`Shard::expire`] did.
@@ -57,6 +75,10 @@ fn hash(key: &StoreKey) -> u64 {
     key.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
+fn has_version(slots: &[Option<Slot>], number: u32, version: Version) -> bool {
+    slots.get(number as usize).and_then(Option::as_ref).is_some_and(|slot| slot.version == version)
+}
+
 impl Shard {
     fn number(&self, key: StoreKey) -> Option<u32> {
         self.table.find(hash(&key), |&slot| self.at(slot).is_some_and(|slot| slot.key == key)).copied()
@@ -68,11 +90,12 @@ impl Shard {
 
     /// The slot of that key, unless its deadline has passed.
     pub(super) fn live(&self, key: StoreKey, now: Time) -> Option<&Slot> {
-        self.number(key).and_then(|number| self.at(number)).filter(|slot| slot.deadline > now)
+        self.any(key).filter(|slot| slot.deadline > now)
     }
 
-    pub(super) fn size_of(&self, key: StoreKey) -> Option<usize> {
-        self.number(key).and_then(|number| self.at(number)).map(|slot| slot.value.len())
+    /// What lies under a key, expired or not.
+    pub(super) fn any(&self, key: StoreKey) -> Option<&Slot> {
+        self.number(key).and_then(|number| self.at(number))
     }
 
     /// Puts the slot in, and hands out the one that had its key.
@@ -92,6 +115,30 @@ impl Shard {
         let old = place.replace(slot);
         self.rebuild_index_if_stale();
         old
+    }
+
+    /// Allows the slot of a key, as it is now, to be removed by [`Shard::evict`].
+    pub(super) fn mark_evictable(&mut self, key: StoreKey) {
+        let Some((number, version)) = self.number(key).and_then(|number| Some((number, self.at(number)?.version)))
+        else {
+            return;
+        };
+        self.evictable.add(number, version);
+        let slots = &self.slots;
+        self.evictable.compact(self.table.len(), |number, version| has_version(slots, number, version));
+    }
+
+    /// The version of the evictable slot that was written first.
+    pub(super) fn first_evictable(&mut self) -> Option<Version> {
+        let slots = &self.slots;
+        self.evictable.first(|number, version| has_version(slots, number, version)).map(|(_, version)| version)
+    }
+
+    /// Removes that slot.
+    pub(super) fn evict(&mut self) -> Option<Slot> {
+        let slots = &self.slots;
+        let (number, _) = self.evictable.first(|number, version| has_version(slots, number, version))?;
+        self.take(number)
     }
 
     fn insert_new(&mut self, slot: Slot) {

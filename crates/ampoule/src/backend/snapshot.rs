@@ -28,7 +28,7 @@ impl Snapshot {
 
     /// When it was last used, to a tenth of its idle time.
     pub(crate) fn last_use(&self) -> Time {
-        self.record.lifetime.last_use(self.deadline).unwrap_or(self.record.accessed)
+        self.record.effective_lifetime().last_use(self.deadline).unwrap_or(self.record.accessed)
     }
 }
 

@@ -221,8 +221,13 @@ impl StoreBackend {
             let message = format!("a session of {size} bytes, where {most} are allowed (max_size)");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let entry = Entry { value: record.encode(), lifetime: record.lifetime.left(now), tag: record.tag() };
-        Ok(PendingPut { record, result: self.store.put(id.into(), entry, mode) })
+        let lifetime = record.effective_lifetime().left(now);
+        let entry = Entry { value: record.encode(), lifetime, tag: record.tag() };
+        let result = match record.is_unused_form() {
+            true => self.store.put_evictable(id.into(), entry, mode),
+            false => self.store.put(id.into(), entry, mode),
+        };
+        Ok(PendingPut { record, result })
     }
 
     /// Writes a record, and says which version it has, unless another write came between.
@@ -238,7 +243,7 @@ impl StoreBackend {
 
     /// Moves the deadline of this version of the session, and says whether there is still this version.
     pub(crate) fn touch(&self, found: &Snapshot, now: Time) -> Reply<'_, bool> {
-        self.store.touch(found.key(), found.version, found.record.lifetime.left(now))
+        self.store.touch(found.key(), found.version, found.record.effective_lifetime().left(now))
     }
 
     /// Ends a session, and says whether it still lived. When this returns, no request that is under way can bring it back.

@@ -49,7 +49,7 @@ impl State {
     pub(in crate::session) fn to_touch(&self, rules: &Renewal<'_>) -> Option<&Live> {
         let (live, came) = self.kept()?;
         let may_be_due = rules.moves_deadline && !self.wrote && !self.renewed && !live.is_frozen();
-        let is_due = || live.snapshot.record.lifetime.is_touch_due(came.last_use, rules.clock.now());
+        let is_due = || live.snapshot.record.effective_lifetime().is_touch_due(came.last_use, rules.clock.now());
         (may_be_due && is_due()).then_some(live)
     }
 

@@ -1,0 +1,37 @@
+//! The slots of a shard that may be removed before their deadline, the one that was written first at the front.
+
+use std::collections::VecDeque;
+
+use crate::store::Version;
+
+/// Slot numbers with the version that the slot had when it was marked.
+///
+/// An entry whose slot has another version by now, or none, is stale and dropped when it is found. Versions count up
+/// over the whole store, so that the oldest entry of several shards can be told.
+#[derive(Default)]
+pub(super) struct Evictable(VecDeque<(u32, Version)>);
+
+impl Evictable {
+    pub(super) fn add(&mut self, slot: u32, version: Version) {
+        self.0.push_back((slot, version));
+    }
+
+    /// The entry at the front that is not stale.
+    pub(super) fn first(&mut self, is_current: impl Fn(u32, Version) -> bool) -> Option<(u32, Version)> {
+        while let Some(&(slot, version)) = self.0.front() {
+            if is_current(slot, version) {
+                return Some((slot, version));
+            }
+            self.0.pop_front();
+        }
+        None
+    }
+
+    /// Drops the stale entries once they are more than the others and than a table is worth.
+    pub(super) fn compact(&mut self, live: usize, is_current: impl Fn(u32, Version) -> bool) {
+        if self.0.len() > 2 * live + 1_024 {
+            self.0.retain(|&(slot, version)| is_current(slot, version));
+            self.0.shrink_to_fit();
+        }
+    }
+}

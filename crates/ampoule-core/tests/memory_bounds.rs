@@ -1,0 +1,169 @@
+//! What a memory store counts, and what it may remove when it is full.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule_core::{
+    Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, Store, StoreKey, Tag, Version,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn bounded(entries: usize, bytes: usize) -> (MemoryStore, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    (MemoryStore::new(MemoryBounds { entries, bytes }, clock.clone()), clock)
+}
+
+fn key(number: u64) -> StoreKey {
+    StoreKey::digest(&number.to_le_bytes())
+}
+
+fn entry(lifetime: Duration, tag: Option<Tag>) -> Entry {
+    Entry { value: vec![7; 100].into(), lifetime, tag }
+}
+
+fn stored(result: PutResult) -> Version {
+    let PutResult::Stored(version) = result else { panic!("a conflict") };
+    version
+}
+
+async fn put(store: &MemoryStore, number: u64) -> Version {
+    stored(store.put(key(number), entry(HOUR, None), PutMode::Create).await.unwrap())
+}
+
+async fn put_evictable(store: &MemoryStore, number: u64) -> Version {
+    stored(store.put_evictable(key(number), entry(HOUR, None), PutMode::Create).await.unwrap())
+}
+
+async fn has(store: &MemoryStore, number: u64) -> bool {
+    store.get(key(number)).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn p9_a_full_store_removes_the_oldest_evictable_value_and_no_other() {
+    let (store, _) = bounded(100, 1 << 20);
+    for number in 0..50 {
+        put(&store, number).await;
+        put_evictable(&store, 1_000 + number).await;
+    }
+    for number in 0..500 {
+        put_evictable(&store, 2_000 + number).await;
+        assert_eq!(store.len(), 100);
+        assert!(has(&store, 2_000 + number.saturating_sub(49)).await, "{number}: of the last 50 all are there");
+        assert!(!has(&store, 1_000 + number.min(49)).await, "{number}: the oldest goes first");
+    }
+    for number in 0..50 {
+        put(&store, 100 + number).await;
+    }
+    for number in 0..50 {
+        assert!(has(&store, number).await && has(&store, 100 + number).await);
+    }
+    let refused = [
+        store.put(key(9_999), entry(HOUR, None), PutMode::Create).await,
+        store.put_evictable(key(9_999), entry(HOUR, None), PutMode::Create).await,
+    ];
+    assert!(refused.into_iter().all(|put| put.unwrap_err().kind() == ErrorKind::Full));
+}
+
+#[tokio::test]
+async fn p9_a_put_ends_that_a_value_may_be_removed_and_a_touch_does_not() {
+    let (store, _) = bounded(10, 1 << 20);
+    let (changed, touched) = (put_evictable(&store, 0).await, put_evictable(&store, 1).await);
+    stored(store.put(key(0), entry(HOUR, None), PutMode::Replace(changed)).await.unwrap());
+    assert!(store.touch(key(1), touched, 2 * HOUR).await.unwrap());
+    for number in 2..30 {
+        put_evictable(&store, number).await;
+    }
+    assert!(has(&store, 0).await);
+    assert!(!has(&store, 1).await);
+}
+
+#[tokio::test]
+async fn p9_what_has_expired_goes_before_what_may_be_removed() {
+    let (store, clock) = bounded(10, 1 << 20);
+    for number in 0..5 {
+        put_evictable(&store, number).await;
+        stored(store.put(key(100 + number), entry(HOUR / 2, None), PutMode::Create).await.unwrap());
+    }
+    clock.advance(HOUR / 2);
+    for number in 200..205 {
+        put(&store, number).await;
+    }
+    for number in 0..5 {
+        assert!(has(&store, number).await, "{number}");
+    }
+}
+
+/// Versions and slots are used again, and the list of what may be removed must neither grow nor name what is kept.
+#[tokio::test]
+async fn p9_the_list_of_evictable_values_does_not_grow() {
+    let (store, _) = bounded(1_000, 1 << 20);
+    let allocated = allocation_counter::measure(|| {
+        for number in 0..400_000 {
+            let reply = store.put_evictable(key(7), entry(HOUR, None), PutMode::Always).try_now();
+            assert!(reply.is_ok(), "{number}");
+        }
+    });
+    assert!(allocated.bytes_current < 200_000, "{} bytes for one value", allocated.bytes_current);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_parallel_writers_of_a_full_store_all_find_room() {
+    let (store, _) = bounded(64, 1 << 20);
+    let store = Arc::new(store);
+    for number in 0..32 {
+        put(&store, number).await;
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 1..=8 {
+        let store = store.clone();
+        writers.spawn(async move {
+            for number in 0..2_000 {
+                put_evictable(&store, writer * 1_000_000 + number).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    for number in 0..32 {
+        assert!(has(&store, number).await);
+    }
+    // Each of the writers may have found room for one at the same time.
+    assert!(store.len() < 64 + 8, "{}", store.len());
+}
+
+/// Bytes on the heap for each byte that the store counts, where it holds as much as it may.
+fn heap_per_byte(bytes: usize, put: impl Fn(&MemoryStore, u64) -> bool) -> f64 {
+    let mut kept = None;
+    let allocated = allocation_counter::measure(|| {
+        let (store, _) = bounded(usize::MAX, bytes);
+        let _ = (0..).find(|number| !put(&store, *number));
+        kept = Some(store);
+    });
+    drop(kept);
+    allocated.bytes_current as f64 / bytes as f64
+}
+
+#[test]
+fn p9_the_index_of_tags_counts_towards_the_bytes() {
+    let put = |store: &MemoryStore, number, tag, evictable: bool| {
+        let (key, entry) = (key(number), entry(HOUR, tag));
+        let reply = match evictable {
+            true => store.put_evictable(key, entry, PutMode::Always),
+            false => store.put(key, entry, PutMode::Always),
+        };
+        reply.try_now().is_ok_and(|answer| answer.is_ok())
+    };
+    let each_its_own = |number: u64| Some(Tag::new(*key(!number).as_bytes()));
+    let one_for_all = Some(Tag::new([7; 32]));
+    // Tables double, so there is a best and a worst size for each.
+    for megabytes in [3, 4, 5, 6, 8, 11] {
+        let bytes = megabytes << 20;
+        let plain = heap_per_byte(bytes, |store, number| put(store, number, None, false));
+        let own = heap_per_byte(bytes, |store, number| put(store, number, each_its_own(number), false));
+        let one = heap_per_byte(bytes, |store, number| put(store, number, one_for_all, false));
+        let forms = heap_per_byte(bytes, |store, number| put(store, number, None, true) && store.len() as u64 > number);
+        println!("{megabytes} MiB: {plain:.2}, {own:.2}, {one:.2}, {forms:.2}");
+        assert!(plain < 1.25 && own < 1.0 && one < 1.0, "{megabytes} MiB: {plain:.2}, {own:.2}, {one:.2}");
+        assert!(forms < 1.35, "{megabytes} MiB: {forms:.2}");
+    }
+}
