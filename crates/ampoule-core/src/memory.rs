@@ -252,22 +252,25 @@ impl MemoryStore {
         Ok(Page { keys, next: None })
     }
 
-    /// Each call goes on at the shard where the last one stopped, so that no shard waits for another's expiry.
+    /// Each call goes on after the shard where the budget of the last one ended, so that no shard waits for another's
+    /// expiry.
     fn sweep_now(&self, budget: usize) -> SweepReport {
         let now = self.clock.now();
-        let mut left = budget;
-        let mut swept = SweepReport::default();
-        for _ in 0..SHARDS {
-            let index = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
-            let mut shard = lock(&self.shards[index]);
-            let expired = shard.expire(now, left);
-            for slot in &expired.removed {
-                self.forget(slot);
-            }
+        let start = self.next_swept.load(Ordering::Relaxed);
+        let (mut left, mut swept, mut overdue) = (budget, SweepReport::default(), false);
+        for index in start..start + SHARDS {
+            let expired = lock(&self.shards[index % SHARDS]).expire(now, left);
+            expired.removed.iter().for_each(|slot| self.forget(slot));
             swept.removed += expired.removed.len() as u64;
             swept.more |= expired.more;
-            left = left.saturating_sub(expired.looked_at);
+            overdue |= expired.overdue;
+            if expired.looked_at > 0 {
+                self.next_swept.store((index + 1) % SHARDS, Ordering::Relaxed);
+            }
+            left -= expired.looked_at;
         }
+        // Those of the present bucket may all live on: a caller that went on while there is more would go round.
+        swept.more &= overdue || swept.removed > 0;
         swept
     }
 }

@@ -107,6 +107,25 @@ async fn p9_the_list_of_evictable_values_does_not_grow() {
     assert!(allocated.bytes_current < 200_000, "{} bytes for one value", allocated.bytes_current);
 }
 
+/// Their deadlines lie within seconds, in the same bucket of the index.
+#[tokio::test]
+async fn p9_a_sweep_of_values_that_are_about_to_expire_comes_to_an_end() {
+    let (store, clock) = bounded(10_000, 1 << 24);
+    for number in 0..5_000 {
+        let lifetime = Duration::from_millis(1_000 + number % 2 * 500);
+        stored(store.put(key(number), entry(lifetime, None), PutMode::Create).await.unwrap());
+    }
+    assert!(!store.sweep(10).await.unwrap().more, "none of those that were looked at has expired");
+    clock.advance(Duration::from_millis(1_200));
+    let (mut removed, mut rounds) = (0, 0);
+    while removed < 2_500 && rounds < 10_000 {
+        removed += store.sweep(20).await.unwrap().removed;
+        rounds += 1;
+    }
+    assert_eq!((removed, store.len()), (2_500, 2_500), "after {rounds} rounds");
+    assert!(!store.sweep(20).await.unwrap().more);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p9_parallel_writers_of_a_full_store_all_find_room() {
     let (store, _) = bounded(64, 1 << 20);

@@ -1,6 +1,6 @@
 //! Which slots of a shard to look at, and from when: an index by deadline that costs eight bytes a slot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Time;
 
@@ -14,7 +14,7 @@ const BUCKET_BITS: u32 = 14;
 /// and dropped when it is found; [`Deadlines::is_mostly_stale`] tells when they are worth a rebuild.
 #[derive(Default)]
 pub(super) struct Deadlines {
-    buckets: BTreeMap<u32, Vec<u32>>,
+    buckets: BTreeMap<u32, VecDeque<u32>>,
     len: usize,
 }
 
@@ -25,18 +25,20 @@ impl Deadlines {
     }
 
     pub(super) fn add(&mut self, bucket: u32, slot: u32) {
-        self.buckets.entry(bucket).or_default().push(slot);
+        self.buckets.entry(bucket).or_default().push_back(slot);
         self.len += 1;
     }
 
-    /// Takes out one entry of the earliest bucket that has begun by `now`, with that bucket.
+    /// The earliest bucket, if it has begun by `now`.
+    pub(super) fn due(&self, now: Time) -> Option<u32> {
+        self.buckets.keys().next().copied().filter(|bucket| *bucket <= Deadlines::bucket(now))
+    }
+
+    /// Takes out the first entry of the earliest bucket that has begun by `now`, with that bucket.
     pub(super) fn pop(&mut self, now: Time) -> Option<(u32, u32)> {
+        let bucket = self.due(now)?;
         let mut first = self.buckets.first_entry()?;
-        let bucket = *first.key();
-        if bucket > Deadlines::bucket(now) {
-            return None;
-        }
-        let slot = first.get_mut().pop();
+        let slot = first.get_mut().pop_front();
         if first.get().is_empty() {
             first.remove();
         }

@@ -66,7 +66,10 @@ pub(super) struct Shard {
 pub(super) struct Expired {
     pub(super) removed: Vec<Slot>,
     pub(super) looked_at: usize,
+    /// Whether the budget ended before the entries that may have expired.
     pub(super) more: bool,
+    /// Whether the next of them is of a bucket that has ended.
+    pub(super) overdue: bool,
 }
 
 /// The first bytes of keys are random or a digest's, so eight of them are as good as a hash, and a client cannot choose
@@ -190,15 +193,16 @@ impl Shard {
 
     /// Removes what has expired, looking at no more than `budget` entries of the index.
     pub(super) fn expire(&mut self, now: Time, budget: usize) -> Expired {
-        let mut expired = Expired { removed: Vec::new(), looked_at: 0, more: false };
+        let mut expired = Expired { removed: Vec::new(), looked_at: 0, more: false, overdue: false };
         // Slots that live on in the bucket of `now` itself go back into it, after the loop, or it would not end.
         let mut kept = Vec::new();
-        while let Some((bucket, number)) = self.deadlines.pop(now) {
+        while let Some(due) = self.deadlines.due(now) {
             if expired.looked_at == budget {
-                kept.push((bucket, number));
                 expired.more = true;
+                expired.overdue = due < Deadlines::bucket(now);
                 break;
             }
+            let Some((bucket, number)) = self.deadlines.pop(now) else { break };
             expired.looked_at += 1;
             let Some(Some(slot)) = self.slots.get_mut(number as usize) else { continue };
             if slot.bucket != bucket {
