@@ -215,7 +215,7 @@ impl CacheManager {
                     Ok(swept) if swept.more => tokio::time::sleep(Duration::from_millis(10)).await,
                     Ok(_) => break,
                     Err(error) => {
-                        tracing::warn!(%error, "expired values of the cache could not be swept");
+                        tracing::warn!(error = %error.report(), "expired values of the cache could not be swept");
                         break;
                     }
                 }

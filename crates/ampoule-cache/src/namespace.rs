@@ -154,18 +154,18 @@ impl Namespace {
     pub(crate) fn report_unfit(&self, error: &Error) {
         let is_first = error.kind() != ErrorKind::TooLarge || self.counters.too_large() == 0;
         if is_first {
-            tracing::warn!(cache = %self.name, %error, "a value is given out and not kept");
+            tracing::warn!(cache = %self.name, error = %error.report(), "a value is given out and not kept");
         }
     }
 
     /// A store that fails is no reason to fail: the caller goes on without it.
     pub(crate) fn report_outage(&self, error: &Error, what: &str) {
         self.counters.unavailable();
-        tracing::debug!(cache = %self.name, %error, what, "the cache's store failed");
+        tracing::debug!(cache = %self.name, error = %error.report(), what, "the cache's store failed");
     }
 
     pub(crate) fn report_damage(&self, error: &Error) {
-        tracing::warn!(cache = %self.name, %error, "a cached value cannot be read and is created anew");
+        tracing::warn!(cache = %self.name, error = %error.report(), "a cached value cannot be read and is created anew");
     }
 }
 

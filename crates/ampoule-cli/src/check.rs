@@ -1,6 +1,6 @@
 //! `ampoule check`: would this file be served, and how, and do its stores answer?
 
-use ampoule::SessionLayer;
+use ampoule::{Error, SessionLayer};
 use ampoule_deploy::{Deployment, Registry, load};
 
 use crate::{Failure, Site, clocks, output};
@@ -29,7 +29,8 @@ fn ping(deployment: &Deployment) -> Result<(), Failure> {
     crate::serve::log("warn");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no thread to work with: {error}")))?;
-    let unreachable = |layer: &SessionLayer, error| Failure(format!("session {}: {error}", layer.describe()));
+    let unreachable =
+        |layer: &SessionLayer, error: Error| Failure(format!("session {}: {}", layer.describe(), error.report()));
     runtime.block_on(async {
         for layer in &deployment.sessions {
             let time = layer.ping().await.map_err(|error| unreachable(layer, error))?;

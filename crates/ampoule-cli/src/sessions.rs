@@ -70,6 +70,6 @@ pub(crate) fn run(sessions: &Sessions, registry: &Registry) -> Result<(), Failur
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure(error.to_string())
+        Failure(error.report())
     }
 }

@@ -197,7 +197,7 @@ impl Subject {
     }
 
     async fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> PutResult {
-        self.store.put(key, entry, mode).await.unwrap_or_else(|error| panic!("put {mode:?} failed: {error}"))
+        self.store.put(key, entry, mode).await.unwrap_or_else(|error| panic!("put {mode:?} failed: {error:?}"))
     }
 
     async fn replace(&self, key: StoreKey, entry: Entry, version: Version) -> Version {
@@ -219,22 +219,22 @@ impl Subject {
     }
 
     async fn get(&self, key: StoreKey) -> Option<crate::store::Stored> {
-        self.store.get(key).await.unwrap_or_else(|error| panic!("get failed: {error}"))
+        self.store.get(key).await.unwrap_or_else(|error| panic!("get failed: {error:?}"))
     }
 
     async fn delete(&self, key: StoreKey) -> bool {
-        self.store.delete(key).await.unwrap_or_else(|error| panic!("delete failed: {error}"))
+        self.store.delete(key).await.unwrap_or_else(|error| panic!("delete failed: {error:?}"))
     }
 
     async fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> bool {
-        self.store.touch(key, version, lifetime).await.unwrap_or_else(|error| panic!("touch failed: {error}"))
+        self.store.touch(key, version, lifetime).await.unwrap_or_else(|error| panic!("touch failed: {error:?}"))
     }
 
     /// Sweeps until nothing waits.
     async fn sweep(&self, budget: usize) -> u64 {
         let mut removed = 0;
         for _ in 0..100_000 {
-            let swept = self.store.sweep(budget).await.unwrap_or_else(|error| panic!("sweep failed: {error}"));
+            let swept = self.store.sweep(budget).await.unwrap_or_else(|error| panic!("sweep failed: {error:?}"));
             removed += swept.removed;
             if !swept.more {
                 return removed;

@@ -9,14 +9,16 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// What went wrong, with its cause.
 ///
 /// The message says what was expected and never holds a secret, an id or a session's data. [`Error::kind`] says what
-/// to do.
+/// to do. `Display` prints the message alone, since [`source`](StdError::source) returns the cause; [`Error::report`]
+/// prints both, and so does `Debug`.
 ///
 /// ```
 /// use ampoule_core::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::Unavailable, "the session folder cannot be read").because(std::io::Error::other("disk gone"));
 /// assert_eq!(error.kind(), ErrorKind::Unavailable);
-/// assert_eq!(error.to_string(), "the session folder cannot be read: disk gone");
+/// assert_eq!(error.to_string(), "the session folder cannot be read");
+/// assert_eq!(error.report(), "the session folder cannot be read: disk gone");
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -36,7 +38,7 @@ pub enum ErrorKind {
     Timeout,
     /// A record is damaged, or of a format this version does not know: the operator must look.
     Corrupt,
-    /// A key, value, record or cookie exceeds its bound: store less.
+    /// A key, value, record or cookie exceeds its bound: store less (HTTP 413).
     TooLarge,
     /// The store holds as much as it may: the operator must give it more or sweep it.
     Full,
@@ -84,13 +86,16 @@ impl ErrorKind {
     /// |---|---|
     /// | `Unavailable`, `Timeout`, `Full` | 503 |
     /// | `Gone`, `Superseded`, `Conflict`, `Limit` | 409 |
+    /// | `TooLarge` | 413 |
     /// | `LoginRequired` | 403, since a 401 would have to name a scheme of RFC 9110 section 11, and a form is none |
     /// | all others | 500 |
     pub fn for_client(self) -> (u16, &'static str) {
         match self {
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full => {
+            ErrorKind::Unavailable | ErrorKind::Timeout => {
                 (503, "Your session cannot be reached at the moment. Please try again.\n")
             }
+            ErrorKind::Full => (503, "Your session cannot be saved, since there is no room for it.\n"),
+            ErrorKind::TooLarge => (413, "Your session has no room for this. Please send less.\n"),
             ErrorKind::Gone => (409, "Your session has ended. Please start again.\n"),
             ErrorKind::Superseded => {
                 (409, "You logged in while this request was under way, so it was not carried out. Please try again.\n")
@@ -116,30 +121,50 @@ impl Error {
         self
     }
 
+    /// The same error with a message that says first what it is about: `memcached at cache1:11211: it cannot be reached`.
+    #[must_use]
+    pub fn about(mut self, what: impl fmt::Display) -> Error {
+        self.0.message = format!("{what}: {}", self.0.message).into();
+        self
+    }
+
+    /// The message and those of all causes in one line, each once: for a log or an operator, never for a client.
+    pub fn report(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = self.source();
+        while let Some(error) = next {
+            let cause = error.to_string();
+            // Many errors print their causes themselves.
+            if !line.ends_with(&cause) {
+                line.push_str(": ");
+                line.push_str(&cause);
+            }
+            next = error.source();
+        }
+        line
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call may succeed later without a change to the program or its data.
+    /// Whether the same call may succeed in a moment, without a change to the program, its data or the store: a store that
+    /// is full stays so.
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict | ErrorKind::Full)
+        matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
-        match &self.0.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.0.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.0.kind)
+        write!(f, "{:?}: {}", self.0.kind, self.report())
     }
 }
 
@@ -154,11 +179,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_is_kept_and_said() {
+    fn the_cause_is_kept_and_printed_once() {
         let error = Error::new(ErrorKind::Timeout, "no answer within 5 s").because("pool is empty");
-        assert_eq!(error.to_string(), "no answer within 5 s: pool is empty");
+        assert_eq!(error.to_string(), "no answer within 5 s");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("pool is empty"));
-        assert!(error.is_transient());
+        let outer = Error::new(ErrorKind::Timeout, "the save").because(error).about("session 7");
+        assert_eq!(outer.to_string(), "session 7: the save");
+        assert_eq!(outer.report(), "session 7: the save: no answer within 5 s: pool is empty");
+        assert_eq!(format!("{outer:?}"), "Timeout: session 7: the save: no answer within 5 s: pool is empty");
+    }
+
+    /// As those of many drivers.
+    #[derive(Debug)]
+    struct Repeats(std::io::Error);
+
+    impl fmt::Display for Repeats {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "no query: {}", self.0)
+        }
+    }
+
+    impl StdError for Repeats {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_cause_that_prints_its_own_cause_is_not_repeated() {
+        let cause = Repeats(std::io::Error::other("disk gone"));
+        let error = Error::new(ErrorKind::Unavailable, "the store").because(cause);
+        assert_eq!(error.report(), "the store: no query: disk gone");
+    }
+
+    #[test]
+    fn a_client_is_asked_to_try_again_where_a_moment_may_change_something() {
+        let kinds = [
+            (ErrorKind::Unavailable, 503, true),
+            (ErrorKind::Timeout, 503, true),
+            (ErrorKind::Conflict, 409, true),
+            (ErrorKind::Full, 503, false),
+            (ErrorKind::TooLarge, 413, false),
+            (ErrorKind::Gone, 409, false),
+            (ErrorKind::Corrupt, 500, false),
+            (ErrorKind::Config, 500, false),
+        ];
+        for (kind, expected, is_transient) in kinds {
+            let (status, text) = kind.for_client();
+            assert_eq!((status, Error::new(kind, "x").is_transient()), (expected, is_transient), "{kind:?}");
+            assert!(!is_transient || text.contains("try again"), "{kind:?}: {text}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn cache_manager(conf: &Conf) -> Result<CacheManager, Faults> {
         let faults = bad.0.iter().map(|option| fault_of(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let manager = settings.manager().map_err(|error| conf.missing("cache", error.to_string()))?;
+    let manager = settings.manager().map_err(|error| conf.missing("cache", error.report()))?;
     conf.note(format!("cache: {}", manager.describe()));
     conf.caches.borrow_mut().push(manager.clone());
     Ok(manager)

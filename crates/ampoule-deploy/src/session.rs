@@ -18,7 +18,7 @@ pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
         let faults = bad.0.iter().map(|option| fault_of(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let layer = settings.layer().map_err(|error| conf.missing("session", error.to_string()))?;
+    let layer = settings.layer().map_err(|error| conf.missing("session", error.report()))?;
     conf.note(format!("session {}", layer.describe()));
     settings.warnings.iter().for_each(|warning| conf.note(format!("warning: {warning}")));
     conf.sessions.borrow_mut().push(layer.clone());

@@ -39,7 +39,7 @@ impl Folder {
             folder.is_lent = folder.probe().map_err(unavailable("cannot be written"))?;
             Ok(folder)
         };
-        open().map_err(|error| Error::new(error.kind(), format!("sessions in {}", path.display())).because(error))
+        open().map_err(|error| error.about(format_args!("sessions in {}", path.display())))
     }
 
     fn claim(&self) -> Result<(), Error> {

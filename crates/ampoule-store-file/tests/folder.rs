@@ -290,7 +290,7 @@ fn a_folder_of_something_else_is_refused() {
     fs::write(dir.path().join("holiday.jpg"), "").unwrap();
     let error = FileStore::open(dir.path(), FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("holds no `ampoule-store`: choose a folder of its own"), "{error}");
+    assert!(error.report().contains("holds no `ampoule-store`: choose a folder of its own"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made in it");
     let music = tempfile::tempdir().unwrap();
     fs::create_dir(music.path().join("records")).unwrap();
@@ -298,11 +298,11 @@ fn a_folder_of_something_else_is_refused() {
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("ampoule-store"), "ampoule file store 9\n").unwrap();
     let error = FileStore::open(other.path(), FileOptions::default()).unwrap_err();
-    assert!(error.to_string().ends_with("the folder is of a format that this version does not know"), "{error}");
+    assert!(error.report().ends_with("the folder is of a format that this version does not know"), "{error}");
     let file = dir.path().join("holiday.jpg/sessions");
     let error = FileStore::open(&file, FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("holiday.jpg/sessions: the session folder cannot be made"), "{error}");
+    assert!(error.report().contains("holiday.jpg/sessions: the session folder cannot be made"), "{error}");
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn a_value_that_is_too_large_is_refused() {
     let entry = Entry { value: vec![0; 11].into(), lifetime: Duration::MAX, tag: None };
     let error = store.put(key(1), entry, PutMode::Create).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.to_string().as_str()),
+        (error.kind(), error.report().as_str()),
         (ErrorKind::TooLarge, "a value of 11 bytes, where 10 are allowed")
     );
 }
@@ -347,7 +347,7 @@ async fn p10_a_lock_that_is_held_for_ever_is_given_up_by_all() {
     }
     for error in waiting.join_all().await {
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert_eq!(error.to_string(), "another process has held a lock of the session folder for 300ms");
+        assert_eq!(error.report(), "another process has held a lock of the session folder for 300ms");
     }
     assert!(started.elapsed() < Duration::from_secs(5), "they gave up one after another: {:?}", started.elapsed());
     assert!(folder.store.get(key(1)).await.unwrap().is_some(), "readers need no lock");
@@ -377,7 +377,7 @@ async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
     let folder = Folder::new();
     folder.put(1, 60, Some(Tag::of("ada"))).await;
     fs::write(folder.record(1), "").unwrap();
-    assert_eq!(folder.store.get(key(1)).await.unwrap_err().to_string(), "a session's file is damaged: it is empty");
+    assert_eq!(folder.store.get(key(1)).await.unwrap_err().report(), "a session's file is damaged: it is empty");
     assert_eq!(folder.store.keys_with_tag(Tag::of("ada")).await.unwrap(), [key(1)]);
     assert!(folder.store.delete(key(1)).await.unwrap());
     assert_eq!(folder.store.get(key(1)).await.unwrap(), None);
@@ -393,7 +393,7 @@ fn process_that_may_not_write() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let error = FileStore::open(&folder, FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let text = error.to_string();
+    let text = error.report();
     assert!(text.contains(": the session folder cannot be written: Permission denied"), "{text}");
 }
 

@@ -1,4 +1,14 @@
 //! One server, and the connections to it. A connection whose exchange was not completed is dropped, never used again.
+//!
+//! This client is our own. The asynchronous one of the crate `memcache` (0.21, module `exp`, experimental) has meta
+//! commands with tokens, and tells writes whose outcome is unknown; what it lacks is what the promises need:
+//!
+//! - **which start of the server a connection leads to.** After a restart the same token may name another writing (see
+//!   [`handshake`](crate::handshake)), and its pool does not tell one connection from another: an update would be lost;
+//! - **commands beside the meta commands**: `stats` for the server's time, its limits and whether it has tokens, and
+//!   `lru_crawler metadump` for a scan;
+//! - **bounds**: it reads lines of any length and values of any size that a server announces;
+//! - Unix sockets, which only its blocking client has.
 
 use std::future::poll_fn;
 use std::io;
@@ -226,8 +236,7 @@ impl Server {
 
     /// Says in an error which server it is about.
     async fn about<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let about = |error: Error| Error::new(error.kind(), format!("memcached at {}", self.address)).because(error);
-        work.await.map_err(about)
+        work.await.map_err(|error| error.about(format_args!("memcached at {}", self.address)))
     }
 
     /// A connection that is not in use and still open. One on which something has come since its last answer is dropped:

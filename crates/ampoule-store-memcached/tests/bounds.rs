@@ -58,7 +58,7 @@ async fn a_tag_that_outgrows_its_item_is_an_error_and_stays_whole() {
         assert!(kept < 1_000, "8 KiB cannot hold so many");
     };
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(error.to_string().contains("keys"), "{error}");
+    assert!(error.report().contains("keys"), "{error}");
     assert!(kept > 150, "only {kept} keys of one tag");
     assert_eq!(value(&store, key(&kept.to_string())).await, None, "what the tag cannot name is not written");
     assert_eq!(store.keys_with_tag(Tag::of("user:42")).await.unwrap().len(), kept);
@@ -118,7 +118,7 @@ async fn a_server_that_may_not_evict_is_full() {
     }
     let (kept, error) = refused.expect("2 MiB cannot hold 8 MB");
     assert_eq!(error.kind(), ErrorKind::Full);
-    assert!(error.to_string().contains("-m"), "{error}");
+    assert!(error.report().contains("-m"), "{error}");
     for number in 0..kept {
         assert!(value(&store, key(&number.to_string())).await.is_some(), "{number} of {kept} is gone");
     }
@@ -129,11 +129,11 @@ async fn a_server_that_cannot_keep_sessions_is_a_wrong_setting() {
     let Some(server) = Own::start(&["-C"]) else { return };
     let error = store(&server.url(), "p:").get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("-C"), "{error}");
+    assert!(error.report().contains("-C"), "{error}");
     let Some(server) = Own::start(&["-X"]) else { return };
     let store = store(&server.url(), "p:");
     create(&store, key("one"), entry("x")).await;
     let error = store.scan(None, 10).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("-X"), "{error}");
+    assert!(error.report().contains("-X"), "{error}");
 }

@@ -68,7 +68,7 @@ async fn a_store_is_made_while_its_server_is_down() {
     let error = store.get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let expected = format!("memcached at 127.0.0.1:{}: it cannot be reached", server.node().port);
-    assert!(error.to_string().starts_with(&expected), "{error}");
+    assert!(error.report().starts_with(&expected), "{error}");
     assert_eq!(kind_of(store.put(key("one"), entry("x"), PutMode::Create)).await, Some(ErrorKind::Unavailable));
     assert_eq!(kind_of(store.scan(None, 10)).await, Some(ErrorKind::Unavailable));
     block_in_place(|| server.node().restart());
@@ -85,7 +85,7 @@ async fn a_paused_server_is_a_timeout_and_then_goes_on() {
         let started = Instant::now();
         let error = store.get(key("one")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(error.to_string().contains(limit), "{error}");
+        assert!(error.report().contains(limit), "{error}");
         assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
     }
     assert_eq!(kind_of(store.put(key("one"), entry("y"), PutMode::Replace(old))).await, Some(ErrorKind::Timeout));
@@ -108,7 +108,7 @@ async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let error = store.get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.to_string().contains("pool_timeout"), "{error}");
+    assert!(error.report().contains("pool_timeout"), "{error}");
     server.node().resume();
     assert_eq!(first.await.unwrap().as_deref(), Some(&b"x"[..]));
 }
@@ -145,7 +145,7 @@ async fn the_keys_of_a_dead_server_are_looked_for_nowhere_else() {
             Ok(found) => assert!(found.is_some(), "a key of a live server is gone"),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unavailable);
-                assert!(error.to_string().contains(&addresses[1]), "{error}");
+                assert!(error.report().contains(&addresses[1]), "{error}");
                 let put = store.put(key, entry("elsewhere"), PutMode::Create);
                 assert_eq!(kind_of(put).await, Some(ErrorKind::Unavailable));
                 dead.push(key);

@@ -81,7 +81,7 @@ async fn a_bad_prefix_or_url_is_refused() {
     }
     let error = MemcachedStore::connect("memcached://ada:hunter2@localhost", MemcachedOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert!(!error.report().contains("hunter2"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,9 +85,9 @@ async fn ping(url: &str) -> Result<MySqlStore, Error> {
 async fn assert_says(url: &str, what: &str) {
     let Err(error) = ping(url).await else { panic!("{url} is good") };
     let shown = format!("{error} {error:?}");
-    assert!(error.to_string().contains(what), "{url}: expected `{what}`: {error}");
+    assert!(error.report().contains(what), "{url}: expected `{what}`: {error}");
     assert!(!["hidden_user", "hunter2", "certified"].iter().any(|part| shown.contains(part)), "{error}");
-    let text = error.to_string();
+    let text = error.report();
     let mut said: Vec<&str> = text.split(": ").collect();
     said.dedup();
     assert_eq!(said.join(": "), text, "said twice");
@@ -162,7 +162,7 @@ async fn an_error_says_which_part_of_a_login_is_wrong() {
     admin.query_drop("SET GLOBAL require_secure_transport = ON").await.unwrap();
     let error = ping(&tls.url("root", "localhost", "")).await.map(drop).unwrap_err();
     admin.query_drop("SET GLOBAL require_secure_transport = OFF").await.unwrap();
-    assert!(error.to_string().contains("must come by TLS"), "{error}");
+    assert!(error.report().contains("must come by TLS"), "{error}");
 }
 
 /// A socket of this machine is as good as TLS, and cannot have it.
@@ -202,7 +202,7 @@ fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
     ] {
         let error = connect(url).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
-        assert!(error.to_string().contains(what), "{url}: {error}");
-        assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("hidden"), "{error}");
+        assert!(error.report().contains(what), "{url}: {error}");
+        assert!(!error.report().contains("hunter2") && !error.report().contains("hidden"), "{error}");
     }
 }

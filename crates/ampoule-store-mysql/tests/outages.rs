@@ -53,7 +53,7 @@ async fn a_server_that_is_read_only_is_said_to_be_until_it_is_not() {
     admin.query_drop("SET GLOBAL read_only = 1").await.unwrap();
     let error = create(&store, "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("takes no writes here"), "{error}");
+    assert!(error.report().contains("takes no writes here"), "{error}");
     admin.query_drop("SET GLOBAL read_only = 0").await.unwrap();
     assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
 }

@@ -85,7 +85,7 @@ async fn ping(url: &str) -> Result<PostgresStore, Error> {
 async fn assert_says(url: &str, what: &str) {
     let Err(error) = ping(url).await else { panic!("{url} is good") };
     let shown = format!("{error} {error:?}");
-    assert!(error.to_string().contains(what), "{url}: expected `{what}`: {error}");
+    assert!(error.report().contains(what), "{url}: expected `{what}`: {error}");
     assert!(!["hidden_user", "hunter2", "certified"].iter().any(|part| shown.contains(part)), "{error}");
     let mut said: Vec<&str> = shown.split(['\n']).next().unwrap().split(": ").collect();
     let all = said.len();
@@ -224,7 +224,7 @@ fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
     ] {
         let error = connect(url).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
-        assert!(error.to_string().contains(what), "{url}: {error}");
-        assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("hidden"), "{error}");
+        assert!(error.report().contains(what), "{url}: {error}");
+        assert!(!error.report().contains("hunter2") && !error.report().contains("hidden"), "{error}");
     }
 }

@@ -78,7 +78,7 @@ async fn connections_that_take_no_writes_any_more_are_replaced() {
     let read_only = format!("{}?options=-c%20default_transaction_read_only=on", server.url());
     let error = create(&PostgresStore::connect(&read_only, options("switched")).unwrap(), "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("takes no writes here"), "{error}");
+    assert!(error.report().contains("takes no writes here"), "{error}");
 }
 
 /// Whose statements the server would roll back, since others were in their way.

@@ -195,5 +195,5 @@ async fn a_pooler_that_takes_no_options_is_said_to() {
     let store = PostgresStore::connect(&url, options("x")).unwrap();
     let error = store.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("ignore_startup_parameters"), "{error}");
+    assert!(error.report().contains("ignore_startup_parameters"), "{error}");
 }

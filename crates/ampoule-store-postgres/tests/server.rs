@@ -25,7 +25,7 @@ async fn an_invalid_url_is_an_error_without_its_password() {
     for url in ["", "db.example", "postgres://app:hunter2@db:port/app", "postgres://app:hunter2@db/app?sslmode=maybe"] {
         let error = PostgresStore::connect(url, PostgresOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(!error.report().contains("hunter2"), "{error}");
     }
     for table in ["", "a-b", "x\"; DROP TABLE y; --", "a.b", &"t".repeat(51)] {
         let error = PostgresStore::connect("postgres://app@db/app", options(table)).unwrap_err();
@@ -55,7 +55,7 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
     let store = PostgresStore::connect(server.url(), unmade).unwrap();
     let error = create(&store, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("no table \"never_made\": call migrate()"), "{error}");
+    assert!(error.report().contains("no table \"never_made\": call migrate()"), "{error}");
     store.migrate().await.unwrap();
     assert!(matches!(create(&store, "x").await.unwrap(), PutResult::Stored(_)));
 }
@@ -119,7 +119,7 @@ async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
         error
     });
     assert!(matches!(slow.unwrap(), PutResult::Stored(_)));
-    assert!(waits.kind() == ErrorKind::Timeout && waits.to_string().contains("pool_timeout"), "{waits}");
+    assert!(waits.kind() == ErrorKind::Timeout && waits.report().contains("pool_timeout"), "{waits}");
 }
 
 /// One node sweeps at a time, and the rows that another is writing are passed over.

@@ -39,7 +39,7 @@ fn a_url_that_is_none_is_an_error_without_its_password() {
     for url in wrong {
         let error = RedisStore::connect(url, RedisOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(!error.report().contains("hunter2"), "{error}");
     }
     let replicas = RedisOptions { replicas: 1, ..RedisOptions::default() };
     assert_eq!(RedisStore::connect("redis+cluster://a", replicas).unwrap_err().kind(), ErrorKind::Config);

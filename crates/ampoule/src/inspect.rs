@@ -59,14 +59,14 @@ pub async fn inspect<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<Opti
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(None),
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            return Ok(Some(Inspected { stored: None, state: State::Damaged(error.to_string()) }));
+            return Ok(Some(Inspected { stored: None, state: State::Damaged(error.report()) }));
         }
         Err(error) => return Err(error),
     };
     let state = match Content::decode(stored.value.clone()) {
         Ok(Content::Session(record)) => State::Session(Arc::unwrap_or_clone(record)),
         Ok(Content::Ended(_)) => return Ok(None),
-        Err(error) => State::Damaged(error.to_string()),
+        Err(error) => State::Damaged(error.report()),
     };
     Ok(Some(Inspected { stored: Some(stored), state }))
 }

@@ -176,7 +176,7 @@ impl<S: Sync> FromRequestParts<S> for Language {
         let offer: Offer = parts.extensions.get().cloned().ok_or(MissingLanguages)?;
         let chosen = match parts.extensions.get::<Session>() {
             Some(session) => session.get_lang().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "a session's language is not known");
+                tracing::warn!(error = %error.report(), "a session's language is not known");
                 None
             }),
             None => None,

@@ -213,7 +213,7 @@ impl SessionLayer {
             let mut removed = 0;
             loop {
                 let swept = self.sweep(1_000).await.unwrap_or_else(|error| {
-                    tracing::warn!(session = %self.0.name, %error, "expired sessions could not be swept");
+                    tracing::warn!(session = %self.0.name, error = %error.report(), "expired sessions could not be swept");
                     SweepReport::default()
                 });
                 removed += swept.removed;

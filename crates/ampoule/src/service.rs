@@ -134,8 +134,8 @@ async fn finish<R: Default + 'static>(session: Session, mut response: Response<R
 /// An error that its client brought about, such as a page that asks for a login, is no fault of the server.
 fn log(session: &Session, error: &Error, what: &str) {
     match error.kind().for_client() {
-        (400..500, _) => tracing::info!(?session, %error, "{what}"),
-        _ => tracing::error!(?session, %error, "{what}"),
+        (400..500, _) => tracing::info!(?session, error = %error.report(), "{what}"),
+        _ => tracing::error!(?session, error = %error.report(), "{what}"),
     }
 }
 

@@ -60,7 +60,7 @@ impl Copy {
         let mut walk = Walk::from(from, self.from.clone());
         let mut tally = Tally::default();
         let done = tokio::select! {
-            done = copy_all(from, &*to, mode, &mut walk, &mut tally, &bar) => done.map_err(|error| error.to_string()),
+            done = copy_all(from, &*to, mode, &mut walk, &mut tally, &bar) => done.map_err(|error| error.report()),
             _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".to_owned()),
         };
         bar.finish_and_clear();

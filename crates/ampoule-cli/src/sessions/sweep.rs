@@ -23,7 +23,9 @@ pub(super) async fn run(store: &dyn Store) -> Result<(), Failure> {
     loop {
         let swept = match store.sweep(BUDGET).await {
             Ok(swept) => swept,
-            Err(error) => return Err(Failure(format!("after {} swept: {error}", count(removed, "session")))),
+            Err(error) => {
+                return Err(Failure(format!("after {} swept: {}", count(removed, "session"), error.report())));
+            }
         };
         removed += swept.removed;
         bar.set_position(removed);

@@ -82,7 +82,7 @@ pub async fn keep_books<S: Store + ?Sized>(store: &S, seed: u64, time: Duration)
             Ok(()) => {}
             Err(error) => {
                 books.refused += 1;
-                books.refusal = error.to_string();
+                books.refusal = error.report();
                 lines.swap_remove(index);
             }
         }

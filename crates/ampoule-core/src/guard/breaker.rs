@@ -122,7 +122,7 @@ impl CircuitBreaker {
         *trials = Trials { next: Instant::now() + PAUSE, left: 0, failures: self.threshold };
         self.period.store(period + 1, Ordering::Relaxed);
         drop(trials);
-        tracing::warn!(%error, "{}", self.is_open(self.threshold));
+        tracing::warn!(error = %error.report(), "{}", self.is_open(self.threshold));
     }
 
     /// The warning is not repeated: one outage is one line in the log.

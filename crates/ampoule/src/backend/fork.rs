@@ -183,7 +183,7 @@ impl StoreBackend {
         if error.kind() != ErrorKind::Timeout
             && let Err(error) = self.take_back(written).await
         {
-            tracing::warn!(session = %written.id, %error, "the record of a login that failed could not be removed");
+            tracing::warn!(session = %written.id, error = %error.report(), "the record of a login that failed could not be removed");
         }
         Err(error)
     }

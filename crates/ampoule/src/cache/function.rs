@@ -6,7 +6,10 @@ use ampoule_cache::{Cache, CacheManager, Cacheable, KeyWriter};
 /// the function is called through as if there were no cache.
 pub fn region<T: Cacheable>(manager: &CacheManager, region: Option<&str>, namespace: &str) -> Option<Cache<T>> {
     let Some(region) = region else { return Some(manager.cache(namespace)) };
-    manager.cache_in(region, namespace).inspect_err(|error| tracing::error!(%error, namespace, "not cached")).ok()
+    manager
+        .cache_in(region, namespace)
+        .inspect_err(|error| tracing::error!(error = %error.report(), namespace, "not cached"))
+        .ok()
 }
 
 /// How a key of a function begins. `closure` is the name of the type of a closure in the function `own`, which is

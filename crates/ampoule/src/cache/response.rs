@@ -220,7 +220,7 @@ impl Inner {
             && has_succeeded
             && let Err(error) = self.manager.invalidate_tag(&tag).await
         {
-            tracing::error!(cache = self.responses.namespace(), %error, "stored responses could not be invalidated");
+            tracing::error!(cache = self.responses.namespace(), error = %error.report(), "stored responses could not be invalidated");
         }
         CacheStatus::Forwarded(Forward::Method).on(response)
     }
@@ -336,7 +336,7 @@ impl Inner {
     /// Forgets by which header fields a response is selected: a later one varies by others.
     async fn forget(&self, primary: &str) {
         if let Err(error) = self.responses.remove(primary).await {
-            tracing::warn!(cache = self.responses.namespace(), %error, "the header fields of Vary could not be forgotten");
+            tracing::warn!(cache = self.responses.namespace(), error = %error.report(), "the header fields of Vary could not be forgotten");
         }
     }
 }

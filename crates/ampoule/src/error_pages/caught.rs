@@ -119,7 +119,7 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for ServerError 
 impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Session(error) => write!(f, "ServerError: {error}"),
+            Cause::Session(error) => write!(f, "ServerError: {}", error.report()),
             Cause::Other(caught) => write!(f, "ServerError: {}", caught.message),
         }
     }

@@ -139,7 +139,7 @@ impl CookieOptions {
         let mut faults = Vec::new();
         let mut check = |option, result: Result<(), Error>| {
             if let Err(error) = result {
-                faults.push((option, error.to_string()));
+                faults.push((option, error.report()));
             }
         };
         check("key", self.check_name(name));

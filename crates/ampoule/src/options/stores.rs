@@ -78,7 +78,7 @@ fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<Stri
     let engine = match Engine::of_url(&url) {
         Ok(engine) => engine,
         Err(error) => {
-            given.fault("url", error.to_string());
+            given.fault("url", error.report());
             return None;
         }
     };

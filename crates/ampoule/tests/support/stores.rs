@@ -76,6 +76,14 @@ impl Store for Spy {
         })
     }
 
+    fn put_evictable(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
+        Reply::new(async move {
+            self.in_the_mood(&self.puts).await?;
+            self.written.lock().unwrap().push((key, entry.clone()));
+            self.store.put_evictable(key, entry, when).await
+        })
+    }
+
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         Reply::new(async move {
             self.in_the_mood(&self.touches).await?;

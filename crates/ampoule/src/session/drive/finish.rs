@@ -61,7 +61,7 @@ impl Session {
         // It is not what the request came for, so a failure is for the log alone.
         match self.keep_alive().await {
             Err(error) if error.kind() != ErrorKind::Superseded => {
-                tracing::warn!(session = %self.0.shared.name, %error, "a session's use could not be noted");
+                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "a session's use could not be noted");
             }
             _ => {}
         }
@@ -89,7 +89,7 @@ impl Session {
         let before = match store.find_place(limit, &login).await {
             Err(error) if error.kind() == ErrorKind::Limit => return self.turn_away(store, &live, error).await,
             Err(error) => {
-                tracing::warn!(session = %self.0.shared.name, %error, "the sessions of a login could not be counted");
+                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the sessions of a login could not be counted");
                 return Ok(());
             }
             Ok(before) => before,
@@ -106,7 +106,7 @@ impl Session {
             Ok(confirmed) => confirmed,
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::Superseded | ErrorKind::Gone) {
-                    tracing::warn!(session = %self.0.shared.name, %error, "a new token could not be confirmed");
+                    tracing::warn!(session = %self.0.shared.name, error = %error.report(), "a new token could not be confirmed");
                 }
                 return Ok(None);
             }

@@ -70,11 +70,11 @@ impl Session {
         let shared = &self.0.shared;
         let mut lookup = match looked_up {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
-                tracing::error!(session = %shared.name, %error, "a session is damaged; its client gets a new one");
+                tracing::error!(session = %shared.name, error = %error.report(), "a session is damaged; its client gets a new one");
                 Lookup::of(Outcome::Unknown)
             }
             Err(error) if shared.options.on_outage == Outage::Anonymous && is_outage(&error) => {
-                tracing::warn!(session = %shared.name, %error, "a request goes on without its session");
+                tracing::warn!(session = %shared.name, error = %error.report(), "a request goes on without its session");
                 return self.state().unreachable(shared.blank(self.now()));
             }
             lookup => lookup?,
@@ -204,7 +204,7 @@ impl Session {
         for id in shared.backend.ids(&self.0.credentials, given.as_deref(), &context) {
             match store.find(id).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::error!(session = %shared.name, %id, %error, "a damaged session is ended");
+                    tracing::error!(session = %shared.name, %id, error = %error.report(), "a damaged session is ended");
                     store.discard_damaged(id).await?;
                     shared.tell(EventKind::Destroyed, id, None);
                 }
