@@ -70,9 +70,13 @@ impl Lifetime {
 
     /// Whether a use at `now` should move a deadline that was last moved at `accessed`: when a tenth of the idle time
     /// has gone. More often would be a write for each read.
+    ///
+    /// A last use that is yet to come is of another clock, a store's or another process's, so that it is unknown how much
+    /// has gone: the deadline is then moved with each use, or a session would end while it is used.
     pub fn is_touch_due(&self, accessed: Time, now: Time) -> bool {
-        let due = self.idle.is_some_and(|idle| now.since(accessed) >= idle / 10);
-        due && self.deadline(now) > self.deadline(accessed)
+        let Some(idle) = self.idle else { return false };
+        let is_due = now.since(accessed) >= idle / 10 && self.deadline(now) > self.deadline(accessed);
+        is_due || accessed.since(now) > idle / 10
     }
 
     /// This session's own idle time from `now` on. The absolute end gives way if it would come sooner.
@@ -105,6 +109,13 @@ mod tests {
         assert!(life.is_touch_due(NOON, NOON + HOUR));
         assert!(!life.is_touch_due(NOON + 2 * HOUR, NOON + 4 * HOUR), "the deadline cannot move any more");
         assert!(!Lifetime::default().is_touch_due(NOON, NOON + HOUR));
+    }
+
+    #[test]
+    fn a_touch_is_due_where_the_last_use_is_of_a_clock_that_is_ahead() {
+        let life = Lifetime::starting(NOON, Some(10 * HOUR), None);
+        assert!(!life.is_touch_due(NOON + HOUR, NOON), "a tenth is no reason: the next touch is a tenth late");
+        assert!(life.is_touch_due(NOON + 48 * HOUR, NOON));
     }
 
     #[test]

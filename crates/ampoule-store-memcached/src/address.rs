@@ -11,7 +11,9 @@ pub(crate) fn parse(url: &str) -> Result<Vec<String>, Error> {
             let hosts = hosts.trim_end_matches('/').split(',');
             hosts.map(|host| server(host.trim()).ok_or_else(unknown)).collect::<Result<Vec<_>, _>>()?
         }
-        Some(("memcached+unix", path)) if path.len() > 1 && path.starts_with('/') => vec![path.to_owned()],
+        Some(("memcached+unix", path)) if path.len() > 1 && path.starts_with('/') && !path.contains('?') => {
+            vec![path.to_owned()]
+        }
         _ => return Err(unknown()),
     };
     servers.sort();
@@ -31,7 +33,8 @@ fn server(host: &str) -> Option<String> {
 }
 
 fn unknown() -> Error {
-    let expected = "expected memcached://host:11211,host2:11211 or memcached+unix:///path, without user and password";
+    let expected =
+        "expected memcached://host:11211,host2:11211 or memcached+unix:///path, without user, password and parameters";
     Error::new(ErrorKind::Config, expected)
 }
 
@@ -47,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_shown_to_nobody() {
+    fn what_is_no_address_is_refused_and_not_printed() {
         for url in [
             "",
             "cache1:11211",
@@ -61,6 +64,10 @@ mod tests {
             "memcached://[]",
             "memcached://host/secret",
             "memcached://host?secret",
+            "memcached://host:11211?timeout=secret",
+            "memcached://host,secret@host2",
+            "memcached+unix:///run/m.sock?secret=1",
+            "memcached+unix://user:secret@/run/m.sock",
             "memcached+unix://host",
             "redis://host",
         ] {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ampoule_core::{Bytes, Error, ErrorKind, Tag, Time, Version};
 
-use crate::wire::{Found, Token};
+use crate::wire::{FOR_EVER, Found, Token};
 
 const FORMAT: u8 = 1;
 const TAG_AT: usize = 18;
@@ -30,6 +30,10 @@ const LAST: u64 = i32::MAX as u64;
 /// By how many seconds memcached's clock may lag. It has whole seconds, and is set once in about a second: when that
 /// takes a little longer than a second, again and again, it one day jumps by two.
 const LAG: u64 = 2;
+
+/// How far a deadline may lie from what memcached says is left, where the clocks of writer and reader agree: times to live
+/// are rounded up and lengthened by the lag, moments twice.
+const TOLERANCE: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -110,6 +114,18 @@ impl Item {
         Ok(Item { header: Header::decode(&bytes)?, token, left, bytes: bytes.into() })
     }
 
+    /// When the value ends by the reader's clock, which shows `now`: the deadline that the writer reckoned, to the
+    /// millisecond, unless memcached says otherwise. Then the writer's clock was another.
+    pub(crate) fn deadline(&self, now: Time) -> Time {
+        let written = self.header.deadline;
+        if self.left == FOR_EVER {
+            return written;
+        }
+        let told = now + Duration::from_secs(self.left.saturating_sub(LAG));
+        let off = if written > told { written.since(told) } else { told.since(written) };
+        if off <= TOLERANCE { written } else { told }
+    }
+
     pub(crate) fn value(&self) -> Bytes {
         self.bytes.slice(self.header.len()..)
     }
@@ -158,7 +174,6 @@ pub(crate) fn moment(ttl: u64, now: Time) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::FOR_EVER;
 
     const NAMED_UNTIL: Named = Named { tag: Tag::new([b't'; 32]), until: Time::from_millis(3) };
     const HEADER: Header = Header { version: Version(7), deadline: Time::from_millis(258), named: None };
@@ -175,6 +190,24 @@ mod tests {
             let item = Item::new(Found { bytes: header.with(b"value"), token, left: 7 }).unwrap();
             assert_eq!((item.header, &item.value()[..]), (header, &b"value"[..]));
         }
+    }
+
+    #[test]
+    fn a_deadline_of_another_clock_gives_way_to_the_time_that_is_left() {
+        let now = Time::from_millis(1_795_700_000_500);
+        let deadline = |deadline, left| {
+            let header = Header { deadline, ..HEADER };
+            let found = Found { bytes: header.with(b""), token: Token { cas: 3, boot_id: 1 }, left };
+            Item::new(found).unwrap().deadline(now)
+        };
+        let hour = Duration::from_secs(3_600);
+        for exact in [now + hour, now + hour - Duration::from_millis(5_999)] {
+            assert_eq!(deadline(exact, 3_602), exact);
+        }
+        for wrong in [Time::ZERO, now, now + 2 * hour, Time::MAX] {
+            assert_eq!(deadline(wrong, 3_602), now + hour);
+        }
+        assert_eq!(deadline(Time::MAX, FOR_EVER), Time::MAX);
     }
 
     #[test]

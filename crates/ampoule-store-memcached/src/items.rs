@@ -175,7 +175,7 @@ impl MemcachedStore {
         for _ in 0..ATTEMPTS {
             let item = self.item(key).await?.filter(|item| item.header.version == version);
             let Some(item) = item else { return Ok(false) };
-            let deadline = item.header.deadline.max(self.now() + lifetime);
+            let deadline = self.deadline_of(&item).max(self.now() + lifetime);
             let ttl = item.left.max(format::ttl(lifetime));
             if deadline == item.header.deadline && ttl == item.left {
                 return Ok(true);

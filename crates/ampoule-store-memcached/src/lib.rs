@@ -29,7 +29,14 @@
 //! days, for which memcached must be told a moment. A deadline after January 2038 is one that it does not understand: such
 //! values live until they are evicted.
 //!
-//! The deadline in a value ([`Stored::deadline`]) is by the clock of its writer, and good to tell how long ago it was used.
+//! A reader reckons [`Stored::deadline`] by its own clock, from the time that memcached says is left; to the millisecond
+//! where the writer's clock agrees with the reader's, else to three seconds.
+//!
+//! What the clock of a process still decides is little: a value without an end (or beyond 2038) has the deadline that its
+//! writer reckoned; and a server's clock is read once an hour, for moments beyond 30 days and for tags, so that the rates
+//! of two machines may differ by as much as that makes (0.2 s at 50 ppm). A server whose clock is set while it runs takes
+//! no note of it: its own is monotonic.
+//!
 //! [`Store::ping`] asks every server for its time, and returns that of the first, which lags up to two seconds.
 //!
 //! # Several servers
@@ -77,7 +84,7 @@ use ampoule_core::{
     Tag, Time, Version, write_and_read_back,
 };
 
-use self::format::Header;
+use self::format::{Header, Item};
 pub use self::options::MemcachedOptions;
 use self::server::Server;
 use self::tokens::Tokens;
@@ -135,6 +142,11 @@ impl MemcachedStore {
         self.test_time().is_none_or(|now| header.deadline > now)
     }
 
+    /// When a value ends, by this process's clock.
+    pub(crate) fn deadline_of(&self, item: &Item) -> Time {
+        self.test_time().map_or_else(|| item.deadline(SystemClock.now()), |_| item.header.deadline)
+    }
+
     /// A value on one of the servers comes and goes, and each of them answers.
     async fn check(&self) -> Result<Time, Error> {
         write_and_read_back(self).await?;
@@ -167,7 +179,7 @@ impl Store for MemcachedStore {
             let found = self.item(key).await?;
             Ok(found.map(|item| Stored {
                 version: item.header.version,
-                deadline: item.header.deadline,
+                deadline: self.deadline_of(&item),
                 value: item.value(),
             }))
         })
