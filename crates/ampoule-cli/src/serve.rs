@@ -43,12 +43,16 @@ pub(crate) fn log(level: &str) {
         .try_init();
 }
 
-/// Where a server keeps the time, its clock says when sessions end. A store that is down now may answer later.
-async fn compare_clocks(layer: &SessionLayer) {
-    if let Ok(time) = layer.ping().await
-        && let Some(difference) = clocks::difference(layer, time)
-    {
-        tracing::warn!("{difference}");
+/// Asks the store once, for the log: it may not work, and where a server keeps the time, its clock says when sessions end.
+/// A store that is down now may answer later, so this ends nothing.
+async fn ask_store(layer: &SessionLayer) {
+    match layer.ping().await {
+        Ok(time) => clocks::difference(layer, time).into_iter().for_each(|difference| tracing::warn!("{difference}")),
+        Err(error) => tracing::warn!(
+            session = layer.describe(),
+            error = error.report(),
+            "the session store does not work now; requests that need a session will fail"
+        ),
     }
 }
 
@@ -65,7 +69,7 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     output::say(&format!("listening on http://{address} (Ctrl-C ends it)"));
     for layer in deployment.sessions {
         tokio::spawn(async move {
-            compare_clocks(&layer).await;
+            ask_store(&layer).await;
             layer.keep_swept(SWEEP).await;
         });
     }

@@ -60,7 +60,8 @@ pub use self::reply::Reply;
 #[cfg(feature = "seal")]
 pub use self::seal::SealedStore;
 pub use self::store::{
-    Entry, Page, PutMode, PutResult, Store, StoreEvent, Stored, SweepReport, Version, Watcher, write_and_read_back,
+    Entry, Page, PutMode, PutResult, Store, StoreEvent, Stored, SweepReport, Version, Watcher, random_key,
+    write_and_read_back, write_and_read_back_under,
 };
 #[cfg(feature = "url")]
 pub use self::url::{Host, ServerUrl};

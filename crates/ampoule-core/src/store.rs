@@ -219,11 +219,27 @@ pub struct SweepReport {
 /// # Errors
 /// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
 pub async fn write_and_read_back<S: Store + ?Sized>(store: &S) -> Result<(), Error> {
+    write_and_read_back_under(store, random_key()?).await
+}
+
+/// A key that is in no other use.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] if the operating system gives no random numbers.
+pub fn random_key() -> Result<StoreKey, Error> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(no_random)?;
-    let value = Bytes::copy_from_slice(&key);
+    Ok(StoreKey::new(key))
+}
+
+/// As [`write_and_read_back`], under this key, which is in no other use: for a store of several servers, each of which has
+/// its keys.
+///
+/// # Errors
+/// As there.
+pub async fn write_and_read_back_under<S: Store + ?Sized>(store: &S, key: StoreKey) -> Result<(), Error> {
+    let value = Bytes::copy_from_slice(key.as_bytes());
     let entry = Entry { value: value.clone(), lifetime: Duration::from_secs(60), tag: None };
-    let key = StoreKey::new(key);
     let written = store.put(key, entry, PutMode::Create).await?;
     let read = store.get(key).await?;
     let removed = store.delete(key).await?;

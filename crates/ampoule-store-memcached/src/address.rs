@@ -17,6 +17,7 @@ pub(crate) fn parse(url: &str) -> Result<Vec<String>, Error> {
         _ => return Err(unknown()),
     };
     servers.sort();
+    servers.dedup();
     Ok(servers)
 }
 
@@ -44,7 +45,7 @@ mod tests {
 
     #[test]
     fn servers_have_one_text_each() {
-        let all = parse("memcached://Cache2.example, 10.0.0.1:11212,[::1],[::1]:7,cache1/").unwrap();
+        let all = parse("memcached://Cache2.example, 10.0.0.1:11212,[::1],[::1]:7,cache1,CACHE1:11211/").unwrap();
         assert_eq!(all, ["10.0.0.1:11212", "[::1]:11211", "[::1]:7", "cache1:11211", "cache2.example:11211"]);
         assert_eq!(parse("memcached+unix:///run/memcached.sock").unwrap(), ["/run/memcached.sock"]);
     }

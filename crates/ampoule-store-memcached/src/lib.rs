@@ -37,7 +37,8 @@
 //! of two machines may differ by as much as that makes (0.2 s at 50 ppm). A server whose clock is set while it runs takes
 //! no note of it: its own is monotonic.
 //!
-//! [`Store::ping`] asks every server for its time, and returns that of the first, which lags up to two seconds.
+//! [`Store::ping`] writes to every server, reads back and asks for its time. It returns that of the first, which lags up to
+//! two seconds.
 //!
 //! # Several servers
 //!
@@ -81,7 +82,7 @@ use std::time::Duration;
 
 use ampoule_core::{
     Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, SystemClock,
-    Tag, Time, Version, write_and_read_back,
+    Tag, Time, Version, random_key, write_and_read_back_under,
 };
 
 use self::format::{Header, Item};
@@ -147,15 +148,25 @@ impl MemcachedStore {
         self.test_time().map_or_else(|| item.deadline(SystemClock.now()), |_| item.header.deadline)
     }
 
-    /// A value on one of the servers comes and goes, and each of them answers.
+    /// A value comes and goes on each server.
     async fn check(&self) -> Result<Time, Error> {
-        write_and_read_back(self).await?;
         let mut first = None;
-        for server in &self.0.servers {
+        for (index, server) in self.0.servers.iter().enumerate() {
+            write_and_read_back_under(self, self.random_key_of(index)?).await?;
             let time = server.time().await?;
             first.get_or_insert(time);
         }
         Ok(self.test_time().or(first).unwrap_or_else(|| SystemClock.now()))
+    }
+
+    /// A key that belongs to this server: one in so many as there are servers does.
+    fn random_key_of(&self, server: usize) -> Result<StoreKey, Error> {
+        loop {
+            let key = random_key()?;
+            if self.index_of(key.as_bytes()) == server {
+                return Ok(key);
+            }
+        }
     }
 
     fn server_of(&self, name: &[u8; 32]) -> &Server {

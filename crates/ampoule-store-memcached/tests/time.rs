@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ampoule_core::{Clock, Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, SystemClock, Tag, Time, Version};
 use ampoule_store_memcached::MemcachedStore;
 use ampoule_test_servers::{Kind, Server, shared};
-use support::{HOUR, create, entry, key, store, talk};
+use support::{HOUR, create, entry, key, stat, store, talk};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: u64 = 24 * 3_600;
@@ -239,7 +239,7 @@ async fn moments_are_by_the_server_s_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ping_asks_every_server_and_returns_the_time_of_the_first() {
+async fn a_ping_writes_to_every_server_and_returns_the_time_of_the_first() {
     let servers: Option<Vec<Server>> = (0..3).map(|_| Server::start(Kind::Memcached)).collect();
     let Some(servers) = servers else { return };
     let mut addresses: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.node().port)).collect();
@@ -251,6 +251,10 @@ async fn a_ping_asks_every_server_and_returns_the_time_of_the_first() {
     let is_first = addresses.iter().min() == Some(&addresses[0]);
     let off = SystemClock.now().since(store.ping().await.unwrap()).as_secs();
     assert_eq!((OFF - 1..=OFF + 3).contains(&off), is_first, "{off}");
+    let writes = || servers.iter().map(|server| stat(server.node().port, "cmd_set")).collect::<Vec<_>>();
+    let before = writes();
+    store.ping().await.unwrap();
+    assert!(before.iter().zip(writes()).all(|(before, after)| after > *before), "one was not written to");
     tokio::task::block_in_place(|| servers[1].node().kill());
     let errors: Vec<_> = [store.ping().await, store.ping().await].into_iter().filter_map(Result::err).collect();
     let unreachable =

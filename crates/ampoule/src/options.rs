@@ -43,7 +43,8 @@ pub struct Options {
     /// The secrets: the first signs, all verify. A new one is put before the old, and the old removed when its
     /// cookies have expired. At least one is needed.
     pub secret: Vec<Secret>,
-    /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it.
+    /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it. A session
+    /// that holds nothing but a form's token may lie unused for an hour at most.
     /// `None` for as long as you like; Beaker's default, which fills disks.
     pub timeout: Option<Duration>,
     /// How long a session lives at most, used or not: 30 days by default. A stolen session dies with it.

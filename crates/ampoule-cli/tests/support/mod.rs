@@ -31,7 +31,11 @@ pub(crate) struct Served {
 impl Served {
     /// Serves `site.ini` of this folder; returns when it listens.
     pub(crate) fn start(folder: &Path) -> Served {
-        let mut command = ampoule();
+        Served::start_with(folder, ampoule())
+    }
+
+    /// As this command, which may have an environment of its own.
+    pub(crate) fn start_with(folder: &Path, mut command: Command) -> Served {
         command.args(["serve", "site.ini"]).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
         let mut said = Vec::new();

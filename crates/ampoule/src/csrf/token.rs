@@ -86,6 +86,11 @@ impl Session {
     /// whatever else the request changed. It stays through [`regenerate_id`](Session::regenerate_id), and changes with
     /// a login and when the session is invalidated.
     ///
+    /// A session that holds nothing else ends when it was not used for an hour
+    /// ([`FORM_LIFETIME`](ampoule_core::FORM_LIFETIME)), or for the session's idle time if that is shorter, and may be
+    /// removed by a memory store that is full: a client without cookies makes one with each form that it is shown. The
+    /// first change of another kind gives the session its full lifetime.
+    ///
     /// # Errors
     /// Those of loading, and of [`save`](Session::save) for a new one.
     pub async fn csrf_token(&self) -> Result<CsrfToken, Error> {

@@ -23,7 +23,7 @@ async fn p9_a_session_is_bounded(place: Place) {
     client.post("/set/a/1").await;
     let long = "x".repeat(12_000);
     let answer = client.post(&format!("/set/b/{long}")).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(
         (client.value("a").await, client.value("b").await),
         ("1".into(), "none".into()),

@@ -1,0 +1,79 @@
+//! What a server may answer to the memcached store: values, errors or neither, but no panic and no hang.
+//!
+//! The first byte of the input says how much of a right handshake comes before the rest of it.
+#![no_main]
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ampoule_core::{Bytes, Entry, PutMode, Store, StoreKey, Tag};
+use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+use libfuzzer_sys::fuzz_target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+
+static SOCKET: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::temp_dir().join(format!("ampoule-fuzz-{}.sock", std::process::id())));
+
+thread_local! {
+    static LISTENER: RefCell<Option<UnixListener>> = const { RefCell::new(None) };
+}
+
+const HANDSHAKE: [&[u8]; 4] = [
+    b"VERSION 1.6.18\r\n",
+    b"STAT item_size_max 4096\r\nSTAT cas_enabled yes\r\nEND\r\n",
+    b"STAT time 1795700000\r\nEND\r\n",
+    b"VA 8 c1 t-1\r\n\0\0\0\0\0\0\0\x07\r\n",
+];
+
+/// Sends all of it to every client that connects, and reads what they send.
+async fn serve(listener: &UnixListener, answers: &[u8]) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let _ = stream.write_all(answers).await;
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+}
+
+async fn use_all(store: &MemcachedStore) {
+    let (key, tag) = (StoreKey::digest(b"key"), Tag::of("ada"));
+    let entry = |tag| Entry { value: Bytes::from_static(b"value"), lifetime: Duration::from_secs(60), tag };
+    if let Ok(Some(found)) = store.get(key).await {
+        let _ = store.touch(key, found.version, Duration::from_secs(4_000_000)).await;
+        let _ = store.put(key, entry(Some(tag)), PutMode::Replace(found.version)).await;
+    }
+    let _ = store.put(key, entry(None), PutMode::Create).await;
+    let _ = store.keys_with_tag(tag).await;
+    let _ = store.delete(key).await;
+    // A server that is busy with another list is asked again for four seconds.
+    let _ = tokio::time::timeout(Duration::from_millis(100), store.scan(None, 10)).await;
+    let _ = store.ping().await;
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((parts, rest)) = data.split_first() else { return };
+    let handshake = HANDSHAKE[..usize::from(*parts) % (HANDSHAKE.len() + 1)].concat();
+    let answers = [&handshake[..], rest].concat();
+    let limit = Duration::from_secs(1);
+    let options = MemcachedOptions { connect_timeout: limit, command_timeout: limit, ..MemcachedOptions::default() };
+    let store = MemcachedStore::connect(&format!("memcached+unix://{}", SOCKET.display()), options).unwrap();
+    LISTENER.with_borrow_mut(|listener| {
+        RUNTIME.block_on(async {
+            let listener = listener.get_or_insert_with(|| {
+                let _ = std::fs::remove_file(&*SOCKET);
+                UnixListener::bind(&*SOCKET).unwrap()
+            });
+            tokio::select! {
+                () = serve(listener, &answers) => {}
+                () = use_all(&store) => {}
+                () = tokio::time::sleep(Duration::from_secs(20)) => panic!("a hang"),
+            }
+        });
+    });
+});
