@@ -126,6 +126,11 @@ pub(crate) fn refused(line: &str) -> Error {
         (ErrorKind::TooLarge, TOO_LARGE)
     } else if line.contains("out of memory") {
         (ErrorKind::Full, "it has no memory left (its option -m)")
+    } else if line.contains("unauthenticated") {
+        (
+            ErrorKind::Config,
+            "it takes commands only after a login (its option -Y), and this store sends none: start it without",
+        )
     } else if ["SERVER_ERROR", "CLIENT_ERROR", "ERROR"].iter().any(|word| line.starts_with(word)) {
         (ErrorKind::Unavailable, "it refused a command")
     } else {

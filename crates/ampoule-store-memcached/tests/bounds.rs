@@ -130,6 +130,12 @@ async fn a_server_that_cannot_keep_sessions_is_a_wrong_setting() {
     let error = store(&server.url(), "p:").get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.report().contains("-C"), "{error}");
+    let passwords = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(passwords.path(), "ada:hunter2\n").unwrap();
+    let Some(server) = Own::start(&["-Y", passwords.path().to_str().unwrap()]) else { return };
+    let error = store(&server.url(), "p:").get(key("one")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.report().contains("after a login (its option -Y)"), "{error:?}");
     let Some(server) = Own::start(&["-X"]) else { return };
     let store = store(&server.url(), "p:");
     create(&store, key("one"), entry("x")).await;
