@@ -141,7 +141,7 @@ impl MemoryStore {
                 return Ok(PutResult::Stored(version));
             }
             drop(shard);
-            if weight > self.bounds.bytes || !self.free(now) {
+            if weight > self.bounds.bytes || !self.free(key, now) {
                 return Err(self.full());
             }
         }
@@ -155,10 +155,10 @@ impl MemoryStore {
         entries <= self.bounds.entries && bytes <= self.bounds.bytes
     }
 
-    /// Makes room: removes expired values or, if there are none, the evictable one that was written first. Says whether
-    /// there was any. The caller holds no lock.
-    fn free(&self, now: Time) -> bool {
-        self.shards.iter().any(|shard| self.reclaim(&mut lock(shard), now)) || self.evict()
+    /// Makes room for a value under `key`: removes expired values or, if there are none, the evictable one of another key
+    /// that was written first. Says whether there was any. The caller holds no lock.
+    fn free(&self, key: StoreKey, now: Time) -> bool {
+        self.shards.iter().any(|shard| self.reclaim(&mut lock(shard), now)) || self.evict(key)
     }
 
     fn reclaim(&self, shard: &mut Shard, now: Time) -> bool {
@@ -167,12 +167,12 @@ impl MemoryStore {
         !removed.is_empty()
     }
 
-    fn evict(&self) -> bool {
-        let first = |shard: &Mutex<Shard>| lock(shard).first_evictable();
+    fn evict(&self, except: StoreKey) -> bool {
+        let first = |shard: &Mutex<Shard>| lock(shard).first_evictable(except);
         let oldest = self.shards.iter().filter_map(|shard| Some((first(shard)?.0, shard))).min_by_key(|(at, _)| *at);
         let Some((_, shard)) = oldest else { return false };
         let mut shard = lock(shard);
-        if let Some(slot) = shard.evict() {
+        if let Some(slot) = shard.evict(except) {
             self.forget(&slot);
         }
         // Where another writer has taken it meanwhile there is room as well.

@@ -78,6 +78,20 @@ async fn p9_a_put_ends_that_a_value_may_be_removed_and_a_touch_does_not() {
     assert!(!has(&store, 1).await);
 }
 
+/// The form that is submitted is the oldest, and grows where there is no byte left.
+#[tokio::test]
+async fn p9_a_value_that_is_written_again_is_not_removed_to_make_room_for_itself() {
+    let (store, _) = bounded(1_000, 10_000);
+    let version = put_evictable(&store, 0).await;
+    while store.len() < 43 {
+        put_evictable(&store, 1 + store.len() as u64).await;
+    }
+    assert!(has(&store, 0).await);
+    let larger = Entry { value: vec![7; 400].into(), ..entry(HOUR, None) };
+    stored(store.put(key(0), larger, PutMode::Replace(version)).await.unwrap());
+    assert!(has(&store, 0).await && !has(&store, 2).await);
+}
+
 #[tokio::test]
 async fn p9_what_has_expired_goes_before_what_may_be_removed() {
     let (store, clock) = bounded(10, 1 << 20);

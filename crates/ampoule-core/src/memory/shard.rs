@@ -131,17 +131,22 @@ impl Shard {
         self.evictable.compact(self.table.len(), |number, version| has_version(slots, number, version));
     }
 
-    /// The version of the evictable slot that was written first.
-    pub(super) fn first_evictable(&mut self) -> Option<Version> {
-        let slots = &self.slots;
-        self.evictable.first(|number, version| has_version(slots, number, version)).map(|(_, version)| version)
+    /// The version of the evictable slot that was written first. The one of `except` is evictable no more: it is about to
+    /// be written again.
+    pub(super) fn first_evictable(&mut self, except: StoreKey) -> Option<Version> {
+        self.next_evictable(except).map(|(_, version)| version)
     }
 
     /// Removes that slot.
-    pub(super) fn evict(&mut self) -> Option<Slot> {
-        let slots = &self.slots;
-        let (number, _) = self.evictable.first(|number, version| has_version(slots, number, version))?;
+    pub(super) fn evict(&mut self, except: StoreKey) -> Option<Slot> {
+        let (number, _) = self.next_evictable(except)?;
         self.take(number)
+    }
+
+    fn next_evictable(&mut self, except: StoreKey) -> Option<(u32, Version)> {
+        let slots = &self.slots;
+        let is_excepted = |number: u32| slots[number as usize].as_ref().is_some_and(|slot| slot.key == except);
+        self.evictable.first(|number, version| has_version(slots, number, version) && !is_excepted(number))
     }
 
     fn insert_new(&mut self, slot: Slot) {
