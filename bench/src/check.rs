@@ -22,7 +22,8 @@ pub fn run(runtime: &Runtime) -> ExitCode {
         let [bare, ours] = [Who::Bare, scenario.who].map(|who| measure::allocations(runtime, scenario, who));
         let (allocations, instructions) = scenario.ceilings;
         line(&format!("{}: allocations over bare", scenario.name), ours.saturating_sub(bare), allocations);
-        line(&format!("{}: instructions", scenario.name), measure::instructions(scenario, scenario.who), instructions);
+        let [bare, ours] = [Who::Bare, scenario.who].map(|who| measure::instructions(scenario, who));
+        line(&format!("{}: instructions over bare", scenario.name), ours.saturating_sub(bare), instructions);
     }
     code
 }
