@@ -73,7 +73,11 @@ fn signing_and_verifying_take_nothing_from_the_heap() {
         assert!(signer.verify(&[b'A'; 64]).is_none());
     });
     assert_eq!(taken.count_total, 0);
-    assert_eq!(allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1, "the count counts");
+    assert_eq!(
+        allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1)))).count_total,
+        1,
+        "the count counts"
+    );
 }
 
 proptest! {
