@@ -136,7 +136,8 @@ async fn a_folder_that_vanishes_comes_back_with_its_marker() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("holiday.jpg"), "").unwrap();
     let error = store.put(key(1), entry(1), PutMode::Create).await.unwrap_err();
-    assert!(error.to_string().contains("its place is taken by a folder of something else"), "{error}");
+    let report = error.report();
+    assert!(report.contains("its place is taken by a folder of something else"), "{report}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was made in it");
 }
 

@@ -87,9 +87,9 @@ fn assert_hides(shown: &str) {
 /// That it fails so, says it once, and keeps the login to itself.
 fn assert_says(error: &Error, what: &str) {
     let shown = format!("{error} {error:?}");
-    assert!(error.to_string().contains(what), "expected `{what}`: {error}");
+    assert!(error.report().contains(what), "expected `{what}`: {error}");
     assert_hides(&shown);
-    assert_eq!(error.to_string().matches(what).count(), 1, "said twice: {error}");
+    assert_eq!(error.report().matches(what).count(), 1, "said twice: {error}");
 }
 
 async fn assert_refused(url: &str, what: &str) {

@@ -108,7 +108,7 @@ async fn a_wait_that_is_lost_is_sent_again_after_its_write() {
         let paused = Arc::clone(&server);
         proxy.lose_a_reply(1, move || paused.nodes()[1].pause());
         let error = store.put(key("alone"), entry(tag), PutMode::Always).await.unwrap_err();
-        assert!(error.to_string().contains("fewer than 1 replicas"), "the second WAIT vouches for nothing: {error}");
+        assert!(error.report().contains("fewer than 1 replicas"), "the second WAIT vouches for nothing: {error}");
         assert!(proxy.has_lost_it());
         tokio::task::block_in_place(|| server.nodes()[1].resume());
     }
