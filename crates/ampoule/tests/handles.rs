@@ -144,6 +144,24 @@ async fn what_is_taken_leaves_a_rotation_to_be_done() {
     assert!(!new.is_empty() && new != cookie);
 }
 
+/// A sibling domain plants a session in a cookie of its own, and pieces of it that never were.
+#[tokio::test]
+async fn the_cookies_that_are_expired_are_bounded() {
+    let site = Site::with(Place::Cookie, |options| {
+        options.cookie.secure = true;
+        options.cookie.max_pieces = 9;
+    });
+    let (planted, own) = (put(&site.layer, "", "coffee").await, put(&site.layer, "", "tea").await);
+    let pieces: String = (1..10).map(|piece| format!("; sid.{piece}=x")).collect();
+    let mut headers = HeaderMap::new();
+    headers.insert("host", "a.b.c.site.test".parse().unwrap());
+    headers.insert("cookie", format!("{planted}; {own}{pieces}").parse().unwrap());
+    let request = Request(site.layer.clone(), site.layer.begin(&headers));
+    assert_eq!(request.get::<String>("value").await.unwrap(), None, "neither counts");
+    let set = request.end().await;
+    assert!((9..=48).contains(&set.len()), "{} headers", set.len());
+}
+
 /// A browser that knows no partitions takes the removal of one form for that of the other, and keeps what comes last.
 #[tokio::test]
 async fn the_sessions_own_cookie_comes_last() {

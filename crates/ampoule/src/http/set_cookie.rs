@@ -27,7 +27,8 @@ pub struct CookieOptions {
     pub httponly: bool,
     /// Whether requests that other sites start carry the cookie. [`SameSite::Lax`] by default.
     pub samesite: SameSite,
-    /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default.
+    /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default. A browser
+    /// that still has a cookie of the other kind sends both: they are told apart as two scopes are.
     pub partitioned: bool,
     /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for the
     /// path `/`, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2). By default, where `secure`, `path`
