@@ -191,18 +191,30 @@ impl MemoryStore {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(slot.weight(), Ordering::Relaxed);
         let (key, tag) = (slot.key, slot.tag());
-        if let Some(old) = shard.insert(slot) {
-            self.forget(&old);
-        }
+        // Before the old one leaves: a list that is made meanwhile must not miss a key that lives on.
         if let Some(tag) = tag {
             lock(&self.tags).entry(tag).or_default().insert(key);
+        }
+        if let Some(old) = shard.insert(slot) {
+            self.uncount(&old);
+            if old.tag() != tag {
+                self.untag(&old);
+            }
         }
     }
 
     /// Takes a slot that has left its shard out of the counts and the tags.
     fn forget(&self, slot: &Slot) {
+        self.uncount(slot);
+        self.untag(slot);
+    }
+
+    fn uncount(&self, slot: &Slot) {
         self.entries.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(slot.weight(), Ordering::Relaxed);
+    }
+
+    fn untag(&self, slot: &Slot) {
         let Some(tag) = slot.tag() else { return };
         let mut tags = lock(&self.tags);
         if let Some(keys) = tags.get_mut(&tag) {
@@ -259,8 +271,11 @@ impl MemoryStore {
         let start = self.next_swept.load(Ordering::Relaxed);
         let (mut left, mut swept, mut overdue) = (budget, SweepReport::default(), false);
         for index in start..start + SHARDS {
-            let expired = lock(&self.shards[index % SHARDS]).expire(now, left);
+            // Locked until the tags have forgotten them: another writer may put such a key again.
+            let mut shard = lock(&self.shards[index % SHARDS]);
+            let expired = shard.expire(now, left);
             expired.removed.iter().for_each(|slot| self.forget(slot));
+            drop(shard);
             swept.removed += expired.removed.len() as u64;
             swept.more |= expired.more;
             overdue |= expired.overdue;

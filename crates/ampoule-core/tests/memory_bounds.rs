@@ -121,6 +121,39 @@ async fn p9_the_list_of_evictable_values_does_not_grow() {
     assert!(allocated.bytes_current < 200_000, "{} bytes for one value", allocated.bytes_current);
 }
 
+/// Bots draw form after form: each takes the place of another, and none may leave anything behind.
+#[tokio::test]
+async fn p9_a_flood_of_evictable_values_leaves_nothing_behind() {
+    let (store, _) = bounded(1_000, 1 << 20);
+    let flood = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            assert!(store.put_evictable(key(number), entry(HOUR, None), PutMode::Create).try_now().is_ok());
+        }
+    };
+    flood(0..100_000);
+    let allocated = allocation_counter::measure(|| flood(100_000..300_000));
+    assert!(allocated.bytes_current < 50_000, "{} bytes more", allocated.bytes_current);
+}
+
+/// One thread writes the same key again and again, others list its tag.
+#[test]
+fn p2_a_list_by_tag_misses_no_value_that_is_being_replaced() {
+    let (store, _) = bounded(100, 1 << 20);
+    let tag = Tag::of("ada");
+    let write = |mode| store.put(key(1), entry(HOUR, Some(tag)), mode).try_now().unwrap().unwrap();
+    write(PutMode::Create);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            (0..100_000).for_each(|_| drop(write(PutMode::Always)));
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            assert_eq!(store.keys_with_tag(tag).try_now().unwrap().unwrap(), [key(1)]);
+        }
+    });
+}
+
 /// Their deadlines lie within seconds, in the same bucket of the index.
 #[tokio::test]
 async fn p9_a_sweep_of_values_that_are_about_to_expire_comes_to_an_end() {

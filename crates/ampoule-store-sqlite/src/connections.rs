@@ -29,10 +29,14 @@ impl Connections {
         let connect = |wait| connect(open, options.durability, wait).map_err(error::at_start);
         let writer = connect(options.lock_wait)?;
         writer.execute_batch(schema).map_err(error::at_start)?;
+        let file = writer.path().filter(|path| !path.is_empty()).and_then(|path| DatabaseFile::at(path.as_ref()));
         // A reader does not wait for a lock: what it may not read at once is read on the writer's connection.
         let readers =
             (0..options.readers.max(1)).map(|_| connect(Duration::ZERO).map(Mutex::new)).collect::<Result<_, _>>()?;
-        let file = writer.path().filter(|path| !path.is_empty()).and_then(|path| DatabaseFile::at(path.as_ref()));
+        // Another may have been put in its place while they were opened, and then they lead to different ones.
+        if let Some(file) = file.as_ref().filter(|file| file.is_gone()) {
+            return Err(file.gone());
+        }
         Ok(Connections { file, readers, writer: Arc::new(tokio::sync::Mutex::new(writer)) })
     }
 

@@ -70,10 +70,11 @@ pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
         if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
             make_private_folder(folder)?;
         }
+        // One that is there is never opened here: closing it would end the locks that SQLite holds on it in this process.
         if !path.try_exists()? {
             make_new(path)?;
         }
-        OpenOptions::new().append(true).open(path).map(drop)
+        Ok(())
     };
     make().map_err(|cause| {
         let message = format!("the session database {} cannot be opened", path.display());

@@ -39,8 +39,9 @@
 //!
 //! A database that was removed, or replaced by renaming another one over it, is noticed: the next operation is
 //! [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable), never a write into a file that is gone, and the file
-//! is opened, or made, as at the start. To restore a backup under a running site, copy it beside the database and rename it
-//! into place. Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
+//! is opened, or made, as at the start. To restore a backup under a running site, let SQLite do it: `sqlite3 sessions.db
+//! '.restore backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place.
+//! Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How long a batch may take, about.
 const TARGET: Duration = Duration::from_millis(1);
 
+/// A commit has a cost of its own, which smaller batches do not lower.
+const MIN_ROWS: usize = 16;
+
 const MAX_ROWS: usize = 512;
 
 /// The size of the next batch: half of it after one that took too long, twice of it after one that was quick.
@@ -13,7 +16,7 @@ pub(crate) struct Pace(AtomicUsize);
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace(AtomicUsize::new(8))
+        Pace(AtomicUsize::new(MIN_ROWS))
     }
 }
 
@@ -32,7 +35,7 @@ impl Pace {
     fn took(&self, time: Duration) {
         let rows = self.rows();
         if time > TARGET {
-            self.0.store((rows / 2).max(1), Ordering::Relaxed);
+            self.0.store((rows / 2).max(MIN_ROWS), Ordering::Relaxed);
         } else if time < TARGET / 4 {
             self.0.store((rows * 2).min(MAX_ROWS), Ordering::Relaxed);
         }
@@ -51,6 +54,6 @@ mod tests {
         pace.took(TARGET / 2);
         assert_eq!(pace.rows(), MAX_ROWS);
         (0..20).for_each(|_| pace.took(2 * TARGET));
-        assert_eq!(pace.rows(), 1);
+        assert_eq!(pace.rows(), MIN_ROWS);
     }
 }

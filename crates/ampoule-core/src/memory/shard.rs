@@ -140,7 +140,9 @@ impl Shard {
     /// Removes that slot.
     pub(super) fn evict(&mut self, except: StoreKey) -> Option<Slot> {
         let (number, _) = self.next_evictable(except)?;
-        self.take(number)
+        let slot = self.take(number);
+        self.rebuild_index_if_stale();
+        slot
     }
 
     fn next_evictable(&mut self, except: StoreKey) -> Option<(u32, Version)> {
