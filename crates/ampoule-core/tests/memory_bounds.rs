@@ -140,12 +140,14 @@ async fn p9_a_flood_of_evictable_values_leaves_nothing_behind() {
 fn p2_a_list_by_tag_misses_no_value_that_is_being_replaced() {
     let (store, _) = bounded(100, 1 << 20);
     let tag = Tag::of("ada");
-    let write = |mode| store.put(key(1), entry(HOUR, Some(tag)), mode).try_now().unwrap().unwrap();
-    write(PutMode::Create);
+    let write = |mode| stored(store.put(key(1), entry(HOUR, Some(tag)), mode).try_now().unwrap().unwrap());
+    let _ = write(PutMode::Create);
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|threads| {
         threads.spawn(|| {
-            (0..100_000).for_each(|_| drop(write(PutMode::Always)));
+            for _ in 0..100_000 {
+                let _ = write(PutMode::Always);
+            }
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
