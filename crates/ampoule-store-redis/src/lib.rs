@@ -22,8 +22,8 @@
 //!
 //! A write whose connection breaks before its answer comes is sent once more. Each names the version that it writes, so the
 //! second finds what the first has done. Where it finds neither that nor the version it expected, another may have
-//! replaced it since, and the error is [`ErrorKind::Timeout`]: nothing is known. A delete that is sent twice says what the
-//! second found.
+//! replaced it since, and the error is [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout): nothing is known. A delete
+//! that is sent twice says what the second found.
 //!
 //! # The time
 //!
