@@ -143,7 +143,7 @@ fn at_hand<T>(reply: ampoule::store::Reply<'_, T>) -> T {
 fn put(store: &MemoryStore, key: StoreKey, entry: Entry, mode: PutMode) -> ampoule::store::Version {
     match at_hand(store.put(key, entry, mode)) {
         PutResult::Stored(version) => version,
-        PutResult::Conflict => unreachable!("nobody else writes"),
+        PutResult::Conflict => unreachable!("there is no other writer"),
     }
 }
 

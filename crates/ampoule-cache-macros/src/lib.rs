@@ -36,7 +36,7 @@ use crate::attributes::Attributes;
 /// the types that it is generic over. Of an argument that is a pattern, such as `Path(id): Path<u64>`, these are the names
 /// that it binds; `_` binds none.
 ///
-/// Each is a `CacheKey`, or does not compile. An argument that is none, such as a connection, a session or the caller's
+/// Each is a `CacheKey`, or does not compile. An argument without one, such as a connection, a session or the caller's
 /// `&self`, is left out by `skip`, or the parts that count are named by `key`. An argument that the function changes
 /// (`&mut`) is always left out so: a value from the cache does not change it.
 ///

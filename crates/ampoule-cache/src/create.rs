@@ -20,7 +20,7 @@ enum Right<T> {
 }
 
 impl Lookup<'_> {
-    /// The value; created by the caller where there is none and no other caller creates it.
+    /// The value; the caller creates it if it is absent and no other caller is creating it.
     pub(crate) async fn get_or_create<T: Cacheable, E>(
         &self,
         create: impl AsyncFnOnce() -> Result<Created<T>, E>,

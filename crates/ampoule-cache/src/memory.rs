@@ -37,7 +37,7 @@ pub(crate) struct About {
     pub(crate) created: Time,
     /// From then on memory need not hold it.
     pub(crate) until: Time,
-    /// The tags that it can be invalidated by; mostly there are none.
+    /// The tags that it can be invalidated by; usually empty.
     pub(crate) tags: Option<Arc<[StoreKey]>>,
     /// The bytes of the value, as it is encoded.
     pub(crate) size: usize,

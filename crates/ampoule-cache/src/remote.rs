@@ -87,7 +87,7 @@ impl Remote {
         Ok(all(expected.map(is_current)).await?.into_iter().all(|is_current| is_current))
     }
 
-    /// The generations of all of these, made where there is none. They outlive a value that carries them and lives for
+    /// The generations of all of these, created where absent. They outlive a value that carries them and lives for
     /// `lifetime`, if creating it begins `now`, by this process's clock, and takes no longer than it may.
     pub(crate) async fn lasting_generations(
         &self,

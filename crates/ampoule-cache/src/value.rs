@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What can be cached: what serde can write and read. `Option` is one, so that "there is none" is cached too, and so is
+/// What can be cached: what serde can write and read. `Option` is one, so that an absent value is cached too, and so is
 /// `Arc<T>`, which spares a hit in memory the copy of a large value.
 pub trait Cacheable: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
 

@@ -348,12 +348,17 @@ async fn a_missing_layer_is_a_clear_error() {
     );
 }
 
-#[tokio::test]
-async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
+/// What this thread logs until the guard is dropped.
+fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
     let lines = Log::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    (lines, tracing::subscriber::set_default(subscriber))
+}
+
+#[tokio::test]
+async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
+    let (lines, _listening) = listen();
     let site = Site::new(Place::Memory);
     let mut client = site.client();
     client.post("/forget/colour/crimson").await;
@@ -370,10 +375,7 @@ async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
 
 #[tokio::test]
 async fn what_a_client_brought_about_is_no_error_of_the_server() {
-    let lines = Log::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let (lines, _listening) = listen();
     let site = Site::new(Place::Memory);
     let mut client = site.client();
     client.post("/set/a/1").await;

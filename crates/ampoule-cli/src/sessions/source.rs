@@ -185,7 +185,7 @@ impl Source {
     }
 }
 
-/// Files are made where there are none, which is right for a site and wrong for a tool.
+/// Missing files are created, which is right for a site and wrong for a tool.
 pub(crate) fn is_there(url: &str) -> Result<(), Failure> {
     let Some(path) = store::file_path(url)? else { return Ok(()) };
     let (there, path) = (path.try_exists(), path.display());

@@ -41,7 +41,7 @@ impl Session {
         };
         match pending {
             PendingSave::Nothing => {
-                unsaved.settled();
+                unsaved.settled(false);
                 Ok(())
             }
             PendingSave::Create(lineage) => self.create(lineage, unsaved).await,
@@ -144,7 +144,7 @@ impl Session {
         };
         let next = self.state().next(&live, &edit)?;
         let Some(next) = next else {
-            unsaved.settled();
+            unsaved.settled(rotates);
             return Ok(());
         };
         let snapshot = self.commit_edit(&live.snapshot, next, &edit).await?;
@@ -205,9 +205,9 @@ impl Unsaved<'_> {
         self.session.state().saved_as(live, is_rotated)
     }
 
-    fn settled(mut self) {
+    fn settled(mut self, is_rotated: bool) {
         drop(std::mem::take(&mut self.changes));
-        self.session.state().settled();
+        self.session.state().settled(is_rotated);
     }
 }
 

@@ -110,8 +110,8 @@ impl State {
     }
 
     /// Takes note that what was asked for is saved, though nothing had to be written.
-    pub(in crate::session) fn settled(&mut self) {
-        self.rotates = false;
+    pub(in crate::session) fn settled(&mut self, is_rotated: bool) {
+        self.rotates &= !is_rotated;
         let _ = self.replay();
     }
 }
