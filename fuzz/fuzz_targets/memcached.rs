@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((parts, rest)) = data.split_first() else { return };
     let handshake = HANDSHAKE[..usize::from(*parts) % (HANDSHAKE.len() + 1)].concat();
     let answers = [&handshake[..], rest].concat();
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_millis(100);
     let options = MemcachedOptions { connect_timeout: limit, command_timeout: limit, ..MemcachedOptions::default() };
     let store = MemcachedStore::connect(&format!("memcached+unix://{}", SOCKET.display()), options).unwrap();
     LISTENER.with_borrow_mut(|listener| {
@@ -72,7 +72,7 @@ fuzz_target!(|data: &[u8]| {
             tokio::select! {
                 () = serve(listener, &answers) => {}
                 () = use_all(&store) => {}
-                () = tokio::time::sleep(Duration::from_secs(20)) => panic!("a hang"),
+                () = tokio::time::sleep(Duration::from_secs(8)) => panic!("a hang"),
             }
         });
     });

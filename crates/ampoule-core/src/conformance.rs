@@ -92,6 +92,7 @@ checks! {
     expiry::never_is_kept,
     expiry::sweep_removes_what_expired_and_nothing_else,
     expiry::sweep_keeps_to_its_budget,
+    expiry::a_clock_that_is_set_back_revives_nothing_deleted,
     tags::tagged_finds_what_was_last_put_with_it,
     tags::tagged_forgets_the_expired,
     tags::tags_hold_many,

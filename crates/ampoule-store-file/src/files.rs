@@ -109,7 +109,7 @@ impl Files {
         let old_tag = old.and_then(|old| old.tag);
         let deadline = now + entry.lifetime;
         if deadline <= now {
-            self.remove(key, old_tag)?;
+            self.remove(lock, key, old_tag)?;
         } else {
             entry.tag.map_or(Ok(()), |tag| self.mark(tag, key))?;
             let bytes = format::encode(version, entry.tag, deadline, &entry.value);
@@ -175,19 +175,25 @@ impl Files {
         Ok(true)
     }
 
-    pub(crate) fn delete(&self, _: &Lock, key: StoreKey) -> Result<bool, Error> {
+    pub(crate) fn delete(&self, lock: &Lock, key: StoreKey) -> Result<bool, Error> {
         let (live, tag) = match self.live(key, self.options.clock.now()) {
             Ok(live) => (live.is_some(), live.and_then(|live| live.header.tag)),
             // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it. What cannot be
             // reached cannot be removed either, which is the error then.
             Err(_) => (true, None),
         };
-        self.remove(key, tag)?;
+        self.remove(lock, key, tag)?;
         Ok(live)
     }
 
     /// Removes a file, and the mark by which its tag finds it. What was ended does not come back with the power.
-    pub(crate) fn remove(&self, key: StoreKey, tag: Option<Tag>) -> Result<(), Error> {
+    ///
+    /// A folder that a cleaner has removed since it was locked held no record then. A record that is there by now was
+    /// written later, under another lock.
+    pub(crate) fn remove(&self, lock: &Lock, key: StoreKey, tag: Option<Tag>) -> Result<(), Error> {
+        if !self.holds(lock).map_err(unavailable("cannot be read"))? {
+            return Ok(());
+        }
         let removed = match fs::remove_file(self.folder.record(key)) {
             Ok(()) => self.sync(&self.folder.shard(key.as_bytes()[0])),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, StoreKey};
 
-use crate::files::Files;
+use crate::files::{Files, MAX_TRIES};
 #[cfg(unix)]
 use crate::folder::open_folder;
 use crate::folder::unavailable;
@@ -21,7 +21,8 @@ use crate::turns::{Lock, Locked, Turn};
 impl Files {
     /// The whole lock, for work that runs on a thread that may block.
     pub(crate) fn blocking_lock(&self, key: StoreKey) -> Result<Lock, Error> {
-        self.lock(self.turns.blocking_turn(key))
+        let limit = self.options.lock_wait;
+        self.lock(self.turns.blocking_turn(key, limit).ok_or_else(|| timeout(limit))?)
     }
 
     /// Waits until no other process writes in this folder.
@@ -38,9 +39,7 @@ impl Files {
                 return Ok(Lock { folder: Locked(folder), turn });
             }
             if turn.asked.elapsed() >= self.options.lock_wait {
-                let limit = self.options.lock_wait;
-                let message = format!("another process has held a lock of the session folder for {limit:?}");
-                return Err(Error::new(ErrorKind::Timeout, message));
+                return Err(timeout(self.options.lock_wait));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(2));
@@ -54,19 +53,25 @@ impl Files {
         self.lock(turn)
     }
 
-    /// The folder of a shard is made when it is first missed.
+    /// The folder of a shard is made when it is missed. One that a cleaner removes is made again at once: after a pause it
+    /// would be removed already.
     fn try_lock(&self, shard: &Path) -> io::Result<Option<File>> {
-        let folder = match self.open_to_lock(shard) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.make_shard(shard).map(|()| None);
+        for _ in 0..MAX_TRIES {
+            let folder = match self.open_to_lock(shard) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.make_shard(shard)?;
+                    continue;
+                }
+                folder => folder?,
+            };
+            match folder.try_lock() {
+                Ok(()) if self.is_at(&folder, shard)? => return Ok(Some(folder)),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            folder => folder?,
-        };
-        match folder.try_lock() {
-            Ok(()) => Ok(self.is_at(&folder, shard)?.then_some(folder)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
         }
+        Ok(None)
     }
 
     /// It may be removed again at once, as long as it is empty.
@@ -109,4 +114,10 @@ impl Files {
     fn is_at(&self, _: &File, _: &Path) -> io::Result<bool> {
         Ok(true)
     }
+}
+
+fn timeout(limit: Duration) -> Error {
+    let message =
+        format!("another process has held a lock of the session folder, or removed it again and again, for {limit:?}");
+    Error::new(ErrorKind::Timeout, message)
 }

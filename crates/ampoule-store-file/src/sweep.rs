@@ -104,10 +104,10 @@ impl Files {
             return Ok(false);
         }
         // Before the lock is had, it may still be written, touched or removed.
-        let _lock = self.blocking_lock(key)?;
+        let lock = self.blocking_lock(key)?;
         let has_expired = self.has_expired(key, hint, now);
         if has_expired {
-            self.remove(key, None)?;
+            self.remove(&lock, key, None)?;
         }
         Ok(has_expired)
     }

@@ -13,6 +13,14 @@ use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
 use crate::files::{Files, MAX_TRIES};
 use crate::folder::{hex, parse_key, unavailable};
 
+/// What became of the record that a mark was made for.
+enum Marked {
+    Live,
+    /// A clock that jumped ahead may be set back: the mark goes with the record, not before it.
+    Expired,
+    Gone,
+}
+
 impl Files {
     /// Makes the mark, unless it is there.
     pub(crate) fn mark(&self, tag: Tag, key: StoreKey) -> Result<(), Error> {
@@ -73,32 +81,42 @@ impl Files {
         for entry in entries {
             let name = entry.map_err(unavailable("cannot be read"))?.file_name();
             let Some(key) = name.to_str().and_then(parse_key) else { continue };
-            match self.is_marked(tag, key)? {
-                true => keys.push(key),
-                false => all = false,
+            match self.record_of_mark(tag, key)? {
+                Marked::Live => keys.push(key),
+                Marked::Expired => {}
+                Marked::Gone => all = false,
             }
         }
         Ok((keys, all))
     }
 
-    /// Whether the record still has the tag; a mark without such a record goes.
-    fn is_marked(&self, tag: Tag, key: StoreKey) -> Result<bool, Error> {
-        if self.has_tag(tag, key)? {
-            return Ok(true);
+    /// A mark without a record that has the tag goes.
+    fn record_of_mark(&self, tag: Tag, key: StoreKey) -> Result<Marked, Error> {
+        match self.look_up(tag, key)? {
+            Marked::Gone => {}
+            there => return Ok(there),
         }
         let _lock = self.blocking_lock(key)?;
-        let marked = self.has_tag(tag, key)?;
-        if !marked {
+        let marked = self.look_up(tag, key)?;
+        if let Marked::Gone = marked {
             self.unmark(tag, key);
         }
         Ok(marked)
     }
 
-    /// A damaged record counts as one that has it: a caller that ends all sessions of a user must be able to end this one.
-    fn has_tag(&self, tag: Tag, key: StoreKey) -> Result<bool, Error> {
-        match self.live(key, self.options.clock.now()) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
-            live => Ok(live?.is_some_and(|live| live.header.tag == Some(tag))),
+    /// A damaged record counts as one that has the tag: a caller that ends all sessions of a user must be able to end this
+    /// one.
+    fn look_up(&self, tag: Tag, key: StoreKey) -> Result<Marked, Error> {
+        let deadline = match self.record(key) {
+            Ok(Some((_, header))) if header.tag == Some(tag) => header.deadline_after(self.options.clock.now()),
+            Ok(_) => return Ok(Marked::Gone),
+            Err(error) => Err(error),
+        };
+        match deadline {
+            Ok(Some(_)) => Ok(Marked::Live),
+            Ok(None) => Ok(Marked::Expired),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Marked::Live),
+            Err(error) => Err(error),
         }
     }
 

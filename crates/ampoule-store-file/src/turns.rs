@@ -1,8 +1,11 @@
 //! Whose turn it is to write, among the writers of this process, and the lock that the writer then takes.
 
 use std::fs::File;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use ampoule_core::StoreKey;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -37,10 +40,27 @@ impl Turns {
         Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).lock_owned().await }
     }
 
-    /// The same on a thread that may block.
-    pub(crate) fn blocking_turn(&self, key: StoreKey) -> Turn {
+    /// The same on a thread that may block, for a limited time: the writer whose turn it is may need the thread that waits
+    /// here, where a runtime has few of them.
+    pub(crate) fn blocking_turn(&self, key: StoreKey, limit: Duration) -> Option<Turn> {
         let (first, asked) = (first_byte(key), Instant::now());
-        Turn { first, asked, _line: Arc::clone(&self.0[usize::from(first)]).blocking_lock_owned() }
+        let mut line = pin!(Arc::clone(&self.0[usize::from(first)]).lock_owned());
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Poll::Ready(line) = line.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(Turn { first, asked, _line: line });
+            }
+            let left = limit.checked_sub(asked.elapsed()).filter(|left| !left.is_zero())?;
+            thread::park_timeout(left);
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -149,14 +149,15 @@ impl MemcachedStore {
         }
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(key).await? else { return Ok(false) };
-            match Header::decode(&found.bytes) {
-                Ok(header) if !self.is_live(&header) || !matches(&header) => return Ok(false),
+            let is_live = match Header::decode(&found.bytes) {
+                Ok(header) if !matches(&header) => return Ok(false),
+                Ok(header) => self.is_live(&header),
                 // What is damaged can be removed, though not as some version: so an operator gets rid of it.
                 Err(damaged) if version.is_some() => return Err(damaged),
-                _ => {}
-            }
+                Err(_) => true,
+            };
             match server.delete(&name, found.token).await? {
-                Response::Done(_) => return Ok(true),
+                Response::Done(_) => return Ok(is_live),
                 Response::Absent => return Ok(false),
                 _ => {}
             }

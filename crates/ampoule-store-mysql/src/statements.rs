@@ -22,6 +22,7 @@ pub(crate) struct Statements {
     pub(crate) has_live_version: String,
     pub(crate) touch: String,
     pub(crate) delete: String,
+    pub(crate) delete_expired: String,
     pub(crate) delete_version: String,
     pub(crate) keys_with_tag: String,
     pub(crate) scan: String,
@@ -54,6 +55,7 @@ impl Statements {
                 "UPDATE {table} SET deadline = GREATEST(deadline, {deadline}) WHERE id = ? AND version = ? AND {live}"
             ),
             delete: format!("DELETE FROM {table} WHERE id = ? AND {live}"),
+            delete_expired: format!("DELETE FROM {table} WHERE id = ? AND deadline + 0 <= {NOW}"),
             delete_version: format!("DELETE FROM {table} WHERE id = ? AND version = ? AND {live}"),
             keys_with_tag: format!("SELECT id FROM {table} WHERE tag = ? AND {live}"),
             scan: format!("SELECT id FROM {table} WHERE id > ? AND {live} ORDER BY id LIMIT ?"),
@@ -107,6 +109,7 @@ mod tests {
                 (&statements.replace, [row, vec![id(), 3.into(), now()]].concat(), "PRIMARY"),
                 (&statements.touch, vec![now(), 2.into(), id(), 1.into(), now()], "PRIMARY"),
                 (&statements.delete, vec![id(), now()], "PRIMARY"),
+                (&statements.delete_expired, vec![id(), now()], "PRIMARY"),
                 (&statements.delete_version, vec![id(), 1.into(), now()], "PRIMARY"),
                 (&statements.keys_with_tag, vec![id(), now()], "tag"),
                 (&statements.scan, vec![id(), now(), 10.into()], "PRIMARY"),

@@ -108,7 +108,10 @@ impl Statements {
                 "UPDATE {table} SET deadline = GREATEST(deadline, {deadline}) \
                  WHERE id = $2 AND version = $3 AND {live} RETURNING 1"
             ),
-            delete: format!("DELETE FROM {table} WHERE id = $2 AND {live} RETURNING 1"),
+            // One that has expired goes too: with a clock that is set back it would live again.
+            delete: format!(
+                "WITH deleted AS (DELETE FROM {table} WHERE id = $2 RETURNING deadline) SELECT 1 FROM deleted WHERE {live}"
+            ),
             delete_version: format!("DELETE FROM {table} WHERE id = $2 AND version = $3 AND {live} RETURNING 1"),
             keys_with_tag: format!("SELECT id FROM {table} WHERE tag = $2 AND {live}"),
             scan: format!("SELECT id FROM {table} WHERE id > $2 AND {live} ORDER BY id LIMIT $3"),

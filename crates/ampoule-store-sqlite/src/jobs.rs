@@ -1,6 +1,6 @@
 //! What the store does with its connections: reads here and now, writes one after another.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use ampoule_core::{Error, ErrorKind, Reply};
 use rusqlite::Connection;
@@ -78,9 +78,14 @@ impl Inner {
     /// Opens the database anew, as at the start, for the operations to come. For the one that found it gone this is an
     /// error in any case: what was in it is lost, and the operator has to see that.
     fn reopen<T>(&self, old: &Arc<Connections>) -> Result<T, Error> {
-        let _one_at_a_time = self.reopening.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = old.file.as_ref().map(file::DatabaseFile::gone);
         let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the session database is gone"));
+        // Opening may take seconds. The operations that find the file gone meanwhile fail at once.
+        let _one_at_a_time = match self.reopening.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(gone),
+        };
         if !Arc::ptr_eq(&self.connections(), old) {
             return Err(gone);
         }

@@ -38,7 +38,7 @@
 //! # When the file is removed
 //!
 //! A database that was removed, or replaced by renaming another one over it, is noticed: the next operation is
-//! [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable), never a write into a file that is gone, and the file
+//! [`ErrorKind::Unavailable`], never a write into a file that is gone, and the file
 //! is opened, or made, as at the start. To restore a backup under a running site, let SQLite do it: `sqlite3 sessions.db
 //! '.restore backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place.
 //! Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
@@ -60,7 +60,7 @@ use std::time::{Duration, Instant};
 
 pub use ampoule_core::Durability;
 use ampoule_core::{
-    Entry, Error, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
     write_and_read_back,
 };
 pub use rusqlite;
@@ -92,10 +92,14 @@ impl SqliteStore {
     /// Opens the file, and makes file (mode 0600), folders above it (0700) and table if they are missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) for an invalid table name, or a file of something
-    /// else; [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable) if it cannot be opened.
+    /// [`ErrorKind::Config`] for an invalid table name, or a file of something
+    /// else; [`ErrorKind::Unavailable`] if it cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let path = path.as_ref().to_owned();
+        if path.as_os_str() == ":memory:" || path.as_os_str().is_empty() {
+            let message = "an SQLite database without a file is another one in each connection: expected a path; for sessions in memory use `MemoryStore`, or the URL `memory:`";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         file::make_private(&path)?;
         let description = format!("SQLite at {}", path.display());
         let to_open = path.clone();

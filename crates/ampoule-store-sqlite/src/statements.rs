@@ -58,7 +58,7 @@ impl Statements {
             touch: format!(
                 "UPDATE \"{table}\" SET deadline = max(deadline, ?3) WHERE id = ?1 AND version = ?2 AND deadline > ?4"
             ),
-            delete: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2"),
+            delete: format!("DELETE FROM \"{table}\" WHERE id = ?1 RETURNING deadline > ?2"),
             delete_version: format!("DELETE FROM \"{table}\" WHERE id = ?1 AND deadline > ?2 AND version = ?3"),
             keys_with_tag: format!("SELECT id FROM \"{table}\" WHERE tag = ?1 AND deadline > ?2"),
             scan: format!("SELECT id FROM \"{table}\" WHERE id > ?1 AND deadline > ?2 ORDER BY id LIMIT ?3"),
@@ -130,8 +130,12 @@ impl Statements {
         changes(sql, &self.touch, params![key.as_bytes(), version, millis(deadline), millis(now)])
     }
 
+    /// Deletes the row, and says whether its deadline was still to come. One that has expired goes too: with a clock that
+    /// is set back it would live again.
     pub(crate) fn delete(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<bool> {
-        changes(sql, &self.delete, params![key.as_bytes(), millis(now)])
+        let mut statement = sql.prepare_cached(&self.delete)?;
+        let deleted = statement.query_row(params![key.as_bytes(), millis(now)], |row| row.get(0));
+        deleted.optional().map(Option::unwrap_or_default)
     }
 
     pub(crate) fn keys_with_tag(&self, sql: &Connection, tag: Tag, now: Time) -> rusqlite::Result<Vec<StoreKey>> {

@@ -17,6 +17,16 @@ fn open(path: &std::path::Path) -> SqliteStore {
 
 const FOREVER: Duration = Duration::MAX;
 
+/// Each of the store's connections would have a database of its own.
+#[test]
+fn a_database_without_a_file_is_refused() {
+    for path in [":memory:", ""] {
+        let error = SqliteStore::open(path, SqliteOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("MemoryStore"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn two_processes_share_it_and_it_outlives_both() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{BRIEF, PAST_BRIEF, Subject, fresh_key};
-use crate::key::StoreKey;
+use crate::clock::Clock;
+use crate::key::{StoreKey, Tag};
 use crate::store::{Entry, PutMode, PutResult, Version};
 
 pub(super) async fn expired_is_absent_for_every_method(subject: Subject) {
@@ -153,4 +154,29 @@ pub(super) async fn sweep_keeps_to_its_budget(subject: Subject) {
         }
     }
     assert_eq!(removed, 50, "small sweeps together remove what expired");
+}
+
+/// A clock that is ahead hides values, and a correction shows them again; not those that were deleted meanwhile, and all
+/// others with their tags.
+pub(super) async fn a_clock_that_is_set_back_revives_nothing_deleted(subject: Subject) {
+    let Some(clock) = subject.clock.clone() else { return };
+    let (keys, tag) = ([(); 3].map(|()| fresh_key()), Tag::of("of one principal"));
+    let tagged = |value: &'static str| Entry { tag: Some(tag), ..subject.brief(value) };
+    for key in keys {
+        subject.create(key, tagged("x")).await;
+    }
+    let right = clock.now();
+    clock.set(right + PAST_BRIEF);
+    assert!(!subject.delete(keys[0]).await, "delete of an expired key");
+    subject.always(keys[1], Entry { lifetime: Duration::ZERO, ..tagged("y") }).await;
+    let found =
+        subject.store.keys_with_tag(tag).await.unwrap_or_else(|error| panic!("keys_with_tag failed: {error:?}"));
+    assert!(!found.contains(&keys[2]), "the tag of an expired key");
+    clock.set(right);
+    assert_eq!(subject.get(keys[0]).await, None, "a deleted key came back");
+    assert_eq!(subject.get(keys[1]).await, None, "a key that was put without a lifetime came back");
+    assert!(subject.get(keys[2]).await.is_some(), "a key was lost");
+    let found =
+        subject.store.keys_with_tag(tag).await.unwrap_or_else(|error| panic!("keys_with_tag failed: {error:?}"));
+    assert!(found.contains(&keys[2]), "a key lost its tag while it had expired");
 }

@@ -16,13 +16,20 @@ impl Evictable {
         self.0.push_back((slot, version));
     }
 
-    /// The entry at the front that is not stale.
-    pub(super) fn first(&mut self, is_current: impl Fn(u32, Version) -> bool) -> Option<(u32, Version)> {
+    /// The first entry that is neither stale nor excepted. An excepted one goes to the end, since its slot is about to be
+    /// written again.
+    pub(super) fn first(
+        &mut self,
+        is_current: impl Fn(u32, Version) -> bool,
+        is_excepted: impl Fn(u32) -> bool,
+    ) -> Option<(u32, Version)> {
         while let Some(&(slot, version)) = self.0.front() {
-            if is_current(slot, version) {
-                return Some((slot, version));
+            match (is_current(slot, version), is_excepted(slot)) {
+                (true, false) => return Some((slot, version)),
+                (true, true) if self.0.len() == 1 => return None,
+                (true, true) => self.0.rotate_left(1),
+                (false, _) => _ = self.0.pop_front(),
             }
-            self.0.pop_front();
         }
         None
     }

@@ -131,8 +131,7 @@ impl Shard {
         self.evictable.compact(self.table.len(), |number, version| has_version(slots, number, version));
     }
 
-    /// The version of the evictable slot that was written first. The one of `except` is evictable no more: it is about to
-    /// be written again.
+    /// The version of the evictable slot that was written first, other than that of `except`.
     pub(super) fn first_evictable(&mut self, except: StoreKey) -> Option<Version> {
         self.next_evictable(except).map(|(_, version)| version)
     }
@@ -148,7 +147,7 @@ impl Shard {
     fn next_evictable(&mut self, except: StoreKey) -> Option<(u32, Version)> {
         let slots = &self.slots;
         let is_excepted = |number: u32| slots[number as usize].as_ref().is_some_and(|slot| slot.key == except);
-        self.evictable.first(|number, version| has_version(slots, number, version) && !is_excepted(number))
+        self.evictable.first(|number, version| has_version(slots, number, version), is_excepted)
     }
 
     fn insert_new(&mut self, slot: Slot) {
