@@ -22,8 +22,8 @@ use tower::Layer;
 /// Names and hashes, as a table of users has them.
 type Users = Arc<HashMap<String, String>>;
 
-/// Somebody who is not there costs as much time as somebody who is: else the time tells which names exist.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody's password").expect("the parameters are argon2's own"));
+/// A user who does not exist costs as much time as one who does: else the time tells which names exist.
+static UNKNOWN: LazyLock<String> = LazyLock::new(|| hash("an unknown user's password").expect("the parameters are argon2's own"));
 
 fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
     Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
@@ -33,7 +33,7 @@ fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
 async fn is_right(users: Users, name: String, password: String) -> Result<bool, ServerError> {
     let check = move || {
         let known = users.get(&name);
-        let hash = PasswordHash::new(known.unwrap_or(&NOBODY))?;
+        let hash = PasswordHash::new(known.unwrap_or(&UNKNOWN))?;
         let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
         Ok::<_, argon2::password_hash::phc::Error>(right && known.is_some())
     };

@@ -12,7 +12,7 @@ async fn page(session: Session) -> Result<String, Error> {
     let articles = shop.update("cart", |articles: &mut u32| *articles += 1).await?;
     shop.save().await?;
     let clerk: Option<String> = office.get("clerk").await?;
-    Ok(format!("{articles} articles in the cart; the clerk is {}\n", clerk.as_deref().unwrap_or("nobody")))
+    Ok(format!("{articles} articles in the cart; the clerk is {}\n", clerk.as_deref().unwrap_or("none")))
 }
 
 fn sessions(name: &str, path: &str) -> Result<SessionLayer, Box<dyn std::error::Error>> {
@@ -41,7 +41,7 @@ mod tests {
     async fn one_is_used_and_the_other_left_alone() {
         let mut browser = Browser::new(super::site().unwrap());
         browser.get("/").await;
-        assert_eq!(browser.get("/").await, "2 articles in the cart; the clerk is nobody\n");
+        assert_eq!(browser.get("/").await, "2 articles in the cart; the clerk is none\n");
         assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["shop"]);
     }
 }

@@ -108,7 +108,7 @@ pub fn print(runtime: &tokio::runtime::Runtime) {
     stampede();
 }
 
-/// What nobody should write, and many do.
+/// What should not be written, and often is.
 #[derive(Default)]
 struct Naive(Mutex<HashMap<String, u64>>);
 

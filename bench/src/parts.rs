@@ -27,7 +27,7 @@ pub fn print(runtime: &Runtime) {
     table("new session", &parts.of_a_new_session());
     let [untouched, read] = handles(runtime);
     println!(
-        "Without a framework, a session that nobody touches takes {untouched:.0} ns, one that is read {read:.0} ns."
+        "Without a framework, an untouched session takes {untouched:.0} ns, one that is read {read:.0} ns."
     );
 }
 
@@ -158,7 +158,7 @@ fn time_headers(change: impl Fn(&mut HeaderMap)) -> f64 {
     })
 }
 
-/// A session that nobody touches, and one that is read, without a framework around them.
+/// An untouched session, and one that is read, without a framework around them.
 fn handles(runtime: &Runtime) -> [f64; 2] {
     let scenario = Scenario::named("read one of five").expect("it is known");
     let layer = ours::layer();

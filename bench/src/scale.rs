@@ -108,7 +108,7 @@ async fn measure(count: u64) -> Row {
     Row { bytes, get, map_get: of_a_map(count, &keys), replace, sweep_none, sweep_a_hundredth, sweep_half }
 }
 
-/// What the machine's memory takes, whoever asks it.
+/// What the machine's memory takes, whichever library asks for it.
 fn of_a_map(count: u64, keys: &[StoreKey]) -> f64 {
     let map: HashMap<StoreKey, Box<[u8]>> = (0..count).map(|number| (key(number), vec![7; RECORD].into())).collect();
     let map = Mutex::new(map);

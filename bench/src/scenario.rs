@@ -80,7 +80,7 @@ impl Scenario {
         Ready { site, path: shared(self.path), cookie: shared(&cookie) }
     }
 
-    /// The scenario on routes that somebody else has made, with this cookie.
+    /// The scenario on routes that were made elsewhere, with this cookie.
     pub fn over(&self, router: Router, cookie: &str) -> Ready {
         Ready { site: Site::axum(router), path: shared(self.path), cookie: shared(cookie) }
     }

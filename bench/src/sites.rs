@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 /// Whose layer is around the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Nobody's.
+    /// Without a session.
     Bare,
     /// A layer that puts an `Arc` into each request, and handlers that take it: what the framework asks of any layer.
     Floor,
@@ -56,7 +56,7 @@ impl Who {
         Who::ActixInCookie,
     ];
 
-    /// Those whose sessions lie in memory.
+    /// Those whose sessions are in memory.
     pub const PEERS: &[Who] = &[
         Who::TowerSessions,
         #[cfg(feature = "peers")]
@@ -65,7 +65,7 @@ impl Who {
         Who::Actix,
     ];
 
-    /// Those whose sessions lie in the cookie, encrypted.
+    /// Those whose sessions are in the cookie, encrypted.
     pub const PEERS_IN_COOKIE: &[Who] = &[
         #[cfg(feature = "peers")]
         Who::TowerInCookie,

@@ -1,5 +1,6 @@
 //! The house rules: reads the workspace once, puts every rule to it, and tells what was found.
 
+mod commits;
 mod defaults;
 mod failure;
 mod finding;
@@ -12,6 +13,7 @@ mod links;
 mod manifests;
 mod minimum;
 mod paths;
+mod prose;
 mod rust;
 mod sizes;
 mod tree;
@@ -45,9 +47,10 @@ pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
     findings.extend(sizes::check(&rust));
     findings.extend(functions::check(&functions));
     findings.extend(imports::check(&rust));
-    for rule in [headers::check, leftovers::check, paths::check, whitespace::check, links::check] {
+    for rule in [headers::check, leftovers::check, paths::check, whitespace::check, links::check, prose::check] {
         findings.extend(rule(&tree));
     }
+    findings.extend(commits::check(metadata.workspace_root.as_std_path()));
     findings.sort();
     Ok(Report { findings, figures: vec![functions::figures(&functions), minimum::figures(&metadata)] })
 }

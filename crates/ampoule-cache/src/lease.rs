@@ -10,7 +10,7 @@ use crate::backend::Inner;
 use crate::key;
 
 /// The right to create a value that this process took from all others. It ends with its deadline, and when it is
-/// dropped. The default one is no agreement with anyone: where there is no store, or none that answers.
+/// dropped. The default one agrees with no other process: where there is no store, or none that answers.
 #[derive(Default)]
 pub(crate) struct Lease(Option<Held>);
 

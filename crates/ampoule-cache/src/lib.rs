@@ -33,7 +33,7 @@
 //! - While the store cannot be reached, processes do not know of each other: each has its own creator.
 //! - A value that takes more than five minutes to create is given out and not kept in a store: nothing would tell whether it
 //!   was removed meanwhile.
-//! - Values lie in the store as they are: a reader of the store reads them. What must not be read there is not to be cached.
+//! - Values are stored as they are: a reader of the store reads them. What must not be read there is not to be cached.
 //! - A creator that takes longer than [`lease`](CacheOptions::lease) may be joined by another one.
 //! - Bounds hold for what a cache keeps, not for the callers: each that waits holds its own future, and each [`Cache`] that is
 //!   held holds its namespace. Of the keys that were removed, cleared and invalidated a process remembers 7,168 each; what

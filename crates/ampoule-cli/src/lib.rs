@@ -155,7 +155,7 @@ fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
     })
 }
 
-/// Why a command failed, in words for whoever typed it.
+/// Why a command failed, in words for the user who typed it.
 struct Failure(String);
 
 impl From<Faults> for Failure {

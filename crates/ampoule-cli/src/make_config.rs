@@ -1,4 +1,4 @@
-//! `ampoule make-config`: an ini file for production, with a secret that nobody else has.
+//! `ampoule make-config`: an ini file for production, with a secret of its own.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -68,7 +68,7 @@ fn ini(name: &str, own: bool) -> String {
     let apps = if own { own_app(name) } else { DEMO_APPS.to_owned() };
     format!(
         "\
-# {name} in production. The secret below signs every session's id: who has this file can log in as anybody.
+# {name} in production. The secret below signs every session's id: with it any login can be forged.
 
 [DEFAULT]
 # With debug, weak secrets and cookies without TLS would be allowed.
@@ -88,7 +88,7 @@ next = cached
 beaker.session.key = {name}
 # The cookie's name becomes __Host-{name}: no sibling domain can plant one then. It needs TLS, the path / and no domain.
 beaker.session.host_prefix = true
-# To change the secret without logging anybody out, put the new one first and this one on a line of its own below it,
+# To change the secret without ending any login, put the new one first and this one on a line of its own below it,
 # indented; remove it when the sessions it signed have ended.
 beaker.session.secret = {}
 # Seconds without use after which a session ends, and seconds after which it ends in any case.

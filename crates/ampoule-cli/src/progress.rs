@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Counts up on standard error, if that is a terminal and nobody asked for JSON; says nothing otherwise.
+/// Counts up on standard error, if that is a terminal and JSON was not asked for; says nothing otherwise.
 pub(crate) fn counter(what: &'static str, json: bool) -> ProgressBar {
     if json {
         return ProgressBar::hidden();

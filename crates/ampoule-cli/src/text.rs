@@ -1,4 +1,4 @@
-//! What is printed: moments, text that others wrote, and lines that may find nobody reading.
+//! What is printed: moments, text that others wrote, and lines whose reader may be gone.
 
 use std::io::{ErrorKind, Write};
 
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use crate::Failure;
 
-/// The width when nobody says it.
+/// The width where none is given.
 const USUAL: usize = 80;
 
-/// Prints a line, and says whether anybody still reads: a pipe that was closed, as by `| head`, is no error.
+/// Prints a line, and says whether it is still read: a pipe that was closed, as by `| head`, is no error.
 pub(crate) fn say(text: &str) -> Result<bool, Failure> {
     match writeln!(std::io::stdout().lock(), "{}", clean(text)) {
         Ok(()) => Ok(true),

@@ -52,7 +52,7 @@ async fn set(session: Session, Path(value): Path<String>) -> Result<String, ampo
 }
 
 async fn value(session: Session) -> Result<String, ampoule::Error> {
-    let user = session.principal().await?.unwrap_or_else(|| "nobody".into());
+    let user = session.principal().await?.unwrap_or_else(|| "none".into());
     let value = session.get::<String>("value").await?;
     Ok(format!("{} of {user}", value.as_deref().unwrap_or("nothing")))
 }
@@ -130,16 +130,16 @@ async fn p11_a_browser_with_two_cookies_goes_on() {
             let (old, new) = (site.serve(before).await, site.serve(after).await);
             let [old, new] = [old, new].map(|port| format!("{host}:{port}{folder}"));
             page(&client, &old, "/set/tea").await;
-            assert_eq!(page(&client, &new, "/get").await, "tea of nobody", "{name}: the session goes on");
+            assert_eq!(page(&client, &new, "/get").await, "tea of none", "{name}: the session goes on");
             assert_eq!(cookies(&client).await.len(), 1, "{name}");
             page(&client, &new, first).await;
-            let expected = if first == "/set/new" { "new of nobody" } else { "tea of ada" };
+            let expected = if first == "/set/new" { "new of none" } else { "tea of ada" };
             assert_eq!(page(&client, &new, "/get").await, expected, "{name}, {first}");
             assert_eq!(page(&client, &new, "/get").await, expected, "{name}, {first}: and again");
             assert_eq!(cookies(&client).await.len(), 1, "{name}, {first}: one cookie is left");
             // A cookie of the former scope that came alone stays, and leads nowhere; the next login expires it.
             page(&client, &new, "/logout").await;
-            assert_eq!(page(&client, &new, "/get").await, "nothing of nobody", "{name}, {first}");
+            assert_eq!(page(&client, &new, "/get").await, "nothing of none", "{name}, {first}");
             page(&client, &new, "/login/eve").await;
             assert_eq!(page(&client, &new, "/get").await, "nothing of eve", "{name}, {first}");
             assert_eq!(cookies(&client).await.len(), 1, "{name}, {first}: one cookie is left");
@@ -169,7 +169,7 @@ async fn p11_a_browser_with_two_sessions_is_cleaned() {
         page(&client, &new, "/login/ada").await;
         client.add_cookie(planted.into_owned()).await.unwrap();
         assert_eq!(cookies(&client).await.len(), 2, "{name}");
-        assert_eq!(page(&client, &new, "/get").await, "nothing of nobody", "{name}: neither counts");
+        assert_eq!(page(&client, &new, "/get").await, "nothing of none", "{name}: neither counts");
         assert_eq!(cookies(&client).await.len(), 0, "{name}: both go");
         page(&client, &new, "/login/ada").await;
         assert_eq!(page(&client, &new, "/get").await, "nothing of ada", "{name}: a login succeeds");

@@ -25,7 +25,7 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives what root has just made to the owner of the folder that it lies in. Does nothing for another user, who may not.
+/// Gives what root has just made to the owner of the folder that contains it. Does nothing for another user, who may not.
 #[cfg(unix)]
 pub fn inherit_owner(path: &Path) {
     use std::os::unix::fs::{MetadataExt, lchown};
@@ -39,7 +39,7 @@ pub fn inherit_owner(path: &Path) {
     }
 }
 
-/// Gives what root has just made to the owner of the folder that it lies in. There is no such owner here.
+/// Gives what root has just made to the owner of the folder that contains it. There is no such owner here.
 #[cfg(not(unix))]
 pub fn inherit_owner(_: &Path) {}
 

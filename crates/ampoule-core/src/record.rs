@@ -23,7 +23,7 @@ pub const MAX_KEY: usize = 255;
 /// each page that has a form.
 pub const FORM_LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// What lies in a store under a session's key.
+/// What a store holds under a session's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A session.

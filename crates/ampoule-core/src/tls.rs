@@ -170,7 +170,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     if let Some(file) = ca {
         for certificate in certificates(file)? {
-            let wrong = |cause| config(&format!("{} holds a certificate that is none", file.display()), cause);
+            let wrong = |cause| config(&format!("{} holds an invalid certificate", file.display()), cause);
             roots.add(certificate).map_err(wrong)?;
         }
         return Ok(roots);

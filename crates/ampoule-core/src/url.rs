@@ -94,7 +94,7 @@ impl ServerUrl {
     /// Checks that every parameter that is left is one of these.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for the first that is none, with the nearest that is.
+    /// [`ErrorKind::Config`] for the first unknown one, with the nearest known.
     pub fn only(&self, known: &[&str]) -> Result<(), Error> {
         let Some((name, _)) = self.parameters.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
             return Ok(());

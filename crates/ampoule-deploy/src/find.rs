@@ -82,7 +82,7 @@ pub(crate) fn find<'a>(ini: &'a Ini, kind: &Kind, name: &str) -> Result<(What, &
 
 fn not_found(ini: &Ini, kind: &Kind, name: &str) -> String {
     let expected: Vec<String> = kind.prefixes.iter().map(|(prefix, _)| format!("[{prefix}:{name}]")).collect();
-    // A bare [logging] is hardly an app; it is offered to nobody.
+    // A bare [logging] is hardly an app; it is never offered.
     let there = ini.sections().filter(|section| section.contains(':')).filter_map(|section| kind.of(section));
     let there = nearest_first(name, there.map(|(_, name)| name));
     let hint = did_you_mean(name, there.iter().copied());

@@ -1,4 +1,4 @@
-//! Where to listen. The crate opens no socket itself: whoever serves does.
+//! Where to listen. The crate opens no socket itself; the program that serves does.
 
 use crate::conf::Conf;
 use crate::error::Faults;

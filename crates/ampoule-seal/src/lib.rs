@@ -13,7 +13,7 @@
 //!
 //! # The cipher of sealed cookies
 //!
-//! Nonces are random and nobody counts them, so the cipher must bear that. Measured on an AMD EPYC with AES, SHA and
+//! Nonces are random and not counted, so the cipher must bear that. Measured on an AMD EPYC with AES, SHA and
 //! AVX-512 instructions, one seal or open of the cipher alone, in microseconds. The first three are pure Rust and are
 //! measured again by `cargo run --release -p ampoule-seal --example measure`; the last is aws-lc-rs 1.19.
 //!

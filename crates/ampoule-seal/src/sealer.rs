@@ -1,4 +1,4 @@
-//! Content that only we can read and nobody can change.
+//! Content that only the server can read, and that cannot be changed unnoticed.
 //!
 //! An envelope, byte by byte:
 //!

@@ -42,7 +42,7 @@ impl Secret {
         }
     }
 
-    /// A secret that may be weak, for a developer's own machine; `None` if it is empty. Whoever guesses it makes
+    /// A secret that may be weak, for a developer's own machine; `None` if it is empty. An attacker who guesses it makes
     /// cookies that we believe.
     pub fn insecure_weak(bytes: impl AsRef<[u8]>) -> Option<Secret> {
         let bytes = bytes.as_ref();

@@ -123,7 +123,7 @@ impl Files {
         Ok(Some(PutResult::Stored(version)))
     }
 
-    /// Says whether the lock was still that of the folder when the new file lay in it: from then on the folder cannot be
+    /// Says whether the lock was still that of the folder when the new file was in it: from then on the folder cannot be
     /// removed.
     fn replace(&self, lock: &Lock, key: StoreKey, bytes: &[u8], deadline: Time) -> io::Result<bool> {
         let shard = self.folder.shard(key.as_bytes()[0]);

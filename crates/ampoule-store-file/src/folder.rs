@@ -1,4 +1,4 @@
-//! The folder: where things lie in it, and whether it is ours.
+//! The folder: what is where in it, and whether it is ours.
 
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 /// What the marker says. Another format will have another number.
 const MARKER: &str = "ampoule file store 1\n";
 
-/// What lies in the folder besides the marker.
+/// What is in the folder besides the marker.
 const PARTS: [&str; 2] = ["records", "tags"];
 
 /// Files of this prefix are being written, or were when their writer died.

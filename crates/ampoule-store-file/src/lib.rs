@@ -29,7 +29,7 @@
 //! A name is made of the session's handle, which is no secret. No text from a client reaches the file system, and what is
 //! in the folder is of no use as a cookie (promise P8). Folders have mode 0700 and files 0600.
 //!
-//! What lies in the folder belongs to the owner of the folder, also what root makes, such as a tool that an operator runs
+//! What is in the folder belongs to the owner of the folder, also what root makes, such as a tool that an operator runs
 //! before the site has started: a folder that root makes gets the owner of the folder above it. A folder that vanishes
 //! while it is in use comes back with its marker. Only what is not there is an absence; what cannot be reached, for want
 //! of a right or by a fault of the disk, is an error.

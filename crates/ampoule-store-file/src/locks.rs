@@ -3,7 +3,7 @@
 //! The lock is on the folder of the records itself. A lock file beside it could be removed by a program that cleans up
 //! old files, and made again by another process: then two writers would hold the lock. A folder that holds a record, or
 //! one that is being written, cannot be removed. One that is empty can, so a writer compares the folder that it has
-//! locked with the one at the path: when it has the lock, and again when its new file lies in the folder.
+//! locked with the one at the path: when it has the lock, and again when its new file is in the folder.
 
 use std::fs::{File, TryLockError};
 use std::io;

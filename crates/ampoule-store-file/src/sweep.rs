@@ -1,7 +1,7 @@
 //! Frees what has expired.
 //!
 //! Whether a file has expired is read in the file, under the lock of its key, before it is removed. Which files are read,
-//! their modification times tell, and these may lie. One that lies in the past costs a look, and is corrected. One that
+//! their modification times tell, and these may lie. One in the past costs a look, and is corrected. One that
 //! lies ahead would hide a file for ever, so each round through all places also reads those files whose keys have a
 //! certain second byte, another one in each round.
 

@@ -1,4 +1,4 @@
-//! A value as it lies in memcached: a header, then the bytes that were put.
+//! A value as it is stored in memcached: a header, then the bytes that were put.
 //!
 //! ```text
 //! offset size

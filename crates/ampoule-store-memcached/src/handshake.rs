@@ -52,7 +52,7 @@ impl Reading {
     }
 }
 
-/// Greets a server. Its boot id lies in the item of this name.
+/// Greets a server. Its boot id is in the item of this name.
 pub(crate) async fn greet(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), mark: &str) -> Result<Peer, Error> {
     send(stream, b"version\r\nstats settings\r\nstats\r\n").await?;
     check_version(&read_line(stream).await?)?;

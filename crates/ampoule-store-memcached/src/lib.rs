@@ -47,7 +47,7 @@
 //! any order. While a server is down its keys are [`ErrorKind::Unavailable`], and never looked for on another, where an
 //! old copy may lie.
 //!
-//! # What lies in it
+//! # What it holds
 //!
 //! ```text
 //! <prefix><key>       format 1, version (8 bytes), deadline (8 bytes), 0 or 40, the tag and its time, the value
@@ -118,7 +118,7 @@ impl MemcachedStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the URL or the prefix is none.
+    /// [`ErrorKind::Config`] if the URL or the prefix is invalid.
     pub fn connect(url: &str, options: MemcachedOptions) -> Result<MemcachedStore, Error> {
         let addresses = address::parse(url)?;
         if options.prefix.len() > 100 || !options.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {

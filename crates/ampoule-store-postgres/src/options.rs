@@ -11,7 +11,7 @@ use ampoule_core::tls::TlsFiles;
 pub struct PostgresOptions {
     /// The table: letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,
-    /// The schema it lies in; by default the first of the role's search path.
+    /// The schema of the table; by default the first of the role's search path.
     pub schema: Option<String>,
     /// Whether the table is made when it is found missing: `true` by default. With `false` only
     /// [`migrate`](crate::PostgresStore::migrate) makes it.

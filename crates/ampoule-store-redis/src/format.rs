@@ -1,4 +1,4 @@
-//! A value as it lies in Redis: a header that Lua can read, then the bytes that were put.
+//! A value as it is stored in Redis: a header that Lua can read, then the bytes that were put.
 //!
 //! ```text
 //! offset size

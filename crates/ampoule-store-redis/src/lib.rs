@@ -65,7 +65,7 @@
 //! And for some uses more: `+select` for another database than 0, `+wait` for replicas, `+role` behind Sentinel,
 //! `+cluster|slots` in a Cluster, `+client|tracking` and `+ping` for [`Store::watch`], `+info` to be warned of evictions.
 //!
-//! # What lies in it
+//! # What it holds
 //!
 //! ```text
 //! <prefix><key>       a string: format 1, version (8 bytes), deadline (15 digits, milliseconds), 0 or 32, the tag, the value

@@ -27,7 +27,7 @@ use crate::http::credentials::Credentials;
 
 /// The two ways to keep sessions.
 pub(crate) enum Backend {
-    /// The client holds a token; the record lies in a store.
+    /// The client holds a token; the record is in a store.
     Store(StoreBackend),
     /// The client holds the record itself, sealed in a cookie.
     Cookie(CookieBackend),

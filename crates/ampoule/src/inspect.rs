@@ -30,7 +30,7 @@ const ATTEMPTS: u32 = 64;
 /// How long an ended session is still known: [`Options::rotation_grace`](crate::Options::rotation_grace) by default.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What lies in a store under a session's id.
+/// What a store holds under a session's id.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Inspected {

@@ -1,4 +1,4 @@
-//! The language of a session: what its user chose, or else what his browser asks for, among what the application has.
+//! The language of a session: what its user chose, or else what the browser asks for, among what the application has.
 
 use std::fmt;
 use std::future::Future;
@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use crate::session::Session;
 
-/// Where the choice lies in the session: the seed's name.
+/// Where the choice is in the session: the seed's name.
 const LANG: Key<String> = Key::new("lang");
 
 /// A header longer than this asks for no language that matters.
@@ -58,7 +58,7 @@ impl Languages {
     /// These languages, by their tags of BCP 47; the first is the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is none, or one is no tag of a language.
+    /// [`ErrorKind::Config`] if it is empty, or one is not a language tag.
     pub fn new<'a>(tags: impl IntoIterator<Item = &'a str>) -> Result<Languages, Error> {
         let read = |tag: &str| {
             let bad =

@@ -68,7 +68,7 @@ impl<M> Merged<M> {
 ///
 /// **Often the primary key alone is better**: a session is read whole by each request, a copy in it grows old, and a
 /// change of the model's fields leaves values in sessions that no longer decode ([`ErrorKind::Value`](crate::ErrorKind)).
-/// Keep the model where what the user saw matters, as in an order that he is about to confirm.
+/// Keep the model where what the user saw matters, as in an order that is about to be confirmed.
 ///
 /// # Errors
 /// Those of the database.

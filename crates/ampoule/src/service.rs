@@ -83,7 +83,7 @@ where
             match state.as_mut().project() {
                 StateProject::Handling { inner, session } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    // Most requests end here: no future is made for a session that nobody touched, or only read.
+                    // Most requests end here: no future is made for an untouched session, or one that was only read.
                     if !session.is_touched() || finish_now(session, &mut response) {
                         return Poll::Ready(Ok(response));
                     }

@@ -92,7 +92,7 @@ async fn log_out(layer: &SessionLayer, cookie: &str) -> Result<(), Error> {
     ended
 }
 
-/// Whose session a cookie leads to: "-" for nobody's.
+/// Whose session a cookie leads to: "-" for none.
 async fn user_of(layer: &SessionLayer, cookie: &str) -> String {
     let request = Request::new(layer, cookie);
     let user = request.principal().await.unwrap();

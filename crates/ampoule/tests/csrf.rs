@@ -262,7 +262,7 @@ async fn a_token_survives_rotation_and_dies_with_its_session() {
     assert_eq!(send(&client, "POST", "/echo", &headers, Body::empty()).await.status, 403);
 }
 
-/// The login's form is shown to a visitor: what he sends back proves that it was ours.
+/// The login's form is shown to a visitor: what it sends back proves that the form was ours.
 #[tokio::test]
 async fn a_login_form_is_protected_before_there_is_a_user() {
     let site = site();

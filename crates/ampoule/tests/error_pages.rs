@@ -307,13 +307,13 @@ async fn fails() -> Result<&'static str, ServerError> {
 }
 
 async fn change_then_panic(session: Session) -> &'static str {
-    session.insert("name", &"nobody").unwrap();
+    session.insert("name", &"none").unwrap();
     session.len().await.unwrap();
     panic!("after a change")
 }
 
 async fn change_then_fail(session: Session) -> Result<&'static str, ServerError> {
-    session.insert("name", &"nobody")?;
+    session.insert("name", &"none")?;
     session.len().await?;
     Err("after a change")?
 }

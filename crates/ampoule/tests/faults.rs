@@ -133,7 +133,7 @@ async fn killed_and_restarted(kind: Kind) {
     let tally = load.stop().await;
     tally.assert_exact();
     // A Cluster's client may have tried again until the node was back.
-    assert!(tally.uncertain > 0 || kind == Kind::RedisCluster, "nobody noticed");
+    assert!(tally.uncertain > 0 || kind == Kind::RedisCluster, "no client noticed");
 }
 
 macro_rules! faults {
@@ -174,10 +174,10 @@ async fn paused(kind: Kind) {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let tally = load.stop().await;
     tally.assert_exact();
-    assert!(tally.uncertain > 0, "nobody noticed");
+    assert!(tally.uncertain > 0, "no client noticed");
 }
 
-/// Every seventh reply arrives by half, and its connection is reset: the writer cannot know whether he wrote.
+/// Every seventh reply arrives by half, and its connection is reset: the writer cannot know whether it wrote.
 async fn cut_off_in_mid_reply(kind: Kind) {
     let Some(server) = Server::start(kind) else { return };
     let port = server.node().port;
@@ -213,7 +213,7 @@ async fn sentinel_fails_over() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let tally = load.stop().await;
     tally.assert_exact();
-    assert!(tally.uncertain > 0, "nobody noticed");
+    assert!(tally.uncertain > 0, "no client noticed");
 }
 
 /// What memcached held is gone with it, and its docs say so first. Nothing else breaks: no error, no old data.
@@ -270,7 +270,7 @@ async fn disk_is_full(url: impl FnOnce(&std::path::Path) -> String) {
             break;
         }
         if n == 5 {
-            // Most of the disk goes to somebody else.
+            // Most of the disk goes to another program.
             std::fs::write(&ballast, vec![7; 2 << 20]).unwrap();
         }
     }

@@ -60,7 +60,7 @@ async fn another_s_login_starts_empty(place: Place) {
     assert_eq!(client.get("/private").await.text, "bob");
     assert_eq!(client.value("diary").await, "none");
     if place != Place::Cookie {
-        assert_eq!(ada.clone().get("/private").await.status, 403, "her session has ended");
+        assert_eq!(ada.clone().get("/private").await.status, 403, "the session has ended");
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
     let page = get(async |session: Session| -> Result<String, Error> {
         session.insert("seen", &"yes")?;
         session.save().await?;
-        Ok(session.principal().await?.unwrap_or_else(|| "nobody".into()))
+        Ok(session.principal().await?.unwrap_or_else(|| "none".into()))
     });
     let fails = async |session: Session| -> Result<StatusCode, Error> {
         session.regenerate_id();
@@ -135,7 +135,7 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
     };
     let routes = support::site::routes().merge(routes()).route("/page", page).route("/rotation-fails", post(fails));
     site.app = Router::new().fallback_service(stack.layer(routes));
-    for (path, user) in [("/login-saved-then-fails/ada", "ada"), ("/rotation-fails", "nobody")] {
+    for (path, user) in [("/login-saved-then-fails/ada", "ada"), ("/rotation-fails", "none")] {
         let mut client = site.client();
         client.post("/set/cart/tea").await;
         let lost = client.ask("POST", path, client.cookie_header()).await;

@@ -93,7 +93,7 @@ async fn a_user_sees_his_sessions_and_no_others(place: Place) {
     let mut other = log_in(&site, "eve", "tablet").await;
     assert_eq!(agents(&listed(&mut phone).await), ["laptop", "phone*"], "the last used first");
     assert_eq!(agents(&listed(&mut other).await), ["tablet*"]);
-    assert_eq!(agents(&listed(&mut site.client()).await), [""; 0], "nobody has no sessions");
+    assert_eq!(agents(&listed(&mut site.client()).await), [""; 0], "without a principal there are no sessions");
     laptop.post("/logout").await;
     assert_eq!(agents(&listed(&mut phone).await), ["phone*"]);
     site.clock.advance(25 * support::HOUR);
@@ -181,7 +181,7 @@ async fn revoking_raises_nothing_that_writes_meanwhile(place: Place) {
         }
         site.layer.revoke_all("ada").await.unwrap();
         let late = writers.join_all().await;
-        // What had ended stays ended. A login that came after it is a session of its own, which nobody has ended yet.
+        // What had ended stays ended. A login that came after it is a session of its own, which has not ended yet.
         for client in &mut clients {
             assert_eq!(client.value("user").await, "none");
         }

@@ -23,7 +23,7 @@ on_places! {
     p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test: what the processes that the tests start do. It returns at once where nobody asked for a server.
+/// Not a test: what the processes that the tests start do. It returns at once where no server was asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_process() {
     let Ok(url) = std::env::var(URL) else { return };

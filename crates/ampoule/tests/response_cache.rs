@@ -88,7 +88,7 @@ fn public(body: impl IntoResponse) -> Response {
 
 /// Says of what is one user's that it is everyone's.
 async fn whose(session: Session) -> Result<Response, Error> {
-    Ok(public(session.get::<String>("user").await?.unwrap_or_else(|| "nobody".into())))
+    Ok(public(session.get::<String>("user").await?.unwrap_or_else(|| "none".into())))
 }
 
 async fn log_in(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
@@ -401,7 +401,7 @@ async fn no_client_gets_a_response_of_another_client_s_session() {
                 let who = fastrand(worker, n) % 3;
                 let path = ["/whose", "/greet/all"][n % 2];
                 let answer = site.ask("GET", path, &[("cookie", &cookies[who])]).await;
-                let expected = if n % 2 == 1 { "all" } else { ["ada", "bob", "nobody"][who] };
+                let expected = if n % 2 == 1 { "all" } else { ["ada", "bob", "none"][who] };
                 assert_eq!(answer.text, expected);
                 assert!(answer.set_cookies().is_empty());
                 if is_hit(&answer) {
@@ -448,13 +448,13 @@ async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
     for n in 0..3_000 {
         let who = fastrand(1, n) % 3;
         let answer = site.ask("GET", "/whose", &[("cookie", &cookies[who])]).await;
-        assert_eq!(answer.text, ["ada", "bob", "nobody"][who]);
+        assert_eq!(answer.text, ["ada", "bob", "none"][who]);
         assert!(!is_hit(&answer));
         hits += usize::from(is_hit(&site.get("/greet/all").await));
     }
     assert_eq!(hits, 2_999);
     let (one, other) = (site.get("/visits").await, site.get("/visits").await);
-    assert_ne!(one.set_cookies(), other.set_cookies(), "a session of his own for each");
+    assert_ne!(one.set_cookies(), other.set_cookies(), "a session for each");
 }
 
 #[tokio::test]

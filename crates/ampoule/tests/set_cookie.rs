@@ -237,7 +237,7 @@ async fn a_cookie_session_spreads_over_pieces_and_shrinks_again() {
     assert_eq!(client.value("a").await, long);
     let mut without_second = client.clone();
     without_second.jar.remove("sid.1");
-    assert_eq!(without_second.value("a").await, "none", "half a session is none");
+    assert_eq!(without_second.value("a").await, "none", "half a session counts as no session");
     let shrunk = client.post("/set/a/1").await.set_cookies();
     assert!(shrunk.len() == 2 && shrunk[1].starts_with("sid.1=; ") && shrunk[1].contains("Max-Age=0"), "{shrunk:?}");
     assert_eq!((client.jar.len(), client.value("a").await), (1, "1".into()));

@@ -311,7 +311,7 @@ fn what_is_wrong_is_said_of_each() {
         (
             "session.lock_dir",
             "x",
-            "session.lock_dir: an option of Beaker's that Ampoule has not: remove it: locks lie in the store's own folder",
+            "session.lock_dir: an option of Beaker's that Ampoule has not: remove it: locks are in the store's own folder",
         ),
         (
             "beaker.sesion.key",

@@ -4,7 +4,7 @@ use cargo_metadata::{Metadata, Package};
 
 use super::{Finding, TextFile, Tree};
 
-/// A crate that is only a member would be built by nobody's `cargo test`, and break unseen.
+/// A crate that is only a member would be built by no `cargo test`, and break unseen.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let Some(manifest) = tree.at(metadata.workspace_root.join("Cargo.toml").as_std_path()) else { return Vec::new() };
     let defaults = metadata.workspace_default_packages();

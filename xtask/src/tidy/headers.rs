@@ -2,7 +2,7 @@
 
 use super::{Finding, TextFile, Tree};
 
-/// Tests, examples and benches too: whoever opens a file should know at once whether it is the right one.
+/// Tests, examples and benches too: a reader who opens a file should know at once whether it is the right one.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     tree.of_kind("rs").filter(|file| !has_header(file)).map(finding).collect()
 }

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, NodeDep, Package, PackageId};
 
 use super::{Finding, Tree};
 
-/// Holds the workspace's `rust-version` against what the published crates bring to whoever uses them.
+/// Holds the workspace's `rust-version` against what the published crates bring to their users.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let Some(manifest) = tree.at(metadata.workspace_root.join("Cargo.toml").as_std_path()) else { return Vec::new() };
     let line = manifest.line_starting("rust-version");

@@ -1,5 +1,5 @@
 //! What one would write on axum without any library for sessions: a signed id in the cookie, JSON in Redis. And the same by
-//! somebody who knows that requests run at once: it writes only in the place of what it has read, or reads again.
+//! a programmer who knows that requests run at once: it writes only in the place of what it has read, or reads again.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use rmpv::Value as Packed;
 use serde_json::{Map, Value, json};
 
-/// How deep values may lie in each other. More than any program nests, and far from the end of the stack.
+/// How deep values may be nested. More than any program nests, and far from the end of the stack.
 const DEPTH: usize = 100;
 
 /// What these bytes of MessagePack hold. Bytes become `{"$bytes": base64}`, extensions `{"$ext": type, "$bytes": …}`,

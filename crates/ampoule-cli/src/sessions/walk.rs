@@ -1,4 +1,4 @@
-//! Goes through the sessions of a store, a page at a time. What else lies in it, such as a cache, is passed over.
+//! Goes through the sessions of a store, a page at a time. What else is in it, such as a cache, is passed over.
 
 use std::collections::HashSet;
 

@@ -67,7 +67,7 @@ async fn list_by_principal_names_all_fields_of_its_sessions_alone() {
     }
     let left = stored.deadline.as_millis() - stored.deadline.as_millis() % 1_000;
     assert!(Time::from_millis(left).since(Time::from(std::time::SystemTime::now())) > Duration::from_secs(86_000));
-    assert!(site.out(&["list", "--principal", "nobody"]).starts_with("no sessions in files in "));
+    assert!(site.out(&["list", "--principal", "none"]).starts_with("no sessions in files in "));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_login_is_listed_beside_what_it_came_from_until_its_token_comes() {
     assert_eq!(site.json(&["show", &new.to_string()])[0]["values"]["a"], "b");
 }
 
-/// A cache may lie in the same store.
+/// A cache may be in the same store.
 #[tokio::test]
 async fn what_is_no_session_is_passed_over() {
     let site = Site::new();

@@ -27,7 +27,7 @@ impl Driver {
             Ok(child) => Some(Driver { child, port }),
             Err(error) if std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_some() => panic!("chromedriver: {error}"),
             Err(error) => {
-                // Past the capture of tests that pass, so that whoever runs them sees it.
+                // Past the capture of tests that pass, so that it is seen in every run.
                 let _ = writeln!(
                     std::io::stderr(),
                     "skipped: no chromedriver ({error}); install chromium and chromium-driver"

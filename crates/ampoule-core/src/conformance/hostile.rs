@@ -1,4 +1,4 @@
-//! Keys and values that nobody would choose by accident.
+//! Keys and values that are seldom chosen by accident.
 
 use bytes::Bytes;
 

@@ -9,7 +9,7 @@ const BUCKET_BITS: u32 = 14;
 
 /// Slot numbers by bucket.
 ///
-/// The index is lazy. A deadline that moves later leaves its entry where it is; whoever comes to that bucket finds
+/// The index is lazy. A deadline that moves later leaves its entry where it is; the sweep that comes to that bucket finds
 /// the slot alive and moves the entry on. An entry whose slot was removed, or is indexed in another bucket, is stale
 /// and dropped when it is found; [`Deadlines::is_mostly_stale`] tells when they are worth a rebuild.
 #[derive(Default)]

@@ -38,7 +38,7 @@ impl Slot {
     pub(super) fn new(key: StoreKey, entry: Entry, deadline: Time, version: Version) -> Slot {
         let Entry { value, tag, .. } = entry;
         let bucket = Deadlines::bucket(deadline);
-        // Without a copy, where nobody else has the bytes.
+        // Without a copy, where the bytes are not shared.
         let value = Vec::from(value).into_boxed_slice();
         Slot { key, value, version, deadline, tag: tag.map(Box::new), bucket }
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes};
 
-/// Entries whose form was checked: by [`Body::checked`], or by whoever inserted them.
+/// Entries whose form was checked: by [`Body::checked`], or by the caller that inserted them.
 ///
 /// They are a part of bytes that are held as a whole: of the record that came from a store, or of nothing else.
 #[derive(Clone, Default)]

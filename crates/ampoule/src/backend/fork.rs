@@ -139,7 +139,7 @@ impl StoreBackend {
     }
 
     /// The record of the login. What an anonymous session holds may be planted, and is left behind where there is no room
-    /// for it: it keeps nobody from logging in.
+    /// for it: it prevents no login.
     fn fork_record(&self, fork: &Fork<'_>, old: Option<&Snapshot>) -> Result<Arc<Record>, Error> {
         let record = fork.record(old)?;
         let Some(old) = old.filter(|old| old.record.principal().is_none() && record.data_len() > self.rules.max_size)

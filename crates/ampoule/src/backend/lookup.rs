@@ -196,7 +196,7 @@ impl Several {
     }
 
     /// Dead tokens do not count. Those of one session, or of a session and its fork, count as one: the newest. If those of
-    /// two sessions remain, or tokens that nobody looked up, none counts.
+    /// two sessions remain, or tokens that were not looked up, none counts.
     fn outcome(mut self, has_more: bool) -> Result<Lookup, Error> {
         let is_crowded = true;
         let Some(first) = self.live.first() else {

@@ -1,4 +1,4 @@
-//! A session as it lies in a store, and the errors of finding another there.
+//! A session as it is stored in a store, and the errors of finding another there.
 
 use std::sync::Arc;
 

@@ -71,7 +71,7 @@ pub(super) struct Policy {
     exempt: Arc<Exempt>,
 }
 
-/// The mark of a request that has proved itself, for whoever asks again: its token may be taken out by now.
+/// The mark of a request that has proved itself, for a check that asks again: its token may be taken out by now.
 #[derive(Clone, Copy)]
 struct Proved;
 

@@ -1,4 +1,4 @@
-//! Why a request was refused, in words for whoever sent it.
+//! Why a request was refused, in words for the user who sent it.
 
 use std::fmt;
 

@@ -47,7 +47,7 @@ impl CsrfToken {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if `url` leads to another site, which would learn the token; if the method is not `get` or
-    /// `post`, since browsers know no others; if an attribute's name is none.
+    /// `post`, since browsers know no others; if an attribute's name is invalid.
     pub fn secure_form(&self, url: &str, method: &str, attributes: &[(&str, &str)]) -> Result<SafeHtml, Error> {
         if !is_of_this_site(url) {
             let message =

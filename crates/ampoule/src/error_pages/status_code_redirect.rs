@@ -134,7 +134,7 @@ impl StatusCodeRedirect {
     }
 }
 
-/// What an error page is shown for. An extractor: of a request that somebody made to the page itself it is a 404, or
+/// What an error page is shown for. An extractor: of a request that was made to the page itself it is a 404, or
 /// `None` of an `Option`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

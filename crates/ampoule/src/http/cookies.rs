@@ -1,7 +1,7 @@
 //! Finds our cookies in what a client sent.
 //!
 //! The header is scanned, not parsed into a jar: servers get cookies of every neighbour on the domain, and a malformed
-//! one must not cost the user his session (in Python's parser, and so in Beaker, a JSON value before ours does).
+//! one must not cost the user the session (in Python's parser, and so in Beaker, a JSON value before ours does).
 //! RFC 6265 section 5.4 says how a client writes the header; nothing says what it puts into it.
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};

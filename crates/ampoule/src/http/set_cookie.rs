@@ -17,7 +17,7 @@ pub struct CookieOptions {
     /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
     pub expires: CookieExpires,
     /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain is
-    /// often somebody else's.
+    /// often of another application.
     pub domain: Option<String>,
     /// The path below which the cookie is sent. `/` by default.
     pub path: String,

@@ -1,4 +1,4 @@
-//! The names of options in ini files, and what is said of a name that is none of them.
+//! The names of options in ini files, and what is said of a name that is unknown.
 
 use std::borrow::Cow;
 
@@ -76,7 +76,7 @@ const FOREIGN: [(&str, &str); 15] = [
     ("encrypt_nonce_bits", "remove it: nonces have the length that their cipher asks for"),
     ("crypto_type", "remove it: there is one cipher, and its format says which"),
     ("data_serializer", "remove it: values are stored as MessagePack"),
-    ("lock_dir", "remove it: locks lie in the store's own folder"),
+    ("lock_dir", "remove it: locks are in the store's own folder"),
     ("file_dir", "use data_dir"),
     ("dbm_dir", "use type = file and data_dir"),
     ("id", "remove it: an id is never chosen by configuration"),

@@ -160,7 +160,7 @@ fn read_transports(given: &mut Given, options: &mut Options) {
     };
 }
 
-/// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: who writes 1 or 0 is asked what he means.
+/// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: 1 and 0 are refused with the two readings.
 fn cookie_expires(text: &str) -> Option<CookieExpires> {
     match (seconds(text), boolean(text)) {
         (Some(time), _) => (time.as_secs() > 1).then_some(CookieExpires::After(time)),

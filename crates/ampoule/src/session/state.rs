@@ -352,7 +352,7 @@ impl State {
 /// The error of what needs a cookie, once the response has begun.
 pub(super) fn too_late() -> Error {
     let message = "the response has begun, so its client can no longer be told of a session that is new, rotates, logs in, \
-                   or lies in its cookie";
+                   or is in its cookie";
     Error::new(ErrorKind::Invalid, message)
 }
 

@@ -15,7 +15,7 @@ use super::path::FileUrl;
 pub struct StoreOptions {
     /// The table, in databases: `ampoule_sessions` by default.
     pub table: String,
-    /// The schema that the table lies in, in PostgreSQL; by default the first of the search path.
+    /// The schema that the table is in, in PostgreSQL; by default the first of the search path.
     pub schema: Option<String>,
     /// Whether a missing table is made: `true` by default.
     pub migrate: bool,
@@ -77,7 +77,7 @@ impl Default for StoreOptions {
 /// so an application starts while they are down.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) for a URL that is none, or an engine that this program was built
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) for an invalid URL, or an engine that this program was built
 /// without; the message names the cargo feature. Those of opening a file.
 pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     match Engine::of_url(url)? {

@@ -82,7 +82,7 @@ async fn assert_sees_no_login(client: &Client, token: &str, when: &str) {
     for path in ["/get/user", "/peek/user", "/get/diary", "/peek/diary"] {
         assert_eq!(look(path).await.text, "none", "{path} {when}");
     }
-    assert_eq!(look("/principal").await.text, "nobody never", "{when}");
+    assert_eq!(look("/principal").await.text, "none never", "{when}");
     assert_eq!(look("/sessions").await.text, "", "{when}");
     for path in ["/get/user", "/info", "/principal"] {
         assert_eq!(look(path).await.set_cookies(), [""; 0], "{path} {when}");

@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// Where the store is; files lie in this folder.
+    /// Where the store is; files are in this folder.
     pub(crate) fn url(self, folder: &Path) -> String {
         match self {
             Place::Memory | Place::Sealed | Place::Cookie => "memory:".to_owned(),

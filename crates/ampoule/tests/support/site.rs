@@ -167,7 +167,7 @@ async fn clear(session: Session) -> Result<&'static str, Error> {
 async fn principal(session: Session) -> Result<String, Error> {
     let (proved, made) = (session.authenticated_at().await?, session.created().await?);
     let since = proved.map_or_else(|| "never".to_owned(), |proved| proved.since(made).as_secs().to_string());
-    Ok(format!("{} {since}", session.principal().await?.unwrap_or_else(|| "nobody".into())))
+    Ok(format!("{} {since}", session.principal().await?.unwrap_or_else(|| "none".into())))
 }
 
 /// A session that is given to a user without a login.

@@ -175,7 +175,7 @@ impl Notes {
         self.record(from).is_some_and(|old| old.principal().is_none_or(|old| Some(old) == principal))
     }
 
-    /// A session's record, as it lies in the store.
+    /// A session's record, as it is stored in the store.
     fn record(&self, id: SessionId) -> Option<Arc<Record>> {
         let stored = self.store.store.get(StoreKey::from(id)).try_now().ok()?.ok()??;
         match Content::decode(stored.value) {

@@ -108,7 +108,7 @@ pub(super) fn primary(parts: &Parts) -> String {
 }
 
 /// Whether applications and frameworks take a part of the URI from this header field: what "unkeyed input" of cache
-/// poisoning is (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is none.
+/// poisoning is (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is not one.
 fn is_of_target(name: &str) -> bool {
     const WORDS: &str = "host forwarded origin rewrite override scheme proto prefix path url uri script-name https ssl";
     !name.ends_with("forwarded-for") && WORDS.split(' ').any(|word| name.contains(word))

@@ -51,7 +51,7 @@ impl Session {
         }
     }
 
-    /// Whether the session lies in its cookie, which has been sent.
+    /// Whether the session is in its cookie, which has been sent.
     pub(super) fn is_sealed_away(&self) -> bool {
         self.has_begun() && self.0.shared.backend.is_cookie()
     }

@@ -1,0 +1,91 @@
+//! Sealed content: whatever is not exactly an envelope of ours is refused.
+
+use crate::support::{GOLDEN, OTHER, near_misses, ring};
+use ampoule_seal::sealed_text_len;
+use proptest::prelude::*;
+
+/// Sealed with the subkey of this purpose by the AES-GCM-SIV of OpenSSL: nonce of fives, `session` as associated data.
+const GOLDEN_TEXT: &[u8] = b"AQUFBQUFBQUFBQUFBY6d16jMp2m4lq1MWAGinpbIZFo_6Snt";
+
+#[test]
+fn the_golden_envelope_is_opened() {
+    let opened = ring(&[GOLDEN]).sealer("session cookie session").open_text(GOLDEN_TEXT, b"session").unwrap();
+    assert_eq!((opened.plain.as_slice(), opened.current), (&b"content"[..], true));
+}
+
+#[test]
+fn every_flipped_bit_truncation_and_extension_of_an_envelope_is_refused() {
+    let sealer = ring(&[GOLDEN, OTHER]).sealer("p");
+    for content in [&b""[..], b"some content", &[7; 200]] {
+        let envelope = sealer.seal(content, b"name");
+        assert!(sealer.open(&envelope, b"name").is_some_and(|opened| opened.plain == content));
+        for miss in near_misses(&envelope) {
+            assert!(sealer.open(&miss, b"name").is_none(), "{}", miss.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_truncation_and_extension_of_its_text_is_refused() {
+    let sealer = ring(&[GOLDEN, OTHER]).sealer("p");
+    // The three lengths leave none, four and two bits over in the last character, which must be zero.
+    for content in [&b"0123456789"[..], b"0123456789a", b"0123456789ab", &[7; 200]] {
+        let text = sealer.seal_text(content, b"name");
+        assert!(sealer.open_text(text.as_bytes(), b"name").is_some_and(|opened| opened.plain == content));
+        for miss in near_misses(text.as_bytes()) {
+            assert!(sealer.open_text(&miss, b"name").is_none(), "{}", miss.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn another_purpose_name_or_signers_key_does_not_open() {
+    let ring = ring(&[GOLDEN]);
+    let envelope = ring.sealer("a").seal(b"x", b"name");
+    assert!(ring.sealer("b").open(&envelope, b"name").is_none());
+    for associated in [&b"nam"[..], b"names", b"Name", b"name\0", b""] {
+        assert!(ring.sealer("a").open(&envelope, associated).is_none());
+    }
+    assert!(ring.signer("a").verify(&envelope).is_none());
+}
+
+#[test]
+fn an_older_secret_opens_and_says_so_until_it_is_removed() {
+    let envelope = ring(&[GOLDEN]).sealer("p").seal(b"content", b"");
+    let opened =
+        |secrets: &[&str]| ring(secrets).sealer("p").open(&envelope, b"").map(|opened| (opened.plain, opened.current));
+    let third = "a third secret that stands before both others";
+    assert_eq!(opened(&[GOLDEN, OTHER]), Some((b"content".to_vec(), true)));
+    assert_eq!(opened(&[third, OTHER, GOLDEN]), Some((b"content".to_vec(), false)));
+    assert_eq!(opened(&[third, OTHER]), None);
+}
+
+#[test]
+fn the_same_content_is_sealed_differently_each_time() {
+    let sealer = ring(&[GOLDEN]).sealer("p");
+    let (first, second) = (sealer.seal(b"content", b""), sealer.seal(b"content", b""));
+    assert_ne!(first[1..13], second[1..13], "the nonce");
+    assert_ne!(first[13..], second[13..]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sealed_is_opened(plain in proptest::collection::vec(any::<u8>(), 0..5_000), name in "\\PC{0,40}") {
+        let sealer = ring(&[GOLDEN]).sealer("p");
+        let text = sealer.seal_text(&plain, name.as_bytes());
+        prop_assert_eq!(text.len(), sealed_text_len(plain.len()));
+        prop_assert_eq!(sealer.open_text(text.as_bytes(), name.as_bytes()).map(|opened| opened.plain), Some(plain));
+    }
+
+    #[test]
+    fn no_bytes_open_or_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let sealer = ring(&[GOLDEN]).sealer("p");
+        prop_assert!(sealer.open(&bytes, b"").is_none());
+        prop_assert!(sealer.open_text(&bytes, b"").is_none());
+        // With the right format byte the cipher itself is reached.
+        if let Some(format) = bytes.first_mut() {
+            *format = 1;
+        }
+        prop_assert!(sealer.open(&bytes, b"").is_none());
+    }
+}

@@ -1,0 +1,8 @@
+//! All tests of this crate, in one binary.
+
+mod access;
+mod clock;
+mod conformance;
+mod outages;
+mod sent_twice;
+mod server;

@@ -1,0 +1,199 @@
+//! Behind PgBouncer, in both of its modes: a name of a statement there may mean another process's statement.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, PutMode, Store, StoreKey};
+use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+use ampoule_test_servers::{Kind, Server, shared};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls};
+
+const CHILD: &str = "AMPOULE_TEST_BOOKS";
+
+/// Seconds of the tests that are longer with `AMPOULE_SEARCH`.
+fn seconds(short: u64, long: u64) -> Duration {
+    Duration::from_secs(if std::env::var_os("AMPOULE_SEARCH").is_some() { long } else { short })
+}
+
+fn options(table: &str) -> PostgresOptions {
+    PostgresOptions { table: table.to_owned(), ..PostgresOptions::default() }
+}
+
+async fn conforms(kind: Kind) {
+    let Some(server) = shared(kind) else { return };
+    let count = AtomicUsize::new(0);
+    assert_conforms(|| {
+        let clock = Arc::new(ManualClock::default());
+        let given = Some(Arc::clone(&clock) as Arc<dyn Clock>);
+        let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
+        let options = PostgresOptions { clock: given, ..options(&table) };
+        Subject::new(Arc::new(PostgresStore::connect(server.url(), options).unwrap()), Some(clock))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_in_transaction_mode() {
+    conforms(Kind::PgBouncerTransaction).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_in_session_mode() {
+    conforms(Kind::PgBouncerSession).await;
+}
+
+/// Of the test below, and of no use by itself: one process with its own count of statements.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_keeps_its_books() {
+    let Some(words) = std::env::var(CHILD).ok() else { return };
+    let [url, seed, seconds, limit] = words.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let command_timeout = Duration::from_secs(limit.parse().unwrap());
+    let limited = PostgresOptions { max_connections: 4, command_timeout, ..options("books") };
+    let store = PostgresStore::connect(url, limited).unwrap();
+    let (seed, time) = (seed.parse::<u64>().unwrap(), Duration::from_secs(seconds.parse().unwrap()));
+    let mut clients = JoinSet::new();
+    for n in 0..4 {
+        let store = store.clone();
+        clients.spawn(async move { keep_books(&store, seed * 1_000 + n, time).await });
+    }
+    for books in clients.join_all().await {
+        println!("BOOKS {books}");
+    }
+}
+
+/// Processes that keep books for this time, and whose statements may take so many seconds.
+fn children(url: &str, count: u64, time: Duration, limit: u64) -> Vec<std::process::Child> {
+    let child = |seed: u64| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "pooler::a_child_keeps_its_books", "--nocapture"]);
+        command.env(CHILD, format!("{url} {} {} {limit}", seed + 1, time.as_secs()));
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    (0..count).map(child).collect()
+}
+
+/// What they all found.
+fn total(children: Vec<std::process::Child>) -> Books {
+    let mut all = Vec::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let found: Vec<Books> = text.lines().filter_map(|line| Books::parse(line.split_once("BOOKS ")?.1)).collect();
+        assert_eq!(found.len(), 4, "{text}");
+        all.extend(found);
+    }
+    let sum = Books::sum(all);
+    println!("{sum}");
+    sum
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_processes_behind_a_pooler_never_run_each_other_s_statements() {
+    let Some(server) = Server::start(Kind::PgBouncerTransaction) else { return };
+    PostgresStore::connect(server.url(), options("books")).unwrap().migrate().await.unwrap();
+    let children = children(server.url(), 3, seconds(2, 60), 30);
+    let books = tokio::task::block_in_place(|| total(children));
+    assert!(books.acknowledged > 100, "{books}");
+    assert_eq!((books.lost, books.revived, books.refused), (0, 0, 0), "{books}");
+}
+
+async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// How many connections of the store's the server has, and how many wait for a lock.
+async fn backends(client: &Client) -> (i64, i64) {
+    let query = "SELECT count(*), count(*) FILTER (WHERE wait_event_type = 'Lock') FROM pg_stat_activity \
+                 WHERE datname = 'ampoule' AND pid <> pg_backend_pid() AND query NOT LIKE 'LOCK%'";
+    let row = client.query_one(query, &[]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// A lock is held for longer than a statement may take, again and again, while processes keep books.
+async fn holds_under_locks(server: &Server, direct: &str, most: i64) {
+    PostgresStore::connect(direct, options("books")).unwrap().migrate().await.unwrap();
+    let (time, held) = (seconds(5, 60), seconds(3, 5));
+    let children = children(server.url(), 2, time, 1);
+    let (locker, watcher) = (client(direct).await, client(direct).await);
+    let started = std::time::Instant::now();
+    let (mut peak, mut waited) = (0, 0);
+    while started.elapsed() + held < time {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        locker.batch_execute("BEGIN; LOCK TABLE books IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let locked = std::time::Instant::now();
+        while locked.elapsed() < held {
+            let (all, waiting) = backends(&watcher).await;
+            (peak, waited) = (peak.max(all), waited.max(waiting));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        locker.batch_execute("COMMIT").await.unwrap();
+    }
+    let books = tokio::task::block_in_place(|| total(children));
+    println!("backends: {peak} at most, of which {waited} waited for the lock");
+    assert!(waited > 0 && books.refused > 0, "the lock was in the way of no statement: {books}");
+    assert_eq!((books.lost, books.revived), (0, 0), "{books}");
+    assert!(books.acknowledged > 50, "{books}");
+    assert!(peak <= most, "{peak} backends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_statements_under_a_lock_are_cancelled_and_connections_do_not_pile_up() {
+    let Some(server) = Server::start(Kind::Postgres) else { return };
+    // Two processes of four connections each, and the locker.
+    holds_under_locks(&server, server.url(), 2 * 4 + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_nor_do_they_behind_a_pooler() {
+    let Some(server) = Server::start(Kind::PgBouncerTransaction) else { return };
+    let direct = format!("postgres://ampoule@127.0.0.1:{}/ampoule", server.nodes()[1].port);
+    holds_under_locks(&server, &direct, 4 + 1).await;
+}
+
+fn entry() -> Entry {
+    Entry { value: Bytes::from("x"), lifetime: Duration::MAX, tag: None }
+}
+
+/// The server's own statistics of what was prepared say whether statements have names.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_have_names_where_a_connection_leads_to_the_server() {
+    let Some(server) = shared(Kind::PgBouncerSession) else { return };
+    let direct = format!("postgres://ampoule@127.0.0.1:{}/ampoule", server.nodes()[1].port);
+    for (url, said, named) in [
+        (direct.as_str(), None, true),
+        (direct.as_str(), Some(false), false),
+        (server.url(), None, false),
+        (server.url(), Some(true), true),
+    ] {
+        use ampoule_store_postgres::deadpool_postgres::{Config, Runtime};
+        let config = Config { url: Some(url.to_owned()), ..Config::default() };
+        let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap();
+        pool.resize(1);
+        let chosen = PostgresOptions { prepared_statements: said, ..options("named") };
+        let store = PostgresStore::with_pool(pool.clone(), chosen).unwrap();
+        let _ = store.put(StoreKey::digest(b"named"), entry(), PutMode::Always).await.unwrap();
+        store.ping().await.unwrap();
+        let client = pool.get().await.unwrap();
+        let names = client.simple_query("SELECT name FROM pg_prepared_statements").await.unwrap();
+        let rows = names.iter().filter(|part| matches!(part, tokio_postgres::SimpleQueryMessage::Row(_))).count();
+        assert_eq!(rows > 0, named, "{url} {said:?}: {rows} names");
+    }
+}
+
+/// `options` of the URL are the server's business, which a pooler does not pass on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_takes_no_options_is_said_to() {
+    let Some(server) = shared(Kind::PgBouncerSession) else { return };
+    let url = format!("{}?options=-c%20search_path%3Dx", server.url());
+    let store = PostgresStore::connect(&url, options("x")).unwrap();
+    let error = store.ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.report().contains("ignore_startup_parameters"), "{error}");
+}

@@ -1,0 +1,5 @@
+//! All tests of this crate, in one binary.
+
+mod conformance;
+mod database;
+mod removal;
