@@ -45,7 +45,7 @@ pub struct Options {
     pub secret: Vec<Secret>,
     /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it. A session
     /// that holds nothing but a form's token may lie unused for an hour at most.
-    /// `None` for as long as you like; Beaker's default, which fills disks.
+    /// `None` disables the idle timeout: Beaker's default, which fills disks.
     pub timeout: Option<Duration>,
     /// How long a session lives at most, used or not: 30 days by default. A stolen session dies with it.
     pub absolute_timeout: Option<Duration>,
@@ -71,8 +71,8 @@ pub struct Options {
     pub store_timeout: Option<Duration>,
     /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
     pub on_outage: Outage,
-    /// After so many failures of the store in a row, 5 by default, it is left alone for a second and requests that need
-    /// it fail at once, instead of piling up before it. 0 for never.
+    /// After so many failures of the store in a row, 5 by default, the circuit is open for a second: requests that need
+    /// the store fail at once, instead of piling up before it. 0 disables it.
     pub fail_fast_after: usize,
     /// How many sessions of one principal may live at once; `None`, the default, for any number. Counted when a
     /// session gets a principal or a new id, in a way that holds when many log in at once.

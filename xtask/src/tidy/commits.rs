@@ -9,7 +9,7 @@ use super::Finding;
 const MAX_SUBJECT: usize = 72;
 
 /// How many commits are looked at: those of a change that is about to land. Older ones cannot be written anew.
-const COMMITS: &str = "-30";
+const COMMITS: &str = "-8";
 
 /// Without git, or outside a repository, there is nothing to check.
 pub(crate) fn check(root: &Path) -> Vec<Finding> {
