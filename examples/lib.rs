@@ -11,6 +11,9 @@
 //! | How do I keep two sessions apart in one app? | `cargo run -p ampoule-examples --example two_sessions` |
 //! | How do I use it without a framework? | `cargo run -p ampoule-examples --example without_framework` |
 
+#[cfg(any(test, doctest))]
+mod guide;
+
 use std::collections::BTreeMap;
 
 use axum::Router;
