@@ -23,7 +23,8 @@ use tower::Layer;
 type Users = Arc<HashMap<String, String>>;
 
 /// A user who does not exist costs as much time as one who does: else the time tells which names exist.
-static UNKNOWN: LazyLock<String> = LazyLock::new(|| hash("an unknown user's password").expect("the parameters are argon2's own"));
+static UNKNOWN: LazyLock<String> =
+    LazyLock::new(|| hash("an unknown user's password").expect("the parameters are argon2's own"));
 
 fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
     Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())

@@ -64,7 +64,8 @@ impl Record {
     /// # Errors
     /// [`ErrorKind::Corrupt`] for what no cache wrote, or what was damaged since.
     pub(crate) fn decode(bytes: &Bytes) -> Result<Record, Error> {
-        Record::read(bytes).ok_or_else(|| Error::new(ErrorKind::Corrupt, "a cached value is damaged, or not one of this cache"))
+        Record::read(bytes)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a cached value is damaged, or not one of this cache"))
     }
 
     fn read(bytes: &Bytes) -> Option<Record> {
