@@ -222,7 +222,7 @@ async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
     let port = server.node().port;
     let url = format!("redis://hidden_user:hunter2%40%2F@127.0.0.1:{port}");
     let connect = || RedisStore::connect(&url, RedisOptions::default()).unwrap();
-    assert!(include_str!("../src/lib.rs").replace("\n//! ", " ").contains(RIGHTS), "the docs say something else");
+    assert!(include_str!("../../src/lib.rs").replace("\n//! ", " ").contains(RIGHTS), "the docs say something else");
     give(server.nodes(), RIGHTS).await;
     do_everything(&connect()).await.unwrap();
     for right in RIGHTS.split(' ') {
