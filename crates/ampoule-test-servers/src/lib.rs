@@ -20,6 +20,7 @@ mod node;
 mod proxy;
 mod server;
 mod sql;
+mod tls;
 mod tools;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ pub use self::kinds::Kind;
 pub use self::node::{Node, free_port};
 pub use self::proxy::Proxy;
 pub use self::server::Server;
+pub use self::tls::TlsServer;
 pub use self::tools::Setup;
 
 impl Server {
@@ -66,4 +68,11 @@ pub fn shared(kind: Kind) -> Option<&'static Server> {
     static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static Server>>>> = OnceLock::new();
     let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     *servers.entry(kind).or_insert_with(|| Server::start(kind).map(|server| &*Box::leak(Box::new(server))))
+}
+
+/// The server of that kind that speaks TLS, likewise.
+pub fn shared_tls(kind: Kind) -> Option<&'static TlsServer> {
+    static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static TlsServer>>>> = OnceLock::new();
+    let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    *servers.entry(kind).or_insert_with(|| TlsServer::start(kind).map(|server| &*Box::leak(Box::new(server))))
 }

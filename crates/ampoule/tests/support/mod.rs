@@ -3,6 +3,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod caches;
+pub(crate) mod nodes;
 pub(crate) mod site;
 pub(crate) mod stores;
 

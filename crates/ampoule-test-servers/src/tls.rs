@@ -1,0 +1,76 @@
+//! Servers that speak TLS.
+
+use tempfile::TempDir;
+
+use crate::certificates::{Authority, Certificate};
+use crate::kinds::Kind;
+use crate::node::free_port;
+use crate::server::Server;
+use crate::tools::Setup;
+
+/// A PostgreSQL, MariaDB or Redis that speaks TLS as `localhost`, and still listens without TLS at its own URL.
+pub struct TlsServer {
+    /// The server.
+    pub server: Server,
+    url: String,
+    _files: TempDir,
+}
+
+impl TlsServer {
+    /// Where it is reached over TLS; the URL asks the client to verify the certificate and its host.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Starts one; `None` where it is not installed.
+    ///
+    /// # Panics
+    /// As [`Server::start`], and for a kind that speaks no TLS here.
+    pub fn start(kind: Kind) -> Option<TlsServer> {
+        let (authority, tls_port) = (Authority::new("ours"), free_port());
+        let files = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        let ca = files.path().join("ca.pem");
+        std::fs::write(&ca, &authority.cert).unwrap_or_else(|error| panic!("no file of the CA: {error}"));
+        let setup = Setup::tls(kind, &authority.sign("localhost"), &authority.cert, tls_port);
+        let server = Server::start_with(kind, &setup)?;
+        let (port, ca) = (server.node().port, ca.display());
+        let url = match kind {
+            Kind::Redis => format!("rediss://localhost:{tls_port}/0?tls_ca_file={ca}"),
+            Kind::MariaDb => format!("mysql://root@localhost:{port}/ampoule?sslmode=verify-full&ssl-ca={ca}"),
+            _ => format!("postgres://ampoule@localhost:{port}/ampoule?sslmode=verify-full&sslrootcert={ca}"),
+        };
+        Some(TlsServer { server, url, _files: files })
+    }
+}
+
+impl Setup {
+    /// What a server of this kind needs to speak TLS with this certificate, and to know certificates of this CA. Redis
+    /// speaks it on a port beside its own, and asks its clients for no certificate.
+    ///
+    /// # Panics
+    /// For a kind other than PostgreSQL, MariaDB or a single Redis.
+    pub fn tls(kind: Kind, server: &Certificate, ca: &str, tls_port: u16) -> Setup {
+        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let files = vec![file("server.crt", &server.cert), file("server.key", &server.key), file("ca.crt", ca)];
+        let [cert, key, ca] = ["server.crt", "server.key", "ca.crt"].map(|name| format!("{{folder}}/{name}"));
+        let arguments = match kind {
+            Kind::Postgres | Kind::PostgresDurable => {
+                [("ssl", "on".to_owned()), ("ssl_cert_file", cert), ("ssl_key_file", key), ("ssl_ca_file", ca)]
+                    .into_iter()
+                    .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")])
+                    .collect()
+            }
+            Kind::MariaDb | Kind::MariaDbDurable => {
+                vec![format!("--ssl-cert={cert}"), format!("--ssl-key={key}"), format!("--ssl-ca={ca}")]
+            }
+            Kind::Redis | Kind::RedisDurable => {
+                let port = tls_port.to_string();
+                let options = [("port", port), ("cert-file", cert), ("key-file", key), ("ca-cert-file", ca)];
+                let options = options.into_iter().chain([("auth-clients", "no".to_owned())]);
+                options.flat_map(|(name, value)| [format!("--tls-{name}"), value]).collect()
+            }
+            other => panic!("{other:?} speaks no TLS here"),
+        };
+        Setup { files, arguments }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a client knows of its session: what must be found there, and what may.
+
+use std::collections::BTreeMap;
+
+/// The books of one session.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    /// What may be found under each key: the value that was acknowledged last, and those since whose outcome is unknown.
+    values: BTreeMap<String, Vec<String>>,
+    /// How often the session was acknowledged to have counted, and how often that is unknown.
+    counted: u64,
+    uncounted: u64,
+    /// Every cookie that the session had, also before its login and its rotations.
+    pub(crate) cookies: Vec<String>,
+    /// Whether a login or an end has an unknown outcome: a save may then be refused for it.
+    pub(crate) is_in_doubt: bool,
+}
+
+impl Ledger {
+    pub(crate) fn wrote(&mut self, key: &str, value: &str, is_acknowledged: bool) {
+        let values = self.values.entry(key.to_owned()).or_insert_with(|| vec!["none".to_owned()]);
+        if is_acknowledged {
+            values.clear();
+        }
+        values.push(value.to_owned());
+    }
+
+    pub(crate) fn counted(&mut self, is_acknowledged: bool) {
+        *(if is_acknowledged { &mut self.counted } else { &mut self.uncounted }) += 1;
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().chain(["n".to_owned()]).collect()
+    }
+
+    /// What is wrong with a value that was found.
+    pub(crate) fn fault(&self, key: &str, found: &str) -> Option<String> {
+        if key == "n" {
+            let count = if found == "none" { Some(0) } else { found.parse().ok() };
+            let expected = self.counted..=self.counted + self.uncounted;
+            let is_expected = count.is_some_and(|count| expected.contains(&count));
+            return (!is_expected).then(|| format!("counted {expected:?} times, found {found}"));
+        }
+        let expected = &self.values[key];
+        (!expected.iter().any(|value| value == found)).then(|| format!("{key} is one of {expected:?}, found {found}"))
+    }
+}
+
+#[test]
+fn books_find_what_is_missing_and_allow_what_is_unknown() {
+    let mut ledger = Ledger::default();
+    ledger.wrote("k", "1", true);
+    assert_eq!((ledger.fault("k", "1").is_none(), ledger.fault("k", "none").is_none()), (true, false));
+    ledger.wrote("k", "2", false);
+    assert!(["1", "2"].iter().all(|found| ledger.fault("k", found).is_none()));
+    ledger.wrote("k", "3", true);
+    assert!(["1", "2", "none"].iter().all(|found| ledger.fault("k", found).is_some()));
+    ledger.counted(true);
+    ledger.counted(false);
+    let good = ["none", "0", "1", "2", "3"].map(|found| ledger.fault("n", found).is_none());
+    assert_eq!(good, [false, false, true, true, false]);
+}

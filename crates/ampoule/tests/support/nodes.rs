@@ -1,0 +1,158 @@
+//! Nodes: processes of this test binary that serve the site on one store, over real sockets.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampoule::store::StoreOptions;
+use ampoule::{Clock, Options, SessionLayer, SystemClock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Tell a process of this test binary that it is a node: on which store, what its data there are called, and its limits.
+const URL: &str = "AMPOULE_TEST_SERVER_URL";
+const NAME: &str = "AMPOULE_TEST_SERVER_NAME";
+const LIMITS: &str = "AMPOULE_TEST_SERVER_LIMITS";
+
+/// How long a node waits for its store, and how long it spares the requests with an old token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) store_timeout: Duration,
+    pub(crate) rotation_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let Options { store_timeout, rotation_grace, .. } = Options::default();
+        Limits { store_timeout: store_timeout.unwrap_or(Duration::MAX), rotation_grace }
+    }
+}
+
+/// A layer with the real clock, on data of this name.
+pub(crate) fn layer(url: &str, name: &str, limits: Limits) -> SessionLayer {
+    let defaults = StoreOptions::default();
+    let store = StoreOptions {
+        table: name.to_owned(),
+        prefix: format!("{name}:"),
+        pool_timeout: defaults.pool_timeout.min(limits.store_timeout),
+        command_timeout: defaults.command_timeout.min(limits.store_timeout),
+        ..defaults
+    };
+    let store = ampoule::store::open(url, &store).unwrap();
+    let options = Options {
+        clock: Arc::new(SystemClock),
+        store_timeout: Some(limits.store_timeout),
+        rotation_grace: limits.rotation_grace,
+        ..super::options(Arc::default())
+    };
+    SessionLayer::new(store, options).unwrap()
+}
+
+/// What a node does. It returns at once where no test asked for one.
+pub(crate) async fn serve() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let limits = std::env::var(LIMITS).unwrap();
+    let (store_timeout, rotation_grace) = limits.split_once(' ').unwrap();
+    let [store_timeout, rotation_grace] =
+        [store_timeout, rotation_grace].map(|limit| Duration::from_millis(limit.parse().unwrap()));
+    let layer = layer(&url, &std::env::var(NAME).unwrap(), Limits { store_timeout, rotation_grace });
+    let swept = layer.clone();
+    tokio::spawn(async move { swept.keep_swept(Duration::from_millis(100)).await });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("\nport {} at {}", listener.local_addr().unwrap().port(), SystemClock.now().as_millis());
+    axum::serve(listener, super::site::routes().layer(layer)).await.unwrap();
+}
+
+/// What the nodes of one test have in common. Each test binary that starts them has a test `server_process` that calls
+/// [`serve`].
+pub(crate) struct Cluster {
+    pub(crate) url: String,
+    pub(crate) name: String,
+    pub(crate) limits: Limits,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// On the store at the URL that is made of a folder for files.
+    pub(crate) fn new(url: impl FnOnce(&Path) -> String) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let name = super::store_options(Arc::new(SystemClock)).table;
+        Cluster { url: url(folder.path()), name, limits: Limits::default(), folder }
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    pub(crate) fn nodes(&self, count: usize) -> Vec<Node> {
+        (0..count).map(|_| Node::start(self)).collect()
+    }
+
+    /// A node whose clock is off by so much, such as `+2d`; `None` where there is no libfaketime.
+    pub(crate) fn node_with_clock(&self, offset: &str) -> Option<Node> {
+        let mut command = self.command();
+        ampoule_test_servers::set_clock_off(&mut command, offset).then(|| Node::run(command))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "server_process", "--nocapture"]).env(URL, &self.url).env(NAME, &self.name);
+        let Limits { store_timeout, rotation_grace } = self.limits;
+        command.env(LIMITS, format!("{} {}", store_timeout.as_millis(), rotation_grace.as_millis()));
+        command
+    }
+}
+
+pub(crate) struct Node {
+    child: Child,
+    pub(crate) port: u16,
+    /// How far its clock was off at its start.
+    pub(crate) clock_off: Duration,
+}
+
+impl Node {
+    pub(crate) fn start(cluster: &Cluster) -> Node {
+        Node::run(cluster.command())
+    }
+
+    fn run(mut command: Command) -> Node {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("port ").map(str::to_owned));
+        let said = said.expect("the node says its port");
+        let (port, now) = said.split_once(" at ").unwrap();
+        let clock_off = SystemClock.now().as_millis().abs_diff(now.parse().unwrap());
+        Node { child, port: port.parse().unwrap(), clock_off: Duration::from_millis(clock_off) }
+    }
+
+    /// As a power failure does it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A response as it came: status, the cookie that was set, body. `None` if the connection broke.
+pub(crate) async fn ask(port: u16, method: &str, path: &str, cookie: &str) -> Option<(u16, Option<String>, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    // The session's own cookie comes last, after those that are expired.
+    let set = head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).next_back();
+    Some((status, set.map(str::to_owned), body.to_owned()))
+}
