@@ -27,11 +27,15 @@ impl TlsServer {
     /// # Panics
     /// As [`Server::start`], and for a kind that speaks no TLS here.
     pub fn start(kind: Kind) -> Option<TlsServer> {
-        let (authority, tls_port) = (Authority::new("ours"), free_port());
+        let authority = Authority::new("ours");
         let files = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let ca = files.path().join("ca.pem");
         std::fs::write(&ca, &authority.cert).unwrap_or_else(|error| panic!("no file of the CA: {error}"));
-        let setup = Setup::tls(kind, &authority.sign("localhost"), &authority.cert, tls_port);
+        let (mut setup, tls_port) = (Setup::tls(kind, &authority.sign("localhost"), &authority.cert), free_port());
+        if kind == Kind::Redis {
+            let more = format!("--tls-port {tls_port} --tls-auth-clients no");
+            setup.arguments.extend(more.split(' ').map(str::to_owned));
+        }
         let server = Server::start_with(kind, &setup)?;
         let (port, ca) = (server.node().port, ca.display());
         let url = match kind {
@@ -45,11 +49,11 @@ impl TlsServer {
 
 impl Setup {
     /// What a server of this kind needs to speak TLS with this certificate, and to know certificates of this CA. Redis
-    /// speaks it on a port beside its own, and asks its clients for no certificate.
+    /// also needs a `--tls-port` beside its own, and asks for clients' certificates unless `--tls-auth-clients` says `no`.
     ///
     /// # Panics
     /// For a kind other than PostgreSQL, MariaDB or a single Redis.
-    pub fn tls(kind: Kind, server: &Certificate, ca: &str, tls_port: u16) -> Setup {
+    pub fn tls(kind: Kind, server: &Certificate, ca: &str) -> Setup {
         let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         let files = vec![file("server.crt", &server.cert), file("server.key", &server.key), file("ca.crt", ca)];
         let [cert, key, ca] = ["server.crt", "server.key", "ca.crt"].map(|name| format!("{{folder}}/{name}"));
@@ -64,10 +68,8 @@ impl Setup {
                 vec![format!("--ssl-cert={cert}"), format!("--ssl-key={key}"), format!("--ssl-ca={ca}")]
             }
             Kind::Redis | Kind::RedisDurable => {
-                let port = tls_port.to_string();
-                let options = [("port", port), ("cert-file", cert), ("key-file", key), ("ca-cert-file", ca)];
-                let options = options.into_iter().chain([("auth-clients", "no".to_owned())]);
-                options.flat_map(|(name, value)| [format!("--tls-{name}"), value]).collect()
+                let options = [("cert-file", cert), ("key-file", key), ("ca-cert-file", ca)];
+                options.into_iter().flat_map(|(name, value)| [format!("--tls-{name}"), value]).collect()
             }
             other => panic!("{other:?} speaks no TLS here"),
         };

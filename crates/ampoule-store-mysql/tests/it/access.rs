@@ -7,7 +7,7 @@ use ampoule_core::{Error, ErrorKind, Store};
 use ampoule_store_mysql::mysql_async::prelude::Queryable;
 use ampoule_store_mysql::mysql_async::{Conn, Opts};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
-use ampoule_test_servers::{Authority, Certificate, Kind, Server, Setup};
+use ampoule_test_servers::{Authority, Kind, Server, Setup};
 use tempfile::TempDir;
 
 struct Tls {
@@ -31,16 +31,6 @@ fn write(files: &Path, name: &str, text: &str) {
     std::fs::write(files.join(name), text).unwrap();
 }
 
-fn setup(server: &Certificate, ca: &str) -> Setup {
-    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let files = vec![file("server.crt", &server.cert), file("server.key", &server.key), file("ca.crt", ca)];
-    let arguments = ["cert=server.crt", "key=server.key", "ca=ca.crt"].map(|setting| {
-        let (name, file) = setting.split_once('=').unwrap();
-        format!("--ssl-{name}={{folder}}/{file}")
-    });
-    Setup { files, arguments: arguments.to_vec() }
-}
-
 /// A server that speaks TLS as `localhost`.
 fn tls() -> Option<&'static Tls> {
     static TLS: OnceLock<Option<Tls>> = OnceLock::new();
@@ -51,7 +41,7 @@ fn tls() -> Option<&'static Tls> {
         write(files.path(), "other.pem", &Authority::new("theirs").cert);
         write(files.path(), "client.pem", &client.cert);
         write(files.path(), "client.key", &client.key);
-        let setup = setup(&authority.sign("localhost"), &authority.cert);
+        let setup = Setup::tls(Kind::MariaDb, &authority.sign("localhost"), &authority.cert);
         Some(Tls { server: Server::start_with(Kind::MariaDb, &setup)?, authority, files })
     };
     TLS.get_or_init(start).as_ref()
@@ -139,7 +129,7 @@ async fn a_client_may_have_a_certificate_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_has_expired_is_said_to() {
     let Some(tls) = tls() else { return };
-    let setup = setup(&tls.authority.sign_expired("localhost"), &tls.authority.cert);
+    let setup = Setup::tls(Kind::MariaDb, &tls.authority.sign_expired("localhost"), &tls.authority.cert);
     let Some(server) = Server::start_with(Kind::MariaDb, &setup) else { return };
     let base = format!("mysql://root@localhost:{}/ampoule", server.node().port);
     assert_says(&format!("{base}?sslmode=verify-full&ssl-ca={}", tls.file("ca.pem")), "has expired").await;

@@ -44,20 +44,9 @@ fn tls() -> Option<&'static Tls> {
         write(files.path(), "other.pem", &Authority::new("theirs").cert);
         write(files.path(), "client.pem", &client.cert);
         write(files.path(), "client.key", &client.key);
-        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        let setup = Setup {
-            files: vec![
-                file("server.crt", &server.cert),
-                file("server.key", &server.key),
-                file("ca.crt", &authority.cert),
-                file("hba.conf", HBA),
-            ],
-            arguments: ["ssl=on", "hba_file={folder}/hba.conf", "ssl_cert_file={folder}/server.crt"]
-                .into_iter()
-                .chain(["ssl_key_file={folder}/server.key", "ssl_ca_file={folder}/ca.crt"])
-                .flat_map(|setting| ["-c".to_owned(), setting.to_owned()])
-                .collect(),
-        };
+        let mut setup = Setup::tls(Kind::Postgres, &server, &authority.cert);
+        setup.files.push(("hba.conf".to_owned(), HBA.to_owned()));
+        setup.arguments.extend(["-c", "hba_file={folder}/hba.conf"].map(str::to_owned));
         Some(Tls { server: Server::start_with(Kind::Postgres, &setup)?, authority, files })
     };
     TLS.get_or_init(start).as_ref()
@@ -160,15 +149,7 @@ async fn a_client_may_have_a_certificate_of_its_own() {
 async fn a_certificate_that_has_expired_is_said_to() {
     let Some(tls) = tls() else { return };
     let authority = &tls.authority;
-    let expired = authority.sign_expired("localhost");
-    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let setup = Setup {
-        files: vec![file("server.crt", &expired.cert), file("server.key", &expired.key)],
-        arguments: ["ssl=on", "ssl_cert_file={folder}/server.crt", "ssl_key_file={folder}/server.key"]
-            .into_iter()
-            .flat_map(|setting| ["-c".to_owned(), setting.to_owned()])
-            .collect(),
-    };
+    let setup = Setup::tls(Kind::Postgres, &authority.sign_expired("localhost"), &authority.cert);
     let Some(server) = Server::start_with(Kind::Postgres, &setup) else { return };
     let base = format!("postgres://ampoule@localhost:{}/ampoule", server.node().port);
     assert_says(&format!("{base}?sslmode=verify-ca&sslrootcert={}", tls.file("ca.pem")), "has expired").await;

@@ -36,18 +36,10 @@ fn write(files: &Path, name: &str, text: &str) {
 }
 
 fn setup(port: u16, server: &Certificate, ca: &str, clients: &str) -> Setup {
-    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let arguments = [
-        ("--tls-port", port.to_string()),
-        ("--tls-cert-file", "{folder}/server.crt".to_owned()),
-        ("--tls-key-file", "{folder}/server.key".to_owned()),
-        ("--tls-ca-cert-file", "{folder}/ca.crt".to_owned()),
-        ("--tls-auth-clients", clients.to_owned()),
-    ];
-    Setup {
-        files: vec![file("server.crt", &server.cert), file("server.key", &server.key), file("ca.crt", ca)],
-        arguments: arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect(),
-    }
+    let mut setup = Setup::tls(Kind::Redis, server, ca);
+    let more = format!("--tls-port {port} --tls-auth-clients {clients}");
+    setup.arguments.extend(more.split(' ').map(str::to_owned));
+    setup
 }
 
 /// A server that speaks TLS as `localhost`, and asks its clients for certificates or not.
