@@ -179,11 +179,13 @@ impl Client {
         self.bury().await;
     }
 
-    /// The same user logs in on another device, and ends what is elsewhere.
+    /// The same user logs in on another device, and ends what is elsewhere: the logins, and not the session before one
+    /// whose token was never presented, which is still there for a client that never received it.
     async fn leave_for_another_device(&mut self) {
+        let began = Instant::now();
+        while !self.look().await && self.is_patient(began).await {}
         let old = std::mem::take(&mut self.ledger);
         self.cookie.clear();
-        let began = Instant::now();
         self.log_in().await;
         while self.cookie.is_empty() && self.is_patient(began).await {
             self.log_in().await;
@@ -231,11 +233,11 @@ impl Client {
             Ok((200, _, text)) => text != "none",
             Ok((409, ..)) if method == "POST" => false,
             Ok((503, ..)) => return false,
-            _ => true,
+            _ => return self.fail(format!("{}: ended, {method} {path}: {answer:?}", self.user)),
         };
         if lives {
             self.outcome.books.revived += 1;
-            self.outcome.faults.push(format!("{}: ended, and answered {method} {path} with {answer:?}", self.user));
+            return self.fail(format!("{}: ended, and answered {method} {path} with {answer:?}", self.user));
         }
         true
     }
@@ -265,9 +267,17 @@ impl Client {
         Answer { is_done: false, cookie: None, text: String::new() }
     }
 
+    fn fail(&mut self, fault: String) -> bool {
+        self.outcome.faults.push(fault);
+        true
+    }
+
     /// Whether what was refused is to be repeated, now: for longer than a store may be in trouble.
     async fn is_patient(&mut self, since: Instant) -> bool {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if !self.outcome.faults.is_empty() {
+            return false;
+        }
         let is_patient = since.elapsed() < Duration::from_secs(100);
         if !is_patient {
             self.outcome.faults.push(format!("{}: refused for too long: {}", self.user, self.outcome.books.refusal));

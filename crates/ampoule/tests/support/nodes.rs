@@ -1,8 +1,8 @@
 //! Nodes: processes of this test binary that serve the site on one store, over real sockets.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ impl Cluster {
 
 pub(crate) struct Node {
     child: Child,
+    /// Stays open: a test runner says something after a minute, and would end with an error.
+    _output: Lines<BufReader<ChildStdout>>,
     pub(crate) port: u16,
     /// How far its clock was off at its start.
     pub(crate) clock_off: Duration,
@@ -119,12 +121,12 @@ impl Node {
 
     fn run(mut command: Command) -> Node {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("port ").map(str::to_owned));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("port ").map(str::to_owned));
         let said = said.expect("the node says its port");
         let (port, now) = said.split_once(" at ").unwrap();
         let clock_off = SystemClock.now().as_millis().abs_diff(now.parse().unwrap());
-        Node { child, port: port.parse().unwrap(), clock_off: Duration::from_millis(clock_off) }
+        Node { child, _output: lines, port: port.parse().unwrap(), clock_off: Duration::from_millis(clock_off) }
     }
 
     /// As a power failure does it.
