@@ -9,6 +9,9 @@ use crate::ledger::Ledger;
 use crate::random::Random;
 use crate::support::nodes::{Limits, ask};
 
+/// Longer than a store may be in trouble.
+const PATIENCE: Duration = Duration::from_secs(100);
+
 /// What came of it all.
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -54,11 +57,14 @@ impl Client {
         }
     }
 
-    /// Works for this time, then looks at everything once more.
+    /// Works for this time and until there is enough in the books, then looks at everything once more.
     pub(crate) async fn work(mut self, time: Duration) -> Outcome {
         let started = Instant::now();
-        while started.elapsed() < time && self.outcome.faults.is_empty() {
+        while self.outcome.faults.is_empty() && (started.elapsed() < time || !self.has_enough()) {
             self.step().await;
+            if started.elapsed() > 2 * time + PATIENCE {
+                self.fail(format!("{}: hardly a request was answered: {}", self.user, self.outcome.books));
+            }
         }
         let stopped = Instant::now();
         while !self.look().await && self.is_patient(stopped).await {}
@@ -66,6 +72,10 @@ impl Client {
             while !self.look_at_dead(&cookie).await && self.is_patient(stopped).await {}
         }
         self.outcome
+    }
+
+    fn has_enough(&self) -> bool {
+        self.outcome.books.acknowledged >= 40 && self.outcome.ended >= 2
     }
 
     async fn step(&mut self) {
@@ -272,13 +282,13 @@ impl Client {
         true
     }
 
-    /// Whether what was refused is to be repeated, now: for longer than a store may be in trouble.
+    /// Whether what was refused is to be repeated, now.
     async fn is_patient(&mut self, since: Instant) -> bool {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if !self.outcome.faults.is_empty() {
             return false;
         }
-        let is_patient = since.elapsed() < Duration::from_secs(100);
+        let is_patient = since.elapsed() < PATIENCE;
         if !is_patient {
             self.outcome.faults.push(format!("{}: refused for too long: {}", self.user, self.outcome.books.refusal));
         }

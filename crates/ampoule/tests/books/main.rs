@@ -90,7 +90,6 @@ async fn keep_books(nodes: &[Node], limits: Limits, time: Duration) -> Outcome {
 impl Outcome {
     fn assert_agrees(&self) {
         assert_eq!(self.faults, [""; 0], "{}", self.books);
-        assert!(self.books.acknowledged > 100 && self.ended > 0, "{} ended={}", self.books, self.ended);
     }
 
     fn assert_nothing_was_refused(&self) {
