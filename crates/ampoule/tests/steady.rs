@@ -90,6 +90,8 @@ async fn work(app: Router, made: Arc<AtomicUsize>, requests: usize) {
             Request::builder().method(method).uri(format!("http://site.test{path}")).header("cookie", &cookie);
         let answer = answer(app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        // The store in memory never waits, and the sweep is to have its turn.
+        tokio::task::yield_now().await;
         if let Some(set) = answer.set_cookies().pop() {
             cookie = set.split(';').next().unwrap().to_owned();
         }
@@ -141,5 +143,5 @@ async fn p9_handles_connections_and_memory_stay_as_they_were(place: Place) {
     // A connection more or less may be open while it is counted.
     assert!(last.handles <= early.handles + 2, "{early:?}, then {last:?}");
     assert!(last.connections <= early.connections + 1, "{early:?}, then {last:?}");
-    assert!(last.memory_kb <= early.memory_kb + 16_384, "{early:?}, then {last:?}");
+    assert!(last.memory_kb <= early.memory_kb + 8_192, "{early:?}, then {last:?}");
 }
