@@ -35,7 +35,8 @@
 //! of a right or by a fault of the disk, is an error.
 //!
 //! The clock is that of the machine, read by each process. All that share a folder are on one machine, so they agree; when
-//! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late.
+//! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late: also one that
+//! had expired by the clock before its user logged out, since that logout found nothing to end.
 //!
 //! A sweep looks at files for 4 ms at most and goes on in its next call, so it holds no thread and no lock for long.
 //!

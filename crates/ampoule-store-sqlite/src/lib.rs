@@ -30,7 +30,8 @@
 //! ```
 //!
 //! The clock of the machine, read by each process, decides what has expired. All that share the file are on one machine, so
-//! they agree; when its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late.
+//! they agree; when its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late:
+//! also one that had expired by the clock before its user logged out, since that logout found nothing to end.
 //!
 //! A sweep deletes by the index on the deadline, so its cost follows what has expired, in batches of about a millisecond,
 //! between which others write; then it gives the freed pages back to the file system.
