@@ -1,5 +1,7 @@
 //! A client with a cookie, which asks any node and keeps its own books.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ampoule_core::conformance::books::Books;
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     /// The cookies of ended sessions.
     dead: Vec<String>,
     writes: u64,
+    /// Whether something is still to happen.
+    goes_on: Arc<AtomicBool>,
     outcome: Outcome,
 }
 
@@ -43,7 +47,7 @@ struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(number: u64, ports: Vec<u16>, limits: Limits) -> Client {
+    pub(crate) fn new(number: u64, ports: Vec<u16>, limits: Limits, goes_on: Arc<AtomicBool>) -> Client {
         Client {
             user: format!("user{number}"),
             ports,
@@ -53,6 +57,7 @@ impl Client {
             ledger: Ledger::default(),
             dead: Vec::new(),
             writes: 0,
+            goes_on,
             outcome: Outcome::default(),
         }
     }
@@ -75,7 +80,8 @@ impl Client {
     }
 
     fn has_enough(&self) -> bool {
-        self.outcome.books.acknowledged >= 40 && self.outcome.ended >= 2
+        let is_over = !self.goes_on.load(Ordering::SeqCst);
+        is_over && self.outcome.books.acknowledged >= 40 && self.outcome.ended >= 2
     }
 
     async fn step(&mut self) {
@@ -136,9 +142,7 @@ impl Client {
     async fn log_in(&mut self) {
         let answer = self.ask("POST", &format!("/login/{}", self.user)).await;
         if answer.is_done {
-            self.ledger.is_in_doubt = false;
-            let user = self.user.clone();
-            self.ledger.wrote("user", &user, true);
+            self.ledger.logged_in(&self.user);
         } else {
             self.ledger.is_in_doubt = true;
         }
@@ -189,12 +193,10 @@ impl Client {
         self.bury().await;
     }
 
-    /// The same user logs in on another device, and ends what is elsewhere: the logins, and not the session before one
-    /// whose token was never presented, which is still there for a client that never received it.
+    /// The same user logs in on another device, and ends what is elsewhere.
     async fn leave_for_another_device(&mut self) {
         let began = Instant::now();
-        while !self.look().await && self.is_patient(began).await {}
-        let old = std::mem::take(&mut self.ledger);
+        let old = std::mem::take(&mut self.ledger).without_anonymous_cookies();
         self.cookie.clear();
         self.log_in().await;
         while self.cookie.is_empty() && self.is_patient(began).await {

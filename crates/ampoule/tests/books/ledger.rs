@@ -12,6 +12,8 @@ pub(crate) struct Ledger {
     uncounted: u64,
     /// Every cookie that the session had, also before its login and its rotations.
     pub(crate) cookies: Vec<String>,
+    /// How many of them are older than the login.
+    before_login: Option<usize>,
     /// Whether a login or an end has an unknown outcome: a save may then be refused for it.
     pub(crate) is_in_doubt: bool,
 }
@@ -27,6 +29,20 @@ impl Ledger {
 
     pub(crate) fn counted(&mut self, is_acknowledged: bool) {
         *(if is_acknowledged { &mut self.counted } else { &mut self.uncounted }) += 1;
+    }
+
+    /// The session is a user's from now on.
+    pub(crate) fn logged_in(&mut self, user: &str) {
+        self.before_login.get_or_insert(self.cookies.len());
+        self.is_in_doubt = false;
+        self.wrote("user", user, true);
+    }
+
+    /// The books of the logins alone. What another device ends is them: the session before a login whose token was not
+    /// yet confirmed to have arrived is still there, for a client that never received it.
+    pub(crate) fn without_anonymous_cookies(mut self) -> Ledger {
+        self.cookies.drain(..self.before_login.unwrap_or(0));
+        self
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ use ampoule::store::sqlite::rusqlite::Connection;
 use crate::places::Place;
 use crate::support::nodes::Cluster;
 
-/// Locks all that there is, for this time.
+/// Locks all that there is, and the places of what may come, for this time.
 pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
     let table = &cluster.name;
     match place {
@@ -19,7 +19,8 @@ pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
             let url = place.direct_url();
             let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
             tokio::spawn(connection);
-            client.batch_execute(&format!("BEGIN; SELECT id FROM {table} FOR UPDATE")).await.unwrap();
+            let rows = format!("SELECT id FROM {table} FOR UPDATE");
+            client.batch_execute(&format!("BEGIN; {rows}; LOCK TABLE {table} IN EXCLUSIVE MODE")).await.unwrap();
             tokio::time::sleep(time).await;
             client.batch_execute("COMMIT").await.unwrap();
         }
@@ -41,11 +42,15 @@ pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
             connection.execute_batch("COMMIT").unwrap();
         }
         Place::File => {
-            let shards = std::fs::read_dir(cluster.folder().join("sessions/records")).unwrap();
-            let shards = shards.map(|shard| std::fs::File::open(shard.unwrap().path()).unwrap());
-            let locked =
-                tokio::task::block_in_place(|| shards.inspect(|shard| shard.lock().unwrap()).collect::<Vec<_>>());
-            assert!(!locked.is_empty(), "there is nothing to lock");
+            let records = cluster.folder().join("sessions/records");
+            let lock = |first: u8| {
+                let shard = records.join(format!("{first:02x}"));
+                std::fs::create_dir_all(&shard).unwrap();
+                let shard = std::fs::File::open(shard).unwrap();
+                shard.lock().unwrap();
+                shard
+            };
+            let _locked: Vec<_> = tokio::task::block_in_place(|| (0..=u8::MAX).map(lock).collect());
             tokio::time::sleep(time).await;
         }
         Place::Memcached => panic!("memcached has no locks"),

@@ -17,6 +17,8 @@ mod places;
 #[path = "../walks/random.rs"]
 mod random;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ampoule_core::conformance::books::Books;
@@ -67,16 +69,16 @@ books! {
 fn cluster(place: Place) -> Cluster {
     let mut cluster = Cluster::new(|folder| place.url(folder));
     // Short enough to pass during a run.
-    cluster.limits.rotation_grace = Duration::from_millis(400);
+    cluster.limits.rotation_grace = Duration::from_millis(250);
     cluster
 }
 
-/// What all clients found together.
-async fn keep_books(nodes: &[Node], limits: Limits, time: Duration) -> Outcome {
+/// What all clients found together, in this time and for as long as it goes on.
+async fn keep_books(nodes: &[Node], limits: Limits, time: Duration, goes_on: &Arc<AtomicBool>) -> Outcome {
     let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        clients.spawn(Client::new(number, ports.clone(), limits).work(time));
+        clients.spawn(Client::new(number, ports.clone(), limits, Arc::clone(goes_on)).work(time));
     }
     let outcomes = clients.join_all().await;
     let books = Books::sum(outcomes.iter().map(|outcome| outcome.books.clone()));
@@ -101,8 +103,8 @@ impl Outcome {
 async fn p7_books_agree_among_nodes(place: Place) {
     let cluster = cluster(place);
     let nodes = cluster.nodes(3);
-    let time = lasting(Duration::from_millis(800), Duration::from_secs(60));
-    keep_books(&nodes, cluster.limits, time).await.assert_nothing_was_refused();
+    let time = lasting(Duration::from_millis(600), Duration::from_secs(60));
+    keep_books(&nodes, cluster.limits, time, &Arc::default()).await.assert_nothing_was_refused();
 }
 
 /// What is found where a third node's clock is off; `None` where there is no libfaketime.
@@ -111,8 +113,8 @@ async fn with_a_clock_off(place: Place, offset: &str) -> Option<Outcome> {
     let mut nodes = cluster.nodes(2);
     nodes.push(cluster.node_with_clock(offset)?);
     assert!(nodes[2].clock_off > Duration::from_secs(240), "{offset}: {:?}", nodes[2].clock_off);
-    let time = lasting(Duration::from_millis(800), Duration::from_secs(30));
-    Some(keep_books(&nodes, cluster.limits, time).await)
+    let time = lasting(Duration::from_millis(600), Duration::from_secs(30));
+    Some(keep_books(&nodes, cluster.limits, time, &Arc::default()).await)
 }
 
 async fn agrees_with_clocks_off(place: Place, offsets: [&str; 2]) {
@@ -149,11 +151,16 @@ async fn p10_books_agree_under_a_lock(place: Place) {
     let held = lasting(Duration::from_secs(2), Duration::from_secs(30));
     cluster.limits.store_timeout = lasting(Duration::from_millis(700), Limits::default().store_timeout);
     let nodes = cluster.nodes(2);
+    // There is a table or a folder to lock.
+    assert_eq!(support::nodes::ask(nodes[0].port, "POST", "/set/k/v", "").await.map(|answer| answer.0), Some(200));
     let (limits, lead) = (cluster.limits, Duration::from_millis(500));
-    let clients = keep_books(&nodes, limits, held + 3 * lead);
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let clients = keep_books(&nodes, limits, lead, &goes_on);
     let locked = async {
         tokio::time::sleep(lead).await;
         locks::hold(place, &cluster, held).await;
+        tokio::time::sleep(lead).await;
+        goes_on.store(false, Ordering::SeqCst);
     };
     let (outcome, ()) = tokio::join!(clients, locked);
     outcome.assert_agrees();
