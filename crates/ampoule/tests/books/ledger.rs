@@ -41,7 +41,7 @@ impl Ledger {
     /// The books of the logins alone. What another device ends is them: the session before a login whose token was not
     /// yet confirmed to have arrived is still there, for a client that never received it.
     pub(crate) fn without_anonymous_cookies(mut self) -> Ledger {
-        self.cookies.drain(..self.before_login.unwrap_or(0));
+        self.cookies.drain(..self.before_login.unwrap_or(self.cookies.len()));
         self
     }
 
