@@ -150,8 +150,8 @@ async fn p9_handles_connections_and_memory_stay_as_they_were(place: Place) {
     let samples = tokio::task::block_in_place(|| runtime.block_on(samples(place, 3_000 * times)));
     runtime.shutdown_background();
     let (early, last) = (samples[1], samples[9]);
-    // A connection more or less may be open while it is counted.
-    assert!(last.handles <= early.handles + 2, "{early:?}, then {last:?}");
+    // A connection more or less may be open while it is counted, and what the sweep looks at.
+    assert!(last.handles <= early.handles + 4, "{early:?}, then {last:?}");
     assert!(last.connections <= early.connections + 1, "{early:?}, then {last:?}");
     assert!(last.memory_kb <= early.memory_kb + 8_192, "{early:?}, then {last:?}");
 }

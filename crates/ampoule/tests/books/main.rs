@@ -151,8 +151,10 @@ async fn p10_books_agree_under_a_lock(place: Place) {
     let held = lasting(Duration::from_secs(2), Duration::from_secs(30));
     cluster.limits.store_timeout = lasting(Duration::from_millis(700), Limits::default().store_timeout);
     let nodes = cluster.nodes(2);
-    // There is a table or a folder to lock.
-    assert_eq!(support::nodes::ask(nodes[0].port, "POST", "/set/k/v", "").await.map(|answer| answer.0), Some(200));
+    // There is a table or a folder to lock, which may take longer than a request.
+    while support::nodes::ask(nodes[0].port, "POST", "/set/k/v", "").await.map(|answer| answer.0) != Some(200) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (limits, lead) = (cluster.limits, Duration::from_millis(500));
     let goes_on = Arc::new(AtomicBool::new(true));
     let clients = keep_books(&nodes, limits, lead, &goes_on);
