@@ -34,25 +34,20 @@ struct Sample {
     /// Of the server, or 0 where there is none.
     connections: usize,
     memory_kb: usize,
-    /// Told, not judged.
-    threads: usize,
 }
 
 impl Sample {
     async fn take(place: Place, url: &str) -> Sample {
         let handles = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let number = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
-        };
-        let (memory_kb, threads) = (number("VmRSS:"), number("Threads:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let memory_kb = line.trim().trim_end_matches(" kB").parse().unwrap_or(0);
         let connections = match place {
             Place::Postgres => backends(url).await,
             Place::Redis => clients(url).await,
             _ => 0,
         };
-        Sample { handles, connections, memory_kb, threads }
+        Sample { handles, connections, memory_kb }
     }
 }
 
