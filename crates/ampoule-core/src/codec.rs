@@ -1,25 +1,57 @@
 //! How a value becomes bytes: MessagePack with field names, so that tools can show what a session holds.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+mod readable;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
+
+/// How deep lists and maps may be nested, as in `serde_json`: reading 1,000 levels overflows a thread's stack.
+const MAX_DEPTH: usize = 128;
+
+/// The head of a 128-bit integer: 16 bytes.
+const WIDE: [u8; 2] = [0xc4, 16];
 
 /// Encodes a value as MessagePack, structs as maps of their field names.
 ///
 /// # Errors
-/// [`ErrorKind::Value`] if the value's `Serialize` fails.
+/// [`ErrorKind::Value`] if the value's `Serialize` fails, or what it writes could not be read back.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(32);
-    encode_to(&mut bytes, value).map(|()| bytes)
+    write(&mut bytes, value)?;
+    check(&bytes, value)?;
+    Ok(bytes)
 }
 
 /// As [`encode`], behind what is there already.
-pub(crate) fn encode_to<T: Serialize + ?Sized>(mut out: &mut impl std::io::Write, value: &T) -> Result<(), Error> {
-    rmp_serde::encode::write_named(&mut out, value).map_err(|cause| {
-        let message = format!("a value of type {} cannot be encoded", std::any::type_name::<T>());
-        Error::new(ErrorKind::Value, message).because(cause)
-    })
+pub(crate) fn encode_to<T: Serialize + ?Sized>(out: &mut SmallVec<[u8; 32]>, value: &T) -> Result<(), Error> {
+    let start = out.len();
+    write(&mut *out, value)?;
+    check(&out[start..], value)
+}
+
+fn write<T: Serialize + ?Sized>(mut out: impl std::io::Write, value: &T) -> Result<(), Error> {
+    rmp_serde::encode::write_named(&mut out, value).map_err(|cause| refused::<T>("encoded").because(cause))
+}
+
+/// Refuses what [`decode`] could not read. Flat values without a 128-bit integer cost a look at their bytes.
+fn check<T: Serialize + ?Sized>(bytes: &[u8], value: &T) -> Result<(), Error> {
+    if bytes.iter().filter(|byte| matches!(byte, 0x80..=0x9f | 0xdc..=0xdf)).count() > MAX_DEPTH {
+        let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
+        decoder.set_max_depth(MAX_DEPTH);
+        IgnoredAny::deserialize(&mut decoder).map_err(|cause| refused::<T>("read back").because(cause))?;
+    }
+    if bytes.windows(WIDE.len()).any(|pair| pair == WIDE) {
+        readable::check(value).map_err(|cause| refused::<T>("read back").because(cause))?;
+    }
+    Ok(())
+}
+
+fn refused<T: ?Sized>(verb: &str) -> Error {
+    let name = std::any::type_name::<T>().trim_start_matches('&');
+    Error::new(ErrorKind::Value, format!("a value of type {name} cannot be {verb}"))
 }
 
 /// Decodes what [`encode`] wrote.

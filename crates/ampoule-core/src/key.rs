@@ -167,9 +167,9 @@ impl fmt::Display for Tag {
 /// Every method of a session that takes a string takes a typed key as well:
 ///
 /// ```compile_fail
-/// use ampoule_core::{AsKey, Key};
+/// use ampoule_core::{Key, KeyOf};
 ///
-/// fn get<T>(_: impl AsKey<T>) -> Option<T> { None }
+/// fn get<T>(_: impl KeyOf<T>) -> Option<T> { None }
 /// const CART: Key<Vec<u32>> = Key::new("cart");
 /// let wrong: Option<String> = get(CART);
 /// ```
@@ -204,29 +204,54 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-/// What names a value of type `T` in a session: a string, for any type, or a [`Key<T>`], for that type alone.
-pub trait AsKey<T> {
+/// What names a value in a session: a string or a [`Key`].
+pub trait AsKey {
     /// The name under which the value is stored.
     fn as_key(&self) -> &str;
 }
 
-impl<T> AsKey<T> for &str {
+/// What names a value of type `T` that is read: a string, for any type, or a [`Key<T>`], for that type alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the key of a value of type `{T}`",
+    note = "a key is a `&str`, a `&String`, or a `Key<{T}>`"
+)]
+pub trait KeyOf<T>: AsKey {}
+
+/// What names a place where a value of type `V` may be put: a string, for any type, or a [`Key<T>`], for a `T`, a `&T`
+/// and, with a `Key<String>`, a `&str`.
+#[diagnostic::on_unimplemented(
+    message = "no value of type `{V}` may be put under `{Self}`",
+    note = "a key is a `&str`, a `&String`, or a `Key<T>`, which takes a `T` or a `&T`"
+)]
+pub trait KeyFor<V>: AsKey {}
+
+impl AsKey for &str {
     fn as_key(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for &String {
+impl AsKey for &String {
     fn as_key(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for Key<T> {
+impl<T> AsKey for Key<T> {
     fn as_key(&self) -> &str {
         self.name
     }
 }
+
+impl<T> KeyOf<T> for &str {}
+impl<T> KeyOf<T> for &String {}
+impl<T> KeyOf<T> for Key<T> {}
+
+impl<V> KeyFor<V> for &str {}
+impl<V> KeyFor<V> for &String {}
+impl<T> KeyFor<T> for Key<T> {}
+impl<T> KeyFor<&T> for Key<T> {}
+impl KeyFor<&str> for Key<String> {}
 
 /// Base64url without padding; strict, so that a key has one text.
 mod base64url {

@@ -52,7 +52,7 @@ pub use self::durability::Durability;
 pub use self::error::{Error, ErrorKind};
 #[cfg(feature = "guard")]
 pub use self::guard::GuardedStore;
-pub use self::key::{AsKey, Key, SessionId, StoreKey, Tag};
+pub use self::key::{AsKey, Key, KeyFor, KeyOf, SessionId, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
 pub use self::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecret, Record, Text, Tombstone};

@@ -3,6 +3,7 @@
 pub(crate) mod cookies;
 pub(crate) mod credentials;
 pub(crate) mod edit;
+pub(crate) mod error_response;
 pub(crate) mod pieces;
 pub(crate) mod scopes;
 pub(crate) mod set_cookie;

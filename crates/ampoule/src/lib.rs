@@ -20,7 +20,7 @@
 //!
 //! | cargo feature | what it brings |
 //! |---|---|
-//! | `axum` (default) | extractors, and errors as responses |
+//! | `axum` (default) | the layer as a [service of tower](SessionService), extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
 //! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
 //! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
@@ -96,6 +96,7 @@ mod layer;
 mod model;
 mod observe;
 mod options;
+#[cfg(feature = "axum")]
 mod service;
 mod session;
 mod shared;
@@ -105,8 +106,8 @@ pub mod store;
 mod axum;
 
 pub use ampoule_core::{
-    AsKey, Clock, Durability, Error, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, SessionId, Store,
-    SweepReport, SystemClock, Time,
+    AsKey, Clock, Durability, Error, ErrorKind, Key, KeyFor, KeyOf, ManualClock, MemoryBounds, MemoryStore, SessionId,
+    Store, SweepReport, SystemClock, Time,
 };
 pub use ampoule_seal::{Secret, Token};
 #[cfg(feature = "file")]
@@ -133,6 +134,7 @@ pub use self::error_pages::{
 };
 pub use self::event::{Event, EventHook, EventKind};
 pub use self::flash::{Flash, FlashMessage};
+pub use self::http::error_response::error_response;
 pub use self::http::set_cookie::{CookieExpires, CookieOptions, CookieScope, HostPrefix, SameSite};
 pub use self::http::transport::{FindId, Transport};
 #[cfg(feature = "language")]
@@ -144,7 +146,8 @@ pub use self::options::invalid::{BadOption, BadOptions};
 pub use self::options::kind::Kind;
 pub use self::options::settings::Settings;
 pub use self::options::{AtLimit, Options, Outage};
-pub use self::service::{SessionFuture, SessionService, error_response};
+#[cfg(feature = "axum")]
+pub use self::service::{SessionFuture, SessionService};
 pub use self::session::Session;
 pub use self::session::devices::SessionInfo;
 pub use self::session::read_only::ReadOnly;

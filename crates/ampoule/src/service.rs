@@ -5,13 +5,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ampoule_core::Error;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE};
-use http::{Request, Response, StatusCode};
+use ampoule_core::{Bytes, Error};
+use axum_core::BoxError;
+use axum_core::body::Body;
+use http::header::SET_COOKIE;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::http::error_response::error_response;
 use crate::layer::SessionLayer;
 use crate::session::Session;
 use crate::session::touch_probe::TouchProbe;
@@ -25,6 +29,8 @@ impl<S> Layer<S> for SessionLayer {
 }
 
 /// A service whose requests have a [`Session`] in their extensions. Made by [`SessionLayer`].
+///
+/// The inner service may have any body; that of the response is axum's, so that an error of the session can replace it.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     layer: SessionLayer,
@@ -34,11 +40,12 @@ pub struct SessionService<S> {
 impl<S, B, R> Service<Request<B>> for SessionService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: Default + Send + 'static,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = SessionFuture<S::Future, R>;
+    type Future = SessionFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -49,6 +56,10 @@ where
         let (shared, is_of_client) = (Arc::clone(&self.layer.0), is_of_client(&request));
         let probe = TouchProbe::of(request.extensions());
         let session = Session::begin(shared, request.headers(), Some(request.uri()), outer, is_of_client, probe);
+        if let Err(error) = session.check_cookie() {
+            log(&session, &error, "no request passes two session layers with one cookie");
+            return SessionFuture { state: State::Refused { response: Some(error_response(&error)) } };
+        }
         request.extensions_mut().insert(session.clone());
         SessionFuture { state: State::Handling { inner: self.inner.call(request), session } }
     }
@@ -56,33 +67,36 @@ where
 
 pin_project! {
     /// The response of a [`SessionService`].
-    pub struct SessionFuture<F, R> {
+    pub struct SessionFuture<F> {
         #[pin]
-        state: State<F, R>,
+        state: State<F>,
     }
 }
 
 pin_project! {
     #[project = StateProject]
-    enum State<F, R> {
+    enum State<F> {
         Handling { #[pin] inner: F, session: Session },
-        Finishing { finish: Pin<Box<dyn Future<Output = Response<R>> + Send>> },
+        Finishing { finish: Pin<Box<dyn Future<Output = Response<Body>> + Send>> },
+        Refused { response: Option<Response<Body>> },
     }
 }
 
-impl<F, R, E> Future for SessionFuture<F, R>
+impl<F, R, E> Future for SessionFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: Default + Send + 'static,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    type Output = Result<Response<R>, E>;
+    type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
                 StateProject::Handling { inner, session } => {
-                    let mut response = ready!(inner.poll(cx))?;
+                    // A body that is axum's already, as a router's is, stays as it is.
+                    let mut response = ready!(inner.poll(cx))?.map(Body::new);
                     // Most requests end here: no future is made for an untouched session, or one that was only read.
                     if !session.is_touched() || finish_now(session, &mut response) {
                         return Poll::Ready(Ok(response));
@@ -91,6 +105,9 @@ where
                     state.set(State::Finishing { finish });
                 }
                 StateProject::Finishing { finish } => return finish.as_mut().poll(cx).map(Ok),
+                StateProject::Refused { response } => {
+                    return Poll::Ready(Ok(response.take().expect("a future is polled to its end once")));
+                }
             }
         }
     }
@@ -108,12 +125,12 @@ fn is_of_client<B>(_: &Request<B>) -> bool {
 }
 
 /// Whether the response could be completed without the store.
-fn finish_now<R>(session: &Session, response: &mut Response<R>) -> bool {
+fn finish_now(session: &Session, response: &mut Response<Body>) -> bool {
     let failed = response.extensions().get::<Arc<Error>>().is_some();
     !failed && session.finish_now(response.headers_mut()).is_some_and(|done| done.is_ok())
 }
 
-async fn finish<R: Default + 'static>(session: Session, mut response: Response<R>) -> Response<R> {
+async fn finish(session: Session, mut response: Response<Body>) -> Response<Body> {
     let status = response.status();
     if let Some(error) = response.extensions().get::<Arc<Error>>() {
         log(&session, error, "a handler answered with an error of its session");
@@ -137,34 +154,4 @@ fn log(session: &Session, error: &Error, what: &str) {
         (400..500, _) => tracing::info!(?session, error = %error.report(), "{what}"),
         _ => tracing::error!(?session, error = %error.report(), "{what}"),
     }
-}
-
-/// The response for an error of the session: the status and text of
-/// [`ErrorKind::for_client`](crate::ErrorKind::for_client), the text where the body can hold one (axum's can), and
-/// `Retry-After: 1` where the same request may succeed then. A handler that returns the error itself gets the same.
-pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
-    let (status, text) = error.kind().for_client();
-    let mut response = Response::new(body_of(text));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if error.is_transient() {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
-}
-
-/// Text as a body of any type that we know how to make; an empty body otherwise.
-fn body_of<R: Default + 'static>(text: &'static str) -> R {
-    let mut body = R::default();
-    let any: &mut dyn std::any::Any = &mut body;
-    if let Some(body) = any.downcast_mut::<String>() {
-        text.clone_into(body);
-    }
-    #[cfg(feature = "axum")]
-    if let Some(body) = any.downcast_mut::<axum_core::body::Body>() {
-        *body = text.into();
-    }
-    body
 }

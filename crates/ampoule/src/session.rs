@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{AsKey, Change, Error, ErrorKind, Record, SessionId, Time, codec};
+use ampoule_core::{AsKey, Change, Error, ErrorKind, KeyFor, KeyOf, Record, SessionId, Time, codec};
 use ampoule_seal::Token;
 use http::{HeaderMap, Uri};
 use serde::Serialize;
@@ -111,9 +111,33 @@ impl Session {
 
     /// The value under `key`, or `None`.
     ///
+    /// A value that a deployment of the program has given another type is an error, and stays as it is. Put one of the
+    /// new type in its place, or remove it as [`IgnoredAny`](serde::de::IgnoredAny), which reads any value:
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let options = ampoule::Options { secret: vec![ampoule::Secret::new(ampoule::Secret::generate())?], ..Default::default() };
+    /// # let layer = ampoule::SessionLayer::new(ampoule::MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// use ampoule::ErrorKind;
+    ///
+    /// session.insert("cart", "7,9")?; // The release before this one.
+    /// let cart = match session.get::<Vec<u32>>("cart").await {
+    ///     Err(error) if error.kind() == ErrorKind::Value => {
+    ///         let text: String = session.get("cart").await?.unwrap_or_default();
+    ///         let cart = text.split(',').filter_map(|id| id.parse().ok()).collect();
+    ///         session.insert("cart", &cart)?;
+    ///         cart
+    ///     }
+    ///     cart => cart?.unwrap_or_default(),
+    /// };
+    /// assert_eq!(cart, [7, 9]);
+    /// # Ok::<(), ampoule::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`; those of loading.
-    pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+    pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         self.read(|record| record.get(key.as_key()).map(codec::decode).transpose()).await?
     }
 
@@ -125,24 +149,33 @@ impl Session {
     ///
     /// const CART: Key<Vec<u32>> = Key::new("cart");
     ///
-    /// session.insert("theme", &"dark")?;
-    /// session.insert(CART, &vec![7, 9])?;
+    /// let name = "Ada".to_owned();
+    /// session.insert("theme", "dark")?;
+    /// session.insert("visits", 1)?;
+    /// session.insert("name", &name)?;
+    /// session.insert(CART, vec![7, 9])?;
     /// session.save().await
     /// # }
     /// ```
     ///
+    /// The value is only read, so a reference does as well. `Some(None)` is stored as `None` is and read as `None`: where
+    /// they differ, store a list of none or one, or an enum.
+    ///
     /// # Errors
-    /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
-    pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: &T) -> Result<(), Error> {
-        self.change(Change::insert(key.as_key(), value)?)
+    /// [`ErrorKind::Value`] if the value cannot be encoded, or not be read back: one that nests lists and maps more than
+    /// 128 deep, as in `serde_json`, or holds a 128-bit integer in an enum with `#[serde(tag)]` or a struct with `#[serde(flatten)]`, which
+    /// serde cannot read in any format. (With `#[serde(untagged)]` it cannot either, which is not seen before the value is
+    /// read.) [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
+    pub fn insert<V: Serialize>(&self, key: impl KeyFor<V>, value: V) -> Result<(), Error> {
+        self.change(Change::insert(key.as_key(), &value)?)
     }
 
     /// Takes the value under `key` out and returns it.
     ///
     /// # Errors
     /// As [`Session::get`]; a value of another type stays where it is.
-    pub async fn remove<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
-        let value = self.get(AsKey::<T>::as_key(&key)).await?;
+    pub async fn remove<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        let value = self.get(key.as_key()).await?;
         if value.is_some() {
             self.change(Change::Remove(key.as_key().to_owned()))?;
         }
@@ -155,9 +188,26 @@ impl Session {
     /// and should do nothing but compute: `update("visits", |n: &mut u32| *n += 1)` counts exactly. What is returned
     /// is the value at the first run; ask [`get`](Session::get) after the save for what was stored.
     ///
+    /// Since it may run several times it is an `Fn`: a closure that owns a value gives away a clone of it.
+    ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session, name: String) -> Result<(), ampoule::Error> {
+    /// session.update("visitors", move |names: &mut Vec<String>| names.push(name.clone())).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Without `clone` the compiler says "expected a closure that implements the `Fn` trait, but this closure only
+    /// implements `FnOnce`".
+    ///
+    /// ```compile_fail,E0525
+    /// # async fn handler(session: ampoule::Session, name: String) -> Result<(), ampoule::Error> {
+    /// session.update("visitors", move |names: &mut Vec<String>| names.push(name)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::get`] and [`Session::insert`].
-    pub async fn update<T, F>(&self, key: impl AsKey<T>, change: F) -> Result<T, Error>
+    pub async fn update<T, F>(&self, key: impl KeyOf<T>, change: F) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + Default,
         F: Fn(&mut T) + Send + Sync + 'static,
@@ -181,12 +231,22 @@ impl Session {
         self.change(Change::Clear)
     }
 
-    /// Whether there is a value under `key`.
+    /// Whether there is a value under `key`, of whatever type.
+    ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// use ampoule::Key;
+    ///
+    /// const CART: Key<Vec<u32>> = Key::new("cart");
+    ///
+    /// let is_shopping = session.contains_key(CART).await? || session.contains_key("voucher").await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of loading.
-    pub async fn contains_key(&self, key: &str) -> Result<bool, Error> {
-        self.read(|record| record.get(key).is_some()).await
+    pub async fn contains_key(&self, key: impl AsKey) -> Result<bool, Error> {
+        self.read(|record| record.get(key.as_key()).is_some()).await
     }
 
     /// The keys, in the order in which they were first inserted.
@@ -395,8 +455,21 @@ impl Session {
         })
     }
 
+    /// That no layer further out has the same cookie: each would overwrite the other's.
+    pub(crate) fn check_cookie(&self) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        if !self.0.outer.iter().flat_map(Session::chain).any(|outer| shared.has_cookie_of(&outer.0.shared)) {
+            return Ok(());
+        }
+        let message = format!(
+            "two session layers around this route have the cookie `{}`: remove one, or give it another Options::key \
+             (`key` in settings)",
+            shared.name
+        );
+        Err(Error::new(ErrorKind::Config, message))
+    }
+
     /// The sessions of all layers that the request passed through, this one first.
-    #[cfg(feature = "cache")]
     pub(crate) fn chain(&self) -> impl Iterator<Item = &Session> {
         std::iter::successors(Some(self), |session| session.0.outer.as_ref())
     }
@@ -414,6 +487,7 @@ impl Session {
     }
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
+        self.check_cookie()?;
         self.note_use();
         self.state().change(change)
     }

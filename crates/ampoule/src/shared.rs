@@ -4,6 +4,7 @@ use ampoule_core::{Lifetime, Record, SessionId, Text, Time};
 
 use crate::backend::{Backend, Context};
 use crate::event::{Event, EventKind};
+use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
 
@@ -32,6 +33,14 @@ impl Shared {
     /// What a look-up depends on besides what came.
     pub(crate) fn context(&self, now: Time) -> Context<'_> {
         Context { name: &self.name, transports: &self.options.transports, now }
+    }
+
+    /// Whether a response would have two cookies that a browser takes for one.
+    pub(crate) fn has_cookie_of(&self, other: &Shared) -> bool {
+        let (own, theirs) = (&self.options, &other.options);
+        let use_cookies = [own, theirs].iter().all(|options| options.transports.contains(&Transport::Cookie));
+        let are_one = own.cookie.path == theirs.cookie.path && own.cookie.domain == theirs.cookie.domain;
+        use_cookies && are_one && self.name == other.name
     }
 
     /// Counts an event and passes it to the hook.

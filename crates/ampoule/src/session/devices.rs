@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ampoule_core::{AsKey, Error, ErrorKind, SessionId, Time, codec};
+use ampoule_core::{Error, ErrorKind, KeyOf, SessionId, Time, codec};
 use serde::de::DeserializeOwned;
 
 use super::Session;
@@ -68,7 +68,7 @@ impl SessionInfo {
     ///
     /// # Errors
     /// [`ErrorKind::Value`] if what is stored is not a `T`.
-    pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+    pub fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         self.snapshot.record.get(key.as_key()).map(codec::decode).transpose()
     }
 }

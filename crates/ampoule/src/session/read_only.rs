@@ -1,6 +1,6 @@
 //! A view of a session that leaves no trace.
 
-use ampoule_core::{AsKey, Error, Time, codec};
+use ampoule_core::{AsKey, Error, KeyOf, Time, codec};
 use serde::de::DeserializeOwned;
 
 use super::Session;
@@ -31,7 +31,7 @@ impl ReadOnly {
     ///
     /// # Errors
     /// As [`Session::get`].
-    pub async fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+    pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         self.0.peek(|record| record.get(key.as_key()).map(codec::decode).transpose()).await?
     }
 
@@ -39,8 +39,8 @@ impl ReadOnly {
     ///
     /// # Errors
     /// Those of loading.
-    pub async fn contains_key(&self, key: &str) -> Result<bool, Error> {
-        self.0.peek(|record| record.get(key).is_some()).await
+    pub async fn contains_key(&self, key: impl AsKey) -> Result<bool, Error> {
+        self.0.peek(|record| record.get(key.as_key()).is_some()).await
     }
 
     /// The keys, in the order in which they were first inserted.

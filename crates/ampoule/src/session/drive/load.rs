@@ -58,6 +58,7 @@ impl Session {
 
     /// Loads the session, at once or later: in a box, so that futures which memory answers at once stay small.
     fn look_up(&self) -> Result<Option<Later<'_>>, Error> {
+        self.check_cookie()?;
         let (shared, given) = (&self.0.shared, self.chosen().token.clone());
         let reply = shared.backend.load(&self.0.credentials, given.as_deref(), &shared.context(self.now()));
         match reply.try_now() {

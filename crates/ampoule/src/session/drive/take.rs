@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampoule_core::{AsKey, Change, ChangeLog, Error, Record, codec};
+use ampoule_core::{Change, ChangeLog, Error, KeyOf, Record, codec};
 use serde::de::DeserializeOwned;
 
 use super::save::Unsaved;
@@ -26,7 +26,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Value`](crate::ErrorKind::Value) if what is stored is not a `T`: it stays where it is. As
     /// [`save`](Session::save).
-    pub async fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, Error> {
+    pub async fn take<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = key.as_key();
         let Some(value) = self.get::<T>(key).await? else { return Ok(None) };
         let _io = self.io().await;

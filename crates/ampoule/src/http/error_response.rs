@@ -1,0 +1,35 @@
+//! The response that replaces one whose session could not be brought up to date.
+
+use ampoule_core::Error;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+/// The response for an error of the session: the status and text of
+/// [`ErrorKind::for_client`](crate::ErrorKind::for_client), the text where the body can hold one (axum's can), and
+/// `Retry-After: 1` where the same request may succeed then. A handler that returns the error itself gets the same.
+pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
+    let (status, text) = error.kind().for_client();
+    let mut response = Response::new(body_of(text));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if error.is_transient() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Text as a body of any type that we know how to make; an empty body otherwise.
+fn body_of<R: Default + 'static>(text: &'static str) -> R {
+    let mut body = R::default();
+    let any: &mut dyn std::any::Any = &mut body;
+    if let Some(body) = any.downcast_mut::<String>() {
+        text.clone_into(body);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(body) = any.downcast_mut::<axum_core::body::Body>() {
+        *body = text.into();
+    }
+    body
+}
