@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
+use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, NonExhaustive, SystemClock};
 
 /// How a region keeps its values: for how long, and who creates them.
 ///
@@ -13,6 +13,8 @@ use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 ///
 /// let short_term = CacheOptions { expire: Duration::from_secs(60), stale: Duration::from_secs(30), ..CacheOptions::default() };
 /// ```
+///
+/// End a literal with `..CacheOptions::default()`: a later version may have more of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheOptions {
     /// Whether anything is cached at all: `true` by default. With `false` every call goes through to its creator.
@@ -45,6 +47,8 @@ pub struct CacheOptions {
     /// by default. This is the bound on how long a change by another process may go unseen; where the store tells of
     /// changes, as Redis does, it is mostly seen at once.
     pub memory_expire: Duration,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for CacheOptions {
@@ -59,6 +63,7 @@ impl Default for CacheOptions {
             failure_expire: Duration::from_secs(1),
             max_value_size: 1 << 20,
             memory_expire: Duration::from_secs(1),
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }
@@ -94,6 +99,8 @@ impl CacheOptions {
 }
 
 /// How a [`Backend`](crate::Backend) works.
+///
+/// End a literal with `..BackendOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct BackendOptions {
     /// How much memory holds at most, where there is memory: by default 100,000 values and 64 MiB. Beyond it what is
@@ -106,6 +113,8 @@ pub struct BackendOptions {
     pub fail_fast_after: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for BackendOptions {
@@ -115,6 +124,7 @@ impl Default for BackendOptions {
             store_timeout: Some(Duration::from_secs(1)),
             fail_fast_after: 5,
             clock: Arc::new(SystemClock),
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

@@ -32,6 +32,7 @@ mod guard;
 mod key;
 mod lifetime;
 mod memory;
+mod non_exhaustive;
 mod record;
 mod reply;
 #[cfg(feature = "axum")]
@@ -55,6 +56,8 @@ pub use self::guard::GuardedStore;
 pub use self::key::{AsKey, Key, KeyFor, KeyOf, SessionId, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
+#[doc(hidden)]
+pub use self::non_exhaustive::NonExhaustive;
 pub use self::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecret, Record, Text, Tombstone};
 pub use self::reply::Reply;
 #[cfg(feature = "seal")]

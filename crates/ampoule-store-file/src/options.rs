@@ -3,9 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Durability, SystemClock};
+use ampoule_core::{Clock, Durability, NonExhaustive, SystemClock};
 
 /// How a [`FileStore`](crate::FileStore) works.
+///
+/// End a literal with `..FileOptions::default()`: a later version may have more of them.
+///
+/// ```
+/// use ampoule_store_file::{Durability, FileOptions};
+///
+/// let options = FileOptions { durability: Durability::Power, ..FileOptions::default() };
+/// ```
 #[derive(Clone)]
 pub struct FileOptions {
     /// What a save has outlived when it returns. [`Durability::Process`] by default.
@@ -17,6 +25,8 @@ pub struct FileOptions {
     pub lock_wait: Duration,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for FileOptions {
@@ -26,6 +36,7 @@ impl Default for FileOptions {
             max_value: 16 << 20,
             lock_wait: Duration::from_secs(5),
             clock: Arc::new(SystemClock),
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

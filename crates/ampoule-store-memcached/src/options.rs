@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::Clock;
+use ampoule_core::{Clock, NonExhaustive};
 
 /// How a [`MemcachedStore`](crate::MemcachedStore) works.
+///
+/// End a literal with `..MemcachedOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct MemcachedOptions {
     /// What the names of all keys start with: `ampoule:` by default. At most 100 characters of ASCII without spaces.
@@ -22,6 +24,8 @@ pub struct MemcachedOptions {
     /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
     /// default, leaves that to the servers' clocks.
     pub clock: Option<Arc<dyn Clock>>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for MemcachedOptions {
@@ -33,6 +37,7 @@ impl Default for MemcachedOptions {
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

@@ -62,7 +62,8 @@
 //! client's own certificate. With files and without a mode it is `verify-full`. MySQL's `ssl-mode` and its words are read too,
 //! as is the driver's `require_ssl=true`, which is `verify-full`. `verify-ca` and `prefer` the driver cannot do. If rustls has
 //! no default provider by the first connection with TLS, `ring` becomes it. Connections through a socket (`?socket=`) are
-//! not encrypted. For anything else bring a pool: [`MySqlStore::with_pool`].
+//! not encrypted. For anything else bring a pool: `MySqlStore::with_pool`, with the feature
+//! `mysql_async-0_37`.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -81,7 +82,9 @@ use ampoule_core::{
     Bytes, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time,
     Version, write_and_read_back,
 };
-pub use mysql_async;
+/// The driver, for [`MySqlStore::with_pool`].
+#[cfg(feature = "mysql_async-0_37")]
+pub use mysql_async as mysql_async_0_37;
 use mysql_async::{Opts, Pool, Value};
 
 pub use self::options::MySqlOptions;
@@ -130,7 +133,7 @@ impl MySqlStore {
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// use ampoule_store_mysql::{MySqlOptions, MySqlStore, mysql_async::Pool};
+    /// use ampoule_store_mysql::{MySqlOptions, MySqlStore, mysql_async_0_37::Pool};
     ///
     /// let pool = Pool::new("mysql://app@localhost/app");
     /// let store = MySqlStore::with_pool(pool.clone(), MySqlOptions::default())?;
@@ -139,6 +142,7 @@ impl MySqlStore {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the table's name is invalid.
+    #[cfg(feature = "mysql_async-0_37")]
     pub fn with_pool(pool: Pool, options: MySqlOptions) -> Result<MySqlStore, Error> {
         MySqlStore::build(OnceLock::from(pool), None, "a pool of the application's", options)
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::Clock;
 use ampoule_core::tls::TlsFiles;
+use ampoule_core::{Clock, NonExhaustive};
 
 /// How a [`MySqlStore`](crate::MySqlStore) works.
+///
+/// End a literal with `..MySqlOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct MySqlOptions {
     /// The table: letters, digits and underscores, and a database before it if it is another than the URL's:
@@ -27,6 +29,8 @@ pub struct MySqlOptions {
     pub command_timeout: Duration,
     /// A clock that decides instead of the server's, for tests. `None` by default.
     pub clock: Option<Arc<dyn Clock>>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for MySqlOptions {
@@ -40,6 +44,7 @@ impl Default for MySqlOptions {
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

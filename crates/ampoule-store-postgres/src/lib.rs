@@ -73,7 +73,8 @@
 //!
 //! Trusted are the CAs in `sslrootcert` or [`PostgresOptions::tls`], a file in PEM, else those of the system. `sslcert` and
 //! `sslkey` are the client's own certificate. Use `verify-full` wherever the network is not yours. Connections through a socket
-//! of this machine are not encrypted. For anything else bring a pool: [`PostgresStore::with_pool`].
+//! of this machine are not encrypted. For anything else bring a pool: `PostgresStore::with_pool`, with the
+//! feature `deadpool-postgres-0_14`.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -94,7 +95,10 @@ use ampoule_core::{
     write_and_read_back,
 };
 use bytes::Bytes;
-pub use deadpool_postgres;
+/// The pool, for [`PostgresStore::with_pool`].
+#[cfg(feature = "deadpool-postgres-0_14")]
+pub use deadpool_postgres as deadpool_postgres_0_14;
+#[cfg(feature = "deadpool-postgres-0_14")]
 use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 
@@ -129,7 +133,7 @@ impl PostgresStore {
     ///
     /// ```
     /// # fn pool() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ampoule_store_postgres::deadpool_postgres::{Config, Runtime, tokio_postgres::NoTls};
+    /// use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Runtime, tokio_postgres::NoTls};
     /// use ampoule_store_postgres::{PostgresOptions, PostgresStore};
     ///
     /// let config = Config { url: Some("postgres://app@localhost/app".to_owned()), ..Config::default() };
@@ -141,6 +145,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if a name in the options is invalid.
+    #[cfg(feature = "deadpool-postgres-0_14")]
     pub fn with_pool(pool: Pool, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let connections = Connections::new(pool, None, false, options.prepared_statements, options.command_timeout);
         PostgresStore::build(connections, "a pool of the application's", options)

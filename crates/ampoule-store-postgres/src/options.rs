@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::Clock;
 use ampoule_core::tls::TlsFiles;
+use ampoule_core::{Clock, NonExhaustive};
 
 /// How a [`PostgresStore`](crate::PostgresStore) works.
+///
+/// End a literal with `..PostgresOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct PostgresOptions {
     /// The table: letters, digits and underscores. `ampoule_sessions` by default.
@@ -32,6 +34,8 @@ pub struct PostgresOptions {
     pub command_timeout: Duration,
     /// A clock that decides instead of the server's, for tests. `None` by default.
     pub clock: Option<Arc<dyn Clock>>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for PostgresOptions {
@@ -47,6 +51,7 @@ impl Default for PostgresOptions {
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

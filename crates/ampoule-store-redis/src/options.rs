@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::tls::TlsFiles;
-use ampoule_core::{Clock, Error, ErrorKind};
+use ampoule_core::{Clock, Error, ErrorKind, NonExhaustive};
 
 /// How a [`RedisStore`](crate::RedisStore) works.
+///
+/// End a literal with `..RedisOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct RedisOptions {
     /// What the names of all keys start with: `ampoule:` by default. Applications on one server need different ones.
@@ -28,6 +30,8 @@ pub struct RedisOptions {
     /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
     /// default, leaves that to the server's clock.
     pub clock: Option<Arc<dyn Clock>>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for RedisOptions {
@@ -40,6 +44,7 @@ impl Default for RedisOptions {
             connect_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

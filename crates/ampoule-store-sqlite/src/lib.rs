@@ -64,7 +64,9 @@ use ampoule_core::{
     Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
     write_and_read_back,
 };
-pub use rusqlite;
+/// The driver, of whichever version the application has, for [`SqliteStore::with_connections`].
+#[cfg(feature = "rusqlite-0")]
+pub use rusqlite as rusqlite_0;
 
 use self::connections::Connections;
 pub use self::options::SqliteOptions;
@@ -114,7 +116,7 @@ impl SqliteStore {
     /// ```
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("app.db");
-    /// use ampoule_store_sqlite::{SqliteOptions, SqliteStore, rusqlite::Connection};
+    /// use ampoule_store_sqlite::{SqliteOptions, SqliteStore, rusqlite_0::Connection};
     ///
     /// let open = move || {
     ///     let connection = Connection::open(&path)?;
@@ -127,6 +129,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`open`](SqliteStore::open).
+    #[cfg(feature = "rusqlite-0")]
     pub fn with_connections(
         open: impl Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync + 'static,
         options: SqliteOptions,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Durability, SystemClock};
+use ampoule_core::{Clock, Durability, NonExhaustive, SystemClock};
 
 /// How a [`SqliteStore`](crate::SqliteStore) works.
+///
+/// End a literal with `..SqliteOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct SqliteOptions {
     /// The table: letters, digits and underscores. `ampoule_sessions` by default.
@@ -20,6 +22,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for SqliteOptions {
@@ -30,6 +34,7 @@ impl Default for SqliteOptions {
             lock_wait: Duration::from_secs(5),
             readers: 4,
             clock: Arc::new(SystemClock),
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::backend::{Backend, CookieBackend, StoreBackend, StoreRules};
 use crate::http::set_cookie;
 use crate::http::transport::Transport;
 use crate::options::Options;
-use crate::options::invalid::BadOptions;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
 use crate::shared::Shared;
@@ -35,13 +34,24 @@ use crate::shared::Shared;
 /// # Ok(()) }
 /// ```
 ///
-/// Cloning it shares it. An application may have several, under different names: see [`Session::named`]. Without a
+/// Cloning it shares it. An application may have several, under different names: see [`Session::named`]. Where a request
+/// passes two with one cookie the response is a 500 and the log says why. Without a
 /// framework, call [`begin`](SessionLayer::begin) and [`finish`](SessionLayer::finish).
 #[derive(Clone)]
 pub struct SessionLayer(pub(crate) Arc<Shared>);
 
 impl SessionLayer {
     /// Sessions in a store, which may be shared: `Arc<dyn Store>` is a store too.
+    ///
+    /// ```
+    /// use ampoule::{Options, Secret, SessionLayer, store};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let secret = Secret::generate();
+    /// let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
+    /// let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -68,7 +78,7 @@ impl SessionLayer {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn in_cookie(options: Options) -> Result<SessionLayer, Error> {
         if options.transports != [Transport::Cookie] {
-            let message = "transports: a session in its own cookie travels in cookies alone";
+            let message = "Options::transports: expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies";
             return Err(Error::new(ErrorKind::Config, message));
         }
         SessionLayer::build(options, |name, ring, options| {
@@ -92,12 +102,9 @@ impl SessionLayer {
         mut options: Options,
         backend: impl FnOnce(&str, &KeyRing, &Options) -> Backend,
     ) -> Result<SessionLayer, Error> {
-        let faults = options.faults();
-        if !faults.is_empty() {
-            return Err(BadOptions(faults).into());
-        }
+        options.check()?;
         let ring = KeyRing::new(options.secret.clone())
-            .map_err(|cause| Error::new(ErrorKind::Config, "secret").because(cause))?;
+            .map_err(|cause| Error::new(ErrorKind::Config, "Options::secret").because(cause))?;
         options.cookie.normalize();
         let name = options.cookie_name();
         let backend = backend(&name, &ring, &options);
@@ -130,7 +137,8 @@ impl SessionLayer {
         self.begin_within(headers, None)
     }
 
-    /// As [`begin`](SessionLayer::begin), inside the session of another layer, which [`Session::named`] then finds.
+    /// As [`begin`](SessionLayer::begin), inside the session of another layer, which [`Session::named`] then finds. Of
+    /// two layers with one cookie the inner session is [`ErrorKind::Config`] at its first use.
     pub fn begin_within(&self, headers: &HeaderMap, outer: Option<Session>) -> Session {
         Session::begin(Arc::clone(&self.0), headers, None, outer, true, None)
     }

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `axum` (default) | the layer as a [service of tower](SessionService), extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
+//! | `redis-1`, `deadpool-postgres-0_14`, `mysql_async-0_37`, `rusqlite-0` | a store on a client, a pool or connections of the application's own; their drivers' types are public with these alone |
 //! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
 //! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
@@ -41,8 +42,15 @@
 //!
 //! # A first session
 //!
+//! ```toml
+//! [dependencies]
+//! ampoule = "0.1"
+//! axum = "0.8"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 //! ```
-//! use ampoule::{Error, MemoryStore, Options, Secret, Session, SessionLayer};
+//!
+//! ```no_run
+//! use ampoule::{Error, Session, Settings};
 //! use axum::{Router, routing::{get, post}};
 //!
 //! async fn home(session: Session) -> Result<String, Error> {
@@ -54,7 +62,7 @@
 //!
 //! async fn login(session: Session) -> Result<&'static str, Error> {
 //!     session.login("user:42").await?;
-//!     session.insert("name", &"Ada")?;
+//!     session.insert("name", "Ada")?;
 //!     session.save().await?;
 //!     Ok("welcome")
 //! }
@@ -64,15 +72,36 @@
 //!     Ok("goodbye")
 //! }
 //!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sessions = Settings::parse(std::env::vars())?.layer()?;
+//!     let app = Router::new()
+//!         .route("/", get(home))
+//!         .route("/login", post(login))
+//!         .route("/logout", post(logout))
+//!         .layer(sessions);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     Ok(axum::serve(listener, app).await?)
+//! }
+//! ```
+//!
+//! [`Settings::parse`] reads the environment, or an ini file's pairs of name and value. One option is needed:
+//!
+//! ```sh
+//! export AMPOULE_SESSION_SECRET=$(openssl rand -base64 32)
+//! export AMPOULE_SESSION_DATA_DIR=data/sessions   # else the sessions are in memory, and end with the process
+//! cargo run
+//! ```
+//!
+//! In code the same layer is made of [`Options`] and a store, by its type or by [URL](store::open):
+//!
+//! ```
+//! use ampoule::{Options, Secret, SessionLayer, store};
+//!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = Secret::generate();
 //! let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
-//! let sessions = SessionLayer::new(MemoryStore::default(), options)?;
-//! let app: Router = Router::new()
-//!     .route("/", get(home))
-//!     .route("/login", post(login))
-//!     .route("/logout", post(logout))
-//!     .layer(sessions);
+//! let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
 //! # Ok(()) }
 //! ```
 

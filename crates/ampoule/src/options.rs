@@ -12,10 +12,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Error, ErrorKind, SystemClock};
+use ampoule_core::{Clock, Error, ErrorKind, NonExhaustive, SystemClock};
 use ampoule_seal::Secret;
 
-use self::invalid::BadOption;
+use self::invalid::{BadOption, BadOptions};
 use crate::event::EventHook;
 use crate::http::set_cookie::CookieOptions;
 use crate::http::transport::{self, Transport};
@@ -36,6 +36,8 @@ use crate::http::transport::{self, Transport};
 /// };
 /// # Ok(()) }
 /// ```
+///
+/// End a literal with `..Options::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct Options {
     /// The cookie's name, without the prefix that [`CookieOptions::host_prefix`] may put before it. `session` by default.
@@ -91,10 +93,13 @@ pub struct Options {
     pub max_size: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// What a request gets that needs its session while the store is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outage {
     /// The error: [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), as a response 503 with `Retry-After`.
@@ -109,12 +114,34 @@ pub enum Outage {
 /// What happens when a principal has more sessions than
 /// [`sessions_per_principal`](Options::sessions_per_principal) allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AtLimit {
     /// Those that were unused longest end.
     #[default]
     EndOldest,
     /// The new one is refused: its save is [`ErrorKind::Limit`](crate::ErrorKind::Limit).
     Refuse,
+}
+
+/// What is wrong with an option.
+pub(crate) struct Fault {
+    /// Its name in settings.
+    pub(crate) option: &'static str,
+    pub(crate) message: String,
+}
+
+impl Fault {
+    /// The option's field.
+    fn field(&self) -> &'static str {
+        match self.option {
+            "cookie_domain" => "cookie.domain",
+            "cookie_path" => "cookie.path",
+            "cookie_expires" => "cookie.expires",
+            "cookie_max_pieces" => "cookie.max_pieces",
+            "secure" => "cookie.secure",
+            option => option,
+        }
+    }
 }
 
 /// How many devices of one principal may have a session, and what happens beyond.
@@ -156,6 +183,7 @@ impl Default for Options {
             on_event: None,
             max_size: 1 << 20,
             clock: Arc::new(SystemClock),
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }
@@ -171,8 +199,15 @@ impl Options {
         self.sessions_per_principal.map(|most| Limit { most, policy: self.at_session_limit })
     }
 
-    /// Everything that is wrong, with the names of the options.
-    pub(crate) fn faults(&self) -> Vec<BadOption> {
+    /// Says in the words of code what is wrong.
+    pub(crate) fn check(&self) -> Result<(), BadOptions> {
+        let in_code = |fault: Fault| BadOption { name: format!("Options::{}", fault.field()), message: fault.message };
+        let faults: Vec<BadOption> = self.faults().into_iter().map(in_code).collect();
+        if faults.is_empty() { Ok(()) } else { Err(BadOptions(faults)) }
+    }
+
+    /// Everything that is wrong, with the names that options have in settings.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
         let mut faults = self.cookie.faults(&self.cookie_name());
         let mut check = |wrong: bool, option, message: &str| {
             if wrong {
@@ -183,7 +218,7 @@ impl Options {
         check(
             self.secret.is_empty(),
             "secret",
-            "there is none; `ampoule make-config` writes an ini file with a fresh one",
+            "expected one at least: `vec![Secret::new(text)?]`, where `Secret::generate` made the text once",
         );
         let transports = transport::fault(&self.transports);
         check(transports.is_some(), "transports", transports.as_deref().unwrap_or_default());
@@ -192,7 +227,7 @@ impl Options {
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
         check(self.sessions_per_principal == Some(0), "sessions_per_principal", "expected at least 1, or none");
         check(self.max_size < 1_024, "max_size", "expected at least 1024 bytes");
-        faults.into_iter().map(|(name, message)| BadOption { name: name.to_owned(), message }).collect()
+        faults.into_iter().map(|(option, message)| Fault { option, message }).collect()
     }
 }
 

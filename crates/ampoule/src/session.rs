@@ -172,6 +172,13 @@ impl Session {
 
     /// Takes the value under `key` out and returns it.
     ///
+    /// ```
+    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// let voucher: Option<String> = session.remove("voucher").await?;
+    /// session.save().await
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::get`]; a value of another type stays where it is.
     pub async fn remove<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {

@@ -191,3 +191,41 @@ async fn an_option_within_an_option_is_kept_as_one() {
     session.insert("k", [None::<u8>]).unwrap();
     assert_eq!(session.get::<Option<[Option<u8>; 1]>>("k").await.unwrap(), Some(Some([None])), "a list keeps it");
 }
+
+#[test]
+fn an_error_of_code_names_fields_and_one_of_settings_names_options() {
+    let mut wrong = Options::default();
+    wrong.cookie.path = "shop".to_owned();
+    wrong.cookie.max_pieces = 0;
+    let error = SessionLayer::new(MemoryStore::default(), wrong).unwrap_err().to_string();
+    for expected in ["Options::cookie.path: ", "Options::cookie.max_pieces: ", "Options::secret: ", "Secret::generate"]
+    {
+        assert!(error.contains(expected), "{expected} is missing in {error}");
+    }
+    assert!(!error.contains("make-config"), "{error}");
+    let error = ampoule::Settings::parse([("session.cookie_path", "shop")]).unwrap_err().to_string();
+    for expected in ["session.cookie_path: ", "secret: ", "make-config"] {
+        assert!(error.contains(expected), "{expected} is missing in {error}");
+    }
+    let secret = Secret::generate();
+    let pairs = [("session.type", "cookie"), ("session.secret", secret.as_str()), ("session.transports", "bearer")];
+    let error = ampoule::Settings::parse(pairs).unwrap_err().to_string();
+    assert!(error.starts_with("session.transports: expected cookie alone"), "{error}");
+}
+
+#[tokio::test]
+async fn a_visitor_without_a_login_is_no_error_in_the_log() {
+    let log = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Arc::clone(&log)).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let private = |session: Session| async move { session.require_fresh(std::time::Duration::from_secs(60)).await };
+    let full = |session: Session| async move {
+        session.insert("k", "x".repeat(2 << 20))?;
+        session.save().await
+    };
+    let app = Router::new().route("/private", get(private)).route("/full", get(full)).layer(layer());
+    assert_eq!(text_of(app.clone(), "/private").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(text_of(app, "/full").await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("INFO") && !text.contains("ERROR") && !text.contains("WARN"), "{text}");
+}

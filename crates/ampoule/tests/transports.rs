@@ -212,7 +212,10 @@ fn settings_choose_transports() {
 fn a_session_in_its_own_cookie_has_no_other_way() {
     let options = Options { transports: vec![Transport::Bearer], ..support::options(std::sync::Arc::default()) };
     let error = SessionLayer::in_cookie(options).unwrap_err();
-    assert_eq!(error.to_string(), "transports: a session in its own cookie travels in cookies alone");
+    assert_eq!(
+        error.to_string(),
+        "Options::transports: expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies"
+    );
 }
 
 /// As the seed has it: the application finds the id, uses the session, and hands a new id out.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ampoule_core::{Error, ErrorKind, Store};
-use ampoule_store_mysql::mysql_async::prelude::Queryable;
-use ampoule_store_mysql::mysql_async::{Conn, Opts};
+use ampoule_store_mysql::mysql_async_0_37::prelude::Queryable;
+use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Authority, Kind, Server, Setup};
 use tempfile::TempDir;

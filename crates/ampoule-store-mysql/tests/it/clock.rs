@@ -4,8 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use ampoule_core::{Bytes, Clock, Entry, PutMode, PutResult, Store, StoreKey, SystemClock, Time, Version};
-use ampoule_store_mysql::mysql_async::prelude::Queryable;
-use ampoule_store_mysql::mysql_async::{Opts, OptsBuilder, Pool};
+use ampoule_store_mysql::mysql_async_0_37::prelude::Queryable;
+use ampoule_store_mysql::mysql_async_0_37::{Opts, OptsBuilder, Pool};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, set_clock_off, shared};
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ampoule_core::conformance::books::{Books, keep_books};
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
-use ampoule_store_mysql::mysql_async::prelude::Queryable;
-use ampoule_store_mysql::mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use ampoule_store_mysql::mysql_async_0_37::prelude::Queryable;
+use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;

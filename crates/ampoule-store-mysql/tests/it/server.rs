@@ -151,9 +151,11 @@ async fn a_value_may_be_large_but_not_larger_than_a_packet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_may_bring_its_pool_and_another_database() {
     let Some(server) = shared(Kind::MariaDb) else { return };
-    let pool = ampoule_store_mysql::mysql_async::Pool::new(server.url());
+    let pool = ampoule_store_mysql::mysql_async_0_37::Pool::new(server.url());
     let mut conn = pool.get_conn().await.unwrap();
-    ampoule_store_mysql::mysql_async::prelude::Queryable::query_drop(&mut conn, "CREATE DATABASE other").await.unwrap();
+    ampoule_store_mysql::mysql_async_0_37::prelude::Queryable::query_drop(&mut conn, "CREATE DATABASE other")
+        .await
+        .unwrap();
     let store = MySqlStore::with_pool(pool.clone(), options("other.own_pool")).unwrap();
     let PutResult::Stored(version) = create(&store, "a").await.unwrap() else { panic!("the key was free") };
     let touched = store.touch(StoreKey::digest(b"a"), version, Duration::MAX).await.unwrap();
@@ -162,7 +164,7 @@ async fn an_application_may_bring_its_pool_and_another_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_and_its_prepared_statements_are_used_again() {
-    use ampoule_store_mysql::mysql_async::{Conn, Opts, prelude::Queryable};
+    use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, prelude::Queryable};
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let one = MySqlOptions { max_connections: 1, ..options("again") };
     let store = MySqlStore::connect(server.url(), one).unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
-use ampoule_store_postgres::deadpool_postgres::{Config, Pool, Runtime};
+use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Pool, Runtime};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;

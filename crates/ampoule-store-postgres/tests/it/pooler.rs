@@ -172,7 +172,7 @@ async fn statements_have_names_where_a_connection_leads_to_the_server() {
         (server.url(), None, false),
         (server.url(), Some(true), true),
     ] {
-        use ampoule_store_postgres::deadpool_postgres::{Config, Runtime};
+        use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Runtime};
         let config = Config { url: Some(url.to_owned()), ..Config::default() };
         let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap();
         pool.resize(1);

@@ -155,7 +155,7 @@ async fn many_nodes_may_sweep_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_may_bring_its_pool() {
-    use ampoule_store_postgres::deadpool_postgres::{Config, Runtime};
+    use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Runtime};
     let Some(server) = shared(Kind::Postgres) else { return };
     let config = Config { url: Some(server.url().to_owned()), ..Config::default() };
     let pool = config.create_pool(Some(Runtime::Tokio1), tokio_postgres::NoTls).unwrap();

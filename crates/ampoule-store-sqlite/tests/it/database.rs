@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
-use ampoule_store_sqlite::rusqlite::Connection;
+use ampoule_store_sqlite::rusqlite_0::Connection;
 use ampoule_store_sqlite::{Durability, SqliteOptions, SqliteStore};
 
 fn entry(size: usize, lifetime: Duration) -> Entry {

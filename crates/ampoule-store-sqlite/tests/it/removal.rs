@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ampoule_core::conformance::books::{Books, keep_books};
 use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
-use ampoule_store_sqlite::rusqlite::Connection;
+use ampoule_store_sqlite::rusqlite_0::Connection;
 use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
 

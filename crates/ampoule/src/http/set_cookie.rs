@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ampoule_core::{Error, ErrorKind, Lifetime};
+use ampoule_core::{Error, ErrorKind, Lifetime, NonExhaustive};
 use http::HeaderValue;
 
 /// Browsers cap a cookie's age at 400 days (RFC 6265bis section 5.5).
@@ -12,6 +12,8 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 ///
 /// The defaults are for production: only over TLS, out of reach of scripts, not with requests that other sites start,
 /// and gone when the browser closes.
+///
+/// End a literal with `..CookieOptions::default()`: a later version may have more of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieOptions {
     /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
@@ -41,6 +43,8 @@ pub struct CookieOptions {
     /// How many cookies a session in its cookie may fill, 1 to 9. 2 by default, some 8000 characters: servers and
     /// proxies commonly refuse more than 8 to 16 KiB of headers.
     pub max_pieces: usize,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for CookieOptions {
@@ -56,12 +60,14 @@ impl Default for CookieOptions {
             host_prefix: HostPrefix::WherePossible,
             former_scopes: Vec::new(),
             max_pieces: 2,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }
 
 /// Whether a cookie's name starts with `__Host-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HostPrefix {
     /// Where the attributes allow it: with `secure`, for the path `/`, without a domain.
     WherePossible,
@@ -82,6 +88,7 @@ pub struct CookieScope {
 
 /// When a session's cookie expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CookieExpires {
     /// When the browser is closed, as far as browsers still do that.
     Session,
@@ -93,6 +100,7 @@ pub enum CookieExpires {
 
 /// Whether requests that other sites start carry the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SameSite {
     /// Never: who follows a link to the site arrives logged out.
     Strict,

@@ -6,8 +6,9 @@ use ampoule_core::{Error, ErrorKind};
 
 /// An option that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadOption {
-    /// Its name, as it was given.
+    /// Its name, as it was given: `session.timeout` in settings, `Options::timeout` in code.
     pub name: String,
     /// What was expected.
     pub message: String,

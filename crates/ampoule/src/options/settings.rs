@@ -37,6 +37,7 @@ use crate::store;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// What the layer is made with.
     pub options: Options,
@@ -66,9 +67,16 @@ impl Settings {
         let kind = stores::read_kind(&mut given, cache_dir);
         let bad_secret = given.faults.iter().any(|fault| fault.name.ends_with("secret"));
         for fault in options.faults() {
-            if !(bad_secret && fault.name == "secret") {
-                given.fault(&fault.name, fault.message);
+            match fault.option {
+                "secret" if bad_secret => {}
+                "secret" => {
+                    given.fault("secret", "there is none; `ampoule make-config` writes an ini file with a fresh one")
+                }
+                option => given.fault(option, fault.message),
             }
+        }
+        if matches!(kind, Kind::Cookie) && options.transports != [Transport::Cookie] {
+            given.fault("transports", "expected cookie alone, since `type = cookie` keeps sessions in their cookies");
         }
         if given.faults.is_empty() { Ok(Settings { options, kind, warnings }) } else { Err(BadOptions(given.faults)) }
     }

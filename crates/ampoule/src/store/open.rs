@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
+use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, NonExhaustive, Store, SystemClock};
 
 use super::kind::Engine;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 use super::path::FileUrl;
 
 /// How a store that is opened by URL works. Each engine takes what it knows of it.
+///
+/// End a literal with `..StoreOptions::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// The table, in databases: `ampoule_sessions` by default.
@@ -48,6 +50,8 @@ pub struct StoreOptions {
     /// What tells the time. By default the server's own clock, where there is a server, and else the system's; another is
     /// for tests.
     pub clock: Option<Arc<dyn Clock>>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for StoreOptions {
@@ -69,6 +73,7 @@ impl Default for StoreOptions {
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
+            __non_exhaustive: NonExhaustive::new(),
         }
     }
 }
@@ -144,6 +149,7 @@ fn postgres(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> 
         pool_timeout,
         command_timeout,
         clock,
+        ..PostgresOptions::default()
     };
     Ok(Arc::new(PostgresStore::connect(url, options)?))
 }
@@ -154,8 +160,17 @@ fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     let StoreOptions { table, migrate, clock, .. } = options.clone();
     let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
     let tls = tls_files(options);
-    let options =
-        MySqlOptions { table, migrate, tls, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
+    let options = MySqlOptions {
+        table,
+        migrate,
+        tls,
+        max_connections,
+        connect_timeout,
+        pool_timeout,
+        command_timeout,
+        clock,
+        ..MySqlOptions::default()
+    };
     Ok(Arc::new(MySqlStore::connect(url, options)?))
 }
 
@@ -170,7 +185,15 @@ fn memcached(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error>
     use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
     let StoreOptions { prefix, clock, .. } = options.clone();
     let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
-    let options = MemcachedOptions { prefix, max_connections, connect_timeout, pool_timeout, command_timeout, clock };
+    let options = MemcachedOptions {
+        prefix,
+        max_connections,
+        connect_timeout,
+        pool_timeout,
+        command_timeout,
+        clock,
+        ..MemcachedOptions::default()
+    };
     Ok(Arc::new(MemcachedStore::connect(url, options)?))
 }
 
@@ -180,7 +203,16 @@ fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     let StoreOptions { prefix, clock, .. } = options.clone();
     let StoreOptions { replicas, max_connections, connect_timeout, command_timeout, .. } = *options;
     let tls = tls_files(options);
-    let options = RedisOptions { prefix, replicas, tls, max_connections, connect_timeout, command_timeout, clock };
+    let options = RedisOptions {
+        prefix,
+        replicas,
+        tls,
+        max_connections,
+        connect_timeout,
+        command_timeout,
+        clock,
+        ..RedisOptions::default()
+    };
     Ok(Arc::new(RedisStore::connect(url, options)?))
 }
 
