@@ -1,6 +1,7 @@
 //! What a newcomer writes in the first hour compiles, and what cannot work is an error at once.
 
 use std::collections::HashMap;
+use std::io::{Read, Seek};
 
 use ampoule::{ErrorKind, Key, MemoryStore, Options, Secret, Session, SessionLayer, store};
 use axum::Router;
@@ -215,7 +216,7 @@ fn an_error_of_code_names_fields_and_one_of_settings_names_options() {
 
 #[tokio::test]
 async fn a_visitor_without_a_login_is_no_error_in_the_log() {
-    let log = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = std::sync::Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Arc::clone(&log)).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let private = |session: Session| async move { session.require_fresh(std::time::Duration::from_secs(60)).await };
@@ -226,6 +227,8 @@ async fn a_visitor_without_a_login_is_no_error_in_the_log() {
     let app = Router::new().route("/private", get(private)).route("/full", get(full)).layer(layer());
     assert_eq!(text_of(app.clone(), "/private").await.0, StatusCode::FORBIDDEN);
     assert_eq!(text_of(app, "/full").await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let mut text = String::new();
+    (&*log).rewind().unwrap();
+    (&*log).read_to_string(&mut text).unwrap();
     assert!(text.contains("INFO") && !text.contains("ERROR") && !text.contains("WARN"), "{text}");
 }
