@@ -63,7 +63,7 @@ impl Default for CacheOptions {
             failure_expire: Duration::from_secs(1),
             max_value_size: 1 << 20,
             memory_expire: Duration::from_secs(1),
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }
@@ -124,7 +124,7 @@ impl Default for BackendOptions {
             store_timeout: Some(Duration::from_secs(1)),
             fail_fast_after: 5,
             clock: Arc::new(SystemClock),
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

@@ -21,9 +21,7 @@ pub struct NonExhaustive(());
 
 impl NonExhaustive {
     /// For the `Default` of a struct of options.
-    pub const fn new() -> NonExhaustive {
-        NonExhaustive(())
-    }
+    pub const NEW: NonExhaustive = NonExhaustive(());
 }
 
 impl std::fmt::Debug for NonExhaustive {

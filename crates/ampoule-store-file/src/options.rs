@@ -36,7 +36,7 @@ impl Default for FileOptions {
             max_value: 16 << 20,
             lock_wait: Duration::from_secs(5),
             clock: Arc::new(SystemClock),
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Default for PostgresOptions {
             pool_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

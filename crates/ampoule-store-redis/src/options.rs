@@ -44,7 +44,7 @@ impl Default for RedisOptions {
             connect_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(3),
             clock: None,
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

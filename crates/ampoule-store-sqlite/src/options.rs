@@ -34,7 +34,7 @@ impl Default for SqliteOptions {
             lock_wait: Duration::from_secs(5),
             readers: 4,
             clock: Arc::new(SystemClock),
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

@@ -183,7 +183,7 @@ impl Default for Options {
             on_event: None,
             max_size: 1 << 20,
             clock: Arc::new(SystemClock),
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }

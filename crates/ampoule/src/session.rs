@@ -125,14 +125,14 @@ impl Session {
     /// let cart = match session.get::<Vec<u32>>("cart").await {
     ///     Err(error) if error.kind() == ErrorKind::Value => {
     ///         let text: String = session.get("cart").await?.unwrap_or_default();
-    ///         let cart = text.split(',').filter_map(|id| id.parse().ok()).collect();
+    ///         let cart: Vec<u32> = text.split(',').filter_map(|id| id.parse().ok()).collect();
     ///         session.insert("cart", &cart)?;
     ///         cart
     ///     }
     ///     cart => cart?.unwrap_or_default(),
     /// };
     /// assert_eq!(cart, [7, 9]);
-    /// # Ok::<(), ampoule::Error>(()) }).unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///
     /// # Errors

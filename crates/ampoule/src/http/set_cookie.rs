@@ -60,7 +60,7 @@ impl Default for CookieOptions {
             host_prefix: HostPrefix::WherePossible,
             former_scopes: Vec::new(),
             max_pieces: 2,
-            __non_exhaustive: NonExhaustive::new(),
+            __non_exhaustive: NonExhaustive::NEW,
         }
     }
 }
