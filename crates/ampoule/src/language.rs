@@ -126,7 +126,7 @@ impl Language {
             let message = format!("there is no language `{tag}` here; there are {}", known.join(", "));
             return Err(Error::new(ErrorKind::Invalid, message));
         };
-        session.insert(LANG, &chosen.to_string())?;
+        session.insert(LANG, chosen.to_string())?;
         self.chain.retain(|other| *other != chosen);
         self.chain.insert(0, chosen);
         Ok(())
