@@ -64,7 +64,7 @@ async fn login(page: Page, headers: HeaderMap, Form(form): Form<Login>) -> Answe
         page.session.login(&name).await?;
         page.session.insert(USER, &name)?;
         let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        page.session.insert(BROWSER, &browser.chars().take(120).collect::<String>())?;
+        page.session.insert(BROWSER, browser.chars().take(120).collect::<String>())?;
         if form.remember.is_some() {
             page.session.set_timeout(30 * DAY)?;
         }

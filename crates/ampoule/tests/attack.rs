@@ -64,7 +64,7 @@ fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
 
 async fn put(layer: &SessionLayer, cookie: &str, key: &str, value: &str) -> Result<String, Error> {
     let request = Request::new(layer, cookie);
-    request.insert(key, &value)?;
+    request.insert(key, value)?;
     let saved = request.save().await;
     let cookie = request.end().await;
     saved.map(|()| cookie)
@@ -400,7 +400,7 @@ async fn a_value_of_another_type_is_not_taken() {
     let cookie = put(layer, "", "voucher", "ten").await.unwrap();
     let (taker, other) = (Request::new(layer, &cookie), Request::new(layer, &cookie));
     assert_eq!(taker.get::<String>("voucher").await.unwrap().as_deref(), Some("ten"));
-    other.insert("voucher", &7).unwrap();
+    other.insert("voucher", 7).unwrap();
     other.save().await.unwrap();
     assert_eq!(kind(taker.take::<String>("voucher").await), Some(ErrorKind::Value));
     assert_eq!(Request::new(layer, &cookie).get::<u32>("voucher").await.unwrap(), Some(7));
@@ -429,7 +429,7 @@ async fn a_login_that_fails_when_it_is_rebuilt_leaves_no_session() {
     let old = arrive(&site.layer, "", "ada").await;
     let login = Request::new(&site.layer, &old);
     login.login("ada").await.unwrap();
-    login.insert("mine", &"y".repeat(1_000)).unwrap();
+    login.insert("mine", "y".repeat(1_000)).unwrap();
     put(&site.layer, &old, "other", &"x".repeat(1_000)).await.unwrap();
     assert_eq!(kind(login.save().await), Some(ErrorKind::TooLarge));
     assert_eq!(site.spy.scan(None, 10).await.unwrap().keys.len(), 1);
@@ -500,7 +500,7 @@ async fn a_fast_clock_accepts_no_slow_save_after_a_login() {
     let other = SessionLayer::new(site.spy.clone(), support::options(ahead)).unwrap();
     let old = put(&site.layer, "", "cart", "tea").await.unwrap();
     let slow = Request::new(&other, &old);
-    slow.insert("cart", &"coffee").unwrap();
+    slow.insert("cart", "coffee").unwrap();
     slow.keys().await.unwrap();
     let _new = log_in(&site.layer, &old, "ada").await.unwrap();
     assert_eq!(kind(slow.save().await), Some(ErrorKind::Superseded), "it had loaded before the login");
@@ -590,7 +590,7 @@ async fn no_slow_request_brings_an_ended_session_back_when_its_tombstone_is_evic
     for key in site.spy.scan(None, 100).await.unwrap().keys {
         site.spy.delete(key).await.unwrap();
     }
-    slow[0].insert("a", &1).unwrap();
+    slow[0].insert("a", 1).unwrap();
     slow[1].login("ada").await.unwrap();
     slow[2].login("bob").await.unwrap();
     for request in &slow[..3] {

@@ -249,7 +249,7 @@ async fn error_page(
     let mut said = text;
     let messages = flash.pop_messages().await?;
     if !messages.is_empty() {
-        session.insert("seen", &"by the error page")?;
+        session.insert("seen", "by the error page")?;
         session.save().await?;
         said = format!("{messages:?}", messages = messages.iter().map(|message| &*message.text).collect::<Vec<_>>())
             .replace('"', "");
@@ -307,13 +307,13 @@ async fn fails() -> Result<&'static str, ServerError> {
 }
 
 async fn change_then_panic(session: Session) -> &'static str {
-    session.insert("name", &"none").unwrap();
+    session.insert("name", "none").unwrap();
     session.len().await.unwrap();
     panic!("after a change")
 }
 
 async fn change_then_fail(session: Session) -> Result<&'static str, ServerError> {
-    session.insert("name", &"none")?;
+    session.insert("name", "none")?;
     session.len().await?;
     Err("after a change")?
 }

@@ -43,7 +43,7 @@ async fn a_value_is_inserted_as_it_is_or_by_reference() {
     session.insert("owned", owned.clone()).unwrap();
     session.insert("borrowed", &owned).unwrap();
     session.insert("number", 1).unwrap();
-    session.insert("reference", &2).unwrap();
+    session.insert("reference", 2).unwrap();
     session.insert("slice", &[1, 2][..]).unwrap();
     session.insert(&owned, true).unwrap();
     assert_eq!(session.get::<String>("literal").await.unwrap().as_deref(), Some("ada"));
@@ -56,10 +56,10 @@ async fn a_value_is_inserted_as_it_is_or_by_reference() {
 async fn a_typed_key_takes_its_type_as_it_is_or_by_reference() {
     let session = session();
     session.insert(NAME, "ada").unwrap();
-    session.insert(NAME, &"grace".to_owned()).unwrap();
+    session.insert(NAME, "grace".to_owned()).unwrap();
     session.insert(COUNT, 1).unwrap();
     session.insert(CART, vec![1]).unwrap();
-    session.insert(CART, &vec![7, 9]).unwrap();
+    session.insert(CART, vec![7, 9]).unwrap();
     assert!(session.contains_key(CART).await.unwrap() && session.contains_key("cart").await.unwrap());
     assert!(session.read_only().contains_key(CART).await.unwrap());
     assert!(!session.contains_key(&"other".to_owned()).await.unwrap());

@@ -131,7 +131,7 @@ async fn a_pop_that_fails_loses_no_message() {
     let app = Router::new().route(
         "/",
         get(move |session: Session, flash: Flash| async move {
-            session.insert("other", &"value")?;
+            session.insert("other", "value")?;
             session.len().await?;
             refuse.set_mood(support::stores::Mood::Refuses);
             let failed = flash.pop_messages().await.unwrap_err();

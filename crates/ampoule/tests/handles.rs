@@ -47,7 +47,7 @@ impl Request {
 
 async fn put(layer: &SessionLayer, cookies: &str, value: &str) -> String {
     let request = Request::new(layer, cookies);
-    request.insert("value", &value).unwrap();
+    request.insert("value", value).unwrap();
     request.save().await.unwrap();
     request.cookie().await
 }
@@ -107,7 +107,7 @@ fn a_response_and_a_task_that_reads_do_not_wait_for_each_other() {
         let cookie = runtime.block_on(put(&layer, "", "tea"));
         for _ in 0..3_000 {
             let request = Request::new(&layer, &cookie);
-            request.insert("value", &"more tea").unwrap();
+            request.insert("value", "more tea").unwrap();
             let session = request.1.clone();
             let reads = runtime.spawn(async move { session.get::<String>("value").await.unwrap() });
             runtime.block_on(request.end());

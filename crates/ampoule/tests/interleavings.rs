@@ -138,7 +138,7 @@ async fn request(layer: &SessionLayer, op: Op, name: usize, cookie: &str) -> Res
     match op {
         Op::Read => drop(session.keys().await?),
         Op::Write => {
-            session.insert(&format!("key{name}"), &name)?;
+            session.insert(&format!("key{name}"), name)?;
             session.save().await?;
         }
         Op::Count => {
@@ -151,7 +151,7 @@ async fn request(layer: &SessionLayer, op: Op, name: usize, cookie: &str) -> Res
         }
         Op::Login => {
             session.login("ada").await?;
-            session.insert("user", &name)?;
+            session.insert("user", name)?;
             session.save().await?;
         }
         Op::Delete => session.delete().await?,
@@ -166,8 +166,8 @@ impl World {
     async fn new(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> World {
         let layer = layer(store.clone(), clock);
         let session = layer.begin(&HeaderMap::new());
-        session.insert("origin", &true).unwrap();
-        session.insert("count", &0_u32).unwrap();
+        session.insert("origin", true).unwrap();
+        session.insert("count", 0_u32).unwrap();
         session.save().await.unwrap();
         let mut response = HeaderMap::new();
         layer.finish(&session, StatusCode::OK, &mut response).await.unwrap();

@@ -277,7 +277,7 @@ async fn vary_is_added_once_and_a_handlers_cache_control_stands() {
         [("", "Cookie"), ("Accept", "Accept, Cookie"), ("accept, cookie", "accept, cookie"), ("*", "*")]
     {
         let headers = asked(&site.layer, async |session| {
-            session.insert("a", &1).unwrap();
+            session.insert("a", 1).unwrap();
             session.save().await.unwrap();
             let mut headers = HeaderMap::new();
             if !before.is_empty() {

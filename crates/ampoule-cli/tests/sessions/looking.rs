@@ -45,8 +45,8 @@ async fn list_by_principal_names_all_fields_of_its_sessions_alone() {
     let site = Site::new();
     let session = site.layer.begin(&HeaderMap::new());
     session.login("user:42").await.unwrap();
-    session.insert("a", &"b").unwrap();
-    session.insert("visits", &1).unwrap();
+    session.insert("a", "b").unwrap();
+    session.insert("visits", 1).unwrap();
     crate::site::finish(&site.layer, &session).await;
     site.session(Some("user:7"), &[]).await;
     site.session(None, &[]).await;
@@ -104,8 +104,8 @@ async fn what_users_typed_cannot_steer_the_terminal() {
 async fn show_decodes_values_of_any_type() {
     let site = Site::new();
     let session = site.layer.begin(&HeaderMap::new());
-    session.insert("cart", &vec![("tea", 2), ("cup", 1)]).unwrap();
-    session.insert("nested", &std::collections::BTreeMap::from([("a", Some(1.5)), ("b", None)])).unwrap();
+    session.insert("cart", vec![("tea", 2), ("cup", 1)]).unwrap();
+    session.insert("nested", std::collections::BTreeMap::from([("a", Some(1.5)), ("b", None)])).unwrap();
     session.set_principal(Some("user:42")).unwrap();
     session.save().await.unwrap();
     let id = site.ids().await[0].to_string();
@@ -228,7 +228,7 @@ async fn stats_count_what_there_is() {
         site.session(principal, &[]).await;
     }
     let soon = site.layer.begin(&HeaderMap::new());
-    soon.insert("big", &"x".repeat(5_000)).unwrap();
+    soon.insert("big", "x".repeat(5_000)).unwrap();
     soon.set_timeout(Duration::from_secs(600)).unwrap();
     soon.save().await.unwrap();
     let stats = &site.json(&["stats"])[0];

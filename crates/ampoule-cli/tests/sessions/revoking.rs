@@ -162,7 +162,7 @@ async fn a_session_is_ended_whatever_its_secret_and_requests_under_way_save_noth
     let first = site.session(None, &[]).await;
     let id = site.ids().await[0];
     let session = site.layer.begin(&first);
-    session.insert("after", &true).unwrap();
+    session.insert("after", true).unwrap();
     session.regenerate_id();
     let second = finish(&site.layer, &session).await;
     assert_eq!(site.ids().await, [id], "the id is that of before the rotation");
@@ -173,7 +173,7 @@ async fn a_session_is_ended_whatever_its_secret_and_requests_under_way_save_noth
     for headers in [&first, &second] {
         assert_eq!(site.layer.begin(headers).get::<bool>("after").await.unwrap(), None);
     }
-    under_way.insert("late", &true).unwrap();
+    under_way.insert("late", true).unwrap();
     assert_eq!(under_way.save().await.unwrap_err().kind(), ErrorKind::Gone);
     let mut answer = HeaderMap::new();
     site.layer.finish(&under_way, StatusCode::CONFLICT, &mut answer).await.unwrap();

@@ -36,7 +36,7 @@ impl Site {
     pub(crate) async fn session(&self, principal: Option<&str>, values: &[(&str, &str)]) -> HeaderMap {
         let session = self.layer.begin(&HeaderMap::new());
         session.set_principal(principal).unwrap();
-        session.insert("visits", &1_u32).unwrap();
+        session.insert("visits", 1_u32).unwrap();
         for (key, value) in values {
             session.insert(*key, value).unwrap();
         }

@@ -378,12 +378,12 @@ async fn handle(session: &Session, op: Op, number: usize, report: &Rc<RefCell<Re
     }
     match op {
         Op::Read => return Ok(()),
-        Op::Write => session.insert(&format!("write{number}"), &number)?,
+        Op::Write => session.insert(&format!("write{number}"), number)?,
         Op::Count => drop(session.update("count", |count: &mut u32| *count += 1).await?),
         Op::Rotate => session.regenerate_id(),
         Op::Login(user) => {
             session.login(user).await?;
-            session.insert(&format!("login{number}"), &number)?;
+            session.insert(&format!("login{number}"), number)?;
         }
         Op::Logout => return session.logout().await,
         Op::RevokeOthers => return session.revoke_others().await.map(drop),

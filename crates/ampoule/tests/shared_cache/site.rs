@@ -162,7 +162,7 @@ async fn cookie_of(one: &SessionLayer, other: &SessionLayer, user: &str) -> Stri
     let mut pairs = Vec::new();
     for layer in [one, other] {
         let session = layer.begin(&HeaderMap::new());
-        session.insert("user", &format!("secret-{user}")).unwrap();
+        session.insert("user", format!("secret-{user}")).unwrap();
         session.save().await.unwrap();
         let mut headers = HeaderMap::new();
         layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
@@ -394,7 +394,7 @@ async fn echo(plans: Option<Arc<Mutex<Random>>>, request: Request) -> Response {
             }
         }
         if plan.writes_session {
-            session.insert("seen", &1).unwrap();
+            session.insert("seen", 1).unwrap();
             let _ = session.save().await;
         }
     }

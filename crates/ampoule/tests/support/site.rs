@@ -107,7 +107,7 @@ async fn save_the_same(session: Session, Path(key): Path<String>) -> Result<&'st
 
 async fn begin_login(session: &Session, user: &str) -> Result<(), Error> {
     session.login(user).await?;
-    session.insert("user", &user)
+    session.insert("user", user)
 }
 
 async fn login(session: Session, Path(user): Path<String>) -> Result<&'static str, Error> {
@@ -152,7 +152,7 @@ async fn delete(session: Session) -> Result<&'static str, Error> {
 
 async fn restart(session: Session) -> Result<&'static str, Error> {
     session.invalidate().await?;
-    session.insert("fresh", &"yes")?;
+    session.insert("fresh", "yes")?;
     session.save().await?;
     Ok("restarted")
 }
@@ -242,7 +242,7 @@ async fn stream(session: Session, Path(what): Path<String>) -> Result<Body, Erro
                 "rotate" => session.regenerate_id(),
                 "login" => begin_login(&session, "ada").await?,
                 "take" => return session.take::<String>("a").await.map(drop),
-                key => session.insert(key, &"streamed")?,
+                key => session.insert(key, "streamed")?,
             }
             session.save().await
         };

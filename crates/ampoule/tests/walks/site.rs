@@ -235,12 +235,12 @@ async fn peek(notes: &Notes, number: usize, session: &Session) -> Result<(), Err
 async fn act(op: Op, number: usize, session: &Session) -> Result<Vec<String>, Error> {
     match op {
         Op::Read | Op::Peek => return Ok(Vec::new()),
-        Op::Write => session.insert(&format!("write{number}"), &number)?,
+        Op::Write => session.insert(&format!("write{number}"), number)?,
         Op::Count => drop(session.update("count", |count: &mut u32| *count += 1).await?),
         Op::Rotate => session.regenerate_id(),
         Op::Login(user) => {
             session.login(user).await?;
-            session.insert(&format!("login{number}"), &number)?;
+            session.insert(&format!("login{number}"), number)?;
         }
         Op::Logout => {
             session.logout().await?;
@@ -248,7 +248,7 @@ async fn act(op: Op, number: usize, session: &Session) -> Result<Vec<String>, Er
         }
         Op::Restart => {
             session.invalidate().await?;
-            session.insert(&format!("write{number}"), &number)?;
+            session.insert(&format!("write{number}"), number)?;
         }
         Op::RevokeOthers => {
             session.revoke_others().await?;
@@ -259,7 +259,7 @@ async fn act(op: Op, number: usize, session: &Session) -> Result<Vec<String>, Er
             let messages = Flash::of(session).pop_messages().await?;
             return Ok(messages.into_iter().map(|message| message.text).collect());
         }
-        Op::PutVoucher => session.insert(&format!("voucher{number}"), &number)?,
+        Op::PutVoucher => session.insert(&format!("voucher{number}"), number)?,
         Op::TakeVoucher => {
             let keys = session.keys().await?;
             let Some(key) = keys.into_iter().find(|key| key.starts_with("voucher")) else { return Ok(Vec::new()) };
