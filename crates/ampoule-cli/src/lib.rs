@@ -38,9 +38,17 @@ use clap::{CommandFactory, Parser, Subcommand};
 /// The file that is served when the command line names none.
 const DEVELOPMENT: &str = "development.ini";
 
+/// What an operator needs to know of a build without the feature `all-stores`.
+const STORES: &str = if cfg!(feature = "all-stores") {
+    ""
+} else {
+    "This build keeps sessions in files and in memory, and in what else its program chose. SQLite, PostgreSQL, MySQL, \
+     Redis and memcached: cargo install ampoule-cli --features all-stores"
+};
+
 /// Sessions for Rust web services: serves the apps of an ini file, as Pylons' `paster` did.
 #[derive(Parser)]
-#[command(name = "ampoule", version, arg_required_else_help = false)]
+#[command(name = "ampoule", version, arg_required_else_help = false, after_help = STORES)]
 struct Arguments {
     /// Without a command, serves development.ini of this folder.
     #[command(subcommand)]

@@ -16,6 +16,8 @@
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -40,7 +42,7 @@ mod response;
 #[cfg(feature = "seal")]
 mod seal;
 mod store;
-#[cfg(feature = "tls")]
+#[cfg(feature = "url")]
 pub mod tls;
 #[cfg(feature = "url")]
 mod url;

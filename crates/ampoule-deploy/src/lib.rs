@@ -77,6 +77,9 @@
 //! - The page for what is not found does not list the apps that there are.
 //! - Python is not called: there is no `use = call:…` and no `paste.app_factory = …`.
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod app;
 mod cache;
 mod conf;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ampoule_core::tls::{TlsFiles, TlsMode};
+use ampoule_core::tls::{TlsFiles, TlsMode, check_provider};
 use ampoule_core::{Error, ErrorKind, ServerUrl};
-use mysql_async::{ClientIdentity, Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
+use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
 
+use crate::encryption;
 use crate::options::MySqlOptions;
 
 const EXPECTED: &str = "mysql://user:password@host:3306/database?sslmode=verify-full";
@@ -115,6 +116,7 @@ fn ssl(url: &mut ServerUrl, options: &MySqlOptions, socket: bool) -> Result<Opti
     if mode == TlsMode::Disable {
         return Ok(None);
     }
+    check_provider()?;
     if mode == TlsMode::Prefer {
         return Err(config(
             "sslmode=prefer: the MySQL driver does not fall back: write disable, require or verify-full",
@@ -133,13 +135,7 @@ fn ssl(url: &mut ServerUrl, options: &MySqlOptions, socket: bool) -> Result<Opti
         ));
     }
     files.check()?;
-    let identity = files.cert.zip(files.key).map(|(cert, key)| ClientIdentity::new(cert.into(), key.into()));
-    let ssl = SslOpts::default()
-        .with_disable_built_in_roots(files.ca.is_some())
-        .with_root_certs(files.ca.into_iter().map(Into::into).collect())
-        .with_client_identity(identity)
-        .with_danger_accept_invalid_certs(mode == TlsMode::Require);
-    Ok(Some(ssl))
+    Ok(Some(encryption::new(mode, files)))
 }
 
 /// The driver's own three words for a mode.

@@ -66,6 +66,7 @@ pub(crate) fn from(cause: mysql_async::Error) -> Error {
                 Error::new(ErrorKind::Unavailable, format!("MySQL cannot be reached by TLS: {advice}"))
             }
             (None, IoError::Io(cause)) => unreachable().because(cause),
+            #[cfg(feature = "tls")]
             (None, cause) => unreachable().because(cause.to_string()),
         },
         mysql_async::Error::Driver(DriverError::ConnectionClosed | DriverError::PoolDisconnected) => unreachable(),

@@ -65,10 +65,13 @@
 //! not encrypted. For anything else bring a pool: `MySqlStore::with_pool`, with the feature
 //! `mysql_async-0_37`.
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
+mod encryption;
 mod error;
 mod options;
 mod query;

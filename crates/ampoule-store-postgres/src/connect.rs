@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use ampoule_core::tls::{TlsMode, client_config};
+use ampoule_core::tls::TlsMode;
 use ampoule_core::{Error, ErrorKind, ServerUrl};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connection::Connections;
+use crate::encryption::{self, Encryption};
 use crate::options::PostgresOptions;
 
 const EXPECTED: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
@@ -106,7 +106,7 @@ fn prepared_statements(url: &mut ServerUrl) -> Result<Option<bool>, Error> {
 }
 
 /// How a connection is encrypted; `None` for not at all.
-fn tls(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode, MakeRustlsConnect)>, Error> {
+fn tls(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode, Encryption)>, Error> {
     // asyncpg calls it `ssl`.
     let word = url.take(&["sslmode", "ssl"]);
     let ca = url.take(&["sslrootcert"]);
@@ -116,19 +116,21 @@ fn tls(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode
     }
     let is_system = ca.as_deref() == Some("system");
     files.ca = if is_system { None } else { ca.map(PathBuf::from).or(files.ca) };
-    files.check()?;
     let mode = match word.as_deref() {
         // As libpq: who asks for the system's CAs asks for all.
         None if is_system => TlsMode::VerifyFull,
         None => TlsMode::Prefer,
         Some(word) => TlsMode::parse(word)?,
     };
+    files.check()?;
     let driver_s = match mode {
         TlsMode::Disable => return Ok(None),
+        // As libpq that was built without TLS.
+        TlsMode::Prefer if !cfg!(feature = "tls") => return Ok(None),
         TlsMode::Prefer => SslMode::Prefer,
         _ => SslMode::Require,
     };
-    Ok(Some((driver_s, MakeRustlsConnect::new(client_config(mode, &files)?))))
+    Ok(Some((driver_s, encryption::new(mode, &files)?)))
 }
 
 /// What the driver is to know, from the parts that are decoded already.

@@ -8,15 +8,15 @@ use deadpool_postgres::{Object, Pool};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::encryption::Encryption;
 use crate::{error, process_id};
 
 /// Where connections come from, and what is known of them.
 pub(crate) struct Connections {
     pub(crate) pool: Pool,
     /// What a cancellation is sent through, if not in clear.
-    pub(crate) tls: Option<MakeRustlsConnect>,
+    pub(crate) tls: Option<Encryption>,
     /// Whether the pool is ours, so that its connections may be set up.
     pub(crate) is_own: bool,
     /// What was said of prepared statements, if anything was.
@@ -32,7 +32,7 @@ const POOLER: u8 = 2;
 impl Connections {
     pub(crate) fn new(
         pool: Pool,
-        tls: Option<MakeRustlsConnect>,
+        tls: Option<Encryption>,
         is_own: bool,
         prepared_statements: Option<bool>,
         command_timeout: Duration,
@@ -135,7 +135,7 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// Cancels what runs on a connection and closes it. Its place in the pool is taken until the server has ended the
 /// statement, within bounds: a connection that is made instead would be one more at the server.
-async fn cancel(object: Object, tls: Option<MakeRustlsConnect>, limit: Duration) {
+async fn cancel(object: Object, tls: Option<Encryption>, limit: Duration) {
     if let Ok(Ok(_)) = timeout(SOON, ends(&object)).await {
         return;
     }

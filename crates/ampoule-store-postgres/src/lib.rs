@@ -76,11 +76,14 @@
 //! of this machine are not encrypted. For anything else bring a pool: `PostgresStore::with_pool`, with the
 //! feature `deadpool-postgres-0_14`.
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
 mod connection;
+mod encryption;
 mod error;
 mod options;
 mod process_id;

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use ampoule_core::tls::TlsFiles;
 use ampoule_core::{Error, ErrorKind, Host, ServerUrl};
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    TlsCertificates, TlsMode,
-};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+
+use crate::certificates::{self, Certificates};
 
 /// A server, the master that sentinels know, or a Cluster.
 pub(crate) struct Address {
@@ -20,8 +18,10 @@ pub(crate) struct Address {
 
 pub(crate) enum Target {
     One(Client),
-    Sentinel(tokio::sync::Mutex<SentinelClient>),
-    Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
+    #[cfg(feature = "sentinel")]
+    Sentinel(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
+    #[cfg(feature = "cluster")]
+    Cluster(Vec<ConnectionInfo>, Option<Certificates>),
     /// The application's own connection.
     #[cfg(feature = "redis-1")]
     Manager(redis::aio::ConnectionManager),
@@ -33,7 +33,6 @@ const EXPECTED: &str = "redis://user:password@host:6379/0, redis+sentinel://host
 /// Each file by our name for it, and by that of redis-py.
 const FILES: [[&str; 2]; 3] =
     [["tls_ca_file", "ssl_ca_certs"], ["tls_cert_file", "ssl_certfile"], ["tls_key_file", "ssl_keyfile"]];
-const SENTINEL_LOGIN: [&str; 2] = ["sentinel_user", "sentinel_password"];
 
 impl Address {
     #[cfg(feature = "redis-1")]
@@ -50,12 +49,16 @@ impl Address {
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.target, Target::Cluster(..))
+        #[cfg(feature = "cluster")]
+        return matches!(self.target, Target::Cluster(..));
+        #[cfg(not(feature = "cluster"))]
+        false
     }
 
     /// Whether connections can be had that wait for replicas, or why not.
     pub(crate) fn waits(&self) -> Result<(), &'static str> {
         match &self.target {
+            #[cfg(feature = "cluster")]
             Target::Cluster(..) => {
                 Err("replicas cannot be waited for in a Cluster: use min-replicas-to-write on its nodes")
             }
@@ -76,21 +79,39 @@ pub(crate) fn parse(url: &str, files: &TlsFiles) -> Result<Address, Error> {
         ("rediss" | "valkeys", kind @ ("" | "sentinel" | "cluster")) => (true, kind.to_owned()),
         _ => return Err(wrong("its scheme is unknown")),
     };
+    check_features(is_tls, &kind)?;
     let given = files_of(&mut url, files);
     if !is_tls && kind != "unix" && given != TlsFiles::default() {
         return Err(wrong("files for TLS are given, and it asks for none: write rediss:// for redis://"));
     }
-    let tls = is_tls.then(|| certificates(&given)).transpose()?.flatten();
+    let tls = is_tls.then(|| certificates::read(&given)).transpose()?.flatten();
     let (target, place) = match kind.as_str() {
-        "sentinel" => sentinel(url, is_tls, tls),
-        "cluster" => cluster(&url, is_tls, tls),
+        #[cfg(feature = "sentinel")]
+        "sentinel" => crate::sentinel::target(url, is_tls, tls),
+        #[cfg(feature = "cluster")]
+        "cluster" => crate::cluster::target(&url, is_tls, tls),
         "unix" => unix(url),
         _ => one(&url, is_tls, tls),
     }?;
     Ok(Address { target, place, is_tls })
 }
 
-fn wrong(why: &str) -> Error {
+/// What a URL asks for and this program was built without is an error that names the feature.
+fn check_features(is_tls: bool, kind: &str) -> Result<(), Error> {
+    let (what, feature) = match kind {
+        "sentinel" if !cfg!(feature = "sentinel") => ("Sentinel", "`redis-sentinel`"),
+        "cluster" if !cfg!(feature = "cluster") => ("Redis Cluster", "`redis-cluster`"),
+        _ if is_tls && !cfg!(feature = "tls") => ("TLS", "`tls-ring` or `tls-aws-lc-rs`"),
+        _ => return Ok(()),
+    };
+    let message = format!(
+        "this program was built without {what}: build it with the cargo feature {feature} of ampoule (the command \
+         `ampoule`: with `--features all-stores`)"
+    );
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+pub(crate) fn wrong(why: &str) -> Error {
     Error::new(ErrorKind::Config, format!("expected a URL such as {EXPECTED}: {why}"))
 }
 
@@ -101,28 +122,11 @@ fn files_of(url: &mut ServerUrl, files: &TlsFiles) -> TlsFiles {
     TlsFiles { ca: ca.or(other_ca), cert: cert.or(other_cert), key: key.or(other_key) }
 }
 
-/// The files as the driver takes them.
-fn certificates(files: &TlsFiles) -> Result<Option<TlsCertificates>, Error> {
-    files.check()?;
-    let read = |file: &PathBuf| {
-        let unreadable =
-            |cause| Error::new(ErrorKind::Config, format!("cannot read {}", file.display())).because(cause);
-        std::fs::read(file).map_err(unreadable)
-    };
-    let root_cert = files.ca.as_ref().map(read).transpose()?;
-    let client_tls = match (&files.cert, &files.key) {
-        (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
-        _ => None,
-    };
-    let is_any = root_cert.is_some() || client_tls.is_some();
-    Ok(is_any.then_some(TlsCertificates { client_tls, root_cert }))
-}
-
-fn of_driver(cause: RedisError) -> Error {
+pub(crate) fn of_driver(cause: RedisError) -> Error {
     wrong(cause.category())
 }
 
-fn one(url: &ServerUrl, is_tls: bool, tls: Option<TlsCertificates>) -> Result<(Target, String), Error> {
+fn one(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
     url.only(&known(&["db"]))?;
     let [host] = &url.hosts[..] else {
         return Err(wrong("one host is needed; several are redis+sentinel:// or redis+cluster://"));
@@ -130,7 +134,7 @@ fn one(url: &ServerUrl, is_tls: bool, tls: Option<TlsCertificates>) -> Result<(T
     let database = database(url, &url.path)?;
     let info = info(url, address(host, 6379, is_tls), database)?;
     let client = match tls {
-        Some(tls) => Client::build_with_tls(info, tls),
+        Some(tls) => certificates::client(info, tls),
         None => Client::open(info),
     };
     let path = if database == 0 { String::new() } else { database.to_string() };
@@ -153,63 +157,12 @@ fn unix(mut url: ServerUrl) -> Result<(Target, String), Error> {
     Ok((Target::One(client.map_err(of_driver)?), place))
 }
 
-fn sentinel(mut url: ServerUrl, is_tls: bool, tls: Option<TlsCertificates>) -> Result<(Target, String), Error> {
-    let [user, password] = SENTINEL_LOGIN.map(|name| url.take(&[name]));
-    url.only(&known(&["db", SENTINEL_LOGIN[0], SENTINEL_LOGIN[1]]))?;
-    let (master, path) = url.path.split_once('/').unwrap_or((&url.path, ""));
-    if master.is_empty() || url.hosts.is_empty() {
-        return Err(wrong("a master's name and a sentinel are needed"));
-    }
-    if user.is_some() && password.is_none() {
-        return Err(wrong("sentinel_user needs a sentinel_password"));
-    }
-    let addresses: Vec<_> = url.hosts.iter().map(|host| address(host, 26379, is_tls)).collect();
-    let login = info(&url, addresses[0].clone(), database(&url, path)?)?;
-    let login = login.redis_settings();
-    let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master).map_err(of_driver)?;
-    builder = builder.set_client_to_redis_db(login.db());
-    if let Some(user) = login.username() {
-        builder = builder.set_client_to_redis_username(user);
-    }
-    if let Some(password) = login.password() {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    if let Some(user) = user {
-        builder = builder.set_client_to_sentinel_username(user);
-    }
-    if let Some(password) = password {
-        builder = builder.set_client_to_sentinel_password(password);
-    }
-    if is_tls {
-        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-    }
-    if let Some(tls) = tls {
-        builder = builder.set_client_to_redis_certificates(tls.clone()).set_client_to_sentinel_certificates(tls);
-    }
-    let client = tokio::sync::Mutex::new(builder.build().map_err(of_driver)?);
-    let sentinels = ServerUrl { path: String::new(), ..url.clone() }.place(26379);
-    Ok((Target::Sentinel(client), format!("the master {master} of the sentinels {sentinels}")))
-}
-
-fn cluster(url: &ServerUrl, is_tls: bool, tls: Option<TlsCertificates>) -> Result<(Target, String), Error> {
-    url.only(&known(&[]))?;
-    if !["", "0"].contains(&url.path.as_str()) {
-        return Err(wrong("a Cluster has the database 0 alone"));
-    }
-    if url.hosts.is_empty() {
-        return Err(wrong("no node is named"));
-    }
-    let nodes = url.hosts.iter().map(|host| info(url, address(host, 6379, is_tls), 0));
-    let place = ServerUrl { path: String::new(), ..url.clone() }.place(6379);
-    Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {place}")))
-}
-
 /// These parameters, and those for TLS, which are taken by now and still worth a hint.
-fn known<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn known<'a>(more: &[&'a str]) -> Vec<&'a str> {
     more.iter().copied().chain(FILES.map(|names| names[0])).collect()
 }
 
-fn database(url: &ServerUrl, path: &str) -> Result<i64, Error> {
+pub(crate) fn database(url: &ServerUrl, path: &str) -> Result<i64, Error> {
     let parameter = url.parameters.iter().find(|(name, _)| name == "db").map(|(_, value)| value.as_str());
     match parameter.unwrap_or(path) {
         "" => Ok(0),
@@ -220,7 +173,7 @@ fn database(url: &ServerUrl, path: &str) -> Result<i64, Error> {
     }
 }
 
-fn address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
+pub(crate) fn address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
     let (host, port) = (host.name.clone(), host.port.unwrap_or(port));
     if is_tls {
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
@@ -229,7 +182,7 @@ fn address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
     }
 }
 
-fn info(url: &ServerUrl, address: ConnectionAddr, database: i64) -> Result<ConnectionInfo, Error> {
+pub(crate) fn info(url: &ServerUrl, address: ConnectionAddr, database: i64) -> Result<ConnectionInfo, Error> {
     let password = url.password.as_deref().filter(|password| !password.is_empty());
     let mut settings = RedisConnectionInfo::default().set_db(database);
     if let Some(password) = password {

@@ -1,12 +1,72 @@
-//! A node of a Cluster, whose driver follows redirections and sends again what was lost with a connection, without saying
+//! A Cluster, and a node of it.
+//!
+//! The driver of a Cluster follows redirections and sends again what was lost with a connection, without saying
 //! so. A write that may have been carried out is not left to it: [`Connection`](crate::connection::Connection) sends it
 //! again, and knows that it did.
 
 use std::io;
+use std::time::Duration;
 
+use ampoule_core::{Error, ServerUrl};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::Connect;
-use redis::{Arg, AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, Value};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::{ClusterConnection, Connect};
+use redis::{
+    Arg, AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
+};
+
+use crate::address::{Target, address, info, known, wrong};
+use crate::certificates::Certificates;
+use crate::request::Request;
+
+pub(crate) type Channel = ClusterConnection<Node>;
+
+pub(crate) fn target(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
+    url.only(&known(&[]))?;
+    if !["", "0"].contains(&url.path.as_str()) {
+        return Err(wrong("a Cluster has the database 0 alone"));
+    }
+    if url.hosts.is_empty() {
+        return Err(wrong("no node is named"));
+    }
+    let nodes = url.hosts.iter().map(|host| info(url, address(host, 6379, is_tls), 0));
+    let place = ServerUrl { path: String::new(), ..url.clone() }.place(6379);
+    Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {place}")))
+}
+
+/// Connects within the first of the limits; the second is that of an answer.
+pub(crate) async fn connect(
+    nodes: &[ConnectionInfo],
+    tls: Option<&Certificates>,
+    (connect_timeout, command_timeout): (Duration, Duration),
+) -> Result<Channel, RedisError> {
+    let cluster =
+        ClusterClientBuilder::new(nodes.to_vec()).connection_timeout(connect_timeout).response_timeout(command_timeout);
+    #[cfg(feature = "tls")]
+    let cluster = match tls {
+        Some(tls) => cluster.certs(tls.clone()),
+        None => cluster,
+    };
+    #[cfg(not(feature = "tls"))]
+    let _ = tls;
+    cluster.build()?.get_async_generic_connection().await
+}
+
+/// Several one after the other, since they may lie apart.
+pub(crate) async fn send(mut cluster: Channel, request: Request<'_>) -> Result<Value, RedisError> {
+    let commands = match request {
+        Request::One(command) => return cluster.req_packed_command(command).await?.extract_error(),
+        Request::Node(command, node) => {
+            return cluster.route_command(Cmd::clone(command), node.clone()).await?.extract_error();
+        }
+        Request::All(commands) => commands,
+    };
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        answers.push(cluster.req_packed_command(command).await?.extract_error()?);
+    }
+    Ok(Value::Array(answers))
+}
 
 #[derive(Clone)]
 pub(crate) struct Node(MultiplexedConnection);

@@ -9,15 +9,16 @@ use std::time::Duration;
 use ampoule_core::Error;
 use ampoule_core::tls::ensure_provider;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster::ClusterClientBuilder;
-use redis::cluster_async::ClusterConnection;
+#[cfg(feature = "cluster")]
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
 use crate::address::{Address, Target};
-use crate::cluster::Node;
+#[cfg(feature = "cluster")]
+use crate::cluster;
 use crate::error::{self, Failed};
+use crate::request::Request;
 use crate::scripts::Call;
 
 pub(crate) struct Connection {
@@ -41,19 +42,10 @@ struct Current {
 #[derive(Clone)]
 enum Channel {
     One(MultiplexedConnection),
-    Cluster(ClusterConnection<Node>),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Channel),
     #[cfg(feature = "redis-1")]
     Manager(redis::aio::ConnectionManager),
-}
-
-/// What is sent.
-#[derive(Clone, Copy)]
-enum Request<'a> {
-    One(&'a Cmd),
-    /// The answer is an array, in which a script that the server does not know has its error.
-    All(&'a [&'a Cmd]),
-    /// To one node of a Cluster.
-    Node(&'a Cmd, &'a RoutingInfo),
 }
 
 /// What Redis answered to a write.
@@ -87,14 +79,22 @@ impl Connection {
 
     /// Whether there is one server at a time, to which connections of other kinds can be made.
     pub(crate) fn has_client(&self) -> bool {
-        matches!(self.address.target, Target::One(_) | Target::Sentinel(_))
+        match &self.address.target {
+            Target::One(_) => true,
+            #[cfg(feature = "sentinel")]
+            Target::Sentinel(_) => true,
+            #[cfg(any(feature = "cluster", feature = "redis-1"))]
+            _ => false,
+        }
     }
 
     /// A client of the single server, or of the master as it is now.
     pub(crate) async fn client(&self) -> Result<redis::Client, RedisError> {
         match &self.address.target {
             Target::One(client) => Ok(client.clone()),
+            #[cfg(feature = "sentinel")]
             Target::Sentinel(client) => client.lock().await.async_get_client().await,
+            #[cfg(any(feature = "cluster", feature = "redis-1"))]
             _ => Err((redis::ErrorKind::InvalidClientConfig, "there is no one server to make a client of").into()),
         }
     }
@@ -116,6 +116,7 @@ impl Connection {
     }
 
     /// One command that reads from one node of a Cluster.
+    #[cfg(feature = "cluster")]
     pub(crate) async fn read_node(&self, command: &Cmd, host: &str, port: u16) -> Result<Value, Error> {
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
         let answer = self.send_with_retry(Request::Node(command, &RoutingInfo::SingleNode(node))).await;
@@ -258,17 +259,14 @@ impl Connection {
         }
         match &self.address.target {
             Target::One(client) => client.get_multiplexed_async_connection_with_config(&config).await.map(Channel::One),
+            #[cfg(feature = "sentinel")]
             Target::Sentinel(client) => {
                 client.lock().await.get_async_connection_with_config(&config).await.map(Channel::One)
             }
+            #[cfg(feature = "cluster")]
             Target::Cluster(nodes, tls) => {
-                let mut cluster = ClusterClientBuilder::new(nodes.clone())
-                    .connection_timeout(self.connect_timeout)
-                    .response_timeout(self.command_timeout);
-                if let Some(tls) = tls {
-                    cluster = cluster.certs(tls.clone());
-                }
-                cluster.build()?.get_async_generic_connection().await.map(Channel::Cluster)
+                let limits = (self.connect_timeout, self.command_timeout);
+                cluster::connect(nodes, tls.as_ref(), limits).await.map(Channel::Cluster)
             }
             #[cfg(feature = "redis-1")]
             Target::Manager(manager) => Ok(Channel::Manager(manager.clone())),
@@ -279,17 +277,21 @@ impl Connection {
 impl Channel {
     async fn send(self, request: Request<'_>) -> Result<Value, RedisError> {
         match (self, request) {
-            (Channel::One(mut connection), Request::One(command) | Request::Node(command, _)) => {
+            (Channel::One(mut connection), Request::One(command)) => {
                 connection.send_packed_command(command).await?.extract_error()
             }
             (Channel::One(connection), Request::All(commands)) => Box::pin(in_one_trip(connection, commands)).await,
             #[cfg(feature = "redis-1")]
-            (Channel::Manager(mut manager), Request::One(command) | Request::Node(command, _)) => {
+            (Channel::Manager(mut manager), Request::One(command)) => {
                 manager.send_packed_command(command).await?.extract_error()
             }
             #[cfg(feature = "redis-1")]
             (Channel::Manager(manager), Request::All(commands)) => Box::pin(in_one_trip(manager, commands)).await,
-            (Channel::Cluster(cluster), request) => Box::pin(to_cluster(cluster, request)).await,
+            #[cfg(feature = "cluster")]
+            (Channel::Cluster(cluster), request) => Box::pin(cluster::send(cluster, request)).await,
+            // Only a Cluster has nodes.
+            #[cfg(feature = "cluster")]
+            (_, Request::Node(..)) => Err((redis::ErrorKind::InvalidClientConfig, "no Cluster").into()),
         }
     }
 }
@@ -305,22 +307,6 @@ async fn in_one_trip(mut connection: impl ConnectionLike, commands: &[&Cmd]) -> 
         Some(first) => answers.swap_remove(first).extract_error(),
         None => Ok(Value::Array(answers)),
     }
-}
-
-/// Several one after the other, since they may lie apart.
-async fn to_cluster(mut cluster: ClusterConnection<Node>, request: Request<'_>) -> Result<Value, RedisError> {
-    let commands = match request {
-        Request::One(command) => return cluster.req_packed_command(command).await?.extract_error(),
-        Request::Node(command, node) => {
-            return cluster.route_command(Cmd::clone(command), node.clone()).await?.extract_error();
-        }
-        Request::All(commands) => commands,
-    };
-    let mut answers = Vec::with_capacity(commands.len());
-    for command in commands {
-        answers.push(cluster.req_packed_command(command).await?.extract_error()?);
-    }
-    Ok(Value::Array(answers))
 }
 
 fn list(answers: Value) -> Vec<Value> {

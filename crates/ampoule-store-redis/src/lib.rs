@@ -14,7 +14,8 @@
 //! | `redis+sentinel://user:password@host:26379,host2:26379/mymaster/0` | the master of that name, wherever it now is |
 //! | `redis+cluster://user:password@host:6379,host2:6379` | a Cluster, found by any of its nodes |
 //!
-//! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS; `valkey` in place of `redis` means the same too.
+//! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS. `sentinel`, `cluster` and TLS (`tls-ring` or
+//! `tls-aws-lc-rs`) are cargo features, none of them on by default; `valkey` in place of `redis` means the same too.
 //!
 //! Reading is one GET, a new session without a principal one SET, any other write one Lua script of one key, so a Cluster
 //! serves them all. Nothing is connected before it is needed, and a connection that broke is made again by the next
@@ -76,10 +77,14 @@
 //! Both have a time to live (`PTTL`); a tag's set lives a minute longer than the last of its values. When a key was put is
 //! by the clock of the server that holds the set. A set is cleaned when it is read, and now and then when it grows.
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod address;
+mod certificates;
+#[cfg(feature = "cluster")]
 mod cluster;
 mod connection;
 mod error;
@@ -87,8 +92,11 @@ mod eviction;
 mod format;
 mod options;
 mod replicas;
+mod request;
 mod scan;
 mod scripts;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod server_clock;
 mod tags;
 mod watch;

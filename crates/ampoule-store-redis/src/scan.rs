@@ -1,5 +1,6 @@
 //! Going through all keys with Redis's own cursors, in a Cluster one master after another.
 
+#[cfg(feature = "cluster")]
 use std::collections::BTreeSet;
 
 use ampoule_core::{Error, Page, StoreKey};
@@ -11,11 +12,17 @@ impl RedisStore {
     /// A page's cursor is Redis's own, in a Cluster with the master's address before it. While slots move between masters
     /// a scan may miss keys, as Redis's own may.
     pub(crate) async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
-        if !self.0.connection.is_cluster() {
-            let number = cursor.map_or(Some(0), number_of).ok_or_else(|| Page::unknown(cursor.unwrap_or_default()))?;
-            let (keys, next) = self.scan_at(None, number, budget).await?;
-            return Ok(Page { keys, next: (next != 0).then(|| next.to_string()) });
+        #[cfg(feature = "cluster")]
+        if self.0.connection.is_cluster() {
+            return self.page_of_cluster(cursor, budget).await;
         }
+        let number = cursor.map_or(Some(0), number_of).ok_or_else(|| Page::unknown(cursor.unwrap_or_default()))?;
+        let (keys, next) = self.keys_in(self.0.connection.read(&self.scan(number, budget)).await?)?;
+        Ok(Page { keys, next: (next != 0).then(|| next.to_string()) })
+    }
+
+    #[cfg(feature = "cluster")]
+    async fn page_of_cluster(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
         let start =
             cursor.map(|cursor| master_and_number_of(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()?;
         let masters = self.masters().await?;
@@ -26,32 +33,30 @@ impl RedisStore {
                 None => return Ok(Page::default()),
             },
         };
-        let (keys, next) = self.scan_at(Some(&master), number, budget).await?;
+        let answer = self.0.connection.read_node(&self.scan(number, budget), &master.0, master.1).await?;
+        let (keys, next) = self.keys_in(answer)?;
         let after = || masters.iter().find(|other| **other > master).map(|other| format!("{}:{}/0", other.0, other.1));
         let next = if next == 0 { after() } else { Some(format!("{}:{}/{next}", master.0, master.1)) };
         Ok(Page { keys, next })
     }
 
-    async fn scan_at(
-        &self,
-        node: Option<&(String, u16)>,
-        number: u64,
-        budget: usize,
-    ) -> Result<(Vec<StoreKey>, u64), Error> {
-        let prefix = &self.0.options.prefix;
+    fn scan(&self, number: u64, budget: usize) -> redis::Cmd {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(number).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(budget.max(1));
-        let answer = match node {
-            Some((host, port)) => self.0.connection.read_node(&scan, host, *port).await?,
-            None => self.0.connection.read(&scan).await?,
-        };
+        scan.arg(number).arg("MATCH").arg(format!("{}*", literally(&self.0.options.prefix)));
+        scan.arg("COUNT").arg(budget.max(1));
+        scan
+    }
+
+    fn keys_in(&self, answer: Value) -> Result<(Vec<StoreKey>, u64), Error> {
         let (next, names) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(answer).map_err(|_| format::damaged())?;
         // Tags have the prefix too, and longer names.
-        let key = |name: Vec<u8>| StoreKey::parse(str::from_utf8(name.strip_prefix(prefix.as_bytes())?).ok()?);
+        let key =
+            |name: Vec<u8>| StoreKey::parse(str::from_utf8(name.strip_prefix(self.0.options.prefix.as_bytes())?).ok()?);
         Ok((names.into_iter().filter_map(key).collect(), next))
     }
 
     /// The masters of a Cluster, in an order that stays.
+    #[cfg(feature = "cluster")]
     async fn masters(&self) -> Result<BTreeSet<(String, u16)>, Error> {
         let answer = self.0.connection.read(redis::cmd("CLUSTER").arg("SLOTS")).await?;
         let Value::Array(ranges) = answer else { return Err(format::damaged()) };
@@ -70,6 +75,7 @@ fn number_of(cursor: &str) -> Option<u64> {
     cursor.bytes().all(|byte| byte.is_ascii_digit()).then(|| cursor.parse().ok()).flatten()
 }
 
+#[cfg(feature = "cluster")]
 fn master_and_number_of(cursor: &str) -> Option<((String, u16), u64)> {
     let (address, number) = cursor.rsplit_once('/')?;
     let (host, port) = address.rsplit_once(':')?;

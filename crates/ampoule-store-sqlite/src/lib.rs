@@ -44,6 +44,8 @@
 //! '.restore backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place.
 //! Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 use ampoule_core::{Error, ErrorKind, Key};
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
-use fluent_langneg::{LanguageIdentifier, NegotiationStrategy, negotiate_languages};
+use fluent_langneg::{NegotiationStrategy, negotiate_languages};
 use http::header::{ACCEPT_LANGUAGE, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use icu_locid_transform::LocaleDirectionality;
 use tower_layer::Layer;
 use tower_service::Service;
+use unic_langid::{CharacterDirection, LanguageIdentifier};
 
 use crate::session::Session;
 
@@ -106,8 +106,8 @@ impl Language {
 
     /// `rtl` where it is written from right to left, else `ltr`: for `<html dir="…">`.
     pub fn direction(&self) -> &'static str {
-        let directions = LocaleDirectionality::new();
-        if self.chain.first().is_some_and(|first| directions.is_right_to_left(first)) { "rtl" } else { "ltr" }
+        let direction = self.chain.first().map(LanguageIdentifier::character_direction);
+        if direction == Some(CharacterDirection::RTL) { "rtl" } else { "ltr" }
     }
 
     /// All languages of the application, for a menu.

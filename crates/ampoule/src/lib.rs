@@ -105,6 +105,8 @@
 //! # Ok(()) }
 //! ```
 
+// Each item says its feature, where docs.rs builds the pages.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -149,7 +151,8 @@ pub use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 pub use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "redis")]
 pub use ampoule_store_redis::{RedisOptions, RedisStore};
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sqlite-unbundled")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 
 #[cfg(feature = "axum")]

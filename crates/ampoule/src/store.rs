@@ -15,8 +15,11 @@
 //! | `sqlite:data/sessions.db` | `sqlite` | an SQLite file |
 //! | `postgres://user:password@host/database` | `postgres` | PostgreSQL |
 //! | `mysql://user:password@host/database`, `mariadb://…` | `mysql` | MySQL or MariaDB |
-//! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis` | Redis or Valkey |
+//! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis`; `redis-sentinel`, `redis-cluster` | Redis or Valkey |
 //! | `memcached://a,b` | `memcached` | memcached, which may evict sessions |
+//!
+//! TLS to a server is one more feature: `tls-ring` or `tls-aws-lc-rs`. `sqlite` compiles SQLite in, `sqlite-unbundled` links the
+//! system's. A URL that needs a feature which is missing is an error that names it.
 //!
 //! A path is as it is written; SQLAlchemy's `sqlite:///data.db` (relative) and `sqlite:////srv/data.db` are read too: see
 //! [`file_path`].
@@ -43,7 +46,8 @@ pub use ampoule_store_mysql as mysql;
 pub use ampoule_store_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use ampoule_store_redis as redis;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sqlite-unbundled")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use ampoule_store_sqlite as sqlite;
 
 pub(crate) use self::kind::{Engine, WORDS, scheme_of};

@@ -94,7 +94,7 @@ impl Engine {
         match self {
             Engine::Memory => true,
             Engine::File => cfg!(feature = "file"),
-            Engine::Sqlite => cfg!(feature = "sqlite"),
+            Engine::Sqlite => cfg!(feature = "sqlite-unbundled"),
             Engine::Postgres => cfg!(feature = "postgres"),
             Engine::MySql => cfg!(feature = "mysql"),
             Engine::Redis => cfg!(feature = "redis"),
@@ -106,7 +106,8 @@ impl Engine {
     pub(crate) fn missing(self) -> Error {
         let feature = self.feature();
         let message = format!(
-            "this program was built without the store `{feature}`: build it with the cargo feature `{feature}` of ampoule"
+            "this program was built without the store `{feature}`: build it with the cargo feature `{feature}` of ampoule \
+             (the command `ampoule`: with `--features all-stores`)"
         );
         Error::new(ErrorKind::Config, message)
     }

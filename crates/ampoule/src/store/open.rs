@@ -7,7 +7,7 @@ use std::time::Duration;
 use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, NonExhaustive, Store, SystemClock};
 
 use super::kind::Engine;
-#[cfg(any(feature = "file", feature = "sqlite"))]
+#[cfg(any(feature = "file", feature = "sqlite-unbundled"))]
 use super::path::FileUrl;
 
 /// How a store that is opened by URL works. Each engine takes what it knows of it.
@@ -89,7 +89,7 @@ pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> 
         Engine::Memory => Ok(Arc::new(MemoryStore::new(options.bounds, clock_of(options)))),
         #[cfg(feature = "file")]
         Engine::File => file(url, options),
-        #[cfg(feature = "sqlite")]
+        #[cfg(feature = "sqlite-unbundled")]
         Engine::Sqlite => sqlite(url, options),
         #[cfg(feature = "postgres")]
         Engine::Postgres => postgres(url, options),
@@ -117,7 +117,7 @@ fn file(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(store))
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sqlite-unbundled")]
 fn sqlite(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
     let (table, durability, clock) = (options.table.clone(), options.durability, clock_of(options));
@@ -128,7 +128,7 @@ fn sqlite(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(SqliteStore::open(path, options)?))
 }
 
-#[cfg(any(feature = "file", feature = "sqlite"))]
+#[cfg(any(feature = "file", feature = "sqlite-unbundled"))]
 fn of_files(url: &str) -> Result<FileUrl, Error> {
     FileUrl::parse(url)?.ok_or_else(|| Error::new(ampoule_core::ErrorKind::Config, "expected a URL with a path"))
 }

@@ -10,7 +10,7 @@ use axum::{Form, Router};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
-use crate::page::{Answer, Page, Site, moment};
+use super::page::{Answer, Page, Site, moment};
 
 const USER: Key<String> = Key::new("user");
 const VISITS: Key<u64> = Key::new("visits");

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use minijinja::context;
 
-use crate::page::{Answer, Page};
+use super::page::{Answer, Page};
 
 /// Where it stands in each app.
 pub(crate) const PAGE: &str = "/error/document";

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use crate::page::{Answer, Page, Site, moment};
+use super::page::{Answer, Page, Site, moment};
 
 /// How long making the report takes.
 const TAKES: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 
-use crate::page::{Answer, Page, Site, moment};
+use super::page::{Answer, Page, Site, moment};
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(show)).route("/restart", post(restart))

@@ -10,18 +10,18 @@ use fluent_bundle::FluentValue;
 use minijinja::value::{Kwargs, Serde, Value, ValueKind, merge_maps};
 use minijinja::{Environment, context};
 
-use crate::texts;
+use super::texts;
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     for (name, text) in [
-        ("base.html", include_str!("../templates/base.html")),
-        ("home.html", include_str!("../templates/home.html")),
-        ("notes.html", include_str!("../templates/notes.html")),
-        ("inspector.html", include_str!("../templates/inspector.html")),
-        ("slow.html", include_str!("../templates/slow.html")),
-        ("private.html", include_str!("../templates/private.html")),
-        ("error.html", include_str!("../templates/error.html")),
+        ("base.html", include_str!("templates/base.html")),
+        ("home.html", include_str!("templates/home.html")),
+        ("notes.html", include_str!("templates/notes.html")),
+        ("inspector.html", include_str!("templates/inspector.html")),
+        ("slow.html", include_str!("templates/slow.html")),
+        ("private.html", include_str!("templates/private.html")),
+        ("error.html", include_str!("templates/error.html")),
     ] {
         templates.add_template(name, text).expect("a template of ours is well formed");
     }

@@ -6,7 +6,7 @@ use axum::{Form, Router};
 use minijinja::context;
 use serde::Deserialize;
 
-use crate::page::{Answer, Page, Site};
+use super::page::{Answer, Page, Site};
 
 const NOTES: Key<Vec<String>> = Key::new("notes");
 

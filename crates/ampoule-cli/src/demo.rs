@@ -12,9 +12,6 @@
 //! Those three take the options `home`, `notes` and `inspector`: the paths under which the three are mounted, for the
 //! links between them.
 
-#![deny(clippy::print_stderr, clippy::print_stdout)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used))]
-
 mod api;
 mod errors;
 mod home;
@@ -30,16 +27,10 @@ use axum::Router;
 use axum::routing::get;
 use tower::Layer;
 
-use crate::page::Site;
+use self::page::Site;
 
 /// Adds the demo's apps to a registry.
-///
-/// ```
-/// let mut registry = ampoule_deploy::Registry::new();
-/// ampoule_demo::register(&mut registry);
-/// assert!(registry.has_app("egg:ampoule-demo"));
-/// ```
-pub fn register(registry: &mut Registry) {
+pub(crate) fn register(registry: &mut Registry) {
     registry.app("egg:ampoule-demo", |conf| make(conf, home::routes().merge(slow::routes())));
     registry.app("egg:ampoule-demo#notes", |conf| make(conf, notes::routes()));
     registry.app("egg:ampoule-demo#inspector", |conf| make(conf, inspector::routes()));

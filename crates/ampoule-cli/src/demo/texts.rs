@@ -9,9 +9,9 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 /// By their tags; the first is what a visitor reads whose browser asks for none of them.
 const TEXTS: [(&str, &str); 3] = [
-    ("en", include_str!("../locales/en.ftl")),
-    ("de", include_str!("../locales/de.ftl")),
-    ("ar", include_str!("../locales/ar.ftl")),
+    ("en", include_str!("locales/en.ftl")),
+    ("de", include_str!("locales/de.ftl")),
+    ("ar", include_str!("locales/ar.ftl")),
 ];
 
 type Bundles = BTreeMap<&'static str, FluentBundle<FluentResource>>;
