@@ -124,7 +124,7 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
     let mut site = site(place);
     let stack = Stack::new(site.layer.clone()).status_code_redirect(StatusCodeRedirect::new("/page").unwrap());
     let page = get(async |session: Session| -> Result<String, Error> {
-        session.insert("seen", &"yes")?;
+        session.insert("seen", "yes")?;
         session.save().await?;
         Ok(session.principal().await?.unwrap_or_else(|| "none".into()))
     });
