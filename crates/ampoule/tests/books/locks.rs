@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ampoule::store::mysql::mysql_async::prelude::Queryable;
-use ampoule::store::mysql::mysql_async::{Conn, Opts};
-use ampoule::store::sqlite::rusqlite::Connection;
+use ampoule::store::mysql::mysql_async_0_37::prelude::Queryable;
+use ampoule::store::mysql::mysql_async_0_37::{Conn, Opts};
+use ampoule::store::sqlite::rusqlite_0::Connection;
 
 use crate::places::Place;
 use crate::support::nodes::Cluster;
