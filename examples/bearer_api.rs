@@ -50,8 +50,8 @@ async fn logout(session: Session) -> Result<(), Error> {
 }
 
 fn site() -> Result<Router, Box<dyn std::error::Error>> {
-    let secret = vec![Secret::new(Secret::generate().as_str())?];
-    let options = Options { secret, transports: vec![Transport::Bearer], ..Options::default() };
+    let secrets = vec![Secret::new(Secret::generate().as_str())?];
+    let options = Options { secrets, transports: vec![Transport::Bearer], ..Options::default() };
     let sessions = SessionLayer::new(MemoryStore::default(), options)?;
     let routes = Router::new().route("/login", post(login)).route("/logout", post(logout));
     Ok(routes.route("/cart", get(cart).post(add)).layer(sessions))

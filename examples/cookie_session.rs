@@ -16,7 +16,7 @@ async fn toggle(session: Session) -> Result<String, Error> {
 fn site() -> Result<Router, Box<dyn std::error::Error>> {
     let secret = Secret::new(Secret::generate().as_str())?;
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
-    let sessions = SessionLayer::in_cookie(Options { secret: vec![secret], cookie, ..Options::default() })?;
+    let sessions = SessionLayer::in_cookie(Options { secrets: vec![secret], cookie, ..Options::default() })?;
     Ok(Router::new().route("/", get(toggle)).layer(sessions))
 }
 

@@ -14,7 +14,7 @@ fn site() -> Result<Router, Box<dyn std::error::Error>> {
     // A real program reads it from its configuration: a fresh one logs everybody out at each start.
     let secret = Secret::new(Secret::generate().as_str())?;
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
-    let options = Options { secret: vec![secret], cookie, ..Options::default() };
+    let options = Options { secrets: vec![secret], cookie, ..Options::default() };
     let folder = std::env::temp_dir().join("ampoule-counter");
     let sessions = SessionLayer::new(FileStore::open(folder, FileOptions::default())?, options)?;
     Ok(Router::new().route("/", get(count)).layer(sessions))

@@ -113,9 +113,9 @@ async fn home(session: Session, flash: Flash, token: CsrfToken) -> Result<Html<S
 fn site() -> Result<Router, Box<dyn std::error::Error>> {
     let users: Users = Arc::new(HashMap::from([("ada".to_owned(), hash("analytical engine")?)]));
     // A real site reads its secret from its settings, and keeps the cookie for TLS.
-    let secret = vec![Secret::new(Secret::generate().as_str())?];
+    let secrets = vec![Secret::new(Secret::generate().as_str())?];
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
-    let sessions = SessionLayer::new(MemoryStore::default(), Options { secret, cookie, ..Options::default() })?;
+    let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets, cookie, ..Options::default() })?;
     let app = Router::new()
         .route("/", get(home))
         .route("/login", post(login))

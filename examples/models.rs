@@ -73,9 +73,9 @@ async fn site() -> Result<Router, Box<dyn std::error::Error>> {
     db.execute(db.get_database_backend().build(&table)).await?;
     address::ActiveModel { id: Set(1), street: Set("1 Baker Street".to_owned()) }.insert(&db).await?;
 
-    let secret = vec![Secret::new(Secret::generate().as_str())?];
+    let secrets = vec![Secret::new(Secret::generate().as_str())?];
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
-    let sessions = SessionLayer::new(MemoryStore::default(), Options { secret, cookie, ..Options::default() })?;
+    let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets, cookie, ..Options::default() })?;
     let routes = Router::new().route("/", get(show)).route("/keep/{id}", get(keep));
     let routes = routes.route("/change/{id}", get(change)).route("/remove/{id}", get(remove));
     Ok(routes.with_state(db).layer(sessions))

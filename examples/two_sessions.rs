@@ -17,8 +17,8 @@ async fn page(session: Session) -> Result<String, Error> {
 
 fn sessions(name: &str, path: &str) -> Result<SessionLayer, Box<dyn std::error::Error>> {
     let secret = Secret::new(Secret::generate().as_str())?;
-    let cookie = CookieOptions { path: path.into(), secure: false, ..CookieOptions::default() };
-    let options = Options { key: name.into(), secret: vec![secret], cookie, ..Options::default() };
+    let cookie = CookieOptions { name: name.into(), path: path.into(), secure: false, ..CookieOptions::default() };
+    let options = Options { secrets: vec![secret], cookie, ..Options::default() };
     Ok(SessionLayer::new(MemoryStore::default(), options)?)
 }
 

@@ -19,7 +19,7 @@ async fn request(sessions: &SessionLayer, request: &HeaderMap) -> Result<HeaderM
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = Secret::new(Secret::generate().as_str())?;
-    let options = Options { secret: vec![secret], ..Options::default() };
+    let options = Options { secrets: vec![secret], ..Options::default() };
     let sessions = SessionLayer::new(MemoryStore::default(), options)?;
 
     let first = request(&sessions, &HeaderMap::new()).await?;

@@ -26,9 +26,7 @@ pub fn print(runtime: &Runtime) {
     table("read and write one of five", &[parts.of_a_read(), parts.of_a_write()].concat());
     table("new session", &parts.of_a_new_session());
     let [untouched, read] = handles(runtime);
-    println!(
-        "Without a framework, an untouched session takes {untouched:.0} ns, one that is read {read:.0} ns."
-    );
+    println!("Without a framework, an untouched session takes {untouched:.0} ns, one that is read {read:.0} ns.");
 }
 
 fn table(name: &str, parts: &[Part]) {

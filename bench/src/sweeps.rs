@@ -8,7 +8,7 @@ use ampoule::ManualClock;
 use ampoule::store::{self, Bytes, Entry, PutMode, Store, StoreKey, StoreOptions};
 use ampoule_test_servers::{Kind, Server};
 
-/// Values in one call of a sweep, as `SessionLayer::keep_swept` asks for.
+/// Values in one call of a sweep, as `SessionLayer::sweep_periodically` asks for.
 const BATCH: usize = 1_000;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -72,7 +72,7 @@ fn line(name: &str, url: &str, count: u64) {
                 if !swept.more {
                     break;
                 }
-                // As `keep_swept` does, so that others have their turn.
+                // As `sweep_periodically` does, so that others have their turn.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })

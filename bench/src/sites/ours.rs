@@ -26,7 +26,8 @@ pub fn store() -> MemoryStore {
 
 fn options() -> Options {
     let secret = Secret::new("8IWvLV-gUbTWRoTt7f38wBohu5IjFbSPPi28PU_E4gw").expect("a good secret");
-    Options { key: "sid".into(), secret: vec![secret], ..Options::default() }
+    let cookie = ampoule::CookieOptions { name: "sid".into(), ..ampoule::CookieOptions::default() };
+    Options { secrets: vec![secret], cookie, ..Options::default() }
 }
 
 pub fn site(layer: SessionLayer) -> Router {

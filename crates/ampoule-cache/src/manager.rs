@@ -207,7 +207,7 @@ impl CacheManager {
     /// Sweeps as long as it is polled, about every `interval`. Spawn it once in each process. Without it nothing that
     /// has expired is ever given out, but it takes space: in memory until the bounds are reached, in files, SQLite,
     /// PostgreSQL and MySQL for ever. Redis and memcached forget by themselves.
-    pub async fn keep_swept(&self, interval: Duration) {
+    pub async fn sweep_periodically(&self, interval: Duration) {
         loop {
             tokio::time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
             loop {

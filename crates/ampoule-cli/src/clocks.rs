@@ -30,8 +30,8 @@ mod tests {
 
     #[test]
     fn clocks_that_differ_by_more_than_a_second_are_reported() {
-        let secret = vec![Secret::new(Secret::generate().as_str()).unwrap()];
-        let layer = SessionLayer::new(MemoryStore::default(), Options { secret, ..Options::default() }).unwrap();
+        let secrets = vec![Secret::new(Secret::generate().as_str()).unwrap()];
+        let layer = SessionLayer::new(MemoryStore::default(), Options { secrets, ..Options::default() }).unwrap();
         let now = SystemClock.now();
         assert_eq!(difference(&layer, now), None);
         let ahead = difference(&layer, now + Duration::from_secs(3_600)).unwrap();

@@ -70,11 +70,11 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     for layer in deployment.sessions {
         tokio::spawn(async move {
             ask_store(&layer).await;
-            layer.keep_swept(SWEEP).await;
+            layer.sweep_periodically(SWEEP).await;
         });
     }
     for caches in deployment.caches {
-        tokio::spawn(async move { caches.keep_swept(SWEEP).await });
+        tokio::spawn(async move { caches.sweep_periodically(SWEEP).await });
     }
     let app = Router::new().fallback_service(deployment.app).layer(axum::middleware::from_fn(access::log));
     serve_until_told(listener, app).await

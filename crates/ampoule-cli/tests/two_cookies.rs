@@ -26,8 +26,8 @@ impl Site {
 
     /// Serves the site with these attributes, and returns the port.
     async fn serve(&self, change: impl FnOnce(&mut CookieOptions)) -> u16 {
-        let mut options = Options { secret: vec![Secret::new(&self.secret).unwrap()], ..Options::default() };
-        options.key = "sid".into();
+        let mut options = Options { secrets: vec![Secret::new(&self.secret).unwrap()], ..Options::default() };
+        options.cookie.name = "sid".into();
         options.cookie.secure = false;
         options.cookie.host_prefix = HostPrefix::Never;
         change(&mut options.cookie);

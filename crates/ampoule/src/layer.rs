@@ -29,7 +29,7 @@ use crate::shared::Shared;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let secret = Secret::generate();
-/// let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
+/// let options = Options { secrets: vec![Secret::new(secret)?], ..Options::default() };
 /// let app: Router = Router::new().route("/", get(hello)).layer(SessionLayer::new(MemoryStore::default(), options)?);
 /// # Ok(()) }
 /// ```
@@ -48,7 +48,7 @@ impl SessionLayer {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let secret = Secret::generate();
-    /// let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
+    /// let options = Options { secrets: vec![Secret::new(secret)?], ..Options::default() };
     /// let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
     /// # Ok(()) }
     /// ```
@@ -62,8 +62,11 @@ impl SessionLayer {
                 store = Arc::new(SealedStore::new(store, keys.sealer("session record")));
             }
             let store = GuardedStore::new(store, "session store", options.store_timeout, options.fail_fast_after);
-            let rules =
-                StoreRules { max_size: options.max_size, grace: options.rotation_grace, limit: options.store_timeout };
+            let rules = StoreRules {
+                max_size: options.max_record_size,
+                grace: options.rotation_grace,
+                limit: options.store_timeout,
+            };
             let signer = ring.signer(&format!("session token of {name}"));
             Backend::Store(StoreBackend::new(store, signer, Text::new(name), rules))
         })
@@ -88,7 +91,7 @@ impl SessionLayer {
     }
 
     /// The store that these sessions are kept in, for tools that look at all of them; `None` for sessions in cookies. With
-    /// [`encrypt_key`](Options::encrypt_key) it is the one that seals and opens.
+    /// [`encryption_keys`](Options::encryption_keys) it is the one that seals and opens.
     pub fn store(&self) -> Option<Arc<dyn Store>> {
         self.0.backend.store().map(StoreBackend::inner)
     }
@@ -103,10 +106,10 @@ impl SessionLayer {
         backend: impl FnOnce(&str, &KeyRing, &Options) -> Backend,
     ) -> Result<SessionLayer, Error> {
         options.check()?;
-        let ring = KeyRing::new(options.secret.clone())
-            .map_err(|cause| Error::new(ErrorKind::Config, "Options::secret").because(cause))?;
+        let ring = KeyRing::new(options.secrets.clone())
+            .map_err(|cause| Error::new(ErrorKind::Config, "Options::secrets").because(cause))?;
         options.cookie.normalize();
-        let name = options.cookie_name();
+        let name = options.cookie.sent_name();
         let backend = backend(&name, &ring, &options);
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
         let attributes = set_cookie::attributes(&options.cookie, None, None);
@@ -121,7 +124,7 @@ impl SessionLayer {
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// # let secret = Secret::new(Secret::generate())?;
-    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secret: vec![secret], ..Options::default() })?;
+    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secrets: vec![secret], ..Options::default() })?;
     ///
     /// let request_headers = HeaderMap::new();
     /// let session = layer.begin(&request_headers);
@@ -143,7 +146,7 @@ impl SessionLayer {
         Session::begin(Arc::clone(&self.0), headers, None, outer, true, None)
     }
 
-    /// Ends a request: saves if the layer has `auto`, and adds to the response's headers what the client must know.
+    /// Ends a request: saves if the layer has `auto_save`, and adds to the response's headers what the client must know.
     /// Call it for every session that was begun, once the status is known.
     ///
     /// # Errors
@@ -211,10 +214,10 @@ impl SessionLayer {
     ///
     /// ```no_run
     /// # async fn start(layer: ampoule::SessionLayer) {
-    /// tokio::spawn(async move { layer.keep_swept(std::time::Duration::from_secs(60)).await });
+    /// tokio::spawn(async move { layer.sweep_periodically(std::time::Duration::from_secs(60)).await });
     /// # }
     /// ```
-    pub async fn keep_swept(&self, interval: Duration) {
+    pub async fn sweep_periodically(&self, interval: Duration) {
         loop {
             let jitter = f64::from(u16::from_le_bytes(ampoule_seal::random_bytes())) / f64::from(u16::MAX);
             tokio::time::sleep(interval.mul_f64(0.5 + jitter)).await;
@@ -240,8 +243,8 @@ impl SessionLayer {
     ///
     /// ```
     /// # use ampoule::{MemoryStore, Options, Secret, SessionLayer};
-    /// # let secret = vec![Secret::new(Secret::generate()).unwrap()];
-    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secret, ..Options::default() })?;
+    /// # let secrets = vec![Secret::new(Secret::generate()).unwrap()];
+    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secrets, ..Options::default() })?;
     /// assert_eq!(layer.describe(), "__Host-session: memory (lost at restart)");
     /// # Ok::<(), ampoule::Error>(())
     /// ```
@@ -252,7 +255,7 @@ impl SessionLayer {
 
 /// The keys that seal records, if there are any.
 fn encryption(options: &Options) -> Option<KeyRing> {
-    KeyRing::new(options.encrypt_key.clone()).ok()
+    KeyRing::new(options.encryption_keys.clone()).ok()
 }
 
 impl std::fmt::Debug for SessionLayer {

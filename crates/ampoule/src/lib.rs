@@ -100,7 +100,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = Secret::generate();
-//! let options = Options { secret: vec![Secret::new(secret)?], ..Options::default() };
+//! let options = Options { secrets: vec![Secret::new(secret)?], ..Options::default() };
 //! let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
 //! # Ok(()) }
 //! ```
@@ -174,10 +174,10 @@ pub use self::language::{Language, LanguageService, Languages, MissingLanguages}
 pub use self::layer::SessionLayer;
 #[cfg(feature = "sea-orm")]
 pub use self::model::{Merged, merge};
-pub use self::options::invalid::{BadOption, BadOptions};
+pub use self::options::invalid::{BadOptions, InvalidOption};
 pub use self::options::kind::Kind;
 pub use self::options::settings::Settings;
-pub use self::options::{AtLimit, Options, Outage};
+pub use self::options::{Options, OutagePolicy, SessionLimitPolicy};
 #[cfg(feature = "axum")]
 pub use self::service::{SessionFuture, SessionService};
 pub use self::session::Session;

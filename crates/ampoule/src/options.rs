@@ -15,7 +15,7 @@ use std::time::Duration;
 use ampoule_core::{Clock, Error, ErrorKind, NonExhaustive, SystemClock};
 use ampoule_seal::Secret;
 
-use self::invalid::{BadOption, BadOptions};
+use self::invalid::{BadOptions, InvalidOption};
 use crate::event::EventHook;
 use crate::http::set_cookie::CookieOptions;
 use crate::http::transport::{self, Transport};
@@ -24,14 +24,14 @@ use crate::http::transport::{self, Transport};
 ///
 /// ```
 /// use std::time::Duration;
-/// use ampoule::{Options, Secret};
+/// use ampoule::{CookieOptions, Options, Secret};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let from_the_environment = Secret::generate();
 /// let options = Options {
-///     key: "shop".into(),
-///     secret: vec![Secret::new(from_the_environment)?],
-///     timeout: Some(Duration::from_secs(30 * 60)),
+///     secrets: vec![Secret::new(from_the_environment)?],
+///     idle_timeout: Some(Duration::from_secs(30 * 60)),
+///     cookie: CookieOptions { name: "shop".into(), ..CookieOptions::default() },
 ///     ..Options::default()
 /// };
 /// # Ok(()) }
@@ -40,20 +40,18 @@ use crate::http::transport::{self, Transport};
 /// End a literal with `..Options::default()`: a later version may have more of them.
 #[derive(Clone)]
 pub struct Options {
-    /// The cookie's name, without the prefix that [`CookieOptions::host_prefix`] may put before it. `session` by default.
-    pub key: String,
     /// The secrets: the first signs, all verify. A new one is put before the old, and the old removed when its
     /// cookies have expired. At least one is needed.
-    pub secret: Vec<Secret>,
+    pub secrets: Vec<Secret>,
     /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it. A session
     /// that holds nothing but a form's token may lie unused for an hour at most.
     /// `None` disables the idle timeout: Beaker's default, which fills disks.
-    pub timeout: Option<Duration>,
+    pub idle_timeout: Option<Duration>,
     /// How long a session lives at most, used or not: 30 days by default. A stolen session dies with it.
     pub absolute_timeout: Option<Duration>,
     /// Whether changes are saved without [`save`](crate::Session::save), when the handler has answered with anything
     /// but a 5xx. `false` by default, as in Beaker.
-    pub auto: bool,
+    pub auto_save: bool,
     /// Whether a use moves the idle end, which takes a write now and then. `true` by default; with `false` only saves
     /// move it.
     pub save_accessed_time: bool,
@@ -72,7 +70,7 @@ pub struct Options {
     /// runtime with a timer.
     pub store_timeout: Option<Duration>,
     /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
-    pub on_outage: Outage,
+    pub on_outage: OutagePolicy,
     /// After so many failures of the store in a row, 5 by default, the circuit is open for a second: requests that need
     /// the store fail at once, instead of piling up before it. 0 disables it.
     pub fail_fast_after: usize,
@@ -80,17 +78,17 @@ pub struct Options {
     /// session gets a principal or a new id, in a way that holds when many log in at once.
     pub sessions_per_principal: Option<usize>,
     /// What happens beyond that number: by default the sessions that were unused longest end.
-    pub at_session_limit: AtLimit,
+    pub at_session_limit: SessionLimitPolicy,
     /// Keys that seal records before they reach the store, for a store whose readers are not trusted: the first seals,
     /// all open. None by default; the store then holds the values as they are, under digests of ids. A cookie session
     /// is always sealed: by these keys, or else by the secrets.
-    pub encrypt_key: Vec<Secret>,
+    pub encryption_keys: Vec<Secret>,
     /// Called when a session is created, gets a new id, ends or is found to have ended: for an audit log. It runs in the
     /// request, so it should be quick.
     pub on_event: Option<EventHook>,
     /// The most bytes that a session's entries take, encoded: 1 MiB by default. A session is read whole by each request
     /// that uses it.
-    pub max_size: usize,
+    pub max_record_size: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
@@ -100,7 +98,7 @@ pub struct Options {
 /// What a request gets that needs its session while the store is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outage {
+pub enum OutagePolicy {
     /// The error: [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), as a response 503 with `Retry-After`.
     #[default]
@@ -115,7 +113,7 @@ pub enum Outage {
 /// [`sessions_per_principal`](Options::sessions_per_principal) allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AtLimit {
+pub enum SessionLimitPolicy {
     /// Those that were unused longest end.
     #[default]
     EndOldest,
@@ -139,6 +137,10 @@ impl Fault {
             "cookie_expires" => "cookie.expires",
             "cookie_max_pieces" => "cookie.max_pieces",
             "secure" => "cookie.secure",
+            "key" => "cookie.name",
+            "secret" => "secrets",
+            "timeout" => "idle_timeout",
+            "max_size" => "max_record_size",
             option => option,
         }
     }
@@ -148,7 +150,7 @@ impl Fault {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     pub(crate) most: usize,
-    pub(crate) policy: AtLimit,
+    pub(crate) policy: SessionLimitPolicy,
 }
 
 impl Limit {
@@ -164,24 +166,23 @@ impl Default for Options {
     fn default() -> Options {
         const HOUR: Duration = Duration::from_secs(3_600);
         Options {
-            key: "session".to_owned(),
-            secret: Vec::new(),
-            timeout: Some(24 * HOUR),
+            secrets: Vec::new(),
+            idle_timeout: Some(24 * HOUR),
             absolute_timeout: Some(30 * 24 * HOUR),
-            auto: false,
+            auto_save: false,
             save_accessed_time: true,
             invalidate_corrupt: false,
             transports: vec![Transport::Cookie],
             cookie: CookieOptions::default(),
             rotation_grace: Duration::from_secs(5),
             store_timeout: Some(Duration::from_secs(5)),
-            on_outage: Outage::default(),
+            on_outage: OutagePolicy::default(),
             fail_fast_after: 5,
             sessions_per_principal: None,
-            at_session_limit: AtLimit::default(),
-            encrypt_key: Vec::new(),
+            at_session_limit: SessionLimitPolicy::default(),
+            encryption_keys: Vec::new(),
             on_event: None,
-            max_size: 1 << 20,
+            max_record_size: 1 << 20,
             clock: Arc::new(SystemClock),
             __non_exhaustive: NonExhaustive::NEW,
         }
@@ -189,11 +190,6 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The cookie's name as it is sent.
-    pub(crate) fn cookie_name(&self) -> String {
-        if self.cookie.has_host_prefix() { format!("__Host-{}", self.key) } else { self.key.clone() }
-    }
-
     /// The limit of a principal's sessions, if there is one.
     pub(crate) fn limit(&self) -> Option<Limit> {
         self.sessions_per_principal.map(|most| Limit { most, policy: self.at_session_limit })
@@ -201,14 +197,15 @@ impl Options {
 
     /// Says in the words of code what is wrong.
     pub(crate) fn check(&self) -> Result<(), BadOptions> {
-        let in_code = |fault: Fault| BadOption { name: format!("Options::{}", fault.field()), message: fault.message };
-        let faults: Vec<BadOption> = self.faults().into_iter().map(in_code).collect();
+        let in_code =
+            |fault: Fault| InvalidOption { name: format!("Options::{}", fault.field()), message: fault.message };
+        let faults: Vec<InvalidOption> = self.faults().into_iter().map(in_code).collect();
         if faults.is_empty() { Ok(()) } else { Err(BadOptions(faults)) }
     }
 
     /// Everything that is wrong, with the names that options have in settings.
     pub(crate) fn faults(&self) -> Vec<Fault> {
-        let mut faults = self.cookie.faults(&self.cookie_name());
+        let mut faults = self.cookie.faults();
         let mut check = |wrong: bool, option, message: &str| {
             if wrong {
                 faults.push((option, message.to_owned()));
@@ -216,30 +213,29 @@ impl Options {
         };
         let too_short = |time: Option<Duration>| time.is_some_and(|time| time < Duration::from_secs(1));
         check(
-            self.secret.is_empty(),
+            self.secrets.is_empty(),
             "secret",
             "expected one at least: `vec![Secret::new(text)?]`, where `Secret::generate` made the text once",
         );
         let transports = transport::fault(&self.transports);
         check(transports.is_some(), "transports", transports.as_deref().unwrap_or_default());
-        check(too_short(self.timeout), "timeout", "expected at least a second");
+        check(too_short(self.idle_timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
         check(self.sessions_per_principal == Some(0), "sessions_per_principal", "expected at least 1, or none");
-        check(self.max_size < 1_024, "max_size", "expected at least 1024 bytes");
+        check(self.max_record_size < 1_024, "max_size", "expected at least 1024 bytes");
         faults.into_iter().map(|(option, message)| Fault { option, message }).collect()
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secrets = format!("{} secrets", self.secret.len());
+        let secrets = format!("{} secrets", self.secrets.len());
         f.debug_struct("Options")
-            .field("key", &self.key)
-            .field("secret", &secrets)
-            .field("timeout", &self.timeout)
+            .field("secrets", &secrets)
+            .field("idle_timeout", &self.idle_timeout)
             .field("absolute_timeout", &self.absolute_timeout)
-            .field("auto", &self.auto)
+            .field("auto_save", &self.auto_save)
             .field("cookie", &self.cookie)
             .finish_non_exhaustive()
     }

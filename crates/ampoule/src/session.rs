@@ -31,7 +31,7 @@ use crate::shared::Shared;
 ///
 /// A cheap handle: cloning it shares the session. It knows the request's cookies and nothing else until it is touched;
 /// then it loads once. Changes are kept in the request until [`save`](Session::save), or until the handler has answered
-/// if the layer has `auto`.
+/// if the layer has `auto_save`.
 ///
 /// ```
 /// use ampoule::{Error, Session};
@@ -116,7 +116,7 @@ impl Session {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # let options = ampoule::Options { secret: vec![ampoule::Secret::new(ampoule::Secret::generate())?], ..Default::default() };
+    /// # let options = ampoule::Options { secrets: vec![ampoule::Secret::new(ampoule::Secret::generate())?], ..Default::default() };
     /// # let layer = ampoule::SessionLayer::new(ampoule::MemoryStore::default(), options)?;
     /// # let session = layer.begin(&http::HeaderMap::new());
     /// use ampoule::ErrorKind;
@@ -322,7 +322,7 @@ impl Session {
     }
 
     /// Whether the store could not be reached and the request goes on with an empty session that cannot be saved. Only
-    /// with [`Outage::Anonymous`](crate::Outage::Anonymous): a page can say so, and hide what needs the session.
+    /// with [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous): a page can say so, and hide what needs the session.
     ///
     /// # Errors
     /// Those of loading.
@@ -440,7 +440,7 @@ impl Session {
     /// ```
     pub fn named(&self, name: &str) -> Option<Session> {
         let shared = &self.0.shared;
-        if shared.name == name || shared.options.key == name {
+        if shared.name == name || shared.options.cookie.name == name {
             Some(self.clone())
         } else {
             self.0.outer.as_ref()?.named(name)
@@ -469,7 +469,7 @@ impl Session {
             return Ok(());
         }
         let message = format!(
-            "two session layers around this route have the cookie `{}`: remove one, or give it another Options::key \
+            "two session layers around this route have the cookie `{}`: remove one, or give it another Options::cookie.name \
              (`key` in settings)",
             shared.name
         );

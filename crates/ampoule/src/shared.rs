@@ -22,7 +22,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// The rules of a session that begins now.
     pub(crate) fn lifetime(&self, now: Time) -> Lifetime {
-        Lifetime::starting(now, self.options.timeout, self.options.absolute_timeout)
+        Lifetime::starting(now, self.options.idle_timeout, self.options.absolute_timeout)
     }
 
     /// A session that begins now.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ampoule::{AtLimit, Error, ErrorKind, ManualClock, Options, Session, SessionLayer, Store};
+use ampoule::{Error, ErrorKind, ManualClock, Options, Session, SessionLayer, SessionLimitPolicy, Store};
 use ampoule_core::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, SweepReport, Tag, Time, Version};
 use http::{HeaderMap, StatusCode};
 use support::{Place, SECOND, Site};
@@ -51,7 +51,7 @@ fn site(change: impl FnOnce(&mut Options)) -> Site {
 }
 
 /// One session for each principal.
-fn limited(policy: AtLimit) -> Site {
+fn limited(policy: SessionLimitPolicy) -> Site {
     site(|options| {
         options.sessions_per_principal = Some(1);
         options.at_session_limit = policy;
@@ -409,7 +409,7 @@ async fn a_value_of_another_type_is_not_taken() {
 /// P11.
 #[tokio::test]
 async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {
-    let site = site(|options| options.max_size = 2_000);
+    let site = site(|options| options.max_record_size = 2_000);
     let mut planted = Err(None);
     for size in (1_500..2_000).rev() {
         planted = planted.or(put(&site.layer, "", "junk", &"x".repeat(size)).await.map_err(Some));
@@ -425,7 +425,7 @@ async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {
 /// "A login that is refused leaves no live record behind."
 #[tokio::test]
 async fn a_login_that_fails_when_it_is_rebuilt_leaves_no_session() {
-    let site = site(|options| options.max_size = 2_000);
+    let site = site(|options| options.max_record_size = 2_000);
     let old = arrive(&site.layer, "", "ada").await;
     let login = Request::new(&site.layer, &old);
     login.login("ada").await.unwrap();
@@ -458,7 +458,7 @@ async fn dead_cookies_do_not_hide_the_live_one_for_good() {
 /// P11: the planted cookie costs the victim the session, which is no other device's.
 #[tokio::test]
 async fn a_planted_cookie_and_refuse_do_not_lock_the_user_out() {
-    let site = limited(AtLimit::Refuse);
+    let site = limited(SessionLimitPolicy::Refuse);
     let own = arrive(&site.layer, "", "ada").await;
     let planted = put(&site.layer, "", "a", "b").await.unwrap();
     assert_eq!(kind(log_in(&site.layer, &format!("{planted}; {own}"), "ada").await), None);
@@ -468,7 +468,9 @@ async fn a_planted_cookie_and_refuse_do_not_lock_the_user_out() {
 #[tokio::test]
 async fn no_logins_pass_the_limit() {
     let mut wrong = Vec::new();
-    for (is_shared, policy) in [(false, AtLimit::Refuse), (true, AtLimit::Refuse), (true, AtLimit::EndOldest)] {
+    for (is_shared, policy) in
+        [(false, SessionLimitPolicy::Refuse), (true, SessionLimitPolicy::Refuse), (true, SessionLimitPolicy::EndOldest)]
+    {
         let site = limited(policy);
         let shared = if is_shared { put(&site.layer, "", "a", "b").await.unwrap() } else { String::new() };
         let mut cookies = Vec::new();

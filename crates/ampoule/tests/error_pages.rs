@@ -20,7 +20,7 @@ fn site(debug: bool) -> Site {
 }
 
 fn site_with(place: Place, debug: bool, auto: bool) -> Site {
-    let mut site = Site::with(place, |options| options.auto = auto);
+    let mut site = Site::with(place, |options| options.auto_save = auto);
     let stack = stack(&site.layer, debug);
     site.app = Router::new().fallback_service(stack.layer(support::site::routes().merge(routes())));
     site
@@ -192,7 +192,7 @@ async fn an_outage_stays_an_outage() {
 /// Also where the error handler stands within the session's layer, which is the wrong way round.
 #[tokio::test]
 async fn no_order_of_layers_saves_what_failed() {
-    let mut site = Site::with(Place::Memory, |options| options.auto = true);
+    let mut site = Site::with(Place::Memory, |options| options.auto_save = true);
     let routes = support::site::routes().merge(routes()).layer(ErrorHandler::new(false));
     site.app = routes.layer(site.layer.clone());
     let mut client = site.client();

@@ -115,7 +115,7 @@ fn site_at(url: &str, change: impl FnOnce(&mut StoreOptions)) -> Site {
     Site::at(url, short, |options: &mut Options| {
         options.store_timeout = Some(Duration::from_secs(3));
         // For the test that fills a disk with one session.
-        options.max_size = 32 << 20;
+        options.max_record_size = 32 << 20;
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek};
 
-use ampoule::{ErrorKind, Key, MemoryStore, Options, Secret, Session, SessionLayer, store};
+use ampoule::{CookieOptions, ErrorKind, Key, MemoryStore, Options, Secret, Session, SessionLayer, store};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tower::{ServiceBuilder, ServiceExt};
 
 fn options() -> Options {
-    Options { secret: vec![Secret::new(Secret::generate()).unwrap()], ..Options::default() }
+    Options { secrets: vec![Secret::new(Secret::generate()).unwrap()], ..Options::default() }
 }
 
 fn layer() -> SessionLayer {
@@ -109,7 +109,11 @@ async fn two_layers_with_one_cookie_are_an_error_at_the_first_request() {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{text}");
         assert_ne!(text, "hello");
     }
-    let admin = SessionLayer::new(MemoryStore::default(), Options { key: "admin".into(), ..options() }).unwrap();
+    let admin = SessionLayer::new(
+        MemoryStore::default(),
+        Options { cookie: CookieOptions { name: "admin".into(), ..CookieOptions::default() }, ..options() },
+    )
+    .unwrap();
     assert_eq!(text_of(touched.clone().layer(layer()).layer(admin), "/").await.1, "hello");
     let bearer = Options { transports: vec![ampoule::Transport::Bearer], ..options() };
     let bearer = SessionLayer::new(MemoryStore::default(), bearer).unwrap();
@@ -123,7 +127,10 @@ async fn two_layers_with_one_cookie_are_an_error_without_tower_too() {
     let session = inner.begin_within(&headers, Some(outer.begin(&headers)));
     let error = session.insert("n", 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("__Host-session") && error.to_string().contains("Options::key"), "{error}");
+    assert!(
+        error.to_string().contains("__Host-session") && error.to_string().contains("Options::cookie.name"),
+        "{error}"
+    );
     assert_eq!(session.get::<u8>("n").await.unwrap_err().kind(), ErrorKind::Config);
 }
 
@@ -199,7 +206,7 @@ fn an_error_of_code_names_fields_and_one_of_settings_names_options() {
     wrong.cookie.path = "shop".to_owned();
     wrong.cookie.max_pieces = 0;
     let error = SessionLayer::new(MemoryStore::default(), wrong).unwrap_err().to_string();
-    for expected in ["Options::cookie.path: ", "Options::cookie.max_pieces: ", "Options::secret: ", "Secret::generate"]
+    for expected in ["Options::cookie.path: ", "Options::cookie.max_pieces: ", "Options::secrets: ", "Secret::generate"]
     {
         assert!(error.contains(expected), "{expected} is missing in {error}");
     }

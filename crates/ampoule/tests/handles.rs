@@ -73,8 +73,8 @@ fn runtime(threads: usize) -> tokio::runtime::Runtime {
 
 /// A layer on memory alone, which answers at once.
 fn layer(on_event: Option<EventHook>) -> SessionLayer {
-    let secret = vec![Secret::new(support::SECRET).unwrap()];
-    SessionLayer::new(MemoryStore::default(), Options { secret, on_event, ..Options::default() }).unwrap()
+    let secrets = vec![Secret::new(support::SECRET).unwrap()];
+    SessionLayer::new(MemoryStore::default(), Options { secrets, on_event, ..Options::default() }).unwrap()
 }
 
 #[test]

@@ -151,7 +151,7 @@ async fn contents(session: &Session) -> BTreeMap<String, u32> {
 }
 
 async fn history(place: Place, steps: Vec<Step>) {
-    let site = Site::with(place, |options| options.timeout = Some(Duration::from_secs(40_000)));
+    let site = Site::with(place, |options| options.idle_timeout = Some(Duration::from_secs(40_000)));
     let mut client = site.client();
     let mut plain = Plain::default();
     let mut session = begin(&site, &client);

@@ -5,14 +5,14 @@ mod support;
 
 use std::time::Duration;
 
-use ampoule::Outage;
+use ampoule::OutagePolicy;
 use http::StatusCode;
 use support::stores::Mood;
 use support::{Place, Site};
 
 fn anonymous(place: Place) -> Site {
     Site::with(place, |options| {
-        options.on_outage = Outage::Anonymous;
+        options.on_outage = OutagePolicy::Anonymous;
         options.fail_fast_after = 0;
     })
 }
@@ -64,8 +64,8 @@ async fn p10_a_request_that_began_without_its_session_never_saves_over_it() {
 #[tokio::test]
 async fn p10_with_auto_a_page_is_shown_and_nothing_saved() {
     let site = Site::with(Place::Memory, |options| {
-        options.on_outage = Outage::Anonymous;
-        options.auto = true;
+        options.on_outage = OutagePolicy::Anonymous;
+        options.auto_save = true;
     });
     let mut client = site.client();
     client.post("/set/a/1").await;

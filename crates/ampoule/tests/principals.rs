@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 
-use ampoule::AtLimit;
+use ampoule::SessionLimitPolicy;
 use http::StatusCode;
 use support::site::{Gate, gate};
 use support::{Answer, Client, Place, SECOND, Site};
@@ -254,7 +254,7 @@ async fn a_limit_counts_a_double_click_once(place: Place) {
 fn refusing(place: Place, limit: usize) -> Site {
     Site::with(place, |options| {
         options.sessions_per_principal = Some(limit);
-        options.at_session_limit = AtLimit::Refuse;
+        options.at_session_limit = SessionLimitPolicy::Refuse;
     })
 }
 
@@ -444,11 +444,11 @@ async fn revoking_others_knows_of_a_login_meanwhile(place: Place) {
 /// A shop and its back office keep their sessions in one store, and the same people log in to both.
 async fn layers_on_one_store_are_apart(place: Place) {
     let shop = Site::with(place, |options| {
-        options.key = "shop".into();
+        options.cookie.name = "shop".into();
         options.sessions_per_principal = Some(2);
     });
     let admin = shop.beside(|options| {
-        options.key = "admin".into();
+        options.cookie.name = "admin".into();
         options.sessions_per_principal = Some(2);
     });
     let (mut here, mut there) = (log_in(&shop, "ada", "here").await, log_in(&shop, "ada", "there").await);

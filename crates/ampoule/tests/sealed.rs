@@ -16,7 +16,7 @@ const OLD: &str = "Kcm9706E687DUrYTs4CM2AT_mTpWtzkxSyIKfrDdU1M";
 const NEW: &str = "QrXFaOFetOBg19I4svVRssKN40yTYiuexYctANjDHJ4";
 
 fn sealed(keys: &'static [&'static str]) -> impl FnOnce(&mut Options) {
-    |options| options.encrypt_key = keys.iter().map(|key| secret(key)).collect()
+    |options| options.encryption_keys = keys.iter().map(|key| secret(key)).collect()
 }
 
 async fn in_store(site: &Site) -> Vec<u8> {

@@ -97,7 +97,7 @@ async fn saving_again_sends_none_where_a_store_keeps_it(place: Place) {
 async fn a_cookie_with_an_expiry_is_sent_again_after_a_tenth(place: Place) {
     let site = Site::with(place, |options| {
         options.cookie.expires = CookieExpires::After(10 * HOUR);
-        options.timeout = Some(100 * HOUR);
+        options.idle_timeout = Some(100 * HOUR);
     });
     let mut client = site.client();
     let first = client.post("/set/a/1").await.set_cookies().remove(0);
@@ -165,11 +165,11 @@ async fn what_does_not_verify_sends_none(place: Place) {
 async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secret = |text: &str| Secret::new(text).unwrap();
-    let before = Site::with(place, |options| options.secret = vec![secret(old)]);
+    let before = Site::with(place, |options| options.secrets = vec![secret(old)]);
     let mut client = before.client();
     client.post("/set/a/1").await;
     let old_cookie = client.cookie_header();
-    let after = Site::with(place, |options| options.secret = vec![secret(new), secret(old)]);
+    let after = Site::with(place, |options| options.secrets = vec![secret(new), secret(old)]);
     if place != Place::Cookie {
         // The same store under both: what one wrote, the other finds.
         let (key, entry) = before.spy.written.lock().unwrap()[0].clone();
@@ -184,7 +184,7 @@ async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
 }
 
 async fn auto_saves_what_changed(place: Place) {
-    let site = Site::with(place, |options| options.auto = true);
+    let site = Site::with(place, |options| options.auto_save = true);
     let mut client = site.client();
     assert_eq!(client.get("/get/a").await.set_cookies(), [""; 0], "reading is no change");
     assert_eq!(client.post("/forget/a/1").await.set_cookies().len(), 1);
@@ -212,7 +212,7 @@ async fn read_only_leaves_no_trace(place: Place) {
 
 async fn use_moves_the_idle_end_and_never_the_absolute_one(place: Place) {
     let site = Site::with(place, |options| {
-        options.timeout = Some(10 * HOUR);
+        options.idle_timeout = Some(10 * HOUR);
         options.absolute_timeout = Some(24 * HOUR);
     });
     let mut client = site.client();
@@ -315,7 +315,8 @@ async fn domain_and_path_may_be_chosen_by_the_request() {
 async fn several_sessions_live_side_by_side() {
     let clock = Arc::new(ampoule::ManualClock::default());
     let layer = |name: &str| {
-        let options = ampoule::Options { key: name.into(), ..options(clock.clone()) };
+        let mut options = options(clock.clone());
+        options.cookie.name = name.into();
         SessionLayer::new(ampoule::MemoryStore::default(), options).unwrap()
     };
     let handler = async |session: Session| {
@@ -388,7 +389,7 @@ async fn what_a_client_brought_about_is_no_error_of_the_server() {
 
 #[tokio::test]
 async fn the_session_is_used_up_to_its_last_moment() {
-    let site = Site::with(Place::Memory, |options| options.timeout = Some(Duration::from_secs(10)));
+    let site = Site::with(Place::Memory, |options| options.idle_timeout = Some(Duration::from_secs(10)));
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.clock.advance(10 * SECOND - Duration::from_millis(1));

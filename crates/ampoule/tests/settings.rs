@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ampoule::cache::CacheSettings;
-use ampoule::{AtLimit, BadOption, CookieExpires, Durability, Kind, Outage, SameSite, Settings};
+use ampoule::{CookieExpires, Durability, InvalidOption, Kind, OutagePolicy, SameSite, SessionLimitPolicy, Settings};
 
 const SECRET: (&str, &str) = ("session.secret", "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE");
 
@@ -12,7 +12,7 @@ fn parse(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         .iter()
         .copied()
         .chain([SECRET].into_iter().filter(|_| !pairs.iter().any(|(name, _)| name.ends_with("secret"))));
-    Settings::parse(all).map_err(|bad| bad.0.iter().map(BadOption::to_string).collect())
+    Settings::parse(all).map_err(|bad| bad.0.iter().map(InvalidOption::to_string).collect())
 }
 
 #[test]
@@ -47,10 +47,15 @@ fn every_option_is_taken() {
     assert_eq!((url.as_str(), options.durability), ("file:/srv/sessions", Durability::Power));
     let (options, cookie) = (&settings.options, &settings.options.cookie);
     assert_eq!(
-        (options.key.as_str(), options.timeout, options.absolute_timeout),
+        (options.cookie.name.as_str(), options.idle_timeout, options.absolute_timeout),
         ("shop", Some(Duration::from_secs(1_800)), None)
     );
-    assert!(options.auto && !options.save_accessed_time && options.invalidate_corrupt && options.max_size == 4_096);
+    assert!(
+        options.auto_save
+            && !options.save_accessed_time
+            && options.invalidate_corrupt
+            && options.max_record_size == 4_096
+    );
     assert_eq!((options.rotation_grace, options.store_timeout), (Duration::ZERO, Some(Duration::from_secs(2))));
     assert_eq!((cookie.expires, cookie.samesite), (CookieExpires::After(Duration::from_secs(3_600)), SameSite::Strict));
     assert_eq!((cookie.domain.as_deref(), cookie.path.as_str()), (Some(".example.com"), "/shop"));
@@ -154,8 +159,11 @@ fn every_option_of_stores_and_principals_is_taken() {
     let seconds = [store.connect_timeout, store.pool_timeout, store.command_timeout].map(|time| time.as_secs());
     assert_eq!(seconds, [1, 3, 5]);
     let options = &settings.options;
-    assert_eq!((options.encrypt_key.len(), options.on_outage, options.fail_fast_after), (2, Outage::Anonymous, 9));
-    assert_eq!((options.sessions_per_principal, options.at_session_limit), (Some(3), AtLimit::Refuse));
+    assert_eq!(
+        (options.encryption_keys.len(), options.on_outage, options.fail_fast_after),
+        (2, OutagePolicy::Anonymous, 9)
+    );
+    assert_eq!((options.sessions_per_principal, options.at_session_limit), (Some(3), SessionLimitPolicy::Refuse));
     assert_eq!(
         parse(&[("session.encrypt_key", "short")]).unwrap_err().len(),
         1,
@@ -179,7 +187,10 @@ fn redis_takes_the_files_for_tls() {
 fn the_environment_may_say_it() {
     let settings =
         parse(&[("AMPOULE_SESSION_KEY", "shop"), ("AMPOULE_SESSION_TIMEOUT", "60"), ("PATH", "/bin")]).unwrap();
-    assert_eq!((settings.options.key.as_str(), settings.options.timeout), ("shop", Some(Duration::from_secs(60))));
+    assert_eq!(
+        (settings.options.cookie.name.as_str(), settings.options.idle_timeout),
+        ("shop", Some(Duration::from_secs(60)))
+    );
     assert_eq!(
         parse(&[("AMPOULE_SESSION_KEYS", "x")]).unwrap_err(),
         ["AMPOULE_SESSION_KEYS: there is no such option; did you mean `key`?"]
@@ -206,7 +217,7 @@ fn debug_allows_what_production_does_not() {
 #[test]
 fn several_secrets_stand_on_lines_of_their_own() {
     let two = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nKd9,Lm4:Xq7=Bz2;Rv8#Tw5%Hn3&Jc6+Fp1*";
-    assert_eq!(parse(&[("session.secret", two)]).unwrap().options.secret.len(), 2);
+    assert_eq!(parse(&[("session.secret", two)]).unwrap().options.secrets.len(), 2);
     let second_weak = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nshort";
     assert!(parse(&[("session.secret", second_weak)]).unwrap_err()[0].contains("has 5 bytes"));
 }

@@ -80,7 +80,7 @@ async fn request(layer: &SessionLayer, headers: &HeaderMap, logs_in: bool) -> Re
 #[tokio::test]
 async fn a_login_that_is_confirmed_after_the_list_was_made_ends_too() {
     let secret = Secret::generate();
-    let options = || Options { secret: vec![Secret::new(secret.as_str()).unwrap()], ..Options::default() };
+    let options = || Options { secrets: vec![Secret::new(secret.as_str()).unwrap()], ..Options::default() };
     let store = Arc::new(MemoryStore::default());
     let slow = Arc::new(Slow { store: store.clone(), meanwhile: Mutex::default() });
     let (site, administrator) =

@@ -104,7 +104,7 @@ async fn p9_an_unused_form_lives_an_hour_and_the_first_change_gives_it_the_full_
 
 #[tokio::test]
 async fn p9_a_shorter_idle_time_counts_for_an_unused_form_too() {
-    let mut site = Site::with(Place::Memory, |options| options.timeout = Some(10 * MINUTE));
+    let mut site = Site::with(Place::Memory, |options| options.idle_timeout = Some(10 * MINUTE));
     site = with_forms(site);
     let (mut client, token) = visitor(&site).await;
     site.clock.advance(11 * MINUTE);

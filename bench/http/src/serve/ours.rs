@@ -10,8 +10,8 @@ use super::{LIFETIME_SECONDS, SECRET, TEXT};
 pub fn router(redis: &str) -> Router {
     let store = store::open(redis, &StoreOptions::default()).expect("a good URL");
     let options = Options {
-        secret: vec![Secret::new(SECRET).expect("a good secret")],
-        timeout: Some(std::time::Duration::from_secs(LIFETIME_SECONDS.into())),
+        secrets: vec![Secret::new(SECRET).expect("a good secret")],
+        idle_timeout: Some(std::time::Duration::from_secs(LIFETIME_SECONDS.into())),
         ..Options::default()
     };
     Router::new()

@@ -23,8 +23,8 @@ impl Ours {
     /// Sessions in the store at a URL, or in their cookies.
     pub async fn at(url: Option<&str>) -> Ours {
         let options = Options {
-            secret: vec![Secret::new("9BDMovIFOPL0aIjADWgcE1kmN_3mMvU-s4_H8fTNML8").expect("a good secret")],
-            timeout: Some(Duration::from_secs(LIFETIME_SECONDS.into())),
+            secrets: vec![Secret::new("9BDMovIFOPL0aIjADWgcE1kmN_3mMvU-s4_H8fTNML8").expect("a good secret")],
+            idle_timeout: Some(Duration::from_secs(LIFETIME_SECONDS.into())),
             ..Options::default()
         };
         let layer = match url {

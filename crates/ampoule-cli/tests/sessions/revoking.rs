@@ -32,8 +32,9 @@ async fn sessions_end_by_id_and_by_principal() {
 #[tokio::test]
 async fn a_principal_may_have_sessions_in_several_layers() {
     let site = Site::new();
-    let key = "admin".to_owned();
-    let admin = SessionLayer::new(Arc::clone(&site.store), Options { key, ..options() }).unwrap();
+    let mut other = options();
+    other.cookie.name = "admin".to_owned();
+    let admin = SessionLayer::new(Arc::clone(&site.store), other).unwrap();
     for layer in [&site.layer, &admin, &admin] {
         let session = layer.begin(&HeaderMap::new());
         session.login("user:42").await.unwrap();

@@ -106,7 +106,7 @@ impl Site {
 }
 
 pub(crate) fn options() -> Options {
-    Options { secret: vec![Secret::new(SECRET).unwrap()], ..Options::default() }
+    Options { secrets: vec![Secret::new(SECRET).unwrap()], ..Options::default() }
 }
 
 pub(crate) fn open(path: &Path) -> Arc<dyn Store> {

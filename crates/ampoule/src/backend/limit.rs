@@ -7,7 +7,7 @@ use ampoule_core::{Error, ErrorKind, SessionId, Tag, Time};
 
 use super::snapshot::{Ended, Read, Snapshot, ended, gone, superseded};
 use super::store::{ATTEMPTS, StoreBackend};
-use crate::options::{AtLimit, Limit};
+use crate::options::{Limit, SessionLimitPolicy};
 
 /// The login that is counted.
 pub(crate) struct Contender<'a> {
@@ -107,8 +107,8 @@ impl StoreBackend {
     /// Makes a place for a login that is about to be saved, and returns the sessions that it ended for that.
     pub(crate) async fn make_place(&self, limit: Limit, login: &Contender<'_>) -> Result<Vec<Snapshot>, Error> {
         match limit.policy {
-            AtLimit::Refuse => self.find_place(limit, login).await.map(|_| Vec::new()),
-            AtLimit::EndOldest => {
+            SessionLimitPolicy::Refuse => self.find_place(limit, login).await.map(|_| Vec::new()),
+            SessionLimitPolicy::EndOldest => {
                 self.end_beyond(login, limit.most - 1, |found| self.counts_others(found, login)).await
             }
         }
@@ -117,7 +117,7 @@ impl StoreBackend {
     /// Refuses a login where other devices have taken all places, and returns those devices. Sessions that no request has
     /// presented take no place: they may never be.
     pub(crate) async fn find_place(&self, limit: Limit, login: &Contender<'_>) -> Result<HashSet<SessionId>, Error> {
-        if limit.policy != AtLimit::Refuse {
+        if limit.policy != SessionLimitPolicy::Refuse {
             return Ok(HashSet::new());
         }
         let counts =
@@ -142,8 +142,8 @@ impl StoreBackend {
         before: &HashSet<SessionId>,
     ) -> Result<Vec<Snapshot>, Error> {
         self.end_beyond(login, limit.most, |found| match limit.policy {
-            AtLimit::EndOldest => found.retain(|session| !self.may_be_on_its_way(session, login.now)),
-            AtLimit::Refuse => {
+            SessionLimitPolicy::EndOldest => found.retain(|session| !self.may_be_on_its_way(session, login.now)),
+            SessionLimitPolicy::Refuse => {
                 found.retain(|session| !session.record.identity.is_unconfirmed);
                 found.sort_by_key(|session| {
                     (!before.contains(&session.device()), session.record.authenticated_at, session.id)

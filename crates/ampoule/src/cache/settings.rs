@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule_core::{Durability, Error};
 
-use crate::options::invalid::{BadOption, BadOptions};
+use crate::options::invalid::{BadOptions, InvalidOption};
 use crate::options::names::{Names, nearest};
 use crate::options::parse::Given;
 use crate::options::shown::shown;
@@ -194,7 +194,7 @@ impl std::fmt::Debug for Region {
 }
 
 impl Region {
-    fn read(mut given: Given, cache_dir: Option<String>) -> (Region, Vec<BadOption>) {
+    fn read(mut given: Given, cache_dir: Option<String>) -> (Region, Vec<InvalidOption>) {
         let place = given.texts(PLACE);
         let defaults = StoreOptions {
             table: "ampoule_cache".to_owned(),
@@ -261,13 +261,13 @@ fn region_names(pairs: &[(String, String)]) -> Vec<String> {
     names
 }
 
-fn no_region(name: String, region: &str, regions: &[String]) -> BadOption {
+fn no_region(name: String, region: &str, regions: &[String]) -> InvalidOption {
     let known: Vec<&str> = regions.iter().map(String::as_str).collect();
     let hint = match nearest(region, &known) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => " (`regions = name, name`)".to_owned(),
     };
-    BadOption { name, message: format!("`{region}` is not among the regions{hint}") }
+    InvalidOption { name, message: format!("`{region}` is not among the regions{hint}") }
 }
 
 #[cfg(test)]

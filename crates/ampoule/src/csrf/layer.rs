@@ -46,7 +46,7 @@ use crate::session::Session;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let secret = Secret::generate();
-/// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secret: vec![Secret::new(secret)?], ..Options::default() })?;
+/// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets: vec![Secret::new(secret)?], ..Options::default() })?;
 /// let app: Router = Router::new()
 ///     .route("/transfer", post(|| async { "done" }))
 ///     .layer(CsrfLayer::new().trusted_origin("https://shop.example")?)

@@ -38,7 +38,7 @@ use crate::layer::SessionLayer;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let secret = Secret::generate();
-/// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secret: vec![Secret::new(secret)?], ..Options::default() })?;
+/// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets: vec![Secret::new(secret)?], ..Options::default() })?;
 /// let debug = cfg!(debug_assertions);
 /// let app: Router = Router::new().route("/", get(|| async { "hello" }));
 /// let stack = Stack::new(sessions)

@@ -16,6 +16,9 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 /// End a literal with `..CookieOptions::default()`: a later version may have more of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieOptions {
+    /// The cookie's name, without the prefix that [`host_prefix`](CookieOptions::host_prefix) may put before it. `session`
+    /// by default.
+    pub name: String,
     /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
     pub expires: CookieExpires,
     /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain is
@@ -50,6 +53,7 @@ pub struct CookieOptions {
 impl Default for CookieOptions {
     fn default() -> CookieOptions {
         CookieOptions {
+            name: "session".to_owned(),
             expires: CookieExpires::Session,
             domain: None,
             path: "/".to_owned(),
@@ -143,15 +147,20 @@ impl CookieOptions {
         Some(age.min(MAX_AGE))
     }
 
-    /// What is wrong with these options for a cookie of that name, each with the option's name.
-    pub(crate) fn faults(&self, name: &str) -> Vec<(&'static str, String)> {
+    /// The name as it is sent.
+    pub(crate) fn sent_name(&self) -> String {
+        if self.has_host_prefix() { format!("__Host-{}", self.name) } else { self.name.clone() }
+    }
+
+    /// What is wrong with these options, each with the option's name in settings.
+    pub(crate) fn faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         let mut check = |option, result: Result<(), Error>| {
             if let Err(error) = result {
                 faults.push((option, error.report()));
             }
         };
-        check("key", self.check_name(name));
+        check("key", self.check_name(&self.sent_name()));
         check("cookie_domain", self.domain.as_deref().map_or(Ok(()), |text| domain(text).map(drop)));
         check("cookie_path", path(&self.path).map(drop));
         let needs_secure = self.samesite == SameSite::None || self.partitioned;
@@ -279,13 +288,17 @@ mod tests {
 
     #[test]
     fn prefixes_bind_the_attributes() {
-        let options = CookieOptions::default();
-        assert!(options.faults("__Host-sid").is_empty());
-        let with_domain = CookieOptions { domain: Some("example.com".into()), ..options.clone() };
-        assert_eq!(with_domain.faults("__hOST-sid")[0].0, "key");
-        assert!(with_domain.faults("__Secure-sid").is_empty());
-        let insecure = CookieOptions { secure: false, samesite: SameSite::None, ..options };
-        assert_eq!(insecure.faults("__Secure-sid").iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
+        let named = |name: &str| CookieOptions {
+            name: name.into(),
+            host_prefix: HostPrefix::Never,
+            ..CookieOptions::default()
+        };
+        assert!(named("__Host-sid").faults().is_empty());
+        let with_domain = |name| CookieOptions { domain: Some("example.com".into()), ..named(name) };
+        assert_eq!(with_domain("__hOST-sid").faults()[0].0, "key");
+        assert!(with_domain("__Secure-sid").faults().is_empty());
+        let insecure = CookieOptions { secure: false, samesite: SameSite::None, ..named("__Secure-sid") };
+        assert_eq!(insecure.faults().iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
     }
 
     #[test]

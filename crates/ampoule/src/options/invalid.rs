@@ -7,8 +7,8 @@ use ampoule_core::{Error, ErrorKind};
 /// An option that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BadOption {
-    /// Its name, as it was given: `session.timeout` in settings, `Options::timeout` in code.
+pub struct InvalidOption {
+    /// Its name, as it was given: `session.timeout` in settings, `Options::idle_timeout` in code.
     pub name: String,
     /// What was expected.
     pub message: String,
@@ -16,9 +16,9 @@ pub struct BadOption {
 
 /// Every option that is wrong, not the first alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadOptions(pub Vec<BadOption>);
+pub struct BadOptions(pub Vec<InvalidOption>);
 
-impl fmt::Display for BadOption {
+impl fmt::Display for InvalidOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.message)
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::invalid::BadOption;
+use super::invalid::InvalidOption;
 use super::names::{Names, misspelt_prefix, nearest};
 
 /// The options that were given, and what was wrong with them.
@@ -12,7 +12,7 @@ use super::names::{Names, misspelt_prefix, nearest};
 pub(crate) struct Given {
     names: &'static Names,
     values: BTreeMap<&'static str, (String, String)>,
-    pub(crate) faults: Vec<BadOption>,
+    pub(crate) faults: Vec<InvalidOption>,
 }
 
 impl Given {
@@ -28,7 +28,7 @@ impl Given {
                 Some(option) => given.add(&option, name, value),
                 None => {
                     if let Some(message) = misspelt_prefix(&name) {
-                        given.faults.push(BadOption { name, message });
+                        given.faults.push(InvalidOption { name, message });
                     }
                 }
             }
@@ -40,15 +40,15 @@ impl Given {
     pub(crate) fn add(&mut self, option: &str, name: String, value: String) {
         let Some(known) = self.names.options.iter().find(|known| **known == option) else {
             let message = self.names.unknown(option);
-            return self.faults.push(BadOption { name, message });
+            return self.faults.push(InvalidOption { name, message });
         };
         if value.trim().is_empty() {
             let message = "it is empty; remove the line to get the default".to_owned();
-            return self.faults.push(BadOption { name, message });
+            return self.faults.push(InvalidOption { name, message });
         }
         if let Some((other, _)) = self.values.get(known) {
             let message = format!("the same option stands under the name {other}");
-            return self.faults.push(BadOption { name, message });
+            return self.faults.push(InvalidOption { name, message });
         }
         self.values.insert(known, (name, value.trim().to_owned()));
     }
@@ -59,7 +59,7 @@ impl Given {
     }
 
     pub(crate) fn fault(&mut self, option: &str, message: impl Into<String>) {
-        let fault = BadOption { name: self.full_name(option), message: message.into() };
+        let fault = InvalidOption { name: self.full_name(option), message: message.into() };
         self.faults.push(fault);
     }
 

@@ -6,7 +6,7 @@ use ampoule_seal::Secret;
 use super::invalid::BadOptions;
 use super::kind::Kind;
 use super::parse::{Given, boolean, seconds};
-use super::{AtLimit, Options, Outage, names, stores};
+use super::{Options, OutagePolicy, SessionLimitPolicy, names, stores};
 use crate::http::set_cookie::{CookieExpires, HostPrefix, SameSite};
 use crate::http::transport::{self, Transport};
 use crate::layer::SessionLayer;
@@ -62,8 +62,8 @@ impl Settings {
         let debug = read_debug(&mut given, debug.as_deref());
         let mut warnings = Vec::new();
         let mut options = read_options(&mut given, debug);
-        options.secret = read_secrets(&mut given, "secret", debug, &mut warnings);
-        options.encrypt_key = read_secrets(&mut given, "encrypt_key", debug, &mut warnings);
+        options.secrets = read_secrets(&mut given, "secret", debug, &mut warnings);
+        options.encryption_keys = read_secrets(&mut given, "encrypt_key", debug, &mut warnings);
         let kind = stores::read_kind(&mut given, cache_dir);
         let bad_secret = given.faults.iter().any(|fault| fault.name.ends_with("secret"));
         for fault in options.faults() {
@@ -105,21 +105,21 @@ fn read_options(given: &mut Given, debug: bool) -> Options {
     let mut options = Options::default();
     options.cookie.secure = !debug;
     if let Some(key) = given.text("key") {
-        options.key = key;
+        options.cookie.name = key;
     }
-    given.seconds_or_none("timeout", &mut options.timeout);
+    given.seconds_or_none("timeout", &mut options.idle_timeout);
     given.seconds_or_none("absolute_timeout", &mut options.absolute_timeout);
-    given.bool("auto", &mut options.auto);
+    given.bool("auto", &mut options.auto_save);
     given.bool("save_accessed_time", &mut options.save_accessed_time);
     given.bool("invalidate_corrupt", &mut options.invalidate_corrupt);
     given.seconds("rotation_grace", &mut options.rotation_grace);
     given.seconds_or_none("store_timeout", &mut options.store_timeout);
-    given.number("max_size", &mut options.max_size);
-    let outages = [("error", Outage::Error), ("anonymous", Outage::Anonymous)];
+    given.number("max_size", &mut options.max_record_size);
+    let outages = [("error", OutagePolicy::Error), ("anonymous", OutagePolicy::Anonymous)];
     options.on_outage = given.word("on_outage", &outages).unwrap_or_default();
     given.number("fail_fast_after", &mut options.fail_fast_after);
     given.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
-    let limits = [("end_oldest", AtLimit::EndOldest), ("refuse", AtLimit::Refuse)];
+    let limits = [("end_oldest", SessionLimitPolicy::EndOldest), ("refuse", SessionLimitPolicy::Refuse)];
     options.at_session_limit = given.word("at_session_limit", &limits).unwrap_or_default();
     read_transports(given, &mut options);
     read_cookie_options(given, &mut options);

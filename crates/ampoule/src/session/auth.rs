@@ -18,7 +18,7 @@ impl Session {
     /// and nothing is lost (promise P6).
     ///
     /// What an anonymous visitor put into the session, such as a cart, goes along, unless there is no room for it
-    /// ([`Options::max_size`](crate::Options::max_size)): it may be planted, and prevents no login. A session of
+    /// ([`Options::max_record_size`](crate::Options::max_record_size)): it may be planted, and prevents no login. A session of
     /// another user does not. The token of secure forms is made anew, and the absolute timeout starts again.
     ///
     /// ```

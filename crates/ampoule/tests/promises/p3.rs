@@ -23,7 +23,7 @@ on_each_place! {
 async fn p3_no_fixation_by_an_unknown_or_forged_id(place: Place) {
     let site = Site::new(place);
     let elsewhere = Site::with(place, |options| {
-        options.secret = vec![ampoule::Secret::new("zwMmCJC16_dHx-cFtv37VWU9GaVCNblpuC1nuJH18II").unwrap()];
+        options.secrets = vec![ampoule::Secret::new("zwMmCJC16_dHx-cFtv37VWU9GaVCNblpuC1nuJH18II").unwrap()];
     });
     let unknown = Site::new(place);
     let (mut forger, mut stranger) = (elsewhere.client(), unknown.client());

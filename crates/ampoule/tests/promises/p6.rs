@@ -128,9 +128,9 @@ async fn p6_a_rotation_while_the_secret_is_rotated(place: Place) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(text).unwrap()).collect::<Vec<_>>();
     for lost in [false, true] {
-        let before = Site::with(place, |options| options.secret = secrets(&[old]));
-        let between = before.beside(|options| options.secret = secrets(&[new, old]));
-        let after = before.beside(|options| options.secret = secrets(&[new]));
+        let before = Site::with(place, |options| options.secrets = secrets(&[old]));
+        let between = before.beside(|options| options.secrets = secrets(&[new, old]));
+        let after = before.beside(|options| options.secrets = secrets(&[new]));
         let mut client = before.client();
         client.post("/set/a/1").await;
         let token = client.cookie_header();
@@ -244,11 +244,11 @@ async fn p6_a_due_cookie_does_not_overwrite_that_of_a_login(place: Place) {
             for (method, path) in [("GET", "/get-slowly/a/"), ("POST", "/slow/b/2/")] {
                 case += 1;
                 let made = Site::with(place, |options| {
-                    options.secret = secrets(&[old]);
+                    options.secrets = secrets(&[old]);
                     options.cookie.expires = CookieExpires::After(10 * HOUR);
                 });
                 let used = made.beside(|options| {
-                    options.secret = if by_age { secrets(&[old]) } else { secrets(&[new, old]) };
+                    options.secrets = if by_age { secrets(&[old]) } else { secrets(&[new, old]) };
                     if by_age {
                         options.cookie.expires = CookieExpires::After(10 * HOUR);
                     }

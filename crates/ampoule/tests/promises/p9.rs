@@ -18,7 +18,7 @@ on_places! {
 }
 
 async fn p9_a_session_is_bounded(place: Place) {
-    let site = Site::with(place, |options| options.max_size = 10_000);
+    let site = Site::with(place, |options| options.max_record_size = 10_000);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let long = "x".repeat(12_000);

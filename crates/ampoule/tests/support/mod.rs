@@ -140,7 +140,7 @@ impl Site {
     ) -> Site {
         let mut options = options(clock.clone());
         if place == Place::Sealed {
-            options.encrypt_key = vec![Secret::new("ANUiVxQnaEz6x9-5YJj2fwT7dTKUWXAsbWjhLBNIyt4").unwrap()];
+            options.encryption_keys = vec![Secret::new("ANUiVxQnaEz6x9-5YJj2fwT7dTKUWXAsbWjhLBNIyt4").unwrap()];
         }
         change(&mut options);
         let layer = match place {
@@ -157,8 +157,8 @@ impl Site {
 }
 
 pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
-    let cookie = CookieOptions { host_prefix: HostPrefix::Never, ..CookieOptions::default() };
-    Options { key: "sid".into(), secret: vec![Secret::new(SECRET).unwrap()], cookie, clock, ..Options::default() }
+    let cookie = CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    Options { secrets: vec![Secret::new(SECRET).unwrap()], cookie, clock, ..Options::default() }
 }
 
 /// A browser, as far as cookies go.

@@ -59,7 +59,7 @@ pub(crate) async fn serve() {
         [store_timeout, rotation_grace].map(|limit| Duration::from_millis(limit.parse().unwrap()));
     let layer = layer(&url, &std::env::var(NAME).unwrap(), Limits { store_timeout, rotation_grace });
     let swept = layer.clone();
-    tokio::spawn(async move { swept.keep_swept(Duration::from_millis(100)).await });
+    tokio::spawn(async move { swept.sweep_periodically(Duration::from_millis(100)).await });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nport {} at {}", listener.local_addr().unwrap().port(), SystemClock.now().as_millis());
     axum::serve(listener, super::site::routes().layer(layer)).await.unwrap();

@@ -155,7 +155,7 @@ impl World {
             let mut options = Options {
                 store_timeout: None,
                 fail_fast_after: 0,
-                secret: self.secrets.clone(),
+                secrets: self.secrets.clone(),
                 on_event: Some(self.notes.hook()),
                 ..support::options(self.clock.clone())
             };

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::backend::{Backend, Contender, Edit, Snapshot, StoreBackend};
 use crate::event::EventKind;
-use crate::options::{AtLimit, Limit};
+use crate::options::{Limit, SessionLimitPolicy};
 use crate::session::Session;
 use crate::session::state::due::Renewal;
 use crate::session::state::{Live, State};
@@ -51,7 +51,7 @@ impl Session {
 
     /// Brings the store up to date.
     async fn settle(&self, status: StatusCode) -> Result<(), Error> {
-        let saves = self.0.shared.options.auto && !status.is_server_error();
+        let saves = self.0.shared.options.auto_save && !status.is_server_error();
         if saves && !self.state().is_unreachable() && self.state().is_changed() {
             self.save().await?;
         }
@@ -154,9 +154,9 @@ impl Session {
         }
         self.state().ended(None);
         match limit.policy {
-            AtLimit::Refuse => Err(limit.reached()),
+            SessionLimitPolicy::Refuse => Err(limit.reached()),
             // As if the login that takes its place had come a moment later.
-            AtLimit::EndOldest => Ok(()),
+            SessionLimitPolicy::EndOldest => Ok(()),
         }
     }
 

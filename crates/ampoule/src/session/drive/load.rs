@@ -7,7 +7,7 @@ use ampoule_core::{Error, ErrorKind, Record, SessionId};
 
 use crate::backend::{Backend, Lineage, Lookup, Outcome, Snapshot};
 use crate::event::EventKind;
-use crate::options::Outage;
+use crate::options::OutagePolicy;
 use crate::session::Session;
 use crate::session::state::{State, unreachable};
 
@@ -74,7 +74,7 @@ impl Session {
                 tracing::error!(session = %shared.name, error = %error.report(), "a session is damaged; its client gets a new one");
                 Lookup::of(Outcome::Unknown)
             }
-            Err(error) if shared.options.on_outage == Outage::Anonymous && is_outage(&error) => {
+            Err(error) if shared.options.on_outage == OutagePolicy::Anonymous && is_outage(&error) => {
                 tracing::warn!(session = %shared.name, error = %error.report(), "a request goes on without its session");
                 return self.state().unreachable(shared.blank(self.now()));
             }
