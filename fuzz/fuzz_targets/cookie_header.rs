@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use ampoule::{MemoryStore, Options, Secret, SessionLayer};
+use ampoule::{CookieOptions, HostPrefix, MemoryStore, Options, Secret, SessionLayer};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
@@ -13,7 +13,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 /// Two layers, and a cookie of the first that is live.
 static SITE: LazyLock<(SessionLayer, SessionLayer, String)> = LazyLock::new(|| {
     let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
-    let options = || Options { key: "sid".into(), secret: secret(), store_timeout: None, ..Options::default() };
+    let cookie = || CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    let options = || Options { cookie: cookie(), secrets: secret(), store_timeout: None, ..Options::default() };
     let stored = SessionLayer::new(MemoryStore::default(), options()).unwrap();
     let sealed = SessionLayer::in_cookie(options()).unwrap();
     let cookie = RUNTIME.block_on(async {

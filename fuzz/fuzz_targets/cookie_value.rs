@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use ampoule::{MemoryStore, Options, Secret, SessionLayer};
+use ampoule::{CookieOptions, HostPrefix, MemoryStore, Options, Secret, SessionLayer};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
@@ -13,7 +13,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 /// A layer with a store and one with sealed cookies, each with the value of a cookie that is live.
 static SITES: LazyLock<[(SessionLayer, String); 2]> = LazyLock::new(|| {
     let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
-    let options = || Options { key: "sid".into(), secret: secret(), store_timeout: None, ..Options::default() };
+    let cookie = || CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    let options = || Options { cookie: cookie(), secrets: secret(), store_timeout: None, ..Options::default() };
     let layers =
         [SessionLayer::new(MemoryStore::default(), options()).unwrap(), SessionLayer::in_cookie(options()).unwrap()];
     layers.map(|layer| {
@@ -25,7 +26,9 @@ static SITES: LazyLock<[(SessionLayer, String); 2]> = LazyLock::new(|| {
             layer.finish(&session, StatusCode::OK, &mut response).await.unwrap();
             response["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
         });
-        (layer, cookie["sid=".len()..].to_owned())
+        let value = cookie["sid=".len()..].to_owned();
+        assert_eq!(is_new(&layer, value.as_bytes()), Some(false), "what every other value is compared with");
+        (layer, value)
     })
 });
 

@@ -151,9 +151,9 @@ async fn answer(app: App, asked: &Asked) -> Answer {
 }
 
 fn sessions(name: &str, clock: &Arc<ManualClock>) -> SessionLayer {
-    let cookie = CookieOptions { host_prefix: HostPrefix::Never, ..CookieOptions::default() };
-    let secret = vec![Secret::new("GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE").unwrap()];
-    let options = Options { key: name.into(), secrets, cookie, clock: clock.clone(), ..Options::default() };
+    let cookie = CookieOptions { name: name.into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    let secrets = vec![Secret::new("GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE").unwrap()];
+    let options = Options { secrets, cookie, clock: clock.clone(), ..Options::default() };
     SessionLayer::new(MemoryStore::new(MemoryBounds::default(), clock.clone()), options).unwrap()
 }
 
