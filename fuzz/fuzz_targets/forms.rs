@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
-use ampoule::{CsrfLayer, MemoryStore, Options, Secret, SessionLayer};
+use ampoule::{CookieOptions, CsrfLayer, HostPrefix, MemoryStore, Options, Secret, SessionLayer};
 use axum_core::body::Body;
 use axum_core::response::Response;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -17,8 +17,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 
 /// The sessions, a live cookie, and a token of it.
 static SITE: LazyLock<(SessionLayer, String, String)> = LazyLock::new(|| {
-    let secret = vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
-    let options = Options { key: "sid".into(), secret, store_timeout: None, ..Options::default() };
+    let secrets = vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
+    let cookie = CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
+    let options = Options { cookie, secrets, store_timeout: None, ..Options::default() };
     let layer = SessionLayer::new(MemoryStore::default(), options).unwrap();
     let (cookie, token) = RUNTIME.block_on(async {
         let session = layer.begin(&HeaderMap::new());
