@@ -1,4 +1,4 @@
-//! What a server may answer to the memcached store: values, errors or neither, but no panic and no hang.
+//! What a server may answer to the memcached store: values, errors or neither, but no panic and no loop without an end.
 //!
 //! The first byte of the input says how much of a right handshake comes before the rest of it.
 #![no_main]
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Entry, PutMode, Store, StoreKey, Tag};
+use ampoule_core::{Bytes, Entry, Error, PutMode, Store, StoreKey, Tag};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,19 +41,24 @@ async fn serve(listener: &UnixListener, answers: &[u8]) {
     }
 }
 
+/// An answer, an error, or none in time: a server that is busy, or that lets a write lose again and again, is asked again
+/// until the caller's limit.
+async fn within<T>(operation: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    tokio::time::timeout(Duration::from_millis(100), operation).await.ok()?.ok()
+}
+
 async fn use_all(store: &MemcachedStore) {
     let (key, tag) = (StoreKey::digest(b"key"), Tag::of("ada"));
     let entry = |tag| Entry { value: Bytes::from_static(b"value"), lifetime: Duration::from_secs(60), tag };
-    if let Ok(Some(found)) = store.get(key).await {
-        let _ = store.touch(key, found.version, Duration::from_secs(4_000_000)).await;
-        let _ = store.put(key, entry(Some(tag)), PutMode::Replace(found.version)).await;
+    if let Some(Some(found)) = within(store.get(key)).await {
+        within(store.touch(key, found.version, Duration::from_secs(4_000_000))).await;
+        within(store.put(key, entry(Some(tag)), PutMode::Replace(found.version))).await;
     }
-    let _ = store.put(key, entry(None), PutMode::Create).await;
-    let _ = store.keys_with_tag(tag).await;
-    let _ = store.delete(key).await;
-    // A server that is busy with another list is asked again for four seconds.
-    let _ = tokio::time::timeout(Duration::from_millis(100), store.scan(None, 10)).await;
-    let _ = store.ping().await;
+    within(store.put(key, entry(None), PutMode::Create)).await;
+    within(store.keys_with_tag(tag)).await;
+    within(store.delete(key)).await;
+    within(store.scan(None, 10)).await;
+    within(store.ping()).await;
 }
 
 fuzz_target!(|data: &[u8]| {
