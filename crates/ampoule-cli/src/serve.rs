@@ -68,10 +68,7 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     }
     output::say(&format!("listening on http://{address} (Ctrl-C ends it)"));
     for layer in deployment.sessions {
-        tokio::spawn(async move {
-            ask_store(&layer).await;
-            layer.sweep_periodically(SWEEP).await;
-        });
+        tokio::spawn(async move { ask_store(&layer).await });
     }
     for caches in deployment.caches {
         tokio::spawn(async move { caches.sweep_periodically(SWEEP).await });

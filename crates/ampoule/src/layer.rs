@@ -1,7 +1,6 @@
 //! `SessionLayer`: where an application says how its sessions are.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, GuardedStore, SealedStore, SessionId, Store, SweepReport, Text, Time};
 use ampoule_seal::KeyRing;
@@ -14,6 +13,7 @@ use crate::options::Options;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
 use crate::shared::Shared;
+use crate::sweeper::Sweeper;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
 ///
@@ -113,7 +113,7 @@ impl SessionLayer {
         let backend = backend(&name, &ring, &options);
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
         let attributes = set_cookie::attributes(&options.cookie, None, None);
-        Ok(SessionLayer(Arc::new(Shared { name, layer, options, attributes, backend })))
+        Ok(SessionLayer(Arc::new(Shared { name, layer, options, attributes, backend, sweeper: Sweeper::default() })))
     }
 
     /// The session of a request, from its headers. Nothing is read before it is touched.
@@ -170,15 +170,13 @@ impl SessionLayer {
         }
     }
 
-    /// Frees what has expired, looking at about `budget` sessions at most.
+    /// Frees what has expired, looking at about `budget` sessions at most. For tools: a layer does so by itself, every
+    /// [`sweep_interval`](Options::sweep_interval).
     ///
     /// # Errors
     /// Those of the store.
     pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
-        match &self.0.backend {
-            Backend::Store(store) => store.sweep(budget).await,
-            Backend::Cookie(_) => Ok(SweepReport::default()),
-        }
+        self.0.sweep(budget).await
     }
 
     /// The live sessions of a principal, the last used first, one for each device: a second click on a login's button makes
@@ -207,36 +205,6 @@ impl SessionLayer {
     /// As [`sessions_of`](SessionLayer::sessions_of). Some may have ended before the error.
     pub async fn revoke_all(&self, principal: &str) -> Result<usize, Error> {
         self.0.revoke_all_but(principal, None).await
-    }
-
-    /// Sweeps as long as it is polled: about every `interval`, so that several processes do not meet, in small portions
-    /// with pauses between. An error is logged and ends nothing. Spawn it once in each process:
-    ///
-    /// ```no_run
-    /// # async fn start(layer: ampoule::SessionLayer) {
-    /// tokio::spawn(async move { layer.sweep_periodically(std::time::Duration::from_secs(60)).await });
-    /// # }
-    /// ```
-    pub async fn sweep_periodically(&self, interval: Duration) {
-        loop {
-            let jitter = f64::from(u16::from_le_bytes(ampoule_seal::random_bytes())) / f64::from(u16::MAX);
-            tokio::time::sleep(interval.mul_f64(0.5 + jitter)).await;
-            let mut removed = 0;
-            loop {
-                let swept = self.sweep(1_000).await.unwrap_or_else(|error| {
-                    tracing::warn!(session = %self.0.name, error = %error.report(), "expired sessions could not be swept");
-                    SweepReport::default()
-                });
-                removed += swept.removed;
-                if !swept.more {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            if removed > 0 {
-                tracing::info!(session = %self.0.name, removed, "swept expired sessions");
-            }
-        }
     }
 
     /// The cookie's name, and where the sessions are, in a line for the operator.

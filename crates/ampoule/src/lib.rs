@@ -132,6 +132,7 @@ mod service;
 mod session;
 mod shared;
 pub mod store;
+mod sweeper;
 
 #[cfg(feature = "axum")]
 mod axum;

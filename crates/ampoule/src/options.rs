@@ -69,6 +69,11 @@ pub struct Options {
     /// The limit on each operation of the store: 5 seconds by default (promise P10). `None` where there is no tokio
     /// runtime with a timer.
     pub store_timeout: Option<Duration>,
+    /// How often expired sessions are removed from the store, by a task that the first session of this process starts and
+    /// that ends with the layer: 60 seconds by default, half as much again or less, so that several processes do not meet.
+    /// `None` leaves it to another process, or to `ampoule sessions sweep`: without any the store keeps them for ever. Needs
+    /// a tokio runtime with a timer, as `store_timeout` does: without that limit there is no task.
+    pub sweep_interval: Option<Duration>,
     /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
     pub on_outage: OutagePolicy,
     /// After so many failures of the store in a row, 5 by default, the circuit is open for a second: requests that need
@@ -176,6 +181,7 @@ impl Default for Options {
             cookie: CookieOptions::default(),
             rotation_grace: Duration::from_secs(5),
             store_timeout: Some(Duration::from_secs(5)),
+            sweep_interval: Some(Duration::from_secs(60)),
             on_outage: OutagePolicy::default(),
             fail_fast_after: 5,
             sessions_per_principal: None,
@@ -221,6 +227,7 @@ impl Options {
         check(transports.is_some(), "transports", transports.as_deref().unwrap_or_default());
         check(too_short(self.idle_timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
+        check(self.sweep_interval == Some(Duration::ZERO), "sweep_interval", "expected more than 0 seconds, or none");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
         check(self.sessions_per_principal == Some(0), "sessions_per_principal", "expected at least 1, or none");
         check(self.max_record_size < 1_024, "max_size", "expected at least 1024 bytes");

@@ -7,6 +7,7 @@ use crate::event::{Event, EventKind};
 use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
+use crate::sweeper::Sweeper;
 
 /// What all sessions of a layer share.
 pub(crate) struct Shared {
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     /// Those of the cookie, where a request chooses none of its own.
     pub(crate) attributes: String,
     pub(crate) backend: Backend,
+    pub(crate) sweeper: Sweeper,
 }
 
 impl Shared {

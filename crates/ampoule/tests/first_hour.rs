@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Seek};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ampoule::{CookieOptions, ErrorKind, Key, MemoryStore, Options, Secret, Session, SessionLayer, store};
+use ampoule::{
+    CookieOptions, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Options, Secret, Session, SessionLayer,
+    store,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -238,4 +243,33 @@ async fn a_visitor_without_a_login_is_no_error_in_the_log() {
     (&*log).rewind().unwrap();
     (&*log).read_to_string(&mut text).unwrap();
     assert!(text.contains("INFO") && !text.contains("ERROR") && !text.contains("WARN"), "{text}");
+}
+
+/// An application that never hears of sweeping keeps no dead sessions.
+#[tokio::test]
+async fn a_layer_sweeps_by_itself() {
+    let clock = Arc::new(ManualClock::default());
+    let store = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
+    let often = Options { sweep_interval: Some(Duration::from_millis(20)), clock: clock.clone(), ..options() };
+    let layer = SessionLayer::new(store.clone(), often).unwrap();
+    for _ in 0..2 {
+        let session = layer.begin(&http::HeaderMap::new());
+        session.insert("n", 1).unwrap();
+        session.save().await.unwrap();
+    }
+    assert_eq!(store.len(), 2);
+    clock.advance(Duration::from_secs(25 * 3_600));
+    let all_gone = async {
+        while !store.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_gone).await.expect("the layer sweeps");
+    drop(layer);
+    let task_ends = async {
+        while Arc::strong_count(&store) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), task_ends).await.expect("the task holds no layer that is gone");
 }

@@ -22,7 +22,7 @@ pub(crate) const SESSION: Names = Names {
     foreign: &FOREIGN,
 };
 
-const OPTIONS: [&str; 46] = [
+const OPTIONS: [&str; 47] = [
     "type",
     "key",
     "secret",
@@ -44,6 +44,7 @@ const OPTIONS: [&str; 46] = [
     "transports",
     "rotation_grace",
     "store_timeout",
+    "sweep_interval",
     "max_size",
     "data_dir",
     "durability",

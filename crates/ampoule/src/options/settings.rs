@@ -114,6 +114,7 @@ fn read_options(given: &mut Given, debug: bool) -> Options {
     given.bool("invalidate_corrupt", &mut options.invalidate_corrupt);
     given.seconds("rotation_grace", &mut options.rotation_grace);
     given.seconds_or_none("store_timeout", &mut options.store_timeout);
+    given.seconds_or_none("sweep_interval", &mut options.sweep_interval);
     given.number("max_size", &mut options.max_record_size);
     let outages = [("error", OutagePolicy::Error), ("anonymous", OutagePolicy::Anonymous)];
     options.on_outage = given.word("on_outage", &outages).unwrap_or_default();

@@ -158,7 +158,9 @@ impl Site {
 
 pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
     let cookie = CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
-    Options { secrets: vec![Secret::new(SECRET).unwrap()], cookie, clock, ..Options::default() }
+    let secrets = vec![Secret::new(SECRET).unwrap()];
+    // Tests say when it is swept.
+    Options { secrets, cookie, clock, sweep_interval: None, ..Options::default() }
 }
 
 /// A browser, as far as cookies go.

@@ -45,6 +45,7 @@ pub(crate) fn layer(url: &str, name: &str, limits: Limits) -> SessionLayer {
         clock: Arc::new(SystemClock),
         store_timeout: Some(limits.store_timeout),
         rotation_grace: limits.rotation_grace,
+        sweep_interval: Some(Duration::from_millis(100)),
         ..super::options(Arc::default())
     };
     SessionLayer::new(store, options).unwrap()
@@ -58,8 +59,6 @@ pub(crate) async fn serve() {
     let [store_timeout, rotation_grace] =
         [store_timeout, rotation_grace].map(|limit| Duration::from_millis(limit.parse().unwrap()));
     let layer = layer(&url, &std::env::var(NAME).unwrap(), Limits { store_timeout, rotation_grace });
-    let swept = layer.clone();
-    tokio::spawn(async move { swept.sweep_periodically(Duration::from_millis(100)).await });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nport {} at {}", listener.local_addr().unwrap().port(), SystemClock.now().as_millis());
     axum::serve(listener, super::site::routes().layer(layer)).await.unwrap();

@@ -68,6 +68,7 @@ impl Session {
             self.first_record(&credential, &unsaved.changes, now)?
         };
         let snapshot = shared.backend.create(credential, record, now).await?;
+        shared.start_sweeping();
         shared.tell(EventKind::Created, snapshot.id, snapshot.record.principal());
         unsaved.saved_as(Live::new(credential, snapshot, now), true)
     }
@@ -94,6 +95,7 @@ impl Session {
         let principal = unsaved.changes.principal().unwrap_or(old.record.principal());
         self.admit(principal, Some(old.device()), now).await?;
         let snapshot = shared.backend.fork(old, &self.login_fork(credential, None, &unsaved.changes, now)).await?;
+        shared.start_sweeping();
         shared.tell(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
         unsaved.saved_as(Live::new(credential, snapshot, now), true)
     }
