@@ -1,6 +1,7 @@
 //! `SessionLayer`: where an application says how its sessions are.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ampoule_core::{Error, ErrorKind, GuardedStore, SealedStore, SessionId, Store, SweepReport, Text, Time};
 use ampoule_seal::KeyRing;
@@ -13,7 +14,6 @@ use crate::options::Options;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
 use crate::shared::Shared;
-use crate::sweeper::Sweeper;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
 ///
@@ -113,7 +113,14 @@ impl SessionLayer {
         let backend = backend(&name, &ring, &options);
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
         let attributes = set_cookie::attributes(&options.cookie, None, None);
-        Ok(SessionLayer(Arc::new(Shared { name, layer, options, attributes, backend, sweeper: Sweeper::default() })))
+        Ok(SessionLayer(Arc::new(Shared {
+            name,
+            layer,
+            options,
+            attributes,
+            backend,
+            is_swept: AtomicBool::new(false),
+        })))
     }
 
     /// The session of a request, from its headers. Nothing is read before it is touched.

@@ -1,5 +1,7 @@
 //! What all sessions of a layer share.
 
+use std::sync::atomic::AtomicBool;
+
 use ampoule_core::{Lifetime, Record, SessionId, Text, Time};
 
 use crate::backend::{Backend, Context};
@@ -7,7 +9,6 @@ use crate::event::{Event, EventKind};
 use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
-use crate::sweeper::Sweeper;
 
 /// What all sessions of a layer share.
 pub(crate) struct Shared {
@@ -18,7 +19,8 @@ pub(crate) struct Shared {
     /// Those of the cookie, where a request chooses none of its own.
     pub(crate) attributes: String,
     pub(crate) backend: Backend,
-    pub(crate) sweeper: Sweeper,
+    /// Whether a task of this process removes what has expired.
+    pub(crate) is_swept: AtomicBool,
 }
 
 impl Shared {

@@ -1,6 +1,6 @@
 //! Frees expired sessions, in the background.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,23 +14,13 @@ use crate::shared::Shared;
 const PORTION: usize = 1_000;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether a task of this process sweeps the layer's sessions.
-#[derive(Default)]
-pub(crate) struct Sweeper(AtomicBool);
-
-impl Sweeper {
-    fn is_running(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// What ends with the task, also when its runtime ends: the next session that is made starts another.
 struct Running(Weak<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.sweeper.0.store(false, Ordering::Relaxed);
+            shared.is_swept.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -50,7 +40,8 @@ impl Shared {
         let Some(interval) = self.options.sweep_interval.filter(|_| self.options.store_timeout.is_some()) else {
             return;
         };
-        if self.sweeper.is_running() || self.backend.is_cookie() || self.sweeper.0.swap(true, Ordering::Relaxed) {
+        let is_swept = || self.is_swept.load(Ordering::Relaxed) || self.is_swept.swap(true, Ordering::Relaxed);
+        if self.backend.is_cookie() || is_swept() {
             return;
         }
         let running = Running(Arc::downgrade(self));
