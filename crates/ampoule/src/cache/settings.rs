@@ -6,7 +6,7 @@ use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule_core::{Durability, Error};
 
 use crate::options::invalid::{BadOptions, InvalidOption};
-use crate::options::names::{Names, nearest};
+use crate::options::names::{self, Names, nearest};
 use crate::options::parse::Given;
 use crate::options::shown::shown;
 use crate::options::stores::{For, read_place};
@@ -53,12 +53,15 @@ const PLACE: &[&str] = OPTIONS.split_at(22).0;
 const CACHE: Names = Names {
     prefixes: ["beaker.cache.", "cache.", "ampoule.cache."],
     environment: "AMPOULE_CACHE_",
+    underscore: "cache_",
     options: &OPTIONS,
     foreign: &[
         ("key_length", "remove it: keys may be of any length"),
         ("lock_dir", "remove it: who creates a value is agreed upon in the store"),
         ("file_dir", "use data_dir"),
         ("dbm_dir", "use type = file and data_dir"),
+        ("log_file", "remove it: logging is set up by the program (tracing)"),
+        ("namespace_class", "remove it: it named a Python class"),
         ("digest_filenames", "remove it: all keys are digests"),
         ("data_serializer", "remove it: values are stored as MessagePack"),
         ("memcache_module", "remove it: it named a Python module"),
@@ -120,21 +123,23 @@ impl CacheSettings {
     pub fn parse(
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<CacheSettings, BadOptions> {
-        let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut pairs: Vec<(String, String)> =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        names::without_strays(&mut pairs);
         let cache_dir = pairs.iter().find(|(name, _)| name == "cache_dir").map(|(_, value)| value.clone());
-        let names = region_names(&pairs);
+        let regions = region_names(&pairs);
         let mut faults = Vec::new();
         let (mut of_top, mut of_regions) = (Vec::new(), BTreeMap::<&str, Given>::new());
         for (name, value) in pairs.iter().cloned() {
             let option = CACHE.option_of(&name).map(|option| option.into_owned());
             match option.as_deref().map(|option| option.split_once('.')) {
                 Some(None) if option.as_deref() == Some("regions") => {}
-                Some(Some((region, option))) => match names.iter().find(|known| *known == region) {
+                Some(Some((region, option))) => match regions.iter().find(|known| *known == region) {
                     Some(known) => {
                         let empty = || Given::sort(&CACHE, Vec::<(String, String)>::new());
                         of_regions.entry(known).or_insert_with(empty).add(option, name, value);
                     }
-                    None => faults.push(no_region(name, region, &names)),
+                    None => faults.push(no_region(name, region, &regions)),
                 },
                 _ => of_top.push((name, value)),
             }
@@ -154,10 +159,16 @@ impl CacheSettings {
             Some(given) => given.over(&top),
             None => top.clone(),
         };
-        let given: Vec<Given> = names.iter().map(String::as_str).map(of_region).collect();
+        let given: Vec<Given> = regions.iter().map(String::as_str).map(of_region).collect();
         let settings =
-            CacheSettings { top: read(top), regions: names.into_iter().zip(given.into_iter().map(read)).collect() };
+            CacheSettings { top: read(top), regions: regions.into_iter().zip(given.into_iter().map(read)).collect() };
         if faults.is_empty() { Ok(settings) } else { Err(BadOptions(faults)) }
+    }
+
+    /// The option that a name speaks of, if it is one of a cache's: `expire` for `beaker.cache.expire` and
+    /// `AMPOULE_CACHE_EXPIRE`, `short_term.expire` for that of a region. It may be unknown.
+    pub fn option_of(name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        CACHE.option_of(name)
     }
 
     /// The caches that these settings describe; opens their stores. Regions that say the same of their place share it.

@@ -8,6 +8,8 @@ pub(crate) struct Names {
     pub(crate) prefixes: [&'static str; 3],
     /// Before an option in the environment, where names are capitals without dots.
     pub(crate) environment: &'static str,
+    /// Beaker's deprecated prefix. Other programs' options start so too: a name counts if it is near a known one.
+    pub(crate) underscore: &'static str,
     /// Every option, as Beaker calls it where Beaker has it.
     pub(crate) options: &'static [&'static str],
     /// Options of Beaker's that mean nothing here, with what to do instead. To accept and ignore them would mislead.
@@ -18,14 +20,17 @@ pub(crate) struct Names {
 pub(crate) const SESSION: Names = Names {
     prefixes: ["beaker.session.", "session.", "ampoule.session."],
     environment: "AMPOULE_SESSION_",
+    underscore: "session_",
     options: &OPTIONS,
     foreign: &FOREIGN,
 };
 
-const OPTIONS: [&str; 47] = [
+const OPTIONS: [&str; 50] = [
     "type",
     "key",
     "secret",
+    "secret_file",
+    "debug",
     "timeout",
     "absolute_timeout",
     "auto",
@@ -66,13 +71,14 @@ const OPTIONS: [&str; 47] = [
     "pool_timeout",
     "command_timeout",
     "encrypt_key",
+    "encrypt_key_file",
     "on_outage",
     "fail_fast_after",
     "sessions_per_principal",
     "at_session_limit",
 ];
 
-const FOREIGN: [(&str, &str); 15] = [
+const FOREIGN: [(&str, &str); 18] = [
     ("validate_key", "remove it: the key that proves a cookie is derived from `secret`"),
     ("encrypt_nonce_bits", "remove it: nonces have the length that their cipher asks for"),
     ("crypto_type", "remove it: there is one cipher, and its format says which"),
@@ -86,6 +92,9 @@ const FOREIGN: [(&str, &str); 15] = [
     ("webtest_varname", "remove it: it was for Python's WebTest"),
     ("memcache_module", "remove it: it named a Python module"),
     ("sa_opts", "remove it: they were SQLAlchemy's; ours are max_connections, pool_timeout and their like"),
+    ("urls", "use url: redis+cluster://host,host"),
+    ("bind", "remove it: it was an object of SQLAlchemy's; use url"),
+    ("table", "remove it: it was an object of SQLAlchemy's; use url and table_name"),
     ("optimistic", "remove it: every save compares versions, and loses nothing"),
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
@@ -98,7 +107,13 @@ impl Names {
     /// The option that a full name speaks of, if it is of this kind.
     pub(crate) fn option_of<'a>(&self, name: &'a str) -> Option<Cow<'a, str>> {
         let in_environment = || name.strip_prefix(self.environment).map(|option| option.to_ascii_lowercase().into());
-        self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed).or_else(in_environment)
+        let with_underscore = || name.strip_prefix(self.underscore).filter(|option| self.is_near(option));
+        let dotted = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(Cow::Borrowed);
+        dotted.or_else(in_environment).or_else(|| with_underscore().map(Cow::Borrowed))
+    }
+
+    fn is_near(&self, option: &str) -> bool {
+        nearest(option, self.options).is_some() || self.foreign.iter().any(|(foreign, _)| *foreign == option)
     }
 
     /// What to say of a line of a secret that looks like an option: `timeout = 60`, which is indented by mistake. Its name
@@ -126,16 +141,41 @@ impl Names {
         if let Some((_, advice)) = self.foreign.iter().find(|(name, _)| *name == option) {
             return format!("an option of Beaker's that Ampoule has not: {advice}");
         }
+        if option.starts_with("sa.") {
+            return "an option of SQLAlchemy's: use url, max_connections, pool_timeout and their like".to_owned();
+        }
         match nearest(option, self.options) {
             Some(name) => format!("there is no such option; did you mean `{name}`?"),
-            None => format!("there is no such option; known are {}", self.options.join(", ")),
+            None => "there is no such option; `From Beaker` in the guide lists them".to_owned(),
         }
     }
 }
 
-/// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`. The
-/// cache's may stand beside the session's.
+/// Takes those names out that may be another program's: of the environment, which is known by a name with its prefix, all
+/// that have none. Returns what to say of those that look like ours.
+pub(crate) fn without_strays(pairs: &mut Vec<(String, String)>) -> Vec<String> {
+    const STRAYS: [(&str, &str); 2] = [("debug", "AMPOULE_SESSION_DEBUG"), ("cache_dir", "AMPOULE_SESSION_DATA_DIR")];
+    let has_prefix =
+        |name: &str| [&SESSION.environment, &"AMPOULE_CACHE_"].iter().any(|known| name.starts_with(**known));
+    if !pairs.iter().any(|(name, _)| has_prefix(name)) {
+        return Vec::new();
+    }
+    let is_there = |wanted: &str| pairs.iter().any(|(name, _)| name == wanted);
+    let strays = STRAYS.iter().filter(|(name, _)| is_there(name)).map(|(name, instead)| {
+        format!("{name}: passed over, since the environment's options have a prefix; write {instead}")
+    });
+    let warnings = strays.collect();
+    pairs.retain(|(name, _)| name.contains('.') || name.starts_with("AMPOULE_"));
+    warnings
+}
+
+/// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`,
+/// `AMPOULE_SESION_KEY`. The cache's may stand beside the session's.
 pub(crate) fn misspelt_prefix(name: &str) -> Option<String> {
+    if let Some((family, _)) = name.strip_prefix("AMPOULE_").and_then(|rest| rest.split_once('_')) {
+        let is_misspelt = !["SESSION", "CACHE"].contains(&family) && nearest(family, &["session", "cache"]).is_some();
+        return is_misspelt.then(|| "expected a name that starts with AMPOULE_SESSION_ or AMPOULE_CACHE_".to_owned());
+    }
     let (beaker, ampoule) = (name.strip_prefix("beaker."), name.strip_prefix("ampoule."));
     let family = beaker.or(ampoule)?;
     let is_known = ["session.", "cache."].iter().any(|known| family.starts_with(known));
@@ -158,7 +198,8 @@ mod tests {
     fn the_nearest_name_is_offered_where_it_is_near() {
         assert_eq!(SESSION.unknown("timout"), "there is no such option; did you mean `timeout`?");
         assert_eq!(SESSION.unknown("http_only"), "there is no such option; did you mean `httponly`?");
-        assert!(SESSION.unknown("colour").starts_with("there is no such option; known are type, key,"));
+        assert_eq!(SESSION.unknown("colour"), "there is no such option; `From Beaker` in the guide lists them");
+        assert!(SESSION.unknown("sa.url").contains("use url"));
         assert!(SESSION.unknown("validate_key").contains("derived from `secret`"));
     }
 

@@ -1,5 +1,10 @@
 //! Settings as text: from an ini file, a map or the environment.
 
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Once};
+
 use ampoule_core::Error;
 use ampoule_seal::Secret;
 
@@ -17,7 +22,8 @@ use crate::store;
 /// Names are Beaker's, under the prefixes `beaker.session.`, `session.` or `ampoule.session.`; `cache_dir` and `debug`
 /// stand alone. `debug = true` is for a developer's own machine: it allows a weak secret, with a warning, and cookies
 /// without TLS. In the environment an option is written `AMPOULE_SESSION_TIMEOUT`, and `std::env::vars()` can be given
-/// as it is.
+/// as it is: where one name has that prefix, those without a prefix are another program's. `secret_file` and
+/// `encrypt_key_file` name files that hold what `secret` and `encrypt_key` would, such as those that a container is given.
 ///
 /// ```
 /// use ampoule::Settings;
@@ -43,8 +49,11 @@ pub struct Settings {
     pub options: Options,
     /// Where its sessions are kept.
     pub kind: Kind,
-    /// What an operator should hear although it is allowed, such as a weak secret in debug.
+    /// What an operator should hear although it is allowed, such as a weak secret in debug. [`layer`](Settings::layer)
+    /// writes what stands here to the log.
     pub warnings: Vec<String>,
+    /// Whether the warnings were logged.
+    warned: Arc<Once>,
 }
 
 impl Settings {
@@ -55,17 +64,19 @@ impl Settings {
     pub fn parse(
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<Settings, BadOptions> {
-        let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut pairs: Vec<(String, String)> =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut warnings = names::without_strays(&mut pairs);
         let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
         let mut given = Given::sort(&names::SESSION, pairs);
         let debug = read_debug(&mut given, debug.as_deref());
-        let mut warnings = Vec::new();
         let mut options = read_options(&mut given, debug);
         options.secrets = read_secrets(&mut given, "secret", debug, &mut warnings);
         options.encryption_keys = read_secrets(&mut given, "encrypt_key", debug, &mut warnings);
         let kind = stores::read_kind(&mut given, cache_dir);
-        let bad_secret = given.faults.iter().any(|fault| fault.name.ends_with("secret"));
+        let of_secret = |name: &str| name.ends_with("secret") || name.ends_with("secret_file");
+        let bad_secret = given.faults.iter().any(|fault| of_secret(&fault.name.to_ascii_lowercase()));
         for fault in options.faults() {
             match fault.option {
                 "secret" if bad_secret => {}
@@ -78,14 +89,25 @@ impl Settings {
         if matches!(kind, Kind::Cookie) && options.transports != [Transport::Cookie] {
             given.fault("transports", "expected cookie alone, since `type = cookie` keeps sessions in their cookies");
         }
-        if given.faults.is_empty() { Ok(Settings { options, kind, warnings }) } else { Err(BadOptions(given.faults)) }
+        if given.faults.is_empty() {
+            Ok(Settings { options, kind, warnings, warned: Arc::new(Once::new()) })
+        } else {
+            Err(BadOptions(given.faults))
+        }
     }
 
-    /// The layer that these settings describe; opens its store.
+    /// The option that a name speaks of, if it is one of a session's: `timeout` for `beaker.session.timeout`,
+    /// `session.timeout`, `ampoule.session.timeout`, `session_timeout` and `AMPOULE_SESSION_TIMEOUT`. It may be unknown.
+    pub fn option_of(name: &str) -> Option<Cow<'_, str>> {
+        names::SESSION.option_of(name)
+    }
+
+    /// The layer that these settings describe; opens its store, and logs the warnings if no layer of these settings did.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or another if the store cannot be opened.
     pub fn layer(&self) -> Result<SessionLayer, Error> {
+        self.warned.call_once(|| self.warnings.iter().for_each(|warning| tracing::warn!("{warning}")));
         match &self.kind {
             Kind::Cookie => SessionLayer::in_cookie(self.options.clone()),
             Kind::Store { url, options } => SessionLayer::new(store::open(url, options)?, self.options.clone()),
@@ -98,7 +120,9 @@ fn read_debug(given: &mut Given, text: Option<&str>) -> bool {
     if value == Some(None) {
         given.fault("debug", format!("expected true or false, found `{}`", text.unwrap_or_default()));
     }
-    value.flatten().unwrap_or(false)
+    let mut debug = value.flatten().unwrap_or(false);
+    given.bool("debug", &mut debug);
+    debug
 }
 
 fn read_options(given: &mut Given, debug: bool) -> Options {
@@ -181,10 +205,10 @@ fn cookie_expires(text: &str) -> Option<CookieExpires> {
 
 /// One secret a line: a list is written with continuation lines, since a secret may hold any other character. An option
 /// that was indented by mistake would be such a line too, and is never taken for a secret.
-fn read_secrets(given: &mut Given, option: &str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
+fn read_secrets(given: &mut Given, option: &'static str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
     let mut allow_weak = debug;
     given.bool("insecure_weak_secret", &mut allow_weak);
-    let text = given.text(option).unwrap_or_default();
+    let (option, text) = secret_text(given, option);
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(message) = names::SESSION.misplaced(line) {
@@ -194,14 +218,55 @@ fn read_secrets(given: &mut Given, option: &str, debug: bool, warnings: &mut Vec
         match Secret::new(line) {
             Ok(secret) => secrets.push(secret),
             Err(weak) if allow_weak => {
-                warnings.push(format!(
-                    "{}: {weak}; allowed because of debug, never use it in production",
-                    given.full_name(option)
-                ));
+                let (name, weak) = (given.full_name(option), named(option, &weak));
+                warnings.push(format!("{name}: {weak}; allowed because of debug, never use it in production"));
                 secrets.extend(Secret::insecure_weak(line));
             }
-            Err(weak) => given.fault(option, format!("{weak}; on your own machine, debug = true allows this one")),
+            Err(weak) => {
+                let weak = named(option, &weak);
+                given.fault(option, format!("{weak}; on your own machine, debug = true allows this one"));
+            }
         }
     }
     secrets
+}
+
+/// What is weak, by the name of its option.
+fn named(option: &str, weak: &dyn std::fmt::Display) -> String {
+    let of = if option.starts_with("secret") { "the secret" } else { "the key" };
+    weak.to_string().replacen("the secret", of, 1)
+}
+
+/// The text of a secret, and the option that has it: itself, or the one that names a file.
+fn secret_text(given: &mut Given, option: &'static str) -> (&'static str, String) {
+    let by_file = if option == "secret" { "secret_file" } else { "encrypt_key_file" };
+    match (given.text(option), given.text(by_file)) {
+        (Some(_), Some(_)) => {
+            let name = given.full_name(option);
+            given.fault(by_file, format!("{name} stands beside it; one of the two is enough"));
+            (by_file, String::new())
+        }
+        (None, Some(path)) => match read_secret_file(&path) {
+            Ok(text) => (by_file, text),
+            Err(message) => {
+                given.fault(by_file, message);
+                (by_file, String::new())
+            }
+        },
+        (text, None) => (option, text.unwrap_or_default()),
+    }
+}
+
+/// # Errors
+/// What is wrong with the file, without what it holds.
+fn read_secret_file(path: &str) -> Result<String, String> {
+    const MAX_BYTES: u64 = 65_536;
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Err(error) => Err(format!("the file cannot be read: {error}")),
+        Ok(_) if text.len() as u64 > MAX_BYTES => Err(format!("the file has more than {MAX_BYTES} bytes")),
+        Ok(_) if text.trim().is_empty() => Err("the file holds no secret".to_owned()),
+        Ok(_) => Ok(text),
+    }
 }
