@@ -1,25 +1,26 @@
 //! `ampoule check`: would this file be served, and how, and do its stores answer?
 
 use ampoule::{Error, SessionLayer};
-use ampoule_deploy::{Deployment, Registry, load};
+use ampoule_deploy::{Deployment, Registry};
 
-use crate::{Failure, Site, clocks, output};
+use crate::site::Site;
+use crate::{Failure, clocks, output};
 
 pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
-    let deployment = load(&site.file, &site.name, &site.overrides, registry)?;
-    match &deployment.server {
-        Some(server) => output::say(&format!("would listen on http://{}:{}", server.host, server.port)),
-        None => output::say(&format!(
-            "there is no [server:{}]; would listen on {}",
-            site.name,
-            crate::serve::DEFAULT_ADDRESS
-        )),
+    let (file, _) = site.place()?;
+    let deployment = site.load(registry)?;
+    for listen in deployment.server.iter().flat_map(|server| &server.listen) {
+        output::say(&format!("would listen on {listen}"));
     }
-    for note in &deployment.notes {
-        output::say(note);
+    deployment.notes.iter().for_each(|note| output::say(note));
+    for origin in &deployment.origins {
+        output::say(&format!("options of {origin}"));
+    }
+    for warning in &deployment.warnings {
+        output::say(&format!("warning: {warning}"));
     }
     ping(&deployment)?;
-    output::say(&format!("{} is good", site.file.display()));
+    output::say(&format!("{} is good", file.display()));
     Ok(())
 }
 

@@ -17,23 +17,27 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-mod access;
 mod cache;
 mod check;
 mod clocks;
+mod front;
+mod listen;
 mod make_config;
 mod output;
 mod progress;
 mod scaffold;
 mod serve;
 mod sessions;
+mod site;
 mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ampoule_deploy::{Faults, Registry};
+use ampoule_deploy::Registry;
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::site::Site;
 
 /// The file that is served when the command line names none.
 const DEVELOPMENT: &str = "development.ini";
@@ -94,25 +98,6 @@ enum Command {
     Cache(cache::Cache),
 }
 
-/// What is to be served.
-#[derive(clap::Args)]
-struct Site {
-    /// The ini file.
-    #[arg(default_value = DEVELOPMENT)]
-    file: PathBuf,
-    /// Which app and server of the file: [app:NAME] and [server:NAME].
-    #[arg(long, default_value = "main")]
-    name: String,
-    /// Options that beat those of [DEFAULT], such as debug=true.
-    #[arg(value_name = "OPTION=VALUE", value_parser = read_override)]
-    overrides: Vec<(String, String)>,
-}
-
-fn read_override(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected OPTION=VALUE, such as debug=true")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
 /// Runs the command that the arguments of this process name, with these factories.
 ///
 /// The exit code is 0 if all went well, 1 if something is wrong with the file, the address or the store, and 2 if the
@@ -142,12 +127,6 @@ pub fn main(registry: &Registry) -> ExitCode {
     }
 }
 
-impl Site {
-    fn development() -> Site {
-        Site { file: DEVELOPMENT.into(), name: "main".into(), overrides: Vec::new() }
-    }
-}
-
 /// What the commands that look into stores run on.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -165,9 +144,3 @@ fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
 
 /// Why a command failed, in words for the user who typed it.
 struct Failure(String);
-
-impl From<Faults> for Failure {
-    fn from(faults: Faults) -> Failure {
-        Failure(faults.to_string())
-    }
-}

@@ -1,20 +1,20 @@
 //! `ampoule serve`: listens, serves, and ends gracefully.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule::SessionLayer;
-use ampoule_deploy::{Deployment, Registry, Server, load};
+use ampoule_deploy::{Deployment, Registry, Server, log_filter};
 use axum::Router;
-use tokio::net::TcpListener;
+use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Failure, Site, access, clocks, output};
-
-/// Where to listen if the file does not say.
-pub(crate) const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
+use crate::front::{self, Front};
+use crate::listen::Listener;
+use crate::site::Site;
+use crate::{Failure, clocks, output};
 
 /// How often expired sessions and cached values are swept.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -23,16 +23,13 @@ const SWEEP: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) fn serve(site: &Site, registry: &Registry) -> Result<(), Failure> {
-    log("info");
+    log(&site.place().ok().and_then(|(file, _)| log_filter(file)).unwrap_or_else(|| "info".to_owned()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no threads to serve with: {error}")))?;
-    runtime.block_on(async {
-        let deployment = load(&site.file, &site.name, &site.overrides, registry)?;
-        listen_and_serve(deployment).await
-    })
+    runtime.block_on(async { listen_and_serve(site.load(registry)?).await })
 }
 
-/// Writes the log to stderr, at this level unless the environment says another.
+/// Writes the log to stderr, at these levels unless the environment says another.
 pub(crate) fn log(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // A program that set up a log of its own keeps it.
@@ -57,42 +54,48 @@ async fn ask_store(layer: &SessionLayer) {
 }
 
 async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
-    let default = || Server { host: "127.0.0.1".to_owned(), port: 8080 };
-    let server = deployment.server.unwrap_or_else(default);
-    let place = format!("{}:{}", server.host, server.port);
-    let unable = |error: std::io::Error| Failure(format!("cannot listen on {place}: {error}"));
-    let listener = TcpListener::bind((server.host.as_str(), server.port)).await.map_err(unable)?;
-    let address = listener.local_addr().map_err(unable)?;
+    let is_https = deployment.is_https();
+    let server = deployment.server.unwrap_or_else(|| Server::new("127.0.0.1", 8080));
+    let listeners = try_join_all(server.listen.iter().map(Listener::bind)).await?;
     for note in deployment.notes {
         output::say(&note);
     }
-    output::say(&format!("listening on http://{address} (Ctrl-C ends it)"));
+    for warning in deployment.warnings {
+        output::say(&format!("warning: {warning}"));
+    }
+    for (listener, listen) in listeners.iter().zip(&server.listen) {
+        output::say(&format!("listening on {} (Ctrl-C ends it)", listener.address(listen)));
+    }
     for layer in deployment.sessions {
         tokio::spawn(async move { ask_store(&layer).await });
     }
     for caches in deployment.caches {
         tokio::spawn(async move { caches.sweep_periodically(SWEEP).await });
     }
-    let app = Router::new().fallback_service(deployment.app).layer(axum::middleware::from_fn(access::log));
-    serve_until_told(listener, app).await
+    let front = Arc::new(Front::new(server.proxies, is_https));
+    let before = axum::middleware::from_fn_with_state(front, front::stand_before);
+    let app = Router::new().fallback_service(deployment.app).layer(before);
+    serve_until_told(listeners, app).await
 }
 
-async fn serve_until_told(listener: TcpListener, app: Router) -> Result<(), Failure> {
+async fn serve_until_told(listeners: Vec<Listener>, app: Router) -> Result<(), Failure> {
     let (told, mut ending) = watch::channel(false);
     tokio::spawn(async move {
         end_of_service().await;
         tracing::info!("ending: no new requests; those under way have {GRACE:?}");
         let _ = told.send(true);
     });
-    let mut also_ending = ending.clone();
-    let served = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { drop(ending.wait_for(|told| *told).await) });
+    let servers = listeners.into_iter().map(|listener| {
+        let mut ending = ending.clone();
+        listener.serve(app.clone(), async move { drop(ending.wait_for(|told| *told).await) })
+    });
+    let served = try_join_all(servers);
     let patience = async move {
-        let _ = also_ending.wait_for(|told| *told).await;
+        let _ = ending.wait_for(|told| *told).await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = served => served.map_err(|error| Failure(format!("serving ended: {error}"))),
+        served = served => served.map(drop).map_err(|error| Failure(format!("serving ended: {error}"))),
         () = patience => {
             tracing::warn!("requests were still under way after {GRACE:?}; they are cut off");
             Ok(())

@@ -6,7 +6,8 @@ use tower::Layer;
 use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::session::{fault_of, without_prefix};
+use crate::given::{CACHE, Given};
+use crate::session::{PLACE, without_prefix};
 
 /// The caches that a section describes: of its options and the global ones, those of [`CacheSettings`].
 ///
@@ -15,21 +16,29 @@ use crate::session::{fault_of, without_prefix};
 /// # Errors
 /// The faults of all options that are wrong, and of a store that cannot be opened.
 pub fn cache_manager(conf: &Conf) -> Result<CacheManager, Faults> {
-    let settings = CacheSettings::parse(conf.merged()).map_err(|bad| {
-        let faults = bad.0.iter().map(|option| fault_of(conf, &option.name, &option.message));
+    let given = Given::of(conf, &CACHE);
+    let settings = CacheSettings::parse(given.pairs()).map_err(|bad| {
+        let faults = bad.0.iter().map(|option| given.fault(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let manager = settings.manager().map_err(|error| conf.missing("cache", error.report()))?;
+    let unable = |error: ampoule::Error| given.fault_of_first(conf, &CACHE, &PLACE, &error.report());
+    let manager = settings.manager().map_err(unable)?;
     conf.note(format!("cache: {}", manager.describe()));
-    conf.caches.borrow_mut().push(manager.clone());
+    let mut made = conf.made.borrow_mut();
+    made.origins.push(format!("cache: {}", given.origins(&CACHE)));
+    made.caches.push(manager.clone());
     Ok(manager)
 }
 
 /// The factory of `egg:Beaker#beaker_cache`.
 pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
-    let mut faults = Faults(without_prefix(conf, "cache"));
-    let manager = faults.keep(cache_manager(conf));
-    manager
-        .filter(|_| faults.0.is_empty())
-        .map_or(Err(faults), |manager| Ok(Box::new(move |inner| app(CacheLayer::new(manager).layer(inner)))))
+    let mut faults = Faults(without_prefix(conf, &CACHE));
+    let filter = faults.keep(around(conf));
+    filter.filter(|_| faults.0.is_empty()).ok_or(faults)
+}
+
+/// The filter of a section that may hold other options too.
+pub(crate) fn around(conf: &Conf) -> Result<Filter, Faults> {
+    let manager = cache_manager(conf)?;
+    Ok(Box::new(move |inner| app(CacheLayer::new(manager).layer(inner))))
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use ampoule::SessionLayer;
-use ampoule::cache::CacheManager;
-
 use crate::error::{Fault, did_you_mean};
+use crate::given::is_ours;
+use crate::made::Made;
+use crate::python;
 use crate::setting::{Globals, Place, Setting};
 
 /// The options of one section, each with its place in the file. Its `Debug` shows their names and places, and no values,
@@ -19,34 +19,41 @@ pub struct Conf {
     pub(crate) place: Place,
     pub(crate) global: Globals,
     pub(crate) local: Vec<Setting>,
-    pub(crate) notes: RefCell<Vec<String>>,
-    pub(crate) sessions: RefCell<Vec<SessionLayer>>,
-    pub(crate) caches: RefCell<Vec<CacheManager>>,
+    /// The option that names the factory.
+    pub(crate) factory: Option<Setting>,
+    /// Whether it is an app's, which may hold what is meant for filters around it.
+    pub(crate) is_of_app: bool,
+    pub(crate) made: RefCell<Made>,
 }
 
 impl Conf {
     pub(crate) fn new(place: Place, global: Globals, local: Vec<Setting>) -> Conf {
-        let (notes, sessions, caches) = Default::default();
-        Conf { place, global, local, notes, sessions, caches }
+        Conf { place, global, local, factory: None, is_of_app: false, made: RefCell::default() }
     }
 
     /// The value of an option of the section itself.
     pub fn get(&self, option: &str) -> Option<&str> {
+        self.mark_read([option]);
         self.local.iter().find(|local| local.name == option).map(|local| local.value.as_str())
     }
 
     /// The value of a global option: from the command line, `set`, or `[DEFAULT]`.
     pub fn global(&self, option: &str) -> Option<&str> {
+        self.mark_read([option]);
         self.global.get(option).map(|global| global.value.as_str())
     }
 
     /// The options of the section, in their order: those of the section that it uses first.
     pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.mark_read(self.local.iter().map(|local| local.name.as_str()));
         self.local.iter().map(|local| (local.name.as_str(), local.value.as_str()))
     }
 
     /// The global options with those of the section over them, as Pylons gives them to its apps.
     pub fn merged(&self) -> BTreeMap<String, String> {
+        self.mark_read(
+            self.global.keys().map(String::as_str).chain(self.local.iter().map(|local| local.name.as_str())),
+        );
         let settings = self.global.values().chain(&self.local);
         settings.map(|setting| (setting.name.clone(), setting.value.clone())).collect()
     }
@@ -54,7 +61,17 @@ impl Conf {
     /// Adds a line for the operator, which is said when the file is served or checked: where data is kept, what is
     /// allowed only in debug.
     pub fn note(&self, line: impl Into<String>) {
-        self.notes.borrow_mut().push(line.into());
+        self.made.borrow_mut().notes.push(line.into());
+    }
+
+    /// Adds what the operator should change or know although the file is served: in a strict check it is an error. Made by
+    /// [`fault`](Conf::fault), which names the place.
+    pub fn warn(&self, fault: Fault) {
+        self.made.borrow_mut().warnings.push(fault);
+    }
+
+    fn mark_read<'a>(&self, options: impl IntoIterator<Item = &'a str>) {
+        self.made.borrow_mut().read.extend(options.into_iter().map(str::to_owned));
     }
 
     /// The fault of an option, with the place where it stands: in this section, in one that this uses, or in
@@ -74,13 +91,22 @@ impl Conf {
     }
 
     /// The faults of all options of the section that are none of these, each with the nearest that is.
+    ///
+    /// In an app's section those of a session and a cache may stand too, which put filters around the app, and those that
+    /// files of Pylons and its kin have, such as `full_stack`, which are passed over with a warning.
     pub fn unknown(&self, known: &[&str]) -> Vec<Fault> {
         let unknown = self.local.iter().filter(|local| !known.contains(&local.name.as_str()));
+        let unknown = unknown.filter(|local| !self.is_for_others(&local.name));
         let fault = |local: &Setting| {
             let hint = did_you_mean(&local.name, known.iter().copied());
             local.fault(format!("there is no such option{hint}"))
         };
         unknown.map(fault).collect()
+    }
+
+    /// Whether the option of an app's section is not meant for its factory.
+    pub(crate) fn is_for_others(&self, name: &str) -> bool {
+        self.is_of_app && (is_ours(name) || name == "cache_dir" || python::is_option(name))
     }
 
     /// An option of the section that is true or false, in Beaker's words for it: `true`, `yes`, `on`, `y`, `t`, `1` and

@@ -14,7 +14,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Everything that is wrong, in the order in which it was found.
+/// Everything that is wrong; [`load`](crate::load) says it in the order of the lines.
 ///
 /// A factory that reads several options collects what is wrong with each, so that one run of a check says all of it:
 ///
@@ -53,14 +53,19 @@ impl Faults {
         if self.0.is_empty() { Ok(make()) } else { Err(self) }
     }
 
-    /// Each fault once: a section that is used twice is wrong in one place.
-    pub(crate) fn each_once(self) -> Faults {
+    /// Each fault once, since a section that is used twice is wrong in one place: in the order of their lines, the files in
+    /// the order in which they were come to.
+    pub(crate) fn in_order(self) -> Faults {
+        let mut files: Vec<Arc<str>> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();
         for fault in self.0 {
             if !faults.contains(&fault) {
+                files.push(Arc::clone(&fault.file));
                 faults.push(fault);
             }
         }
+        let file = |fault: &Fault| files.iter().position(|file| *file == fault.file);
+        faults.sort_by_key(|fault| (file(fault), fault.line));
         Faults(faults)
     }
 }
@@ -108,6 +113,6 @@ pub(crate) fn nearest_first<'a>(name: &str, known: impl Iterator<Item = &'a str>
     known
 }
 
-fn distance(name: &str, other: &str) -> usize {
+pub(crate) fn distance(name: &str, other: &str) -> usize {
     strsim::damerau_levenshtein(name, other)
 }

@@ -76,12 +76,28 @@ impl Names {
         let mut faults = Faults::default();
         let mut globals = outer.clone();
         for (name, setting) in &self.0 {
-            let value = interpolate(&setting.value, &|name| self.get(name)).map_err(|message| setting.fault(message));
+            let value =
+                check_comment(&setting.value).and_then(|()| interpolate(&setting.value, &|name| self.get(name)));
+            let value = value.map_err(|message| setting.fault(message));
             if let Some(value) = faults.keep(value) {
                 globals.entry(name.clone()).or_insert(Setting { value, ..setting.clone() });
             }
         }
         faults.if_none(|| globals)
+    }
+}
+
+/// # Errors
+/// What to write instead, if a comment stands behind the value: Python 2 cut it off, and Python 3 does not.
+pub(crate) fn check_comment(value: &str) -> Result<(), String> {
+    let line = value.lines().find(|line| line.split_once(';').is_some_and(|(before, _)| before.ends_with([' ', '\t'])));
+    match line {
+        None => Ok(()),
+        Some(_) => {
+            Err("a `;` after white space began a comment in Python 2, and would be part of the value here; put the \
+                        comment on a line of its own"
+                .to_owned())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a name to the section that describes it.
 
-use crate::error::{did_you_mean, nearest_first};
+use crate::error::{did_you_mean, distance, nearest_first};
 use crate::ini::{Ini, Section};
 
 /// What a section describes.
@@ -54,6 +54,28 @@ impl Kind {
         let bare = self.bare && !section.contains(':') && section != "DEFAULT";
         known.or_else(|| bare.then(|| (self.plain(), section)))
     }
+}
+
+/// Whether a section is of a kind that is known, for whatever name.
+pub(crate) fn is_known(section: &str) -> bool {
+    let word = section.split_once(':').map_or(section, |(prefix, _)| prefix.trim());
+    section == "DEFAULT" || words().any(|known| known == word)
+}
+
+/// The section that a misspelt one is closest to, if it is close: `[app:main]` for `[ap:main]`.
+pub(crate) fn nearest(section: &str) -> Option<String> {
+    let (word, name) = section.split_once(':').unwrap_or((section, ""));
+    let lower = word.trim().to_ascii_lowercase();
+    if lower == "default" && name.is_empty() {
+        return Some("[DEFAULT]".to_owned());
+    }
+    let most = if lower.len() > 4 { 2 } else { 1 };
+    let best = words().min_by_key(|known| distance(&lower, known)).filter(|known| distance(&lower, known) <= most)?;
+    section.contains(':').then(|| format!("[{best}:{}]", name.trim()))
+}
+
+fn words() -> impl Iterator<Item = &'static str> {
+    [&APPS, &FILTERS, &SERVERS].into_iter().flat_map(|kind| kind.prefixes).map(|(word, _)| *word)
 }
 
 /// Every section of this name and kind.

@@ -2,37 +2,24 @@
 
 use std::path::Path;
 
-use ampoule::SessionLayer;
-use ampoule::cache::CacheManager;
-
 use crate::app::{App, Apps, Filter};
+use crate::around::around;
 use crate::conf::Conf;
+use crate::deployment::Deployment;
 use crate::error::Faults;
 use crate::files::Files;
 use crate::find::{APPS, FILTERS, SERVERS, What, find_all};
+use crate::made::Made;
 use crate::registry::Registry;
+use crate::rest;
 use crate::section::{Resolved, Resolver, Step, check_circle};
 use crate::server::Server;
 use crate::setting::{Globals, Place, Setting};
 
-/// What a file describes.
-#[derive(Debug)]
-pub struct Deployment {
-    /// The app, with all filters and apps below it.
-    pub app: App,
-    /// Where to serve it, if the file says so.
-    pub server: Option<Server>,
-    /// What the factories had to tell the operator, from the outermost section inwards, each line once.
-    pub notes: Vec<String>,
-    /// The session layers that were made, to be swept.
-    pub sessions: Vec<SessionLayer>,
-    /// The caches that were made, to be swept.
-    pub caches: Vec<CacheManager>,
-}
-
 /// Loads the app of this name from a file, and the server: that of the same name, or else `[server:main]`.
 ///
-/// `overrides` are global options that beat those of `[DEFAULT]`: what `paster serve site.ini debug=true` sets.
+/// `overrides` are global options that beat those of `[DEFAULT]`: what `paster serve site.ini debug=true` sets. Those of a
+/// session or cache beat all else.
 ///
 /// # Errors
 /// Everything that is wrong with the file, as far as it can be told at once, each with file and line: a section that
@@ -43,29 +30,57 @@ pub fn load(
     overrides: &[(String, String)],
     registry: &Registry,
 ) -> Result<Deployment, Faults> {
+    load_with_environment(path, name, overrides, [], registry)
+}
+
+/// As [`load`], with options of the environment, such as `std::env::vars()`: its `AMPOULE_SESSION_…` and `AMPOULE_CACHE_…`
+/// hold for every session and every cache of the file, over what the file says and below what `overrides` say.
+///
+/// # Errors
+/// As [`load`]; also a variable whose name is nearly one of ours.
+pub fn load_with_environment(
+    path: &Path,
+    name: &str,
+    overrides: &[(String, String)],
+    environment: impl IntoIterator<Item = (String, String)>,
+    registry: &Registry,
+) -> Result<Deployment, Faults> {
     let resolver = Resolver::new(Files::new(overrides));
-    let (notes, sessions, caches) = Default::default();
-    let mut loader = Loader { registry, resolver, notes, sessions, caches, path: Vec::new() };
-    loader.resolver.files.read(path)?;
+    let mut loader = Loader { registry, resolver, made: Made::default(), path: Vec::new() };
+    let ini = loader.resolver.files.read(path)?;
     let asked = Setting { name: String::new(), value: name.to_owned(), place: Place::of_file(path) };
-    let mut faults = Faults::default();
-    let app = faults.keep(loader.app(&asked, &Globals::new()));
+    let environment = variables(path, environment);
+    let mut faults = Faults(rest::misspelt(&ini));
+    faults.0.extend(rest::misspelt_variables(&environment));
+    let globals = loader.resolver.files.names(&asked.place.path, &ini, &environment).globals(&environment);
+    let globals = globals.unwrap_or_default();
+    let app = faults.keep(loader.app(&asked, &environment));
     let server = faults.keep(loader.server(&asked));
-    match (app, server) {
-        (Some(app), Some(server)) => {
-            let Loader { notes, sessions, caches, .. } = loader;
-            Ok(Deployment { app, server, notes, sessions, caches })
-        }
-        _ => Err(faults.each_once()),
+    let (Some(app), Some((server, place)), true) = (app, server, faults.0.is_empty()) else {
+        return Err(faults.in_order());
+    };
+    let Loader { resolver, mut made, .. } = loader;
+    made.warnings.extend(rest::sections(&ini, path, &resolver));
+    made.warnings.extend(rest::globals(&globals, &made));
+    if server.as_ref().is_none_or(|server| server.proxies.is_empty()) {
+        made.warnings.append(&mut made.believing);
     }
+    let Made { notes, warnings, origins, sessions, secure, caches, is_https, .. } = made;
+    let warnings = Faults(warnings).in_order().0;
+    Ok(Deployment { app, server, notes, warnings, origins, sessions, caches, secure, is_https, place })
+}
+
+/// Those of the environment's variables that are ours, or nearly so.
+fn variables(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Globals {
+    let place = Place::environment(&path.into());
+    let ours = environment.into_iter().filter(|(name, _)| name.starts_with("AMPOULE_"));
+    ours.map(|(name, value)| (name.clone(), Setting { name, value, place: place.clone() })).collect()
 }
 
 struct Loader<'a> {
     registry: &'a Registry,
     resolver: Resolver,
-    notes: Vec<String>,
-    sessions: Vec<SessionLayer>,
-    caches: Vec<CacheManager>,
+    made: Made,
     /// The apps and filters that are being made, each inside the one before: none may come twice.
     path: Vec<Step>,
 }
@@ -81,16 +96,19 @@ impl Loader<'_> {
         self.inside(asked, resolved, Loader::make_filter)
     }
 
-    fn server(&mut self, asked: &Setting) -> Result<Option<Server>, Faults> {
+    /// The server, and where its section stands.
+    fn server(&mut self, asked: &Setting) -> Result<(Option<Server>, Place), Faults> {
         let ini = self.resolver.files.read(&asked.place.path)?;
         let there = |name: &&str| !find_all(&ini, &SERVERS, name).is_empty();
-        let Some(name) = [asked.value.as_str(), "main"].into_iter().find(there) else { return Ok(None) };
+        let Some(name) = [asked.value.as_str(), "main"].into_iter().find(there) else {
+            return Ok((None, asked.place.clone()));
+        };
         let asked = Setting { value: name.to_owned(), ..asked.clone() };
         let resolved = self.resolver.resolve(&SERVERS, &asked, &Globals::new())?;
-        self.take_notes(&resolved.conf);
+        self.take_made(&resolved.conf);
         let server = self.registry.make_server(factory(&resolved)?, &resolved.conf);
-        self.take_notes(&resolved.conf);
-        server.map(Some)
+        self.take_made(&resolved.conf);
+        server.map(|server| (Some(server), resolved.conf.place))
     }
 
     /// Makes what is there, unless it is already being made further out.
@@ -110,14 +128,14 @@ impl Loader<'_> {
     }
 
     fn make_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        self.take_notes(&resolved.conf);
+        self.take_made(&resolved.conf);
         let mut faults = Faults::default();
         let around = resolved.conf.take("filter-with");
         let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
         let app = faults.keep(match resolved.what {
             What::Pipeline => self.pipeline(resolved),
             What::FilterApp => self.filter_app(resolved),
-            What::App | What::Filter | What::Server => self.plain_app(&resolved),
+            What::App | What::Filter | What::Server => self.plain_app(resolved),
         });
         match (app, around) {
             (Some(app), None) => Ok(app),
@@ -127,7 +145,7 @@ impl Loader<'_> {
     }
 
     fn make_filter(&mut self, mut resolved: Resolved) -> Result<Filter, Faults> {
-        self.take_notes(&resolved.conf);
+        self.take_made(&resolved.conf);
         let mut faults = Faults::default();
         let around = resolved.conf.take("filter-with");
         let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
@@ -140,18 +158,20 @@ impl Loader<'_> {
     }
 
     /// An app or a composite, as its factory says.
-    fn plain_app(&mut self, resolved: &Resolved) -> Result<App, Faults> {
+    fn plain_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
+        resolved.conf.is_of_app = true;
         let (conf, registry) = (&resolved.conf, self.registry);
-        let factory = factory(resolved)?;
+        let factory = factory(&resolved)?;
         let mut load = |asked: &Setting| self.app(asked, &conf.global);
         let app = registry.make_app(factory, conf, &mut Apps { conf, load: &mut load });
-        self.take_notes(conf);
+        let app = around(conf, app);
+        self.take_made(conf);
         app
     }
 
     fn plain_filter(&mut self, resolved: &Resolved) -> Result<Filter, Faults> {
         let filter = self.registry.make_filter(factory(resolved)?, &resolved.conf);
-        self.take_notes(&resolved.conf);
+        self.take_made(&resolved.conf);
         filter
     }
 
@@ -184,14 +204,8 @@ impl Loader<'_> {
         Ok(filters.into_iter().rev().flatten().fold(app, |app, filter| filter(app)))
     }
 
-    fn take_notes(&mut self, conf: &Conf) {
-        for note in conf.notes.take() {
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
-        self.sessions.append(&mut conf.sessions.borrow_mut());
-        self.caches.append(&mut conf.caches.borrow_mut());
+    fn take_made(&mut self, conf: &Conf) {
+        self.made.append(conf.made.take());
     }
 }
 
@@ -208,7 +222,7 @@ fn expected(resolved: &Resolved, option: &str, message: &str) -> Faults {
 fn factory(resolved: &Resolved) -> Result<&Setting, Faults> {
     let conf = &resolved.conf;
     let python = conf.local.iter().find(|local| local.name.starts_with("paste."));
-    match (&resolved.factory, python) {
+    match (&conf.factory, python) {
         _ if !resolved.faults.0.is_empty() => Err(resolved.faults.clone()),
         (Some(factory), _) => Ok(factory),
         (None, Some(option)) => {

@@ -7,7 +7,7 @@ use crate::conf::Conf;
 use crate::error::{Fault, Faults, did_you_mean, nearest_first};
 use crate::server::{self, Server};
 use crate::setting::Setting;
-use crate::{cache, session, urlmap};
+use crate::{cache, cascade, prefix, python, session, urlmap};
 
 type Factory<T> = Box<dyn Fn(&Conf) -> Result<T, Faults> + Send + Sync>;
 type AppFactory = Box<dyn Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send + Sync>;
@@ -18,11 +18,14 @@ type AppFactory = Box<dyn Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send
 ///
 /// | name | also | what it makes |
 /// |---|---|---|
-/// | `egg:Paste#urlmap` | `egg:ampoule#urlmap` | apps under paths and hosts |
-/// | `egg:Paste#http` | `egg:ampoule#http` | where to listen |
+/// | `egg:Paste#urlmap` | `egg:ampoule#urlmap`, `egg:rutter#urlmap` | apps under paths and hosts |
+/// | `egg:Paste#cascade` | `egg:ampoule#cascade` | apps that are asked one after the other, until one has what is asked for |
+/// | `egg:Paste#http` | `egg:ampoule#http`; the servers of waitress, gunicorn, CherryPy, gearbox and Pyramid | where to listen |
+/// | `egg:PasteDeploy#prefix` | | the path, scheme and port under which a proxy shows the app |
 /// | `egg:Beaker#beaker_session` | `egg:ampoule#session` | the session filter |
 /// | `egg:Beaker#beaker_cache` | `egg:ampoule#cache` | the cache filter |
 /// | `egg:Paste#static` | `egg:ampoule#static` | the files of a folder (feature `static`) |
+/// | `egg:Paste#translogger` | `#httpexceptions`, `#gzip`, `#error_catcher` and their like | nothing, with a warning |
 ///
 /// A name that is added again is replaced.
 pub struct Registry {
@@ -44,10 +47,14 @@ impl Registry {
         let mut registry = Registry { apps: BTreeMap::new(), filters: BTreeMap::new(), servers: BTreeMap::new() };
         for dist in ["Paste", "ampoule"] {
             registry.composite(&format!("egg:{dist}#urlmap"), urlmap::factory);
-            registry.server(&format!("egg:{dist}#http"), server::factory);
+            registry.composite(&format!("egg:{dist}#cascade"), cascade::factory);
             #[cfg(feature = "static")]
             registry.app(&format!("egg:{dist}#static"), crate::static_files::factory);
         }
+        registry.composite("egg:rutter#urlmap", urlmap::factory);
+        server::add_servers(&mut registry);
+        python::add_filters(&mut registry);
+        registry.filter("egg:PasteDeploy#prefix", prefix::factory);
         registry.filter("egg:Beaker#beaker_session", session::filter);
         registry.filter("egg:ampoule#session", session::filter);
         registry.filter("egg:Beaker#beaker_cache", cache::filter);
@@ -122,7 +129,7 @@ fn named<'a, F>(factories: &'a BTreeMap<String, F>, kind: &str, factory: &Settin
     factories.get(&name).ok_or_else(|| {
         let known = || factories.keys().map(String::as_str);
         let hint = did_you_mean(&name, known());
-        let list = nearest_first(&name, known()).join(", ");
+        let list = nearest_first(&name, known().filter(|name| !python::is_filter(name))).join(", ");
         let list = if list.is_empty() { "none" } else { &list };
         factory.fault(format!("this program has no {kind} `{name}`{hint} (it has {list})"))
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
-use crate::files::{Files, Names, identity};
+use crate::files::{Files, Names, check_comment, identity};
 use crate::find::{FILTERS, Kind, What, find};
 use crate::ini::{Ini, Opt, Section};
 use crate::interpolate::interpolate;
@@ -14,8 +14,6 @@ use crate::setting::{Globals, Place, Setting};
 /// A section with all that it uses, or a factory alone.
 pub(crate) struct Resolved {
     pub(crate) what: What,
-    /// The option that names the factory.
-    pub(crate) factory: Option<Setting>,
     pub(crate) conf: Conf,
     /// The global options of the apps and filters below: without those that a filter-app's filter sets for itself.
     pub(crate) below: Globals,
@@ -47,11 +45,18 @@ pub(crate) struct Resolver {
     pub(crate) files: Files,
     /// The sections that use each other.
     chain: Vec<Step>,
+    /// The sections that were looked at.
+    visited: Vec<Step>,
 }
 
 impl Resolver {
     pub(crate) fn new(files: Files) -> Resolver {
-        Resolver { files, chain: Vec::new() }
+        Resolver { files, chain: Vec::new(), visited: Vec::new() }
+    }
+
+    pub(crate) fn has_visited(&self, path: &Path, section: &str) -> bool {
+        let file = identity(path);
+        self.visited.iter().any(|step| *step.section == *section && step.file == file)
     }
 
     /// What the option refers to, under these global options.
@@ -59,8 +64,10 @@ impl Resolver {
         match reference(&asked.value).map_err(|message| asked.fault(message))? {
             Reference::Egg => Ok(Resolved {
                 what: kind.plain(),
-                factory: Some(asked.clone()),
-                conf: Conf::new(asked.place.clone(), outer.clone(), Vec::new()),
+                conf: Conf {
+                    factory: Some(asked.clone()),
+                    ..Conf::new(asked.place.clone(), outer.clone(), Vec::new())
+                },
                 below: outer.clone(),
                 faults: Faults::default(),
                 step: None,
@@ -87,6 +94,7 @@ impl Resolver {
         let message = "sections that use each other";
         check_circle(&self.chain, &step, asked, message)?;
         let names = self.files.names(path, &ini, outer);
+        self.visited.push(step.clone());
         self.chain.push(step);
         let resolved = Lines { path, ini: &ini, section }
             .options(&names, outer)
@@ -103,7 +111,7 @@ impl Resolver {
         let used = if what == What::Pipeline { None } else { conf.take("use") };
         let found = used.map(|used| self.resolve(if filter_app { &FILTERS } else { kind }, &used, &conf.global));
         let Some(found) = found.and_then(|found| faults.keep(found)) else {
-            return Resolved { what, factory: None, below: conf.global.clone(), conf, faults, step };
+            return Resolved { what, below: conf.global.clone(), conf, faults, step };
         };
         faults.0.extend(found.faults.0);
         let below = match filter_app {
@@ -112,10 +120,11 @@ impl Resolver {
         };
         conf.local = over(found.conf.local, conf.local);
         conf.global = found.conf.global;
+        conf.factory = found.conf.factory;
         conf.global.extend(sets);
-        conf.notes.borrow_mut().extend(found.conf.notes.take());
+        conf.made.borrow_mut().append(found.conf.made.take());
         let what = if filter_app { what } else { found.what };
-        Resolved { what, factory: found.factory, conf, below, faults, step }
+        Resolved { what, conf, below, faults, step }
     }
 }
 
@@ -205,7 +214,7 @@ impl Lines<'_> {
         let own = |name: &str| self.section.options.iter().find(|own| own.name == name).map(|own| own.value.clone());
         let lookup = |name: &str| outer(name).or_else(|| own(name)).or_else(|| names.get(name));
         let (name, place) = (option.name.clone(), self.place(option.line));
-        match interpolate(&option.value, &lookup) {
+        match check_comment(&option.value).and_then(|()| interpolate(&option.value, &lookup)) {
             Ok(value) => Ok(Setting { name, value, place }),
             Err(message) => Err(place.fault(&name, message)),
         }
@@ -229,7 +238,7 @@ fn note_shadow(conf: &Conf, names: &Names, setting: &Setting) {
     };
     let message =
         format!("holds for this section, in place of {other}; Paste would pass over it without `set {name} = …`");
-    conf.note(format!("warning: {}", setting.fault(message)));
+    conf.warn(setting.fault(message));
 }
 
 /// The local option, with the value of the global one that it names.

@@ -6,6 +6,10 @@ use tower::Layer;
 use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
+use crate::given::{Family, Given, SESSION, is_ours};
+
+/// Where a store that cannot be opened is named.
+pub(crate) const PLACE: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tls_ca_file"];
 
 /// The session layer that a section describes: of its options and the global ones, those of [`Settings`].
 ///
@@ -14,38 +18,48 @@ use crate::error::{Fault, Faults};
 /// # Errors
 /// The faults of all options that are wrong, and of a store that cannot be opened.
 pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
-    let settings = Settings::parse(conf.merged()).map_err(|bad| {
-        let faults = bad.0.iter().map(|option| fault_of(conf, &option.name, &option.message));
+    let given = Given::of(conf, &SESSION);
+    let mut settings = Settings::parse(given.pairs()).map_err(|bad| {
+        let faults = bad.0.iter().map(|option| given.fault(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let layer = settings.layer().map_err(|error| conf.missing("session", error.report()))?;
+    // Said with their places here, and not once more in the log.
+    for warning in std::mem::take(&mut settings.warnings) {
+        let (name, message) = warning.split_once(": ").unwrap_or(("session", &warning));
+        conf.warn(given.fault(conf, name, message));
+    }
+    let unable = |error: ampoule::Error| given.fault_of_first(conf, &SESSION, &PLACE, &error.report());
+    let layer = settings.layer().map_err(unable)?;
     conf.note(format!("session {}", layer.describe()));
-    settings.warnings.iter().for_each(|warning| conf.note(format!("warning: {warning}")));
-    conf.sessions.borrow_mut().push(layer.clone());
+    let mut made = conf.made.borrow_mut();
+    made.origins.push(format!("session {}: {}", layer.name(), given.origins(&SESSION)));
+    if settings.options.cookie.secure && settings.options.transports.contains(&ampoule::Transport::Cookie) {
+        made.secure.push(layer.name().to_owned());
+    }
+    made.sessions.push(layer.clone());
     Ok(layer)
 }
 
 /// The factory of `egg:Beaker#beaker_session`.
 pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
-    let mut faults = Faults(without_prefix(conf, "session"));
-    let layer = faults.keep(session_layer(conf));
-    layer
-        .filter(|_| faults.0.is_empty())
-        .map_or(Err(faults), |layer| Ok(Box::new(move |inner| app(layer.layer(inner)))))
+    let mut faults = Faults(without_prefix(conf, &SESSION));
+    let filter = faults.keep(around(conf));
+    filter.filter(|_| faults.0.is_empty()).ok_or(faults)
 }
 
-/// Settings name an option as it was given; one that is missing they call by its name without a prefix.
-pub(crate) fn fault_of(conf: &Conf, option: &str, message: &str) -> Fault {
-    if is_ours(option) { conf.fault(option, message) } else { conf.missing(option, message) }
-}
-
-fn is_ours(option: &str) -> bool {
-    option.contains('.') || ["cache_dir", "debug"].contains(&option)
+/// The filter of a section that may hold other options too.
+pub(crate) fn around(conf: &Conf) -> Result<Filter, Faults> {
+    let layer = session_layer(conf)?;
+    Ok(Box::new(move |inner| app(layer.layer(inner))))
 }
 
 /// Beaker passes over options of its filter that have no prefix, so a `secret = …` is no secret. Here they are faults.
-pub(crate) fn without_prefix(conf: &Conf, family: &str) -> Vec<Fault> {
-    let stray = conf.options().map(|(name, _)| name).filter(|name| !is_ours(name));
-    let fault = |name| conf.fault(name, format!("a {family}'s options have a prefix: beaker.{family}.{name}"));
+pub(crate) fn without_prefix(conf: &Conf, family: &Family) -> Vec<Fault> {
+    let is_known = |name: &str| name.contains('.') || ["cache_dir", "debug"].contains(&name) || is_ours(name);
+    let stray = conf.local.iter().filter(|local| !is_known(&local.name));
+    let family = family.name;
+    let fault = |local: &crate::setting::Setting| {
+        local.fault(format!("a {family}'s options have a prefix: beaker.{family}.{}", local.name))
+    };
     stray.map(fault).collect()
 }

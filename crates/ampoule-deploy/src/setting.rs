@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use crate::error::Fault;
 
+const COMMAND_LINE: &str = "command line";
+const ENVIRONMENT: &str = "environment";
+
 /// The options that hold for all, by their names.
 pub(crate) type Globals = BTreeMap<String, Setting>;
 
@@ -46,7 +49,29 @@ impl Place {
 
     /// Where the caller's own options stand.
     pub(crate) fn command_line(path: &Arc<Path>) -> Place {
-        Place { path: Arc::clone(path), file: "command line".into(), section: "".into(), line: 0 }
+        Place { path: Arc::clone(path), file: COMMAND_LINE.into(), section: "".into(), line: 0 }
+    }
+
+    /// Where variables of the environment stand.
+    pub(crate) fn environment(path: &Arc<Path>) -> Place {
+        Place { path: Arc::clone(path), file: ENVIRONMENT.into(), section: "".into(), line: 0 }
+    }
+
+    pub(crate) fn is_command_line(&self) -> bool {
+        &*self.file == COMMAND_LINE
+    }
+
+    pub(crate) fn is_environment(&self) -> bool {
+        &*self.file == ENVIRONMENT
+    }
+
+    /// Where an option comes from, in words.
+    pub(crate) fn origin(&self, name: &str) -> String {
+        match self.line {
+            0 if self.is_environment() => name.to_owned(),
+            0 => format!("the {}", self.file),
+            line => format!("{}:{line}", self.file),
+        }
     }
 
     /// Another line of the same section.

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum_core::body::Body;
-use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
-use http::{Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode, Uri};
 use tower::{Service, ServiceExt};
 use tower_http::services::ServeDir;
 
@@ -46,10 +46,16 @@ impl Service<Request<Body>> for StaticFiles {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // A redirect is to a path, wherever the app is mounted.
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map(Into::into).unwrap_or_default();
         let mount = request.extensions().get::<MountPath>().cloned().unwrap_or_default();
         let (files, max_age) = (self.files.clone(), self.max_age.clone());
         Box::pin(async move {
+            if ![Method::GET, Method::HEAD].contains(request.method()) {
+                return refuse(files, request.uri().clone()).await;
+            }
             let mut response = files.oneshot(request).await?.map(Body::new);
             let good = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
             if let Some(max_age) = max_age.filter(|_| good) {
@@ -59,6 +65,21 @@ impl Service<Request<Body>> for StaticFiles {
             Ok(response)
         })
     }
+}
+
+/// Another method is not allowed for a file that is there, and where none is, there is nothing: an app of a cascade that
+/// comes after this one may have it.
+async fn refuse(files: ServeDir, uri: Uri) -> Result<Response<Body>, Infallible> {
+    let mut question = Request::new(Body::empty());
+    *question.method_mut() = Method::HEAD;
+    *question.uri_mut() = uri;
+    let mut response = Response::new(Body::empty());
+    let is_there = files.oneshot(question).await?.status() != StatusCode::NOT_FOUND;
+    *response.status_mut() = if is_there { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
+    if is_there {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    Ok(response)
 }
 
 /// A folder without its last slash is redirected to the one with it; the files do not know where they are mounted.

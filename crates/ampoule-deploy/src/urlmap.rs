@@ -54,7 +54,8 @@ pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
     if conf.setting(NOT_FOUND).is_some() {
         map.not_found = faults.keep(apps.app(NOT_FOUND));
     }
-    for (entry, _) in conf.options().filter(|(entry, _)| *entry != NOT_FOUND) {
+    let entries = conf.local.iter().map(|local| local.name.as_str()).filter(|entry| *entry != NOT_FOUND);
+    for entry in entries.filter(|entry| !conf.is_for_others(entry)) {
         let at = faults.keep(parse_entry(entry).map_err(|text| conf.fault(entry, text)));
         if let (Some(at), Some(app)) = (at, faults.keep(apps.app(entry))) {
             faults.keep(map.add(at, app).map_err(|text| conf.fault(entry, text)));
@@ -151,12 +152,17 @@ fn collapse(path: &str) -> String {
     collapsed
 }
 
-/// Moves the prefix from the path to the mount path; the query stays.
+/// Moves the prefix from the path to the mount path.
 fn mount(request: &mut Request<Body>, prefix: &str, rest: &str) {
     // For a response cache of the app: two apps may have the same paths.
     TargetUri::keep(request);
     let outer = request.extensions_mut().remove::<MountPath>().unwrap_or_default();
     request.extensions_mut().insert(MountPath(outer.0 + prefix));
+    set_path(request, rest);
+}
+
+/// What the app sees of the path; the query stays.
+pub(crate) fn set_path(request: &mut Request<Body>, rest: &str) {
     let path = if rest.is_empty() { "/" } else { rest };
     let path_and_query = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),

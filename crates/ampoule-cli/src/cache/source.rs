@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use ampoule::cache::{Backend, BackendOptions, CacheSettings};
-use ampoule_deploy::{Registry, load};
+use ampoule_deploy::{Registry, load_with_environment};
 
 use crate::sessions::is_there;
+use crate::site::environment;
 use crate::{Failure, ini_file};
 
 /// Which caches are meant.
@@ -56,7 +57,7 @@ impl Source {
     }
 
     fn of_file(&self, file: &Path, registry: &Registry) -> Result<Vec<Backend>, Failure> {
-        let caches = load(file, &self.name, &[], registry)?.caches;
+        let caches = load_with_environment(file, &self.name, &[], environment(), registry)?.caches;
         if caches.is_empty() {
             let message = "has no cache filter; name a store with --url";
             return Err(Failure(format!("[app:{}] of {} {message}", self.name, file.display())));

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use ampoule::inspect::State;
 use ampoule::store::{self, Store, StoreKey, StoreOptions, Tag};
 use ampoule::{Error, ErrorKind, SessionId};
-use ampoule_deploy::{Registry, load};
+use ampoule_deploy::{Registry, load_with_environment};
 use futures_util::TryStreamExt;
 
 use super::look::{Look, look_all};
 use super::walk::Walk;
+use crate::site::environment;
 use crate::{Failure, ini_file};
 
 /// What a store that seals says of itself, behind where it is.
@@ -145,7 +146,7 @@ impl Source {
     }
 
     fn of_file(&self, file: &Path, registry: &Registry) -> Result<Opened, Failure> {
-        let layers = load(file, &self.name, &[], registry)?.sessions;
+        let layers = load_with_environment(file, &self.name, &[], environment(), registry)?.sessions;
         let wanted = |cookie: &str| self.session.as_deref().is_none_or(|session| session == cookie);
         let mut stores: Vec<(String, Arc<dyn Store>)> = Vec::new();
         let mut names = Vec::new();

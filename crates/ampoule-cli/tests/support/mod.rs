@@ -35,8 +35,18 @@ impl Served {
     }
 
     /// As this command, which may have an environment of its own.
-    pub(crate) fn start_with(folder: &Path, mut command: Command) -> Served {
-        command.args(["serve", "site.ini"]).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(crate) fn start_with(folder: &Path, command: Command) -> Served {
+        Served::start_with_arguments(folder, command, &[])
+    }
+
+    /// As this command, with arguments behind the file.
+    pub(crate) fn start_with_arguments(folder: &Path, mut command: Command, arguments: &[&str]) -> Served {
+        command
+            .args(["serve", "site.ini"])
+            .args(arguments)
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
         let mut said = Vec::new();
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

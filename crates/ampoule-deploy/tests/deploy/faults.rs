@@ -90,18 +90,36 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[pipeline:main]\nuse = x\n",
-        "site.ini:2: [pipeline:main] use: there is no such option\n\
-         site.ini:1: [pipeline:main] pipeline: expected the names of filters and, last, of an app",
+        "site.ini:1: [pipeline:main] pipeline: expected the names of filters and, last, of an app\n\
+         site.ini:2: [pipeline:main] use: there is no such option",
     ),
     (
         "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nport = 99999\nhots = a\nhost =\n",
-        "site.ini:6: [server:main] hots: there is no such option; did you mean `host`?\n\
-         site.ini:7: [server:main] host: expected an address or a host name, such as 127.0.0.1\n\
-         site.ini:5: [server:main] port: expected a number from 0 to 65535, found `99999`",
+        "site.ini:5: [server:main] port: expected a number from 0 to 65535, found `99999`\n\
+         site.ini:6: [server:main] hots: there is no such option; did you mean `host`?\n\
+         site.ini:7: [server:main] host: expected an address or a host name, such as 127.0.0.1",
     ),
     (
-        "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:waitress\n",
-        "site.ini:4: [server:main] use: this program has no server `egg:waitress#main` (it has REST)",
+        "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:uwsgi\n",
+        "site.ini:4: [server:main] use: this program has no server `egg:uwsgi#main` (it has REST)",
+    ),
+    (
+        "[ap:main]\nuse = egg:echo\n[sever:main]\nuse = egg:Paste#http\n[default]\nx = 1\n",
+        "site.ini: there is no section [app:main], [application:main], [composite:main], [composit:main], \
+         [pipeline:main], [filter-app:main] in site.ini (it has nothing of the kind)\n\
+         site.ini:1: [ap:main]: there is no such kind of section; did you mean `[app:main]`?\n\
+         site.ini:3: [sever:main]: there is no such kind of section; did you mean `[server:main]`?\n\
+         site.ini:5: [default]: there is no such kind of section; did you mean `[DEFAULT]`?",
+    ),
+    (
+        "[DEFAULT]\nx = hush ; why\n[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http ; here\n",
+        "site.ini:2: [DEFAULT] x: a `;` after white space began a comment in Python 2, and would be part of the value \
+         here; put the comment on a line of its own",
+    ),
+    (
+        "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nhost = 0.0.0.0 ; all\n",
+        "site.ini:5: [server:main] host: a `;` after white space began a comment in Python 2, and would be part of the \
+         value here; put the comment on a line of its own",
     ),
     ("[app:main]\nuse = config:nope.ini\n", "nope.ini: cannot be read: No such file or directory (os error 2)"),
 ];
@@ -181,7 +199,7 @@ fn everything_that_is_wrong_is_said_at_once() {
                 filter-with = no-filter\n[server:main]\nuse = egg:Paste#http\nport = x\n";
     let said = load_text(text).unwrap_err();
     let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    let expected = [4, 7, 11, 13, 17, 16, 13, 20].map(|line| format!("site.ini:{line}"));
+    let expected = [4, 7, 11, 13, 13, 16, 17, 20].map(|line| format!("site.ini:{line}"));
     assert_eq!(lines, expected, "{said}");
 }
 
@@ -192,8 +210,8 @@ fn what_is_below_a_section_that_is_wrong_is_checked_too() {
     for (section, expected) in [
         ("[filter-app:main]\nuse = egg:sign\nsecret = 100%hush\nnext = both\n", [3, 7].as_slice()),
         ("[filter-app:main]\nuse = egg:sign\nnext = %both\n", &[3]),
-        ("[filter-app:main]\nuse = nope\nfilter-with = f\nnext = both\n", &[9, 2, 7]),
-        ("[pipeline:main]\nset a = 9%\npipeline = f both\n", &[2, 8, 6]),
+        ("[filter-app:main]\nuse = nope\nfilter-with = f\nnext = both\n", &[2, 7, 9]),
+        ("[pipeline:main]\nset a = 9%\npipeline = f both\n", &[2, 6, 8]),
         ("[pipeline:main]\nset a = 9%\npipeline = %f\n", &[2, 3]),
     ] {
         let said = load_text(&format!("{section}{below}")).unwrap_err();
@@ -233,8 +251,8 @@ fn a_factory_says_all_that_is_wrong_with_its_options() {
     let said = |options: &str| said(&registry, &format!("[app:main]\nuse = egg:strict\n{options}"));
     assert_eq!(said("open = Yes\nclosed = OFF\nitems = 007\n"), "");
     let lines = said("open = 2\nitem = 3\nclosed =\nitems = +5\n");
-    let expected = "site.ini:4: [app:main] item: there is no such option; did you mean `items`?\n\
-                    site.ini:3: [app:main] open: expected true or false, found `2`\n\
+    let expected = "site.ini:3: [app:main] open: expected true or false, found `2`\n\
+                    site.ini:4: [app:main] item: there is no such option; did you mean `items`?\n\
                     site.ini:5: [app:main] closed: expected true or false, found ``\n\
                     site.ini:6: [app:main] items: expected a number from 1 to 100, found `+5`";
     assert_eq!(lines, expected);

@@ -8,7 +8,7 @@ use crate::support::{given_to, registry, write};
 /// Text below `[app:main]`, and the options that Paste Deploy 3.1 on Python 3.11 gives to the app.
 const READ_AS_PYTHON_READS_IT: &[(&str, &str)] = &[
     ("use: egg:echo\nKey = 1\nkey : 2\n", "[Key=1,key=2|]"),
-    ("use = egg:echo\na = x ; y # z\n; no = 1\n  # no = 2\nb=\n", "[a=x ; y # z,b=|]"),
+    ("use = egg:echo\na = x;y # z\n; no = 1\n  # no = 2\nb=\n", "[a=x;y # z,b=|]"),
     ("use = egg:echo\nlong = x\n  y\n\n  z\n\nb=1\n", "[long=x\ny\n\nz,b=1|]"),
     ("use = egg:echo\nlong = x\n# c\n  y\n  ; d\n  z\n", "[long=x\ny\nz|]"),
     ("  use = egg:echo\n  a = 1\n    2\n", "[a=1\n2|]"),

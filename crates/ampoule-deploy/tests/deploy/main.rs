@@ -1,9 +1,14 @@
 //! Files as people write them, loaded and asked over HTTP.
 
+mod cascade;
+mod environment;
 mod faults;
 mod ini;
+mod old_files;
+mod proxies;
 mod sections;
 mod seed;
+mod servers;
 #[cfg(feature = "static")]
 mod static_files;
 mod support;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use ampoule_deploy::Server;
+
 use crate::support::{ask, given_to, load_all, load_text, load_with, registry, text_at, write};
 
 const E: &str = "use = egg:echo\n";
@@ -133,23 +135,28 @@ async fn what_a_filter_sets_for_itself_does_not_reach_the_app_below() {
 #[test]
 fn what_paste_would_pass_over_is_noted() {
     let text = "[DEFAULT]\nm = d\nsame = 1\n[app:main]\nuse = egg:echo\nm = own\nn = own\nsame = 1\n";
-    let warning = "warning: site.ini:6: [app:main] m: holds for this section, in place of that of [DEFAULT] in line 2; \
+    let warnings = |text: &str, overrides: &[(&str, &str)]| {
+        let warnings = load_with(text, overrides).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let first = "site.ini:6: [app:main] m: holds for this section, in place of that of [DEFAULT] in line 2; \
                    Paste would pass over it without `set m = …`";
-    assert_eq!(load_text(text).unwrap().notes, [warning, "made egg:echo"]);
-    let warning = "warning: site.ini:7: [app:main] n: holds for this section, in place of that of the command line; \
+    assert_eq!(warnings(text, &[]), [first]);
+    let second = "site.ini:7: [app:main] n: holds for this section, in place of that of the command line; \
                    Paste would pass over it without `set n = …`";
-    assert_eq!(load_with(text, &[("n", "cmd")]).unwrap().notes[1], warning);
+    assert_eq!(warnings(text, &[("n", "cmd")]), [first, second]);
     let set = "[DEFAULT]\nm = d\n[app:main]\nuse = egg:echo\nset m = own\n";
-    assert_eq!(load_text(set).unwrap().notes, ["made egg:echo"]);
+    assert_eq!(warnings(set, &[]), Vec::<String>::new());
     let both = "[DEFAULT]\nm = d\n[app:main]\nuse = b\nset m = x\n[app:b]\nuse = egg:echo\nm = own\n";
-    assert!(load_text(both).unwrap().notes[0].starts_with("warning: site.ini:8: [app:b] m: "));
+    assert!(warnings(both, &[])[0].starts_with("site.ini:8: [app:b] m: "));
 }
 
 #[test]
 fn a_note_is_said_once() {
     let text =
         "[DEFAULT]\nm = d\n[composite:main]\nuse = egg:Paste#urlmap\n/ = a\n/b = a\n[app:a]\nuse = egg:echo\nm = own\n";
-    assert_eq!(load_text(text).unwrap().notes.len(), 2);
+    let deployment = load_text(text).unwrap();
+    assert_eq!((deployment.notes.len(), deployment.warnings.len()), (1, 1));
 }
 
 /// `[server:…]` sections, and the host and port that are served.
@@ -167,8 +174,7 @@ const SERVERS: &[(&str, Option<(&str, u16)>)] = &[
 fn a_server_says_where_to_listen() {
     for (text, expected) in SERVERS {
         let deployment = load_text(&format!("[app:main]\n{E}{text}")).unwrap();
-        let server = deployment.server.map(|server| (server.host, server.port));
-        assert_eq!(server, expected.map(|(host, port)| (host.to_owned(), port)), "{text}");
+        assert_eq!(deployment.server, expected.map(|(host, port)| Server::new(host, port)), "{text}");
     }
 }
 
@@ -179,6 +185,6 @@ fn an_app_of_another_name_has_its_own_server_or_else_the_main_one() {
     let (_dir, path) = write(&[("site.ini", text)]);
     for (name, port) in [("a", 1), ("b", 2)] {
         let deployment = ampoule_deploy::load(&path, name, &[], &registry()).unwrap();
-        assert_eq!(deployment.server.map(|server| server.port), Some(port), "{name}");
+        assert_eq!(deployment.server, Some(Server::new("127.0.0.1", port)), "{name}");
     }
 }

@@ -14,7 +14,7 @@ use crate::support::{ask, load_text, registry};
 async fn the_seeds_composite_loads_as_it_stands() {
     let path = seed();
     let deployment = load(&path, "main", &debug(), &registry()).unwrap();
-    assert_eq!(deployment.server, Some(Server { host: "0.0.0.0".into(), port: 5000 }));
+    assert_eq!(deployment.server, Some(Server::new("0.0.0.0", 5000)));
     let here = path.parent().unwrap().display();
     let home = ask(&deployment, "any", "/a?b=c").await;
     assert_eq!(
@@ -27,11 +27,17 @@ async fn the_seeds_composite_loads_as_it_stands() {
         ask(&deployment, "any", "/proxy/p/q").await.text,
         "egg:Appcelerator#cross_domain_proxy[|debug=true] at '/proxy' sees /p/q"
     );
-    let notes = deployment.notes.join("\n").replace(&here.to_string(), "HERE");
-    let expected = "session my_project_key: memory (lost at restart)\n\
-        warning: beaker.session.secret: the secret has 26 bytes, where at least 32 are needed; `ampoule make-config` writes an \
-        ini file with a good one; allowed because of debug, never use it in production\n";
-    assert!(notes.starts_with(expected), "the operator is told which store, and of the secret: {notes}");
+    assert_eq!(
+        deployment.notes[0], "session my_project_key: memory (lost at restart)",
+        "the operator is told which store"
+    );
+    let warnings: Vec<String> = deployment.warnings.iter().map(ToString::to_string).collect();
+    let expected = format!(
+        "{}:10: [filter-app:main] beaker.session.secret: the secret has 26 bytes, where at least 32 are needed; `ampoule \
+         make-config` writes an ini file with a good one; allowed because of debug, never use it in production",
+        path.display()
+    );
+    assert_eq!(warnings, [expected], "and of the secret");
 }
 
 /// The same file, with apps that count in their session: all three count in one.

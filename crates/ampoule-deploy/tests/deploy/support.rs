@@ -49,7 +49,7 @@ pub(crate) fn registry() -> Registry {
     registry.filter("egg:sign", sign);
     registry.server("egg:other", |conf| {
         let port = conf.number("listen", 1, 0..=9)?;
-        Ok(Server { host: "other".into(), port: port as u16 })
+        Ok(Server::new("other", port as u16))
     });
     registry
 }
@@ -96,6 +96,8 @@ pub(crate) fn load_all(files: &[(&str, &str)], overrides: &[(&str, &str)]) -> Re
         load(&path, "main", &overrides, &registry()).map_err(|faults| faults.to_string().replace(&prefix, ""));
     if let Ok(deployment) = &mut loaded {
         deployment.notes.iter_mut().for_each(|note| *note = note.replace(&prefix, ""));
+        deployment.warnings.iter_mut().for_each(|warning| warning.file = warning.file.replace(&prefix, "").into());
+        deployment.origins.iter_mut().for_each(|origin| *origin = origin.replace(&prefix, ""));
     }
     loaded
 }

@@ -1,0 +1,85 @@
+//! What is to be served: a file, an app of it, and what the environment and the command line say beside it.
+
+use std::path::{Path, PathBuf};
+
+use ampoule_deploy::{Deployment, Faults, Listen, Registry, Server, load_with_environment};
+
+use crate::{DEVELOPMENT, Failure};
+
+/// What is to be served.
+#[derive(clap::Args)]
+pub(crate) struct Site {
+    /// The ini file; FILE#NAME is the app NAME of it.
+    #[arg(default_value = DEVELOPMENT)]
+    file: PathBuf,
+    /// Which app and server of the file: [app:NAME] and [server:NAME]; main if none is said.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where to listen, in place of what the file says: an address such as 0.0.0.0, or a host.
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen at, in place of the file's; 0 lets the system choose.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Make every warning an error: nothing of the file is passed over then.
+    #[arg(long)]
+    strict: bool,
+    /// Options that beat those of [DEFAULT], such as debug=true; those of sessions and caches, such as
+    /// beaker.session.timeout=60, beat all else.
+    #[arg(value_name = "OPTION=VALUE", value_parser = read_override)]
+    overrides: Vec<(String, String)>,
+}
+
+fn read_override(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected OPTION=VALUE, such as debug=true")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Site {
+    pub(crate) fn development() -> Site {
+        let (name, host, port) = Default::default();
+        Site { file: DEVELOPMENT.into(), name, host, port, strict: false, overrides: Vec::new() }
+    }
+
+    /// The file, and the name of the app.
+    pub(crate) fn place(&self) -> Result<(&Path, &str), Failure> {
+        let named = self.name.as_deref();
+        let text = self.file.to_str().filter(|_| !self.file.exists());
+        match (text.and_then(|text| text.rsplit_once('#')), named) {
+            (Some((file, name)), None) if !name.is_empty() => Ok((Path::new(file), name)),
+            (Some((_, name)), Some(named)) if name != named => {
+                Err(Failure(format!("FILE#{name} and --name {named} name two apps; one of the two is enough")))
+            }
+            (Some((file, _)), named) => Ok((Path::new(file), named.unwrap_or("main"))),
+            (None, named) => Ok((&self.file, named.unwrap_or("main"))),
+        }
+    }
+
+    /// Everything that the file describes, with a server.
+    pub(crate) fn load(&self, registry: &Registry) -> Result<Deployment, Failure> {
+        let (file, name) = self.place()?;
+        let mut deployment = load_with_environment(file, name, &self.overrides, environment(), registry)?;
+        let server = deployment.server.get_or_insert_with(|| Server::new("127.0.0.1", 8080));
+        if self.host.is_some() || self.port.is_some() {
+            let (host, port) = match server.listen.first() {
+                Some(Listen::Tcp { host, port }) => (host.clone(), *port),
+                _ => ("127.0.0.1".to_owned(), 8080),
+            };
+            let host = self.host.clone().unwrap_or(host);
+            server.listen = vec![Listen::Tcp { host, port: self.port.unwrap_or(port) }];
+        }
+        deployment.warnings.extend(deployment.secure_over_http());
+        Ok(if self.strict { deployment.strict()? } else { deployment })
+    }
+}
+
+/// The variables of this process whose names and values are text.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Failure {
+        Failure(faults.to_string())
+    }
+}

@@ -1,0 +1,294 @@
+//! What the file, the environment, the command line and proxies say of serving.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Output;
+
+use support::{Served, ampoule, development_ini};
+
+const SECRET: &str = "PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E";
+
+/// The file of the original's documentation, with the demo's apps in the place of its eggs, and debug.
+const SEED: &str = "\
+[DEFAULT]
+debug=true
+
+[server:main]
+use = egg:Paste#http
+host = 0.0.0.0
+port = 5000
+
+[filter-app:main]
+use = egg:Beaker#beaker_session
+next = sessioned
+beaker.session.key = my_project_key
+beaker.session.secret = i_wear_two_layers_of_socks
+
+[composite:sessioned]
+use = egg:Paste#urlmap
+/ = home
+/servicebroker = servicebroker
+/proxy = cross_domain_proxy
+
+[app:servicebroker]
+use = egg:ampoule-demo#notes
+
+[app:cross_domain_proxy]
+use = egg:ampoule-demo#inspector
+
+[app:home]
+use = egg:ampoule-demo
+full_stack = true
+cache_dir = %(here)s/data
+";
+
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = ampoule();
+    command.args(arguments).envs(environment.iter().copied()).current_dir(folder);
+    command.output().expect("the binary was built")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn folder_with(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), text).unwrap();
+    folder
+}
+
+fn serve(folder: &Path, arguments: &[&str]) -> Served {
+    Served::start_with_arguments(folder, ampoule(), arguments)
+}
+
+fn answer(mut stream: impl Read + Write, request: &str) -> String {
+    write!(stream, "{request}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn ask(base: &str, request: &str) -> String {
+    answer(TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap(), request)
+}
+
+#[test]
+fn the_seeds_file_serves_the_demos_apps() {
+    let folder = folder_with(SEED);
+    let served = serve(folder.path(), &["--host", "127.0.0.1", "--port", "0"]);
+    for path in ["/", "/servicebroker", "/proxy"] {
+        let answer = ask(&served.base, &format!("GET {path} HTTP/1.1\r\nHost: localhost"));
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{path}: {answer}");
+    }
+    let said = served.said.join("\n");
+    assert!(said.contains("session my_project_key: memory"), "{said}");
+    assert!(said.contains("warning: site.ini:29: [app:home] full_stack: passed over: "), "{said}");
+    assert!(said.contains("warning: site.ini:30: [app:home] cache_dir: passed over: "), "{said}");
+}
+
+#[test]
+fn the_seeds_first_shape_keeps_sessions_under_its_cache_dir() {
+    let folder = folder_with(&format!(
+        "[server:main]\nuse = egg:Paste#http\nport = 0\n[app:main]\nuse = egg:ampoule-demo\ncache_dir = %(here)s/data\n\
+         beaker.session.key = foo\nbeaker.session.secret = {SECRET}\n"
+    ));
+    let served = serve(folder.path(), &[]);
+    let answer = ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost");
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("set-cookie: foo="), "{answer}");
+    assert!(folder.path().join("data/sessions").is_dir());
+}
+
+#[test]
+fn the_environment_is_read_and_check_says_where_each_value_comes_from() {
+    let folder = folder_with(&development_ini());
+    std::fs::write(folder.path().join("secret"), SECRET).unwrap();
+    let env = [("AMPOULE_SESSION_SECRET_FILE", "secret"), ("AMPOULE_CACHE_EXPIRE", "5"), ("debug", "true")];
+    let output = run(folder.path(), &["check", "site.ini", "debug=false", "beaker.session.timeout=60"], &env);
+    let text = said(&output);
+    assert!(output.status.success() && !text.contains(SECRET), "{text}");
+    let line = text.lines().find(|line| line.starts_with("options of session ampoule_demo: ")).unwrap_or_default();
+    for origin in
+        ["secret_file from AMPOULE_SESSION_SECRET_FILE", "timeout from the command line", "key from site.ini:"]
+    {
+        assert!(line.contains(origin), "{origin}: {text}");
+    }
+    assert!(text.contains("expire from AMPOULE_CACHE_EXPIRE"), "{text}");
+    let wrong = run(folder.path(), &["check", "site.ini"], &[("AMPOULE_SESSION_TIMOUT", "5")]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let expected = "error: environment: AMPOULE_SESSION_TIMOUT: there is no such option; did you mean `timeout`?\n";
+    assert_eq!(said(&wrong), expected);
+    let listed = run(folder.path(), &["sessions", "stats", "--ini", "site.ini"], &[("AMPOULE_SESSION_TIMOUT", "5")]);
+    assert_eq!(said(&listed), expected, "commands that look into the store read the same");
+}
+
+#[test]
+fn host_port_and_the_apps_name_come_from_the_command_line() {
+    let text = development_ini()
+        + "\n[app:other]\nuse = egg:ampoule-demo#api\nbeaker.session.key = other\n\
+                                    beaker.session.secret = not-a-secret-it-stands-in-the-repository\n";
+    let folder = folder_with(&text);
+    let check = |arguments: &[&str]| said(&run(folder.path(), &[&["check"], arguments].concat(), &[]));
+    assert!(check(&["site.ini"]).contains("would listen on http://127.0.0.1:0\n"));
+    assert!(check(&["site.ini", "--host", "::1", "--port", "81"]).contains("would listen on http://[::1]:81\n"));
+    for arguments in [&["site.ini#other"][..], &["site.ini", "--name", "other"], &["site.ini#other", "--name", "other"]]
+    {
+        let said = check(arguments);
+        assert!(said.contains("session other: ") && said.contains("site.ini is good"), "{said}");
+    }
+    let two = check(&["site.ini#other", "--name", "main"]);
+    assert_eq!(two, "error: FILE#other and --name main name two apps; one of the two is enough\n");
+}
+
+#[test]
+fn a_strict_check_makes_warnings_errors() {
+    let folder = folder_with(SEED);
+    let check = run(folder.path(), &["check", "site.ini"], &[]);
+    assert!(check.status.success() && said(&check).contains("\nwarning: site.ini:29: "), "{}", said(&check));
+    let strict = run(folder.path(), &["check", "site.ini", "--strict"], &[]);
+    assert_eq!(strict.status.code(), Some(1));
+    let text = said(&strict);
+    assert!(text.lines().all(|line| line.starts_with("error: site.ini:")) && text.lines().count() == 3, "{text}");
+}
+
+#[test]
+fn check_warns_of_secure_cookies_over_plain_http_where_others_reach_it() {
+    let file = |server: &str| {
+        folder_with(&format!(
+            "[server:main]\nuse = egg:waitress\n{server}\n[app:main]\nuse = egg:ampoule-demo\nbeaker.session.type = memory\n\
+             beaker.session.secret = {SECRET}\n"
+        ))
+    };
+    let warning = "warning: site.ini:1: [server:main] host: the cookie of session is Secure, and http://0.0.0.0:8080 is plain \
+                   http that others reach";
+    let check = |server: &str, more: &[&str]| {
+        let folder = file(server);
+        said(&run(folder.path(), &[&["check", "site.ini"], more].concat(), &[]))
+    };
+    assert!(check("", &[]).contains(warning), "{}", check("", &[]));
+    assert!(check("host = 127.0.0.1", &["--host", "0.0.0.0"]).contains(warning));
+    for (server, more) in [
+        ("host = 127.0.0.1", &[][..]),
+        ("host = localhost", &[]),
+        ("unix_socket = /nowhere/s", &[]),
+        ("trusted_proxies = 10.0.0.1", &[]),
+        ("url_scheme = https", &[]),
+        ("", &["beaker.session.secure=false"]),
+        ("", &["--host", "::1"]),
+    ] {
+        let said = check(server, more);
+        assert!(!said.contains("is Secure") && said.contains("is good"), "{server} {more:?}: {said}");
+    }
+}
+
+#[test]
+fn a_secure_cookie_over_plain_http_is_logged_once() {
+    let folder = folder_with(&format!(
+        "[server:main]\nuse = egg:Paste#http\nport = 0\ntrusted_proxies = 127.0.0.1\n[app:main]\nuse = egg:ampoule-demo\n\
+         beaker.session.type = memory\nbeaker.session.secret = {SECRET}\n"
+    ));
+    let log_of = |headers: &[&str]| {
+        let served = serve(folder.path(), &[]);
+        for headers in headers {
+            let answer = ask(&served.base, &format!("GET / HTTP/1.1\r\n{headers}"));
+            assert!(answer.contains("; Secure"), "{answer}");
+        }
+        served.terminate().matches("a Secure cookie answers a request that came by plain http").count()
+    };
+    assert_eq!(log_of(&["Host: localhost", "Host: 127.0.0.1:81", "Host: [::1]", "Host: shop.localhost"]), 0);
+    assert_eq!(log_of(&["Host: shop.test\r\nX-Forwarded-Proto: https"]), 0);
+    assert_eq!(log_of(&["Host: shop.test", "Host: shop.test"]), 1);
+    assert_eq!(log_of(&["Host: shop.test\r\nX-Forwarded-Proto: http"]), 1);
+}
+
+/// The token of the form and the cookie of the page, which a proxy asked for.
+fn form(base: &str, headers: &str) -> (String, String) {
+    let page = ask(base, &format!("GET / HTTP/1.1\r\n{headers}"));
+    let cookie = page.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    let token = page.split("name=\"_authentication_token\"").nth(1).unwrap();
+    let token = token.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+    (cookie.to_owned(), token.to_owned())
+}
+
+#[test]
+fn a_trusted_proxy_says_who_asks_and_for_which_site_in_the_log_and_to_the_check_of_forms() {
+    for (trusted, status, client) in [("trusted_proxies = 127.0.0.1", "303", "9.9.9.9"), ("", "403", "127.0.0.1")] {
+        let folder = folder_with(&development_ini().replace("port = 0", &format!("port = 0\n{trusted}")));
+        let served = serve(folder.path(), &[]);
+        let proxied =
+            "Host: inner:5000\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Host: shop.test\r\nX-Forwarded-Proto: https";
+        let (cookie, token) = form(&served.base, proxied);
+        let body = format!("name=Ada&_authentication_token={token}");
+        let answer = ask(
+            &served.base,
+            &format!(
+                "POST /login HTTP/1.1\r\n{proxied}\r\nOrigin: https://shop.test\r\nCookie: {cookie}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{trusted}: {answer}");
+        let log = served.terminate();
+        let line = log.lines().find(|line| line.contains("POST /login")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains(&format!("{client} POST /login {status} ")), "{line}");
+        let seen = "(Origin \"https://shop.test\", Host \"inner:5000\")";
+        assert_eq!(line.contains(seen), status == "403", "a refusal tells what it saw: {line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_served_and_goes_with_its_server() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream;
+    let text = development_ini().replace(
+        "egg:Paste#http\nhost = 127.0.0.1\nport = 0",
+        "egg:waitress\nunix_socket = site.sock\nunix_socket_perms = 660",
+    );
+    let folder = folder_with(&text);
+    let socket = folder.path().join("site.sock");
+    // One that a killed server left behind.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let served = serve(folder.path(), &[]);
+    assert!(served.said.contains(&"listening on unix:site.sock (Ctrl-C ends it)".to_owned()), "{:?}", served.said);
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    let answer = answer(UnixStream::connect(&socket).unwrap(), "GET / HTTP/1.1\r\nHost: localhost");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let second = run(folder.path(), &["serve", "site.ini"], &[]);
+    assert!(said(&second).contains("error: cannot listen on unix:site.sock: "), "{}", said(&second));
+    let log = served.terminate();
+    assert!(log.contains("- GET / 200 "), "{log}");
+    assert!(!socket.exists());
+    std::fs::write(&socket, "a file").unwrap();
+    let output = run(folder.path(), &["serve", "site.ini"], &[]);
+    assert!(said(&output).contains("error: cannot listen on unix:site.sock: "), "{}", said(&output));
+    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "a file", "no other file is removed");
+}
+
+#[test]
+fn several_addresses_are_listened_at() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("egg:waitress\nlisten = 127.0.0.1:0 127.0.0.1:{port}");
+    let folder = folder_with(&development_ini().replace("egg:Paste#http\nhost = 127.0.0.1\nport = 0", &listen));
+    let served = serve(folder.path(), &[]);
+    for base in [&served.base, &format!("http://127.0.0.1:{port}")] {
+        assert!(ask(base, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200 OK"));
+    }
+}
+
+#[test]
+fn the_files_log_levels_hold_unless_the_environment_says_others() {
+    let folder = folder_with(&(development_ini() + "\n[loggers]\nkeys = root\n[logger_root]\nlevel = WARN\n"));
+    let log_of = |level: Option<&str>| {
+        let mut command = ampoule();
+        command.envs(level.map(|level| ("RUST_LOG", level)));
+        let served = Served::start_with_arguments(folder.path(), command, &[]);
+        ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost");
+        served.terminate()
+    };
+    assert!(!log_of(None).contains("GET / 200"));
+    assert!(log_of(Some("info")).contains("GET / 200"));
+}

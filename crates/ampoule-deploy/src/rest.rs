@@ -1,0 +1,67 @@
+//! What of a file, of the environment and of the command line was not used, so that nothing is passed over in silence.
+
+use std::path::Path;
+
+use crate::error::Fault;
+use crate::find::{is_known, nearest};
+use crate::given::{CACHE, Family, SESSION, is_ours};
+use crate::ini::Ini;
+use crate::made::Made;
+use crate::section::Resolver;
+use crate::setting::{Globals, Setting};
+use crate::{log, python};
+
+/// The faults of sections whose kind is misspelt: `[sever:main]` would be served elsewhere.
+pub(crate) fn misspelt(ini: &Ini) -> Vec<Fault> {
+    let unknown = ini.sections.iter().filter(|section| !is_known(&section.name));
+    let fault = |section: &crate::ini::Section| {
+        let meant = nearest(&section.name)?;
+        let message = format!("[{}]: there is no such kind of section; did you mean `{meant}`?", section.name);
+        Some(Fault::new(&ini.file, section.line, message))
+    };
+    unknown.filter_map(fault).collect()
+}
+
+/// The faults of names in the environment that are nearly ours.
+pub(crate) fn misspelt_variables(environment: &Globals) -> Vec<Fault> {
+    let strange = environment.values().filter(|variable| !is_ours(&variable.name));
+    let fault = |variable: &Setting| {
+        let bad = ampoule::Settings::parse([(variable.name.as_str(), "")]).err()?;
+        let bad = bad.0.into_iter().find(|bad| bad.name == variable.name)?;
+        Some(variable.fault(bad.message))
+    };
+    strange.filter_map(fault).collect()
+}
+
+/// The warnings of sections that nothing names and that no kind of section explains.
+pub(crate) fn sections(ini: &Ini, path: &Path, resolver: &Resolver) -> Vec<Fault> {
+    let strange = ini.sections.iter().filter(|section| {
+        let is_named = resolver.has_visited(path, &section.name) || python::is_logging(&section.name);
+        !is_known(&section.name) && !is_named
+    });
+    let warning = |section: &crate::ini::Section| {
+        let message = format!("[{}]: passed over: another program's, or an app that nothing names", section.name);
+        Fault::new(&ini.file, section.line, message)
+    };
+    let logging = log::note(ini).map(|(line, message)| Fault::new(&ini.file, line, message));
+    strange.map(warning).chain(logging).collect()
+}
+
+/// The warnings of options for all that had no effect: of `[DEFAULT]`, the environment and the command line.
+pub(crate) fn globals(globals: &Globals, made: &Made) -> Vec<Fault> {
+    let family = |family: &Family, is_there: bool, what: &str| {
+        let unused = move |setting: &&Setting| !is_there && (family.option_of)(&setting.name).is_some();
+        let message = format!("passed over: there is no {what} here");
+        globals.values().filter(unused).map(|setting| setting.fault(&message)).collect::<Vec<_>>()
+    };
+    let mut warnings = family(&SESSION, !made.sessions.is_empty(), "session");
+    warnings.extend(family(&CACHE, !made.caches.is_empty(), "cache"));
+    let of_python = || globals.values().filter(|one| python::is_option(&one.name) && !made.read.contains(&one.name));
+    if let Some(first) = of_python().next() {
+        let names: Vec<&str> = of_python().map(|setting| setting.name.as_str()).collect();
+        warnings.push(
+            first.place.fault(&names.join(", "), "passed over: of a framework in Python; no app here asks for it"),
+        );
+    }
+    warnings
+}
