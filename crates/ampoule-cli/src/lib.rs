@@ -37,8 +37,6 @@ use std::process::ExitCode;
 use ampoule_deploy::Registry;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::site::Site;
-
 /// The file that is served when the command line names none.
 const DEVELOPMENT: &str = "development.ini";
 
@@ -62,9 +60,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the apps of an ini file until Ctrl-C or SIGTERM.
-    Serve(Site),
+    Serve(site::Site),
     /// Loads all that an ini file names, opens its stores, serves nothing, and says everything that is wrong.
-    Check(Site),
+    Check(site::Site),
     /// Writes an ini file for production, with a random secret of 256 bits.
     MakeConfig {
         /// The project: names the cookie and the app, such as my_project.
@@ -112,7 +110,7 @@ pub fn main(registry: &Registry) -> ExitCode {
         Some(Command::Restcontroller { singular, plural }) => scaffold::restcontroller(&singular, &plural),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions, registry),
         Some(Command::Cache(cache)) => cache::run(&cache, registry),
-        None if Path::new(DEVELOPMENT).exists() => serve::serve(&Site::development(), registry),
+        None if Path::new(DEVELOPMENT).exists() => serve::serve(&site::Site::development(), registry),
         None => {
             let _ = Arguments::command().print_help();
             Err(Failure(format!("there is no {DEVELOPMENT} in this folder; name a file, or a command")))

@@ -66,7 +66,9 @@ fn serve(folder: &Path, arguments: &[&str]) -> Served {
 }
 
 fn answer(mut stream: impl Read + Write, request: &str) -> String {
-    write!(stream, "{request}\r\nConnection: close\r\n\r\n").unwrap();
+    // One with a body is complete.
+    let end = if request.contains("\r\n\r\n") { "" } else { "\r\nConnection: close\r\n\r\n" };
+    write!(stream, "{request}{end}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -3,7 +3,7 @@
 use crate::app::{App, Filter};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::given::{CACHE, Family, SESSION, is_ours};
+use crate::family::{CACHE, Family, SESSION, is_ours};
 use crate::python;
 use crate::setting::Setting;
 use crate::{cache, session};

@@ -6,7 +6,8 @@ use tower::Layer;
 use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::Faults;
-use crate::given::{CACHE, Given};
+use crate::family::CACHE;
+use crate::given::Given;
 use crate::session::{PLACE, without_prefix};
 
 /// The caches that a section describes: of its options and the global ones, those of [`CacheSettings`].

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::error::{Fault, did_you_mean};
-use crate::given::is_ours;
+use crate::family::is_ours;
 use crate::made::Made;
 use crate::python;
 use crate::setting::{Globals, Place, Setting};

@@ -90,15 +90,10 @@ impl Names {
 /// # Errors
 /// What to write instead, if a comment stands behind the value: Python 2 cut it off, and Python 3 does not.
 pub(crate) fn check_comment(value: &str) -> Result<(), String> {
-    let line = value.lines().find(|line| line.split_once(';').is_some_and(|(before, _)| before.ends_with([' ', '\t'])));
-    match line {
-        None => Ok(()),
-        Some(_) => {
-            Err("a `;` after white space began a comment in Python 2, and would be part of the value here; put the \
-                        comment on a line of its own"
-                .to_owned())
-        }
-    }
+    let is_comment = |(at, _): (usize, &str)| value[..at].ends_with([' ', '\t']);
+    let message = "a `;` after white space began a comment in Python 2, and would be part of the value here; put the comment \
+                   on a line of its own";
+    if value.match_indices(';').any(is_comment) { Err(message.to_owned()) } else { Ok(()) }
 }
 
 /// The same for two paths that lead to one file.

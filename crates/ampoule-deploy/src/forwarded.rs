@@ -38,7 +38,7 @@ fn element(text: &str) -> Element {
 /// The same of the three lists: the last of each is of the last proxy. A proxy that sets one value in place of a list
 /// speaks for those before it.
 pub(crate) fn of_lists(clients: &str, schemes: &str, hosts: &str) -> Vec<Element> {
-    let (clients, schemes, hosts) = (split(clients, ','), split(schemes, ','), split(hosts, ','));
+    let (clients, schemes, hosts) = (plain(clients, ','), plain(schemes, ','), plain(hosts, ','));
     let length = clients.len().max(schemes.len()).max(hosts.len());
     let from_end =
         |list: &[&str], back: usize| list.len().checked_sub(back).and_then(|at| list.get(at).map(|text| unquote(text)));
@@ -73,7 +73,13 @@ fn host(text: &str) -> Option<Authority> {
     Authority::try_from(text).ok().filter(|host| !host.host().is_empty() && !host.as_str().contains('@'))
 }
 
-/// The parts between separators that stand outside quotes; none of an empty text.
+/// The parts between separators, trimmed; none of an empty text.
+fn plain(text: &str, separator: char) -> Vec<&str> {
+    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// The parts between separators that stand outside quotes. A quote that a client left open would swallow what a proxy added
+/// behind it, so quotes mean nothing where one is open at the end.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut start, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in text.char_indices() {
@@ -87,6 +93,9 @@ fn split(text: &str, separator: char) -> Vec<&str> {
             }
             _ => {}
         }
+    }
+    if is_quoted {
+        return plain(text, separator);
     }
     parts.push(&text[start..]);
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()

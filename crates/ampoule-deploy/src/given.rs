@@ -5,22 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::conf::Conf;
 use crate::error::Fault;
+use crate::family::{Family, is_ours};
 use crate::setting::Setting;
-
-/// Whose options they are.
-pub(crate) struct Family {
-    pub(crate) name: &'static str,
-    /// The option that a name speaks of, if it is one of the family.
-    pub(crate) option_of: fn(&str) -> Option<Cow<'_, str>>,
-}
-
-pub(crate) const SESSION: Family = Family { name: "session", option_of: ampoule::Settings::option_of };
-pub(crate) const CACHE: Family = Family { name: "cache", option_of: ampoule::cache::CacheSettings::option_of };
-
-/// Whether the name is that of an option of sessions or caches.
-pub(crate) fn is_ours(name: &str) -> bool {
-    (SESSION.option_of)(name).is_some() || (CACHE.option_of)(name).is_some()
-}
 
 /// The settings under the names by which they are handed on.
 pub(crate) struct Given(BTreeMap<String, Setting>);
@@ -33,7 +19,13 @@ impl Given {
             let name = setting.name.as_str();
             name.contains('.') || ["debug", "cache_dir"].contains(&name) || (family.option_of)(name).is_some()
         };
-        let settings = conf.global.values().filter(of_file).chain(&conf.local).filter(is_meant);
+        // The section's own option holds, whatever its prefix.
+        let is_own = |setting: &&Setting| {
+            let same = |local: &Setting| local.name != setting.name && family.is_same(&local.name, &setting.name);
+            conf.local.iter().any(same)
+        };
+        let global = conf.global.values().filter(of_file).filter(|setting| !is_own(setting));
+        let settings = global.chain(&conf.local).filter(is_meant);
         let mut given = Given(settings.map(|setting| (setting.name.clone(), setting.clone())).collect());
         conf.global.values().filter(|setting| setting.place.is_environment()).for_each(|one| given.put(one, family));
         conf.global.values().filter(|setting| setting.place.is_command_line()).for_each(|one| given.put(one, family));
@@ -44,13 +36,14 @@ impl Given {
     fn put(&mut self, setting: &Setting, family: &Family) {
         let Some(option) = (family.option_of)(&setting.name) else {
             let is_stray = setting.place.is_environment() && is_ours(&setting.name);
-            let handed_on = (!is_stray).then(|| (setting.name.clone(), setting.clone()));
-            return self.0.extend(handed_on);
+            if !is_stray {
+                // `debug` has a name with a prefix too.
+                self.0.retain(|name, _| (family.option_of)(name).as_deref() != Some(&setting.name));
+                self.0.insert(setting.name.clone(), setting.clone());
+            }
+            return;
         };
-        // `secret_file` is `secret` in another way.
-        let thing = |option: &str| option.strip_suffix("_file").unwrap_or(option).to_owned();
-        let same = |name: &str| (family.option_of)(name).is_some_and(|other| thing(&other) == thing(&option));
-        self.0.retain(|name, _| !same(name));
+        self.0.retain(|name, _| !family.is_same(name, &setting.name));
         self.0.insert(format!("ampoule.{}.{option}", family.name), setting.clone());
     }
 

@@ -38,7 +38,7 @@
 //! | `[filter-app:NAME]` | a layer around the app that `next` names |
 //! | `[pipeline:NAME]` | `pipeline = filter filter app`, and nothing else |
 //! | `[composite:NAME]` | apps under paths, with `use = egg:Paste#urlmap` |
-//! | `[server:NAME]` | where to listen: `use = egg:Paste#http`, `host`, `port` |
+//! | `[server:NAME]` | where to listen: `use = egg:Paste#http`, `host`, `port`, or `listen`, or `unix_socket`; and [`TrustedProxies`] |
 //!
 //! `[application:NAME]` and `[composit:NAME]` are the same as the shorter and the longer word; `[app]` is `[app:main]`,
 //! and `[NAME]` alone is an app or filter of that name.
@@ -57,11 +57,15 @@
 //! # Sessions
 //!
 //! `egg:Beaker#beaker_session`, or `egg:ampoule#session`, is the filter that gives all apps below it one session. Its
-//! options are those of [`ampoule::Settings`]. An app that wants one of its own calls [`session_layer`].
+//! options are those of [`ampoule::Settings`]. An app whose section has such options gets a session of its own around it,
+//! as a Pylons project's `make_app` did; its factory may call [`session_layer`] instead.
 //!
 //! `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives them one cache, with the options of
 //! [`ampoule::cache::CacheSettings`]; [`cache_manager`] is for an app's own. Beaker had no such filter: its
-//! `CacheMiddleware` stood in the program.
+//! `CacheMiddleware` stood in the program. In an app's section they put a cache around it, as above.
+//!
+//! [`load_with_environment`] puts the options of the environment over those of the file, and those of the command line
+//! over both.
 //!
 //! # Where we differ from Paste
 //!
@@ -71,7 +75,10 @@
 //! - The names in a section of another file are looked up in that file. Paste looks for those of a composite in the
 //!   file that uses it.
 //! - A section or option that stands twice is an error, and so are sections that lead to themselves; each error has its
-//!   line, and all are said at once.
+//!   line, and all are said at once, in the order of the lines.
+//! - What stands behind white space and a `;` is refused: it was a comment for Python 2, and is part of the value for 3.
+//! - Options, sections and filters that mean something to Python alone are passed over, each with a warning
+//!   ([`Deployment::warnings`]).
 //! - An app below a path sees `/` where Paste gives it an empty path, which HTTP has not.
 //! - A value that starts on the line below its option has no empty line before it.
 //! - The page for what is not found does not list the apps that there are.
@@ -87,6 +94,7 @@ mod cascade;
 mod conf;
 mod deployment;
 mod error;
+mod family;
 mod files;
 mod find;
 mod forwarded;
@@ -96,6 +104,7 @@ mod interpolate;
 mod load;
 mod log;
 mod made;
+mod nothing;
 mod prefix;
 mod proxies;
 mod python;

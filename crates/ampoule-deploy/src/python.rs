@@ -1,11 +1,6 @@
 //! What files of Pylons, Pyramid and TurboGears hold that means nothing to a compiled program: it is passed over with a
 //! warning that names it, where anything else that is unknown is a fault.
 
-use crate::app::{App, Filter};
-use crate::conf::Conf;
-use crate::error::Faults;
-use crate::registry::Registry;
-
 /// Options of apps, as the frameworks' own templates have them.
 const OPTIONS: [&str; 24] = [
     "full_stack",
@@ -68,7 +63,7 @@ const GROUPS: [&str; 26] = [
 const LOGGING: [&str; 3] = ["loggers", "handlers", "formatters"];
 
 /// Filters of Paste and WebError, and why none is needed.
-const FILTERS: [(&str, &str); 15] = [
+pub(crate) const FILTERS: [(&str, &str); 15] = [
     ("egg:Paste#translogger", "the server writes an access log"),
     ("egg:Paste#httpexceptions", "apps answer with responses"),
     ("egg:Paste#gzip", "compression is the proxy's, or a layer of the app"),
@@ -99,16 +94,4 @@ pub(crate) fn is_filter(name: &str) -> bool {
 pub(crate) fn is_logging(section: &str) -> bool {
     let kin = ["logger_", "handler_", "formatter_"];
     LOGGING.contains(&section) || kin.iter().any(|start| section.starts_with(start))
-}
-
-/// Adds the filters that do nothing here. Their options are not looked at.
-pub(crate) fn add_filters(registry: &mut Registry) {
-    for (name, reason) in FILTERS {
-        registry.filter(name, move |conf: &Conf| -> Result<Filter, Faults> {
-            let message = format!("{name}: passed over: {reason}");
-            let named = conf.factory.as_ref();
-            conf.warn(named.map_or_else(|| conf.missing("use", &message), |named| named.fault(&message)));
-            Ok(Box::new(|inner: App| inner))
-        });
-    }
 }

@@ -7,7 +7,7 @@ use crate::conf::Conf;
 use crate::error::{Fault, Faults, did_you_mean, nearest_first};
 use crate::server::{self, Server};
 use crate::setting::Setting;
-use crate::{cache, cascade, prefix, python, session, urlmap};
+use crate::{cache, cascade, nothing, prefix, python, session, urlmap};
 
 type Factory<T> = Box<dyn Fn(&Conf) -> Result<T, Faults> + Send + Sync>;
 type AppFactory = Box<dyn Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send + Sync>;
@@ -52,8 +52,12 @@ impl Registry {
             registry.app(&format!("egg:{dist}#static"), crate::static_files::factory);
         }
         registry.composite("egg:rutter#urlmap", urlmap::factory);
-        server::add_servers(&mut registry);
-        python::add_filters(&mut registry);
+        for (name, host, port) in server::SERVERS {
+            registry.server(name, move |conf| server::make(conf, host, port));
+        }
+        for (name, reason) in python::FILTERS {
+            registry.filter(name, nothing::factory(name, reason));
+        }
         registry.filter("egg:PasteDeploy#prefix", prefix::factory);
         registry.filter("egg:Beaker#beaker_session", session::filter);
         registry.filter("egg:ampoule#session", session::filter);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::error::Fault;
+use crate::family::{CACHE, Family, SESSION, is_ours};
 use crate::find::{is_known, nearest};
-use crate::given::{CACHE, Family, SESSION, is_ours};
 use crate::ini::Ini;
 use crate::made::Made;
 use crate::section::Resolver;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
 use crate::proxies::{TrustedProxies, read_proxies};
-use crate::registry::Registry;
 
 /// Where to listen, and whom to believe: the section `[server:NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ impl fmt::Display for Listen {
 }
 
 /// The servers of Python: their names, and where each listens if its section does not say.
-const SERVERS: [(&str, &str, u16); 13] = [
+pub(crate) const SERVERS: [(&str, &str, u16); 13] = [
     ("egg:Paste#http", "127.0.0.1", 8080),
     ("egg:ampoule#http", "127.0.0.1", 8080),
     ("egg:waitress", "0.0.0.0", 8080),
@@ -169,13 +168,8 @@ const REFUSED: [(&str, &str); 8] = [
     ("sockets", "expected `listen` or `unix_socket`"),
 ];
 
-pub(crate) fn add_servers(registry: &mut Registry) {
-    for (name, host, port) in SERVERS {
-        registry.server(name, move |conf| make(conf, host, port));
-    }
-}
-
-fn make(conf: &Conf, host: &str, port: u16) -> Result<Server, Faults> {
+/// The factory of one of these.
+pub(crate) fn make(conf: &Conf, host: &str, port: u16) -> Result<Server, Faults> {
     let mut faults = Faults(unknown(conf));
     let mut server = Server::at(faults.keep(addresses(conf, host, port)).unwrap_or_default());
     server.proxies = faults.keep(read_proxies(conf)).unwrap_or_default();

@@ -6,7 +6,8 @@ use tower::Layer;
 use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
-use crate::given::{Family, Given, SESSION, is_ours};
+use crate::family::{Family, SESSION, is_ours};
+use crate::given::Given;
 
 /// Where a store that cannot be opened is named.
 pub(crate) const PLACE: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tls_ca_file"];

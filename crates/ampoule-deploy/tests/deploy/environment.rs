@@ -45,6 +45,12 @@ fn the_environment_beats_the_file_and_the_command_line_beats_both() {
     );
     assert!(load(&weak, &[("AMPOULE_SESSION_DEBUG", "true")], &[]).is_ok());
     assert!(load(&weak, &[], &[("debug", "true")]).is_ok());
+    assert!(load(&weak, &[("AMPOULE_SESSION_DEBUG", "true")], &[("debug", "false")]).is_err());
+    let default = format!(
+        "[DEFAULT]\nsession.key = all\n{}",
+        session(&format!("beaker.session.key = own\nsession.secret = {SECRET}\n"))
+    );
+    assert_eq!(name(&load(&default, &[], &[]).unwrap()), "own", "the section's own, whatever the prefix");
 }
 
 #[test]

@@ -117,7 +117,7 @@ const FAULTS: &[(&str, &str)] = &[
          here; put the comment on a line of its own",
     ),
     (
-        "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nhost = 0.0.0.0 ; all\n",
+        "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nhost = 0.0.0.0;x ; all\n",
         "site.ini:5: [server:main] host: a `;` after white space began a comment in Python 2, and would be part of the \
          value here; put the comment on a line of its own",
     ),

@@ -1,0 +1,15 @@
+//! Filters that do nothing here, for files that name them.
+
+use crate::app::{App, Filter};
+use crate::conf::Conf;
+use crate::error::Faults;
+
+/// The factory of such a filter, which says why none is needed. Its options are not looked at.
+pub(crate) fn factory(name: &str, reason: &str) -> impl Fn(&Conf) -> Result<Filter, Faults> + Send + Sync + 'static {
+    let message = format!("{name}: passed over: {reason}");
+    move |conf| {
+        let named = conf.factory.as_ref();
+        conf.warn(named.map_or_else(|| conf.missing("use", &message), |named| named.fault(&message)));
+        Ok(Box::new(|inner: App| inner))
+    }
+}
