@@ -17,32 +17,35 @@ use crate::namespace::Namespace;
 use crate::stats::CacheStats;
 use crate::value::{Cacheable, Created};
 
-/// The values of one type under one namespace, as a region keeps them. Cloning it shares it.
+/// The values of one type under one namespace, kept as a region says. Clones share one cache.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// # use ampoule_cache::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ampoule_core::Error> {
 /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 ///
 /// let backend = Backend::memory(&BackendOptions::default());
 /// let manager = CacheManager::new(backend, CacheOptions::default())?;
 /// let squares = manager.cache::<u64>("squares");
 ///
-/// // However many ask at once, one of them calculates and the others wait for it.
+/// // Of any number of concurrent callers one calculates, and the others wait for it.
 /// let nine = squares.get_or_insert_with("3", || async { 3 * 3 }).await;
 /// assert_eq!(nine, 9);
 /// assert_eq!(squares.get("3").await, Some(9));
 ///
 /// squares.remove("3").await?;
 /// assert_eq!(squares.get("3").await, None);
-/// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+/// # Ok(()) }
 /// ```
 ///
-/// **Reading never fails because of the store.** While it is down, reads find nothing and creators are called. What
-/// changes the cache does fail: the caller that removes a value must know that others may still see it.
+/// **Reads never fail because of the store.** While it is down, reads find nothing, and creators are called. Changes do
+/// fail: the caller that removes a value must know that others may still read it.
 ///
-/// **What the type looks like is part of the key**: its name, the names and types of its fields, and the
-/// [version](Cache::with_version). A program whose type has changed does not read what the one before it wrote, and
-/// while both run neither spoils the other's values; each removes its own, and [`clear`](Cache::clear) clears both's.
+/// **The type's shape is part of the key**: its name, the names and types of its fields, and the
+/// [version](Cache::with_version). A program whose type has changed does not read the values of the program before it.
+/// While both run, neither overwrites the other's values; each removes only its own, and [`clear`](Cache::clear) clears
+/// both.
 pub struct Cache<T> {
     namespace: Arc<Namespace>,
     value: PhantomData<fn() -> T>,
@@ -53,54 +56,130 @@ impl<T: Cacheable> Cache<T> {
         Cache { namespace, value: PhantomData }
     }
 
-    /// The same namespace for values of another version of the type: for a change that no field shows, as from metres
-    /// to feet. 0 by default.
+    /// Returns the same namespace for another version of the type: for a change that no field shows, as from metres to
+    /// feet. The version is 0 by default.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let heights = manager.cache::<f64>("heights");
+    /// heights.insert("eiffel", 330.0).await?; // metres
+    /// let in_feet = heights.with_version(1);
+    /// assert_eq!(in_feet.get("eiffel").await, None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_version(&self, version: u32) -> Cache<T> {
         Cache::of(Arc::new(self.namespace.with_version(version)))
     }
 
-    /// What the time is, by the clock that values expire by.
+    /// Returns the time of the clock by which values expire.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let cache = manager.cache::<String>("pages");
+    /// let started = cache.now();
+    /// assert!(cache.now() >= started);
+    /// # Ok(()) }
+    /// ```
     pub fn now(&self) -> Time {
         self.namespace.backend.now()
     }
 
-    /// The size of the largest value that is kept, in bytes.
+    /// Returns the size of the largest value that is kept, in encoded bytes.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.cache::<String>("pages").max_value_size(), 1 << 20);
+    /// # Ok(()) }
+    /// ```
     pub fn max_value_size(&self) -> usize {
         self.namespace.options.max_value_size
     }
 
-    /// The namespace.
+    /// Returns the name of the namespace.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.cache::<String>("pages").namespace(), "pages");
+    /// # Ok(()) }
+    /// ```
     pub fn namespace(&self) -> &str {
         &self.namespace.name
     }
 
-    /// What happened here since this process began to use the namespace.
+    /// Returns the counters of this namespace since the process began to use it.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.get("/").await;
+    /// assert_eq!((pages.stats().hits, pages.stats().misses), (0, 1));
+    /// # Ok(()) }
+    /// ```
     pub fn stats(&self) -> CacheStats {
         self.namespace.counters.read()
     }
 
-    /// One value, to be asked for with more than its key.
+    /// Returns an [`Entry`]: one value, with tags and an expiry of its own.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.entry("/users/ada").tags(["user:ada"]).insert("<h1>Ada</h1>".into()).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn entry<'a>(&'a self, key: &'a str) -> Entry<'a, T> {
         self.entry_of(Cow::Borrowed(key.as_bytes()))
     }
 
-    /// One value by a key that is not a text: a number, a tuple, a type of your own. It differs from every text.
+    /// Returns an [`Entry`] by a key that is not a text: a number, a tuple, a type of your own. It differs from every
+    /// text.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
     /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
     /// let names = manager.cache::<String>("names");
     /// names.entry_for(&(7_u64, "en")).insert("Ada".into()).await?;
     /// assert_eq!(names.entry_for(&(7_u64, "en")).get().await.as_deref(), Some("Ada"));
-    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// # Ok(()) }
     /// ```
     pub fn entry_for(&self, key: &(impl CacheKey + ?Sized)) -> Entry<'_, T> {
         self.entry_with(KeyWriter::key_of(key))
     }
 
-    /// One value by a key that was written part by part.
+    /// Returns an [`Entry`] by a key that was written part by part.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let names = manager.cache::<String>("names");
+    /// let key = KeyWriter::key_of(&(7_u64, "en"));
+    /// names.entry_with(key).insert("Ada".into()).await?;
+    /// assert_eq!(names.entry_for(&(7_u64, "en")).get().await.as_deref(), Some("Ada"));
+    /// # Ok(()) }
+    /// ```
     pub fn entry_with(&self, key: KeyWriter) -> Entry<'_, T> {
         self.entry_of(Cow::Owned(key.into_bytes()))
     }
@@ -109,21 +188,54 @@ impl<T: Cacheable> Cache<T> {
         Entry { namespace: &self.namespace, value: PhantomData, key, tags: Vec::new(), expire: None }
     }
 
-    /// The value, if there is a fresh one.
+    /// Returns the value, if there is a fresh one.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// assert_eq!(pages.get("/").await, None);
+    /// # Ok(()) }
+    /// ```
     pub async fn get(&self, key: &str) -> Option<T> {
         self.entry(key).get().await
     }
 
-    /// Whether there is a fresh value.
+    /// Returns whether there is a fresh value.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.insert("/", "<h1>Home</h1>".into()).await?;
+    /// assert!(pages.contains_key("/").await);
+    /// # Ok(()) }
+    /// ```
     pub async fn contains_key(&self, key: &str) -> bool {
         self.get(key).await.is_some()
     }
 
-    /// The value; where there is none, what `create` makes, by one caller at a time.
+    /// Returns the value; if there is none, one caller at a time runs `create`, and its value is kept.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// let home = pages.get_or_insert_with("/", || async { "<h1>Home</h1>".to_owned() }).await;
+    /// assert_eq!(home, "<h1>Home</h1>");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
-    /// If `create` asks for the value that it creates, itself or through other creators: it would wait for itself. Only
-    /// a task that the creator starts is not known to be its own: there the log has a warning after five seconds.
+    /// If `create` asks for the value that it creates, by itself or through other creators, since it would wait for
+    /// itself. If a task that the creator spawned does so, it is not recognized; the log then has a warning after five
+    /// seconds.
     pub async fn get_or_insert_with<F, Fut>(&self, key: &str, create: F) -> T
     where
         F: FnOnce() -> Fut,
@@ -132,11 +244,25 @@ impl<T: Cacheable> Cache<T> {
         self.entry(key).get_or_insert_with(create).await
     }
 
-    /// The value; where there is none, what `create` makes, by one caller at a time. A failure is returned to the caller
-    /// whose creator failed, and is not kept: the next who waits tries again.
+    /// Returns the value; if there is none, one caller at a time runs `create`, and its value is kept. A failure is
+    /// returned to the caller whose creator failed, and is not kept: the next waiting caller tries again.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let numbers = manager.cache::<u32>("numbers");
+    /// assert!(numbers.get_or_try_insert_with("n", || async { "seven".parse() }).await.is_err());
+    /// assert_eq!(numbers.get_or_try_insert_with("n", || async { "7".parse() }).await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of `create`, and no others.
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Cache::get_or_insert_with).
     pub async fn get_or_try_insert_with<E, F, Fut>(&self, key: &str, create: F) -> Result<T, E>
     where
         F: FnOnce() -> Fut,
@@ -145,41 +271,91 @@ impl<T: Cacheable> Cache<T> {
         self.entry(key).get_or_try_insert_with(create).await
     }
 
-    /// Puts a value under the key, whatever is there.
+    /// Puts a value under the key and replaces the one that is there.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.insert("/", "<h1>Home</h1>".into()).await?;
+    /// assert_eq!(pages.get("/").await.as_deref(), Some("<h1>Home</h1>"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] and [`ErrorKind::Value`] for what cannot be kept; those of the store.
+    /// [`ErrorKind::TooLarge`] if the encoded value exceeds [`max_value_size`](crate::CacheOptions::max_value_size),
+    /// [`ErrorKind::Value`] if it cannot be encoded; errors of the store.
     pub async fn insert(&self, key: &str, value: T) -> Result<(), Error> {
         self.entry(key).insert(value).await
     }
 
-    /// Removes the value under the key. A caller that is creating it at this moment, in any process, from what was true
-    /// before, does not put it back.
+    /// Removes the value under the key. If a caller in any process is creating it at this moment, from data that was
+    /// read before the removal, that value is not kept.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.insert("/", "<h1>Home</h1>".into()).await?;
+    /// pages.remove("/").await?;
+    /// assert_eq!(pages.get("/").await, None);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the store: the value may still be given out then.
+    /// Errors of the store: other processes may then still read the value.
     pub async fn remove(&self, key: &str) -> Result<(), Error> {
         self.entry(key).remove().await
     }
 
-    /// Removes all values of the namespace, of whatever type, and those that are being created. It takes one command
-    /// however many they are: the values count no more, and go away when they expire. On memcached too nothing else is
-    /// touched, where Beaker's `clear` flushed the server.
+    /// Removes all values of the namespace, of every type, and those that are being created. It takes one command for
+    /// any number of values: they are no longer read, and the store frees them when they expire. Other namespaces keep
+    /// theirs, also on memcached, where Beaker's `clear` flushed the server.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let (pages, users) = (manager.cache::<String>("pages"), manager.cache::<String>("users"));
+    /// pages.insert("/", "<h1>Home</h1>".into()).await?;
+    /// users.insert("7", "Ada".into()).await?;
+    /// pages.clear().await?;
+    /// assert_eq!((pages.get("/").await, users.get("7").await), (None, Some("Ada".into())));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the store: the values may still be given out then.
+    /// Errors of the store: other processes may then still read the values.
     pub async fn clear(&self) -> Result<(), Error> {
         self.namespace.backend.clear(self.namespace.key).await
     }
 }
 
 impl<V: Cacheable, E: Cacheable> Cache<Result<V, E>> {
-    /// The result that is kept, be it a success or, for [`failure_expire`](crate::CacheOptions::failure_expire), a
-    /// failure; where there is none, what `create` makes, by one caller at a time. For what fails slowly, so that those
-    /// who wait share the failure instead of each trying in turn.
+    /// Returns the result that is kept; if there is none, one caller at a time runs `create`. A failure is kept too,
+    /// for [`failure_expire`](crate::CacheOptions::failure_expire). For creators that fail slowly: waiting callers
+    /// share the failure instead of each trying in turn.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let rates = manager.cache::<Result<f64, String>>("rates");
+    /// let failed = rates.get_or_insert_result_with("EUR", || async { Err("no answer".to_owned()) }).await;
+    /// assert_eq!(failed, Err("no answer".to_owned()));
+    /// let kept = rates.get_or_insert_result_with("EUR", || async { Ok(1.09) }).await;
+    /// assert_eq!(kept, failed, "for a second");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of a creator, this caller's or a lately kept one.
+    /// Those of a creator: this caller's, or the one whose failure is kept.
     pub async fn get_or_insert_result_with<F, Fut>(&self, key: &str, create: F) -> Result<V, E>
     where
         F: FnOnce() -> Fut,
@@ -189,21 +365,22 @@ impl<V: Cacheable, E: Cacheable> Cache<Result<V, E>> {
     }
 }
 
-/// One value of a [`Cache`], with what it is kept by: see [`Cache::entry`].
+/// One value of a [`Cache`], with its tags and its expiry: see [`Cache::entry`].
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// # use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+/// # use ampoule_cache::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ampoule_core::Error> {
+/// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
 /// use std::time::Duration;
 ///
-/// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
 /// let pages = manager.cache::<String>("pages");
 /// let render = || async { "<h1>Ada</h1>".to_owned() };
 /// pages.entry("/users/ada").tags(["user:ada"]).expire(Duration::from_secs(30)).get_or_insert_with(render).await;
 ///
 /// manager.invalidate_tag("user:ada").await?;
 /// assert_eq!(pages.get("/users/ada").await, None);
-/// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+/// # Ok(()) }
 /// ```
 pub struct Entry<'a, T> {
     namespace: &'a Namespace,
@@ -214,8 +391,20 @@ pub struct Entry<'a, T> {
 }
 
 impl<T: Cacheable> Entry<'_, T> {
-    /// Words by which the value can be invalidated together with others, in any namespace: 64 at most, and a value with
-    /// more is not kept. Each costs one more read of the store for every look at the value.
+    /// Adds tags, by which the value can be invalidated together with others, in any namespace. At most 64; a value
+    /// with more is not kept. Each tag costs one more read of the store for every read of the value.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.entry("/users/ada").tags(["users", "user:ada"]).insert("<h1>Ada</h1>".into()).await?;
+    /// manager.invalidate_tag("users").await?;
+    /// assert_eq!(pages.get("/users/ada").await, None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.tags.extend(tags.into_iter().map(|tag| key::tag(tag.as_ref())));
@@ -224,7 +413,19 @@ impl<T: Cacheable> Entry<'_, T> {
         self
     }
 
-    /// How long the value is fresh, in place of what the region says.
+    /// Sets how long the value is fresh, in place of the region's [`expire`](crate::CacheOptions::expire).
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// use std::time::Duration;
+    ///
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.entry("/news").expire(Duration::from_secs(30)).insert("<h1>News</h1>".into()).await?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn expire(mut self, expire: Duration) -> Self {
         self.expire = Some(expire);
@@ -232,6 +433,16 @@ impl<T: Cacheable> Entry<'_, T> {
     }
 
     /// As [`Cache::get`].
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// assert_eq!(pages.entry("/").get().await, None);
+    /// # Ok(()) }
+    /// ```
     pub async fn get(self) -> Option<T> {
         let namespace = self.namespace;
         if let Some(value) = namespace.try_now(&self.key) {
@@ -256,6 +467,15 @@ impl<T: Cacheable> Entry<'_, T> {
 
     /// As [`Cache::remove`].
     ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// manager.cache::<String>("names").entry_for(&7_u64).remove().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Cache::remove`].
     pub async fn remove(self) -> Result<(), Error> {
@@ -263,6 +483,16 @@ impl<T: Cacheable> Entry<'_, T> {
     }
 
     /// As [`Cache::get_or_insert_with`].
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let names = manager.cache::<String>("names");
+    /// assert_eq!(names.entry_for(&7_u64).get_or_insert_with(|| async { "Ada".to_owned() }).await, "Ada");
+    /// # Ok(()) }
+    /// ```
     pub async fn get_or_insert_with<F, Fut>(self, create: F) -> T
     where
         F: FnOnce() -> Fut,
@@ -280,6 +510,16 @@ impl<T: Cacheable> Entry<'_, T> {
 
     /// As [`Cache::get_or_try_insert_with`].
     ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let numbers = manager.cache::<u32>("numbers");
+    /// assert_eq!(numbers.entry("n").get_or_try_insert_with(|| async { "7".parse() }).await, Ok(7));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of `create`, and no others.
     pub async fn get_or_try_insert_with<E, F, Fut>(self, create: F) -> Result<T, E>
@@ -293,7 +533,20 @@ impl<T: Cacheable> Entry<'_, T> {
         self.find_or_create(|| async { create().await.map(Created::new) }).await
     }
 
-    /// As [`Cache::get_or_try_insert_with`], with a creator that says how long its value is to be kept.
+    /// As [`Cache::get_or_try_insert_with`], with a creator that says how long its value is kept.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// use std::time::Duration;
+    ///
+    /// let tokens = manager.cache::<String>("tokens");
+    /// let create = || async { Ok::<_, String>(Created::new("abc".to_owned()).expire(Duration::from_secs(300))) };
+    /// assert_eq!(tokens.entry("api").get_or_try_create_with(create).await.as_deref(), Ok("abc"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of `create`, and no others.
@@ -308,7 +561,7 @@ impl<T: Cacheable> Entry<'_, T> {
         }
     }
 
-    /// What follows when memory has no fresh value.
+    /// Continues when memory has no fresh value.
     async fn find_or_create<E>(self, create: impl AsyncFnOnce() -> Result<Created<T>, E>) -> Result<T, E> {
         if !self.namespace.options.enabled {
             return create().await.map(|created| created.value);
@@ -322,6 +575,16 @@ impl<T: Cacheable> Entry<'_, T> {
     }
 
     /// As [`Cache::insert`].
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let names = manager.cache::<String>("names");
+    /// names.entry_for(&7_u64).insert("Ada".into()).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Cache::insert`].
@@ -345,6 +608,17 @@ impl<T: Cacheable> Entry<'_, T> {
 
 impl<V: Cacheable, E: Cacheable> Entry<'_, Result<V, E>> {
     /// As [`Cache::get_or_insert_result_with`].
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let rates = manager.cache::<Result<f64, String>>("rates");
+    /// let rate = rates.entry("EUR").get_or_insert_result_with(|| async { Ok(1.09) }).await;
+    /// assert_eq!(rate, Ok(1.09));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Cache::get_or_insert_result_with`].

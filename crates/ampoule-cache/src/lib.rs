@@ -3,42 +3,40 @@
 //! Applications use it as `ampoule::cache`, with the feature `cache` of [`ampoule`], which adds settings from an ini
 //! file, layers and the macro `cached`.
 //!
-//! What it descends from, Beaker's cache, had regions with an expiry, one creator at a time, and old values for the
-//! others meanwhile. This one keeps what callers in many processes at once would expect:
+//! It has the regions of Beaker's cache, with an expiry each, and keeps these promises among callers in many processes:
 //!
-//! - **One creator.** Of any number of callers that miss a value one creates it, in a process and, by a lease in the
-//!   store, among all that share the store. A holder that dies is waited for no longer than
-//!   [`lease`](CacheOptions::lease). A creator that is cancelled or fails lets the next one go on, and one
-//!   that asks for its own value fails at once.
-//! - **Removed is removed.** A value that is removed, cleared or invalidated by its tag while a caller creates it, from
-//!   what was true before, is not put back: not in this process, and not in any other. Each is one command, on every
+//! - **One creator.** Of any number of callers that miss a value, one creates it: in a process and, by a lease in the store,
+//!   among all processes that share the store. If the holder of the lease dies, the others wait no longer than
+//!   [`lease`](CacheOptions::lease). If a creator is cancelled or fails, the next caller creates. A creator that asks for its
+//!   own value panics at once instead of waiting for itself.
+//! - **Removed is removed.** If a value is removed, cleared or invalidated by its tag while a caller creates it from older
+//!   data, the created value is not kept, in this process or in any other. Each of these operations is one command, on every
 //!   store.
-//! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created
-//!   anew a little before it expires.
-//! - **Readers do not see an outage.** While the store is down creators are called, still one at a time
-//!   in a process.
+//! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created anew a
+//!   little before it expires.
+//! - **Readers do not see an outage.** While the store is down, creators are called, still one at a time in a process.
 //!
 //! | to learn | read |
 //! |---|---|
 //! | where values are kept | [`Backend`] |
-//! | how long, and by whom they are created | [`CacheOptions`] |
-//! | how they are asked for | [`Cache`], [`Entry`] |
+//! | how long, and which caller creates them | [`CacheOptions`] |
+//! | how to get and put them | [`Cache`], [`Entry`] |
 //! | what a key can be | a text, or a [`CacheKey`] |
 //!
 //! # What cannot be kept
 //!
-//! - A value in memory before a store may be as old as [`memory_expire`](CacheOptions::memory_expire) says, unless the
-//!   store tells of changes and nothing is lost on the way.
+//! - A value in memory before a store may be as old as [`memory_expire`](CacheOptions::memory_expire), unless the store
+//!   reports changes and no report is lost.
 //! - Processes whose clocks differ expire values at different moments.
-//! - While the store cannot be reached, processes do not know of each other: each has its own creator.
-//! - A value that takes more than five minutes to create is given out and not kept in a store: nothing would tell whether it
-//!   was removed meanwhile.
-//! - Values are stored as they are: a reader of the store reads them. What must not be read there is not to be cached.
-//! - A creator that takes longer than [`lease`](CacheOptions::lease) may be joined by another one.
-//! - Bounds hold for what a cache keeps, not for the callers: each that waits holds its own future, and each [`Cache`] that is
-//!   held holds its namespace. Of the keys that were removed, cleared and invalidated a process remembers 7,168 each; what
-//!   is in memory from before the oldest of them counts no more.
-//! - What a value takes in memory is known by its encoded size: `Vec<Option<u64>>` may take four times as much.
+//! - While the store cannot be reached, each process has a creator of its own.
+//! - A value that takes more than five minutes to create is returned but not kept in a store, since the store no longer knows
+//!   whether it was removed meanwhile.
+//! - Values are stored unencrypted: do not cache what a reader of the store must not see.
+//! - While a creator takes longer than [`lease`](CacheOptions::lease), a second one may start.
+//! - The bounds limit what the cache keeps, not its callers: each waiting caller holds its own future, and each live
+//!   [`Cache`] holds its namespace. A process remembers the last 7,168 removed keys, cleared namespaces and invalidated tags
+//!   each; values in memory that are older than the oldest of them are not used.
+//! - The size of a value in memory is that of its encoding: a `Vec<Option<u64>>` may take four times as much.
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 

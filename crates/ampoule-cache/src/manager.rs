@@ -1,4 +1,4 @@
-//! `CacheManager`: where an application's caches come from.
+//! `CacheManager`: the caches of an application.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::schema::schema_fingerprint;
 use crate::stats::CacheStats;
 use crate::value::Cacheable;
 
-/// The caches of an application: namespaces in regions. Cloning it shares it.
+/// The caches of an application: namespaces in regions. Clones share one manager.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,8 +33,8 @@ use crate::value::Cacheable;
 /// # Ok::<(), ampoule_core::Error>(())
 /// ```
 ///
-/// A region says how values are kept, a namespace which they are: two regions with one [`Backend`] share what they keep
-/// under one namespace.
+/// A region says how values are kept and where; a namespace says which values they are. Two regions with one
+/// [`Backend`] share the values of a namespace.
 #[derive(Clone)]
 pub struct CacheManager(Arc<Inner>);
 
@@ -46,14 +46,22 @@ struct Inner {
 
 #[derive(Clone)]
 struct Region {
-    /// Which of the manager's it is.
+    /// Its number in the manager.
     number: usize,
     backend: Backend,
     options: CacheOptions,
 }
 
 impl CacheManager {
-    /// Caches that are kept there, in a default region of these options.
+    /// Creates a manager whose default region has this backend and these options.
+    ///
+    /// ```
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    ///
+    /// let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.describe(), "memory of this process");
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -62,7 +70,20 @@ impl CacheManager {
         Ok(CacheManager::build(Region { number: 0, backend, options }, BTreeMap::new()))
     }
 
-    /// The same with a region of this name, which keeps its values where the default region does.
+    /// Adds a region of this name, which keeps its values in the default region's backend.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// use std::time::Duration;
+    ///
+    /// let short = CacheOptions { expire: Duration::from_secs(60), ..CacheOptions::default() };
+    /// let manager = manager.with_region("short_term", short)?;
+    /// assert!(manager.regions().eq(["short_term"]));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -71,7 +92,21 @@ impl CacheManager {
         self.with_region_in(name, backend, options)
     }
 
-    /// The same with a region of this name, which keeps its values there.
+    /// Adds a region of this name, which keeps its values in this backend.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// use ampoule_core::MemoryStore;
+    /// use std::sync::Arc;
+    ///
+    /// let shared = Backend::tiers(Arc::new(MemoryStore::default()), &BackendOptions::default());
+    /// let manager = manager.with_region_in("shared", shared, CacheOptions::default())?;
+    /// assert_eq!(manager.backends().len(), 2);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -87,15 +122,36 @@ impl CacheManager {
         CacheManager(Arc::new(Inner { default, regions, namespaces: Registry::default() }))
     }
 
-    /// The values of a type under a namespace, in the default region.
+    /// Returns the cache of a type under a namespace, in the default region.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let articles = manager.cache::<String>("articles");
+    /// articles.insert("7", "All about caches".into()).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn cache<T: Cacheable>(&self, namespace: &str) -> Cache<T> {
         self.of(&self.0.default, namespace)
     }
 
-    /// The values of a type under a namespace, in this region.
+    /// Returns the cache of a type under a namespace, in this region.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let manager = manager.with_region("short_term", CacheOptions::default())?;
+    /// let prices = manager.cache_in::<u32>("short_term", "prices")?;
+    /// assert_eq!(prices.namespace(), "prices");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is no such region; the message names the nearest.
+    /// [`ErrorKind::Config`] if there is no such region; the message suggests the most similar name.
     pub fn cache_in<T: Cacheable>(&self, region: &str, namespace: &str) -> Result<Cache<T>, Error> {
         let found = self.0.regions.get(region).ok_or_else(|| self.unknown(region))?;
         Ok(self.of(found, namespace))
@@ -121,12 +177,31 @@ impl CacheManager {
         Error::new(ErrorKind::Config, format!("there is no cache region `{region}`; {hint}"))
     }
 
-    /// The names of the regions, in order.
+    /// Returns the names of the regions, in alphabetical order, without the default one.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let manager = manager.with_region("short_term", CacheOptions::default())?;
+    /// assert!(manager.regions().eq(["short_term"]));
+    /// # Ok(()) }
+    /// ```
     pub fn regions(&self) -> impl Iterator<Item = &str> {
         self.0.regions.keys().map(String::as_str)
     }
 
-    /// What keeps the values of a region, or of the default one for `None`.
+    /// Returns the backend of a region, or of the default one for `None`.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.backend(None)?.describe(), "memory of this process");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no such region.
@@ -137,7 +212,16 @@ impl CacheManager {
         }
     }
 
-    /// How the values of a region are kept, or of the default one for `None`.
+    /// Returns the options of a region, or of the default one for `None`.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.options(None)?.expire.as_secs(), 3_600);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no such region.
@@ -148,7 +232,16 @@ impl CacheManager {
         }
     }
 
-    /// Every place where values are kept, each once.
+    /// Returns the backends of all regions, each once.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// assert_eq!(manager.backends().len(), 1);
+    /// # Ok(()) }
+    /// ```
     pub fn backends(&self) -> Vec<Backend> {
         let mut all = vec![self.0.default.backend.clone()];
         for region in self.0.regions.values() {
@@ -159,11 +252,22 @@ impl CacheManager {
         all
     }
 
-    /// Makes all values that carry this tag count no more, in every namespace and region, with those that are being
-    /// created.
+    /// Invalidates all values with this tag, in every namespace and region, and those that are being created.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.entry("/users/ada").tags(["user:ada"]).insert("<h1>Ada</h1>".into()).await?;
+    /// manager.invalidate_tag("user:ada").await?;
+    /// assert_eq!(pages.get("/users/ada").await, None);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the stores: the values may still be given out then. All are tried.
+    /// Errors of the stores: other processes may then still read the values. All stores are tried.
     pub async fn invalidate_tag(&self, tag: &str) -> Result<(), Error> {
         let mut done = Ok(());
         for backend in self.backends() {
@@ -174,8 +278,20 @@ impl CacheManager {
 
     /// Removes all values of a namespace, in every region: see [`Cache::clear`].
     ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.insert("/", "<h1>Home</h1>".into()).await?;
+    /// manager.clear("pages").await?;
+    /// assert_eq!(pages.get("/").await, None);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// Those of the stores: the values may still be given out then. All are tried.
+    /// Errors of the stores: other processes may then still read the values. All stores are tried.
     pub async fn clear(&self, namespace: &str) -> Result<(), Error> {
         let mut done = Ok(());
         for backend in self.backends() {
@@ -184,16 +300,39 @@ impl CacheManager {
         done
     }
 
-    /// What happened in each namespace that this process uses: all of which a [`Cache`] is held, and of the others
-    /// about the 1,024 that were used last. What was counted of a namespace that is forgotten begins anew.
+    /// Returns the counters of each namespace that this process uses: those with a live [`Cache`], and about the 1,024
+    /// that were used last of the others. The counters of a namespace that was dropped from this list start again at
+    /// zero.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let pages = manager.cache::<String>("pages");
+    /// pages.get("/").await;
+    /// let (name, stats) = &manager.stats()[0];
+    /// assert_eq!((name.as_str(), stats.misses), ("pages", 1));
+    /// # Ok(()) }
+    /// ```
     pub fn stats(&self) -> Vec<(String, CacheStats)> {
         self.0.namespaces.stats()
     }
 
-    /// Frees what has expired, looking at all values in memory and at about `budget` of each store at most.
+    /// Removes expired values: from memory all of them, and from each store by reading about `budget` values at most.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let swept = manager.sweep(1_000).await?;
+    /// assert_eq!((swept.removed, swept.more), (0, false));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the stores.
+    /// Errors of the stores.
     pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         self.0.namespaces.sweep();
         let mut all = SweepReport::default();
@@ -204,9 +343,21 @@ impl CacheManager {
         Ok(all)
     }
 
-    /// Sweeps as long as it is polled, about every `interval`. Spawn it once in each process. Without it nothing that
-    /// has expired is ever given out, but it takes space: in memory until the bounds are reached, in files, SQLite,
-    /// PostgreSQL and MySQL for ever. Redis and memcached forget by themselves.
+    /// Sweeps about every `interval` for as long as the future is polled. Spawn it once in each process:
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// use std::time::Duration;
+    ///
+    /// tokio::spawn(async move { manager.sweep_periodically(Duration::from_secs(60)).await });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Expired values are never returned, swept or not, but they take space: in memory until its bounds are reached,
+    /// and in files, SQLite, PostgreSQL and MySQL for ever. Redis and memcached remove them by themselves.
     pub async fn sweep_periodically(&self, interval: Duration) {
         loop {
             tokio::time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
@@ -223,7 +374,19 @@ impl CacheManager {
         }
     }
 
-    /// Where the values are, in a line for the operator: the default place, and the regions that are elsewhere.
+    /// Returns where the values are, in one line for the operator: the default region's backend, and the regions that
+    /// have another one. It contains no password.
+    ///
+    /// ```
+    /// # use ampoule_cache::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ampoule_core::Error> {
+    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
+    /// let off = CacheOptions { enabled: false, ..CacheOptions::default() };
+    /// let manager = manager.with_region("reports", off)?;
+    /// assert_eq!(manager.describe(), "memory of this process; reports: off");
+    /// # Ok(()) }
+    /// ```
     pub fn describe(&self) -> String {
         let state = |region: &Region| match region.options.enabled {
             true => region.backend.describe(),
