@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use ampoule::store::{Entry, PutMode, PutResult, StoreKey};
 use ampoule::{Clock, MemoryStore, Store, SystemClock};
-use ampoule_core::{Change, Content, Lifetime, Record, Text, codec};
+use ampoule_core::internal::{Change, Content, Text, codec};
+use ampoule_core::{Lifetime, Record};
 use ampoule_seal::{Credential, KeyRing, Secret, Signer};
 use http::StatusCode;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE, VARY};
@@ -107,8 +108,8 @@ impl Parts {
         let store = ours::store();
         let entry = || Entry { value: record.encode(), lifetime: Duration::MAX, tag: None };
         let encode = time(|| record.encode());
-        let keys = time(|| StoreKey::new(ampoule_seal::random_bytes()));
-        let create = || put(&store, StoreKey::new(ampoule_seal::random_bytes()), entry(), PutMode::Create);
+        let keys = time(|| StoreKey::new(ampoule_seal::internal::random_bytes()));
+        let create = || put(&store, StoreKey::new(ampoule_seal::internal::random_bytes()), entry(), PutMode::Create);
         let value = self.signer.sign(&credential());
         let cookie = [&b"sid="[..], value.as_bytes(), b"; HttpOnly; SameSite=Lax; Secure; Path=/"];
         let set_cookie = |headers: &mut HeaderMap| {

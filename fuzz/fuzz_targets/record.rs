@@ -1,7 +1,8 @@
 //! Any bytes as a record: nothing panics, and what is read is written and read again as the same.
 #![no_main]
 
-use ampoule_core::{Bytes, Content, ErrorKind};
+use ampoule_core::internal::Content;
+use ampoule_core::{Bytes, ErrorKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -7,7 +7,7 @@ use crate::creation::Creation;
 use crate::lease::Lease;
 use crate::lookup::Lookup;
 use crate::memory::Cached;
-use crate::single_flight::{Leader, Turn};
+use crate::single_flight::{Leader, Outcome};
 use crate::value::{Cacheable, Created};
 
 /// Whether this process may create.
@@ -42,14 +42,14 @@ impl Lookup<'_> {
                 has_missed = true;
             }
             match flights.lead_or_wait(&self.memory_key, limit, &namespace.name).await {
-                Turn::Leader(leader) => return self.lead(leader, None, create).await,
-                Turn::Shared(value) => {
+                Outcome::Leader(leader) => return self.lead(leader, None, create).await,
+                Outcome::Shared(value) => {
                     if let Some(value) = value.downcast_ref::<T>() {
                         namespace.counters.waits();
                         return Ok(value.clone());
                     }
                 }
-                Turn::TimedOut => {}
+                Outcome::TimedOut => {}
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Error, ErrorKind, PutMode, StoreKey, Time, codec};
+use ampoule_core::internal::codec;
+use ampoule_core::{Bytes, Error, ErrorKind, PutMode, StoreKey, Time};
 use futures_util::future::try_join;
 
 use crate::format::{Generation, Header, Record};

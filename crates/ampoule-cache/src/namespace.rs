@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Error, ErrorKind, StoreKey, Time, codec};
+use ampoule_core::internal::codec;
+use ampoule_core::{Bytes, Error, ErrorKind, StoreKey, Time};
 use serde::Serialize;
 
 use crate::backend::Inner;

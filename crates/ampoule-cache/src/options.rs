@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, NonExhaustive, SystemClock};
+use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 
-/// How a region keeps its values: for how long, and who creates them.
+/// How a region keeps its values: for how long, and which caller creates them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,38 +15,39 @@ use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, NonExhaustive, SystemC
 /// let short_term = CacheOptions { expire: Duration::from_secs(60), stale: Duration::from_secs(30), ..CacheOptions::default() };
 /// ```
 ///
-/// End a literal with `..CacheOptions::default()`: a later version may have more of them.
+/// End a literal with `..CacheOptions::default()`: a later version may add options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheOptions {
-    /// Whether anything is cached at all: `true` by default. With `false` every call goes through to its creator.
+    /// Whether the region caches at all: `true` by default. With `false` every call runs its creator.
     pub enabled: bool,
-    /// How long a value is fresh: an hour by default. Beaker kept values for ever where none was said.
+    /// How long a value is fresh: an hour by default. (Beaker's default was for ever.)
     pub expire: Duration,
-    /// How long a value that has expired may still be given out while one caller creates the next, or when creating it
-    /// fails: zero by default, so that all wait for the new one. (`stale-while-revalidate` and `stale-if-error` of RFC
-    /// 5861; Beaker did the first always, without a bound.)
+    /// How long an expired value may still be returned while one caller creates the next, or when creating it fails.
+    /// Zero by default: all callers wait for the new value. (`stale-while-revalidate` and `stale-if-error` of RFC 5861;
+    /// Beaker always did the first, without a bound.)
     pub stale: Duration,
-    /// How early a value in demand is created anew before it expires, as the factor β of XFetch (Vattani, Chierichetti,
-    /// Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015): 1 by default. One caller, chosen by
-    /// chance the more likely the longer creating takes and the nearer the end is, creates while the others go on with
-    /// the value that there is. 0 for never.
+    /// How early a value that is in demand is created anew before it expires: the factor β of XFetch (Vattani,
+    /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). 1 by default. Near the
+    /// end of a value's life, one caller creates the next value while the others get the present one. Each call is
+    /// chosen at random; the probability grows with the time that creating takes, and as the end comes near. 0 disables
+    /// it.
     pub early: f64,
-    /// How long others wait for one creator before they create for themselves: 10 seconds by default. So long the lease
-    /// lasts, too, by which the processes that share a store agree on one of them; when the holder dies, the next one
-    /// creates after this time.
+    /// How long callers wait for a creator before they create the value themselves: 10 seconds by default. The lease in
+    /// a shared store, by which the processes agree on one creator, lasts as long; if its holder dies, the next creator
+    /// starts after this time.
     pub lease: Duration,
-    /// Whether the processes that share a store agree on one creator, which costs three short commands for each value
-    /// created: `true` by default. In one process there is always one at a time.
+    /// Whether the processes that share a store agree on one creator, which takes three short commands for each created
+    /// value: `true` by default. With `false` each process has one creator at a time.
     pub shared_lease: bool,
-    /// How long the failure of a creator is kept by
-    /// [`get_or_insert_result_with`](crate::Cache::get_or_insert_result_with): a second by default. All other methods
-    /// keep no failures.
+    /// How long [`get_or_insert_result_with`](crate::Cache::get_or_insert_result_with) keeps the failure of a creator:
+    /// a second by default. All other methods keep no failures.
     pub failure_expire: Duration,
-    /// The largest value, in bytes as it is encoded: 1 MiB by default. A larger one is given out and not kept.
+    /// The largest value that is kept, in encoded bytes: 1 MiB by default. A larger one is returned to its caller and
+    /// not kept.
     pub max_value_size: usize,
-    /// Where there is memory before a store: how long a value in memory is given out without asking the store. A second
-    /// by default. This is the bound on how long a change by another process may go unseen; where the store tells of
-    /// changes, as Redis does, it is mostly seen at once.
+    /// For memory before a store: how long a value in memory is returned without reading the store. A second by
+    /// default. A change by another process may go unseen for as long; a store that reports changes, such as Redis,
+    /// mostly makes it visible at once.
     pub memory_expire: Duration,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -69,7 +71,8 @@ impl Default for CacheOptions {
 }
 
 impl CacheOptions {
-    /// Everything that is wrong, by the names of the options.
+    /// Returns everything that is wrong with these options, as pairs of an option's name and a message.
+    #[doc(hidden)]
     pub fn faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         let mut check = |wrong: bool, option, message: &str| {
@@ -100,16 +103,16 @@ impl CacheOptions {
 
 /// How a [`Backend`](crate::Backend) works.
 ///
-/// End a literal with `..BackendOptions::default()`: a later version may have more of them.
+/// End a literal with `..BackendOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct BackendOptions {
-    /// How much memory holds at most, where there is memory: by default 100,000 values and 64 MiB. Beyond it what is
-    /// used least is forgotten.
+    /// The bounds of memory, where there is memory: 100,000 values and 64 MiB by default. Beyond them the least used
+    /// values are removed.
     pub bounds: MemoryBounds,
-    /// The limit on each operation of a store: a second by default.
+    /// The time limit on each operation of the store: a second by default. `None` disables it.
     pub store_timeout: Option<Duration>,
-    /// After so many failures in a row, 5 by default, the store is not asked for a second (the circuit is open, for reads
-    /// or for writes: see [`GuardedStore`](ampoule_core::GuardedStore)). 0 for never.
+    /// The circuit opens for a second after so many failures of the store in a row, 5 by default: the store is not
+    /// called meanwhile. Reads and writes have a circuit each. 0 disables it.
     pub fail_fast_after: usize,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,

@@ -5,9 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{
-    Bytes, Entry, Error, ErrorKind, GuardedStore, PutMode, PutResult, Store, StoreKey, Stored, Time, Version,
-};
+use ampoule_core::internal::GuardedStore;
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Stored, Time, Version};
 use futures_util::future::join_all;
 
 use crate::format::{Generation, Record};

@@ -38,7 +38,7 @@ struct Completed {
 }
 
 /// What came of waiting.
-pub(crate) enum Turn<'a> {
+pub(crate) enum Outcome<'a> {
     /// The caller is to create the value.
     Leader(Leader<'a>),
     /// Another caller has created it.
@@ -63,17 +63,17 @@ impl SingleFlight {
     ///
     /// # Panics
     /// If the caller is the creator of this very value, which would wait for itself.
-    pub(crate) async fn lead_or_wait(&self, key: &MemoryKey, limit: Duration, namespace: &str) -> Turn<'_> {
+    pub(crate) async fn lead_or_wait(&self, key: &MemoryKey, limit: Duration, namespace: &str) -> Outcome<'_> {
         let came = Instant::now();
         let joined = self.join(key);
         match joined.wait(limit, namespace).await {
             None => {
                 joined.forget(&mut self.map());
-                Turn::TimedOut
+                Outcome::TimedOut
             }
             Some(result) => match &*result {
-                Some(completed) if completed.as_of >= came => Turn::Shared(Arc::clone(&completed.value)),
-                _ => Turn::Leader(Leader { result, joined }),
+                Some(completed) if completed.as_of >= came => Outcome::Shared(Arc::clone(&completed.value)),
+                _ => Outcome::Leader(Leader { result, joined }),
             },
         }
     }
@@ -201,13 +201,13 @@ mod tests {
         MemoryKeyRef { values: 1, key: b"key" }.to_owned()
     }
 
-    async fn turn(flights: &SingleFlight) -> Turn<'_> {
+    async fn turn(flights: &SingleFlight) -> Outcome<'_> {
         flights.lead_or_wait(&key(), LIMIT, "n").await
     }
 
-    fn leader(turn: Turn<'_>) -> Leader<'_> {
+    fn leader(turn: Outcome<'_>) -> Leader<'_> {
         match turn {
-            Turn::Leader(leader) => leader,
+            Outcome::Leader(leader) => leader,
             _ => panic!("expected to be the leader"),
         }
     }
@@ -223,7 +223,7 @@ mod tests {
             leading.complete(Arc::new(7_u8), Instant::now());
         };
         let (turn, ()) = futures_util::future::join(turn(&flights), completing).await;
-        assert!(matches!(turn, Turn::Shared(value) if value.downcast_ref() == Some(&7_u8)));
+        assert!(matches!(turn, Outcome::Shared(value) if value.downcast_ref() == Some(&7_u8)));
         assert!(flights.map().is_empty());
     }
 
@@ -240,7 +240,7 @@ mod tests {
     async fn no_caller_waits_for_ever() {
         let flights = SingleFlight::default();
         let leading = leader(turn(&flights).await);
-        assert!(matches!(turn(&flights).await, Turn::TimedOut));
+        assert!(matches!(turn(&flights).await, Outcome::TimedOut));
         drop(leader(turn(&flights).await));
         assert!(leading.joined.flight.warned.load(Ordering::Relaxed), "the log was told of it");
     }

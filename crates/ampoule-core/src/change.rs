@@ -50,7 +50,8 @@ pub struct Pair {
 /// and of two values for one key the later commit's stays.
 ///
 /// ```
-/// use ampoule_core::{Change, ChangeLog, Lifetime, Record, Text, Time};
+/// use ampoule_core::internal::{Change, ChangeLog, Text};
+/// use ampoule_core::{Lifetime, Record, Time};
 ///
 /// let mut log = ChangeLog::default();
 /// log.push(Change::insert("mine", &1)?)?;

@@ -26,7 +26,8 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use ampoule_core::{GuardedStore, MemoryStore, Store, StoreKey};
+/// use ampoule_core::internal::GuardedStore;
+/// use ampoule_core::{MemoryStore, Store, StoreKey};
 ///
 /// let store = Arc::new(MemoryStore::default());
 /// let store = GuardedStore::new(store, "session store", Some(Duration::from_secs(1)), 5);

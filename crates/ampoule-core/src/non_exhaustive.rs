@@ -6,7 +6,7 @@
 /// `..Options::default()`, so that a new option breaks no program.
 ///
 /// ```compile_fail,E0063
-/// # use ampoule_core::NonExhaustive;
+/// # use ampoule_core::internal::NonExhaustive;
 /// pub struct Options {
 ///     pub limit: usize,
 ///     #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! A session as it is kept: a header and its entries.
 
-mod body;
+mod entries;
 mod format;
 mod identity;
 
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use self::body::Body;
+use self::entries::Entries;
 pub use self::identity::{Identity, PreviousSecret};
 use crate::clock::Time;
 use crate::error::{Error, ErrorKind};
 use crate::key::{SessionId, Tag};
 use crate::lifetime::Lifetime;
 
-/// The longest key of a session, and the longest principal, in bytes of UTF-8.
+/// The length of the longest key of a session, and of the longest principal, in bytes of UTF-8.
 pub const MAX_KEY: usize = 255;
 
 /// How long a session that holds nothing but the token of a form may lie unused. A client without cookies makes one with
@@ -41,7 +41,7 @@ pub struct Tombstone {
     pub forked_for: Option<String>,
 }
 
-/// A session's data. Values stay encoded until one is asked for.
+/// A session's data, as `ampoule::inspect` returns it. Values stay encoded until they are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// When the session was first made.
@@ -53,6 +53,7 @@ pub struct Record {
     /// When its cookie was last sent, so that one with an expiry can be sent again in time.
     pub cookie_sent: Time,
     /// Who may use it, and what it came from.
+    #[doc(hidden)]
     pub identity: Identity,
     /// When its user last logged in.
     pub authenticated_at: Option<Time>,
@@ -60,11 +61,12 @@ pub struct Record {
     pub form_token: Option<[u8; 32]>,
     layer: Text,
     principal: Option<Text>,
-    body: Body,
+    entries: Entries,
 }
 
 impl Record {
     /// An empty session made at `now`, of the layer that has this name.
+    #[doc(hidden)]
     pub fn new(now: Time, lifetime: Lifetime, layer: Text) -> Record {
         Record {
             created: now,
@@ -76,25 +78,27 @@ impl Record {
             form_token: None,
             layer,
             principal: None,
-            body: Body::default(),
+            entries: Entries::default(),
         }
     }
 
     /// The same session without data, form token and login.
+    #[doc(hidden)]
     #[must_use]
     pub fn emptied(&self) -> Record {
-        Record { authenticated_at: None, form_token: None, ..self.with_body(Body::default()) }
+        Record { authenticated_at: None, form_token: None, ..self.with_entries(Entries::default()) }
     }
 
     /// The encoded value under `key`.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
-        self.body.get(key)
+        self.entries.get(key)
     }
 
     /// Puts an encoded value under `key`, in the place of the old one or at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the key is empty or longer than [`MAX_KEY`] bytes.
+    /// [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
+    #[doc(hidden)]
     pub fn insert(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
         check_key(key)?;
         self.put(key.as_bytes(), value);
@@ -102,32 +106,34 @@ impl Record {
     }
 
     /// Takes out what is under `key`, and says whether anything was.
+    #[doc(hidden)]
     pub fn remove(&mut self, key: &str) -> bool {
-        let without = self.body.without(key);
+        let without = self.entries.without(key);
         let was_there = without.is_some();
-        self.body = without.unwrap_or_else(|| std::mem::take(&mut self.body));
+        self.entries = without.unwrap_or_else(|| std::mem::take(&mut self.entries));
         was_there
     }
 
     /// Puts a value under a key that was checked.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.body = self.body.with(key, value);
+        self.entries = self.entries.with(key, value);
     }
 
     /// A copy with a value under a key that was checked. Only one copy of the entries is made.
     pub(crate) fn with(&self, key: &[u8], value: &[u8]) -> Record {
-        self.with_body(self.body.with(key, value))
+        self.with_entries(self.entries.with(key, value))
     }
 
     /// A copy with other entries.
-    fn with_body(&self, body: Body) -> Record {
+    fn with_entries(&self, entries: Entries) -> Record {
         let (identity, layer, principal) = (self.identity.clone(), self.layer.clone(), self.principal.clone());
-        Record { identity, layer, principal, body, ..*self }
+        Record { identity, layer, principal, entries, ..*self }
     }
 
     /// Removes all entries; header and principal stay.
+    #[doc(hidden)]
     pub fn clear(&mut self) {
-        self.body = Body::default();
+        self.entries = Entries::default();
     }
 
     /// The keys, in the order in which they were first inserted.
@@ -137,7 +143,7 @@ impl Record {
 
     /// The entries, in the order in which their keys were first inserted.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.body.entries()
+        self.entries.entries()
     }
 
     /// How many entries there are.
@@ -147,12 +153,12 @@ impl Record {
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.body.as_bytes().is_empty()
+        self.entries.as_bytes().is_empty()
     }
 
     /// How many bytes its entries take.
     pub fn data_len(&self) -> usize {
-        self.body.as_bytes().len()
+        self.entries.as_bytes().len()
     }
 
     /// The name of the layer that it belongs to: that of its cookie.
@@ -161,6 +167,7 @@ impl Record {
     }
 
     /// Whether it belongs to the layer of this name.
+    #[doc(hidden)]
     pub fn is_of(&self, layer: &Text) -> bool {
         self.layer == *layer
     }
@@ -173,7 +180,8 @@ impl Record {
     /// Says whose session it is.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the text is empty or longer than [`MAX_KEY`] bytes.
+    /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes.
+    #[doc(hidden)]
     pub fn set_principal(&mut self, principal: Option<&str>) -> Result<(), Error> {
         principal.map(check_key).transpose()?;
         self.principal = principal.map(Text::new);
@@ -186,12 +194,13 @@ impl Record {
     }
 
     /// Whether it holds nothing but the token of a form: no entries, no principal and no idle time of its own.
+    #[doc(hidden)]
     pub fn is_unused_form(&self) -> bool {
         self.form_token.is_some() && self.is_empty() && self.principal.is_none() && !self.lifetime.own
     }
 
-    /// The lifetime that counts while the session holds what it does: [`Record::lifetime`], but at most [`FORM_LIFETIME`]
-    /// of idle time for an [unused form](Record::is_unused_form).
+    /// Returns [`Record::lifetime`], with an idle timeout of at most an hour for a session that holds nothing but the token
+    /// of a form.
     pub fn effective_lifetime(&self) -> Lifetime {
         if !self.is_unused_form() {
             return self.lifetime;
@@ -206,8 +215,9 @@ impl Record {
     }
 
     /// Whether it holds the same data, rules and principal; times of use and credentials aside.
+    #[doc(hidden)]
     pub fn same_data(&self, other: &Record) -> bool {
-        self.body == other.body
+        self.entries == other.entries
             && self.principal == other.principal
             && self.lifetime == other.lifetime
             && self.form_token == other.form_token

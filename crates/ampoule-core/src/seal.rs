@@ -19,7 +19,8 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use ampoule_core::{Bytes, Entry, MemoryStore, PutMode, SealedStore, Store, StoreKey};
+/// use ampoule_core::internal::SealedStore;
+/// use ampoule_core::{Bytes, Entry, MemoryStore, PutMode, Store, StoreKey};
 /// use ampoule_seal::{KeyRing, Secret};
 ///
 /// # let secret = Secret::new(Secret::generate().as_str())?;

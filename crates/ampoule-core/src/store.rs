@@ -14,33 +14,140 @@ use crate::reply::Reply;
 
 /// Opaque values under opaque keys, each with a version and a deadline.
 ///
-/// The contract, which `ampoule_core::conformance` (feature `conformance`) tests on any store:
+/// A store is used as `Arc<dyn Store>`, so no handler is generic over it. Nine methods are required, and
+/// [`put`](Store::put) carries the promises of a session: it writes only if the key is absent, or has the version that the
+/// caller has read. A whole store, on a map:
+///
+/// ```
+/// use std::{collections::BTreeMap, ops::Bound, sync::{Arc, Mutex, MutexGuard}, time::Duration};
+/// use ampoule_core::{Clock, Entry, Page, PutMode, PutResult, Reply, Store, StoreKey};
+/// use ampoule_core::{Stored, SweepReport, Tag, Time, Version, write_and_read_back};
+///
+/// type Rows = BTreeMap<StoreKey, (Stored, Option<Tag>)>;
+///
+/// struct MapStore { clock: Arc<dyn Clock>, rows: Mutex<Rows> }
+///
+/// impl MapStore {
+///     fn rows(&self) -> (MutexGuard<'_, Rows>, Time) {
+///         (self.rows.lock().unwrap(), self.clock.now())
+///     }
+/// }
+///
+/// fn live(rows: &Rows, key: StoreKey, now: Time) -> Option<&Stored> {
+///     rows.get(&key).map(|(stored, _)| stored).filter(|stored| stored.deadline > now)
+/// }
+///
+/// impl Store for MapStore {
+///     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+///         let (rows, now) = self.rows();
+///         Reply::ready(Ok(live(&rows, key, now).cloned()))
+///     }
+///     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+///         let (mut rows, now) = self.rows();
+///         let found = live(&rows, key, now).map(|stored| stored.version);
+///         let is_allowed = match mode {
+///             PutMode::Create => found.is_none(),
+///             PutMode::Replace(version) => found == Some(version),
+///             PutMode::Always => true,
+///         };
+///         if !is_allowed {
+///             return Reply::ready(Ok(PutResult::Conflict));
+///         }
+///         let Entry { value, lifetime, tag } = entry;
+///         Reply::ready(Version::random().map(|version| {
+///             rows.remove(&key);
+///             if lifetime >= Duration::from_millis(1) {
+///                 rows.insert(key, (Stored { value, version, deadline: now + lifetime }, tag));
+///             }
+///             PutResult::Stored(version)
+///         }))
+///     }
+///     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+///         let (mut rows, now) = self.rows();
+///         let holds = live(&rows, key, now).is_some_and(|stored| stored.version == version);
+///         if let Some((stored, _)) = rows.get_mut(&key).filter(|_| holds) {
+///             stored.deadline = stored.deadline.max(now + lifetime);
+///         }
+///         Reply::ready(Ok(holds))
+///     }
+///     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+///         let (mut rows, now) = self.rows();
+///         let was_there = live(&rows, key, now).is_some();
+///         rows.remove(&key);
+///         Reply::ready(Ok(was_there))
+///     }
+///     fn keys_with_tag(&self, wanted: Tag) -> Reply<'_, Vec<StoreKey>> {
+///         let (rows, now) = self.rows();
+///         let found = rows.iter().filter(|(_, (stored, tag))| *tag == Some(wanted) && stored.deadline > now);
+///         Reply::ready(Ok(found.map(|(key, _)| *key).collect()))
+///     }
+///     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+///         Reply::ready(Page::last_key(cursor).map(|last| {
+///             let (rows, after) = (self.rows().0, last.map_or(Bound::Unbounded, Bound::Excluded));
+///             let keys = rows.range((after, Bound::Unbounded)).map(|(key, _)| *key).take(budget.max(1));
+///             Page::ordered(keys.collect(), budget.max(1))
+///         }))
+///     }
+///     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
+///         let (mut rows, now) = self.rows();
+///         let expired = rows.iter().filter(|(_, (stored, _))| stored.deadline <= now).map(|(key, _)| *key);
+///         let expired: Vec<StoreKey> = expired.take(budget).collect();
+///         expired.iter().for_each(|key| drop(rows.remove(key)));
+///         Reply::ready(Ok(SweepReport { removed: expired.len() as u64, more: expired.len() == budget }))
+///     }
+///     fn ping(&self) -> Reply<'_, Time> {
+///         Reply::new(async { write_and_read_back(self).await.map(|()| self.clock.now()) })
+///     }
+///     fn describe(&self) -> String {
+///         "a map (lost at restart)".to_owned()
+///     }
+/// }
+///
+/// // Its test: the feature `conformance` of this crate has a check for every rule of the contract.
+/// # #[cfg(feature = "conformance")]
+/// async fn map_store_conforms() { // as #[tokio::test(flavor = "multi_thread")]
+///     use ampoule_core::{ManualClock, conformance::{Subject, assert_conforms}};
+///
+///     assert_conforms(|| {
+///         let clock = Arc::new(ManualClock::default());
+///         let store = MapStore { clock: clock.clone(), rows: Mutex::default() };
+///         Subject { many_keys: 1_000, ..Subject::new(Arc::new(store), Some(clock)) }
+///     })
+///     .await;
+/// }
+/// # #[cfg(feature = "conformance")]
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(map_store_conforms());
+/// ```
+///
+/// [`assert_conforms`](https://docs.rs/ampoule-core/latest/ampoule_core/conformance/fn.assert_conforms.html) prints the name of
+/// each rule that is broken.
+///
+/// # The contract
 ///
 /// - **One writer wins.** [`PutMode::Create`] and [`PutMode::Replace`] compare and write in one step: of any number of
 ///   callers in any number of processes that replace one version, exactly one succeeds.
-/// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again,
-///   so that a slow writer can never replace what it has not seen.
-/// - **The store's clock decides.** Callers say how long a value lives, never until when. The deadline is that much after
-///   the store's own present, and from then on the value is absent for every method, whether or not it has been swept.
-///   A value that is put with a lifetime of less than a millisecond is absent at once, and so is what it replaced: this
-///   removes one version and no other.
-/// - **A write that was sent twice is never guessed at.** A driver that sends a write again after a broken connection,
-///   and then finds neither the version that it expected nor its own, answers [`ErrorKind::Timeout`]: the first may
-///   have been written, and replaced since. Its own version means that the write is done.
-/// - **Whole or not at all.** A reader sees a value as one writer wrote it. What cannot be read as it was written is
-///   [`ErrorKind::Corrupt`], never absent.
+/// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again, so that
+///   a slow writer can never replace a value that it has not read.
+/// - **The store's clock decides.** Callers say how long a value lives, never until when. The deadline is the store's present
+///   time plus the lifetime, and from then on the value is absent for every method, whether or not it has been swept. A
+///   value that is put with a lifetime of less than a millisecond is absent at once, and so is the one that it replaced:
+///   this removes one version and no other.
+/// - **An unknown outcome is `Timeout`.** A driver may send a write again after a broken connection, and then find neither
+///   the version that it expected nor its own. It must return [`ErrorKind::Timeout`], since the first write may have been
+///   done, and replaced since. If it finds its own version, the write is done.
+/// - **Whole or not at all.** A reader sees a value as one writer wrote it. A damaged value is [`ErrorKind::Corrupt`], never
+///   absent.
 /// - **Cancelling is safe.** A [`Reply`] that is dropped leaves its operation done or not done, and the store usable.
-/// - **When it happens.** A store may do its work when the method is called, and return an answer that is at hand, or when
-///   the reply is awaited. What would keep a thread waiting is done in neither.
+/// - **Nothing blocks.** A store may do its work when the method is called, and return a ready answer, or when the reply is
+///   awaited. Work that would block the thread is done in neither.
 /// - **Absence and conflict are answers**, not errors.
 ///
-/// A store is used behind `Arc<dyn Store>`, so that no handler is generic over it. It bounds the time of its own
-/// operations where its driver can hang; callers add a limit of their own.
+/// A store must limit the time of its own operations where its driver can hang; callers add a limit of their own.
 pub trait Store: Send + Sync {
-    /// The value under `key`, unless there is none or its deadline has passed.
+    /// Returns the value under `key`, or `None` if there is none or its deadline has passed.
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>>;
 
-    /// Writes `entry` under `key` if `mode` allows it, and says which version it now has.
+    /// Writes `entry` under `key` if `mode` allows it, and returns the new version.
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult>;
 
     /// As [`put`](Store::put), of a value that a full store may remove before its deadline, when it needs the room for
@@ -51,17 +158,17 @@ pub trait Store: Send + Sync {
     }
 
     /// Moves the deadline of `key` to `lifetime` from now if the key has this version, and changes nothing else: neither
-    /// value nor version. Never moves it to an earlier moment, so of two touches of one version the later deadline stands.
-    /// Says whether the key had the version.
+    /// value nor version. Never moves it to an earlier moment, so of two touches of one version the later deadline stays.
+    /// Returns whether the key had the version.
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool>;
 
-    /// Removes `key`. Says whether it was there.
+    /// Removes `key`. Returns whether it was there.
     fn delete(&self, key: StoreKey) -> Reply<'_, bool>;
 
-    /// The keys that were last put with `tag` and are still there, in no order.
+    /// Returns the keys that were last put with `tag` and are still there, in no order.
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
 
-    /// Some of the keys: from the beginning, or from the cursor of an earlier [`Page`]. For tools that go through all.
+    /// Returns some of the keys: from the beginning, or from the cursor of an earlier [`Page`]. For tools that read all keys.
     ///
     /// A caller that follows [`Page::next`] to the end has seen every key that was there the whole time, at least once;
     /// keys that came or went meanwhile, or that have expired, may be among them. A page has about `budget` keys, and
@@ -71,8 +178,8 @@ pub trait Store: Send + Sync {
     /// [`ErrorKind::Invalid`] for a cursor that this store did not return.
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page>;
 
-    /// Frees what has expired, looking at about `budget` values at most. A store whose engine does that by itself has
-    /// nothing to do. Several processes may sweep one store at once.
+    /// Frees expired values, reading about `budget` values at most. A store whose engine does that by itself has nothing
+    /// to do. Several processes may sweep one store at once.
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport>;
 
     /// Writes a value under a random key, reads it back and removes it, and returns the store's present time: for health
@@ -82,7 +189,8 @@ pub trait Store: Send + Sync {
     /// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
     fn ping(&self) -> Reply<'_, Time>;
 
-    /// What this is and where, in a few words for the operator; no password. "memory (lost at restart)".
+    /// Returns the store's kind and place in a few words for the operator, such as "memory (lost at restart)". It must
+    /// contain no password.
     fn describe(&self) -> String;
 
     /// Reports what others change, from now on, to a caller that keeps copies in memory. `None` from a store that cannot

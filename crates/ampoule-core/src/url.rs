@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// of a parameter; [`Debug`](std::fmt::Debug) shows where it leads.
 ///
 /// ```
-/// use ampoule_core::ServerUrl;
+/// use ampoule_core::internal::ServerUrl;
 ///
 /// let url = ServerUrl::parse("postgres://app:p%40ss@db.example:5433/shop", "postgres://user:password@host/database")?;
 /// assert_eq!(url.password.as_deref(), Some("p@ss"));

@@ -20,9 +20,9 @@ use crate::urlmap::MountPath;
 /// Makes the app of `document_root`, the folder, and `cache_max_age`, the seconds for which a client may keep a file
 /// without asking again.
 pub(crate) fn factory(conf: &Conf) -> Result<App, Faults> {
-    const LONGEST: u64 = 365 * 86_400;
+    const MAX_AGE: u64 = 365 * 86_400;
     let mut faults = Faults(conf.unknown(&["document_root", "cache_max_age"]));
-    let seconds = faults.keep(conf.number("cache_max_age", 0, 0..=LONGEST)).filter(|seconds| *seconds > 0);
+    let seconds = faults.keep(conf.number("cache_max_age", 0, 0..=MAX_AGE)).filter(|seconds| *seconds > 0);
     let root = conf.get("document_root").filter(|root| Path::new(root).is_dir());
     if root.is_none() {
         faults.0.push(conf.fault("document_root", "expected a folder that is there, such as %(here)s/public"));

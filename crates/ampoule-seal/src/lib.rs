@@ -52,6 +52,8 @@
 
 mod block;
 mod credential;
+#[doc(hidden)]
+pub mod internal;
 mod mask;
 mod random;
 mod ring;
@@ -62,11 +64,9 @@ mod subkey;
 mod text;
 mod weakness;
 
-pub use self::credential::{Credential, same_digest};
-pub use self::mask::{mask, verify_masked};
-pub use self::random::random_bytes;
+pub use self::credential::Credential;
 pub use self::ring::{EmptyRing, KeyRing};
-pub use self::sealer::{Opened, Sealer, sealed_text_len};
+pub use self::sealer::{Opened, Sealer};
 pub use self::secret::Secret;
 pub use self::signer::{Signer, Token, Verified};
 pub use self::weakness::Weakness;

@@ -10,10 +10,10 @@ use crate::text;
 /// base64url.
 ///
 /// ```
-/// let token = ampoule_seal::random_bytes();
-/// let (first, second) = (ampoule_seal::mask(&token), ampoule_seal::mask(&token));
+/// let token = ampoule_seal::internal::random_bytes();
+/// let (first, second) = (ampoule_seal::internal::mask(&token), ampoule_seal::internal::mask(&token));
 /// assert_ne!(first, second);
-/// assert!(ampoule_seal::verify_masked(&token, first.as_bytes()) && ampoule_seal::verify_masked(&token, second.as_bytes()));
+/// assert!(ampoule_seal::internal::verify_masked(&token, first.as_bytes()) && ampoule_seal::internal::verify_masked(&token, second.as_bytes()));
 /// ```
 pub fn mask(token: &[u8; 32]) -> String {
     mask_with(random_bytes(), token)

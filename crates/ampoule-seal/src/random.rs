@@ -9,8 +9,8 @@ use rand::Rng;
 /// do not fork.
 ///
 /// ```
-/// let token: [u8; 32] = ampoule_seal::random_bytes();
-/// assert_ne!(token, ampoule_seal::random_bytes());
+/// let token: [u8; 32] = ampoule_seal::internal::random_bytes();
+/// assert_ne!(token, ampoule_seal::internal::random_bytes());
 /// ```
 ///
 /// # Panics

@@ -113,7 +113,7 @@ impl Sealer {
 /// How many characters so many bytes of content are when they are sealed as text.
 ///
 /// ```
-/// assert_eq!(ampoule_seal::sealed_text_len(1_024), 1_404);
+/// assert_eq!(ampoule_seal::internal::sealed_text_len(1_024), 1_404);
 /// ```
 pub const fn sealed_text_len(plain: usize) -> usize {
     ((HEADER + plain + TAG) * 4).div_ceil(3)

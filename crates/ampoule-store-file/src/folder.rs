@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ampoule_core::folders::{inherit_owner, make_private_folder};
+use ampoule_core::internal::folders::{inherit_owner, make_private_folder};
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 
 /// What the marker says. Another format will have another number.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Durability, NonExhaustive, SystemClock};
+use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, Durability, SystemClock};
 
 /// How a [`FileStore`](crate::FileStore) works.
 ///

@@ -80,9 +80,10 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ampoule_core::internal::{random_key, write_and_read_back_under};
 use ampoule_core::{
     Clock, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, SystemClock,
-    Tag, Time, Version, random_key, write_and_read_back_under,
+    Tag, Time, Version,
 };
 
 use self::format::{Header, Item};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, NonExhaustive};
+use ampoule_core::Clock;
+use ampoule_core::internal::NonExhaustive;
 
 /// How a [`MemcachedStore`](crate::MemcachedStore) works.
 ///

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ampoule_core::tls::{TlsFiles, TlsMode, check_provider};
-use ampoule_core::{Error, ErrorKind, ServerUrl};
+use ampoule_core::internal::ServerUrl;
+use ampoule_core::internal::tls::{TlsFiles, TlsMode, check_provider};
+use ampoule_core::{Error, ErrorKind};
 use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
 
 use crate::encryption;

@@ -1,6 +1,6 @@
 //! What encrypts a connection, as the driver takes it.
 
-use ampoule_core::tls::{TlsFiles, TlsMode};
+use ampoule_core::internal::tls::{TlsFiles, TlsMode};
 use mysql_async::SslOpts;
 
 #[cfg(feature = "tls")]

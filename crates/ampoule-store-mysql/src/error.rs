@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ampoule_core::tls::explain;
+use ampoule_core::internal::tls::explain;
 use ampoule_core::{Error, ErrorKind};
 use mysql_async::{DriverError, IoError, ServerError};
 

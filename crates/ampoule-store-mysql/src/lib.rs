@@ -80,7 +80,7 @@ mod statements;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ampoule_core::tls::ensure_provider;
+use ampoule_core::internal::tls::ensure_provider;
 use ampoule_core::{
     Bytes, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time,
     Version, write_and_read_back,

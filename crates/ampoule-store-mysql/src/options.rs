@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::tls::TlsFiles;
-use ampoule_core::{Clock, NonExhaustive};
+use ampoule_core::Clock;
+use ampoule_core::TlsFiles;
+use ampoule_core::internal::NonExhaustive;
 
 /// How a [`MySqlStore`](crate::MySqlStore) works.
 ///

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use ampoule_core::tls::TlsMode;
-use ampoule_core::{Error, ErrorKind, ServerUrl};
+use ampoule_core::internal::ServerUrl;
+use ampoule_core::internal::tls::TlsMode;
+use ampoule_core::{Error, ErrorKind};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};

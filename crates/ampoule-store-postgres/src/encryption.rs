@@ -1,7 +1,7 @@
 //! What encrypts a connection: rustls with the feature `tls`, else nothing that could be made.
 
 use ampoule_core::Error;
-use ampoule_core::tls::{self, TlsFiles, TlsMode};
+use ampoule_core::internal::tls::{self, TlsFiles, TlsMode};
 
 #[cfg(feature = "tls")]
 pub(crate) type Encryption = tokio_postgres_rustls::MakeRustlsConnect;

@@ -5,7 +5,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use ampoule_core::tls::explain;
+use ampoule_core::internal::tls::explain;
 use ampoule_core::{Error, ErrorKind, StoreKey};
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::DbError;

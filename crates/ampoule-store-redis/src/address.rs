@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use ampoule_core::tls::TlsFiles;
-use ampoule_core::{Error, ErrorKind, Host, ServerUrl};
+use ampoule_core::internal::tls::TlsFiles;
+use ampoule_core::internal::{Host, ServerUrl};
+use ampoule_core::{Error, ErrorKind};
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
 
 use crate::certificates::{self, Certificates};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ampoule_core::Error;
 #[cfg(feature = "tls")]
 use ampoule_core::ErrorKind;
-use ampoule_core::tls::{TlsFiles, check_provider};
+use ampoule_core::internal::tls::{TlsFiles, check_provider};
 #[cfg(feature = "tls")]
 use redis::ClientTlsConfig;
 use redis::{Client, ConnectionInfo, RedisError};

@@ -7,7 +7,8 @@
 use std::io;
 use std::time::Duration;
 
-use ampoule_core::{Error, ServerUrl};
+use ampoule_core::Error;
+use ampoule_core::internal::ServerUrl;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};

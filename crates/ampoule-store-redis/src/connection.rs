@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ampoule_core::Error;
-use ampoule_core::tls::ensure_provider;
+use ampoule_core::internal::tls::ensure_provider;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use ampoule_core::tls::explain;
+use ampoule_core::internal::tls::explain;
 use ampoule_core::{Error, ErrorKind};
 use redis::{RedisError, ServerError, ServerErrorKind};
 

@@ -1,6 +1,7 @@
 //! The master that sentinels know.
 
-use ampoule_core::{Error, ServerUrl};
+use ampoule_core::Error;
+use ampoule_core::internal::ServerUrl;
 use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 

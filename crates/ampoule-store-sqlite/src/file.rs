@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ampoule_core::folders::{inherit_owner, make_private_folder};
+use ampoule_core::internal::folders::{inherit_owner, make_private_folder};
 use ampoule_core::{Error, ErrorKind};
 
 /// What SQLite keeps beside the file while it is open.

@@ -2,35 +2,37 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{Change, Error, ErrorKind, codec};
+use ampoule_core::internal::{Change, codec};
+use ampoule_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::session::Session;
 
-/// Beaker's four, and its default among them.
+/// Beaker's four categories, and its default.
 const CATEGORIES: &[&str] = &["warning", "notice", "error", "success"];
 const DEFAULT: &str = "notice";
 
-/// As many messages wait at most; the oldest go.
-const MOST: usize = 50;
+/// At most so many messages wait; beyond that the oldest are dropped.
+const MAX_MESSAGES: usize = 50;
 
-/// A message, as a page shows it.
+/// A message that a page shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlashMessage {
-    /// What kind of message it is: by default `warning`, `notice`, `error` or `success`.
+    /// The kind of message: by default `warning`, `notice`, `error` or `success`.
     pub category: String,
     /// Plain text, which a template escapes.
     pub text: String,
-    /// What belongs to it, such as the link that undoes what it tells of. `Null` for nothing.
+    /// Data that belong to the message, such as a link that undoes the action. `Null` for none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 
-/// Messages that wait in a session until a page shows them, each once: also if two pages ask at the same time.
+/// Messages that wait in a session until a page shows them. Each is shown once, even if two pages ask at the same time.
 ///
-/// Pushing changes the session, which the handler saves as ever; so they survive the redirect. Popping saves its
-/// removal by itself, since only what was removed for good is shown. Where nothing waits it writes nothing, and makes no session.
+/// Pushing changes the session; the handler saves it as usual, so messages survive a redirect. Popping saves the
+/// removal by itself, since a message may only be shown once its removal is stored. If no message waits, popping writes
+/// nothing and creates no session.
 ///
 /// ```
 /// use ampoule::{Error, Flash, Session};
@@ -46,16 +48,10 @@ pub struct FlashMessage {
 /// }
 /// ```
 ///
-/// As an extractor it is the one under the key `flash`. Others are independent of it:
+/// The extractor uses the key `flash` of the session. [`with_key`](Flash::with_key) gives a second, independent list.
 ///
-/// ```
-/// # fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
-/// let toasts = ampoule::Flash::of(&session).with_key("toasts").with_categories(&["info", "danger"], "info");
-/// toasts.push("danger", "The disk is nearly full.")?;
-/// # Ok(()) }
-/// ```
-///
-/// A session in its own cookie cannot keep the promise that each is shown once: the client holds it.
+/// A session that is kept in its own cookie cannot promise that each message is shown once, since the client may send
+/// an old cookie.
 #[derive(Clone, Debug)]
 pub struct Flash {
     session: Session,
@@ -65,24 +61,76 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// The messages of this session under the key `flash`.
+    /// Returns the messages of this session under the key `flash`.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let flash = Flash::of(&session);
+    /// flash.notice("You have mail.")?;
+    /// assert_eq!(flash.peek_messages().await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
     pub fn of(session: &Session) -> Flash {
         Flash { session: session.clone(), key: "flash", categories: CATEGORIES, default: DEFAULT }
     }
 
-    /// The messages under another key of the session.
+    /// Uses another key of the session, for a second list of messages.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let toasts = Flash::of(&session).with_key("toasts");
+    /// toasts.notice("Saved.")?;
+    /// assert!(Flash::of(&session).peek_messages().await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_key(self, key: &'static str) -> Flash {
         Flash { key, ..self }
     }
 
-    /// With categories of one's own, of which one is the default.
+    /// Replaces the four categories by the application's own; `default` is the category of [`message`](Flash::message).
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let flash = Flash::of(&session).with_categories(&["info", "danger"], "info");
+    /// flash.push("danger", "The disk is nearly full.")?;
+    /// assert!(flash.warning("…").is_err(), "`warning` is not one of them");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_categories(self, categories: &'static [&'static str], default: &'static str) -> Flash {
         Flash { categories, default, ..self }
     }
 
-    /// Adds a message of the default category: `notice`.
+    /// Adds a message of the default category, `notice`.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.message("You have mail.")?;
+    /// assert_eq!(flash.peek_messages().await?[0].category, "notice");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`push`](Flash::push).
@@ -92,6 +140,18 @@ impl Flash {
 
     /// Adds a message of the category `notice`.
     ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.notice("You have mail.")?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`push`](Flash::push).
     pub fn notice(&self, text: impl Into<String>) -> Result<(), Error> {
@@ -99,6 +159,18 @@ impl Flash {
     }
 
     /// Adds a message of the category `success`.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.success("The note is saved.")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`push`](Flash::push).
@@ -108,6 +180,18 @@ impl Flash {
 
     /// Adds a message of the category `warning`.
     ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.warning("Your password expires in three days.")?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`push`](Flash::push).
     pub fn warning(&self, text: impl Into<String>) -> Result<(), Error> {
@@ -116,16 +200,42 @@ impl Flash {
 
     /// Adds a message of the category `error`.
     ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.error("The payment was declined.")?;
+    /// assert_eq!(flash.peek_messages().await?[0].category, "error");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`push`](Flash::push).
     pub fn error(&self, text: impl Into<String>) -> Result<(), Error> {
         self.push("error", text)
     }
 
-    /// Adds a message. Of more than 50 that wait the oldest go.
+    /// Adds a message. At most 50 messages wait; beyond that the oldest are dropped.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.push("warning", "The disk is nearly full.")?;
+    /// assert!(flash.push("danger", "…").is_err(), "there is no such category");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an unknown category; it lists those there are.
+    /// [`ErrorKind::Invalid`] for an unknown category; the message lists the known ones.
     pub fn push(&self, category: &str, text: impl Into<String>) -> Result<(), Error> {
         self.push_with(category, text, Value::Null)
     }
@@ -133,9 +243,16 @@ impl Flash {
     /// Adds a message with data that belong to it.
     ///
     /// ```
-    /// # fn handler(flash: ampoule::Flash) -> Result<(), ampoule::Error> {
-    /// flash.push_with("success", "The note is deleted.", serde_json::json!({ "undo": "/notes/7/restore" }))
-    /// # }
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.push_with("success", "The note is deleted.", serde_json::json!({ "undo": "/notes/7/restore" }))?;
+    /// assert_eq!(flash.peek_messages().await?[0].data["undo"], "/notes/7/restore");
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -145,8 +262,22 @@ impl Flash {
         self.change(move |waiting| waiting.push(message.clone()))
     }
 
-    /// Adds a message unless one of the same text waits, which then gets this category and stays where it is: Beaker's
-    /// `ignore_duplicate`.
+    /// Adds a message unless one with the same text waits. That one then gets this category and keeps its position
+    /// (Beaker's `ignore_duplicate`).
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.push_once("notice", "You have mail.")?;
+    /// flash.push_once("warning", "You have mail.")?;
+    /// assert_eq!(flash.peek_messages().await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`push`](Flash::push).
@@ -158,21 +289,52 @@ impl Flash {
         })
     }
 
-    /// Takes all messages that wait, oldest first, and saves their removal at once; other changes of the request are not
-    /// saved by it.
+    /// Removes all messages, returns them oldest first, and saves the removal at once. Other changes of the request are
+    /// not saved by it.
     ///
-    /// Of several requests at once each message goes to one. A response that fails after this has taken them with it.
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.success("The note is saved.")?;
+    /// session.save().await?;
+    /// for message in flash.pop_messages().await? {
+    ///     println!("{}: {}", message.category, message.text);
+    /// }
+    /// assert!(flash.pop_messages().await?.is_empty());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Of several concurrent requests, each message goes to one. If the response fails afterwards, its messages are
+    /// lost.
     ///
     /// # Errors
-    /// Those of [`Session::take`]; the messages then still wait.
+    /// Errors of [`Session::take`]; the messages then still wait.
     pub async fn pop_messages(&self) -> Result<Vec<FlashMessage>, Error> {
         Ok(self.session.take(self.key).await?.unwrap_or_default())
     }
 
-    /// The messages that wait, which stay.
+    /// Returns the messages that wait, and keeps them.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.notice("You have mail.")?;
+    /// assert_eq!(flash.peek_messages().await?[0].text, "You have mail.");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn peek_messages(&self) -> Result<Vec<FlashMessage>, Error> {
         Ok(self.session.get(self.key).await?.unwrap_or_default())
     }
@@ -180,7 +342,7 @@ impl Flash {
     fn checked(&self, category: &str, text: String, data: Value) -> Result<FlashMessage, Error> {
         if !self.categories.contains(&category) {
             let known = self.categories.join(", ");
-            let message = format!("there is no category `{category}` of flash messages; there are {known}");
+            let message = format!("unknown category `{category}` of flash messages; expected one of {known}");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(FlashMessage { category: category.to_owned(), text, data })
@@ -190,7 +352,7 @@ impl Flash {
         let run = move |old: Option<&[u8]>| {
             let mut waiting: Vec<FlashMessage> = old.map(codec::decode).transpose()?.unwrap_or_default();
             change(&mut waiting);
-            waiting.drain(..waiting.len().saturating_sub(MOST));
+            waiting.drain(..waiting.len().saturating_sub(MAX_MESSAGES));
             codec::encode(&waiting).map(Some)
         };
         self.session.change(Change::Update(self.key.to_owned(), Arc::new(run)))

@@ -20,9 +20,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{
-    Content, Entry, Error, ErrorKind, PutMode, PutResult, SessionId, Store, Stored, Tombstone, Version,
-};
+use ampoule_core::internal::{Content, Tombstone};
+use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, SessionId, Store, Stored, Version};
 
 /// How often a conflict is met with another try.
 const ATTEMPTS: u32 = 64;
@@ -111,7 +110,7 @@ pub(crate) async fn bury<S: Store + ?Sized>(
 /// The first conflicts cost no wait.
 pub(crate) async fn pause(attempt: u32) {
     if attempt > 2 {
-        let random = u32::from_le_bytes(ampoule_seal::random_bytes());
+        let random = u32::from_le_bytes(ampoule_seal::internal::random_bytes());
         tokio::time::sleep(Duration::from_micros(u64::from(random) % (1_000 * u64::from(attempt.min(20))))).await;
     }
 }

@@ -20,16 +20,16 @@ use unic_langid::{CharacterDirection, LanguageIdentifier};
 
 use crate::session::Session;
 
-/// Where the choice is in the session: the seed's name.
+/// The session's key for the user's choice.
 const LANG: Key<String> = Key::new("lang");
 
-/// A header longer than this asks for no language that matters.
-const MOST_ASKED: usize = 32;
+/// At most so many ranges of a header are read.
+const MAX_RANGES: usize = 32;
 
-/// The bytes of the longest language tag that is looked at. RFC 5646 section 4.4.1 finds 35 to be enough.
+/// Longer tags are skipped, in bytes. RFC 5646 section 4.4.1 finds 35 to be enough.
 const MAX_TAG: usize = 64;
 
-/// The languages that an application speaks, as a layer that lets handlers ask for a [`Language`].
+/// The languages of an application, as a layer. Handlers inside it can take a [`Language`].
 ///
 /// ```
 /// use ampoule::{Error, Language, Languages, Session};
@@ -50,29 +50,48 @@ const MAX_TAG: usize = 64;
 /// # Ok(()) }
 /// ```
 ///
-/// Responses whose language was negotiated from the browser's header get `Vary: Accept-Language`.
+/// A response whose handler took a [`Language`] gets `Vary: Accept-Language`.
 #[derive(Clone, Debug)]
 pub struct Languages(Arc<[LanguageIdentifier]>);
 
 impl Languages {
-    /// These languages, by their tags of BCP 47; the first is the default.
+    /// Creates the layer for these languages, by their BCP 47 tags. The first is the default.
+    ///
+    /// ```
+    /// use ampoule::Languages;
+    ///
+    /// let languages = Languages::new(["en", "pt-BR"])?;
+    /// assert!(Languages::new(["not a tag"]).is_err());
+    /// # Ok::<(), ampoule::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is empty, or one is not a language tag.
+    /// [`ErrorKind::Config`] if there are no tags, or one is invalid.
     pub fn new<'a>(tags: impl IntoIterator<Item = &'a str>) -> Result<Languages, Error> {
         let read = |tag: &str| {
-            let bad =
-                |_| Error::new(ErrorKind::Config, format!("`{tag}` is no language tag of BCP 47, such as en or pt-BR"));
+            let bad = |_| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("invalid language tag `{tag}`: expected one of BCP 47, such as en or pt-BR"),
+                )
+            };
             tag.parse().map_err(bad)
         };
         let known: Arc<[LanguageIdentifier]> = tags.into_iter().map(read).collect::<Result<_, _>>()?;
         if known.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "an application speaks one language at least"));
+            return Err(Error::new(ErrorKind::Config, "expected at least one language tag"));
         }
         Ok(Languages(known))
     }
 
-    /// Their tags, in the order in which they were given.
+    /// Returns the tags, in the order in which they were given.
+    ///
+    /// ```
+    /// use ampoule::Languages;
+    ///
+    /// assert!(Languages::new(["en", "pt-BR"])?.tags().eq(["en", "pt-BR"]));
+    /// # Ok::<(), ampoule::Error>(())
+    /// ```
     pub fn tags(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)
     }
@@ -84,9 +103,11 @@ impl Languages {
     }
 }
 
-/// The language of a request, negotiated against [`Languages`]: what the session says, else what the browser asks for
-/// (RFC 9110 section 12.5.4, by weight; matched as RFC 4647 and Fluent have it), else the default. An extractor, which
-/// writes nothing and keeps no session alive; where the session's store is down, it goes by the browser.
+/// The language of a request, chosen among [`Languages`]: the session's choice, or else what the browser asks for (RFC
+/// 9110 section 12.5.4, by weight; matched as in RFC 4647 and Fluent), or else the default.
+///
+/// It is an extractor. It writes nothing and does not keep the session alive. If the session's store cannot be reached,
+/// the browser's header decides.
 #[derive(Clone, Debug)]
 pub struct Language {
     chain: Vec<LanguageIdentifier>,
@@ -94,36 +115,135 @@ pub struct Language {
 }
 
 impl Language {
-    /// Its tag, for `<html lang="…">`.
+    /// Returns the BCP 47 tag, for `<html lang="…">`.
+    ///
+    /// ```
+    /// use ampoule::Language;
+    ///
+    /// async fn page(language: Language) -> String {
+    ///     format!("<html lang={} dir={}>", language.tag(), language.direction())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {ampoule::{Languages, MemoryStore, Options, Secret, SessionLayer}, axum::{Router, body::{Body, to_bytes}, routing::get}};
+    /// # use tower::ServiceExt;
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let app = Router::new().route("/", get(page)).layer(Languages::new(["en", "de", "ar"])?);
+    /// # let app = app.layer(SessionLayer::new(MemoryStore::default(), options)?);
+    /// # let request = http::Request::get("/").header("accept-language", "de, ar;q=0.5").body(Body::empty())?;
+    /// # let body = to_bytes(app.oneshot(request).await?.into_body(), 1_000).await?;
+    /// # assert_eq!(body, "<html lang=de dir=ltr>");
+    /// # Ok(()) }
+    /// ```
     pub fn tag(&self) -> String {
         self.chain.first().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// The tags to look a text up in, one after the other: this one, others that the user understands, the default.
+    /// Returns the tags in which to look for a text, the best first: this language, others that the user understands,
+    /// the default.
+    ///
+    /// ```
+    /// use ampoule::Language;
+    ///
+    /// async fn page(language: Language) -> String {
+    ///     language.chain().collect::<Vec<_>>().join(", then ")
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {ampoule::{Languages, MemoryStore, Options, Secret, SessionLayer}, axum::{Router, body::{Body, to_bytes}, routing::get}};
+    /// # use tower::ServiceExt;
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let app = Router::new().route("/", get(page)).layer(Languages::new(["en", "de", "ar"])?);
+    /// # let app = app.layer(SessionLayer::new(MemoryStore::default(), options)?);
+    /// # let request = http::Request::get("/").header("accept-language", "de, ar;q=0.5").body(Body::empty())?;
+    /// # let body = to_bytes(app.oneshot(request).await?.into_body(), 1_000).await?;
+    /// # assert_eq!(body, "de, then ar, then en");
+    /// # Ok(()) }
+    /// ```
     pub fn chain(&self) -> impl Iterator<Item = String> {
         self.chain.iter().map(ToString::to_string)
     }
 
-    /// `rtl` where it is written from right to left, else `ltr`: for `<html dir="…">`.
+    /// Returns `rtl` for a language that is written from right to left, else `ltr`: for `<html dir="…">`.
+    ///
+    /// ```
+    /// use ampoule::Language;
+    ///
+    /// async fn page(language: Language) -> String {
+    ///     format!("<html dir={}>", language.direction())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {ampoule::{Languages, MemoryStore, Options, Secret, SessionLayer}, axum::{Router, body::{Body, to_bytes}, routing::get}};
+    /// # use tower::ServiceExt;
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let app = Router::new().route("/", get(page)).layer(Languages::new(["en", "de", "ar"])?);
+    /// # let app = app.layer(SessionLayer::new(MemoryStore::default(), options)?);
+    /// # let request = http::Request::get("/").header("accept-language", "de, ar;q=0.5").body(Body::empty())?;
+    /// # let body = to_bytes(app.oneshot(request).await?.into_body(), 1_000).await?;
+    /// # assert_eq!(body, "<html dir=ltr>");
+    /// # Ok(()) }
+    /// ```
     pub fn direction(&self) -> &'static str {
         let direction = self.chain.first().map(LanguageIdentifier::character_direction);
         if direction == Some(CharacterDirection::RTL) { "rtl" } else { "ltr" }
     }
 
-    /// All languages of the application, for a menu.
+    /// Returns the tags of all languages of the application, for a menu.
+    ///
+    /// ```
+    /// use ampoule::Language;
+    ///
+    /// async fn menu(language: Language) -> String {
+    ///     language.known().map(|tag| format!("<a href=/lang/{tag}>{tag}</a>")).collect()
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {ampoule::{Languages, MemoryStore, Options, Secret, SessionLayer}, axum::{Router, body::{Body, to_bytes}, routing::get}};
+    /// # use tower::ServiceExt;
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let app = Router::new().route("/", get(menu)).layer(Languages::new(["en", "de", "ar"])?);
+    /// # let app = app.layer(SessionLayer::new(MemoryStore::default(), options)?);
+    /// # let request = http::Request::get("/").header("accept-language", "de, ar;q=0.5").body(Body::empty())?;
+    /// # let body = to_bytes(app.oneshot(request).await?.into_body(), 1_000).await?;
+    /// # assert_eq!(body, "<a href=/lang/en>en</a><a href=/lang/de>de</a><a href=/lang/ar>ar</a>");
+    /// # Ok(()) }
+    /// ```
     pub fn known(&self) -> impl Iterator<Item = String> {
         self.known.tags()
     }
 
-    /// Makes this the language of the session, and of this request from here on; [`save`](Session::save) the session then.
+    /// Sets the language of the session and, from here on, of this request. [`save`](Session::save) the session
+    /// afterwards.
+    ///
+    /// ```
+    /// use ampoule::{Error, Language, Session};
+    ///
+    /// async fn choose(session: Session, mut language: Language) -> Result<String, Error> {
+    ///     language.set_lang(&session, "ar")?;
+    ///     session.save().await?;
+    ///     Ok(language.tag())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {ampoule::{Languages, MemoryStore, Options, Secret, SessionLayer}, axum::{Router, body::{Body, to_bytes}, routing::get}};
+    /// # use tower::ServiceExt;
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let app = Router::new().route("/", get(choose)).layer(Languages::new(["en", "de", "ar"])?);
+    /// # let app = app.layer(SessionLayer::new(MemoryStore::default(), options)?);
+    /// # let request = http::Request::get("/").header("accept-language", "de, ar;q=0.5").body(Body::empty())?;
+    /// # let body = to_bytes(app.oneshot(request).await?.into_body(), 1_000).await?;
+    /// # assert_eq!(body, "ar");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the application does not have it; the message lists those it has.
+    /// [`ErrorKind::Invalid`] if the application does not have the language; the message lists those that it has.
     pub fn set_lang(&mut self, session: &Session, tag: &str) -> Result<(), Error> {
         let chosen = tag.parse::<LanguageIdentifier>().ok().filter(|chosen| self.known.0.contains(chosen));
         let Some(chosen) = chosen else {
             let known: Vec<String> = self.known().collect();
-            let message = format!("there is no language `{tag}` here; there are {}", known.join(", "));
+            let message = format!("unknown language `{tag}`; expected one of {}", known.join(", "));
             return Err(Error::new(ErrorKind::Invalid, message));
         };
         session.insert(LANG, chosen.to_string())?;
@@ -140,17 +260,28 @@ impl fmt::Display for Language {
 }
 
 impl Session {
-    /// The language that was chosen for this session, by [`Language::set_lang`]. Writes nothing, and does not count as a
-    /// use.
+    /// Returns the language that [`Language::set_lang`] chose for this session. Reading it writes nothing and does not
+    /// keep the session alive.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert_eq!(session.get_lang().await?, None, "the browser's header decides");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn get_lang(&self) -> Result<Option<String>, Error> {
         self.read_only().get(LANG).await
     }
 }
 
-/// A handler asked for the language where no layer says which there are.
+/// A handler takes a [`Language`], but no [`Languages`] layer is around its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingLanguages;
 
@@ -198,13 +329,13 @@ fn asked(headers: &HeaderMap) -> Vec<LanguageIdentifier> {
         let weight: f32 = weight.map_or(Some(1.0), |weight| weight.trim().parse().ok())?;
         (weight > 0.0).then_some((tag, weight))
     };
-    let ranges = values.flat_map(|value| value.split(',')).take(MOST_ASKED);
+    let ranges = values.flat_map(|value| value.split(',')).take(MAX_RANGES);
     let mut wanted: Vec<(LanguageIdentifier, f32)> = ranges.filter_map(read).collect();
     wanted.sort_by(|one, other| other.1.total_cmp(&one.1));
     wanted.into_iter().map(|(tag, _)| tag).collect()
 }
 
-/// What a request is offered, and whether it took it.
+/// The languages that are offered to a request, and whether its handler negotiated one.
 #[derive(Clone)]
 struct Offer {
     known: Languages,
@@ -212,7 +343,7 @@ struct Offer {
 }
 
 impl Language {
-    /// Where it is noted that a request's language was negotiated, which its response then depends on.
+    /// The flag that a request's language was negotiated, so that its response depends on it.
     #[cfg(feature = "cache")]
     pub(crate) fn negotiation(extensions: &http::Extensions) -> Option<Arc<AtomicBool>> {
         extensions.get::<Offer>().map(|offer| Arc::clone(&offer.negotiated))
@@ -227,7 +358,7 @@ impl<S> Layer<S> for Languages {
     }
 }
 
-/// A service whose handlers can ask for a [`Language`]. Made by [`Languages`].
+/// A service whose handlers can take a [`Language`]. Created by [`Languages`].
 #[derive(Clone, Debug)]
 pub struct LanguageService<S> {
     known: Languages,

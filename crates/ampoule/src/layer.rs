@@ -1,9 +1,10 @@
-//! `SessionLayer`: where an application says how its sessions are.
+//! `SessionLayer`: puts sessions around an application.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ampoule_core::{Error, ErrorKind, GuardedStore, SealedStore, SessionId, Store, SweepReport, Text, Time};
+use ampoule_core::internal::{GuardedStore, SealedStore, Text};
+use ampoule_core::{Error, ErrorKind, SessionId, Store, SweepReport, Time};
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
@@ -34,14 +35,14 @@ use crate::shared::Shared;
 /// # Ok(()) }
 /// ```
 ///
-/// Cloning it shares it. An application may have several, under different names: see [`Session::named`]. Where a request
-/// passes two with one cookie the response is a 500 and the log says why. Without a
-/// framework, call [`begin`](SessionLayer::begin) and [`finish`](SessionLayer::finish).
+/// Clones share one layer. An application may have several layers with different cookie names: see [`Session::named`].
+/// If a request passes through two layers with the same cookie, the response is a 500, and the log names the cookie.
+/// Without a framework, call [`begin`](SessionLayer::begin) and [`finish`](SessionLayer::finish).
 #[derive(Clone)]
 pub struct SessionLayer(pub(crate) Arc<Shared>);
 
 impl SessionLayer {
-    /// Sessions in a store, which may be shared: `Arc<dyn Store>` is a store too.
+    /// Creates a layer that keeps its sessions in a store. The store may be shared: `Arc<dyn Store>` is a store too.
     ///
     /// ```
     /// use ampoule::{Options, Secret, SessionLayer, store};
@@ -72,10 +73,23 @@ impl SessionLayer {
         })
     }
 
-    /// Sessions in the cookie itself, sealed so that the client can neither read nor change them.
+    /// Creates a layer that keeps each session in its own cookie, encrypted so that the client can neither read nor
+    /// change it.
     ///
-    /// The client holds the data, so two promises cannot be kept: requests that run at once overwrite each other (P1),
-    /// and a cookie that was copied before the logout is good until it expires (P2). Where that matters, use a store.
+    /// ```
+    /// use ampoule::{Options, Secret, SessionLayer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let secret = Secret::generate();
+    /// let options = Options { secrets: vec![Secret::new(secret)?], ..Options::default() };
+    /// let sessions = SessionLayer::in_cookie(options)?;
+    /// assert!(sessions.store().is_none());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The client holds the data, so two promises cannot be kept: concurrent requests overwrite each other's changes
+    /// (P1), and a cookie that was copied before the logout stays valid until it expires (P2). Where that matters, use
+    /// a store.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming every option that is wrong.
@@ -90,13 +104,33 @@ impl SessionLayer {
         })
     }
 
-    /// The store that these sessions are kept in, for tools that look at all of them; `None` for sessions in cookies. With
-    /// [`encryption_keys`](Options::encryption_keys) it is the one that seals and opens.
+    /// Returns the store of these sessions, for tools that read all of it; `None` for sessions in cookies. With
+    /// [`encryption_keys`](Options::encryption_keys) it is the store that encrypts and decrypts.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// assert_eq!(layer.store().unwrap().describe(), "memory (lost at restart)");
+    /// # Ok(()) }
+    /// ```
     pub fn store(&self) -> Option<Arc<dyn Store>> {
         self.0.backend.store().map(StoreBackend::inner)
     }
 
-    /// The name of the cookie, by which layers that share a store are told apart.
+    /// Returns the name of the cookie. Layers that share a store are told apart by it.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// assert_eq!(layer.name(), "__Host-session");
+    /// # Ok(()) }
+    /// ```
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -123,53 +157,100 @@ impl SessionLayer {
         })))
     }
 
-    /// The session of a request, from its headers. Nothing is read before it is touched.
+    /// Returns the session of a request, from its headers. Nothing is loaded before the session is touched.
     ///
     /// ```
-    /// use ampoule::{MemoryStore, Options, Secret, SessionLayer};
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
     /// use http::{HeaderMap, StatusCode};
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # let secret = Secret::new(Secret::generate())?;
-    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secrets: vec![secret], ..Options::default() })?;
     ///
     /// let request_headers = HeaderMap::new();
     /// let session = layer.begin(&request_headers);
-    /// session.insert("n", &1)?;
+    /// session.insert("theme", "dark")?;
     /// session.save().await?;
     ///
     /// let mut response_headers = HeaderMap::new();
     /// layer.finish(&session, StatusCode::OK, &mut response_headers).await?;
     /// assert!(response_headers.contains_key("set-cookie"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// # Ok(()) }
     /// ```
     pub fn begin(&self, headers: &HeaderMap) -> Session {
         self.begin_within(headers, None)
     }
 
-    /// As [`begin`](SessionLayer::begin), inside the session of another layer, which [`Session::named`] then finds. Of
-    /// two layers with one cookie the inner session is [`ErrorKind::Config`] at its first use.
+    /// As [`begin`](SessionLayer::begin), inside the session of an outer layer, which [`Session::named`] then finds. If
+    /// both layers have the same cookie, the first use of the inner session is [`ErrorKind::Config`].
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let cookie = CookieOptions { name: "admin".into(), ..CookieOptions::default() };
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], cookie, ..Options::default() };
+    /// # let admin_layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// let headers = http::HeaderMap::new();
+    /// let admin = admin_layer.begin(&headers);
+    /// let session = layer.begin_within(&headers, Some(admin));
+    /// assert!(session.named("admin").is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn begin_within(&self, headers: &HeaderMap, outer: Option<Session>) -> Session {
         Session::begin(Arc::clone(&self.0), headers, None, outer, true, None)
     }
 
-    /// Ends a request: saves if the layer has `auto_save`, and adds to the response's headers what the client must know.
-    /// Call it for every session that was begun, once the status is known.
+    /// Ends a request: saves the session if the layer has [`auto_save`](Options::auto_save), and adds to the response's
+    /// headers what the client must receive. Call it for every session that was begun, once the status is known.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// use ampoule::error_response;
+    /// use http::{HeaderMap, StatusCode};
+    ///
+    /// let session = layer.begin(&HeaderMap::new());
+    /// let (status, mut headers) = (StatusCode::OK, HeaderMap::new());
+    /// if let Err(error) = layer.finish(&session, status, &mut headers).await {
+    ///     let mut instead = error_response::<String>(&error);
+    ///     for cookie in headers.get_all("set-cookie") {
+    ///         instead.headers_mut().append("set-cookie", cookie.clone());
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of saving and of the store. The response must then not be sent as it is: it says that something was done
-    /// which was not. [`error_response`](crate::error_response) makes the one to send instead; give it every `Set-Cookie`
-    /// of these headers, since they tell of what was done.
+    /// Errors of saving and of the store. The response must then not be sent: it reports success for a change that was
+    /// not saved. Send that of [`error_response`](crate::error_response) instead, with every `Set-Cookie` of these
+    /// headers, since they belong to changes that were saved.
     pub async fn finish(&self, session: &Session, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
         session.finish(status, headers).await
     }
 
-    /// Writes to the store and reads back, for a health check or before an application starts to serve, and returns the
-    /// store's present time: if it differs from this machine's by more than a second, one of the two clocks is wrong.
-    /// Sessions in cookies are always there.
+    /// Writes a value to the store, reads it back and removes it: for a health check, or before an application starts
+    /// to serve. Returns the store's present time: if it differs from this machine's by more than a second, one of the
+    /// two clocks is wrong. With sessions in cookies there is nothing to reach, and the result is this machine's time.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// let time = layer.ping().await?;
+    /// assert!(SystemClock.now().since(time) < std::time::Duration::from_secs(1));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the store: that it cannot be reached, or refuses.
+    /// Errors of the store, such as [`ErrorKind::Unavailable`].
     pub async fn ping(&self) -> Result<Time, Error> {
         match &self.0.backend {
             Backend::Store(store) => store.ping().await,
@@ -177,27 +258,66 @@ impl SessionLayer {
         }
     }
 
-    /// Frees what has expired, looking at about `budget` sessions at most. For tools: a layer does so by itself, every
-    /// [`sweep_interval`](Options::sweep_interval).
+    /// Removes expired sessions from the store, reading about `budget` sessions at most. For tools: a layer does so by
+    /// itself, every [`sweep_interval`](Options::sweep_interval).
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// let swept = layer.sweep(1_000).await?;
+    /// assert_eq!((swept.removed, swept.more), (0, false));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         self.0.sweep(budget).await
     }
 
-    /// The live sessions of a principal, the last used first, one for each device: a second click on a login's button makes
-    /// two sessions of one device. For an administrator's page; a user's own are listed by
-    /// [`Session::sessions`](crate::Session::sessions). Layers that share a store have sessions of their own.
+    /// Lists the live sessions of a principal, one for each device, the last used first: for an administrator's page. A
+    /// user's own sessions are listed by [`Session::sessions`](crate::Session::sessions). Two sessions that a double
+    /// click on a login's button made count as one device. Sessions of other layers in the same store are not listed.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// let session = layer.begin(&http::HeaderMap::new());
+    /// session.login("user:42").await?;
+    /// session.save().await?;
+    /// assert_eq!(layer.sessions_of("user:42").await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for sessions in cookies, which cannot be listed; those of the store.
+    /// [`ErrorKind::Invalid`] for sessions in cookies, which cannot be listed; errors of the store.
     pub async fn sessions_of(&self, principal: &str) -> Result<Vec<SessionInfo>, Error> {
         self.0.devices_of(principal, None).await
     }
 
-    /// Ends a session by its id, with its siblings of the same device, and says whether it was there. No request under way
-    /// brings it back (promise P2).
+    /// Ends a session and the other sessions of its device, by the session's id, and returns whether it was there. No
+    /// request that is still running brings it back (promise P2).
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # session.login("user:42").await?;
+    /// # session.save().await?;
+    /// for info in layer.sessions_of("user:42").await? {
+    ///     assert!(layer.revoke(info.id()).await?);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`sessions_of`](SessionLayer::sessions_of).
@@ -205,23 +325,38 @@ impl SessionLayer {
         self.0.revoke(id).await
     }
 
-    /// Ends all sessions of a principal in this layer, and says how many there were: after a theft, or a change of
+    /// Ends all sessions of a principal in this layer, and returns how many: after a theft, or a change of the
     /// password.
     ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # session.login("user:42").await?;
+    /// # session.save().await?;
+    /// assert_eq!(layer.revoke_all("user:42").await?, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// As [`sessions_of`](SessionLayer::sessions_of). Some may have ended before the error.
+    /// As [`sessions_of`](SessionLayer::sessions_of). Some sessions may have ended before the error.
     pub async fn revoke_all(&self, principal: &str) -> Result<usize, Error> {
         self.0.revoke_all_but(principal, None).await
     }
 
-    /// The cookie's name, and where the sessions are, in a line for the operator.
+    /// Returns the cookie's name and the store, in one line for the operator. It contains no password.
     ///
     /// ```
-    /// # use ampoule::{MemoryStore, Options, Secret, SessionLayer};
-    /// # let secrets = vec![Secret::new(Secret::generate()).unwrap()];
-    /// let layer = SessionLayer::new(MemoryStore::default(), Options { secrets, ..Options::default() })?;
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
     /// assert_eq!(layer.describe(), "__Host-session: memory (lost at restart)");
-    /// # Ok::<(), ampoule::Error>(())
+    /// # Ok(()) }
     /// ```
     pub fn describe(&self) -> String {
         format!("{}: {}", self.0.name, self.0.backend.describe())

@@ -139,7 +139,7 @@ mod axum;
 
 pub use ampoule_core::{
     AsKey, Clock, Durability, Error, ErrorKind, Key, KeyFor, KeyOf, ManualClock, MemoryBounds, MemoryStore, SessionId,
-    Store, SweepReport, SystemClock, Time,
+    Store, SweepReport, SystemClock, Time, TlsFiles,
 };
 pub use ampoule_seal::{Secret, Token};
 #[cfg(feature = "file")]

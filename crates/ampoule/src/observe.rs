@@ -1,5 +1,5 @@
 //! Counters of sessions, with the feature `metrics`; without it these functions are empty. Those of the store are kept by
-//! [`GuardedStore`](ampoule_core::GuardedStore).
+//! `GuardedStore`.
 
 use crate::event::EventKind;
 

@@ -1,4 +1,4 @@
-//! What can be set about sessions, each with its default and the reason for it.
+//! The options of sessions, each with its default and the reason for it.
 
 pub(crate) mod invalid;
 pub(crate) mod kind;
@@ -12,7 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Error, ErrorKind, NonExhaustive, SystemClock};
+use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, Error, ErrorKind, SystemClock};
 use ampoule_seal::Secret;
 
 use self::invalid::{BadOptions, InvalidOption};
@@ -20,7 +21,7 @@ use crate::event::EventHook;
 use crate::http::set_cookie::CookieOptions;
 use crate::http::transport::{self, Transport};
 
-/// The settings of a [`SessionLayer`](crate::SessionLayer). Only a secret has no default.
+/// The settings of a [`SessionLayer`](crate::SessionLayer). Only `secrets` has no default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,37 +38,39 @@ use crate::http::transport::{self, Transport};
 /// # Ok(()) }
 /// ```
 ///
-/// End a literal with `..Options::default()`: a later version may have more of them.
+/// End a literal with `..Options::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct Options {
-    /// The secrets: the first signs, all verify. A new one is put before the old, and the old removed when its
-    /// cookies have expired. At least one is needed.
+    /// The secrets: the first signs, all verify. To rotate, put a new secret before the old one, and remove the old one
+    /// when its cookies have expired. At least one is required.
     pub secrets: Vec<Secret>,
-    /// How long a session may lie unused: 24 hours by default. A use moves this end, at most once per tenth of it. A session
-    /// that holds nothing but a form's token may lie unused for an hour at most.
-    /// `None` disables the idle timeout: Beaker's default, which fills disks.
+    /// How long a session lives without being used: 24 hours by default. A use moves the deadline, at most once per
+    /// tenth of the timeout. A session that holds nothing but a form's token lives for at most an hour. `None` disables
+    /// the idle timeout (Beaker's default, with which abandoned sessions fill the disk).
     pub idle_timeout: Option<Duration>,
-    /// How long a session lives at most, used or not: 30 days by default. A stolen session dies with it.
+    /// How long a session lives at most, used or not: 30 days by default. It limits for how long a stolen token can be
+    /// used. `None` disables it.
     pub absolute_timeout: Option<Duration>,
-    /// Whether changes are saved without [`save`](crate::Session::save), when the handler has answered with anything
-    /// but a 5xx. `false` by default, as in Beaker.
+    /// Whether changes are saved without a call of [`save`](crate::Session::save), when the handler has answered with
+    /// any status but a 5xx. `false` by default, as in Beaker.
     pub auto_save: bool,
-    /// Whether a use moves the idle end, which takes a write now and then. `true` by default; with `false` only saves
-    /// move it.
+    /// Whether a use moves the idle deadline, which takes an occasional write. `true` by default; with `false` only
+    /// saves move it.
     pub save_accessed_time: bool,
-    /// What happens to a damaged record: `false`, the default, makes it an error that is seen (promise P7), `true` logs
-    /// it and gives the client a new session. Beaker's middleware has `true`.
+    /// What happens to a damaged record. `false`, the default, returns an error (promise P7); `true` logs the damage
+    /// and gives the client a new session. Beaker's middleware has `true`.
     pub invalidate_corrupt: bool,
-    /// How the ids of sessions travel: in the cookie alone, by default. Several are tried in order. With an empty list
-    /// the application says by itself whose session it is, with [`set_id`](crate::Session::set_id).
+    /// How tokens travel: only in the cookie, by default. Several transports are tried in order. With an empty list the
+    /// application selects the session by [`set_id`](crate::Session::set_id).
     pub transports: Vec<Transport>,
-    /// How the cookie is sent.
+    /// The cookie's name and attributes.
     pub cookie: CookieOptions,
-    /// How long requests with an old id still find a session that got a new one: 5 seconds by default. Zero closes
-    /// even this window, and breaks requests that a page had under way while its user logged in.
+    /// How long an old token stays valid after a request sent the new one, and how long a login whose response was lost
+    /// keeps the session before it frozen: 5 seconds by default, at most 300. Zero breaks requests that a page had
+    /// under way while its token was rotated.
     pub rotation_grace: Duration,
-    /// The limit on each operation of the store: 5 seconds by default (promise P10). `None` where there is no tokio
-    /// runtime with a timer.
+    /// The time limit on each operation of the store: 5 seconds by default (promise P10). `None` disables it; needed
+    /// only where there is no tokio runtime with a timer.
     pub store_timeout: Option<Duration>,
     /// How often expired sessions are removed from the store, by a task that the first session of this process starts and
     /// that ends with the layer: 60 seconds by default, half as much again or less, so that several processes do not meet.
@@ -76,25 +79,26 @@ pub struct Options {
     pub sweep_interval: Option<Duration>,
     /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
     pub on_outage: OutagePolicy,
-    /// After so many failures of the store in a row, 5 by default, the circuit is open for a second: requests that need
-    /// the store fail at once, instead of piling up before it. 0 disables it.
+    /// The circuit opens for a second after so many failures of the store in a row, 5 by default: requests that need
+    /// the store then fail at once instead of waiting for it. 0 disables it.
     pub fail_fast_after: usize,
-    /// How many sessions of one principal may live at once; `None`, the default, for any number. Counted when a
-    /// session gets a principal or a new id, in a way that holds when many log in at once.
+    /// How many sessions of one principal may live at once; `None`, the default, sets no limit. They are counted when a
+    /// session gets a principal or a new id, also correctly when many log in at once.
     pub sessions_per_principal: Option<usize>,
-    /// What happens beyond that number: by default the sessions that were unused longest end.
+    /// What happens beyond [`sessions_per_principal`](Options::sessions_per_principal): by default the sessions that
+    /// were unused longest end.
     pub at_session_limit: SessionLimitPolicy,
-    /// Keys that seal records before they reach the store, for a store whose readers are not trusted: the first seals,
-    /// all open. None by default; the store then holds the values as they are, under digests of ids. A cookie session
-    /// is always sealed: by these keys, or else by the secrets.
+    /// Keys that encrypt records before they reach the store, for a store whose readers are not trusted: the first
+    /// encrypts, all decrypt. None by default: the store then holds values unencrypted, and only digests of tokens. A
+    /// session in its own cookie is always encrypted: by these keys, or else by the secrets.
     pub encryption_keys: Vec<Secret>,
-    /// Called when a session is created, gets a new id, ends or is found to have ended: for an audit log. It runs in the
-    /// request, so it should be quick.
+    /// A function that is called when a session is created, gets a new token, ends or is found to have ended: for an
+    /// audit log. It runs within the request, so it should be quick.
     pub on_event: Option<EventHook>,
-    /// The most bytes that a session's entries take, encoded: 1 MiB by default. A session is read whole by each request
-    /// that uses it.
+    /// The most bytes that a session's entries take, encoded: 1 MiB by default. Each request that uses a session reads
+    /// all of it.
     pub max_record_size: usize,
-    /// What tells the time; the system's clock by default.
+    /// The clock: the system's by default. Tests can set a [`ManualClock`](crate::ManualClock).
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -104,13 +108,13 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// The error: [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), as a response 503 with `Retry-After`.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or [`ErrorKind::Timeout`](crate::ErrorKind::Timeout),
+    /// which becomes a 503 response with `Retry-After`.
     #[default]
     Error,
-    /// An empty session that cannot be saved, so that pages which bear it can be shown. The client's cookie stays as it
-    /// is, and so does its session; [`Session::is_unreachable`](crate::Session::is_unreachable) tells. Saving and ending
-    /// a session are errors all the same.
+    /// An empty session that cannot be saved, so that pages that do not need the session are still shown. The client
+    /// keeps its cookie, and the store its session. [`Session::is_unreachable`](crate::Session::is_unreachable) is
+    /// `true`. Saving and ending the session are errors as before.
     Anonymous,
 }
 
@@ -119,10 +123,10 @@ pub enum OutagePolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionLimitPolicy {
-    /// Those that were unused longest end.
+    /// The sessions that were unused longest end.
     #[default]
     EndOldest,
-    /// The new one is refused: its save is [`ErrorKind::Limit`](crate::ErrorKind::Limit).
+    /// The new session is refused: its save returns [`ErrorKind::Limit`](crate::ErrorKind::Limit).
     Refuse,
 }
 
@@ -159,7 +163,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The error of a login that finds no place.
+    /// The error of a login beyond the limit.
     pub(crate) fn reached(self) -> Error {
         let most = self.most;
         let message = format!("the principal has {most} sessions, as many as it may (sessions_per_principal)");
@@ -201,7 +205,7 @@ impl Options {
         self.sessions_per_principal.map(|most| Limit { most, policy: self.at_session_limit })
     }
 
-    /// Says in the words of code what is wrong.
+    /// Checks the options; faults are named by field.
     pub(crate) fn check(&self) -> Result<(), BadOptions> {
         let in_code =
             |fault: Fault| InvalidOption { name: format!("Options::{}", fault.field()), message: fault.message };

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ampoule_core::{AsKey, Change, Error, ErrorKind, KeyFor, KeyOf, Record, SessionId, Time, codec};
+use ampoule_core::internal::{Change, codec};
+use ampoule_core::{AsKey, Error, ErrorKind, KeyFor, KeyOf, Record, SessionId, Time};
 use ampoule_seal::Token;
 use http::{HeaderMap, Uri};
 use serde::Serialize;
@@ -27,11 +28,11 @@ use crate::backend::Backend;
 use crate::http::credentials::Credentials;
 use crate::shared::Shared;
 
-/// The session of the client whose request this is.
+/// The session of the client that sent this request. In axum a handler takes it as an argument.
 ///
-/// A cheap handle: cloning it shares the session. It knows the request's cookies and nothing else until it is touched;
-/// then it loads once. Changes are kept in the request until [`save`](Session::save), or until the handler has answered
-/// if the layer has `auto_save`.
+/// A `Session` is a cheap handle: clones share one session. It holds the request's cookies and loads nothing until it
+/// is touched; then it loads once. Changes stay in the request until [`save`](Session::save), or until the handler has
+/// answered if the layer has [`auto_save`](crate::Options::auto_save).
 ///
 /// ```
 /// use ampoule::{Error, Session};
@@ -43,9 +44,29 @@ use crate::shared::Shared;
 /// }
 /// ```
 ///
-/// Requests that run at once on one session lose nothing: different keys all survive, an
-/// [`update`](Session::update) counts exactly, and of two [`insert`](Session::insert)s under one key the later commit's
-/// stays (promise P1; a session in its own cookie cannot keep it).
+/// | to | call |
+/// |---|---|
+/// | read values | [`get`](Session::get), [`contains_key`](Session::contains_key), [`keys`](Session::keys), [`len`](Session::len), [`is_empty`](Session::is_empty) |
+/// | change values | [`insert`](Session::insert), [`update`](Session::update), [`remove`](Session::remove), [`clear`](Session::clear) |
+/// | use a value exactly once | [`take`](Session::take), [`Flash`](crate::Flash) |
+/// | store the changes, or drop them | [`save`](Session::save), [`revert`](Session::revert) |
+/// | log a user in and out | [`login`](Session::login), [`logout`](Session::logout) |
+/// | ask who is logged in | [`principal`](Session::principal), [`require_login`](Session::require_login), [`require_fresh`](Session::require_fresh), [`authenticated_at`](Session::authenticated_at) |
+/// | keep a user logged in for longer | [`set_timeout`](Session::set_timeout) |
+/// | end the session | [`delete`](Session::delete), [`invalidate`](Session::invalidate), [`clear_site_data`](Session::clear_site_data) |
+/// | list a user's devices, and sign them out | [`sessions`](Session::sessions), [`revoke`](Session::revoke), [`revoke_others`](Session::revoke_others), [`revoke_all`](Session::revoke_all) |
+/// | replace the token | [`regenerate_id`](Session::regenerate_id) |
+/// | learn about the session | [`id`](Session::id), [`is_new`](Session::is_new), [`created`](Session::created), [`last_accessed`](Session::last_accessed), [`expires`](Session::expires), [`is_unreachable`](Session::is_unreachable) |
+/// | read without keeping it alive | [`read_only`](Session::read_only) |
+/// | follow it in a stream or a WebSocket | [`reload`](Session::reload) |
+/// | protect forms | [`csrf_token`](Session::csrf_token), [`verify_csrf_token`](Session::verify_csrf_token) |
+/// | hand tokens out without a cookie | [`token`](Session::token), [`set_id`](Session::set_id) |
+/// | choose the cookie's scope for one response | [`set_cookie_domain`](Session::set_cookie_domain), [`set_cookie_path`](Session::set_cookie_path) |
+/// | reach another layer's session | [`named`](Session::named) |
+///
+/// Concurrent requests on one session lose no update: different keys all survive, an [`update`](Session::update) counts
+/// exactly, and of two [`insert`](Session::insert)s under one key the later commit's value stays (promise P1; a session
+/// that is kept in its own cookie cannot promise this).
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -54,14 +75,14 @@ struct Inner {
     credentials: Credentials,
     /// The session of the next layer outward, if a request passes through several.
     outer: Option<Session>,
-    /// Whether the client has sent the request, so that what it came with is what the client holds. An error page's own
-    /// request comes with what the client is yet to be told.
+    /// Whether the client itself sent the request, so that its cookies are what the client holds. The subrequest of an
+    /// error page carries cookies that the client has not received yet.
     is_of_client: bool,
     /// Whether the request has looked at its session at all.
     touched: AtomicBool,
-    /// Tells a response cache further out of it.
+    /// Reports a touch to an outer response cache.
     probe: Option<TouchProbe>,
-    /// Whether it did so in a way that keeps the session alive.
+    /// Whether the request used its session in a way that keeps it alive.
     used: AtomicBool,
     /// Whether the response has begun, so that no header can be sent any more.
     begun: AtomicBool,
@@ -71,15 +92,15 @@ struct Inner {
     chosen: Mutex<Chosen>,
 }
 
-/// What an application chooses for one request: most choose nothing.
+/// What the application chose for this request; mostly nothing.
 #[derive(Default)]
 struct Chosen {
-    /// The token that counts, in place of what came.
+    /// The token to use in place of the request's.
     token: Option<String>,
     /// Attributes of the cookie.
     domain: Option<String>,
     path: Option<String>,
-    /// The browser is to forget what else it keeps of the site.
+    /// Whether the response gets `Clear-Site-Data`.
     clear_site_data: bool,
 }
 
@@ -109,15 +130,32 @@ impl Session {
         }))
     }
 
-    /// The value under `key`, or `None`.
-    ///
-    /// A value that a deployment of the program has given another type is an error, and stays as it is. Put one of the
-    /// new type in its place, or remove it as [`IgnoredAny`](serde::de::IgnoredAny), which reads any value:
+    /// Returns the value under `key`, or `None`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # let options = ampoule::Options { secrets: vec![ampoule::Secret::new(ampoule::Secret::generate())?], ..Default::default() };
-    /// # let layer = ampoule::SessionLayer::new(ampoule::MemoryStore::default(), options)?;
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("theme", "dark")?;
+    /// let theme: Option<String> = session.get("theme").await?;
+    /// assert_eq!(theme.as_deref(), Some("dark"));
+    /// assert_eq!(session.get::<u32>("visits").await?, None);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// If a deployment of the program changed a value's type, reading the old value is an error, and the value stays as
+    /// it is. Replace it with one of the new type, or remove it as [`IgnoredAny`](serde::de::IgnoredAny), which reads
+    /// any value:
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
     /// # let session = layer.begin(&http::HeaderMap::new());
     /// use ampoule::ErrorKind;
     ///
@@ -132,19 +170,24 @@ impl Session {
     ///     cart => cart?.unwrap_or_default(),
     /// };
     /// assert_eq!(cart, [7, 9]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if what is stored is not a `T`; those of loading.
+    /// [`ErrorKind::Value`] if the stored value is not a `T`; errors of loading the session.
     pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         self.read(|record| record.get(key.as_key()).map(codec::decode).transpose()).await?
     }
 
-    /// Puts a value under `key`, in place of the one that is there. Nothing is stored before the next save.
+    /// Puts a value under `key` and replaces the one that is there. Nothing is stored before the next save.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
     /// use ampoule::Key;
     ///
     /// const CART: Key<Vec<u32>> = Key::new("cart");
@@ -154,30 +197,42 @@ impl Session {
     /// session.insert("visits", 1)?;
     /// session.insert("name", &name)?;
     /// session.insert(CART, vec![7, 9])?;
-    /// session.save().await
-    /// # }
+    /// session.save().await?;
+    /// # Ok(()) }
     /// ```
     ///
-    /// The value is only read, so a reference does as well. `Some(None)` is stored as `None` is and read as `None`: where
-    /// they differ, store a list of none or one, or an enum.
+    /// The value is only read, so a reference does as well. `Some(None)` is stored as `None` and read back as `None`:
+    /// where they differ, store a `Vec` of at most one element, or an enum.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if the value cannot be encoded, or not be read back: one that nests lists and maps more than
-    /// 128 deep, as in `serde_json`, or holds a 128-bit integer in an enum with `#[serde(tag)]` or a struct with `#[serde(flatten)]`, which
-    /// serde cannot read in any format. (With `#[serde(untagged)]` it cannot either, which is not seen before the value is
-    /// read.) [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
+    /// [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes. [`ErrorKind::Value`] if the value cannot be
+    /// encoded, or could not be read back:
+    ///
+    /// - lists and maps that are nested more than 128 deep, as in `serde_json`;
+    /// - a 128-bit integer in an enum with `#[serde(tag)]` or a struct with `#[serde(flatten)]`, which serde cannot
+    ///   read in any format. (It cannot read one with `#[serde(untagged)]` either; that error appears only when the
+    ///   value is read.)
     pub fn insert<V: Serialize>(&self, key: impl KeyFor<V>, value: V) -> Result<(), Error> {
         self.change(Change::insert(key.as_key(), &value)?)
     }
 
-    /// Takes the value under `key` out and returns it.
+    /// Removes the value under `key` and returns it.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("voucher", "10 %")?;
     /// let voucher: Option<String> = session.remove("voucher").await?;
-    /// session.save().await
-    /// # }
+    /// assert_eq!(voucher.as_deref(), Some("10 %"));
+    /// assert!(!session.contains_key("voucher").await?);
+    /// # Ok(()) }
     /// ```
+    ///
+    /// Two concurrent requests may both get the value; [`take`](Session::take) gives it to one of them.
     ///
     /// # Errors
     /// As [`Session::get`]; a value of another type stays where it is.
@@ -189,28 +244,41 @@ impl Session {
         Ok(value)
     }
 
-    /// Computes the value under `key` from the present one, or from `T::default()`, and returns the new one.
-    ///
-    /// When requests run at once `change` is applied again to what another has written, so it may run several times
-    /// and should do nothing but compute: `update("visits", |n: &mut u32| *n += 1)` counts exactly. What is returned
-    /// is the value at the first run; ask [`get`](Session::get) after the save for what was stored.
-    ///
-    /// Since it may run several times it is an `Fn`: a closure that owns a value gives away a clone of it.
+    /// Computes a new value under `key` from the present one, or from `T::default()`, and returns it.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session, name: String) -> Result<(), ampoule::Error> {
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let visits = session.update("visits", |visits: &mut u32| *visits += 1).await?;
+    /// assert_eq!(visits, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// If another request committed first, the save applies `change` again to the value that the other request wrote,
+    /// so concurrent updates count exactly. `change` may therefore run several times and should do nothing but compute.
+    /// The returned value is that of the first run; call [`get`](Session::get) after the save for the value that was
+    /// stored.
+    ///
+    /// Since `change` may run several times it is an `Fn`: a closure that owns a value must clone what it gives away.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let name = "Ada".to_owned();
     /// session.update("visitors", move |names: &mut Vec<String>| names.push(name.clone())).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// Without `clone` the compiler says "expected a closure that implements the `Fn` trait, but this closure only
-    /// implements `FnOnce`".
-    ///
-    /// ```compile_fail,E0525
-    /// # async fn handler(session: ampoule::Session, name: String) -> Result<(), ampoule::Error> {
-    /// session.update("visitors", move |names: &mut Vec<String>| names.push(name)).await?;
-    /// # Ok(()) }
-    /// ```
+    /// implements `FnOnce`" (E0525).
     ///
     /// # Errors
     /// As [`Session::get`] and [`Session::insert`].
@@ -232,65 +300,148 @@ impl Session {
     /// Removes all values. Id, principal and lifetime stay; to end the session, call [`delete`](Session::delete) or
     /// [`invalidate`](Session::invalidate).
     ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("theme", "dark")?;
+    /// session.clear()?;
+    /// assert!(session.is_empty().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// None today.
     pub fn clear(&self) -> Result<(), Error> {
         self.change(Change::Clear)
     }
 
-    /// Whether there is a value under `key`, of whatever type.
+    /// Returns whether there is a value under `key`, of any type.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
     /// use ampoule::Key;
     ///
     /// const CART: Key<Vec<u32>> = Key::new("cart");
     ///
+    /// session.insert(CART, vec![7])?;
     /// let is_shopping = session.contains_key(CART).await? || session.contains_key("voucher").await?;
+    /// assert!(is_shopping);
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn contains_key(&self, key: impl AsKey) -> Result<bool, Error> {
         self.read(|record| record.get(key.as_key()).is_some()).await
     }
 
-    /// The keys, in the order in which they were first inserted.
+    /// Returns the keys, in the order in which they were first inserted.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("theme", "dark")?;
+    /// session.insert("cart", [7, 9])?;
+    /// assert_eq!(session.keys().await?, ["theme", "cart"]);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn keys(&self) -> Result<Vec<String>, Error> {
         self.read(|record| record.keys().map(str::to_owned).collect()).await
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("theme", "dark")?;
+    /// assert_eq!(session.len().await?, 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn len(&self) -> Result<usize, Error> {
         self.read(Record::len).await
     }
 
-    /// Whether there are no values.
+    /// Returns whether there are no values.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert!(session.is_empty().await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn is_empty(&self) -> Result<bool, Error> {
         self.read(Record::is_empty).await
     }
 
-    /// Whose session it is, as [`set_principal`](Session::set_principal) said.
+    /// Returns the user that this session belongs to, as [`login`](Session::login) or
+    /// [`set_principal`](Session::set_principal) named it; `None` for a visitor.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert_eq!(session.principal().await?, None);
+    /// session.login("user:42").await?;
+    /// assert_eq!(session.principal().await?.as_deref(), Some("user:42"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn principal(&self) -> Result<Option<String>, Error> {
         self.read(|record| record.principal().map(str::to_owned)).await
     }
 
-    /// Says whose session it is, in the application's own terms ("user:42"), or that it has no user. A user's sessions are
-    /// found by it. A change of principal is kept in a session of its own, as a [`login`](Session::login) is: call that
-    /// where a user has proved who they are.
+    /// Sets the user that this session belongs to, in the application's own terms ("user:42"), or none. The sessions of
+    /// a user are listed and revoked by this text. A save with another principal creates a new session, as after a
+    /// [`login`](Session::login): call that where a user has proved who they are.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.set_principal(Some("kiosk:3"))?; // A device, which logs in with no password.
+    /// session.save().await?;
+    /// assert_eq!(layer.sessions_of("kiosk:3").await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes.
@@ -298,11 +449,26 @@ impl Session {
         self.change(Change::Principal(principal.map(str::to_owned)))
     }
 
-    /// Gives this session an idle time of its own, and its cookie an expiry of as much: "remember me". An absolute
-    /// end that would come sooner moves.
+    /// Gives this session an idle timeout of its own, and its cookie an expiry of as much: "remember me". If the
+    /// absolute timeout would end the session earlier, it is moved.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// use std::time::Duration;
+    ///
+    /// session.login("user:42").await?;
+    /// session.set_timeout(Duration::from_secs(30 * 24 * 3_600))?;
+    /// session.save().await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if it is zero.
+    /// [`ErrorKind::Invalid`] if it is less than a millisecond.
     pub fn set_timeout(&self, idle: Duration) -> Result<(), Error> {
         if idle < Duration::from_millis(1) {
             return Err(Error::new(
@@ -313,47 +479,92 @@ impl Session {
         self.change(Change::Timeout(idle, self.now()))
     }
 
-    /// Whether the client came without a live session, or it was invalidated in this request. Stays so after a save.
+    /// Returns whether the client came without a live session, or the session was invalidated in this request. A save
+    /// does not change the answer.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert!(session.is_new().await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn is_new(&self) -> Result<bool, Error> {
         Ok(self.load().await?.is_new())
     }
 
-    /// Whether the store could not be reached and the request goes on with an empty session that cannot be saved. Only
-    /// with [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous): a page can say so, and hide what needs the session.
+    /// Returns whether the store could not be reached and the request goes on with an empty session that cannot be
+    /// saved. It is always `false` without [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous). A page can say
+    /// so, and hide what needs the session.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let note = if session.is_unreachable().await? { "Logging in is not possible at the moment." } else { "" };
+    /// assert_eq!(note, "");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn is_unreachable(&self) -> Result<bool, Error> {
         Ok(self.load().await?.is_unreachable())
     }
 
-    /// What names the session for its whole life; `None` before a new session is first saved. It is no secret: it may be
-    /// shown, logged, and stand in a URL. A login is a session of its own, with another id.
+    /// Returns the session's id, which stays the same for its whole life; `None` before a new session is first saved.
+    /// The id is no secret: it may be shown, logged, and stand in a URL. A login creates a session of its own, with
+    /// another id.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert!(session.id().await?.is_none());
+    /// session.save().await?;
+    /// assert!(session.id().await?.is_some());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
         Ok(self.load().await?.live().map(|live| live.snapshot.id))
     }
 
-    /// The token by which a client has the session: 64 characters of the URL-safe base64 alphabet, as the cookie holds
-    /// it. For an application that hands tokens out by itself, over TLS only. `None` before a new session is first
-    /// saved, and for a session in its cookie, which has no token. After
-    /// [`regenerate_id`](Session::regenerate_id) or a login, and a save, the new one.
+    /// Returns the token that the client's cookie holds: 64 characters of the URL-safe base64 alphabet. An application
+    /// that hands tokens out by itself must do so over TLS only. `None` before a new session is first saved, and for a
+    /// session that is kept in its own cookie, which has no token. [`regenerate_id`](Session::regenerate_id) and a
+    /// login, each followed by a save, change the token.
     ///
     /// ```
-    /// async fn api_login(session: ampoule::Session) -> Result<String, ampoule::Error> {
-    ///     session.login("user:42").await?;
-    ///     session.save().await?;
-    ///     Ok(session.token().await?.map(|token| token.as_str().to_owned()).unwrap_or_default())
-    /// }
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.login("user:42").await?;
+    /// session.save().await?;
+    /// let token = session.token().await?.expect("the session is saved");
+    /// assert_eq!(token.as_str().len(), 64);
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn token(&self) -> Result<Option<Token>, Error> {
         let credential = self.load().await?.live().map(|live| live.credential);
         Ok(match (&self.0.shared.backend, credential) {
@@ -362,26 +573,34 @@ impl Session {
         })
     }
 
-    /// Says which session this request has, by its [token](Session::token), whatever its headers say: for an
-    /// application that finds the token by itself, in a message's body or a path. Call it before the session is touched. A
-    /// token that this server did not sign, or whose session has ended, leads to a new session.
+    /// Selects the session of this request by its [token](Session::token) and ignores the request's headers: for an
+    /// application that finds the token in a message's body or a path. Call it before the session is touched. A token
+    /// that this server did not sign, or whose session has ended, selects a new session.
     ///
-    /// From here on nothing is sent to the client by itself: when [`is_new`](Session::is_new), hand out
-    /// [`token`](Session::token) after the save.
+    /// The response then sends no token: if [`is_new`](Session::is_new), hand out [`token`](Session::token) after the
+    /// save.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session, message: (Option<String>, u32)) -> Result<Option<String>, ampoule::Error> {
-    /// let (token, fred) = message;
-    /// session.set_id(token.as_deref().unwrap_or_default())?;
-    /// session.insert("fred", &fred)?;
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # struct Message { token: String, text: String }
+    /// # let message = Message { token: String::new(), text: "hello".into() };
+    /// session.set_id(&message.token)?;
+    /// session.insert("last_message", &message.text)?;
     /// session.save().await?;
-    /// let hand_out = if session.is_new().await? { session.token().await? } else { None };
-    /// Ok(hand_out.map(|token| token.as_str().to_owned()))
-    /// # }
+    /// if session.is_new().await? {
+    ///     let hand_out = session.token().await?;
+    ///     assert!(hand_out.is_some());
+    /// }
+    /// # Ok(()) }
     /// ```
     ///
-    /// Take it from nowhere that a third party can fill, such as a link: it would log the user into the session of the
-    /// link's author.
+    /// Never take the token from a source that a third party can fill, such as a link: the user would be logged in to
+    /// the session of the link's author.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the session was touched before, or is kept in its own cookie.
@@ -396,46 +615,90 @@ impl Session {
         Ok(())
     }
 
-    /// When the session was made; for a new one, when this request first asked.
+    /// Returns when the session was created; for a new session, when this request first touched it.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let created = session.created().await?;
+    /// assert!(created <= session.expires().await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn created(&self) -> Result<Time, Error> {
         self.read(|record| record.created).await
     }
 
-    /// When the session was last used before this request, to a tenth of its idle time; `None` for a new one.
+    /// Returns when the session was last used before this request, to a tenth of its idle timeout; `None` for a new
+    /// one.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert_eq!(session.last_accessed().await?, None);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn last_accessed(&self) -> Result<Option<Time>, Error> {
         Ok(self.load().await?.last_accessed())
     }
 
-    /// When the session ends if it is not used after this request.
+    /// Returns when the session ends if it is not used after this request.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// use std::time::Duration;
+    ///
+    /// session.set_timeout(Duration::from_secs(600))?;
+    /// let left = session.expires().await?.since(session.created().await?);
+    /// assert!(left >= Duration::from_secs(600));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn expires(&self) -> Result<Time, Error> {
         let now = self.now();
         self.read(|record| record.effective_lifetime().deadline(now)).await
     }
 
-    /// Whether the session came, or would go out, on a way that browsers take by themselves, so that another site's page
-    /// could make them use it.
+    /// Whether browsers send the session's token by themselves, so that a page of another site could make them use it.
     #[cfg(feature = "forms")]
     pub(crate) async fn is_ambient(&self) -> Result<bool, Error> {
         let state = self.load().await?;
         Ok(self.transport(&state).is_some_and(crate::http::transport::Transport::is_ambient))
     }
 
-    /// The session whose cookie has this name, with or without the prefix `__Host-`, among those of the layers that the
-    /// request passed through.
+    /// Returns the session of another layer around this request, by the name of its cookie, with or without the prefix
+    /// `__Host-`; `None` if the request passed through no such layer.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
-    /// // Two layers, one with the key "shop", one with the key "admin".
-    /// let admin = session.named("admin").expect("the admin layer is mounted");
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// // The one layer here has the default name, "session". A second one could be "admin".
+    /// assert!(session.named("session").is_some());
+    /// assert!(session.named("admin").is_none());
     /// # Ok(()) }
     /// ```
     pub fn named(&self, name: &str) -> Option<Session> {
@@ -447,7 +710,7 @@ impl Session {
         }
     }
 
-    /// Reads through a read-only view: like a use, but it leaves no trace.
+    /// Reads without counting as a use, for a read-only view.
     pub(crate) async fn peek<R>(&self, read: impl FnOnce(&Record) -> R) -> Result<R, Error> {
         self.note_touch();
         Ok(self.with_record(&*self.load_once().await?, read))
@@ -462,7 +725,7 @@ impl Session {
         })
     }
 
-    /// That no layer further out has the same cookie: each would overwrite the other's.
+    /// Checks that no outer layer has the same cookie, since each would overwrite the other's.
     pub(crate) fn check_cookie(&self) -> Result<(), Error> {
         let shared = &self.0.shared;
         if !self.0.outer.iter().flat_map(Session::chain).any(|outer| shared.has_cookie_of(&outer.0.shared)) {

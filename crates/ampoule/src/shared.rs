@@ -2,7 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ampoule_core::{Lifetime, Record, SessionId, Text, Time};
+use ampoule_core::internal::Text;
+use ampoule_core::{Lifetime, Record, SessionId, Time};
 
 use crate::backend::{Backend, Context};
 use crate::event::{Event, EventKind};

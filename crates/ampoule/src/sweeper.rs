@@ -54,7 +54,7 @@ impl Shared {
 /// About every `interval`, so that several processes do not meet, in portions with pauses between them.
 async fn sweep_all(running: Running, interval: Duration) {
     loop {
-        let jitter = f64::from(u16::from_le_bytes(ampoule_seal::random_bytes())) / f64::from(u16::MAX);
+        let jitter = f64::from(u16::from_le_bytes(ampoule_seal::internal::random_bytes())) / f64::from(u16::MAX);
         tokio::time::sleep(interval.mul_f64(0.5 + jitter)).await;
         let mut removed = 0;
         loop {

@@ -90,7 +90,7 @@ async fn an_unknown_category_is_an_error_that_lists_the_known() {
     let site = site(Place::Memory);
     let mut client = site.client();
     let said = client.post("/push-error/sucess").await.text;
-    assert_eq!(said, "there is no category `sucess` of flash messages; there are warning, notice, error, success");
+    assert_eq!(said, "unknown category `sucess` of flash messages; expected one of warning, notice, error, success");
     assert_eq!(pop(&mut client).await, "");
 }
 

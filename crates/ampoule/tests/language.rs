@@ -36,7 +36,7 @@ async fn a_choice_outlives_the_browser_s_wish(place: Place) {
     assert_eq!(client.post("/lang/ar").await.text, "ar en", "from this request on");
     assert_eq!(ask(&client, "de").await.text, "ar rtl [ar de en] ar");
     let unknown = client.post("/lang/fr").await;
-    assert_eq!(unknown.text, "there is no language `fr` here; there are en, de, ar");
+    assert_eq!(unknown.text, "unknown language `fr`; expected one of en, de, ar");
     assert_eq!(ask(&client, "de").await.text, "ar rtl [ar de en] ar");
 }
 

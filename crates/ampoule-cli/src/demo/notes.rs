@@ -11,7 +11,7 @@ use super::page::{Answer, Page, Site};
 const NOTES: Key<Vec<String>> = Key::new("notes");
 
 /// A session is read whole by each request that uses it, so a list in it has an end.
-const MOST: usize = 100;
+const MAX_NOTES: usize = 100;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(list).post(add)).route("/remove", post(remove))
@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Router<Site> {
 
 async fn list(page: Page) -> Answer {
     let notes = page.session.get(NOTES).await?.unwrap_or_default();
-    page.show("notes", context! { notes, most => MOST }).await
+    page.show("notes", context! { notes, most => MAX_NOTES }).await
 }
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ async fn add(page: Page, Form(note): Form<Note>) -> Answer {
     let text: String = note.text.trim().chars().take(200).collect();
     if !text.is_empty() {
         let push = move |notes: &mut Vec<String>| {
-            if notes.len() < MOST {
+            if notes.len() < MAX_NOTES {
                 notes.push(text.clone());
             }
         };

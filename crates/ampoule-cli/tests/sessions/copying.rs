@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ampoule::SessionId;
 use ampoule::store::{Bytes, Entry, PutMode, Store, StoreKey, Tag, Time};
-use ampoule_core::{Content, Lifetime, Record, Text, Tombstone};
+use ampoule_core::internal::{Content, Text, Tombstone};
+use ampoule_core::{Lifetime, Record};
 use ampoule_test_servers::{Kind, Server};
 
 use crate::site::{Site, all_keys, damage, err, open, out, record_file, sessions, sessions_in};

@@ -174,7 +174,8 @@ async fn the_start_of_an_id_names_it_if_no_other_starts_so() {
         SessionId::new(bytes)
     };
     let now = Time::from(std::time::SystemTime::now());
-    let record = Record::new(now, ampoule_core::Lifetime::default(), ampoule_core::Text::new(site.layer.name()));
+    let record =
+        Record::new(now, ampoule_core::Lifetime::default(), ampoule_core::internal::Text::new(site.layer.name()));
     let entry = Entry { value: record.encode(), lifetime: Duration::MAX, tag: None };
     let _ = site.store.put(id(1).into(), entry.clone(), PutMode::Create).await.unwrap();
     // It starts with `-`, as an option does.

@@ -11,7 +11,7 @@ use crate::reply::Reply;
 use crate::store::{PutMode, PutResult};
 
 /// A store that waits more often than this for one operation is not polled further.
-const MOST_POLLS: usize = 50;
+const MAX_POLLS: usize = 50;
 
 /// How long the store may take for what follows on a dropped future, before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ async fn within_patience<T>(polls: usize, work: impl Future<Output = T>) -> T {
 }
 
 pub(super) async fn a_dropped_put_leaves_old_or_new(subject: Subject) {
-    for polls in 0..MOST_POLLS {
+    for polls in 0..MAX_POLLS {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("old")).await;
         let ended = poll_and_drop(subject.store.put(key, subject.entry("new"), PutMode::Replace(version)), polls).await;
@@ -71,7 +71,7 @@ async fn write_for_good(subject: &Subject, key: StoreKey) {
 }
 
 pub(super) async fn a_dropped_touch_leaves_the_value(subject: Subject) {
-    for polls in 0..MOST_POLLS {
+    for polls in 0..MAX_POLLS {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
         let ended = poll_and_drop(subject.store.touch(key, version, 3 * HOUR), polls).await;
@@ -86,7 +86,7 @@ pub(super) async fn a_dropped_touch_leaves_the_value(subject: Subject) {
 }
 
 pub(super) async fn a_dropped_delete_is_done_or_not(subject: Subject) {
-    for polls in 0..MOST_POLLS {
+    for polls in 0..MAX_POLLS {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
         let ended = poll_and_drop(subject.store.delete(key), polls).await;
@@ -113,7 +113,7 @@ pub(super) async fn dropped_readers_and_sweepers_leave_all(subject: Subject) {
     let mut entry = subject.entry("x");
     entry.tag = Some(tag);
     let version = subject.create(key, entry.clone()).await;
-    for polls in 0..MOST_POLLS {
+    for polls in 0..MAX_POLLS {
         let read = poll_and_drop(subject.store.get(key), polls).await;
         let found = poll_and_drop(subject.store.keys_with_tag(tag), polls).await;
         let swept = poll_and_drop(subject.store.sweep(1_000), polls).await;
@@ -125,6 +125,6 @@ pub(super) async fn dropped_readers_and_sweepers_leave_all(subject: Subject) {
             break;
         }
     }
-    within_patience(MOST_POLLS, subject.replace(key, entry, version)).await;
+    within_patience(MAX_POLLS, subject.replace(key, entry, version)).await;
     subject.delete(key).await;
 }

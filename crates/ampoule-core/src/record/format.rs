@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 
-use super::body::{Body, Wrong};
+use super::entries::{Entries, FormatError};
 use super::{Content, Identity, PreviousSecret, Record, Text, Tombstone};
 use crate::clock::Time;
 use crate::error::{Error, ErrorKind};
@@ -108,6 +108,7 @@ impl Content {
 
 impl Record {
     /// The bytes that go into a store.
+    #[doc(hidden)]
     pub fn encode(&self) -> Bytes {
         let parts = self.parts();
         let mut out = Vec::with_capacity(self.len_with(parts));
@@ -128,7 +129,7 @@ impl Record {
         }
         put_text(&mut out, self.layer.as_bytes());
         put_text(&mut out, self.principal_bytes());
-        out.put_slice(self.body.as_bytes());
+        out.put_slice(self.entries.as_bytes());
         finish(out)
     }
 
@@ -164,6 +165,7 @@ impl Record {
     }
 
     /// How many bytes [`Record::encode`] makes.
+    #[doc(hidden)]
     pub fn encoded_len(&self) -> usize {
         self.len_with(self.parts())
     }
@@ -175,7 +177,7 @@ impl Record {
             left &= left - 1;
         }
         let texts = 2 + self.layer.as_bytes().len() + self.principal_bytes().len();
-        size + texts + self.body.as_bytes().len() + CHECKSUM
+        size + texts + self.entries.as_bytes().len() + CHECKSUM
     }
 
     fn principal_bytes(&self) -> &[u8] {
@@ -216,13 +218,13 @@ fn not_text() -> Error {
     corrupt("a key or principal is not UTF-8")
 }
 
-fn wrong_entries(wrong: Wrong) -> Error {
+fn wrong_entries(wrong: FormatError) -> Error {
     match wrong {
-        Wrong::CutOff => cut_off(),
-        Wrong::LongLength => corrupt("a value's length has more than five bytes"),
-        Wrong::EmptyKey => corrupt("an empty key"),
-        Wrong::NotText => not_text(),
-        Wrong::Twice => corrupt("a key twice"),
+        FormatError::Truncated => cut_off(),
+        FormatError::LengthTooLong => corrupt("a value's length has more than five bytes"),
+        FormatError::EmptyKey => corrupt("an empty key"),
+        FormatError::NotUtf8 => not_text(),
+        FormatError::DuplicateKey => corrupt("a key twice"),
     }
 }
 
@@ -309,8 +311,8 @@ impl Reader {
         let form_token = if parts & part::FORM_TOKEN != 0 { Some(self.array()?) } else { None };
         let (layer, principal) = (self.text()?, self.text()?);
         let principal = (!principal.as_bytes().is_empty()).then_some(principal);
-        let entries = self.at..self.bytes.len() - CHECKSUM;
-        let body = Body::checked(self.bytes, entries).map_err(wrong_entries)?;
+        let span = self.at..self.bytes.len() - CHECKSUM;
+        let entries = Entries::checked(self.bytes, span).map_err(wrong_entries)?;
         Ok(Arc::new(Record {
             created,
             accessed,
@@ -321,7 +323,7 @@ impl Reader {
             form_token,
             layer,
             principal,
-            body,
+            entries,
         }))
     }
 

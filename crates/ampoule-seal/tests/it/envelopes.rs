@@ -1,7 +1,7 @@
 //! Sealed content: whatever is not exactly an envelope of ours is refused.
 
 use crate::support::{GOLDEN, OTHER, near_misses, ring};
-use ampoule_seal::sealed_text_len;
+use ampoule_seal::internal::sealed_text_len;
 use proptest::prelude::*;
 
 /// Sealed with the subkey of this purpose by the AES-GCM-SIV of OpenSSL: nonce of fives, `session` as associated data.

@@ -1,7 +1,8 @@
 //! Which secrets are refused, and what is never printed.
 
 use crate::support::{GOLDEN, OTHER, near_misses, ring};
-use ampoule_seal::{Credential, KeyRing, Secret, Weakness, mask, random_bytes, verify_masked};
+use ampoule_seal::internal::{mask, random_bytes, verify_masked};
+use ampoule_seal::{Credential, KeyRing, Secret, Weakness};
 use proptest::prelude::*;
 
 #[test]

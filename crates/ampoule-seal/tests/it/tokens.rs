@@ -1,7 +1,8 @@
 //! Tokens: whatever is not exactly a token of ours is refused.
 
 use crate::support::{GOLDEN, OTHER, near_misses, ring};
-use ampoule_seal::{Credential, random_bytes};
+use ampoule_seal::Credential;
+use ampoule_seal::internal::random_bytes;
 use proptest::prelude::*;
 
 const ONE: fn() -> Credential = || Credential::new([1; 16], [2; 16]);

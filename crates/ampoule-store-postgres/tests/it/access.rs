@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use ampoule_core::tls::TlsFiles;
+use ampoule_core::internal::tls::TlsFiles;
 use ampoule_core::{Error, ErrorKind, Store};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Authority, Kind, Server, Setup};

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ampoule_core::conformance::books::{Books, keep_books};
-use ampoule_core::tls::TlsFiles;
+use ampoule_core::internal::tls::TlsFiles;
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_redis::redis_1::{self as redis, Client, Value};
 use ampoule_store_redis::{RedisOptions, RedisStore};

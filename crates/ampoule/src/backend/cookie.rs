@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{Bytes, Content, Error, ErrorKind, Record, SessionId, Time, Version};
+use ampoule_core::internal::Content;
+use ampoule_core::{Bytes, Error, ErrorKind, Record, SessionId, Time, Version};
 use ampoule_seal::{Credential, Sealer};
 
 use super::lookup::{Found, Lookup, Outcome, VerifiedToken};
@@ -62,7 +63,7 @@ impl CookieBackend {
 
     /// The session, if its cookie has room for it.
     pub(super) fn keep(&self, credential: Credential, record: Arc<Record>) -> Result<Snapshot, Error> {
-        let (size, most) = (ampoule_seal::sealed_text_len(ID + record.encoded_len()), self.max_size);
+        let (size, most) = (ampoule_seal::internal::sealed_text_len(ID + record.encoded_len()), self.max_size);
         if size > most {
             let message = format!("a session of {size} characters in its cookie, where {most} are allowed");
             return Err(Error::new(ErrorKind::TooLarge, message));

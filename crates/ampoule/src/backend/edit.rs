@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{ChangeLog, Error, Identity, PreviousSecret, Record, Time};
+use ampoule_core::internal::{ChangeLog, Identity, PreviousSecret};
+use ampoule_core::{Error, Record, Time};
 
 use super::snapshot::superseded;
 
@@ -82,7 +83,8 @@ impl Edit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use ampoule_core::{ErrorKind, Lifetime, Text};
+    use ampoule_core::internal::Text;
+    use ampoule_core::{ErrorKind, Lifetime};
 
     use super::*;
 

@@ -9,9 +9,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{
-    ChangeLog, Clock, Error, ErrorKind, Identity, Lifetime, PutMode, PutResult, Record, SessionId, Text, Time,
-};
+use ampoule_core::internal::{ChangeLog, Identity, Text};
+use ampoule_core::{Clock, Error, ErrorKind, Lifetime, PutMode, PutResult, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
 use super::edit::Edit;

@@ -1,7 +1,8 @@
 //! From tokens to a session: which of those that came counts.
 
 use ampoule_core::{Error, ErrorKind, Record, Reply, SessionId, Store, Stored, Time};
-use ampoule_seal::{Credential, Verified, same_digest};
+use ampoule_seal::internal::same_digest;
+use ampoule_seal::{Credential, Verified};
 
 use super::snapshot::{Ended, Read, Snapshot, read};
 use super::store::StoreBackend;

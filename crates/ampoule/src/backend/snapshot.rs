@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{Content, Error, ErrorKind, Record, SessionId, StoreKey, Stored, Text, Time, Tombstone, Version};
+use ampoule_core::internal::{Content, Text, Tombstone};
+use ampoule_core::{Error, ErrorKind, Record, SessionId, StoreKey, Stored, Time, Version};
 
 /// A session as it was found or last written. Cloning it shares the record.
 #[derive(Clone, Debug)]

@@ -9,9 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ampoule_core::internal::{GuardedStore, Text, Tombstone};
 use ampoule_core::{
-    Bytes, Entry, Error, ErrorKind, GuardedStore, PutMode, PutResult, Record, Reply, SessionId, Store, StoreKey,
-    SweepReport, Tag, Text, Time, Tombstone,
+    Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Record, Reply, SessionId, Store, StoreKey, SweepReport, Tag,
+    Time,
 };
 use ampoule_seal::{Credential, Signer, Token};
 

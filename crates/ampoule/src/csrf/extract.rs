@@ -20,8 +20,8 @@ impl<S: Sync> FromRequestParts<S> for CsrfToken {
     }
 }
 
-/// What another extractor makes of a request, once the request has proved that it comes from a page of ours: Pylons'
-/// `authenticate_form`, for one handler. For a whole site use [`CsrfLayer`](crate::CsrfLayer).
+/// An extractor around another one, which rejects forged requests first (Pylons' `authenticate_form`): for one handler.
+/// For a whole site use [`CsrfLayer`](crate::CsrfLayer).
 ///
 /// ```
 /// use ampoule::AuthenticateForm;
@@ -35,7 +35,7 @@ impl<S: Sync> FromRequestParts<S> for CsrfToken {
 /// }
 /// ```
 ///
-/// The form's token is taken out of an urlencoded body before the inner extractor sees it.
+/// The form's token is removed from an urlencoded body before the inner extractor reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthenticateForm<E>(pub E);
 

@@ -5,11 +5,11 @@ use std::fmt;
 use ampoule_core::{Error, ErrorKind};
 use serde::{Serialize, Serializer};
 
-/// Finished HTML: templates must not escape it again.
+/// HTML that is already escaped: a template must not escape it again.
 ///
-/// With the feature `askama` a template of askama's writes it as it is, `{{ form }}`; with the feature `minijinja` it
-/// becomes a safe value of minijinja's: `context! { form }`. Elsewhere write
-/// `{{ form|safe }}`.
+/// With the feature `askama`, a template of askama writes it as it is: `{{ form }}`. With the feature `minijinja` it
+/// becomes a safe value of minijinja: `context! { form }`. In other engines write `{{ form|safe }}` or what they have
+/// for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeHtml(String);
 
@@ -55,7 +55,7 @@ pub(super) fn start_tag<'a>(
     for (attribute, value) in attributes {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':');
         if attribute.is_empty() || !attribute.bytes().all(is_name) {
-            return Err(Error::new(ErrorKind::Invalid, format!("`{attribute}` is no name of an attribute")));
+            return Err(Error::new(ErrorKind::Invalid, format!("invalid attribute name `{attribute}`")));
         }
         tag.extend([" ", attribute, "=\""]);
         escape(value, &mut tag);

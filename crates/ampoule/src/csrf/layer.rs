@@ -1,4 +1,4 @@
-//! The check around a whole site.
+//! `CsrfLayer`: the check around a whole site.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -22,23 +22,23 @@ use super::token::CsrfToken;
 use crate::axum::MissingLayer;
 use crate::session::Session;
 
-/// Lets no request change anything that a page of another site made (cross-site request forgery, CWE-352).
+/// Rejects state-changing requests that originate from another site (cross-site request forgery, CWE-352).
 ///
-/// It looks at all methods but GET, HEAD, OPTIONS and TRACE, which a handler must keep free of effects. Such a request
-/// passes if both say so:
+/// It checks all methods but GET, HEAD, OPTIONS and TRACE, whose handlers must change nothing. Such a request needs two
+/// things:
 ///
-/// - **what the browser says of it**, by `Sec-Fetch-Site`, or `Origin` where that is missing (the check of tower-http,
-///   which is that of Go 1.25's `CrossOriginProtection`);
-/// - **its token** ([`CsrfToken`]), from the header `X-CSRF-Token`, or else from the field `_authentication_token` of the
-///   form, urlencoded or multipart. The field is taken out of an urlencoded body; any handler can still read the rest.
+/// - **its origin**: `Sec-Fetch-Site` must say that it comes from this site, or `Origin` where that header is missing
+///   (the check of tower-http, which is that of Go 1.25's `CrossOriginProtection`);
+/// - **its token** ([`CsrfToken`]), in the header `X-CSRF-Token`, or else in the field `_authentication_token` of the
+///   form, urlencoded or multipart. The field is removed from an urlencoded body; a handler can still read the rest.
 ///
-/// A session that came by a way that no browser takes by itself, such as a bearer's, needs no token.
+/// A session whose token browsers do not send by themselves, such as a bearer's, needs no form token.
 ///
-/// **WebSocket handshakes** are checked for their origin too, although they are GET requests: browsers let a page of any
-/// site open a connection, send the site's cookies with it, and let the page read what comes back (CWE-1385). A
-/// handshake is a GET with `Upgrade: websocket` (RFC 6455 section 4.1), or an extended CONNECT of HTTP/2 or HTTP/3 (RFC
-/// 8441, RFC 9220). It needs no token, since a page cannot send one with it. Without `Sec-Fetch-Site` and `Origin`, as
-/// from a program, it passes; and so does every handshake [without the origin check](CsrfLayer::without_origin_check).
+/// **WebSocket handshakes** are GET requests, but their origin is checked too: browsers let a page of any site open a
+/// connection, send the site's cookies with it, and let the page read what comes back (CWE-1385). A handshake is a GET
+/// with `Upgrade: websocket` (RFC 6455 section 4.1), or an extended CONNECT of HTTP/2 or HTTP/3 (RFC 8441, RFC 9220).
+/// It needs no token, since a page cannot send one with it. A handshake without `Sec-Fetch-Site` and `Origin`, as a
+/// program sends it, passes; so does every handshake [without the origin check](CsrfLayer::without_origin_check).
 ///
 /// ```
 /// use ampoule::{CsrfLayer, MemoryStore, Options, Secret, SessionLayer};
@@ -54,7 +54,7 @@ use crate::session::Session;
 /// # Ok(()) }
 /// ```
 ///
-/// It stands inside the session's layer: in axum, added before it.
+/// It must be inside the session's layer: in axum, add it before that one.
 #[derive(Clone, Debug)]
 pub struct CsrfLayer {
     policy: Policy,
@@ -71,9 +71,9 @@ pub(super) struct Policy {
     exempt: Arc<Exempt>,
 }
 
-/// The mark of a request that has proved itself, for a check that asks again: its token may be taken out by now.
+/// Marks a request whose token was verified, so that a second check passes although the first removed the token.
 #[derive(Clone, Copy)]
-struct Proved;
+struct Verified;
 
 type Exempt = dyn Fn(&Method, &Uri) -> bool + Send + Sync;
 
@@ -93,16 +93,36 @@ impl std::fmt::Debug for Policy {
 }
 
 impl CsrfLayer {
-    /// Both checks, and no exemptions.
+    /// Creates a layer with both checks and without exemptions.
+    ///
+    /// ```
+    /// # use ampoule::{CsrfLayer, MemoryStore, Options, Secret, SessionLayer};
+    /// # use axum::{Router, routing::post};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() })?;
+    /// let app: Router = Router::new()
+    ///     .route("/transfer", post(|| async { "done" }))
+    ///     .layer(CsrfLayer::new())
+    ///     .layer(sessions);
+    /// # Ok(()) }
+    /// ```
     pub fn new() -> CsrfLayer {
         CsrfLayer { policy: Policy::default(), origins: Some(OriginLayer::new()) }
     }
 
-    /// Lets pages of this origin send requests too, as long as they have the token: `https://shop.example`, as a browser
-    /// writes it, in lower case, without the scheme's own port and without a slash at the end.
+    /// Accepts requests from pages of this origin too, as long as they have the token. Write the origin as a browser
+    /// does: `https://shop.example`, in lower case, without the scheme's default port and without a slash at the end.
+    ///
+    /// ```
+    /// use ampoule::CsrfLayer;
+    ///
+    /// let layer = CsrfLayer::new().trusted_origin("https://shop.example")?;
+    /// assert!(CsrfLayer::new().trusted_origin("shop.example").is_err(), "the scheme is missing");
+    /// # Ok::<(), ampoule::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no origin.
+    /// [`ErrorKind::Config`] if the text is not an origin.
     pub fn trusted_origin(mut self, origin: &str) -> Result<CsrfLayer, Error> {
         let bad =
             |cause| Error::new(ErrorKind::Config, "expected an origin such as https://shop.example").because(cause);
@@ -114,38 +134,63 @@ impl CsrfLayer {
         Ok(self)
     }
 
-    /// Goes by the token alone: where a proxy changes `Host`, and browsers are too old for `Sec-Fetch-Site`.
+    /// Checks the token alone: for sites behind a proxy that changes `Host`, whose users have browsers without
+    /// `Sec-Fetch-Site`.
+    ///
+    /// ```
+    /// use ampoule::CsrfLayer;
+    ///
+    /// let layer = CsrfLayer::new().without_origin_check();
+    /// ```
     #[must_use]
     pub fn without_origin_check(self) -> CsrfLayer {
         CsrfLayer { origins: None, ..self }
     }
 
-    /// Takes the token from the address too, as Pylons did: `?_authentication_token=…`. It then stands in logs, in the
+    /// Also accepts the token in the query, as Pylons did: `?_authentication_token=…`. It then appears in logs, in the
     /// browser's history, and in the `Referer` of the next request.
+    ///
+    /// ```
+    /// use ampoule::CsrfLayer;
+    ///
+    /// let layer = CsrfLayer::new().token_from_query();
+    /// ```
     #[must_use]
     pub fn token_from_query(mut self) -> CsrfLayer {
         self.policy.from_query = true;
         self
     }
 
-    /// Searches at most so many bytes of a body for the token: 2 MiB by default. Of a multipart form no more is read than
-    /// the token takes, if its field comes first.
+    /// Limits how many bytes of a body are searched for the token: 2 MiB by default. In a multipart form, reading stops
+    /// at the token's field, so put that field first.
+    ///
+    /// ```
+    /// use ampoule::CsrfLayer;
+    ///
+    /// let layer = CsrfLayer::new().max_body(16 << 20); // 16 MiB
+    /// ```
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> CsrfLayer {
         self.policy.max_body = bytes;
         self
     }
 
-    /// Lets requests through that this function names, unchecked: those that prove themselves otherwise, such as the
-    /// signed calls of another service.
+    /// Lets the requests pass unchecked for which this function returns `true`: those that are authenticated in another
+    /// way, such as the signed calls of another service.
+    ///
+    /// ```
+    /// use ampoule::CsrfLayer;
+    ///
+    /// let layer = CsrfLayer::new().exempt(|_method, uri| uri.path().starts_with("/webhooks/"));
+    /// ```
     #[must_use]
     pub fn exempt(mut self, exempt: impl Fn(&Method, &Uri) -> bool + Send + Sync + 'static) -> CsrfLayer {
         self.policy.exempt = Arc::new(exempt);
         self
     }
 
-    /// What the check of tower-http says of the request's origin, if it is to be asked. It passes every GET, so it is asked
-    /// about a POST with the same headers.
+    /// Runs tower-http's check of the origin, if it is enabled. Since it passes every GET, it gets a POST with the same
+    /// headers.
     fn is_from_here(&self, request: &Request<Body>) -> bool {
         let Some(origins) = &self.origins else { return true };
         if (self.policy.exempt)(request.method(), request.uri()) {
@@ -177,7 +222,7 @@ impl Default for CsrfLayer {
 impl Policy {
     /// The request, for its handler, if it has proved itself.
     pub(super) async fn check(&self, request: Request<Body>) -> Result<Request<Body>, CsrfRejection> {
-        if request.extensions().get::<Proved>().is_some() || (self.exempt)(request.method(), request.uri()) {
+        if request.extensions().get::<Verified>().is_some() || (self.exempt)(request.method(), request.uri()) {
             return Ok(request);
         }
         let session = request.extensions().get::<Session>().cloned().ok_or(CsrfRejection::NoSession(MissingLayer))?;
@@ -196,7 +241,7 @@ impl Policy {
                 return Err(CsrfRejection::Wrong);
             }
         }
-        request.extensions_mut().insert(Proved);
+        request.extensions_mut().insert(Verified);
         Ok(request)
     }
 
@@ -225,7 +270,7 @@ impl<S> Layer<S> for CsrfLayer {
     }
 }
 
-/// A service that only requests of the site's own pages can change. Made by [`CsrfLayer`].
+/// A service that rejects forged requests. Created by [`CsrfLayer`].
 #[derive(Clone, Debug)]
 pub struct CsrfService<S> {
     layer: CsrfLayer,
@@ -284,7 +329,7 @@ fn is_handshake(request: &Request<Body>) -> bool {
     }
 }
 
-/// The service behind the check of origins: it says that the request has passed.
+/// The service inside the check of origins: its answer means that the request passed.
 struct Passed;
 
 impl Service<Request<()>> for Passed {
@@ -301,12 +346,12 @@ impl Service<Request<()>> for Passed {
     }
 }
 
-/// As RFC 9110 section 9.2.1 has it.
+/// The safe methods of RFC 9110 section 9.2.1.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
-/// A browser says where a request comes from once; of two answers none can be believed.
+/// A browser sends each of these headers once; a repeated one is not trusted.
 fn is_said_twice(request: &Request<Body>) -> bool {
     [SEC_FETCH_SITE, ORIGIN].iter().any(|name| request.headers().get_all(name).iter().count() > 1)
 }

@@ -8,19 +8,19 @@ use http::StatusCode;
 
 use crate::axum::MissingLayer;
 
-/// A request that does not prove that it comes from a page of ours. As a response it says so, and what to do.
+/// Why a request was rejected. As a response it tells the user the reason and what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CsrfRejection {
-    /// It has no token: 403.
+    /// The request has no token: 403.
     Missing,
-    /// Its token is not this session's: 403.
+    /// The token is not this session's: 403.
     Wrong,
-    /// By `Sec-Fetch-Site` or `Origin`, a page of another site made it: 403.
+    /// `Sec-Fetch-Site` or `Origin` says that a page of another site made the request: 403.
     CrossOrigin,
-    /// The body is longer than may be read in search of the token: 413.
+    /// The token was not found within the part of the body that may be searched: 413.
     TooLarge,
-    /// The body is not what its type says: 400.
+    /// The body is not of its `Content-Type`: 400.
     Malformed,
     /// No session layer is around the route: 500.
     NoSession(MissingLayer),
@@ -66,7 +66,15 @@ impl fmt::Display for CsrfRejection {
     }
 }
 
-impl std::error::Error for CsrfRejection {}
+impl std::error::Error for CsrfRejection {
+    /// `Display` has the session's error, so the next in the chain is that one's cause.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CsrfRejection::Session(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<Error> for CsrfRejection {
     fn from(error: Error) -> CsrfRejection {
@@ -84,5 +92,22 @@ impl IntoResponse for CsrfRejection {
                 (refused.status(), format!("{refused}\n")).into_response()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use ampoule_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_chain_prints_each_error_once() {
+        let inner = Error::new(ErrorKind::Unavailable, "the store cannot be reached").because("connection refused");
+        let rejection = CsrfRejection::from(inner);
+        assert_eq!(rejection.to_string(), "the store cannot be reached");
+        assert_eq!(rejection.source().map(ToString::to_string).as_deref(), Some("connection refused"));
     }
 }

@@ -1,6 +1,7 @@
 //! The token of a session's forms.
 
-use ampoule_core::{Change, Error, ErrorKind};
+use ampoule_core::internal::Change;
+use ampoule_core::{Error, ErrorKind};
 
 use super::html::{self, SafeHtml};
 use crate::session::Session;
@@ -8,11 +9,12 @@ use crate::session::Session;
 /// The name of the field that holds the token in a form: Pylons' name.
 pub(crate) const TOKEN: &str = "_authentication_token";
 
-/// The token by which a session knows its own forms: 256 bits from the operating system's generator.
+/// The token of a session's forms: 256 random bits, which a page of this site can read and a page of another site
+/// cannot.
 ///
-/// Each time it is written it looks different, so that a compressed page tells nothing of it (the BREACH attack,
-/// CVE-2013-3587). As an extractor it makes the session's token if there is none yet, which saves the session: so a login
-/// form is protected before there is a user.
+/// Each time it is written it looks different, so that the size of a compressed page reveals nothing of it (the BREACH
+/// attack, CVE-2013-3587). As an extractor it creates the session's token if there is none yet, which saves the
+/// session; so a login form is protected before there is a user.
 ///
 /// ```
 /// use ampoule::{CsrfToken, Error};
@@ -31,23 +33,62 @@ impl CsrfToken {
     /// The name of the header, for requests that a script makes.
     pub const HEADER: &'static str = "x-csrf-token";
 
-    /// The token behind a fresh mask: 86 characters of base64url. For a script put it into a `<meta>`, to be sent as
-    /// `X-CSRF-Token`.
+    /// Returns the token behind a fresh mask: 86 characters of base64url. For a script, put it into a `<meta>` element,
+    /// and send it as the header `X-CSRF-Token`.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let token = session.csrf_token().await?;
+    /// assert_ne!(token.masked(), token.masked(), "each page gets another text");
+    /// # Ok(()) }
+    /// ```
     pub fn masked(&self) -> String {
-        ampoule_seal::mask(&self.0)
+        ampoule_seal::internal::mask(&self.0)
     }
 
-    /// The hidden field of a form: `<input type="hidden" name="_authentication_token" value="…">`.
+    /// Returns the hidden field of a form: `<input type="hidden" name="_authentication_token" value="…">`.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let field = session.csrf_token().await?.hidden_field();
+    /// assert!(field.as_str().starts_with("<input type=\"hidden\""));
+    /// # Ok(()) }
+    /// ```
     pub fn hidden_field(&self) -> SafeHtml {
         SafeHtml::new(format!(r#"<input type="hidden" name="{TOKEN}" value="{}">"#, self.masked()))
     }
 
-    /// The start of a form, with its hidden field; you write the rest, and `</form>`. For uploads add the attribute
-    /// `("enctype", "multipart/form-data")`. A form that gets has no token, since that would stand in the address then.
+    /// Returns the start tag of a form and its hidden field; you write the rest, and `</form>`. For uploads add the
+    /// attribute `("enctype", "multipart/form-data")`. A form with the method `get` has no token, since the token would
+    /// stand in the address.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let token = session.csrf_token().await?;
+    /// let form = token.secure_form("/login", "post", &[("class", "narrow")])?;
+    /// let page = format!("{form}<input name=user><button>Log in</button></form>");
+    /// assert!(page.starts_with("<form action=\"/login\" method=\"post\" class=\"narrow\">"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if `url` leads to another site, which would learn the token; if the method is not `get` or
-    /// `post`, since browsers know no others; if an attribute's name is invalid.
+    /// [`ErrorKind::Invalid`] if `url` leads to another site, which would learn the token; if the method is not `get`
+    /// or `post`, since browsers know no others; if an attribute's name is invalid.
     pub fn secure_form(&self, url: &str, method: &str, attributes: &[(&str, &str)]) -> Result<SafeHtml, Error> {
         if !is_of_this_site(url) {
             let message =
@@ -82,36 +123,61 @@ impl std::fmt::Debug for CsrfToken {
 }
 
 impl Session {
-    /// The token of this session's forms. If there is none yet it is made, and the session saved with it and with
-    /// whatever else the request changed. It stays through [`regenerate_id`](Session::regenerate_id), and changes with
-    /// a login and when the session is invalidated.
+    /// Returns the token of this session's forms. If there is none yet, it is created, and the session is saved with it
+    /// and with all other changes of the request. [`regenerate_id`](Session::regenerate_id) keeps the token; a login
+    /// and the end of the session replace it.
     ///
-    /// A session that holds nothing else ends when it was not used for an hour
-    /// ([`FORM_LIFETIME`](ampoule_core::FORM_LIFETIME)), or for the session's idle time if that is shorter, and may be
-    /// removed by a memory store that is full: a client without cookies makes one with each form that it is shown. The
-    /// first change of another kind gives the session its full lifetime.
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let token = session.csrf_token().await?;
+    /// let page = format!("<form method=post action=/note>{}</form>", token.hidden_field());
+    /// assert!(page.contains("_authentication_token"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A session that holds nothing but this token ends after an hour without use, or after the session's idle timeout if
+    /// that is shorter, and a full memory store may remove it: a client without cookies creates one with each form that
+    /// it is shown. The first other change gives the session its full lifetime.
     ///
     /// # Errors
-    /// Those of loading, and of [`save`](Session::save) for a new one.
+    /// Errors of loading the session, and of [`save`](Session::save) for a new token.
     pub async fn csrf_token(&self) -> Result<CsrfToken, Error> {
         if let Some(token) = self.form_token().await? {
             return Ok(CsrfToken(token));
         }
         // Where another request has made one first, that one stays: a page may have it.
-        self.change(Change::FormToken(ampoule_seal::random_bytes()))?;
+        self.change(Change::FormToken(ampoule_seal::internal::random_bytes()))?;
         self.save().await?;
         let token = self.form_token().await?;
         token.map(CsrfToken).ok_or_else(|| Error::new(ErrorKind::Gone, "the session has ended"))
     }
 
-    /// Whether this text is this session's token, as a form or script sent it: in constant time, and without making one.
-    /// [`CsrfLayer`](crate::CsrfLayer) asks it for you.
+    /// Returns whether this text, as a form or a script sent it, is this session's token. The comparison takes constant
+    /// time and creates no token. [`CsrfLayer`](crate::CsrfLayer) calls it for you.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let sent = session.csrf_token().await?.masked();
+    /// assert!(session.verify_csrf_token(&sent).await?);
+    /// assert!(!session.verify_csrf_token("forged").await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn verify_csrf_token(&self, text: &str) -> Result<bool, Error> {
         let token = self.form_token().await?;
-        Ok(token.is_some_and(|token| ampoule_seal::verify_masked(&token, text.as_bytes())))
+        Ok(token.is_some_and(|token| ampoule_seal::internal::verify_masked(&token, text.as_bytes())))
     }
 }
 

@@ -46,7 +46,7 @@ impl ErrorHandler {
     }
 
     fn page(&self, caught: &Caught, request: &Asked) -> Response {
-        let bytes: [u8; 5] = ampoule_seal::random_bytes();
+        let bytes: [u8; 5] = ampoule_seal::internal::random_bytes();
         let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, message, location) = (caught.kind, &caught.message, caught.location());
         tracing::error!(id, kind, method = %request.method, path = request.path, location, message, "a request failed");

@@ -27,7 +27,7 @@ use super::error_handler::ErrorNumber;
 use super::following;
 
 /// A text longer than this is no message that an error page would repeat.
-const LONGEST_TEXT: u64 = 4_096;
+const MAX_TEXT: u64 = 4_096;
 
 /// Headers that speak of the body which is replaced.
 const OF_THE_BODY: [HeaderName; 12] = [
@@ -196,7 +196,7 @@ fn merge(first: Response, mut page: Response) -> Response {
 /// The text of a short response, which stays as it is.
 async fn text_of(response: Response) -> (Response, String) {
     let is_text = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    let is_short = response.body().size_hint().exact().is_some_and(|size| size <= LONGEST_TEXT);
+    let is_short = response.body().size_hint().exact().is_some_and(|size| size <= MAX_TEXT);
     if !is_text || !is_short {
         return (response, String::new());
     }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use ampoule_core::{Error, ErrorKind, Lifetime, NonExhaustive};
+use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Error, ErrorKind, Lifetime};
 use http::HeaderValue;
 
 /// Browsers cap a cookie's age at 400 days (RFC 6265bis section 5.5).

@@ -2,38 +2,46 @@
 
 use std::time::Duration;
 
-use ampoule_core::{Change, Error, ErrorKind, Time};
+use ampoule_core::internal::Change;
+use ampoule_core::{Error, ErrorKind, Time};
 
 use super::Session;
 
 impl Session {
-    /// Notes that this client has proved to be `principal`, in the application's own terms ("user:42"). Call it after the
-    /// password, the key or the code was checked, and [`save`](Session::save) then. Also for a step-up, where a user who
-    /// is logged in proves more.
-    ///
-    /// The save keeps the login in a **session of its own**, with another id and token, which no token from before the
-    /// login reads or writes (promise P3). The session before it is frozen: requests that are still under way read it, and
-    /// learn by [`ErrorKind::Superseded`] that they save too late. It ends when the client first comes with the new
-    /// token; if the response never arrives, it goes on after [`Options::rotation_grace`](crate::Options::rotation_grace),
-    /// and nothing is lost (promise P6).
-    ///
-    /// What an anonymous visitor put into the session, such as a cart, goes along, unless there is no room for it
-    /// ([`Options::max_record_size`](crate::Options::max_record_size)): it may be planted, and prevents no login. A session of
-    /// another user does not. The token of secure forms is made anew, and the absolute timeout starts again.
+    /// Logs `principal` in: a name in the application's own terms ("user:42"). Call it after the password, the key or
+    /// the code was checked, and then call [`save`](Session::save). Also call it for a step-up, where a user who is
+    /// logged in proves more.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session, remember_me: bool) -> Result<(), ampoule::Error> {
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let remember_me = true;
     /// session.login("user:42").await?;
     /// if remember_me {
     ///     session.set_timeout(std::time::Duration::from_secs(30 * 24 * 3_600))?;
     /// }
-    /// session.save().await
-    /// # }
+    /// session.save().await?;
+    /// # Ok(()) }
     /// ```
     ///
+    /// The save creates a **new session** for the login, with another id and token; a token that was issued before the
+    /// login cannot read or write it (promise P3). The session before the login is frozen: requests that are still
+    /// running can read it, and a save of theirs returns [`ErrorKind::Superseded`]. It ends when the client first sends
+    /// the new token. If the response never arrives, it becomes usable again after
+    /// [`Options::rotation_grace`](crate::Options::rotation_grace), and nothing is lost (promise P6).
+    ///
+    /// Values that an anonymous visitor put into the session, such as a cart, are copied, unless they do not fit into
+    /// [`Options::max_record_size`](crate::Options::max_record_size): an attacker may have planted them, and they must
+    /// not prevent a login. Values of another user's session are not copied. The token of forms is replaced, and the
+    /// absolute timeout starts again.
+    ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the principal is empty or longer than 255 bytes; those of loading. A damaged session is no
-    /// obstacle: it is ended, and the login begins a new one.
+    /// [`ErrorKind::Invalid`] if the principal is empty or longer than 255 bytes; errors of loading the session. A
+    /// damaged session does not prevent a login: it is ended, and the login begins a new one.
     pub async fn login(&self, principal: &str) -> Result<(), Error> {
         match self.load().await.map(drop) {
             Err(error) if error.kind() == ErrorKind::Corrupt => self.invalidate().await?,
@@ -43,54 +51,118 @@ impl Session {
         self.change(Change::Login(self.now()))
     }
 
-    /// Ends the session at once, as [`invalidate`](Session::invalidate) does: the cookie is removed, unless something is
-    /// saved in this request, such as a flash message that says goodbye. That goes into a new session. With a token from
-    /// before a login it ends the session before the login, never the login.
+    /// Ends the session at once, as [`invalidate`](Session::invalidate) does. The response removes the cookie, unless
+    /// this request saves something afterwards, such as a flash message that says goodbye; that goes into a new
+    /// session. A request that came with a token from before a login ends the session before the login, never the
+    /// login's.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.login("user:42").await?;
+    /// session.save().await?;
+    /// session.logout().await?;
+    /// assert_eq!(session.principal().await?, None);
+    /// assert!(layer.sessions_of("user:42").await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of the store; the session then still lives.
+    /// Errors of the store; the session then still lives.
     pub async fn logout(&self) -> Result<(), Error> {
         self.invalidate().await
     }
 
-    /// Asks the browser to forget what else it keeps of this site: the response gets `Clear-Site-Data: "cache", "storage"`
-    /// (a W3C working draft; browsers heed it over TLS alone). For the response to a logout on shared computers. Our own
-    /// cookie needs no such help.
+    /// Asks the browser to delete what else it stores for this site: the response gets `Clear-Site-Data: "cache",
+    /// "storage"` (a W3C working draft; browsers obey it over TLS only). For the response to a logout on shared
+    /// computers. The session's own cookie is removed without it.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.logout().await?;
+    /// session.clear_site_data();
+    /// # Ok(()) }
+    /// ```
     pub fn clear_site_data(&self) {
         self.note_use();
         self.chosen().clear_site_data = true;
     }
 
-    /// When the user of this session last logged in, by [`login`](Session::login).
+    /// Returns when the user of this session last logged in, by [`login`](Session::login); `None` if no user has.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// assert!(session.authenticated_at().await?.is_none());
+    /// session.login("user:42").await?;
+    /// assert!(session.authenticated_at().await?.is_some());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn authenticated_at(&self) -> Result<Option<Time>, Error> {
         self.read(|record| record.authenticated_at.filter(|_| record.principal().is_some())).await
     }
 
-    /// Whose session it is, for a handler that only users may call.
+    /// Returns the principal, for a handler that only users may call.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<String, ampoule::Error> {
-    /// let user = session.require_login().await?;
-    /// Ok(format!("Hello, {user}."))
-    /// # }
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// use ampoule::ErrorKind;
+    ///
+    /// let error = session.require_login().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::LoginRequired);
+    /// session.login("user:42").await?;
+    /// assert_eq!(session.require_login().await?, "user:42");
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] for a visitor, a 403 as a response; those of loading.
+    /// [`ErrorKind::LoginRequired`] for a visitor, which becomes a 403 response; errors of loading the session.
     pub async fn require_login(&self) -> Result<String, Error> {
         let anonymous = || Error::new(ErrorKind::LoginRequired, "no user has logged in to this session");
         self.principal().await?.ok_or_else(anonymous)
     }
 
-    /// Whose session it is, if the login is not older than this: for what a stolen or forgotten session should not be able
-    /// to do, such as changing the password. Send a user who is refused to a page that asks for the password again, and
-    /// call [`login`](Session::login) there.
+    /// Returns the principal if the login is at most so old: for actions that a stolen or forgotten session must not be
+    /// able to do, such as changing the password. On [`ErrorKind::LoginRequired`], redirect the user to a page that
+    /// asks for the password again, and call [`login`](Session::login) there.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// use std::time::Duration;
+    ///
+    /// session.login("user:42").await?;
+    /// assert_eq!(session.require_fresh(Duration::from_secs(300)).await?, "user:42");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] for a visitor, and after a login that is older; those of loading.
+    /// [`ErrorKind::LoginRequired`] for a visitor, and after a login that is older; errors of loading the session.
     pub async fn require_fresh(&self, at_most: Duration) -> Result<String, Error> {
         let user = self.require_login().await?;
         let age = self.authenticated_at().await?.map(|proved| self.now().since(proved));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use ampoule_core::{Error, ErrorKind, KeyOf, SessionId, Time, codec};
+use ampoule_core::internal::codec;
+use ampoule_core::{Error, ErrorKind, KeyOf, SessionId, Time};
 use serde::de::DeserializeOwned;
 
 use super::Session;
@@ -11,10 +12,10 @@ use crate::backend::{Caller, Lineage, Snapshot, StoreBackend};
 use crate::event::EventKind;
 use crate::shared::Shared;
 
-/// How often the sessions of a principal are looked for again, since new ones came.
+/// How often the sessions of a principal are listed again while new ones appear.
 const ATTEMPTS: u32 = 64;
 
-/// One device of a principal: its session, as it was when it was listed.
+/// One device of a principal, and the state of its session when it was listed.
 ///
 /// ```
 /// # async fn page(session: ampoule::Session) -> Result<String, ampoule::Error> {
@@ -33,41 +34,41 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// What names it for [`Session::revoke`](crate::Session::revoke). It may be shown to its user and stand in a URL: it is
-    /// no secret, and a session cannot be used by it.
+    /// Returns the id by which [`Session::revoke`](crate::Session::revoke) ends it. The id is no secret and cannot be
+    /// used to open the session: it may be shown to its user and stand in a URL.
     pub fn id(&self) -> SessionId {
         self.snapshot.id
     }
 
-    /// Whether it is the session of the request that asked.
+    /// Returns whether it is the session of the request that asked.
     pub fn is_current(&self) -> bool {
         self.current
     }
 
-    /// When it was made.
+    /// Returns when it was created.
     pub fn created(&self) -> Time {
         self.snapshot.record.created
     }
 
-    /// When its user logged in; `None` for a session that was given to a principal without a login.
+    /// Returns when its user logged in; `None` if the session got its principal without a login.
     pub fn authenticated_at(&self) -> Option<Time> {
         self.snapshot.record.authenticated_at
     }
 
-    /// When it was last used, to a tenth of its idle time.
+    /// Returns when it was last used, to a tenth of its idle timeout.
     pub fn last_accessed(&self) -> Time {
         self.snapshot.last_use()
     }
 
-    /// When it ends if it is not used again.
+    /// Returns when it ends if it is not used again.
     pub fn expires(&self) -> Time {
         self.snapshot.deadline
     }
 
-    /// A value in it, such as the user agent or the address that the application keeps there.
+    /// Returns a value of it, such as the user agent or the address that the application keeps there.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if what is stored is not a `T`.
+    /// [`ErrorKind::Value`] if the stored value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         self.snapshot.record.get(key.as_key()).map(codec::decode).transpose()
     }
@@ -80,14 +81,14 @@ impl fmt::Debug for SessionInfo {
 }
 
 impl Shared {
-    /// The sessions of a principal, as far as the session that asks may see them.
+    /// The sessions of a principal that the asking session may see.
     async fn visible(&self, principal: &str, own: Option<&Caller>) -> Result<Vec<Snapshot>, Error> {
         let found = self.listed()?.live_of(principal).await?;
         let Some(own) = own else { return Ok(found) };
         self.listed()?.seen_by(own, found, self.options.clock.now()).await
     }
 
-    /// The devices of a principal, with the session that asks for its own device.
+    /// The devices of a principal. The asking session represents its own device.
     pub(crate) async fn devices_of(&self, principal: &str, own: Option<&Caller>) -> Result<Vec<SessionInfo>, Error> {
         let mut infos: Vec<SessionInfo> = Vec::new();
         for snapshot in self.visible(principal, own).await? {
@@ -110,10 +111,10 @@ impl Shared {
         self.end(&found).await
     }
 
-    /// Ends all sessions of a principal but the one that asks.
+    /// Ends all sessions of a principal but the asking one.
     pub(crate) async fn revoke_all_but(&self, principal: &str, own: Option<&Caller>) -> Result<usize, Error> {
         let mut ended = 0;
-        // Again, for what came to be while the others ended: a login that was under way.
+        // Repeated, since a login that was under way may have created another session.
         for _ in 0..ATTEMPTS {
             let mut found = self.visible(principal, own).await?;
             found.retain(|found| own.is_none_or(|own| own.session.id != found.id));
@@ -145,32 +146,37 @@ impl Shared {
     }
 }
 
-/// Of the sessions of one device that which a client has come with, and of those the last login.
+/// Whether `one` represents a device rather than `other`: a session whose token a client has sent comes first, then the
+/// latest login.
 fn is_preferred(one: &SessionInfo, other: &SessionInfo) -> bool {
     let order = |info: &SessionInfo| (!info.snapshot.record.identity.is_unconfirmed, info.authenticated_at());
     order(one) > order(other)
 }
 
 impl Session {
-    /// The live sessions of this one's principal, the last used first, one for each device, this one marked; none if it has
-    /// no principal.
+    /// Lists the live sessions of this session's principal, one for each device, the last used first. The list is empty
+    /// if the session has no principal.
     ///
     /// ```
-    /// # async fn handler(session: ampoule::Session) -> Result<(), ampoule::Error> {
-    /// // At login: whose it is, and what will tell its sessions apart.
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
     /// session.login("user:42").await?;
-    /// session.insert("user_agent", &"Firefox on Linux")?;
+    /// session.insert("user_agent", "Firefox on Linux")?; // What tells the devices apart.
     /// session.save().await?;
     ///
-    /// assert!(session.sessions().await?.iter().any(|info| info.is_current()));
-    /// session.revoke_others().await?;
+    /// let devices = session.sessions().await?;
+    /// assert!(devices[0].is_current());
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`] if this session has ended, [`ErrorKind::Superseded`] if its user logged in meanwhile: a token from
-    /// before a login sees nothing of it. [`ErrorKind::Invalid`] for a session in its cookie; those of loading and of the
-    /// store.
+    /// [`ErrorKind::Gone`] if this session has ended, [`ErrorKind::Superseded`] if its user logged in meanwhile: a
+    /// token from before a login sees nothing of it. [`ErrorKind::Invalid`] for a session that is kept in its own
+    /// cookie; errors of loading the session and of the store.
     pub async fn sessions(&self) -> Result<Vec<SessionInfo>, Error> {
         let Some(principal) = self.principal().await? else { return Ok(Vec::new()) };
         let own = self.state().live().map(Live::caller);
@@ -178,8 +184,23 @@ impl Session {
         self.unless_ended(listed, own.as_ref())
     }
 
-    /// Ends another session of the same principal by its id, and says whether it was there. The id of this one
-    /// [deletes](Session::delete) it; those of others' sessions end nothing.
+    /// Ends another session of the same principal by its id, and returns whether it was there. The id of this session
+    /// [deletes](Session::delete) it. The id of another user's session ends nothing.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.login("user:42").await?;
+    /// session.save().await?;
+    ///
+    /// let lost_phone = session.sessions().await?[0].id();
+    /// assert!(session.revoke(lost_phone).await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`sessions`](Session::sessions).
@@ -191,12 +212,28 @@ impl Session {
         self.0.shared.revoke(id).await
     }
 
-    /// Ends all other sessions of the same principal, and says how many: "sign out everywhere else". A login that came from
-    /// this session, or a moment later from the same one by a second click, is no other.
+    /// Ends all other sessions of the same principal, and returns how many: "sign out everywhere else". Sessions of the
+    /// same device stay: a login that descends from this session, or one that a second click on the login's button made
+    /// beside it.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// let (phone, laptop) = (layer.begin(&Default::default()), layer.begin(&Default::default()));
+    /// for session in [&phone, &laptop] {
+    ///     session.login("user:42").await?;
+    ///     session.save().await?;
+    /// }
+    /// assert_eq!(laptop.revoke_others().await?, 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`sessions`](Session::sessions); [`ErrorKind::Invalid`] if this session has an unsaved login, which would leave
-    /// nothing to spare.
+    /// As [`sessions`](Session::sessions); [`ErrorKind::Invalid`] if this session has an unsaved login, since then this
+    /// session would be ended as well.
     pub async fn revoke_others(&self) -> Result<usize, Error> {
         let Some(principal) = self.principal().await? else { return Ok(0) };
         let own = self.state().live().map(Live::caller);
@@ -207,7 +244,20 @@ impl Session {
         self.unless_ended(revoked, own.as_ref())
     }
 
-    /// Ends all sessions of the same principal, this one too, and says how many: "sign out everywhere".
+    /// Ends all sessions of the same principal, this one too, and returns how many: "sign out everywhere".
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.login("user:42").await?;
+    /// session.save().await?;
+    /// assert_eq!(session.revoke_all().await?, 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`sessions`](Session::sessions).
@@ -218,7 +268,7 @@ impl Session {
         Ok(others + 1)
     }
 
-    /// Takes note that the session was found to have ended: its client is told of no token that leads nowhere.
+    /// Records that the session has ended, so that the response sends no token of it.
     fn unless_ended<T>(&self, result: Result<T, Error>, own: Option<&Caller>) -> Result<T, Error> {
         if let (Err(error), Some(own)) = (&result, own)
             && error.kind() == ErrorKind::Gone

@@ -7,7 +7,8 @@ mod save;
 
 use std::sync::Arc;
 
-use ampoule_core::{Change, ChangeLog, Error, ErrorKind, Lifetime, Record, SessionId, Time};
+use ampoule_core::internal::{Change, ChangeLog};
+use ampoule_core::{Error, ErrorKind, Lifetime, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
 use crate::backend::{Caller, Ended, Found, Lineage, Lookup, Outcome, Snapshot, VerifiedToken};
@@ -369,7 +370,8 @@ pub(super) fn unreachable() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use ampoule_core::{Content, Stored, Text, Version};
+    use ampoule_core::internal::{Content, Text};
+    use ampoule_core::{Stored, Version};
 
     use super::*;
     use crate::backend::{Edit, read_session};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, NonExhaustive, Store, SystemClock};
+use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
 
 use super::kind::Engine;
 #[cfg(any(feature = "file", feature = "sqlite-unbundled"))]
@@ -175,9 +176,9 @@ fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
-fn tls_files(options: &StoreOptions) -> ampoule_core::tls::TlsFiles {
+fn tls_files(options: &StoreOptions) -> ampoule_core::TlsFiles {
     let StoreOptions { tls_ca_file, tls_cert_file, tls_key_file, .. } = options.clone();
-    ampoule_core::tls::TlsFiles { ca: tls_ca_file, cert: tls_cert_file, key: tls_key_file }
+    ampoule_core::TlsFiles { ca: tls_ca_file, cert: tls_cert_file, key: tls_key_file }
 }
 
 #[cfg(feature = "memcached")]

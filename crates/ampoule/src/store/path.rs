@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ampoule_core::{Error, ErrorKind, ServerUrl};
+use ampoule_core::internal::ServerUrl;
+use ampoule_core::{Error, ErrorKind};
 
 use super::kind::Engine;
 

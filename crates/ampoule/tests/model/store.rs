@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ampoule_core::internal::Content;
 use ampoule_core::{
-    Content, Entry, Error, ErrorKind, MemoryStore, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored,
-    SweepReport, Tag, Time, Version,
+    Entry, Error, ErrorKind, MemoryStore, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag,
+    Time, Version,
 };
 
 /// A rule of the protocol that is left out, to show that the search finds what it is for.

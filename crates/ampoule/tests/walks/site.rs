@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ampoule::{Error, ErrorKind, Event, EventHook, EventKind, Flash, Session, SessionId, SessionLayer, Time};
-use ampoule_core::{Content, Record, Store, StoreKey};
+use ampoule_core::internal::Content;
+use ampoule_core::{Record, Store, StoreKey};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;

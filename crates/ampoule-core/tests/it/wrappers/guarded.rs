@@ -7,9 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::internal::GuardedStore;
 use ampoule_core::{
-    Bytes, Entry, Error, ErrorKind, GuardedStore, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, Reply,
-    Store, StoreEvent, StoreKey, Tag, Version,
+    Bytes, Entry, Error, ErrorKind, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, Reply, Store,
+    StoreEvent, StoreKey, Tag, Version,
 };
 
 use super::moody::{Mood, Moody};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::conformance::{Subject, assert_conforms};
+use ampoule_core::internal::SealedStore;
 use ampoule_core::{
-    Bytes, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, SealedStore, Store,
-    StoreEvent, StoreKey,
+    Bytes, Entry, ErrorKind, ManualClock, MemoryBounds, MemoryStore, PutMode, PutResult, Store, StoreEvent, StoreKey,
 };
 use ampoule_seal::{KeyRing, Sealer, Secret};
 

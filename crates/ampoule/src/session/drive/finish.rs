@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ampoule_core::{ChangeLog, Error, ErrorKind, Record, SessionId};
+use ampoule_core::internal::ChangeLog;
+use ampoule_core::{Error, ErrorKind, Record, SessionId};
 use http::{HeaderMap, StatusCode};
 
 use crate::backend::{Backend, Contender, Edit, Snapshot, StoreBackend};

@@ -105,12 +105,12 @@ impl Session {
         shared.tell(kind, id, None);
     }
 
-    /// Loads the session again, with what others have saved meanwhile, and says whether it still lives. Changes that are
-    /// not saved stay, on top of what is loaded.
+    /// Loads the session again, with what other requests have saved, and returns whether it still lives. Unsaved
+    /// changes stay, on top of what is loaded.
     ///
-    /// For requests that last: call it between the messages of a WebSocket or the events of a stream. A session that was
-    /// ended, or left behind by a login, stays ended: it is empty, and saving is [`ErrorKind::Gone`]. That its token was rotated
-    /// meanwhile, by another request of the same client, changes nothing.
+    /// For requests that last: call it between the messages of a WebSocket or the events of a stream. A session that
+    /// was ended, or replaced by a login, stays ended: it is empty, and saving it returns [`ErrorKind::Gone`]. A
+    /// rotation of its token by another request changes nothing.
     ///
     /// ```
     /// # async fn next_message() -> Option<String> { None }
@@ -127,7 +127,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Those of loading.
+    /// Errors of loading the session.
     pub async fn reload(&self) -> Result<bool, Error> {
         self.note_use();
         let _io = self.io().await;

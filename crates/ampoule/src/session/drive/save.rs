@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{ChangeLog, Error, ErrorKind, Record, SessionId, Time};
+use ampoule_core::internal::ChangeLog;
+use ampoule_core::{Error, ErrorKind, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
 use crate::backend::{Contender, Edit, Fork, Lineage, Snapshot};
@@ -11,21 +12,38 @@ use crate::session::Session;
 use crate::session::state::{Live, PendingSave, deleted, too_late};
 
 impl Session {
-    /// Writes the request's changes now.
+    /// Writes the request's changes now. A session without changes is not written; a new one is created, even if it is
+    /// empty.
     ///
-    /// When it returns `Ok`, what it wrote survives the death of the process, as far as the store's settings say
-    /// (promise P7). Nothing is written if nothing was changed; a new session comes to be, even an empty one. A
-    /// [login](Session::login) is kept in a session of its own, which the response tells the client of.
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("theme", "dark")?;
+    /// session.save().await?;
+    /// assert!(session.id().await?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// When it returns `Ok`, the changes survive the death of the process, as far as the store's settings say (promise
+    /// P7). A [login](Session::login) is saved as a new session, whose token the response sends to the client.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone) if the session was ended by another request: it is not made again.
-    /// [`ErrorKind::Superseded`](crate::ErrorKind::Superseded) if its user logged in after this request had loaded it.
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) after 64 tries against other writers.
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). [`ErrorKind::Limit`](crate::ErrorKind::Limit) for a login.
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a session that is new, rotates or logs in after the response
-    /// has begun, and then for any that is kept in its cookie. Those of the store. The changes are kept, and a later save tries again. After
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) they may have been written already: a later save writes them if the
-    /// session is as it was, and else is `Timeout` again, until [`reload`](Session::reload) or [`revert`](Session::revert).
+    /// Changes that were not written are kept, and a later save tries again.
+    ///
+    /// | kind | when |
+    /// |---|---|
+    /// | [`Gone`](crate::ErrorKind::Gone) | another request ended the session; it is not created again |
+    /// | [`Superseded`](crate::ErrorKind::Superseded) | its user logged in after this request had loaded it |
+    /// | [`Conflict`](crate::ErrorKind::Conflict) | 64 attempts met other writers |
+    /// | [`TooLarge`](crate::ErrorKind::TooLarge) | the entries exceed [`max_record_size`](crate::Options::max_record_size), or the cookie its bound |
+    /// | [`Limit`](crate::ErrorKind::Limit) | a login beyond [`sessions_per_principal`](crate::Options::sessions_per_principal) |
+    /// | [`Invalid`](crate::ErrorKind::Invalid) | after the response has begun, a session that is new, rotates, logs in or is kept in its own cookie: its cookie can no longer be sent |
+    /// | [`Timeout`](crate::ErrorKind::Timeout) | the store did not answer in time, so the changes may have been written. A later save writes them if the session is unchanged, and is `Timeout` again otherwise, until [`reload`](Session::reload) or [`revert`](Session::revert) |
+    /// | other errors of the store | |
     pub async fn save(&self) -> Result<(), Error> {
         self.note_use();
         let _io = self.io().await;

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampoule_core::{Change, ChangeLog, Error, KeyOf, Record, codec};
+use ampoule_core::internal::{Change, ChangeLog, codec};
+use ampoule_core::{Error, KeyOf, Record};
 use serde::de::DeserializeOwned;
 
 use super::save::Unsaved;
@@ -10,22 +11,31 @@ use crate::session::Session;
 use crate::session::state::{Live, too_late};
 
 impl Session {
-    /// Takes the value under `key` out of the session for good, and returns it to exactly one of all requests that ask:
-    /// a voucher, the state of an OAuth login. The removal is saved at once; other changes of this request are not.
-    ///
-    /// A session in its own cookie cannot keep that: the client holds it. A login carries a copy along, which is taken on its
-    /// own: two logins from one session have two.
+    /// Removes the value under `key` for good, and returns it to exactly one of all requests that ask: for a voucher,
+    /// or the state of an OAuth login. The removal is saved at once; other changes of this request are not.
     ///
     /// ```
-    /// async fn callback(session: ampoule::Session, state: String) -> Result<bool, ampoule::Error> {
-    ///     let expected: Option<String> = session.take("oauth_state").await?;
-    ///     Ok(expected.is_some_and(|expected| expected == state))
-    /// }
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// session.insert("oauth_state", "af0ifjsldkj")?;
+    /// session.save().await?;
+    /// let expected: Option<String> = session.take("oauth_state").await?;
+    /// assert_eq!(expected.as_deref(), Some("af0ifjsldkj"));
+    /// assert_eq!(session.take::<String>("oauth_state").await?, None);
+    /// # Ok(()) }
     /// ```
+    ///
+    /// Two limits: a session that is kept in its own cookie cannot promise this, since the client may send an old
+    /// cookie; and a login copies the values of the visitor's session, so two logins from one session can each take a
+    /// value once.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if what is stored is not a `T`: it stays where it is. As
-    /// [`save`](Session::save).
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if the stored value is not a `T`; it stays where it is. Otherwise
+    /// as [`save`](Session::save).
     pub async fn take<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = key.as_key();
         let Some(value) = self.get::<T>(key).await? else { return Ok(None) };

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ampoule_core::{ChangeLog, Error, Record};
+use ampoule_core::internal::ChangeLog;
+use ampoule_core::{Error, Record};
 
 use super::{Live, PendingSave, State, Status, deleted, too_late, unreachable};
 use crate::backend::{Edit, Lineage, ended};

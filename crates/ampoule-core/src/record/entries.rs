@@ -7,89 +7,89 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes};
 
-/// Entries whose form was checked: by [`Body::checked`], or by the caller that inserted them.
+/// Entries whose form was checked: by [`Entries::checked`], or by the caller that inserted them.
 ///
 /// They are a part of bytes that are held as a whole: of the record that came from a store, or of nothing else.
 #[derive(Clone, Default)]
-pub(super) struct Body {
+pub(super) struct Entries {
     bytes: Bytes,
-    entries: Range<usize>,
+    span: Range<usize>,
 }
 
-impl PartialEq for Body {
-    fn eq(&self, other: &Body) -> bool {
+impl PartialEq for Entries {
+    fn eq(&self, other: &Entries) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Body {}
+impl Eq for Entries {}
 
-/// What is wrong with bytes that are no entries.
+/// Why bytes are not entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
-    CutOff,
-    LongLength,
+pub(super) enum FormatError {
+    Truncated,
+    LengthTooLong,
     EmptyKey,
-    NotText,
-    Twice,
+    NotUtf8,
+    DuplicateKey,
 }
 
-/// Where an entry and its parts lie.
-struct Place {
+/// Where an entry and its parts are.
+struct Span {
     entry: Range<usize>,
     key: Range<usize>,
     value: Range<usize>,
 }
 
-impl Body {
+impl Entries {
     /// Reads the entries that fill this part of the bytes.
-    pub(super) fn checked(bytes: Bytes, entries: Range<usize>) -> Result<Body, Wrong> {
-        let body = Body { bytes, entries };
-        let all = body.as_bytes();
+    pub(super) fn checked(bytes: Bytes, span: Range<usize>) -> Result<Entries, FormatError> {
+        let entries = Entries { bytes, span };
+        let all = entries.as_bytes();
         let mut at = 0;
         let mut seen = Seen::default();
         while at < all.len() {
-            let place = read(all, at)?;
-            let key = &all[place.key];
+            let span = read(all, at)?;
+            let key = &all[span.key];
             if key.is_empty() {
-                return Err(Wrong::EmptyKey);
+                return Err(FormatError::EmptyKey);
             }
             if !key.is_ascii() {
-                str::from_utf8(key).map_err(|_| Wrong::NotText)?;
+                str::from_utf8(key).map_err(|_| FormatError::NotUtf8)?;
             }
             seen.note(key);
-            at = place.entry.end;
+            at = span.entry.end;
         }
-        if seen.some_alike && body.has_a_key_twice() { Err(Wrong::Twice) } else { Ok(body) }
+        if seen.some_alike && entries.has_duplicate_key() { Err(FormatError::DuplicateKey) } else { Ok(entries) }
     }
 
-    fn has_a_key_twice(&self) -> bool {
+    fn has_duplicate_key(&self) -> bool {
         let all = self.as_bytes();
-        let mut keys: Vec<&[u8]> = self.places().map(|place| &all[place.key]).collect();
+        let mut keys: Vec<&[u8]> = self.spans().map(|span| &all[span.key]).collect();
         keys.sort_unstable();
         keys.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.entries.clone()]
+        &self.bytes[self.span.clone()]
     }
 
     /// The value under a key.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
-        self.find(key.as_bytes()).map(|place| &self.as_bytes()[place.value])
+        self.find(key.as_bytes()).map(|span| &self.as_bytes()[span.value])
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let all = self.as_bytes();
         // Keys were checked when they came in.
-        self.places().map(|place| (str::from_utf8(&all[place.key]).unwrap_or_default(), &all[place.value]))
+        self.spans().map(|span| (str::from_utf8(&all[span.key]).unwrap_or_default(), &all[span.value]))
     }
 
     /// These entries with a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
-    pub(super) fn with(&self, key: &[u8], value: &[u8]) -> Body {
+    pub(super) fn with(&self, key: &[u8], value: &[u8]) -> Entries {
         let all = self.as_bytes();
         let after = match self.find(key) {
-            Some(place) => place.entry,
+            Some(span) => span.entry,
             None => all.len()..all.len(),
         };
         let mut changed = Vec::with_capacity(all.len() - after.len() + entry_len(key, value));
@@ -99,32 +99,32 @@ impl Body {
         put_leb128(&mut changed, value.len());
         changed.put_slice(value);
         changed.put_slice(&all[after.end..]);
-        Body::whole(changed)
+        Entries::whole(changed)
     }
 
     /// These entries without the one of a key, if there is one.
-    pub(super) fn without(&self, key: &str) -> Option<Body> {
-        let place = self.find(key.as_bytes())?;
+    pub(super) fn without(&self, key: &str) -> Option<Entries> {
+        let span = self.find(key.as_bytes())?;
         let all = self.as_bytes();
-        Some(Body::whole([&all[..place.entry.start], &all[place.entry.end..]].concat()))
+        Some(Entries::whole([&all[..span.entry.start], &all[span.entry.end..]].concat()))
     }
 
-    fn whole(entries: Vec<u8>) -> Body {
-        Body { entries: 0..entries.len(), bytes: entries.into() }
+    fn whole(entries: Vec<u8>) -> Entries {
+        Entries { span: 0..entries.len(), bytes: entries.into() }
     }
 
-    fn find(&self, key: &[u8]) -> Option<Place> {
+    fn find(&self, key: &[u8]) -> Option<Span> {
         let all = self.as_bytes();
-        self.places().find(|place| &all[place.key.clone()] == key)
+        self.spans().find(|span| &all[span.key.clone()] == key)
     }
 
-    fn places(&self) -> impl Iterator<Item = Place> {
+    fn spans(&self) -> impl Iterator<Item = Span> {
         let all = self.as_bytes();
         let mut at = 0;
         std::iter::from_fn(move || {
-            let place = (at < all.len()).then(|| read(all, at).ok())??;
-            at = place.entry.end;
-            Some(place)
+            let span = (at < all.len()).then(|| read(all, at).ok())??;
+            at = span.entry.end;
+            Some(span)
         })
     }
 }
@@ -147,32 +147,32 @@ impl Seen {
 }
 
 /// Values are the users'.
-impl std::fmt::Debug for Body {
+impl std::fmt::Debug for Entries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.entries().map(|(key, value)| (key, format!("{} bytes", value.len())))).finish()
     }
 }
 
 /// The entry that starts here.
-fn read(bytes: &[u8], start: usize) -> Result<Place, Wrong> {
-    let key_len = usize::from(*bytes.get(start).ok_or(Wrong::CutOff)?);
+fn read(bytes: &[u8], start: usize) -> Result<Span, FormatError> {
+    let key_len = usize::from(*bytes.get(start).ok_or(FormatError::Truncated)?);
     let key = start + 1..start + 1 + key_len;
     let (value_len, value_start) = leb128(bytes, key.end)?;
-    let value = value_start..value_start.checked_add(value_len).ok_or(Wrong::CutOff)?;
-    if value.end > bytes.len() { Err(Wrong::CutOff) } else { Ok(Place { entry: start..value.end, key, value }) }
+    let value = value_start..value_start.checked_add(value_len).ok_or(FormatError::Truncated)?;
+    if value.end > bytes.len() { Err(FormatError::Truncated) } else { Ok(Span { entry: start..value.end, key, value }) }
 }
 
 /// At most five bytes, so at most 32 bits and some: a longer value does not fit a record. Returns where they end, too.
-fn leb128(bytes: &[u8], start: usize) -> Result<(usize, usize), Wrong> {
+fn leb128(bytes: &[u8], start: usize) -> Result<(usize, usize), FormatError> {
     let mut value = 0;
     for index in 0..5 {
-        let byte = *bytes.get(start + index).ok_or(Wrong::CutOff)?;
+        let byte = *bytes.get(start + index).ok_or(FormatError::Truncated)?;
         value |= usize::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             return Ok((value, start + index + 1));
         }
     }
-    Err(Wrong::LongLength)
+    Err(FormatError::LengthTooLong)
 }
 
 fn put_leb128(out: &mut Vec<u8>, mut value: usize) {
@@ -193,9 +193,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn checked(entries: &[u8]) -> Result<Body, Wrong> {
+    fn checked(entries: &[u8]) -> Result<Entries, FormatError> {
         let whole = [b"before", entries, b"after"].concat();
-        Body::checked(whole.into(), 6..6 + entries.len())
+        Entries::checked(whole.into(), 6..6 + entries.len())
     }
 
     proptest! {
@@ -204,29 +204,29 @@ mod tests {
         fn it_does_what_a_list_does(
             steps in proptest::collection::vec(("[a-e]{1,3}", proptest::option::of(0..300_usize)), 0..60)
         ) {
-            let mut body = Body::default();
+            let mut entries = Entries::default();
             let mut list: Vec<(String, Vec<u8>)> = Vec::new();
             for (key, size) in steps {
                 let index = list.iter().position(|(known, _)| *known == key);
                 match (size, index) {
                     (Some(size), _) => {
                         let value = vec![7; size];
-                        let before = body.as_bytes().len() - index.map_or(0, |index| entry_len(key.as_bytes(), &list[index].1));
-                        body = body.with(key.as_bytes(), &value);
-                        prop_assert_eq!(body.as_bytes().len(), before + entry_len(key.as_bytes(), &value));
+                        let before = entries.as_bytes().len() - index.map_or(0, |index| entry_len(key.as_bytes(), &list[index].1));
+                        entries = entries.with(key.as_bytes(), &value);
+                        prop_assert_eq!(entries.as_bytes().len(), before + entry_len(key.as_bytes(), &value));
                         match index {
                             Some(index) => list[index].1 = value,
                             None => list.push((key, value)),
                         }
                     }
                     (None, Some(index)) => {
-                        prop_assert_eq!(body.get(&key), Some(&list.remove(index).1[..]));
-                        body = body.without(&key).expect("it is there");
+                        prop_assert_eq!(entries.get(&key), Some(&list.remove(index).1[..]));
+                        entries = entries.without(&key).expect("it is there");
                     }
-                    (None, None) => prop_assert_eq!(body.without(&key), None),
+                    (None, None) => prop_assert_eq!(entries.without(&key), None),
                 }
-                prop_assert_eq!(body.entries().map(|(key, value)| (key.to_owned(), value.to_vec())).collect::<Vec<_>>(), list.clone());
-                prop_assert_eq!(checked(body.as_bytes()), Ok(body.clone()));
+                prop_assert_eq!(entries.entries().map(|(key, value)| (key.to_owned(), value.to_vec())).collect::<Vec<_>>(), list.clone());
+                prop_assert_eq!(checked(entries.as_bytes()), Ok(entries.clone()));
             }
         }
     }
@@ -234,17 +234,17 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_apart() {
         for (bytes, wrong) in [
-            (&b"\x01a"[..], Wrong::CutOff),
-            (b"\x01a\x02x", Wrong::CutOff),
-            (b"\x09a\x00", Wrong::CutOff),
-            (b"\x01a\xff\xff\xff\xff\xff\x01", Wrong::LongLength),
-            (b"\x00\x00", Wrong::EmptyKey),
-            (b"\x01\xff\x00", Wrong::NotText),
-            (b"\x01a\x00\x01b\x00\x01a\x00", Wrong::Twice),
+            (&b"\x01a"[..], FormatError::Truncated),
+            (b"\x01a\x02x", FormatError::Truncated),
+            (b"\x09a\x00", FormatError::Truncated),
+            (b"\x01a\xff\xff\xff\xff\xff\x01", FormatError::LengthTooLong),
+            (b"\x00\x00", FormatError::EmptyKey),
+            (b"\x01\xff\x00", FormatError::NotUtf8),
+            (b"\x01a\x00\x01b\x00\x01a\x00", FormatError::DuplicateKey),
         ] {
             assert_eq!(checked(bytes), Err(wrong), "{bytes:?}");
         }
         let many: Vec<u8> = (0..40).flat_map(|n| [1, b'A' + n % 39, 0]).collect();
-        assert_eq!(checked(&many), Err(Wrong::Twice));
+        assert_eq!(checked(&many), Err(FormatError::DuplicateKey));
     }
 }

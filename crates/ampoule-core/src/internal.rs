@@ -1,0 +1,32 @@
+//! What the crates of Ampoule share, and no program needs.
+//!
+//! It is public only because Ampoule is several crates: a patch release may change or remove any of it.
+
+/// How a value in a session is encoded.
+pub mod codec {
+    pub use crate::codec::{decode, encode};
+}
+
+/// Folders that only their owner may use.
+pub mod folders {
+    pub use crate::folders::{inherit_owner, make_private_folder};
+}
+
+/// TLS of the drivers of stores.
+#[cfg(feature = "url")]
+pub mod tls {
+    #[cfg(feature = "tls")]
+    pub use crate::tls::client_config;
+    pub use crate::tls::{TlsFiles, TlsMode, check_provider, ensure_provider, explain};
+}
+
+pub use crate::change::{Change, ChangeLog, Pair, UpdateFn};
+#[cfg(feature = "guard")]
+pub use crate::guard::GuardedStore;
+pub use crate::non_exhaustive::NonExhaustive;
+pub use crate::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecret, Text, Tombstone};
+#[cfg(feature = "seal")]
+pub use crate::seal::SealedStore;
+pub use crate::store::{random_key, write_and_read_back_under};
+#[cfg(feature = "url")]
+pub use crate::url::{Host, ServerUrl};
