@@ -33,6 +33,8 @@ pub enum Change {
     Login(Time),
     /// A token was made for the forms; one that is there already stays.
     FormToken([u8; 32]),
+    /// The session ends when what this is the keyed digest of changes.
+    AuthHash([u8; 32]),
 }
 
 /// A key and its encoded value, which stay off the heap where both are small.
@@ -86,6 +88,7 @@ impl ChangeLog {
                 self.0.retain(|earlier| !matches!(earlier, Change::Principal(_)));
             }
             Change::Login(_) => self.0.retain(|earlier| !matches!(earlier, Change::Login(_))),
+            Change::AuthHash(_) => self.0.retain(|earlier| !matches!(earlier, Change::AuthHash(_))),
             Change::FormToken(_) => {}
         }
         self.0.push(change);
@@ -192,6 +195,7 @@ impl Change {
             Change::Principal(principal) => record.set_principal(principal.as_deref())?,
             Change::Login(now) => record.authenticated_at = Some(*now),
             Change::FormToken(token) => _ = record.form_token.get_or_insert(*token),
+            Change::AuthHash(digest) => record.auth_hash = Some(*digest),
         }
         Ok(())
     }
@@ -213,9 +217,12 @@ impl Change {
         match self {
             Change::Insert(pair) => Some(pair.key()),
             Change::Remove(key) | Change::Update(key, _) => Some(key.as_bytes()),
-            Change::Clear | Change::Timeout(..) | Change::Principal(_) | Change::Login(_) | Change::FormToken(_) => {
-                None
-            }
+            Change::Clear
+            | Change::Timeout(..)
+            | Change::Principal(_)
+            | Change::Login(_)
+            | Change::FormToken(_)
+            | Change::AuthHash(_) => None,
         }
     }
 }
@@ -243,6 +250,7 @@ impl fmt::Debug for Change {
             }
             Change::Login(_) => f.write_str("Login"),
             Change::FormToken(_) => f.write_str("FormToken"),
+            Change::AuthHash(_) => f.write_str("AuthHash"),
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Record {
     pub authenticated_at: Option<Time>,
     /// The token of its forms, once there is one.
     pub form_token: Option<[u8; 32]>,
+    /// The keyed digest of what must end the session when it changes, such as the hash of its user's password.
+    pub auth_hash: Option<[u8; 32]>,
     layer: Text,
     principal: Option<Text>,
     entries: Entries,
@@ -76,6 +78,7 @@ impl Record {
             identity: Identity::default(),
             authenticated_at: None,
             form_token: None,
+            auth_hash: None,
             layer,
             principal: None,
             entries: Entries::default(),
@@ -86,7 +89,7 @@ impl Record {
     #[doc(hidden)]
     #[must_use]
     pub fn emptied(&self) -> Record {
-        Record { authenticated_at: None, form_token: None, ..self.with_entries(Entries::default()) }
+        Record { authenticated_at: None, form_token: None, auth_hash: None, ..self.with_entries(Entries::default()) }
     }
 
     /// The encoded value under `key`.
@@ -222,6 +225,7 @@ impl Record {
             && self.lifetime == other.lifetime
             && self.form_token == other.form_token
             && self.authenticated_at == other.authenticated_at
+            && self.auth_hash == other.auth_hash
     }
 }
 

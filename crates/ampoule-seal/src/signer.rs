@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::block::{self, BLOCK, State};
-use crate::credential::Credential;
+use crate::credential::{Credential, same_digest};
 use crate::subkey::Subkey;
 use crate::text;
 
@@ -108,6 +109,31 @@ impl Signer {
         let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(message), &tag))?;
         Some(Verified { credential, digest, current: signed_by == 0 })
     }
+
+    /// The keyed digest of any bytes, with the first key: HMAC-SHA-256 of their SHA-256. Without the key a store that holds it
+    /// tells nothing of them, however few they may be.
+    ///
+    /// ```
+    /// use ampoule_seal::{KeyRing, Secret};
+    ///
+    /// # let secret = Secret::new(Secret::generate().as_str())?;
+    /// let signer = KeyRing::new(vec![secret])?.signer("password of a login");
+    /// let digest = signer.digest(b"$argon2id$...");
+    /// assert_eq!(signer.verify_digest(b"$argon2id$...", &digest), Some(true));
+    /// assert_eq!(signer.verify_digest(b"another", &digest), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn digest(&self, message: &[u8]) -> [u8; 32] {
+        self.0[0].hash(&Sha256::digest(message).into())
+    }
+
+    /// Whether one of the keys made this digest of these bytes, and if so, whether it was the first: if not, it should be
+    /// made again. Compared in constant time.
+    pub fn verify_digest(&self, message: &[u8], digest: &[u8; 32]) -> Option<bool> {
+        let message = Sha256::digest(message).into();
+        let made_by = self.0.iter().position(|mac| same_digest(&mac.hash(&message), digest))?;
+        Some(made_by == 0)
+    }
 }
 
 /// In constant time.
@@ -150,7 +176,6 @@ mod tests {
     use super::*;
     use hmac::{Hmac, KeyInit, Mac as _};
     use proptest::prelude::*;
-    use sha2::Sha256;
 
     #[test]
     fn keys_are_wiped_when_a_signer_is_dropped() {
@@ -165,6 +190,17 @@ mod tests {
             let mac = Mac::new(&Subkey::new(key));
             prop_assert_eq!(mac.hash(&message), <[u8; 32]>::from(theirs));
             prop_assert_eq!(&mac.tag(&message)[..], &theirs[..16]);
+        }
+
+        #[test]
+        fn a_digest_is_verified_by_each_key_and_by_no_other(keys: [[u8; 32]; 3], message: Vec<u8>, other: Vec<u8>) {
+            prop_assume!(keys[0] != keys[1] && keys[1] != keys[2] && message != other);
+            let signer = |keys: &[[u8; 32]]| Signer::new(&keys.iter().map(|key| Subkey::new(*key)).collect::<Vec<_>>());
+            let digest = signer(&keys[1..2]).digest(&message);
+            prop_assert_eq!(signer(&keys[1..]).verify_digest(&message, &digest), Some(true));
+            prop_assert_eq!(signer(&keys[..2]).verify_digest(&message, &digest), Some(false));
+            prop_assert_eq!(signer(&keys[2..]).verify_digest(&message, &digest), None);
+            prop_assert_eq!(signer(&keys[1..]).verify_digest(&other, &digest), None);
         }
     }
 }

@@ -24,6 +24,7 @@
 //!           8  (*) until when requests under way save nothing, after a login forked from this session
 //!           8  (*) when its user last logged in
 //!          32  (*) token of its forms
+//!          32  (*) keyed digest of what ends the session when it changes
 //!           1  m: length of the layer's name
 //!           m  name of the layer, UTF-8
 //!           1  n: length of the principal, 0 for none
@@ -72,10 +73,11 @@ mod part {
     pub(super) const FROZEN: u16 = 1 << 6;
     pub(super) const AUTHENTICATED: u16 = 1 << 7;
     pub(super) const FORM_TOKEN: u16 = 1 << 8;
-    pub(super) const ALL: u16 = (1 << 9) - 1;
+    pub(super) const AUTH_HASH: u16 = 1 << 9;
+    pub(super) const ALL: u16 = (1 << 10) - 1;
 
     /// How many bytes each part has, in the order of their bits.
-    pub(super) const SIZES: [usize; 9] = [0, 32, 48, 16, 0, 16, 8, 8, 32];
+    pub(super) const SIZES: [usize; 10] = [0, 32, 48, 16, 0, 16, 8, 8, 32, 32];
 }
 
 impl Content {
@@ -146,7 +148,9 @@ impl Record {
         for time in [frozen_until, &self.authenticated_at].into_iter().flatten() {
             put_time(out, *time);
         }
-        out.put_slice(self.form_token.as_ref().map_or(&[][..], |token| &token[..]));
+        for digest in [&self.form_token, &self.auth_hash].into_iter().flatten() {
+            out.put_slice(digest);
+        }
     }
 
     /// Which parts there are.
@@ -162,6 +166,7 @@ impl Record {
             | bit(frozen_until.is_some(), part::FROZEN)
             | bit(self.authenticated_at.is_some(), part::AUTHENTICATED)
             | bit(self.form_token.is_some(), part::FORM_TOKEN)
+            | bit(self.auth_hash.is_some(), part::AUTH_HASH)
     }
 
     /// How many bytes [`Record::encode`] makes.
@@ -309,6 +314,7 @@ impl Reader {
         let identity = self.identity(parts)?;
         let authenticated_at = if parts & part::AUTHENTICATED != 0 { Some(self.time()?) } else { None };
         let form_token = if parts & part::FORM_TOKEN != 0 { Some(self.array()?) } else { None };
+        let auth_hash = if parts & part::AUTH_HASH != 0 { Some(self.array()?) } else { None };
         let (layer, principal) = (self.text()?, self.text()?);
         let principal = (!principal.as_bytes().is_empty()).then_some(principal);
         let span = self.at..self.bytes.len() - CHECKSUM;
@@ -321,6 +327,7 @@ impl Reader {
             identity,
             authenticated_at,
             form_token,
+            auth_hash,
             layer,
             principal,
             entries,
@@ -390,6 +397,7 @@ mod tests {
         record.identity.frozen_until = Some(frozen);
         record.authenticated_at = Some(authenticated);
         record.form_token = Some([0xf0; 32]);
+        record.auth_hash = Some([0xa5; 32]);
         let time = |time: Time| time.as_millis().to_le_bytes().to_vec();
         let parts = [
             [0xdd; 32].to_vec(),
@@ -400,6 +408,7 @@ mod tests {
             time(frozen),
             time(authenticated),
             [0xf0; 32].to_vec(),
+            [0xa5; 32].to_vec(),
         ];
         (record, parts.concat())
     }
@@ -414,7 +423,7 @@ mod tests {
         assert_eq!(Content::decode(with_checksum(GOLDEN)).unwrap(), Content::Session(golden().into()));
         let (record, parts) = full();
         let (head, tail) = GOLDEN.split_at(44 + 32);
-        let golden = [&[1, 0, 0xff, 1], &head[4..], &parts[..], tail].concat();
+        let golden = [&[1, 0, 0xff, 3], &head[4..], &parts[..], tail].concat();
         assert_eq!(record.encode(), with_checksum(&golden));
         assert_eq!(Content::decode(with_checksum(&golden)).unwrap(), Content::Session(record.into()));
     }
@@ -451,7 +460,7 @@ mod tests {
         assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 and 1 are known");
         let twice = [GOLDEN, b"\x01n\x01\x01"].concat();
         assert_eq!(message(&with_checksum(&twice)), "a session's record is damaged: a key twice");
-        let later = [&[1, 0, 0, 2], &GOLDEN[4..]].concat();
+        let later = [&[1, 0, 0, 4], &GOLDEN[4..]].concat();
         let expected = "a session's record is damaged: it has parts that this version does not know";
         assert_eq!(message(&with_checksum(&later)), expected);
     }
@@ -465,7 +474,7 @@ mod tests {
             layer in "\\PC{0,30}",
             entries in proptest::collection::btree_map("\\PC{1,60}", proptest::collection::vec(any::<u8>(), 0..300), 0..40),
             own: bool,
-            parts in proptest::array::uniform8(any::<bool>()),
+            parts in proptest::array::uniform9(any::<bool>()),
         ) {
             let lifetime = Lifetime {
                 idle: idle.map(Duration::from_millis),
@@ -486,6 +495,7 @@ mod tests {
             };
             record.authenticated_at = full.authenticated_at.filter(|_| parts[6]);
             record.form_token = full.form_token.filter(|_| parts[7]);
+            record.auth_hash = full.auth_hash.filter(|_| parts[8]);
             record.accessed = Time::from_millis(times[2]);
             record.cookie_sent = Time::from_millis(times[3]);
             record.set_principal(principal.as_deref()).unwrap();
@@ -498,7 +508,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), parts in 0_u8..2) {
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), parts in 0_u8..4) {
             let _ = Content::decode(with_checksum(&[&[1, 0, 0xff, parts], &bytes[..]].concat()));
             let _ = Content::decode(with_checksum(&[&[1, 1], &bytes[..]].concat()));
             let _ = Content::decode(bytes.into());
