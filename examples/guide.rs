@@ -14,6 +14,7 @@ pages! {
     introduction: "introduction.md",
     first_session: "first-session.md",
     login: "login.md",
+    protected_routes: "protected-routes.md",
     secure_cookies: "secure-cookies.md",
     stores: "stores.md",
     background: "background.md",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | How do I add a session to an axum app? | `cargo run -p ampoule-examples --example counter` |
 //! | How do I log users in and out, with passwords and secure forms? | `cargo run -p ampoule-examples --example login` |
+//! | How does a stream of events end at logout? | `cargo run -p ampoule-examples --example live_stream` |
 //! | How does an API do without cookies? | `cargo run -p ampoule-examples --example bearer_api` |
 //! | How do I cache what takes long? | `cargo run -p ampoule-examples --example cached_function` |
 //! | How do I keep a row of a database in a session? | `cargo run -p ampoule-examples --example models` |

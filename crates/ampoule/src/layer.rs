@@ -14,6 +14,7 @@ use crate::http::transport::Transport;
 use crate::options::Options;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
+use crate::session::ended::Endings;
 use crate::shared::Shared;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
@@ -148,12 +149,15 @@ impl SessionLayer {
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
         let attributes = set_cookie::attributes(&options.cookie, None, None);
         Ok(SessionLayer(Arc::new(Shared {
+            #[cfg(feature = "auth")]
+            auth_hashes: ring.signer(&format!("auth hash of {name}")),
             name,
             layer,
             options,
             attributes,
             backend,
             is_swept: AtomicBool::new(false),
+            endings: Endings::default(),
         })))
     }
 

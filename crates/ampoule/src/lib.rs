@@ -24,6 +24,7 @@
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
 //! | `redis-1`, `deadpool-postgres-0_14`, `mysql_async-0_37`, `rusqlite-0` | a store on a client, a pool or connections of the application's own; their drivers' types are public with these alone |
 //! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
+//! | `auth` | [protected routes](RequireLogin) and [the user](User) of a request |
 //! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
 //! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
@@ -110,6 +111,8 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+#[cfg(feature = "auth")]
+mod auth;
 mod backend;
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -156,6 +159,8 @@ pub use ampoule_store_redis::{RedisOptions, RedisStore};
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 
+#[cfg(feature = "auth")]
+pub use self::auth::{NextPage, RequireLogin, RequireLoginService, User, UserLayer, UserService, Users};
 #[cfg(feature = "axum")]
 pub use self::axum::MissingLayer;
 #[cfg(feature = "forms")]

@@ -4,7 +4,10 @@ mod auth;
 mod cookie_action;
 pub(crate) mod devices;
 mod drive;
+pub(crate) mod ended;
 mod lifecycle;
+#[cfg(feature = "auth")]
+mod login_user;
 pub(crate) mod read_only;
 mod response;
 mod state;

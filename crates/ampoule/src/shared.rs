@@ -4,12 +4,15 @@ use std::sync::atomic::AtomicBool;
 
 use ampoule_core::internal::Text;
 use ampoule_core::{Lifetime, Record, SessionId, Time};
+#[cfg(feature = "auth")]
+use ampoule_seal::Signer;
 
 use crate::backend::{Backend, Context};
 use crate::event::{Event, EventKind};
 use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
+use crate::session::ended::Endings;
 
 /// What all sessions of a layer share.
 pub(crate) struct Shared {
@@ -22,6 +25,11 @@ pub(crate) struct Shared {
     pub(crate) backend: Backend,
     /// Whether a task of this process removes what has expired.
     pub(crate) is_swept: AtomicBool,
+    /// What waits for the end of a session.
+    pub(crate) endings: Endings,
+    /// Digests what ends a login when it changes.
+    #[cfg(feature = "auth")]
+    pub(crate) auth_hashes: Signer,
 }
 
 impl Shared {
@@ -48,9 +56,14 @@ impl Shared {
         use_cookies && are_one && self.name == other.name
     }
 
-    /// Counts an event and passes it to the hook.
+    /// Counts an event, and passes it to what waits for it and to the hook.
     pub(crate) fn tell(&self, kind: EventKind, id: SessionId, principal: Option<&str>) {
         observe::event(kind);
+        match kind {
+            EventKind::Destroyed => self.endings.wake(id),
+            EventKind::Forked { from } => self.endings.wake(from),
+            _ => {}
+        }
         if let Some(hook) = &self.options.on_event {
             hook.call(&Event { kind, id, principal });
         }

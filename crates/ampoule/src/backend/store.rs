@@ -12,7 +12,7 @@ use std::time::Duration;
 use ampoule_core::internal::{GuardedStore, Text, Tombstone};
 use ampoule_core::{
     Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Record, Reply, SessionId, Store, StoreKey, SweepReport, Tag,
-    Time,
+    Time, Watcher,
 };
 use ampoule_seal::{Credential, Signer, Token};
 
@@ -79,6 +79,16 @@ impl StoreBackend {
             Some(Read::Session(snapshot)) => Ok(Some(snapshot)),
             Some(Read::Ended(_)) | None => Ok(None),
         }
+    }
+
+    /// Whether the session of this id lives, and no login has left it behind.
+    pub(crate) async fn lives(&self, id: SessionId) -> Result<bool, Error> {
+        Ok(self.find(id).await?.is_some_and(|found| found.record.identity.frozen_until.is_none()))
+    }
+
+    /// What tells of changes, if the store does.
+    pub(crate) fn watch(&self) -> Option<Box<dyn Watcher>> {
+        self.store.watch()
     }
 
     /// What lies under the key of this id.

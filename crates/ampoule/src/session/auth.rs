@@ -6,6 +6,8 @@ use ampoule_core::internal::Change;
 use ampoule_core::{Error, ErrorKind, Time};
 
 use super::Session;
+#[cfg(feature = "auth")]
+use crate::http::transport::Transport;
 
 impl Session {
     /// Logs `principal` in: a name in the application's own terms ("user:42"). Call it after the password, the key or
@@ -173,5 +175,11 @@ impl Session {
             ErrorKind::LoginRequired,
             format!("this takes a login of the last {} seconds", at_most.as_secs()),
         ))
+    }
+
+    /// Whether a client without a login may be asked for a token of the scheme `Bearer`.
+    #[cfg(feature = "auth")]
+    pub(crate) fn takes_bearer(&self) -> bool {
+        self.0.shared.options.transports.contains(&Transport::Bearer)
     }
 }

@@ -1,0 +1,120 @@
+//! What a client is answered whose session does not open a protected route.
+
+use std::time::Duration;
+
+use axum::extract::OriginalUri;
+use axum_core::body::Body;
+use axum_core::response::Response;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use super::next_page::NextPage;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// A redirect to the login page for a browser that opens a page; `None` for any other client, and for the login page
+/// itself, which would be sent to itself for ever.
+pub(super) fn to_login(parts: &Parts, login: &str) -> Option<Response> {
+    let target = parts.extensions.get().map_or(&parts.uri, |OriginalUri(uri)| uri);
+    let is_login_page = login.split('?').next() == Some(target.path());
+    if !is_navigation(parts) || is_login_page {
+        return None;
+    }
+    let mut response = answer(StatusCode::SEE_OTHER, "");
+    let location = HeaderValue::from_str(&page_of(target).on(login)).ok()?;
+    response.headers_mut().insert(LOCATION, location);
+    Some(response)
+}
+
+fn page_of(uri: &Uri) -> NextPage {
+    uri.path_and_query().map_or_else(NextPage::default, |page| NextPage::new(page.as_str()))
+}
+
+/// A login is needed: one of the last `fresh`, if that is said.
+///
+/// A 401 names a scheme (RFC 9110 section 15.5.2), which a session that travels in cookies alone has not.
+pub(super) fn login_required(parts: &Parts, takes_bearer: bool, fresh: Option<Duration>) -> Response {
+    let mut response = answer(StatusCode::FORBIDDEN, "Please log in first.\n");
+    if takes_bearer {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge(&parts.headers, fresh));
+    }
+    response
+}
+
+/// RFC 6750 section 3: no error where no token came. RFC 9470 section 3: a login that is too old.
+fn challenge(headers: &HeaderMap, fresh: Option<Duration>) -> HeaderValue {
+    match fresh {
+        Some(fresh) => {
+            let text = format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{}\"", fresh.as_secs());
+            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+        }
+        None if headers.contains_key(AUTHORIZATION) => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        None => HeaderValue::from_static("Bearer"),
+    }
+}
+
+/// A user without the permission.
+pub(super) fn forbidden() -> Response {
+    answer(StatusCode::FORBIDDEN, "You may not do this.\n")
+}
+
+/// An answer that no cache keeps; the session's layer says that it depends on the session.
+fn answer(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Whether a browser opens a page, rather than a script asks for data.
+fn is_navigation(parts: &Parts) -> bool {
+    let mode = parts.headers.get(SEC_FETCH_MODE);
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    is_read && mode.is_none_or(|mode| mode == "navigate") && accepts_html(&parts.headers)
+}
+
+/// Whether a client asks for HTML by its name: programs accept `*/*`.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    ranges.filter_map(|range| str::from_utf8(range).ok()).any(is_html)
+}
+
+fn is_html(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let is_html = parts.next().is_some_and(|kind| {
+        kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+    });
+    // A weight of 0 is "not acceptable" (RFC 9110 section 12.4.2).
+    let mut weights = parts.filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    is_html && weights.all(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_is_asked_for_by_its_name() {
+        for (range, expected) in [
+            ("text/html", true),
+            ("TEXT/HTML;charset=utf-8", true),
+            (" application/xhtml+xml ; q=0.9", true),
+            ("text/html;q=0", false),
+            ("text/html; Q=0.000", false),
+            ("text/html;q=x", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("application/json", false),
+            ("text/htmlx", false),
+            ("", false),
+        ] {
+            assert_eq!(is_html(range), expected, "{range}");
+        }
+    }
+}
