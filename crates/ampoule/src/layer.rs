@@ -9,12 +9,12 @@ use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
 
 use crate::backend::{Backend, CookieBackend, StoreBackend, StoreRules};
+use crate::endings::Endings;
 use crate::http::set_cookie;
 use crate::http::transport::Transport;
 use crate::options::Options;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
-use crate::session::ended::Endings;
 use crate::shared::Shared;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.

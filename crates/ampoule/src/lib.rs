@@ -117,6 +117,7 @@ mod backend;
 #[cfg(feature = "cache")]
 pub mod cache;
 mod csrf;
+mod endings;
 #[cfg(feature = "error-pages")]
 mod error_pages;
 mod event;

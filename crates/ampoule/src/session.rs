@@ -4,7 +4,7 @@ mod auth;
 mod cookie_action;
 pub(crate) mod devices;
 mod drive;
-pub(crate) mod ended;
+mod ended;
 mod lifecycle;
 #[cfg(feature = "auth")]
 mod login_user;

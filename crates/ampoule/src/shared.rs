@@ -8,11 +8,11 @@ use ampoule_core::{Lifetime, Record, SessionId, Time};
 use ampoule_seal::Signer;
 
 use crate::backend::{Backend, Context};
+use crate::endings::Endings;
 use crate::event::{Event, EventKind};
 use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
-use crate::session::ended::Endings;
 
 /// What all sessions of a layer share.
 pub(crate) struct Shared {

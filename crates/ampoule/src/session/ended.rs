@@ -1,23 +1,14 @@
 //! The end of a session, for what outlasts the request: sockets, streams, tasks.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
-use ampoule_core::{Error, ErrorKind, SessionId, StoreEvent, Time, Watcher};
-use tokio::sync::Notify;
+use ampoule_core::Time;
 
 use super::Session;
-use crate::backend::{Backend, StoreBackend};
+use crate::backend::Backend;
+use crate::endings::{POLL, is_final};
 use crate::shared::Shared;
-
-/// How often a session is looked at in a store that does not tell of changes.
-const POLL: Duration = Duration::from_secs(5);
-
-/// How often in one that does: what it misses is found then.
-const POLL_WATCHED: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Resolves when the session has ended: by a logout, a revocation, a limit or its timeout, in this process or any
@@ -74,128 +65,9 @@ impl Session {
     }
 }
 
-/// Whether a session that cannot be read will not be read again.
-fn is_final(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
-}
-
 async fn wait_until(shared: &Shared, deadline: Time) {
     let clock = &shared.options.clock;
     while clock.now() < deadline {
         tokio::time::sleep(deadline.since(clock.now()).min(POLL)).await;
-    }
-}
-
-/// Who waits for the end of which session, in one layer of this process.
-#[derive(Clone, Default)]
-pub(crate) struct Endings(Arc<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    /// Each with the number of those that wait.
-    sessions: Mutex<HashMap<SessionId, (Arc<Notify>, usize)>>,
-    is_following: AtomicBool,
-}
-
-impl Endings {
-    /// Wakes those that wait for this session, so that they look at it.
-    pub(crate) fn wake(&self, id: SessionId) {
-        if let Some((notify, _)) = self.0.sessions().get(&id) {
-            notify.notify_waiters();
-        }
-    }
-
-    async fn wait(&self, store: &StoreBackend, id: SessionId) {
-        let waiter = Waiter::new(&self.0, id);
-        loop {
-            let poll = if self.follow(store) { POLL_WATCHED } else { POLL };
-            // Before the look, so that an end between the look and the wait is not missed.
-            let mut woken = std::pin::pin!(waiter.notify.notified());
-            woken.as_mut().enable();
-            match store.lives(id).await {
-                Ok(false) => return,
-                Err(error) if is_final(&error) => return,
-                _ => {}
-            }
-            let _elapsed = tokio::time::timeout(poll, woken).await;
-        }
-    }
-
-    /// Begins to follow what the store tells, once for all that wait, and says whether it tells anything.
-    fn follow(&self, store: &StoreBackend) -> bool {
-        if self.0.is_following.load(Ordering::SeqCst) {
-            return true;
-        }
-        let Some(watcher) = store.watch() else { return false };
-        if !self.0.is_following.swap(true, Ordering::SeqCst) {
-            tokio::spawn(Following(Arc::downgrade(&self.0)).follow(watcher));
-        }
-        true
-    }
-}
-
-impl Waiting {
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, (Arc<Notify>, usize)>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The task that follows the store, as long as anything waits. When it ends, also with its runtime, the next to wait
-/// begins another.
-struct Following(Weak<Waiting>);
-
-impl Following {
-    async fn follow(self, mut watcher: Box<dyn Watcher>) {
-        loop {
-            let told = tokio::time::timeout(POLL_WATCHED, watcher.next()).await;
-            let Some(waiting) = self.0.upgrade() else { return };
-            if waiting.sessions().is_empty() {
-                return;
-            }
-            // Of what may have been missed those that wait learn when they look again: all at once would be too many.
-            if let Ok(StoreEvent::Key(key)) = told
-                && let Some(id) = key.session_id()
-            {
-                Endings(waiting).wake(id);
-            }
-        }
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        if let Some(waiting) = self.0.upgrade() {
-            waiting.is_following.store(false, Ordering::SeqCst);
-        }
-    }
-}
-
-/// One that waits. Dropping it ends the wait.
-struct Waiter<'a> {
-    waiting: &'a Waiting,
-    id: SessionId,
-    notify: Arc<Notify>,
-}
-
-impl<'a> Waiter<'a> {
-    fn new(waiting: &'a Waiting, id: SessionId) -> Waiter<'a> {
-        let mut sessions = waiting.sessions();
-        let (notify, count) = sessions.entry(id).or_default();
-        *count += 1;
-        let notify = Arc::clone(notify);
-        drop(sessions);
-        Waiter { waiting, id, notify }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let mut sessions = self.waiting.sessions();
-        if let Some((_, count)) = sessions.get_mut(&self.id) {
-            *count -= 1;
-            if *count == 0 {
-                sessions.remove(&self.id);
-            }
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Logins of an application's users, bound to what ends them when it changes.
 
-use ampoule_core::{Change, Error};
+use ampoule_core::Error;
+use ampoule_core::internal::Change;
 
 use super::Session;
 use super::state::Live;
