@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use ampoule::store::{Entry, PutMode};
-use ampoule::{ErrorKind, Options, SessionId, SessionLayer};
+use ampoule::{ErrorKind, SessionId, SessionLayer};
 use http::{HeaderMap, StatusCode};
 
 use crate::site::{Site, damage, err, finish, options, out};
