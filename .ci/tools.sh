@@ -4,6 +4,10 @@
 TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/ampoule-ci
 PATH="$TOOLS/bin:$PATH"
 
+# Every crate with every feature but aws-lc-rs, whose C takes longer than all else. The features are those that the crates
+# name for their own tests, in their dev-dependencies: cargo takes these where an example is among the targets.
+EVERYTHING=(--workspace --lib --example counter)
+
 # tool COMMAND CRATE [WHEEL]: the command, unless it is there. A wheel is a program that is built already, and takes a
 # second; without pip the crate is built, which takes minutes.
 tool() {
@@ -14,13 +18,9 @@ tool() {
     CARGO_TARGET_DIR="$TOOLS/build" cargo install --quiet --locked --root "$TOOLS" "$2"
 }
 
-# How cargo is called where unstable options are needed. Without a nightly toolchain the stable one is told to allow them.
+# How cargo is called where unstable options are needed: the toolchain that builds all else is told to allow them.
 unstable_cargo() {
-    if cargo +nightly --version >/dev/null 2>&1; then
-        cargo +nightly "$@"
-    else
-        RUSTC_BOOTSTRAP=1 cargo "$@"
-    fi
+    RUSTC_BOOTSTRAP=1 cargo "$@"
 }
 
 # Licences, sources, and crates that are there twice (deny.toml). What is known of holes needs a network, so it is a step

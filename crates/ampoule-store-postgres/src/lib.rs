@@ -61,7 +61,9 @@
 //!
 //! # TLS
 //!
-//! The URL's `sslmode` means what it means to libpq:
+//! It needs one of the features `tls-ring`, `tls-aws-lc-rs` or `tls`. **Without them `prefer`, the default, connects in
+//! clear**, as libpq does that was built without TLS; whatever requires TLS is an error. The URL's `sslmode` means what it
+//! means to libpq:
 //!
 //! | `sslmode` | encrypted | the server's certificate |
 //! |---|---|---|

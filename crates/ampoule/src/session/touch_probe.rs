@@ -16,7 +16,7 @@ impl TouchProbe {
     }
 
     /// Without a cache there is none.
-    #[cfg(not(feature = "cache"))]
+    #[cfg(all(feature = "axum", not(feature = "cache")))]
     pub(crate) fn of(_: &http::Extensions) -> Option<TouchProbe> {
         None
     }

@@ -19,6 +19,7 @@ const ATTEMPTS: u32 = 64;
 
 impl Session {
     /// Ends the request at once if nothing waits for the store: the way of all that only read.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "the layer alone takes it"))]
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
         let state = self.state();
         let rules = self.renewal(&state);
