@@ -120,7 +120,8 @@ async fn a_browser_is_sent_to_the_login_page_and_back() {
 async fn what_opens_no_page_is_refused_with_a_status() {
     let site = site();
     let visitor = site.client();
-    let requests: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let requests: [(&str, &str, Headers); 6] = [
         ("GET", "/account/orders", &[]),
         ("GET", "/account/orders", &[("accept", "*/*")]),
         ("GET", "/account/orders", &[("accept", "application/json, text/html;q=0")]),
