@@ -10,7 +10,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 #[test]
 fn no_secret_of_the_documentation_is_accepted() {
     let mut files = Vec::new();
-    for folder in ["crates", "demo", "examples"] {
+    for folder in ["crates", "examples", "guide"] {
         walk(&Path::new(ROOT).join(folder), &mut files);
     }
     files.extend(fs::read_dir(ROOT).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
