@@ -219,7 +219,7 @@ impl<T: Cacheable> Cache<T> {
         self.get(key).await.is_some()
     }
 
-    /// Returns the value; if there is none, one caller at a time runs `create`, and its value is kept.
+    /// Returns the cached value. On a miss, one caller at a time runs `create`, and its value is kept.
     ///
     /// ```
     /// # use ampoule_cache::*;
@@ -244,7 +244,7 @@ impl<T: Cacheable> Cache<T> {
         self.entry(key).get_or_insert_with(create).await
     }
 
-    /// Returns the value; if there is none, one caller at a time runs `create`, and its value is kept. A failure is
+    /// Returns the cached value. On a miss, one caller at a time runs `create`, and its value is kept. A failure is
     /// returned to the caller whose creator failed, and is not kept: the next waiting caller tries again.
     ///
     /// ```
@@ -337,7 +337,7 @@ impl<T: Cacheable> Cache<T> {
 }
 
 impl<V: Cacheable, E: Cacheable> Cache<Result<V, E>> {
-    /// Returns the result that is kept; if there is none, one caller at a time runs `create`. A failure is kept too,
+    /// Returns the cached result. On a miss, one caller at a time runs `create`. A failure is kept too,
     /// for [`failure_expire`](crate::CacheOptions::failure_expire). For creators that fail slowly: waiting callers
     /// share the failure instead of each trying in turn.
     ///

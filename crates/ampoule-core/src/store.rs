@@ -144,7 +144,7 @@ use crate::reply::Reply;
 ///
 /// A store must limit the time of its own operations where its driver can hang; callers add a limit of their own.
 pub trait Store: Send + Sync {
-    /// Returns the value under `key`, or `None` if there is none or its deadline has passed.
+    /// Returns the value under `key`, or `None` if the key is absent or its deadline has passed.
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>>;
 
     /// Writes `entry` under `key` if `mode` allows it, and returns the new version.

@@ -14,7 +14,7 @@ pub(crate) struct Given(BTreeMap<String, Setting>);
 impl Given {
     pub(crate) fn of(conf: &Conf, family: &Family) -> Given {
         let of_file = |setting: &&Setting| !setting.place.is_environment() && !setting.place.is_command_line();
-        // A `secret = …` without a prefix is none of the session's.
+        // A `secret = …` without a prefix belongs to another program.
         let is_meant = |setting: &&Setting| {
             let name = setting.name.as_str();
             name.contains('.') || ["debug", "cache_dir"].contains(&name) || (family.option_of)(name).is_some()

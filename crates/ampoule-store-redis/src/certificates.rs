@@ -14,7 +14,7 @@ use redis::{Client, ConnectionInfo, RedisError};
 #[cfg(feature = "tls")]
 pub(crate) type Certificates = redis::TlsCertificates;
 
-/// There are none without TLS.
+/// Without the feature `tls` it has no value.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(crate) enum Certificates {}

@@ -6,7 +6,7 @@ use super::settings::TlsFiles;
 use crate::error::{Error, ErrorKind};
 
 impl TlsFiles {
-    /// Checks that there are none: a program without TLS cannot use them.
+    /// Fails if any is set: a program without TLS cannot use them.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the features that bring TLS.

@@ -13,7 +13,7 @@ pub(crate) const TOKEN: &str = "_authentication_token";
 /// cannot.
 ///
 /// Each time it is written it looks different, so that the size of a compressed page reveals nothing of it (the BREACH
-/// attack, CVE-2013-3587). As an extractor it creates the session's token if there is none yet, which saves the
+/// attack, CVE-2013-3587). As an extractor it creates the session's token if it is missing, which saves the
 /// session; so a login form is protected before there is a user.
 ///
 /// ```
