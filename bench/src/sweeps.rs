@@ -8,7 +8,7 @@ use ampoule::ManualClock;
 use ampoule::store::{self, Bytes, Entry, PutMode, Store, StoreKey, StoreOptions};
 use ampoule_test_servers::{Kind, Server};
 
-/// Values in one call of a sweep, as `SessionLayer::sweep_periodically` asks for.
+/// Values in one call of a sweep, and the pause after it, as a session layer sweeps.
 const BATCH: usize = 1_000;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -51,7 +51,7 @@ fn line(name: &str, url: &str, count: u64) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let clock = Arc::new(ManualClock::default());
-        let mut options = StoreOptions { clock: clock.clone(), ..StoreOptions::default() };
+        let mut options = StoreOptions { clock: Some(clock.clone()), ..StoreOptions::default() };
         options.bounds.entries = usize::MAX;
         options.bounds.bytes = usize::MAX;
         let store = store::open(url, &options).expect("the store opens");
@@ -72,7 +72,7 @@ fn line(name: &str, url: &str, count: u64) {
                 if !swept.more {
                     break;
                 }
-                // As `sweep_periodically` does, so that others have their turn.
+                // As a layer does, so that others have their turn.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
