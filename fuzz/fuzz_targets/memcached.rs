@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Entry, Error, PutMode, Store, StoreKey, Tag};
+use ampoule_core::{Bytes, Entry, Error, PoolOptions, PutMode, Store, StoreKey, Tag};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +66,8 @@ fuzz_target!(|data: &[u8]| {
     let handshake = HANDSHAKE[..usize::from(*parts) % (HANDSHAKE.len() + 1)].concat();
     let answers = [&handshake[..], rest].concat();
     let limit = Duration::from_millis(100);
-    let options = MemcachedOptions { connect_timeout: limit, command_timeout: limit, ..MemcachedOptions::default() };
+    let pool = PoolOptions { connect_timeout: limit, command_timeout: limit, ..PoolOptions::default() };
+    let options = MemcachedOptions { pool, ..MemcachedOptions::default() };
     let store = MemcachedStore::connect(&format!("memcached+unix://{}", SOCKET.display()), options).unwrap();
     LISTENER.with_borrow_mut(|listener| {
         RUNTIME.block_on(async {

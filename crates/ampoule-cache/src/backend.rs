@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use ampoule_core::internal::{Sweep, Sweeper};
 use ampoule_core::{Clock, Error, Store, StoreEvent, StoreKey, SweepReport, Time, Watcher};
 
 use crate::invalidation::InvalidationLog;
@@ -39,6 +41,9 @@ pub(crate) struct Inner {
     tags: InvalidationLog,
     namespaces: InvalidationLog,
     is_listening: AtomicBool,
+    sweeper: Sweeper,
+    /// `None` where no task may run.
+    sweep_interval: Option<Duration>,
 }
 
 impl Backend {
@@ -70,6 +75,9 @@ impl Backend {
             tags: InvalidationLog::default(),
             namespaces: InvalidationLog::default(),
             is_listening: AtomicBool::new(false),
+            sweeper: Sweeper::default(),
+            // Where there is no timer nothing can wait for the next turn.
+            sweep_interval: options.sweep_interval.filter(|_| options.store_timeout.is_some()),
         }))
     }
 
@@ -100,8 +108,22 @@ impl Backend {
     }
 
     pub(crate) async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
-        let removed = self.0.memory.as_ref().map_or(0, |memory| memory.sweep(self.0.now()));
-        let swept = match &self.0.store {
+        self.0.sweep(budget).await
+    }
+}
+
+impl Sweep for Inner {
+    fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
+    }
+
+    fn name(&self) -> &str {
+        "cache"
+    }
+
+    async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
+        let removed = self.memory.as_ref().map_or(0, |memory| memory.sweep(self.now()));
+        let swept = match &self.store {
             Some(remote) => remote.store().sweep(budget).await?,
             None => SweepReport::default(),
         };
@@ -110,6 +132,13 @@ impl Backend {
 }
 
 impl Inner {
+    /// Starts the task that sweeps, unless there is one.
+    pub(crate) fn start_sweeping(self: &Arc<Self>) {
+        if let Some(interval) = self.sweep_interval {
+            Sweeper::start(self, interval);
+        }
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
     }
@@ -220,6 +249,7 @@ impl std::fmt::Debug for BackendOptions {
             .field("bounds", &self.bounds)
             .field("store_timeout", &self.store_timeout)
             .field("fail_fast_after", &self.fail_fast_after)
+            .field("sweep_interval", &self.sweep_interval)
             .finish_non_exhaustive()
     }
 }

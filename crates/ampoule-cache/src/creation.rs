@@ -28,6 +28,7 @@ impl<'a> Creation<'a> {
     /// Begins; returns also what has been created since the caller looked.
     pub(crate) async fn begin<T: Cacheable>(lookup: &'a Lookup<'a>) -> (Creation<'a>, Option<Cached<Arc<T>>>) {
         let backend = &lookup.namespace.backend;
+        backend.start_sweeping();
         let (began, asked, instant) = (backend.moment(), backend.now(), Instant::now());
         let mut generations = None;
         let found = match &backend.store {

@@ -172,6 +172,7 @@ impl<'a> Lookup<'a> {
     /// Puts a value, whatever is there.
     pub(crate) async fn insert<T: Cacheable>(&self, value: T) -> Result<(), Error> {
         let (namespace, backend) = (self.namespace, &self.namespace.backend);
+        backend.start_sweeping();
         let body = namespace.encode(&value)?;
         let now = backend.now();
         let mut about = About {
@@ -202,6 +203,7 @@ impl<'a> Lookup<'a> {
     /// Removes the value, and whatever is being made of it.
     pub(crate) async fn remove(&self) -> Result<(), Error> {
         let backend = &self.namespace.backend;
+        backend.start_sweeping();
         let done = match &backend.store {
             Some(remote) => remote.remove(self.entry).await,
             None => Ok(()),

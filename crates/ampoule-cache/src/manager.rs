@@ -3,7 +3,6 @@
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, SweepReport};
 
@@ -320,6 +319,7 @@ impl CacheManager {
     }
 
     /// Removes expired values: from memory all of them, and from each store by reading about `budget` values at most.
+    /// A process that keeps values does so by itself, every [`sweep_interval`](crate::BackendOptions::sweep_interval).
     ///
     /// ```
     /// # use ampoule_cache::*;
@@ -341,37 +341,6 @@ impl CacheManager {
             all = SweepReport { removed: all.removed + swept.removed, more: all.more || swept.more };
         }
         Ok(all)
-    }
-
-    /// Sweeps about every `interval` for as long as the future is polled. Spawn it once in each process:
-    ///
-    /// ```
-    /// # use ampoule_cache::*;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), ampoule_core::Error> {
-    /// # let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default())?;
-    /// use std::time::Duration;
-    ///
-    /// tokio::spawn(async move { manager.sweep_periodically(Duration::from_secs(60)).await });
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// Expired values are never returned, swept or not, but they take space: in memory until its bounds are reached,
-    /// and in files, SQLite, PostgreSQL and MySQL for ever. Redis and memcached remove them by themselves.
-    pub async fn sweep_periodically(&self, interval: Duration) {
-        loop {
-            tokio::time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
-            loop {
-                match self.sweep(1_000).await {
-                    Ok(swept) if swept.more => tokio::time::sleep(Duration::from_millis(10)).await,
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(error = %error.report(), "expired values of the cache could not be swept");
-                        break;
-                    }
-                }
-            }
-        }
     }
 
     /// Returns where the values are, in one line for the operator: the default region's backend, and the regions that

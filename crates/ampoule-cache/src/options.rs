@@ -73,7 +73,7 @@ impl Default for CacheOptions {
 impl CacheOptions {
     /// Returns everything that is wrong with these options, as pairs of an option's name and a message.
     #[doc(hidden)]
-    pub fn faults(&self) -> Vec<(&'static str, String)> {
+    pub fn validate(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         let mut check = |wrong: bool, option, message: &str| {
             if wrong {
@@ -96,7 +96,7 @@ impl CacheOptions {
 
     pub(crate) fn check(&self, region: &str) -> Result<(), Error> {
         let faults: Vec<String> =
-            self.faults().into_iter().map(|(option, message)| format!("{region}.{option}: {message}")).collect();
+            self.validate().into_iter().map(|(option, message)| format!("{region}.{option}: {message}")).collect();
         if faults.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::Config, faults.join("\n"))) }
     }
 }
@@ -114,6 +114,12 @@ pub struct BackendOptions {
     /// The circuit opens for a second after so many failures of the store in a row, 5 by default: the store is not
     /// called meanwhile. Reads and writes have a circuit each. 0 disables it.
     pub fail_fast_after: usize,
+    /// About how often a process that keeps values removes the expired ones, from memory and from the store: 60 seconds
+    /// by default. The first value that it keeps starts a task, which ends with the backend. Expired values are never
+    /// returned, swept or not, but they take space: in memory until its bounds are reached, and in files, SQLite,
+    /// PostgreSQL and MySQL for ever. Redis and memcached remove them by themselves. With `None`, call
+    /// [`CacheManager::sweep`](crate::CacheManager::sweep). No task runs without a [`store_timeout`](Self::store_timeout).
+    pub sweep_interval: Option<Duration>,
     /// What tells the time; the system's clock by default.
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
@@ -126,6 +132,7 @@ impl Default for BackendOptions {
             bounds: MemoryBounds { entries: 100_000, bytes: 64 << 20 },
             store_timeout: Some(Duration::from_secs(1)),
             fail_fast_after: 5,
+            sweep_interval: Some(Duration::from_secs(60)),
             clock: Arc::new(SystemClock),
             __non_exhaustive: NonExhaustive::NEW,
         }

@@ -18,9 +18,6 @@ use crate::listen::Listener;
 use crate::site::Site;
 use crate::{Failure, clocks, output};
 
-/// How often expired sessions and cached values are swept.
-const SWEEP: Duration = Duration::from_secs(60);
-
 /// How long requests that are under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -70,9 +67,6 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     }
     for layer in deployment.sessions {
         tokio::spawn(async move { ask_store(&layer).await });
-    }
-    for caches in deployment.caches {
-        tokio::spawn(async move { caches.sweep_periodically(SWEEP).await });
     }
     let front = Arc::new(Front::new(server.proxies, is_https));
     let before = axum::middleware::from_fn_with_state(front, front::stand_before);

@@ -78,6 +78,7 @@ checks! {
     basics::replace_needs_the_version,
     basics::replace_needs_a_key,
     basics::always_writes,
+    basics::an_evictable_put_is_a_put,
     basics::versions_never_come_back,
     basics::delete_says_whether_it_was_there,
     basics::many_keys_are_kept_apart,

@@ -28,5 +28,7 @@ pub use crate::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecre
 #[cfg(feature = "seal")]
 pub use crate::seal::SealedStore;
 pub use crate::store::{random_key, write_and_read_back_under};
+#[cfg(feature = "guard")]
+pub use crate::sweeper::{Sweep, Sweeper};
 #[cfg(feature = "url")]
 pub use crate::url::{Host, ServerUrl};

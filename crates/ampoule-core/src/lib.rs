@@ -35,6 +35,7 @@ mod key;
 mod lifetime;
 mod memory;
 mod non_exhaustive;
+mod pool;
 mod record;
 mod reply;
 #[cfg(feature = "axum")]
@@ -42,6 +43,8 @@ mod response;
 #[cfg(feature = "seal")]
 mod seal;
 mod store;
+#[cfg(feature = "guard")]
+mod sweeper;
 #[cfg(feature = "url")]
 mod tls;
 #[cfg(feature = "url")]
@@ -55,6 +58,7 @@ pub use self::error::{Error, ErrorKind};
 pub use self::key::{AsKey, Key, KeyFor, KeyOf, SessionId, StoreKey, Tag};
 pub use self::lifetime::Lifetime;
 pub use self::memory::{MemoryBounds, MemoryStore};
+pub use self::pool::PoolOptions;
 pub use self::record::Record;
 pub use self::reply::Reply;
 pub use self::store::{

@@ -7,7 +7,7 @@ use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::Faults;
 use crate::family::CACHE;
-use crate::given::Given;
+use crate::raw_options::RawOptions;
 use crate::session::{PLACE, without_prefix};
 
 /// The caches that a section describes: of its options and the global ones, those of [`CacheSettings`].
@@ -17,16 +17,16 @@ use crate::session::{PLACE, without_prefix};
 /// # Errors
 /// The faults of all options that are wrong, and of a store that cannot be opened.
 pub fn cache_manager(conf: &Conf) -> Result<CacheManager, Faults> {
-    let given = Given::of(conf, &CACHE);
-    let settings = CacheSettings::parse(given.pairs()).map_err(|bad| {
-        let faults = bad.0.iter().map(|option| given.fault(conf, &option.name, &option.message));
+    let raw = RawOptions::of(conf, &CACHE);
+    let settings = CacheSettings::parse(raw.pairs()).map_err(|bad| {
+        let faults = bad.0.iter().map(|option| raw.fault(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    let unable = |error: ampoule::Error| given.fault_of_first(conf, &CACHE, &PLACE, &error.report());
+    let unable = |error: ampoule::Error| raw.fault_of_first(conf, &CACHE, &PLACE, &error.report());
     let manager = settings.manager().map_err(unable)?;
     conf.note(format!("cache: {}", manager.describe()));
     let mut made = conf.made.borrow_mut();
-    made.origins.push(format!("cache: {}", given.origins(&CACHE)));
+    made.origins.push(format!("cache: {}", raw.origins(&CACHE)));
     made.caches.push(manager.clone());
     Ok(manager)
 }

@@ -23,9 +23,9 @@ pub struct Deployment {
     pub warnings: Vec<Fault>,
     /// Where each option of a session or cache comes from: the file with its line, the environment, the command line.
     pub origins: Vec<String>,
-    /// The session layers that were made, to be swept.
+    /// The session layers that were made.
     pub sessions: Vec<SessionLayer>,
-    /// The caches that were made, to be swept.
+    /// The caches that were made.
     pub caches: Vec<CacheManager>,
     /// The sessions whose cookies are for TLS alone.
     pub(crate) secure: Vec<String>,

@@ -7,7 +7,7 @@ use crate::app::{Filter, app};
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
 use crate::family::{Family, SESSION, is_ours};
-use crate::given::Given;
+use crate::raw_options::RawOptions;
 
 /// Where a store that cannot be opened is named.
 pub(crate) const PLACE: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tls_ca_file"];
@@ -19,21 +19,21 @@ pub(crate) const PLACE: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tl
 /// # Errors
 /// The faults of all options that are wrong, and of a store that cannot be opened.
 pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
-    let given = Given::of(conf, &SESSION);
-    let mut settings = Settings::parse(given.pairs()).map_err(|bad| {
-        let faults = bad.0.iter().map(|option| given.fault(conf, &option.name, &option.message));
+    let raw = RawOptions::of(conf, &SESSION);
+    let mut settings = Settings::parse(raw.pairs()).map_err(|bad| {
+        let faults = bad.0.iter().map(|option| raw.fault(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
     // Said with their places here, and not once more in the log.
     for warning in std::mem::take(&mut settings.warnings) {
         let (name, message) = warning.split_once(": ").unwrap_or(("session", &warning));
-        conf.warn(given.fault(conf, name, message));
+        conf.warn(raw.fault(conf, name, message));
     }
-    let unable = |error: ampoule::Error| given.fault_of_first(conf, &SESSION, &PLACE, &error.report());
+    let unable = |error: ampoule::Error| raw.fault_of_first(conf, &SESSION, &PLACE, &error.report());
     let layer = settings.layer().map_err(unable)?;
     conf.note(format!("session {}", layer.describe()));
     let mut made = conf.made.borrow_mut();
-    made.origins.push(format!("session {}: {}", layer.name(), given.origins(&SESSION)));
+    made.origins.push(format!("session {}: {}", layer.name(), raw.origins(&SESSION)));
     if settings.options.cookie.secure && settings.options.transports.contains(&ampoule::Transport::Cookie) {
         made.secure.push(layer.name().to_owned());
     }

@@ -1,10 +1,9 @@
 //! How the store works.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ampoule_core::Clock;
 use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, PoolOptions};
 
 /// How a [`MemcachedStore`](crate::MemcachedStore) works.
 ///
@@ -14,14 +13,8 @@ pub struct MemcachedOptions {
     /// What the names of all keys start with: `ampoule:` by default. At most 100 characters of ASCII without spaces.
     /// Applications on one server need different ones.
     pub prefix: String,
-    /// How many connections there are to each server at most: 16 by default.
-    pub max_connections: usize,
-    /// How long making a connection may take, its handshake included: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long to wait for a connection that others use: 2 seconds by default.
-    pub pool_timeout: Duration,
-    /// How long a command may take, and each line of a list of keys: 3 seconds by default.
-    pub command_timeout: Duration,
+    /// How the store uses its connections to each server.
+    pub pool: PoolOptions,
     /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
     /// default, leaves that to the servers' clocks.
     pub clock: Option<Arc<dyn Clock>>,
@@ -33,10 +26,7 @@ impl Default for MemcachedOptions {
     fn default() -> MemcachedOptions {
         MemcachedOptions {
             prefix: "ampoule:".to_owned(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
+            pool: PoolOptions::default(),
             clock: None,
             __non_exhaustive: NonExhaustive::NEW,
         }

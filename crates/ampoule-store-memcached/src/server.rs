@@ -68,10 +68,10 @@ impl Server {
             address,
             mark: format!("{}life", options.prefix),
             idle: Mutex::default(),
-            permits: Semaphore::new(options.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
-            connect_timeout: options.connect_timeout,
-            pool_timeout: options.pool_timeout,
-            command_timeout: options.command_timeout,
+            permits: Semaphore::new(options.pool.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+            connect_timeout: options.pool.connect_timeout,
+            pool_timeout: options.pool.pool_timeout,
+            command_timeout: options.pool.command_timeout,
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
         Some(socket) => format!("{socket}/{}", url.path),
         None => url.place(3306),
     };
-    let constraints = PoolConstraints::new(0, options.max_connections.max(1)).unwrap_or_default();
+    let constraints = PoolConstraints::new(0, options.pool.max_connections.max(1)).unwrap_or_default();
     // A reset would forget the prepared statements; nothing that we do needs one.
     let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
     let builder = OptsBuilder::from_opts(driver_s(&url)?)
@@ -66,7 +66,7 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
         .pool_opts(pool.with_inactive_connection_ttl(IDLE))
         .prefer_socket(false)
         .tcp_keepalive(Some(Duration::from_secs(10)))
-        .setup(set_up(options.command_timeout));
+        .setup(set_up(options.pool.command_timeout));
     Ok((builder.into(), place))
 }
 

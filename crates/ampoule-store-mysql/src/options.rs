@@ -1,11 +1,9 @@
 //! How the store works.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ampoule_core::Clock;
-use ampoule_core::TlsFiles;
 use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, PoolOptions, TlsFiles};
 
 /// How a [`MySqlStore`](crate::MySqlStore) works.
 ///
@@ -20,14 +18,8 @@ pub struct MySqlOptions {
     pub migrate: bool,
     /// What TLS trusts and shows. The URL's `ssl-ca`, `ssl-cert` and `ssl-key` count more. Not for a pool of your own.
     pub tls: TlsFiles,
-    /// How many connections there are at most: 16 by default. Not for a pool of your own.
-    pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long to wait, besides, while all connections are in use: 2 seconds by default.
-    pub pool_timeout: Duration,
-    /// How long a statement may take: 3 seconds by default. Connections of the store's own pool have the server end it then.
-    pub command_timeout: Duration,
+    /// How the store uses its connections. For a pool of your own `max_connections` does not count.
+    pub pool: PoolOptions,
     /// A clock that decides instead of the server's, for tests. `None` by default.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
@@ -40,10 +32,7 @@ impl Default for MySqlOptions {
             table: "ampoule_sessions".to_owned(),
             migrate: true,
             tls: TlsFiles::default(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
+            pool: PoolOptions::default(),
             clock: None,
             __non_exhaustive: NonExhaustive::NEW,
         }

@@ -55,12 +55,12 @@ impl MySqlStore {
                 Remedy::Reconnect { maybe_done: true } if !again => again = true,
                 Remedy::Connect if tries == 1 => {}
                 // Every connection of the pool may be of the time before a switchover.
-                Remedy::Reconnect { maybe_done: false } if tries <= options.max_connections => {}
+                Remedy::Reconnect { maybe_done: false } if tries <= options.pool.max_connections => {}
                 Remedy::MakeTable if options.migrate && !made => {
                     self.migrate().await?;
                     made = true;
                 }
-                Remedy::Again if started.elapsed() < options.command_timeout => {
+                Remedy::Again if started.elapsed() < options.pool.command_timeout => {
                     sleep(Duration::from_millis(1 << tries.min(5))).await;
                 }
                 _ => return Err(failed.error),
@@ -73,7 +73,7 @@ impl MySqlStore {
         let (store, statement) = (self.clone(), statement.to_owned());
         let task = tokio::spawn(async move {
             let mut conn = store.connection().await?;
-            let limit = store.0.options.command_timeout;
+            let limit = store.0.options.pool.command_timeout;
             let done = timeout(limit + GRACE, run(&mut conn, &statement, values)).await;
             store.settle(conn, done).await
         });
@@ -85,7 +85,7 @@ impl MySqlStore {
         let (store, statements) = (self.clone(), statements.to_owned());
         let task = tokio::spawn(async move {
             let mut conn = store.connection().await?;
-            let limit = store.0.options.command_timeout;
+            let limit = store.0.options.pool.command_timeout;
             let done = timeout(limit + GRACE, conn.query_drop(statements)).await;
             store.settle(conn, done).await
         });
@@ -99,7 +99,7 @@ impl MySqlStore {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(cause)) => cause,
             // The driver closes a connection that is dropped in the middle of an answer.
-            Err(_) => return Err(error::no_answer(self.0.options.command_timeout).into()),
+            Err(_) => return Err(error::no_answer(self.0.options.pool.command_timeout).into()),
         };
         let remedy = error::remedy(&cause);
         if let Remedy::Reconnect { .. } = remedy {
@@ -115,7 +115,7 @@ impl MySqlStore {
     /// One that is not made may be made the next time; nothing was done by then.
     async fn connection(&self) -> Result<Conn, Failed> {
         let options = &self.0.options;
-        let limit = options.connect_timeout + options.pool_timeout;
+        let limit = options.pool.connect_timeout + options.pool.pool_timeout;
         match timeout(limit, self.0.pool().get_conn()).await {
             Ok(Ok(conn)) => Ok(conn),
             Ok(Err(cause)) => {

@@ -61,7 +61,7 @@ pub(crate) fn connections(text: &str, options: &PostgresOptions) -> Result<(Conn
     let tls = tls(&mut url, options)?;
     url.only(&[&DRIVER[..], &OURS].concat())?;
     let mut config = config(&url)?;
-    config.connect_timeout(options.connect_timeout);
+    config.connect_timeout(options.pool.connect_timeout);
     // As libpq: a socket of this machine is not encrypted, whatever was said.
     let tls = tls.filter(|_| config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -70,15 +70,15 @@ pub(crate) fn connections(text: &str, options: &PostgresOptions) -> Result<(Conn
         None => Manager::from_config(config.ssl_mode(SslMode::Disable).clone(), NoTls, recycling),
     };
     let pool = Pool::builder(manager)
-        .max_size(options.max_connections.max(1))
-        .wait_timeout(Some(options.pool_timeout))
-        .create_timeout(Some(options.connect_timeout))
-        .recycle_timeout(Some(options.connect_timeout))
+        .max_size(options.pool.max_connections.max(1))
+        .wait_timeout(Some(options.pool.pool_timeout))
+        .create_timeout(Some(options.pool.connect_timeout))
+        .recycle_timeout(Some(options.pool.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|cause| Error::new(ErrorKind::Config, "no pool of connections can be made").because(cause))?;
     let tls = tls.map(|(_, tls)| tls);
-    Ok((Connections::new(pool, tls, true, prepared_statements, options.command_timeout), place(&config)))
+    Ok((Connections::new(pool, tls, true, prepared_statements, options.pool.command_timeout), place(&config)))
 }
 
 fn check_scheme(url: &ServerUrl) -> Result<(), Error> {

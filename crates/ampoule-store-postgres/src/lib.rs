@@ -152,7 +152,8 @@ impl PostgresStore {
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if a name in the options is invalid.
     #[cfg(feature = "deadpool-postgres-0_14")]
     pub fn with_pool(pool: Pool, options: PostgresOptions) -> Result<PostgresStore, Error> {
-        let connections = Connections::new(pool, None, false, options.prepared_statements, options.command_timeout);
+        let connections =
+            Connections::new(pool, None, false, options.prepared_statements, options.pool.command_timeout);
         PostgresStore::build(connections, "a pool of the application's", options)
     }
 

@@ -1,11 +1,9 @@
 //! How the store works.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ampoule_core::Clock;
-use ampoule_core::TlsFiles;
 use ampoule_core::internal::NonExhaustive;
+use ampoule_core::{Clock, PoolOptions, TlsFiles};
 
 /// How a [`PostgresStore`](crate::PostgresStore) works.
 ///
@@ -25,14 +23,8 @@ pub struct PostgresOptions {
     pub prepared_statements: Option<bool>,
     /// What TLS trusts and shows. The URL's `sslrootcert`, `sslcert` and `sslkey` count more. Not for a pool of your own.
     pub tls: TlsFiles,
-    /// How many connections there are at most: 16 by default. Not for a pool of your own.
-    pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default. Not for a pool of your own.
-    pub connect_timeout: Duration,
-    /// How long to wait while all connections are in use: 2 seconds by default. Not for a pool of your own.
-    pub pool_timeout: Duration,
-    /// How long a statement may take: 3 seconds by default. It is then cancelled.
-    pub command_timeout: Duration,
+    /// How the store uses its connections. For a pool of your own only `command_timeout` counts.
+    pub pool: PoolOptions,
     /// A clock that decides instead of the server's, for tests. `None` by default.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
@@ -47,10 +39,7 @@ impl Default for PostgresOptions {
             migrate: true,
             prepared_statements: None,
             tls: TlsFiles::default(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
+            pool: PoolOptions::default(),
             clock: None,
             __non_exhaustive: NonExhaustive::NEW,
         }

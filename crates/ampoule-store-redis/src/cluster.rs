@@ -5,10 +5,9 @@
 //! again, and knows that it did.
 
 use std::io;
-use std::time::Duration;
 
-use ampoule_core::Error;
 use ampoule_core::internal::ServerUrl;
+use ampoule_core::{Error, PoolOptions};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};
@@ -35,14 +34,15 @@ pub(crate) fn target(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -
     Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {place}")))
 }
 
-/// Connects within the first of the limits; the second is that of an answer.
+/// Connects, with limits for that and for each answer.
 pub(crate) async fn connect(
     nodes: &[ConnectionInfo],
     tls: Option<&Certificates>,
-    (connect_timeout, command_timeout): (Duration, Duration),
+    limits: &PoolOptions,
 ) -> Result<Channel, RedisError> {
-    let cluster =
-        ClusterClientBuilder::new(nodes.to_vec()).connection_timeout(connect_timeout).response_timeout(command_timeout);
+    let cluster = ClusterClientBuilder::new(nodes.to_vec())
+        .connection_timeout(limits.connect_timeout)
+        .response_timeout(limits.command_timeout);
     #[cfg(feature = "tls")]
     let cluster = match tls {
         Some(tls) => cluster.certs(tls.clone()),

@@ -4,10 +4,9 @@ use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use ampoule_core::Error;
 use ampoule_core::internal::tls::ensure_provider;
+use ampoule_core::{Error, PoolOptions};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
@@ -23,8 +22,7 @@ use crate::scripts::Call;
 
 pub(crate) struct Connection {
     address: Arc<Address>,
-    connect_timeout: Duration,
-    command_timeout: Duration,
+    limits: PoolOptions,
     current: RwLock<Option<Current>>,
     /// Held while connecting, so that many requests make one connection.
     connecting: tokio::sync::Mutex<()>,
@@ -58,11 +56,10 @@ pub(crate) struct Answer {
 }
 
 impl Connection {
-    pub(crate) fn new(address: Arc<Address>, connect_timeout: Duration, command_timeout: Duration) -> Connection {
+    pub(crate) fn new(address: Arc<Address>, limits: PoolOptions) -> Connection {
         Connection {
             address,
-            connect_timeout,
-            command_timeout,
+            limits,
             current: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             connections: AtomicU64::new(0),
@@ -206,7 +203,7 @@ impl Connection {
     async fn send_over(&self, Current { number, channel }: Current, request: Request<'_>) -> Result<Answer, Failed> {
         // It is large, and pinned where it is made: a timer that owned it would have it moved there.
         let send = pin!(channel.send(request));
-        let answer = timeout(self.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
+        let answer = timeout(self.limits.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
         match answer {
             Ok(value) => Ok(Answer { value, resent: false, connection: number }),
             Err(cause) => {
@@ -222,7 +219,9 @@ impl Connection {
     async fn connected(&self) -> Result<Current, RedisError> {
         match self.current() {
             Some(current) => Ok(current),
-            None => Box::pin(timeout(self.connect_timeout, self.connect())).await.unwrap_or_else(|_| Err(timed_out())),
+            None => Box::pin(timeout(self.limits.connect_timeout, self.connect()))
+                .await
+                .unwrap_or_else(|_| Err(timed_out())),
         }
     }
 
@@ -251,8 +250,9 @@ impl Connection {
 
     async fn new_channel(&self) -> Result<Channel, RedisError> {
         // `send_over` limits the time of an answer, so the driver need not set a timer of its own.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.limits.connect_timeout))
+            .set_response_timeout(None);
         if self.address.is_tls {
             // The driver asks for the default one, and panics where there are two to choose from.
             ensure_provider();
@@ -265,8 +265,7 @@ impl Connection {
             }
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes, tls) => {
-                let limits = (self.connect_timeout, self.command_timeout);
-                cluster::connect(nodes, tls.as_ref(), limits).await.map(Channel::Cluster)
+                cluster::connect(nodes, tls.as_ref(), &self.limits).await.map(Channel::Cluster)
             }
             #[cfg(feature = "redis-1")]
             Target::Manager(manager) => Ok(Channel::Manager(manager.clone())),

@@ -137,5 +137,5 @@ pub(crate) fn too_few(replicas: usize) -> Error {
 }
 
 pub(crate) fn all_wait() -> Error {
-    Error::new(ErrorKind::Timeout, "all connections wait for replicas (max_connections, replicas)")
+    Error::new(ErrorKind::Timeout, "all connections wait for replicas (max_connections, pool_timeout, replicas)")
 }

@@ -205,7 +205,7 @@ impl RedisStore {
         options.check(address.waits())?;
         let address = Arc::new(address);
         let replicas = ReplicaPool::new(&address, &options);
-        let connection = Connection::new(address, options.connect_timeout, options.command_timeout);
+        let connection = Connection::new(address, options.pool);
         Ok(RedisStore(Arc::new(Inner {
             connection,
             replicas,

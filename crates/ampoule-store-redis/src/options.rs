@@ -1,11 +1,9 @@
 //! How the store works.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ampoule_core::TlsFiles;
 use ampoule_core::internal::NonExhaustive;
-use ampoule_core::{Clock, Error, ErrorKind};
+use ampoule_core::{Clock, Error, ErrorKind, PoolOptions, TlsFiles};
 
 /// How a [`RedisStore`](crate::RedisStore) works.
 ///
@@ -21,13 +19,8 @@ pub struct RedisOptions {
     /// What TLS trusts and shows. The URL's `tls_ca_file`, `tls_cert_file` and `tls_key_file` count more. Not for a client
     /// of your own.
     pub tls: TlsFiles,
-    /// How many connections wait for replicas at once: 16 by default. Without `replicas` there is one connection, which all
-    /// requests share.
-    pub max_connections: usize,
-    /// How long making a connection may take, finding the master included: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long a command may take: 3 seconds by default.
-    pub command_timeout: Duration,
+    /// How the store uses its connections.
+    pub pool: PoolOptions,
     /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
     /// default, leaves that to the server's clock.
     pub clock: Option<Arc<dyn Clock>>,
@@ -41,9 +34,7 @@ impl Default for RedisOptions {
             prefix: "ampoule:".to_owned(),
             replicas: 0,
             tls: TlsFiles::default(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
+            pool: PoolOptions::default(),
             clock: None,
             __non_exhaustive: NonExhaustive::NEW,
         }

@@ -5,9 +5,8 @@
 //! over a new one: it finds what it has done, or the error says that nothing is known.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use ampoule_core::Error;
+use ampoule_core::{Error, PoolOptions};
 use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -20,8 +19,7 @@ use crate::options::RedisOptions;
 /// Connections on which one write at a time waits for replicas.
 pub(crate) struct ReplicaPool {
     address: Arc<Address>,
-    connect_timeout: Duration,
-    command_timeout: Duration,
+    pool: PoolOptions,
     pub(crate) replicas: usize,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
@@ -39,29 +37,28 @@ pub(crate) struct Lease<'a> {
 impl ReplicaPool {
     /// `None` where no replicas are waited for.
     pub(crate) fn new(address: &Arc<Address>, options: &RedisOptions) -> Option<ReplicaPool> {
-        let RedisOptions { replicas, connect_timeout, command_timeout, max_connections, .. } = *options;
-        let patience = command_timeout.as_millis() as u64 * 3 / 4;
+        let RedisOptions { replicas, pool, .. } = *options;
+        let patience = pool.command_timeout.as_millis() as u64 * 3 / 4;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(patience.max(1));
         let mut mark = redis::cmd("SET");
         mark.arg(format!("{}wait", options.prefix)).arg("").arg("PX").arg(10_000);
         (replicas > 0).then(|| ReplicaPool {
             address: Arc::clone(address),
-            connect_timeout,
-            command_timeout,
+            pool,
             replicas,
             idle: Mutex::default(),
-            permits: Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+            permits: Semaphore::new(pool.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
             wait,
             mark,
         })
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease<'_>, Error> {
-        let permit = timeout(self.command_timeout, self.permits.acquire()).await;
+        let permit = timeout(self.pool.pool_timeout, self.permits.acquire()).await;
         let Ok(Ok(permit)) = permit else { return Err(error::all_wait()) };
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let new = || Connection::new(Arc::clone(&self.address), self.connect_timeout, self.command_timeout);
+        let new = || Connection::new(Arc::clone(&self.address), self.pool);
         Ok(Lease { connection: idle.unwrap_or_else(new), pool: self, _permit: permit })
     }
 }

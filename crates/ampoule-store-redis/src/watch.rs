@@ -51,7 +51,7 @@ impl Watching {
                 Some(live) => match timeout(ALIVE, live.pushes.recv()).await {
                     Ok(Some(push)) if push.kind == PushKind::Invalidate => self.read(push.data),
                     Ok(Some(push)) if push.kind != PushKind::Disconnection => {}
-                    Err(_) if live.answers(self.store.0.options.command_timeout).await => {}
+                    Err(_) if live.answers(self.store.0.options.pool.command_timeout).await => {}
                     _ => {
                         self.live = None;
                         return StoreEvent::Lost;
@@ -69,8 +69,8 @@ impl Watching {
         let (sender, pushes) = unbounded_channel();
         let options = &self.store.0.options;
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.command_timeout))
+            .set_connection_timeout(Some(options.pool.connect_timeout))
+            .set_response_timeout(Some(options.pool.command_timeout))
             .set_push_sender(sender);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut tracking = redis::cmd("CLIENT");

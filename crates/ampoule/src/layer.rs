@@ -1,9 +1,8 @@
 //! `SessionLayer`: puts sessions around an application.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use ampoule_core::internal::{GuardedStore, SealedStore, Text};
+use ampoule_core::internal::{GuardedStore, SealedStore, Sweep, Sweeper, Text};
 use ampoule_core::{Error, ErrorKind, SessionId, Store, SweepReport, Time};
 use ampoule_seal::KeyRing;
 use http::{HeaderMap, StatusCode};
@@ -156,7 +155,7 @@ impl SessionLayer {
             options,
             attributes,
             backend,
-            is_swept: AtomicBool::new(false),
+            sweeper: Sweeper::default(),
             endings: Endings::default(),
         })))
     }

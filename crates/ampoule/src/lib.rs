@@ -142,8 +142,8 @@ mod sweeper;
 mod axum;
 
 pub use ampoule_core::{
-    AsKey, Clock, Durability, Error, ErrorKind, Key, KeyFor, KeyOf, ManualClock, MemoryBounds, MemoryStore, SessionId,
-    Store, SweepReport, SystemClock, Time, TlsFiles,
+    AsKey, Clock, Durability, Error, ErrorKind, Key, KeyFor, KeyOf, ManualClock, MemoryBounds, MemoryStore,
+    PoolOptions, SessionId, Store, SweepReport, SystemClock, Time, TlsFiles,
 };
 pub use ampoule_seal::{Secret, Token};
 #[cfg(feature = "file")]

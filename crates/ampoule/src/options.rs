@@ -209,13 +209,13 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), BadOptions> {
         let in_code =
             |fault: Fault| InvalidOption { name: format!("Options::{}", fault.field()), message: fault.message };
-        let faults: Vec<InvalidOption> = self.faults().into_iter().map(in_code).collect();
+        let faults: Vec<InvalidOption> = self.validate().into_iter().map(in_code).collect();
         if faults.is_empty() { Ok(()) } else { Err(BadOptions(faults)) }
     }
 
     /// Everything that is wrong, with the names that options have in settings.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
-        let mut faults = self.cookie.faults();
+    pub(crate) fn validate(&self) -> Vec<Fault> {
+        let mut faults = self.cookie.validate();
         let mut check = |wrong: bool, option, message: &str| {
             if wrong {
                 faults.push((option, message.to_owned()));

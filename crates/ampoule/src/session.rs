@@ -730,8 +730,8 @@ impl Session {
 
     /// Checks that no outer layer has the same cookie, since each would overwrite the other's.
     pub(crate) fn check_cookie(&self) -> Result<(), Error> {
-        let shared = &self.0.shared;
-        if !self.0.outer.iter().flat_map(Session::chain).any(|outer| shared.has_cookie_of(&outer.0.shared)) {
+        let (shared, Some(outer)) = (&self.0.shared, &self.0.outer) else { return Ok(()) };
+        if !outer.chain().any(|outer| shared.has_cookie_of(&outer.0.shared)) {
             return Ok(());
         }
         let message = format!(

@@ -1,8 +1,6 @@
 //! What all sessions of a layer share.
 
-use std::sync::atomic::AtomicBool;
-
-use ampoule_core::internal::Text;
+use ampoule_core::internal::{Sweeper, Text};
 use ampoule_core::{Lifetime, Record, SessionId, Time};
 #[cfg(feature = "auth")]
 use ampoule_seal::Signer;
@@ -23,8 +21,7 @@ pub(crate) struct Shared {
     /// Those of the cookie, where a request chooses none of its own.
     pub(crate) attributes: String,
     pub(crate) backend: Backend,
-    /// Whether a task of this process removes what has expired.
-    pub(crate) is_swept: AtomicBool,
+    pub(crate) sweeper: Sweeper,
     /// What waits for the end of a session.
     pub(crate) endings: Endings,
     /// Digests what ends a login when it changes.

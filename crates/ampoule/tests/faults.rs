@@ -107,9 +107,9 @@ async fn settled(client: &mut Client) -> u64 {
 
 fn site_at(url: &str, change: impl FnOnce(&mut StoreOptions)) -> Site {
     let short = |options: &mut StoreOptions| {
-        options.connect_timeout = Duration::from_millis(500);
-        options.command_timeout = Duration::from_millis(700);
-        options.pool_timeout = Duration::from_millis(500);
+        options.pool.connect_timeout = Duration::from_millis(500);
+        options.pool.command_timeout = Duration::from_millis(700);
+        options.pool.pool_timeout = Duration::from_millis(500);
         change(options);
     };
     Site::at(url, short, |options: &mut Options| {

@@ -20,7 +20,7 @@ pub(super) struct Walk<'a> {
 
 enum Next {
     Page(Option<String>),
-    Given(Vec<SessionId>),
+    Ids(Vec<SessionId>),
     End,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Walk<'a> {
 
     /// Through these sessions, as one page.
     pub(super) fn of(store: &'a dyn Store, ids: Vec<SessionId>) -> Walk<'a> {
-        Walk { store, here: None, next: Next::Given(ids), seen: HashSet::new() }
+        Walk { store, here: None, next: Next::Ids(ids), seen: HashSet::new() }
     }
 
     /// Where the page starts that was given last, or that could not be read; `None` for the beginning.
@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
     pub(super) async fn page(&mut self) -> Result<Option<Vec<SessionId>>, Error> {
         let mut ids: Vec<SessionId> = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return Ok(None),
-            Next::Given(ids) => ids,
+            Next::Ids(ids) => ids,
             Next::Page(place) => {
                 self.here = place;
                 let page = self.store.scan(self.here.as_deref(), PAGE).await?;

@@ -62,6 +62,24 @@ pub(super) async fn always_writes(subject: Subject) {
     }
 }
 
+/// A wrapper that forgets to hand it on loses the modes, or the value.
+pub(super) async fn an_evictable_put_is_a_put(subject: Subject) {
+    let key = fresh_key();
+    let put = async |value: &'static str, mode| {
+        let written = subject.store.put_evictable(key, subject.entry(value), mode).await;
+        written.expect("an evictable put succeeds in a store that has room")
+    };
+    assert_eq!(put("none", PutMode::Replace(Version(1))).await, PutResult::Conflict, "a replace made a key");
+    let PutResult::Stored(first) = put("first", PutMode::Create).await else { panic!("the key was free") };
+    assert_eq!(put("second", PutMode::Create).await, PutResult::Conflict, "a create replaced a value");
+    let PutResult::Stored(second) = put("second", PutMode::Replace(first)).await else { panic!("it had this version") };
+    assert_eq!(put("third", PutMode::Replace(first)).await, PutResult::Conflict, "an old version was replaced");
+    let stored = subject.get(key).await.expect("it is there");
+    assert_eq!((&stored.value[..], stored.version), (&b"second"[..], second));
+    assert!(matches!(put("fourth", PutMode::Always).await, PutResult::Stored(_)));
+    assert!(subject.delete(key).await, "what was put evictable is deleted as any value");
+}
+
 /// A writer that loaded a version before the key was deleted must not replace what was made after.
 pub(super) async fn versions_never_come_back(subject: Subject) {
     let key = fresh_key();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{HOUR, create, entry, key, quick, store, value};
-use ampoule_core::{Entry, ErrorKind, PutMode, PutResult, Store, StoreKey};
+use ampoule_core::{Entry, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, Server};
 use tokio::task::block_in_place;
@@ -17,6 +17,10 @@ fn restart(server: &Server) {
         server.node().kill();
         server.node().restart();
     });
+}
+
+fn limited(pool: PoolOptions) -> MemcachedOptions {
+    MemcachedOptions { pool, ..quick("p:") }
 }
 
 async fn kind_of<T>(reply: impl Future<Output = Result<T, ampoule_core::Error>>) -> Option<ErrorKind> {
@@ -95,7 +99,8 @@ async fn a_paused_server_is_a_timeout_and_then_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
-    let options = MemcachedOptions { max_connections: 1, command_timeout: Duration::from_secs(5), ..quick("p:") };
+    let options =
+        limited(PoolOptions { max_connections: 1, command_timeout: Duration::from_secs(5), ..quick("p:").pool });
     let store = MemcachedStore::connect(server.url(), options).unwrap();
     create(&store, key("one"), entry("x")).await;
     server.node().pause();
@@ -115,7 +120,7 @@ async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_question_leaves_no_answer_to_the_next() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
-    let options = MemcachedOptions { max_connections: 1, ..quick("p:") };
+    let options = limited(PoolOptions { max_connections: 1, ..quick("p:").pool });
     let store = MemcachedStore::connect(server.url(), options).unwrap();
     create(&store, key("one"), entry("1")).await;
     create(&store, key("two"), entry("2")).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ampoule_core::conformance::books::{Books, keep_books};
-use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_mysql::mysql_async_0_37::prelude::Queryable;
 use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
@@ -63,8 +63,8 @@ async fn a_table_that_is_not_made_in_time_is_an_error() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let mut locker = conn(server.url()).await;
     locker.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
-    let short = MySqlOptions { command_timeout: Duration::from_millis(300), ..options("unmade") };
-    let store = MySqlStore::connect(server.url(), short).unwrap();
+    let pool = PoolOptions { command_timeout: Duration::from_millis(300), ..PoolOptions::default() };
+    let store = MySqlStore::connect(server.url(), MySqlOptions { pool, ..options("unmade") }).unwrap();
     assert_eq!(store.migrate().await.unwrap_err().kind(), ErrorKind::Timeout);
     assert!(create(&store, "a").await.is_err());
     locker.query_drop("UNLOCK TABLES").await.unwrap();
@@ -82,7 +82,9 @@ fn seconds(short: u64, long: u64) -> Duration {
 async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let (time, held) = (seconds(5, 60), seconds(3, 5));
-    let limited = MySqlOptions { max_connections: 4, command_timeout: Duration::from_millis(500), ..options("books") };
+    let command_timeout = Duration::from_millis(500);
+    let pool = PoolOptions { max_connections: 4, command_timeout, ..PoolOptions::default() };
+    let limited = MySqlOptions { pool, ..options("books") };
     let mut clients = JoinSet::new();
     for seed in 0..2 {
         let store = MySqlStore::connect(server.url(), limited.clone()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Version};
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey, Version};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, shared};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,7 +83,8 @@ struct Case {
 }
 
 fn options() -> MySqlOptions {
-    MySqlOptions { table: "sent_twice".to_owned(), max_connections: 1, ..MySqlOptions::default() }
+    let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
+    MySqlOptions { table: "sent_twice".to_owned(), pool, ..MySqlOptions::default() }
 }
 
 fn entry(value: &'static str) -> Entry {

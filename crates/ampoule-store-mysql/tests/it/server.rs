@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
+use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
@@ -91,9 +91,9 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
 async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let limit = Duration::from_millis(300);
-    let short =
-        MySqlOptions { command_timeout: limit, connect_timeout: limit, pool_timeout: limit, ..options("hangs") };
-    let store = MySqlStore::connect(server.url(), short).unwrap();
+    let pool =
+        PoolOptions { command_timeout: limit, connect_timeout: limit, pool_timeout: limit, ..PoolOptions::default() };
+    let store = MySqlStore::connect(server.url(), MySqlOptions { pool, ..options("hangs") }).unwrap();
     let _ = create(&store, "a").await.unwrap();
     server.node().pause();
     let started = Instant::now();
@@ -166,8 +166,8 @@ async fn an_application_may_bring_its_pool_and_another_database() {
 async fn a_connection_and_its_prepared_statements_are_used_again() {
     use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, prelude::Queryable};
     let Some(server) = Server::start(Kind::MariaDb) else { return };
-    let one = MySqlOptions { max_connections: 1, ..options("again") };
-    let store = MySqlStore::connect(server.url(), one).unwrap();
+    let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
+    let store = MySqlStore::connect(server.url(), MySqlOptions { pool, ..options("again") }).unwrap();
     let mut conn = Conn::new(Opts::from_url(server.url()).unwrap()).await.unwrap();
     let mut counts = async || {
         let statement = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Com_stmt_prepare')";

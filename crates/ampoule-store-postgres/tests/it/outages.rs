@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Pool, Runtime};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, Server, shared};
@@ -133,7 +133,10 @@ async fn wait_until(watcher: &Client, count: i64) {
 async fn a_statement_whose_caller_goes_away_is_ended_at_the_server() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let (locker, watcher) = (client(server.url()).await, client(server.url()).await);
-    let long = || PostgresOptions { command_timeout: Duration::from_secs(600), ..options("locked") };
+    let long = || {
+        let pool = PoolOptions { command_timeout: Duration::from_secs(600), ..PoolOptions::default() };
+        PostgresOptions { pool, ..options("locked") }
+    };
     let own = PostgresStore::connect(server.url(), long()).unwrap();
     own.migrate().await.unwrap();
     let stores = [own, PostgresStore::with_pool(pool(server.url(), 1), long()).unwrap()];

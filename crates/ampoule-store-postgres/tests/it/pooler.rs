@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ampoule_core::conformance::books::{Books, keep_books};
 use ampoule_core::conformance::{Subject, assert_conforms};
-use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, PutMode, Store, StoreKey};
+use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, PoolOptions, PutMode, Store, StoreKey};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
@@ -53,8 +53,8 @@ async fn a_child_keeps_its_books() {
     let Some(words) = std::env::var(CHILD).ok() else { return };
     let [url, seed, seconds, limit] = words.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let command_timeout = Duration::from_secs(limit.parse().unwrap());
-    let limited = PostgresOptions { max_connections: 4, command_timeout, ..options("books") };
-    let store = PostgresStore::connect(url, limited).unwrap();
+    let pool = PoolOptions { max_connections: 4, command_timeout, ..PoolOptions::default() };
+    let store = PostgresStore::connect(url, PostgresOptions { pool, ..options("books") }).unwrap();
     let (seed, time) = (seed.parse::<u64>().unwrap(), Duration::from_secs(seconds.parse().unwrap()));
     let mut clients = JoinSet::new();
     for n in 0..4 {

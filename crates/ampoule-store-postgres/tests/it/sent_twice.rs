@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Version};
+use ampoule_core::{Bytes, Entry, Error, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey, Version};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, shared};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -99,8 +99,8 @@ impl Case {
     async fn new(name: &str) -> Option<Case> {
         let server = shared(Kind::Postgres)?;
         let proxy = Lossy::to(server.node().port).await;
-        let options =
-            || PostgresOptions { table: "sent_twice".to_owned(), max_connections: 1, ..PostgresOptions::default() };
+        let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
+        let options = || PostgresOptions { table: "sent_twice".to_owned(), pool, ..PostgresOptions::default() };
         let url = server.url().replace(&format!(":{}/", server.node().port), &format!(":{}/", proxy.port));
         let store = PostgresStore::connect(&url, options()).unwrap();
         let other = PostgresStore::connect(server.url(), options()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey};
+use ampoule_core::{Bytes, Entry, ErrorKind, ManualClock, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
 use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
@@ -91,8 +91,8 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
     let Some(server) = Server::start(Kind::Postgres) else { return };
-    let short = PostgresOptions { command_timeout: Duration::from_millis(300), ..options("hangs") };
-    let store = PostgresStore::connect(server.url(), short).unwrap();
+    let pool = PoolOptions { command_timeout: Duration::from_millis(300), ..PoolOptions::default() };
+    let store = PostgresStore::connect(server.url(), PostgresOptions { pool, ..options("hangs") }).unwrap();
     let _ = create(&store, "a").await.unwrap();
     server.node().pause();
     let started = Instant::now();
@@ -106,8 +106,9 @@ async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
     let Some(server) = shared(Kind::Postgres) else { return };
-    let one = PostgresOptions { max_connections: 1, pool_timeout: Duration::from_millis(200), ..options("one") };
-    let store = PostgresStore::connect(server.url(), one).unwrap();
+    let pool_timeout = Duration::from_millis(200);
+    let pool = PoolOptions { max_connections: 1, pool_timeout, ..PoolOptions::default() };
+    let store = PostgresStore::connect(server.url(), PostgresOptions { pool, ..options("one") }).unwrap();
     store.migrate().await.unwrap();
     let (client, connection) = tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);

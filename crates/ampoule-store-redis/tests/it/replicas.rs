@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule_core::conformance::books::{Books, keep_books};
-use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
+use ampoule_core::{Bytes, Entry, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_redis::redis_1::{self as redis, Client};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server};
@@ -12,7 +12,8 @@ use ampoule_test_servers::{Kind, Server};
 use crate::lossy::Lossy;
 
 fn open(url: &str, replicas: usize, command_timeout: Duration) -> RedisStore {
-    let options = RedisOptions { replicas, command_timeout, ..RedisOptions::default() };
+    let pool = PoolOptions { command_timeout, ..PoolOptions::default() };
+    let options = RedisOptions { replicas, pool, ..RedisOptions::default() };
     RedisStore::connect(url, options).unwrap()
 }
 

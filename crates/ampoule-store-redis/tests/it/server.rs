@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag, Version};
+use ampoule_core::{Bytes, Entry, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey, Tag, Version};
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server, shared};
 
@@ -99,8 +99,8 @@ async fn a_restart_is_no_error() {
 async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let short = Duration::from_millis(300);
-    let limits = RedisOptions { command_timeout: short, connect_timeout: short, ..options("hangs:") };
-    let store = RedisStore::connect(server.url(), limits).unwrap();
+    let pool = PoolOptions { command_timeout: short, connect_timeout: short, ..PoolOptions::default() };
+    let store = RedisStore::connect(server.url(), RedisOptions { pool, ..options("hangs:") }).unwrap();
     let _ = create(&store, "a").await.unwrap();
     server.node().pause();
     for _ in 0..2 {
@@ -159,8 +159,8 @@ async fn p7_what_was_never_put_there_is_damage() {
 async fn p7_a_put_that_too_few_replicas_have_is_in_doubt() {
     let Some(server) = shared(Kind::RedisSentinel) else { return };
     let waits = |replicas| {
-        let command_timeout = Duration::from_millis(800);
-        let options = RedisOptions { replicas, command_timeout, ..options("replicas:") };
+        let pool = PoolOptions { command_timeout: Duration::from_millis(800), ..PoolOptions::default() };
+        let options = RedisOptions { replicas, pool, ..options("replicas:") };
         RedisStore::connect(server.url(), options).unwrap()
     };
     assert!(matches!(create(&waits(1), "one").await.unwrap(), PutResult::Stored(_)));

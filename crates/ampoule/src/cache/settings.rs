@@ -7,13 +7,13 @@ use ampoule_core::{Durability, Error};
 
 use crate::options::invalid::{BadOptions, InvalidOption};
 use crate::options::names::{self, Names, nearest};
-use crate::options::parse::Given;
+use crate::options::parse::RawOptions;
 use crate::options::shown::shown;
 use crate::options::stores::{For, read_place};
 use crate::store::{self, StoreOptions};
 
 /// All options: first those that say where values are, then those that say how they are kept there.
-const OPTIONS: [&str; 31] = [
+const OPTIONS: [&str; 32] = [
     "type",
     "url",
     "data_dir",
@@ -36,6 +36,7 @@ const OPTIONS: [&str; 31] = [
     "command_timeout",
     "store_timeout",
     "fail_fast_after",
+    "sweep_interval",
     "enabled",
     "expire",
     "stale",
@@ -48,7 +49,7 @@ const OPTIONS: [&str; 31] = [
 ];
 
 /// Where values are. Regions that agree in these share their place.
-const PLACE: &[&str] = OPTIONS.split_at(22).0;
+const PLACE: &[&str] = OPTIONS.split_at(23).0;
 
 const CACHE: Names = Names {
     prefixes: ["beaker.cache.", "cache.", "ampoule.cache."],
@@ -81,7 +82,7 @@ const CACHE: Names = Names {
 /// | `memory_tier` | memory before the store: `true` or `false` | `false` |
 /// | `max_entries`, `max_bytes` | the bounds of memory | 100000, 67108864 |
 /// | `enabled`, `expire`, `stale`, `early`, `lease`, `shared_lease`, `failure_expire`, `max_value_size`, `memory_expire` | as in [`CacheOptions`]; times in whole seconds | as there |
-/// | `store_timeout`, `fail_fast_after` | as in [`BackendOptions`] | 1, 5 |
+/// | `store_timeout`, `fail_fast_after`, `sweep_interval` | as in [`BackendOptions`]; times in seconds, or `none` | 1, 5, 60 |
 /// | `table_name`, `prefix`, `durability`, … | as for sessions | `ampoule_cache`, `ampoule:cache:`, `none` |
 ///
 /// ```
@@ -129,14 +130,14 @@ impl CacheSettings {
         let cache_dir = pairs.iter().find(|(name, _)| name == "cache_dir").map(|(_, value)| value.clone());
         let regions = region_names(&pairs);
         let mut faults = Vec::new();
-        let (mut of_top, mut of_regions) = (Vec::new(), BTreeMap::<&str, Given>::new());
+        let (mut of_top, mut of_regions) = (Vec::new(), BTreeMap::<&str, RawOptions>::new());
         for (name, value) in pairs.iter().cloned() {
             let option = CACHE.option_of(&name).map(|option| option.into_owned());
             match option.as_deref().map(|option| option.split_once('.')) {
                 Some(None) if option.as_deref() == Some("regions") => {}
                 Some(Some((region, option))) => match regions.iter().find(|known| *known == region) {
                     Some(known) => {
-                        let empty = || Given::sort(&CACHE, Vec::<(String, String)>::new());
+                        let empty = || RawOptions::sort(&CACHE, Vec::<(String, String)>::new());
                         of_regions.entry(known).or_insert_with(empty).add(option, name, value);
                     }
                     None => faults.push(no_region(name, region, &regions)),
@@ -144,9 +145,9 @@ impl CacheSettings {
                 _ => of_top.push((name, value)),
             }
         }
-        let top = Given::sort(&CACHE, of_top);
-        let mut read = |given: Given| {
-            let (region, found) = Region::read(given, cache_dir.clone());
+        let top = RawOptions::sort(&CACHE, of_top);
+        let mut read = |raw: RawOptions| {
+            let (region, found) = Region::read(raw, cache_dir.clone());
             // What is wrong at the top is wrong in every region that has it from there.
             found.into_iter().for_each(|fault| {
                 if !faults.contains(&fault) {
@@ -156,12 +157,12 @@ impl CacheSettings {
             region
         };
         let of_region = |name: &str| match of_regions.remove(name) {
-            Some(given) => given.over(&top),
+            Some(raw) => raw.over(&top),
             None => top.clone(),
         };
-        let given: Vec<Given> = regions.iter().map(String::as_str).map(of_region).collect();
+        let raw: Vec<RawOptions> = regions.iter().map(String::as_str).map(of_region).collect();
         let settings =
-            CacheSettings { top: read(top), regions: regions.into_iter().zip(given.into_iter().map(read)).collect() };
+            CacheSettings { top: read(top), regions: regions.into_iter().zip(raw.into_iter().map(read)).collect() };
         if faults.is_empty() { Ok(settings) } else { Err(BadOptions(faults)) }
     }
 
@@ -205,8 +206,8 @@ impl std::fmt::Debug for Region {
 }
 
 impl Region {
-    fn read(mut given: Given, cache_dir: Option<String>) -> (Region, Vec<InvalidOption>) {
-        let place = given.texts(PLACE);
+    fn read(mut raw: RawOptions, cache_dir: Option<String>) -> (Region, Vec<InvalidOption>) {
+        let place = raw.texts(PLACE);
         let defaults = StoreOptions {
             table: "ampoule_cache".to_owned(),
             prefix: "ampoule:cache:".to_owned(),
@@ -214,20 +215,21 @@ impl Region {
             durability: Durability::None,
             ..StoreOptions::default()
         };
-        let found = read_place(&mut given, cache_dir, For { folder: "cache", is_session: false, defaults });
+        let found = read_place(&mut raw, cache_dir, For { folder: "cache", is_session: false, defaults });
         let (url, store) = found.unwrap_or_else(|| ("memory:".to_owned(), StoreOptions::default()));
         let mut backend = BackendOptions::default();
-        given.number("max_entries", &mut backend.bounds.entries);
-        given.number("max_bytes", &mut backend.bounds.bytes);
-        given.seconds_or_none("store_timeout", &mut backend.store_timeout);
-        given.number("fail_fast_after", &mut backend.fail_fast_after);
+        raw.number("max_entries", &mut backend.bounds.entries);
+        raw.number("max_bytes", &mut backend.bounds.bytes);
+        raw.seconds_or_none("store_timeout", &mut backend.store_timeout);
+        raw.number("fail_fast_after", &mut backend.fail_fast_after);
+        raw.seconds_or_none("sweep_interval", &mut backend.sweep_interval);
         let mut memory_tier = false;
-        given.bool("memory_tier", &mut memory_tier);
+        raw.bool("memory_tier", &mut memory_tier);
         if memory_tier && url == "memory:" {
-            given.fault("memory_tier", "it is memory before a store, and there is none: a type or url is missing");
+            raw.fault("memory_tier", "it is memory before a store, and there is none: a type or url is missing");
         }
-        let options = read_options(&mut given);
-        (Region { options, backend, url, store, memory_tier, place }, given.faults)
+        let options = read_options(&mut raw);
+        (Region { options, backend, url, store, memory_tier, place }, raw.faults)
     }
 
     fn open(&self) -> Result<Backend, Error> {
@@ -242,19 +244,19 @@ impl Region {
     }
 }
 
-fn read_options(given: &mut Given) -> CacheOptions {
+fn read_options(raw: &mut RawOptions) -> CacheOptions {
     let mut options = CacheOptions::default();
-    given.bool("enabled", &mut options.enabled);
-    given.seconds("expire", &mut options.expire);
-    given.seconds("stale", &mut options.stale);
-    given.float("early", &mut options.early);
-    given.seconds("lease", &mut options.lease);
-    given.bool("shared_lease", &mut options.shared_lease);
-    given.seconds("failure_expire", &mut options.failure_expire);
-    given.number("max_value_size", &mut options.max_value_size);
-    given.seconds("memory_expire", &mut options.memory_expire);
-    for (option, message) in options.faults() {
-        given.fault(option, message);
+    raw.bool("enabled", &mut options.enabled);
+    raw.seconds("expire", &mut options.expire);
+    raw.seconds("stale", &mut options.stale);
+    raw.float("early", &mut options.early);
+    raw.seconds("lease", &mut options.lease);
+    raw.bool("shared_lease", &mut options.shared_lease);
+    raw.seconds("failure_expire", &mut options.failure_expire);
+    raw.number("max_value_size", &mut options.max_value_size);
+    raw.seconds("memory_expire", &mut options.memory_expire);
+    for (option, message) in options.validate() {
+        raw.fault(option, message);
     }
     options
 }

@@ -154,7 +154,7 @@ impl CookieOptions {
     }
 
     /// What is wrong with these options, each with the option's name in settings.
-    pub(crate) fn faults(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn validate(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         let mut check = |option, result: Result<(), Error>| {
             if let Err(error) = result {
@@ -294,12 +294,12 @@ mod tests {
             host_prefix: HostPrefix::Never,
             ..CookieOptions::default()
         };
-        assert!(named("__Host-sid").faults().is_empty());
+        assert!(named("__Host-sid").validate().is_empty());
         let with_domain = |name| CookieOptions { domain: Some("example.com".into()), ..named(name) };
-        assert_eq!(with_domain("__hOST-sid").faults()[0].0, "key");
-        assert!(with_domain("__Secure-sid").faults().is_empty());
+        assert_eq!(with_domain("__hOST-sid").validate()[0].0, "key");
+        assert!(with_domain("__Secure-sid").validate().is_empty());
         let insecure = CookieOptions { secure: false, samesite: SameSite::None, ..named("__Secure-sid") };
-        assert_eq!(insecure.faults().iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
+        assert_eq!(insecure.validate().iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
     }
 
     #[test]

@@ -9,31 +9,31 @@ use super::names::{Names, misspelt_prefix, nearest};
 
 /// The options that were given, and what was wrong with them.
 #[derive(Clone)]
-pub(crate) struct Given {
+pub(crate) struct RawOptions {
     names: &'static Names,
     values: BTreeMap<&'static str, (String, String)>,
     pub(crate) faults: Vec<InvalidOption>,
 }
 
-impl Given {
+impl RawOptions {
     /// Sorts pairs of name and value: ours, misspelt ones, and others that are none of our business.
     pub(crate) fn sort(
         names: &'static Names,
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
-    ) -> Given {
-        let mut given = Given { names, values: BTreeMap::new(), faults: Vec::new() };
+    ) -> RawOptions {
+        let mut raw = RawOptions { names, values: BTreeMap::new(), faults: Vec::new() };
         for (name, value) in pairs {
             let (name, value) = (name.into(), value.into());
             match names.option_of(&name).map(Cow::into_owned) {
-                Some(option) => given.add(&option, name, value),
+                Some(option) => raw.add(&option, name, value),
                 None => {
                     if let Some(message) = misspelt_prefix(&name) {
-                        given.faults.push(InvalidOption { name, message });
+                        raw.faults.push(InvalidOption { name, message });
                     }
                 }
             }
         }
-        given
+        raw
     }
 
     /// Takes an option, which was given under this full name.
@@ -126,9 +126,9 @@ impl Given {
 
 /// What only the cache's options need.
 #[cfg(feature = "cache")]
-impl Given {
+impl RawOptions {
     /// These options where they are given, and those of `self` where they are not; with the faults of `self` alone.
-    pub(crate) fn over(mut self, under: &Given) -> Given {
+    pub(crate) fn over(mut self, under: &RawOptions) -> RawOptions {
         for (option, value) in &under.values {
             self.values.entry(option).or_insert_with(|| value.clone());
         }

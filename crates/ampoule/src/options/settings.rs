@@ -10,7 +10,7 @@ use ampoule_seal::Secret;
 
 use super::invalid::BadOptions;
 use super::kind::Kind;
-use super::parse::{Given, boolean, seconds};
+use super::parse::{RawOptions, boolean, seconds};
 use super::{Options, OutagePolicy, SessionLimitPolicy, names, stores};
 use crate::http::set_cookie::{CookieExpires, HostPrefix, SameSite};
 use crate::http::transport::{self, Transport};
@@ -69,30 +69,30 @@ impl Settings {
         let mut warnings = names::without_strays(&mut pairs);
         let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
-        let mut given = Given::sort(&names::SESSION, pairs);
-        let debug = read_debug(&mut given, debug.as_deref());
-        let mut options = read_options(&mut given, debug);
-        options.secrets = read_secrets(&mut given, "secret", debug, &mut warnings);
-        options.encryption_keys = read_secrets(&mut given, "encrypt_key", debug, &mut warnings);
-        let kind = stores::read_kind(&mut given, cache_dir);
+        let mut raw = RawOptions::sort(&names::SESSION, pairs);
+        let debug = read_debug(&mut raw, debug.as_deref());
+        let mut options = read_options(&mut raw, debug);
+        options.secrets = read_secrets(&mut raw, "secret", debug, &mut warnings);
+        options.encryption_keys = read_secrets(&mut raw, "encrypt_key", debug, &mut warnings);
+        let kind = stores::read_kind(&mut raw, cache_dir);
         let of_secret = |name: &str| name.ends_with("secret") || name.ends_with("secret_file");
-        let bad_secret = given.faults.iter().any(|fault| of_secret(&fault.name.to_ascii_lowercase()));
-        for fault in options.faults() {
+        let bad_secret = raw.faults.iter().any(|fault| of_secret(&fault.name.to_ascii_lowercase()));
+        for fault in options.validate() {
             match fault.option {
                 "secret" if bad_secret => {}
                 "secret" => {
-                    given.fault("secret", "there is none; `ampoule make-config` writes an ini file with a fresh one")
+                    raw.fault("secret", "there is none; `ampoule make-config` writes an ini file with a fresh one")
                 }
-                option => given.fault(option, fault.message),
+                option => raw.fault(option, fault.message),
             }
         }
         if matches!(kind, Kind::Cookie) && options.transports != [Transport::Cookie] {
-            given.fault("transports", "expected cookie alone, since `type = cookie` keeps sessions in their cookies");
+            raw.fault("transports", "expected cookie alone, since `type = cookie` keeps sessions in their cookies");
         }
-        if given.faults.is_empty() {
+        if raw.faults.is_empty() {
             Ok(Settings { options, kind, warnings, warned: Arc::new(Once::new()) })
         } else {
-            Err(BadOptions(given.faults))
+            Err(BadOptions(raw.faults))
         }
     }
 
@@ -115,60 +115,60 @@ impl Settings {
     }
 }
 
-fn read_debug(given: &mut Given, text: Option<&str>) -> bool {
+fn read_debug(raw: &mut RawOptions, text: Option<&str>) -> bool {
     let value = text.map(|text| boolean(text.trim()));
     if value == Some(None) {
-        given.fault("debug", format!("expected true or false, found `{}`", text.unwrap_or_default()));
+        raw.fault("debug", format!("expected true or false, found `{}`", text.unwrap_or_default()));
     }
     let mut debug = value.flatten().unwrap_or(false);
-    given.bool("debug", &mut debug);
+    raw.bool("debug", &mut debug);
     debug
 }
 
-fn read_options(given: &mut Given, debug: bool) -> Options {
+fn read_options(raw: &mut RawOptions, debug: bool) -> Options {
     let mut options = Options::default();
     options.cookie.secure = !debug;
-    if let Some(key) = given.text("key") {
+    if let Some(key) = raw.text("key") {
         options.cookie.name = key;
     }
-    given.seconds_or_none("timeout", &mut options.idle_timeout);
-    given.seconds_or_none("absolute_timeout", &mut options.absolute_timeout);
-    given.bool("auto", &mut options.auto_save);
-    given.bool("save_accessed_time", &mut options.save_accessed_time);
-    given.bool("invalidate_corrupt", &mut options.invalidate_corrupt);
-    given.seconds("rotation_grace", &mut options.rotation_grace);
-    given.seconds_or_none("store_timeout", &mut options.store_timeout);
-    given.seconds_or_none("sweep_interval", &mut options.sweep_interval);
-    given.number("max_size", &mut options.max_record_size);
+    raw.seconds_or_none("timeout", &mut options.idle_timeout);
+    raw.seconds_or_none("absolute_timeout", &mut options.absolute_timeout);
+    raw.bool("auto", &mut options.auto_save);
+    raw.bool("save_accessed_time", &mut options.save_accessed_time);
+    raw.bool("invalidate_corrupt", &mut options.invalidate_corrupt);
+    raw.seconds("rotation_grace", &mut options.rotation_grace);
+    raw.seconds_or_none("store_timeout", &mut options.store_timeout);
+    raw.seconds_or_none("sweep_interval", &mut options.sweep_interval);
+    raw.number("max_size", &mut options.max_record_size);
     let outages = [("error", OutagePolicy::Error), ("anonymous", OutagePolicy::Anonymous)];
-    options.on_outage = given.word("on_outage", &outages).unwrap_or_default();
-    given.number("fail_fast_after", &mut options.fail_fast_after);
-    given.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
+    options.on_outage = raw.word("on_outage", &outages).unwrap_or_default();
+    raw.number("fail_fast_after", &mut options.fail_fast_after);
+    raw.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
     let limits = [("end_oldest", SessionLimitPolicy::EndOldest), ("refuse", SessionLimitPolicy::Refuse)];
-    options.at_session_limit = given.word("at_session_limit", &limits).unwrap_or_default();
-    read_transports(given, &mut options);
-    read_cookie_options(given, &mut options);
+    options.at_session_limit = raw.word("at_session_limit", &limits).unwrap_or_default();
+    read_transports(raw, &mut options);
+    read_cookie_options(raw, &mut options);
     options
 }
 
-fn read_cookie_options(given: &mut Given, options: &mut Options) {
+fn read_cookie_options(raw: &mut RawOptions, options: &mut Options) {
     let cookie = &mut options.cookie;
-    cookie.domain = given.text("cookie_domain");
-    if let Some(path) = given.text("cookie_path") {
+    cookie.domain = raw.text("cookie_domain");
+    if let Some(path) = raw.text("cookie_path") {
         cookie.path = path;
     }
-    given.bool("secure", &mut cookie.secure);
-    given.bool("httponly", &mut cookie.httponly);
-    given.bool("partitioned", &mut cookie.partitioned);
-    let has_prefix = given.parse("host_prefix", "true or false", boolean).unwrap_or(false);
+    raw.bool("secure", &mut cookie.secure);
+    raw.bool("httponly", &mut cookie.httponly);
+    raw.bool("partitioned", &mut cookie.partitioned);
+    let has_prefix = raw.parse("host_prefix", "true or false", boolean).unwrap_or(false);
     cookie.host_prefix = if has_prefix { HostPrefix::Always } else { HostPrefix::Never };
-    given.number("cookie_max_pieces", &mut cookie.max_pieces);
+    raw.number("cookie_max_pieces", &mut cookie.max_pieces);
     let samesite = [("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
-    cookie.samesite = given.word("samesite", &samesite).unwrap_or(cookie.samesite);
-    if let Some(text) = given.text("cookie_expires") {
+    cookie.samesite = raw.word("samesite", &samesite).unwrap_or(cookie.samesite);
+    if let Some(text) = raw.text("cookie_expires") {
         match cookie_expires(&text) {
             Some(expires) => cookie.expires = expires,
-            None => given.fault(
+            None => raw.fault(
                 "cookie_expires",
                 format!("expected true (when the browser closes), false (never), or seconds above 1, found `{text}`"),
             ),
@@ -177,16 +177,16 @@ fn read_cookie_options(given: &mut Given, options: &mut Options) {
 }
 
 /// `use_cookies = false` alone leaves it to the application to find the id, as in Beaker.
-fn read_transports(given: &mut Given, options: &mut Options) {
+fn read_transports(raw: &mut RawOptions, options: &mut Options) {
     let expected = "cookie, bearer or header NAME, or several of them with commas between";
-    let listed = given.parse("transports", expected, transport::parse);
-    let use_cookies = given.parse("use_cookies", "true or false", boolean);
+    let listed = raw.parse("transports", expected, transport::parse);
+    let use_cookies = raw.parse("use_cookies", "true or false", boolean);
     options.transports = match (listed, use_cookies) {
         (None, Some(false)) => Vec::new(),
         (None, _) => vec![Transport::Cookie],
         (Some(listed), said) => {
             if said.is_some_and(|said| said != listed.contains(&Transport::Cookie)) {
-                given.fault("use_cookies", "it contradicts `transports`, which alone is enough");
+                raw.fault("use_cookies", "it contradicts `transports`, which alone is enough");
             }
             listed
         }
@@ -205,26 +205,26 @@ fn cookie_expires(text: &str) -> Option<CookieExpires> {
 
 /// One secret a line: a list is written with continuation lines, since a secret may hold any other character. An option
 /// that was indented by mistake would be such a line too, and is never taken for a secret.
-fn read_secrets(given: &mut Given, option: &'static str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
+fn read_secrets(raw: &mut RawOptions, option: &'static str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
     let mut allow_weak = debug;
-    given.bool("insecure_weak_secret", &mut allow_weak);
-    let (option, text) = secret_text(given, option);
+    raw.bool("insecure_weak_secret", &mut allow_weak);
+    let (option, text) = secret_text(raw, option);
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(message) = names::SESSION.misplaced(line) {
-            given.fault(option, message);
+            raw.fault(option, message);
             continue;
         }
         match Secret::new(line) {
             Ok(secret) => secrets.push(secret),
             Err(weak) if allow_weak => {
-                let (name, weak) = (given.full_name(option), named(option, &weak));
+                let (name, weak) = (raw.full_name(option), named(option, &weak));
                 warnings.push(format!("{name}: {weak}; allowed because of debug, never use it in production"));
                 secrets.extend(Secret::insecure_weak(line));
             }
             Err(weak) => {
                 let weak = named(option, &weak);
-                given.fault(option, format!("{weak}; on your own machine, debug = true allows this one"));
+                raw.fault(option, format!("{weak}; on your own machine, debug = true allows this one"));
             }
         }
     }
@@ -238,18 +238,18 @@ fn named(option: &str, weak: &dyn std::fmt::Display) -> String {
 }
 
 /// The text of a secret, and the option that has it: itself, or the one that names a file.
-fn secret_text(given: &mut Given, option: &'static str) -> (&'static str, String) {
+fn secret_text(raw: &mut RawOptions, option: &'static str) -> (&'static str, String) {
     let by_file = if option == "secret" { "secret_file" } else { "encrypt_key_file" };
-    match (given.text(option), given.text(by_file)) {
+    match (raw.text(option), raw.text(by_file)) {
         (Some(_), Some(_)) => {
-            let name = given.full_name(option);
-            given.fault(by_file, format!("{name} stands beside it; one of the two is enough"));
+            let name = raw.full_name(option);
+            raw.fault(by_file, format!("{name} stands beside it; one of the two is enough"));
             (by_file, String::new())
         }
         (None, Some(path)) => match read_secret_file(&path) {
             Ok(text) => (by_file, text),
             Err(message) => {
-                given.fault(by_file, message);
+                raw.fault(by_file, message);
                 (by_file, String::new())
             }
         },

@@ -6,7 +6,7 @@ use ampoule_core::Durability;
 
 use super::kind::Kind;
 use super::names::nearest;
-use super::parse::{Given, boolean};
+use super::parse::{RawOptions, boolean};
 use crate::store::{Engine, StoreOptions, WORDS, file_path};
 
 /// What `type` says.
@@ -27,30 +27,34 @@ pub(crate) struct For {
     pub(crate) defaults: StoreOptions,
 }
 
-pub(super) fn read_kind(given: &mut Given, cache_dir: Option<String>) -> Kind {
+pub(super) fn read_kind(raw: &mut RawOptions, cache_dir: Option<String>) -> Kind {
     let place = For { folder: "sessions", is_session: true, defaults: StoreOptions::default() };
-    match read_place(given, cache_dir, place) {
+    match read_place(raw, cache_dir, place) {
         Some((url, options)) => Kind::Store { url, options },
         None => Kind::Cookie,
     }
 }
 
 /// The URL of the store, and how it works; `None` for the cookie.
-pub(crate) fn read_place(given: &mut Given, cache_dir: Option<String>, place: For) -> Option<(String, StoreOptions)> {
-    let word = read_word(given, place.is_session);
-    let data_dir = given.text("data_dir").map(PathBuf::from);
+pub(crate) fn read_place(
+    raw: &mut RawOptions,
+    cache_dir: Option<String>,
+    place: For,
+) -> Option<(String, StoreOptions)> {
+    let word = read_word(raw, place.is_session);
+    let data_dir = raw.text("data_dir").map(PathBuf::from);
     let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join(place.folder)));
-    let url = match (word, given.text("url")) {
+    let url = match (word, raw.text("url")) {
         (Some(Word::Cookie), _) => return None,
-        (word, Some(url)) => url_of(given, word, url),
-        (word, None) => default_url(given, word, data_dir, &place),
+        (word, Some(url)) => url_of(raw, word, url),
+        (word, None) => default_url(raw, word, data_dir, &place),
     };
-    let options = read_store_options(given, place.defaults);
+    let options = read_store_options(raw, place.defaults);
     Some((url.unwrap_or_else(|| "memory:".to_owned()), options))
 }
 
-fn read_word(given: &mut Given, is_session: bool) -> Option<Word> {
-    let text = given.text("type")?;
+fn read_word(raw: &mut RawOptions, is_session: bool) -> Option<Word> {
+    let text = raw.text("type")?;
     match text.to_ascii_lowercase().as_str() {
         "cookie" if is_session => return Some(Word::Cookie),
         "ext:database" | "ext:sqla" => return Some(Word::Database),
@@ -63,12 +67,12 @@ fn read_word(given: &mut Given, is_session: bool) -> Option<Word> {
     let others: &[&str] = if is_session { &["cookie", "ext:database"] } else { &["ext:database"] };
     let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(others.iter().copied()).collect();
     let hint = nearest(&text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-    given.fault("type", format!("expected one of {}, found `{text}`{hint}", names.join(", ")));
+    raw.fault("type", format!("expected one of {}, found `{text}`{hint}", names.join(", ")));
     None
 }
 
 /// The URL that was given, if it is one, and of the kind that `type` says.
-fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<String> {
+fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<String> {
     // Beaker's have no scheme: `127.0.0.1:11211;127.0.0.2:11211`.
     if let Some(Word::Store(Engine::Memcached)) = word
         && !url.contains("://")
@@ -78,37 +82,37 @@ fn url_of(given: &mut Given, word: Option<Word>, mut url: String) -> Option<Stri
     let engine = match Engine::of_url(&url) {
         Ok(engine) => engine,
         Err(error) => {
-            given.fault("url", error.report());
+            raw.fault("url", error.report());
             return None;
         }
     };
     if let Some(Word::Store(wanted)) = word
         && wanted != engine
     {
-        given.fault("url", format!("it is of a store of another kind than `type` says: {}", engine.name()));
+        raw.fault("url", format!("it is of a store of another kind than `type` says: {}", engine.name()));
     }
     if !engine.is_compiled_in() {
-        given.fault("url", engine.missing().to_string());
+        raw.fault("url", engine.missing().to_string());
     }
     if let Err(error) = file_path(&url) {
-        given.fault("url", error.to_string());
+        raw.fault("url", error.to_string());
     }
     Some(url)
 }
 
 /// What is meant where there is no URL.
-fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>, place: &For) -> Option<String> {
+fn default_url(raw: &mut RawOptions, word: Option<Word>, data_dir: Option<PathBuf>, place: &For) -> Option<String> {
     let engine = match word {
         Some(Word::Store(engine)) => engine,
         Some(Word::Database) => {
-            given.fault("type", "ext:database needs url, such as postgres://user:password@host/database");
+            raw.fault("type", "ext:database needs url, such as postgres://user:password@host/database");
             return None;
         }
         _ if place.is_session && data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
         _ => Engine::Memory,
     };
     if !engine.is_compiled_in() {
-        given.fault("type", engine.missing().to_string());
+        raw.fault("type", engine.missing().to_string());
     }
     match (engine, data_dir) {
         (Engine::Memory, _) => Some("memory:".to_owned()),
@@ -117,39 +121,39 @@ fn default_url(given: &mut Given, word: Option<Word>, data_dir: Option<PathBuf>,
             Some(format!("sqlite:{}", folder.join(place.folder).with_extension("db").display()))
         }
         (Engine::File | Engine::Sqlite, None) => {
-            given.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));
+            raw.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));
             None
         }
         _ => {
-            given.fault("type", format!("{} needs url, to know where: {}", engine.name(), engine.example()));
+            raw.fault("type", format!("{} needs url, to know where: {}", engine.name(), engine.example()));
             None
         }
     }
 }
 
-fn read_store_options(given: &mut Given, mut options: StoreOptions) -> StoreOptions {
+fn read_store_options(raw: &mut RawOptions, mut options: StoreOptions) -> StoreOptions {
     let words = [Durability::None, Durability::Process, Durability::Power].map(|word| (word.name(), word));
-    options.durability = given.word("durability", &words).unwrap_or(options.durability);
-    given.number("max_entries", &mut options.bounds.entries);
-    given.number("max_bytes", &mut options.bounds.bytes);
-    options.table = given.text("table_name").unwrap_or(options.table);
-    options.schema = given.text("schema_name");
-    given.bool("migrate", &mut options.migrate);
-    if let Some(named) = given.parse("prepared_statements", "true or false", boolean) {
+    options.durability = raw.word("durability", &words).unwrap_or(options.durability);
+    raw.number("max_entries", &mut options.bounds.entries);
+    raw.number("max_bytes", &mut options.bounds.bytes);
+    options.table = raw.text("table_name").unwrap_or(options.table);
+    options.schema = raw.text("schema_name");
+    raw.bool("migrate", &mut options.migrate);
+    if let Some(named) = raw.parse("prepared_statements", "true or false", boolean) {
         options.prepared_statements = Some(named);
     }
     for (file, option) in [
-        (&mut options.tls_ca_file, "tls_ca_file"),
-        (&mut options.tls_cert_file, "tls_cert_file"),
-        (&mut options.tls_key_file, "tls_key_file"),
+        (&mut options.tls.ca, "tls_ca_file"),
+        (&mut options.tls.cert, "tls_cert_file"),
+        (&mut options.tls.key, "tls_key_file"),
     ] {
-        *file = given.text(option).map(PathBuf::from).or(file.take());
+        *file = raw.text(option).map(PathBuf::from).or(file.take());
     }
-    options.prefix = given.text("prefix").unwrap_or(options.prefix);
-    given.number("replicas", &mut options.replicas);
-    given.number("max_connections", &mut options.max_connections);
-    given.seconds("connect_timeout", &mut options.connect_timeout);
-    given.seconds("pool_timeout", &mut options.pool_timeout);
-    given.seconds("command_timeout", &mut options.command_timeout);
+    options.prefix = raw.text("prefix").unwrap_or(options.prefix);
+    raw.number("replicas", &mut options.replicas);
+    raw.number("max_connections", &mut options.pool.max_connections);
+    raw.seconds("connect_timeout", &mut options.pool.connect_timeout);
+    raw.seconds("pool_timeout", &mut options.pool.pool_timeout);
+    raw.seconds("command_timeout", &mut options.pool.command_timeout);
     options
 }

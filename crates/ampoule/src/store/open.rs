@@ -1,11 +1,9 @@
 //! From a URL to a store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ampoule_core::internal::NonExhaustive;
-use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, Store, SystemClock};
+use ampoule_core::{Clock, Durability, Error, MemoryBounds, MemoryStore, PoolOptions, Store, SystemClock, TlsFiles};
 
 use super::kind::Engine;
 #[cfg(any(feature = "file", feature = "sqlite-unbundled"))]
@@ -25,12 +23,8 @@ pub struct StoreOptions {
     /// Whether PostgreSQL keeps prepared statements under names; `None` by default, for those connections that do not lead
     /// to a pooler.
     pub prepared_statements: Option<bool>,
-    /// The certificates of the CAs that are trusted instead of the system's, in PEM, in PostgreSQL, MySQL and Redis.
-    pub tls_ca_file: Option<PathBuf>,
-    /// The client's own certificate, in PEM, in PostgreSQL, MySQL and Redis.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key of the client's certificate.
-    pub tls_key_file: Option<PathBuf>,
+    /// What TLS trusts and shows, in PostgreSQL, MySQL and Redis.
+    pub tls: TlsFiles,
     /// What the names of keys start with, in Redis and memcached: `ampoule:` by default.
     pub prefix: String,
     /// How many replicas must have received a write, in Redis: 0 by default.
@@ -39,15 +33,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How much memory holds at most.
     pub bounds: MemoryBounds,
-    /// How many connections there are at most, in databases and memcached, and in Redis of those that wait for replicas: 16 by
-    /// default.
-    pub max_connections: usize,
-    /// How long making a connection may take: 2 seconds by default.
-    pub connect_timeout: Duration,
-    /// How long to wait for a connection that others use: 2 seconds by default.
-    pub pool_timeout: Duration,
-    /// How long a command may take: 3 seconds by default.
-    pub command_timeout: Duration,
+    /// How the store uses its connections, where it has a server.
+    pub pool: PoolOptions,
     /// What tells the time. By default the server's own clock, where there is a server, and else the system's; another is
     /// for tests.
     pub clock: Option<Arc<dyn Clock>>,
@@ -62,17 +49,12 @@ impl Default for StoreOptions {
             schema: None,
             migrate: true,
             prepared_statements: None,
-            tls_ca_file: None,
-            tls_cert_file: None,
-            tls_key_file: None,
+            tls: TlsFiles::default(),
             prefix: "ampoule:".to_owned(),
             replicas: 0,
             durability: Durability::default(),
             bounds: MemoryBounds::default(),
-            max_connections: 16,
-            connect_timeout: Duration::from_secs(2),
-            pool_timeout: Duration::from_secs(2),
-            command_timeout: Duration::from_secs(3),
+            pool: PoolOptions::default(),
             clock: None,
             __non_exhaustive: NonExhaustive::NEW,
         }
@@ -137,83 +119,32 @@ fn of_files(url: &str) -> Result<FileUrl, Error> {
 #[cfg(feature = "postgres")]
 fn postgres(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_postgres::{PostgresOptions, PostgresStore};
-    let StoreOptions { table, schema, migrate, prepared_statements, clock, .. } = options.clone();
-    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
-    let options = PostgresOptions {
-        table,
-        schema,
-        migrate,
-        prepared_statements,
-        tls: tls_files(options),
-        max_connections,
-        connect_timeout,
-        pool_timeout,
-        command_timeout,
-        clock,
-        ..PostgresOptions::default()
-    };
+    let StoreOptions { table, schema, migrate, prepared_statements, tls, pool, clock, .. } = options.clone();
+    let defaults = PostgresOptions::default();
+    let options = PostgresOptions { table, schema, migrate, prepared_statements, tls, pool, clock, ..defaults };
     Ok(Arc::new(PostgresStore::connect(url, options)?))
 }
 
 #[cfg(feature = "mysql")]
 fn mysql(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_mysql::{MySqlOptions, MySqlStore};
-    let StoreOptions { table, migrate, clock, .. } = options.clone();
-    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
-    let tls = tls_files(options);
-    let options = MySqlOptions {
-        table,
-        migrate,
-        tls,
-        max_connections,
-        connect_timeout,
-        pool_timeout,
-        command_timeout,
-        clock,
-        ..MySqlOptions::default()
-    };
+    let StoreOptions { table, migrate, tls, pool, clock, .. } = options.clone();
+    let options = MySqlOptions { table, migrate, tls, pool, clock, ..MySqlOptions::default() };
     Ok(Arc::new(MySqlStore::connect(url, options)?))
-}
-
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
-fn tls_files(options: &StoreOptions) -> ampoule_core::TlsFiles {
-    let StoreOptions { tls_ca_file, tls_cert_file, tls_key_file, .. } = options.clone();
-    ampoule_core::TlsFiles { ca: tls_ca_file, cert: tls_cert_file, key: tls_key_file }
 }
 
 #[cfg(feature = "memcached")]
 fn memcached(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
-    let StoreOptions { prefix, clock, .. } = options.clone();
-    let StoreOptions { max_connections, connect_timeout, pool_timeout, command_timeout, .. } = *options;
-    let options = MemcachedOptions {
-        prefix,
-        max_connections,
-        connect_timeout,
-        pool_timeout,
-        command_timeout,
-        clock,
-        ..MemcachedOptions::default()
-    };
-    Ok(Arc::new(MemcachedStore::connect(url, options)?))
+    let StoreOptions { prefix, pool, clock, .. } = options.clone();
+    Ok(Arc::new(MemcachedStore::connect(url, MemcachedOptions { prefix, pool, clock, ..MemcachedOptions::default() })?))
 }
 
 #[cfg(feature = "redis")]
 fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     use ampoule_store_redis::{RedisOptions, RedisStore};
-    let StoreOptions { prefix, clock, .. } = options.clone();
-    let StoreOptions { replicas, max_connections, connect_timeout, command_timeout, .. } = *options;
-    let tls = tls_files(options);
-    let options = RedisOptions {
-        prefix,
-        replicas,
-        tls,
-        max_connections,
-        connect_timeout,
-        command_timeout,
-        clock,
-        ..RedisOptions::default()
-    };
+    let StoreOptions { prefix, replicas, tls, pool, clock, .. } = options.clone();
+    let options = RedisOptions { prefix, replicas, tls, pool, clock, ..RedisOptions::default() };
     Ok(Arc::new(RedisStore::connect(url, options)?))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule::store::StoreOptions;
-use ampoule::{Clock, Options, SessionLayer, SystemClock};
+use ampoule::{Clock, Options, PoolOptions, SessionLayer, SystemClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -32,14 +32,10 @@ impl Default for Limits {
 
 /// A layer with the real clock, on data of this name.
 pub(crate) fn layer(url: &str, name: &str, limits: Limits) -> SessionLayer {
-    let defaults = StoreOptions::default();
-    let store = StoreOptions {
-        table: name.to_owned(),
-        prefix: format!("{name}:"),
-        pool_timeout: defaults.pool_timeout.min(limits.store_timeout),
-        command_timeout: defaults.command_timeout.min(limits.store_timeout),
-        ..defaults
-    };
+    let mut pool = PoolOptions::default();
+    pool.pool_timeout = pool.pool_timeout.min(limits.store_timeout);
+    pool.command_timeout = pool.command_timeout.min(limits.store_timeout);
+    let store = StoreOptions { table: name.to_owned(), prefix: format!("{name}:"), pool, ..StoreOptions::default() };
     let store = ampoule::store::open(url, &store).unwrap();
     let options = Options {
         clock: Arc::new(SystemClock),

@@ -45,6 +45,7 @@ each_fails! {
     IgnoresTheVersion fails replace_needs_the_version: "Conflict";
     MakesAKeyByReplace fails replace_needs_a_key: "Conflict";
     TakesAlwaysForCreate fails always_writes: "Stored";
+    PutsTheEvictableAlways fails an_evictable_put_is_a_put: "a replace made a key";
     ReusesVersions fails versions_never_come_back: "came back in round";
     DeleteLies fails delete_says_whether_it_was_there: "delete of an absent key";
     EvictsTheLiving fails many_keys_are_kept_apart: "of 10000";

@@ -42,6 +42,7 @@ pub(crate) enum Defect {
     NeverExpires,
     PingsByAClockOfItsOwn,
     PingsWithoutCleaningUp,
+    PutsTheEvictableAlways,
     RaisesTheDeadByReplace,
     ReusesVersions,
     RoundsTheDeadline,
@@ -389,6 +390,11 @@ impl Store for Broken {
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         Reply::new(self.wrong_put(self.key(key), entry, mode))
+    }
+
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        let forgets_the_mode = self.defect == Defect::PutsTheEvictableAlways;
+        self.put(key, entry, if forgets_the_mode { PutMode::Always } else { mode })
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {

@@ -6,19 +6,19 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ampoule_core::{Bytes, Entry, PutMode, PutResult, Store, StoreKey, Version};
+use ampoule_core::{Bytes, Entry, PoolOptions, PutMode, PutResult, Store, StoreKey, Version};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, shared};
 
 /// Limits that a test can wait for.
 pub fn quick(prefix: &str) -> MemcachedOptions {
-    MemcachedOptions {
-        prefix: prefix.to_owned(),
+    let pool = PoolOptions {
         connect_timeout: Duration::from_millis(400),
         pool_timeout: Duration::from_millis(300),
         command_timeout: Duration::from_millis(500),
-        ..MemcachedOptions::default()
-    }
+        ..PoolOptions::default()
+    };
+    MemcachedOptions { prefix: prefix.to_owned(), pool, ..MemcachedOptions::default() }
 }
 
 pub fn store(url: &str, prefix: &str) -> MemcachedStore {

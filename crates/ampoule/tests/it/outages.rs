@@ -1,14 +1,12 @@
 //! Promise P10 where the store is down for a while: who goes on without it, who waits no longer, and that all is as
 //! before when it is back.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::stores::Mood;
+use crate::support::{Place, Site};
 use ampoule::OutagePolicy;
 use http::StatusCode;
-use support::stores::Mood;
-use support::{Place, Site};
 
 fn anonymous(place: Place) -> Site {
     Site::with(place, |options| {
@@ -50,7 +48,7 @@ async fn p10_a_request_that_began_without_its_session_never_saves_over_it() {
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.spy.set_mood(Mood::Refuses);
-    let gate = support::site::gate("began-without").await;
+    let gate = crate::support::site::gate("began-without").await;
     let mut slow = client.clone();
     let slow = tokio::spawn(async move { slow.post("/slow/a/over/began-without").await });
     gate.loaded.acquire().await.unwrap().forget();

@@ -1,15 +1,13 @@
 //! The language of a session: chosen, negotiated, kept, and read without a trace.
 
-mod support;
-
+use crate::support::stores::Mood;
+use crate::support::{Answer, Client, Place, Site};
 use ampoule::{Error, Language, Languages, Session};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use http::Request;
-use support::stores::Mood;
-use support::{Answer, Client, Place, Site};
 use tower::ServiceExt;
 
 on_each_place! {
@@ -20,13 +18,13 @@ on_each_place! {
 fn site(place: Place) -> Site {
     let mut site = Site::new(place);
     let languages = Languages::new(["en", "de", "ar"]).unwrap();
-    site.app = support::site::routes().merge(routes()).layer(languages).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(languages).layer(site.layer.clone());
     site
 }
 
 async fn ask(client: &Client, accept: &str) -> Answer {
     let request = Request::get("/lang").header("cookie", client.cookie_header()).header("accept-language", accept);
-    support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+    crate::support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
 async fn a_choice_outlives_the_browser_s_wish(place: Place) {
@@ -47,7 +45,7 @@ async fn reading_it_writes_nothing(place: Place) {
     assert!(answer.set_cookies().is_empty());
     let mut client = site.client();
     client.post("/lang/de").await;
-    site.clock.advance(support::HOUR * 12);
+    site.clock.advance(crate::support::HOUR * 12);
     site.spy.calls();
     let answer = ask(&client, "en").await;
     assert!(answer.text.starts_with("de") && answer.set_cookies().is_empty());

@@ -1,14 +1,12 @@
 //! Random histories of one client's requests, against a plain map that does the same.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Place, Site};
 use ampoule::{Error, Session};
 use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
-use support::{Place, Site};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -165,7 +163,7 @@ async fn history(place: Place, steps: Vec<Step>) {
         if let Step::Next(seconds) = step {
             let mut headers = HeaderMap::new();
             site.layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
-            client.keep(&support::Answer { status: StatusCode::OK, headers, text: String::new() });
+            client.keep(&crate::support::Answer { status: StatusCode::OK, headers, text: String::new() });
             site.clock.advance(Duration::from_secs(seconds.into()));
             session = begin(&site, &client);
         }
@@ -174,14 +172,14 @@ async fn history(place: Place, steps: Vec<Step>) {
     }
     let mut headers = HeaderMap::new();
     site.layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
-    client.keep(&support::Answer { status: StatusCode::OK, headers, text: String::new() });
+    client.keep(&crate::support::Answer { status: StatusCode::OK, headers, text: String::new() });
     let session = begin(&site, &client);
     assert_eq!(session.is_new().await.unwrap(), !plain.exists);
     assert_eq!(contents(&session).await, plain.saved);
     assert_eq!(session.principal().await.unwrap().as_deref(), plain.saved_user);
 }
 
-fn begin(site: &Site, client: &support::Client) -> Session {
+fn begin(site: &Site, client: &crate::support::Client) -> Session {
     let mut headers = HeaderMap::new();
     if !client.jar.is_empty() {
         headers.insert("cookie", client.cookie_header().parse().unwrap());

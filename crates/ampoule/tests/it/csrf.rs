@@ -1,9 +1,8 @@
 //! Secure forms, as a browser, a script and an attacker send them.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{Answer, Client, Place, Site};
 use ampoule::{AuthenticateForm, CsrfLayer, CsrfToken, Error, Session, Transport};
 use axum::body::Body;
 use axum::extract::Multipart;
@@ -11,7 +10,6 @@ use axum::routing::{any, get, post};
 use axum::{Form, Router};
 use http::{Request, StatusCode};
 use serde::Deserialize;
-use support::{Answer, Client, Place, Site};
 use tower::ServiceExt;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -19,7 +17,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A site whose every unsafe request is checked.
 fn site_with(layer: CsrfLayer) -> Site {
     let mut site = Site::new(Place::Memory);
-    site.app = support::site::routes().merge(routes()).layer(layer).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(layer).layer(site.layer.clone());
     site
 }
 
@@ -40,7 +38,7 @@ async fn send(client: &Client, method: &str, path: &str, headers: &[(&str, &str)
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    support::answer(client.app.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()).await
+    crate::support::answer(client.app.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()).await
 }
 
 async fn form(client: &Client, path: &str, body: String) -> Answer {
@@ -139,7 +137,7 @@ async fn connect(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Answer
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+    crate::support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
 #[tokio::test]
@@ -305,7 +303,7 @@ async fn one_handler_may_ask_for_it_alone() {
 #[tokio::test]
 async fn who_brings_his_session_himself_needs_no_token() {
     let mut site = Site::with(Place::Memory, |options| options.transports = vec![Transport::Cookie, Transport::Bearer]);
-    site.app = support::site::routes().merge(routes()).layer(CsrfLayer::new()).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(CsrfLayer::new()).layer(site.layer.clone());
     let (client, _) = visitor(&site).await;
     let bearer = format!("Bearer {}", client.jar["sid"]);
     let program = site.client();

@@ -1,16 +1,14 @@
 //! When a Set-Cookie is sent, and what it says; Vary and Cache-Control beside it.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{HOUR, Log, Place, SECOND, Site, options};
 use ampoule::{CookieExpires, HostPrefix, SameSite, Secret, Session, SessionLayer};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use support::{HOUR, Log, Place, SECOND, Site, options};
 use tower::ServiceExt;
 
 on_places! {
@@ -328,7 +326,7 @@ async fn several_sessions_live_side_by_side() {
     };
     let app = Router::new().route("/", get(handler)).layer(layer("shop")).layer(layer("admin"));
     let response = app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
-    let answer = support::answer(response).await;
+    let answer = crate::support::answer(response).await;
     assert_eq!(answer.text, "0");
     assert!(
         answer.set_cookies().len() == 1 && answer.set_cookies()[0].starts_with("admin="),
@@ -340,7 +338,8 @@ async fn several_sessions_live_side_by_side() {
 #[tokio::test]
 async fn a_missing_layer_is_a_clear_error() {
     let app: Router = Router::new().route("/", get(async |_: Session| "never"));
-    let answer = support::answer(app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap()).await;
+    let answer =
+        crate::support::answer(app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(
         answer.text.contains("no SessionLayer is around its route: add .layer(sessions) after the route"),

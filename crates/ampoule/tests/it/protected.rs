@@ -1,16 +1,14 @@
 //! Protected routes, as a browser, a script and a program meet them.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::stores::Mood;
+use crate::support::{Answer, Client, Place, Site, answer};
 use ampoule::{Error, ErrorKind, NextPage, Options, OutagePolicy, RequireLogin, Session, Transport};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use http::{HeaderName, Request, StatusCode};
-use support::stores::Mood;
-use support::{Answer, Client, Place, Site, answer};
 use tower::ServiceExt;
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -49,7 +47,7 @@ fn routes() -> Router {
 
 fn site_with(change: impl FnOnce(&mut Options)) -> Site {
     let mut site = Site::with(Place::Memory, change);
-    site.app = support::site::routes().merge(routes()).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
 

@@ -1,16 +1,14 @@
 //! One request's session in several hands: tasks that share its handle, hooks that use it, saves that fail and are repeated.
 
-mod support;
-
 use std::ops::Deref;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::stores::Mood;
+use crate::support::{Place, Site};
 use ampoule::{Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionLayer};
 use http::{HeaderMap, StatusCode};
-use support::stores::Mood;
-use support::{Place, Site};
 
 /// A request under way.
 struct Request(SessionLayer, Session);
@@ -73,7 +71,7 @@ fn runtime(threads: usize) -> tokio::runtime::Runtime {
 
 /// A layer on memory alone, which answers at once.
 fn layer(on_event: Option<EventHook>) -> SessionLayer {
-    let secrets = vec![Secret::new(support::SECRET).unwrap()];
+    let secrets = vec![Secret::new(crate::support::SECRET).unwrap()];
     SessionLayer::new(MemoryStore::default(), Options { secrets, on_event, ..Options::default() }).unwrap()
 }
 

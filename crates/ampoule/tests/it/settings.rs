@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ampoule::cache::CacheSettings;
-use ampoule::{CookieExpires, Durability, InvalidOption, Kind, OutagePolicy, SameSite, SessionLimitPolicy, Settings};
+use ampoule::{
+    CookieExpires, Durability, InvalidOption, Kind, OutagePolicy, SameSite, SessionLimitPolicy, Settings, TlsFiles,
+};
 
 const SECRET: (&str, &str) = ("session.secret", "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE");
 
@@ -149,14 +151,15 @@ fn every_option_of_stores_and_principals_is_taken() {
     let settings = settings.unwrap();
     let Kind::Store { options: store, .. } = &settings.kind else { panic!("{:?}", settings.kind) };
     assert_eq!((store.table.as_str(), store.schema.as_deref(), store.migrate), ("logins", Some("web"), false));
-    assert_eq!((store.prefix.as_str(), store.replicas, store.max_connections), ("shop:", 1, 4));
-    let files = [&store.tls_ca_file, &store.tls_cert_file, &store.tls_key_file];
+    assert_eq!((store.prefix.as_str(), store.replicas, store.pool.max_connections), ("shop:", 1, 4));
+    let files = [&store.tls.ca, &store.tls.cert, &store.tls.key];
     assert_eq!(
         files.map(|file| file.as_deref().and_then(|file| file.to_str())),
         [Some("ca.pem"), Some("client.pem"), Some("client.key")]
     );
     assert_eq!(store.prepared_statements, Some(false));
-    let seconds = [store.connect_timeout, store.pool_timeout, store.command_timeout].map(|time| time.as_secs());
+    let seconds =
+        [store.pool.connect_timeout, store.pool.pool_timeout, store.pool.command_timeout].map(|time| time.as_secs());
     assert_eq!(seconds, [1, 3, 5]);
     let options = &settings.options;
     assert_eq!(
@@ -174,7 +177,7 @@ fn every_option_of_stores_and_principals_is_taken() {
 #[test]
 fn redis_takes_the_files_for_tls() {
     let options = ampoule::store::StoreOptions {
-        tls_ca_file: Some("/nowhere.pem".into()),
+        tls: TlsFiles { ca: Some("/nowhere.pem".into()), ..TlsFiles::default() },
         ..ampoule::store::StoreOptions::default()
     };
     for url in ["rediss://cache", "rediss+sentinel://a/main", "rediss+cluster://a"] {

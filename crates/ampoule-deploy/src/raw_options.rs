@@ -9,10 +9,10 @@ use crate::family::{Family, is_ours};
 use crate::setting::Setting;
 
 /// The settings under the names by which they are handed on.
-pub(crate) struct Given(BTreeMap<String, Setting>);
+pub(crate) struct RawOptions(BTreeMap<String, Setting>);
 
-impl Given {
-    pub(crate) fn of(conf: &Conf, family: &Family) -> Given {
+impl RawOptions {
+    pub(crate) fn of(conf: &Conf, family: &Family) -> RawOptions {
         let of_file = |setting: &&Setting| !setting.place.is_environment() && !setting.place.is_command_line();
         // A `secret = …` without a prefix belongs to another program.
         let is_meant = |setting: &&Setting| {
@@ -26,10 +26,10 @@ impl Given {
         };
         let global = conf.global.values().filter(of_file).filter(|setting| !is_own(setting));
         let settings = global.chain(&conf.local).filter(is_meant);
-        let mut given = Given(settings.map(|setting| (setting.name.clone(), setting.clone())).collect());
-        conf.global.values().filter(|setting| setting.place.is_environment()).for_each(|one| given.put(one, family));
-        conf.global.values().filter(|setting| setting.place.is_command_line()).for_each(|one| given.put(one, family));
-        given
+        let mut raw = RawOptions(settings.map(|setting| (setting.name.clone(), setting.clone())).collect());
+        conf.global.values().filter(|setting| setting.place.is_environment()).for_each(|one| raw.put(one, family));
+        conf.global.values().filter(|setting| setting.place.is_command_line()).for_each(|one| raw.put(one, family));
+        raw
     }
 
     /// In the place of what says the same.

@@ -1,17 +1,15 @@
 //! The macro `cached`, the layer and its extractor, and settings.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::{SECOND, answer};
 use ampoule::cache::{Backend, BackendOptions, CacheLayer, CacheManager, CacheOptions, CacheSettings, cached};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
 use http::Request;
-use support::{SECOND, answer};
 use tower::ServiceExt;
 
 fn manager() -> CacheManager {
@@ -80,7 +78,7 @@ async fn a_function_is_called_once_for_its_arguments() {
     caches.invalidate_tag("users").await.unwrap();
     assert_eq!(user(&caches, 1, &calls).await.unwrap(), "user 1 by call 6");
     let namespaces: Vec<String> = caches.stats().into_iter().map(|(namespace, _)| namespace).collect();
-    assert_eq!(namespaces, ["cached::user"]);
+    assert_eq!(namespaces, ["it::cached::user"]);
 }
 
 #[tokio::test]

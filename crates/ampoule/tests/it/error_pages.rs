@@ -1,7 +1,6 @@
 //! Pages in place of bare statuses, panics and errors, and what becomes of the session.
 
-mod support;
-
+use crate::support::{Answer, Client, Place, Site};
 use ampoule::{
     CsrfLayer, Error, ErrorHandler, FailedRequest, Flash, Languages, ServerError, Session, SessionLayer, Stack,
     StatusCodeRedirect,
@@ -11,7 +10,6 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use http::{HeaderMap, Request, StatusCode};
-use support::{Answer, Client, Place, Site};
 use tower::{Layer, ServiceExt};
 
 /// The whole stack, as a site has it.
@@ -22,7 +20,7 @@ fn site(debug: bool) -> Site {
 fn site_with(place: Place, debug: bool, auto: bool) -> Site {
     let mut site = Site::with(place, |options| options.auto_save = auto);
     let stack = stack(&site.layer, debug);
-    site.app = Router::new().fallback_service(stack.layer(support::site::routes().merge(routes())));
+    site.app = Router::new().fallback_service(stack.layer(crate::support::site::routes().merge(routes())));
     site
 }
 
@@ -36,7 +34,7 @@ fn stack(sessions: &SessionLayer, debug: bool) -> Stack {
 
 async fn send(client: &Client, request: http::request::Builder) -> Answer {
     let request = request.header("cookie", client.cookie_header()).body(Body::empty()).unwrap();
-    support::answer(client.app.clone().oneshot(request).await.unwrap()).await
+    crate::support::answer(client.app.clone().oneshot(request).await.unwrap()).await
 }
 
 #[tokio::test]
@@ -153,7 +151,7 @@ async fn the_error_page_of_the_application_learns_the_number() {
 async fn in_debug_all_is_told() {
     let site = site(true);
     let answer = site.client().get("/panic").await;
-    for detail in ["GET /panic", "panic: the disk is <gone>", "tests/error_pages.rs:", "error_pages::panics"] {
+    for detail in ["GET /panic", "panic: the disk is <gone>", "tests/it/error_pages.rs:", "error_pages::panics"] {
         assert!(answer.text.contains(detail), "{detail} is not in {}", answer.text);
     }
     let html = send(&site.client(), Request::get("/panic").header("accept", "text/html")).await;
@@ -183,7 +181,7 @@ async fn an_outage_stays_an_outage() {
     let site = site(true);
     let mut client = site.client();
     client.post("/set/name/ada").await;
-    site.spy.set_mood(support::stores::Mood::Refuses);
+    site.spy.set_mood(crate::support::stores::Mood::Refuses);
     let answer = client.post("/change-then-fail").await;
     assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(answer.text, "Your session cannot be reached at the moment. Please try again.\n");
@@ -193,7 +191,7 @@ async fn an_outage_stays_an_outage() {
 #[tokio::test]
 async fn no_order_of_layers_saves_what_failed() {
     let mut site = Site::with(Place::Memory, |options| options.auto_save = true);
-    let routes = support::site::routes().merge(routes()).layer(ErrorHandler::new(false));
+    let routes = crate::support::site::routes().merge(routes()).layer(ErrorHandler::new(false));
     site.app = routes.layer(site.layer.clone());
     let mut client = site.client();
     client.post("/set/name/ada").await;

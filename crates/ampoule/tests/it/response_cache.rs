@@ -1,13 +1,12 @@
 //! The response cache: what it keeps, for whom, and what it never does.
 
-mod support;
-
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::{Answer, SECOND, answer};
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions, ResponseCacheLayer};
 use ampoule::{
     Error, FailedRequest, Language, Languages, ManualClock, MemoryBounds, MemoryStore, Session, SessionLayer,
@@ -19,7 +18,6 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use support::{Answer, SECOND, answer};
 use tower::{Layer, ServiceExt};
 
 /// A site whose pages say how often their handlers were called.
@@ -125,7 +123,7 @@ impl Site {
             .route("/greet/{name}", get(greet))
             .layer(change(ResponseCacheLayer::new(&manager, "pages")))
             .layer(Languages::new(["en", "de"]).unwrap());
-        let options = support::options(clock.clone());
+        let options = crate::support::options(clock.clone());
         let sessions = SessionLayer::new(MemoryStore::new(MemoryBounds::default(), clock.clone()), options).unwrap();
         let app = cached.route("/login/{user}", post(log_in)).layer(sessions);
         Site { app, manager, clock, calls }
@@ -427,7 +425,7 @@ async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
     let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
     let manager = CacheManager::new(Backend::memory(&backend), CacheOptions::default()).unwrap();
     let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
-    let sessions = SessionLayer::new(store, support::options(clock.clone())).unwrap();
+    let sessions = SessionLayer::new(store, crate::support::options(clock.clone())).unwrap();
     let routes = Router::new()
         .route("/whose", get(whose))
         .route("/visits", get(visits))
@@ -478,7 +476,7 @@ async fn a_session_that_a_handler_begins_by_itself_is_seen_by_what_it_says_of_it
     let clock = Arc::new(ManualClock::default());
     let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
     let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
-    let sessions = SessionLayer::new(store, support::options(clock)).unwrap();
+    let sessions = SessionLayer::new(store, crate::support::options(clock)).unwrap();
     let handler = move |asked: HeaderMap| async move {
         let session = sessions.begin(&asked);
         let name = session.get::<String>("name").await.unwrap();

@@ -1,8 +1,6 @@
 //! Cookies as enemies and neighbours send them.
 
-mod support;
-
-use support::{Answer, Client, Place, Site};
+use crate::support::{Answer, Client, Place, Site};
 
 const NAMES: [&str; 1] = ["sid"];
 

@@ -1,12 +1,10 @@
 //! Records that are sealed before they reach the store: what a thief of the store reads, and what who writes to it can
 //! do.
 
-mod support;
-
+use crate::support::{Place, Site};
 use ampoule::{Options, Secret};
 use ampoule_core::{Entry, PutMode, Store};
 use http::StatusCode;
-use support::{Place, Site};
 
 fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
@@ -69,10 +67,10 @@ async fn keys_rotate_without_logging_anybody_out() {
     client.post("/login/ada").await;
     assert_eq!(client.value("user").await, "ada", "the login is confirmed, which is a write");
     let over = |keys: &'static [&'static str]| {
-        let mut options = support::options(old.clock.clone());
+        let mut options = crate::support::options(old.clock.clone());
         sealed(keys)(&mut options);
         let layer = ampoule::SessionLayer::new(old.spy.clone(), options).unwrap();
-        support::site::routes().layer(layer)
+        crate::support::site::routes().layer(layer)
     };
     client.app = over(&[NEW, OLD]);
     assert_eq!(client.value("user").await, "ada");
@@ -89,9 +87,9 @@ async fn a_record_that_is_not_sealed_is_not_taken_for_one() {
     let site = Site::new(Place::Memory);
     let mut client = site.client();
     client.post("/login/ada").await;
-    let mut options = support::options(site.clock.clone());
+    let mut options = crate::support::options(site.clock.clone());
     sealed(&[NEW])(&mut options);
-    client.app = support::site::routes().layer(ampoule::SessionLayer::new(site.spy.clone(), options).unwrap());
+    client.app = crate::support::site::routes().layer(ampoule::SessionLayer::new(site.spy.clone(), options).unwrap());
     assert_eq!(client.get("/get/user").await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
@@ -101,7 +99,7 @@ async fn a_sealed_store_keeps_the_contract() {
     assert_conforms(|| {
         let clock = std::sync::Arc::new(ampoule::ManualClock::default());
         let memory = ampoule::MemoryStore::new(ampoule::MemoryBounds::default(), clock.clone());
-        let mut options = support::options(clock.clone());
+        let mut options = crate::support::options(clock.clone());
         sealed(&[NEW])(&mut options);
         let layer = ampoule::SessionLayer::new(memory, options).unwrap();
         Subject::new(layer.store().unwrap(), Some(clock))

@@ -1,12 +1,11 @@
 //! The user of a request, and what ends a login when it changes.
 
-mod support;
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Client, Place, SECRET, Site};
 use ampoule::{
     Error, ErrorKind, Event, EventHook, EventKind, Options, RequireLogin, Secret, Session, User, UserLayer, Users,
 };
@@ -14,7 +13,6 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{BoxError, Router};
 use http::StatusCode;
-use support::{Client, Place, SECRET, Site};
 
 const NEW_SECRET: &str = "ANUiVxQnaEz6x9-5YJj2fwT7dTKUWXAsbWjhLBNIyt4";
 
@@ -117,7 +115,7 @@ fn routes(accounts: &Accounts) -> Router {
 }
 
 fn dress(mut site: Site, accounts: &Accounts) -> Site {
-    site.app = support::site::routes().merge(routes(accounts)).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes(accounts)).layer(site.layer.clone());
     site
 }
 

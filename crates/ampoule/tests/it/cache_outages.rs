@@ -1,15 +1,13 @@
 //! The cache while its store is down: readers do not notice, and callers that change something get an error.
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use crate::support::caches::{Creator, Rig, ask_in_parallel, options};
+use crate::support::stores::Mood;
+use crate::support::{Place, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager};
 use ampoule::store::Store;
-use support::caches::{Creator, Rig, ask_in_parallel, options};
-use support::stores::Mood;
-use support::{Place, SECOND};
 
 #[tokio::test]
 async fn readers_do_not_see_an_outage() {
@@ -47,8 +45,8 @@ async fn readers_do_not_see_that_a_server_dies() {
     use ampoule_test_servers::{Kind, Server};
     for kind in [Kind::Redis, Kind::Memcached, Kind::Postgres] {
         let Some(server) = Server::start(kind) else { continue };
-        let mut store_options = support::store_options(Arc::new(ampoule::SystemClock));
-        store_options.connect_timeout = SECOND;
+        let mut store_options = crate::support::store_options(Arc::new(ampoule::SystemClock));
+        store_options.pool.connect_timeout = SECOND;
         let store = ampoule::store::open(server.url(), &store_options).unwrap();
         let manager = CacheManager::new(Backend::store(store, &BackendOptions::default()), options()).unwrap();
         let cache = manager.cache::<u32>("n");

@@ -1,16 +1,14 @@
 //! The key of a function's values holds all that the function can see: no caller gets the value of another one's arguments.
 
-mod support;
-
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::Log;
 use ampoule::cache::{Backend, CacheKey, CacheManager, CacheOptions, cached};
 use axum::extract::Path;
-use support::Log;
 
 fn manager() -> CacheManager {
     CacheManager::new(Backend::memory(&Default::default()), CacheOptions::default()).unwrap()
@@ -305,7 +303,7 @@ async fn a_function_that_asks_for_its_own_value_fails_at_once() {
     assert_eq!(depth(&manager(), 9).await, 9);
     let failed = tokio::spawn(async { depth(&manager(), 10).await }).await;
     let message = failed.unwrap_err().into_panic().downcast::<String>().unwrap();
-    assert!(message.contains("the cache `cache_keys::depth` asks for that value"), "{message}");
+    assert!(message.contains("the cache `it::cache_keys::depth` asks for that value"), "{message}");
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 

@@ -1,13 +1,11 @@
 //! The sessions of one user: listed, revoked, and no more of them than are allowed, on every store.
 
-mod support;
-
 use std::collections::HashSet;
 
+use crate::support::site::{Gate, gate};
+use crate::support::{Answer, Client, Place, SECOND, Site};
 use ampoule::SessionLimitPolicy;
 use http::StatusCode;
-use support::site::{Gate, gate};
-use support::{Answer, Client, Place, SECOND, Site};
 use tokio::task::{JoinHandle, JoinSet};
 
 on_each_store! {
@@ -96,7 +94,7 @@ async fn a_user_sees_his_sessions_and_no_others(place: Place) {
     assert_eq!(agents(&listed(&mut site.client()).await), [""; 0], "without a principal there are no sessions");
     laptop.post("/logout").await;
     assert_eq!(agents(&listed(&mut phone).await), ["phone*"]);
-    site.clock.advance(25 * support::HOUR);
+    site.clock.advance(25 * crate::support::HOUR);
     assert_eq!(agents(&listed(&mut log_in(&site, "ada", "new").await).await), ["new*"], "the phone's has timed out");
 }
 

@@ -1,15 +1,13 @@
 //! Login and logout: a new id, whose it is, since when, and how fresh.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Client, HOUR, Place, Site};
 use ampoule::{Clock, Error, ErrorHandler, Session, Stack, StatusCodeRedirect};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use http::StatusCode;
-use support::{Client, HOUR, Place, Site};
 use tower::Layer;
 
 on_each_place! {
@@ -25,7 +23,7 @@ on_each_store! {
 
 fn site(place: Place) -> Site {
     let mut site = Site::new(place);
-    site.app = support::site::routes().merge(routes()).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
 
@@ -100,7 +98,7 @@ async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
         let both = only_errors.clone().status_code_redirect(redirect);
         for (stack, pages) in [(only_pages, true), (only_errors, false), (both, true)] {
             let page = get(|| async { "the page" });
-            let routes = support::site::routes().merge(routes()).route("/error/document", page);
+            let routes = crate::support::site::routes().merge(routes()).route("/error/document", page);
             site.app = Router::new().fallback_service(stack.layer(routes));
             for path in ["/login-saved-then-fails/ada", "/login-error/ada", "/login-server-error/ada"] {
                 let mut client = site.client();
@@ -133,7 +131,8 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
         session.save().await?;
         Ok(StatusCode::INTERNAL_SERVER_ERROR)
     };
-    let routes = support::site::routes().merge(routes()).route("/page", page).route("/rotation-fails", post(fails));
+    let routes =
+        crate::support::site::routes().merge(routes()).route("/page", page).route("/rotation-fails", post(fails));
     site.app = Router::new().fallback_service(stack.layer(routes));
     for (path, user) in [("/login-saved-then-fails/ada", "ada"), ("/rotation-fails", "none")] {
         let mut client = site.client();
@@ -247,19 +246,19 @@ async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
     let slow = post(|session: Session| async move {
         session.regenerate_id();
         session.save().await?;
-        let gate = support::site::gate("rotates-slowly").await;
+        let gate = crate::support::site::gate("rotates-slowly").await;
         gate.loaded.add_permits(1);
         gate.go_on.acquire().await.unwrap().forget();
         Ok::<_, Error>("rotated")
     });
     let more = routes().route("/rotate-slowly", slow);
-    site.app = support::site::routes().merge(more).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(more).layer(site.layer.clone());
     let mut client = site.client();
     client.post("/set/cart/tea").await;
     client.post("/log-in/ada").await;
     let mut slow = client.clone();
     let slow = tokio::spawn(async move { slow.post("/rotate-slowly").await });
-    let gate = support::site::gate("rotates-slowly").await;
+    let gate = crate::support::site::gate("rotates-slowly").await;
     gate.loaded.acquire().await.unwrap().forget();
     client.post("/log-in/ada").await;
     gate.go_on.add_permits(1);
@@ -270,6 +269,6 @@ async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
         "the next login has frozen the session"
     );
     client.keep(&late);
-    site.clock.advance(6 * support::SECOND);
+    site.clock.advance(6 * crate::support::SECOND);
     assert_eq!(client.get("/private").await.text, "ada");
 }

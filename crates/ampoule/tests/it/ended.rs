@@ -1,12 +1,12 @@
 //! What outlasts a request, and ends with its session.
 
-mod support;
-
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::stores::Mood;
+use crate::support::{Client, Place, Site};
 use ampoule::store::Store;
 use ampoule::{MemoryStore, Session, SessionLayer};
 use ampoule_core::{
@@ -17,8 +17,6 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Request};
-use support::stores::Mood;
-use support::{Client, Place, Site};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
@@ -34,7 +32,8 @@ async fn events(session: Session) -> Body {
 }
 
 fn dress(mut site: Site) -> Site {
-    site.app = support::site::routes().merge(Router::new().route("/events", get(events))).layer(site.layer.clone());
+    site.app =
+        crate::support::site::routes().merge(Router::new().route("/events", get(events))).layer(site.layer.clone());
     site
 }
 
@@ -224,7 +223,7 @@ impl Store for Telling {
 
 fn nodes(is_silent: bool) -> (Arc<Telling>, [SessionLayer; 2]) {
     let store = Arc::new(Telling { store: MemoryStore::default(), events: broadcast::channel(64).0, is_silent });
-    let layer = || SessionLayer::new(Arc::clone(&store), support::options(Arc::default())).unwrap();
+    let layer = || SessionLayer::new(Arc::clone(&store), crate::support::options(Arc::default())).unwrap();
     let layers = [layer(), layer()];
     (store, layers)
 }

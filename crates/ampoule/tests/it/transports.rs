@@ -1,14 +1,12 @@
 //! Sessions without cookies: by bearer, by a header, by a function, by the application's own hand, and several at once.
 
-mod support;
-
+use crate::support::{Answer, Place, SECRET, Site};
 use ampoule::{Error, Options, Session, SessionLayer, Settings, Transport};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::post;
 use http::{HeaderName, Request};
-use support::{Answer, Place, SECRET, Site};
 use tower::ServiceExt;
 
 fn by(transports: impl IntoIterator<Item = Transport>) -> Site {
@@ -17,7 +15,7 @@ fn by(transports: impl IntoIterator<Item = Transport>) -> Site {
 }
 
 fn with_routes(mut site: Site) -> Site {
-    site.app = support::site::routes().merge(routes()).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
 
@@ -30,7 +28,7 @@ async fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    support::answer(site.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+    crate::support::answer(site.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
 /// A session of one value, by its token.
@@ -149,7 +147,7 @@ async fn p3_no_adopted_id_on_any_way() {
         assert_eq!((answer.status.as_u16(), answer.headers.contains_key("x-session-id")), (409, false), "{header:?}");
     }
     assert_eq!(send(&site, "POST", &format!("/given/{ended}"), &[]).await.status, 409);
-    site.clock.advance(6 * support::SECOND);
+    site.clock.advance(6 * crate::support::SECOND);
     let mut cut = issued.clone();
     cut.pop();
     for wrong in [forged.as_str(), &ended, &cut, "", "0"] {
@@ -210,7 +208,7 @@ fn settings_choose_transports() {
 
 #[test]
 fn a_session_in_its_own_cookie_has_no_other_way() {
-    let options = Options { transports: vec![Transport::Bearer], ..support::options(std::sync::Arc::default()) };
+    let options = Options { transports: vec![Transport::Bearer], ..crate::support::options(std::sync::Arc::default()) };
     let error = SessionLayer::in_cookie(options).unwrap_err();
     assert_eq!(
         error.to_string(),

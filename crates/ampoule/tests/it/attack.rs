@@ -1,7 +1,5 @@
 //! Attacks on the promises: as a thief, as a planter of cookies, as bad luck on the network.
 
-mod support;
-
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::{Place, SECOND, Site};
 use ampoule::{Error, ErrorKind, ManualClock, Options, Session, SessionLayer, SessionLimitPolicy, Store};
 use ampoule_core::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, SweepReport, Tag, Time, Version};
 use http::{HeaderMap, StatusCode};
-use support::{Place, SECOND, Site};
 
 const AFTER_GRACE: Duration = Duration::from_secs(6);
 
@@ -131,7 +129,7 @@ impl Rig {
         let store = site.layer.store().unwrap();
         let rig = Arc::new(Rig { store, cut: Mutex::new(Cut::Nothing), writes: AtomicUsize::new(0) });
         let store: Arc<dyn Store> = rig.clone();
-        (rig, SessionLayer::new(store, support::options(site.clock.clone())).unwrap())
+        (rig, SessionLayer::new(store, crate::support::options(site.clock.clone())).unwrap())
     }
 
     /// Runs a request under this cut; `None` if it was dropped.
@@ -499,7 +497,7 @@ async fn a_fast_clock_accepts_no_slow_save_after_a_login() {
     let site = site(|_| {});
     let ahead = Arc::new(ManualClock::default());
     ahead.advance(AFTER_GRACE);
-    let other = SessionLayer::new(site.spy.clone(), support::options(ahead)).unwrap();
+    let other = SessionLayer::new(site.spy.clone(), crate::support::options(ahead)).unwrap();
     let old = put(&site.layer, "", "cart", "tea").await.unwrap();
     let slow = Request::new(&other, &old);
     slow.insert("cart", "coffee").unwrap();

@@ -1,21 +1,19 @@
 //! Sessions that hold nothing but the token of a form: they live an hour, and give way in a full memory store.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Answer, Client, Place, Site};
 use ampoule::{CsrfLayer, CsrfToken};
 use ampoule_core::{MemoryBounds, Store};
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
-use support::{Answer, Client, Place, Site};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn routes() -> Router {
     let form = get(|token: CsrfToken| async move { token.masked() });
-    support::site::routes().route("/form", form).layer(CsrfLayer::new())
+    crate::support::site::routes().route("/form", form).layer(CsrfLayer::new())
 }
 
 fn with_forms(mut site: Site) -> Site {
@@ -43,7 +41,7 @@ async fn submit(client: &mut Client, path: &str, token: &str) -> Answer {
         .header("x-csrf-token", token)
         .header("cookie", client.cookie_header());
     let request = request.body(axum::body::Body::empty()).unwrap();
-    let answer = support::answer(tower::ServiceExt::oneshot(client.app.clone(), request).await.unwrap()).await;
+    let answer = crate::support::answer(tower::ServiceExt::oneshot(client.app.clone(), request).await.unwrap()).await;
     client.keep(&answer);
     answer
 }

@@ -1,15 +1,13 @@
 //! Flash: what is pushed waits, and is shown once.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Client, Place, Site};
 use ampoule::{Error, ErrorKind, Flash, Session};
 use axum::Router;
 use axum::extract::Path;
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use support::{Client, Place, Site};
 
 on_each_place! {
     messages_survive_a_redirect_and_are_shown_once;
@@ -19,7 +17,7 @@ on_each_store! { each_message_goes_to_one_of_two_tabs; }
 
 fn site(place: Place) -> Site {
     let mut site = Site::new(place);
-    site.app = support::site::routes().merge(routes()).layer(site.layer.clone());
+    site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
 
@@ -133,9 +131,9 @@ async fn a_pop_that_fails_loses_no_message() {
         get(move |session: Session, flash: Flash| async move {
             session.insert("other", "value")?;
             session.len().await?;
-            refuse.set_mood(support::stores::Mood::Refuses);
+            refuse.set_mood(crate::support::stores::Mood::Refuses);
             let failed = flash.pop_messages().await.unwrap_err();
-            refuse.set_mood(support::stores::Mood::Works);
+            refuse.set_mood(crate::support::stores::Mood::Works);
             session.save().await?;
             Ok::<_, Error>(failed.kind().name())
         }),

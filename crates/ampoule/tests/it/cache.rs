@@ -1,16 +1,14 @@
 //! The cache on every store: one creator, exact expiry, and what is removed stays removed.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::caches::{Creator, Held, Rig, ask_in_parallel, in_memory, options};
+use crate::support::{HOUR, Place, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::Store;
-use ampoule::{ErrorKind, ManualClock};
-use support::caches::{Creator, Held, Rig, ask_in_parallel, in_memory, options};
-use support::{HOUR, Place, SECOND};
+use ampoule::{ErrorKind, ManualClock, MemoryBounds, MemoryStore};
 
 on_each_store! {
     a_cold_key_is_created_once;
@@ -389,7 +387,7 @@ async fn a_damaged_value_is_created_anew() {
 on_places! { a_store_that_tells_of_changes_keeps_memory_right on Redis RedisSentinel; }
 
 async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
-    let store_options = support::store_options(Arc::new(ampoule::SystemClock));
+    let store_options = crate::support::store_options(Arc::new(ampoule::SystemClock));
     let process = || {
         let store = ampoule::store::open(&place.url(std::path::Path::new("")), &store_options).unwrap();
         let long = CacheOptions { memory_expire: HOUR, ..options() };
@@ -425,6 +423,33 @@ async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
     settle(Some(4)).await;
     here.remove("key").await.unwrap();
     settle(None).await;
+}
+
+/// An application that never hears of sweeping keeps no expired values.
+#[tokio::test]
+async fn a_cache_sweeps_by_itself() {
+    let clock = Arc::new(ManualClock::default());
+    let store = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
+    let often =
+        BackendOptions { sweep_interval: Some(Duration::from_millis(20)), clock: clock.clone(), ..Default::default() };
+    let manager = CacheManager::new(Backend::store(store.clone(), &often), options()).unwrap();
+    manager.cache::<u32>("created").get_or_insert_with("n", async || 1).await;
+    manager.cache::<u32>("inserted").insert("n", 1).await.unwrap();
+    assert!(!store.is_empty());
+    clock.advance(48 * HOUR);
+    let all_gone = async {
+        while !store.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_gone).await.expect("the cache sweeps");
+    drop(manager);
+    let task_ends = async {
+        while Arc::strong_count(&store) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), task_ends).await.expect("the task holds no cache that is gone");
 }
 
 #[tokio::test]
