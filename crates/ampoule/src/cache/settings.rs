@@ -289,6 +289,6 @@ mod tests {
 
     #[test]
     fn the_place_ends_where_the_manner_begins() {
-        assert_eq!((PLACE.first(), PLACE.last()), (Some(&"type"), Some(&"fail_fast_after")));
+        assert_eq!((PLACE.first(), PLACE.last()), (Some(&"type"), Some(&"sweep_interval")));
     }
 }
