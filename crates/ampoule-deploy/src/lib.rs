@@ -58,7 +58,8 @@
 //!
 //! `egg:Beaker#beaker_session`, or `egg:ampoule#session`, is the filter that gives all apps below it one session. Its
 //! options are those of [`ampoule::Settings`]. An app whose section has such options gets a session of its own around it,
-//! as a Pylons project's `make_app` did; its factory may call [`session_layer`] instead.
+//! as a Pylons project's `make_app` did; its factory may call [`session_layer`] instead, and a filter of the program's own
+//! [`session_filter`].
 //!
 //! `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives them one cache, with the options of
 //! [`ampoule::cache::CacheSettings`]; [`cache_manager`] is for an app's own. Beaker had no such filter: its
@@ -130,5 +131,5 @@ pub use self::log::log_filter;
 pub use self::proxies::{Client, TrustedProxies};
 pub use self::registry::Registry;
 pub use self::server::{Listen, Server};
-pub use self::session::session_layer;
+pub use self::session::{session_filter, session_layer};
 pub use self::urlmap::MountPath;

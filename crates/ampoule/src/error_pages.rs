@@ -4,6 +4,7 @@
 mod caught;
 mod error_handler;
 mod following;
+mod frames;
 mod stack;
 mod status_code_redirect;
 

@@ -1,19 +1,89 @@
-//! The page for what went wrong, in place of a bare status.
+//! The page for what went wrong, in place of a bare status. It is drawn without the session where that may be what is
+//! broken.
 
-use ampoule::FailedRequest;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use ampoule::{CsrfRejection, FailedRequest, Language, Session};
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::{HOST, REFERER};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use minijinja::Value;
 use minijinja::context;
+use minijinja::value::merge_maps;
 
-use super::page::{Answer, Page};
+use super::frame::{Frame, Site};
+use super::lab::Outage;
+use super::page::with_forms;
 
-/// Where it stands in each app.
-pub(crate) const PAGE: &str = "/error/document";
+/// Those that have a page. With debug that of 500 is the one that tells all.
+pub(crate) const STATUSES: [u16; 11] = [400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503];
 
-pub(crate) async fn show(failed: Option<FailedRequest>, page: Page) -> Answer {
-    let Some(FailedRequest { status, text, error_number, .. }) = failed else {
-        return Ok(StatusCode::NOT_FOUND.into_response());
+pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response {
+    let Some(failed) = parts.extensions.get::<FailedRequest>().cloned() else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    let status = status.as_u16();
-    page.show_plain("error", context! { status, text, number => error_number }).await
+    if failed.status.is_server_error() {
+        // It may be what failed, and asking its store again may take as long as it did before.
+        parts.extensions.remove::<Session>();
+    }
+    let language = match Language::from_request_parts(&mut parts, &site).await {
+        Ok(language) => language,
+        Err(missing) => return missing.into_response(),
+    };
+    let session = parts.extensions.get::<Session>().cloned();
+    parts.uri.clone_from(&failed.uri);
+    parts.method.clone_from(&failed.method);
+    let mut frame = Frame::new(&parts, site, language);
+    let back = back(&parts.headers);
+    if frame.here.is_empty() {
+        frame.here = back.clone().unwrap_or_default();
+    }
+    let reason = reason(&failed);
+    let facts = context! {
+        status => failed.status.as_u16(), number => failed.error_number, reason, back,
+        outage => Outage::of(&parts.headers).map(|outage| outage.left),
+        // A form on this page leads here again.
+        next => if reason == "login" { frame.here.clone() } else { String::new() },
+    };
+    let visitor = match session {
+        Some(session) => visitor(&session, &frame, reason).await,
+        None => context! {},
+    };
+    frame.render("error", merge_maps([visitor, facts]))
+}
+
+/// What is known of a visitor whose session works.
+///
+/// A form that was sent without a session gets no new one: a page of another site may have sent it, without the cookie that
+/// the visitor has, and the new one would take its place.
+async fn visitor(session: &Session, frame: &Frame, reason: &str) -> Value {
+    let user: Option<String> = session.read_only().get("user").await.ok().flatten();
+    let offers_forms = match reason {
+        "login" => true,
+        "form" => session.is_new().await.is_ok_and(|is_new| !is_new),
+        _ => false,
+    };
+    let token = if offers_forms { session.csrf_token().await.ok() } else { None };
+    let forms = token.map_or_else(|| context! {}, |token| with_forms(frame, token));
+    merge_maps([forms, context! { user }])
+}
+
+/// Why a request was refused, as far as its visitor can do something about it.
+fn reason(failed: &FailedRequest) -> &'static str {
+    let is = |rejection: CsrfRejection| failed.text == rejection.to_string();
+    match failed.status {
+        StatusCode::FORBIDDEN if is(CsrfRejection::CrossOrigin) => "foreign",
+        StatusCode::FORBIDDEN if is(CsrfRejection::Missing) || is(CsrfRejection::Wrong) => "form",
+        StatusCode::FORBIDDEN if failed.method == Method::GET => "login",
+        _ => "",
+    }
+}
+
+/// The page of this site that the request was sent from.
+fn back(headers: &HeaderMap) -> Option<String> {
+    let from: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let is_ours = from.authority().is_some_and(|authority| authority.as_str() == host);
+    let page = from.path_and_query().filter(|_| is_ours)?;
+    ampoule::NextPage::new(page.as_str()).path().map(str::to_owned)
 }

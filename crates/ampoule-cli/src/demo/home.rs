@@ -1,108 +1,96 @@
-//! Login, logout, a counter of visits, the language, and where else its user is logged in.
+//! The first page: the race, login and logout, a counter of visits, the user's devices, and the language.
 
 use std::time::Duration;
 
-use ampoule::{Error, ErrorKind, Key, SessionId};
+use ampoule::Key;
 use axum::http::HeaderMap;
-use axum::http::header::USER_AGENT;
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use minijinja::{Value, context};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use minijinja::context;
 use serde::Deserialize;
 
-use super::page::{Answer, Page, Site, moment};
+use super::frame::Site;
+use super::page::{Answer, Page};
+use super::xray::REMEMBERED;
+use super::{devices, race};
 
 const USER: Key<String> = Key::new("user");
 const VISITS: Key<u64> = Key::new("visits");
-const BROWSER: Key<String> = Key::new("browser");
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const REMEMBER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new()
         .route("/", get(index))
         .route("/login", post(login))
         .route("/logout", post(logout))
-        .route("/elsewhere", post(sign_out_elsewhere))
-        .route("/device", post(sign_out_device))
         .route("/lang", post(set_lang))
         .route("/private", get(private))
         .route("/boom", get(boom))
 }
 
 async fn index(page: Page) -> Answer {
+    if page.session.is_unreachable().await? {
+        return Ok(page.frame.render("home", context! { is_away => true }));
+    }
     let visits = page.session.update(VISITS, |visits| *visits += 1).await?;
     page.session.save().await?;
-    page.show("home", context! { visits, devices => devices(&page).await? }).await
-}
-
-/// The user's sessions, wherever they are; those in cookies are not known to the server.
-async fn devices(page: &Page) -> Result<Vec<Value>, Error> {
-    let sessions = match page.session.sessions().await {
-        Err(error) if error.kind() == ErrorKind::Invalid => return Ok(Vec::new()),
-        sessions => sessions?,
-    };
-    let device = |info: ampoule::SessionInfo| {
-        let browser = info.get::<String>("browser")?.unwrap_or_default();
-        Ok(context! {
-            id => info.id().to_string(), browser, is_current => info.is_current(),
-            login => info.authenticated_at().map(moment), used => moment(info.last_accessed()),
-        })
-    };
-    sessions.into_iter().map(device).collect()
+    let (race, devices) = (race::last(&page).await?, devices::list(&page).await?);
+    // By this name another device logs in as the same user.
+    let principal = page.session.principal().await?.filter(|principal| principal.contains(TAG));
+    page.show("home", context! { visits, race, devices, principal }).await
 }
 
 #[derive(Deserialize)]
 struct Login {
     name: String,
     remember: Option<String>,
+    next: Option<String>,
 }
 
 async fn login(page: Page, headers: HeaderMap, Form(form): Form<Login>) -> Answer {
-    let name: String = form.name.trim().chars().take(40).collect();
-    if !name.is_empty() {
-        // A real site checks a password here. The login has a token of its own: the one from before opens nothing of it.
-        page.session.login(&name).await?;
-        page.session.insert(USER, &name)?;
-        let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        page.session.insert(BROWSER, browser.chars().take(120).collect::<String>())?;
-        if form.remember.is_some() {
-            page.session.set_timeout(30 * DAY)?;
-        }
-        page.flash.success(page.text("flash-welcome", [("user", name.into())]))?;
+    let name: String = form.name.trim().chars().take(60).collect();
+    let shown = name.split(TAG).next().unwrap_or_default().trim_end();
+    if shown.is_empty() {
+        page.flash.error(page.text("flash-blank-name", []))?;
         page.session.save().await?;
+        return page.back_to_next(form.next);
     }
-    page.back_to("home")
+    // A real site checks a password here. The login has a token of its own: the one from before opens nothing of it.
+    page.session.login(&principal(&name, page.frame.site.debug)).await?;
+    page.session.insert(USER, shown.to_owned())?;
+    devices::note_browser(&page, &headers)?;
+    if form.remember.is_some() {
+        page.session.set_timeout(REMEMBER)?;
+        page.session.insert(REMEMBERED, REMEMBER.as_secs())?;
+    }
+    page.flash.success(page.text("flash-welcome", [("user", shown.into())]))?;
+    page.session.save().await?;
+    page.back_to_next(form.next)
+}
+
+/// Stands between a name and what makes it that of one user.
+const TAG: char = '#';
+
+/// Whose session it is. On a developer's own machine a name is enough. Where others come, who all may give any name, a login
+/// with a name alone is that of a new user, whose tag cannot be guessed; otherwise one visitor could sign out another.
+fn principal(name: &str, debug: bool) -> String {
+    let has_tag = name.split_once(TAG).is_some_and(|(_, tag)| tag.len() >= 11);
+    if debug || has_tag {
+        return name.to_owned();
+    }
+    let mut tag = [0; 8];
+    getrandom::fill(&mut tag).expect("the operating system has random numbers");
+    format!("{}{TAG}{}", name.replace(TAG, ""), URL_SAFE_NO_PAD.encode(tag))
 }
 
 /// The message goes into a new session, with the language; nothing else of the old one lives on.
 async fn logout(mut page: Page) -> Answer {
     page.session.logout().await?;
-    let lang = page.language.tag();
-    page.language.set_lang(&page.session, &lang)?;
+    let lang = page.frame.language.tag();
+    page.frame.language.set_lang(&page.session, &lang)?;
     page.flash.notice(page.text("flash-goodbye", []))?;
-    page.session.save().await?;
-    page.back_to("home")
-}
-
-async fn sign_out_elsewhere(page: Page) -> Answer {
-    let count = page.session.revoke_others().await?;
-    page.flash.success(page.text("flash-elsewhere", [("count", count.into())]))?;
-    page.session.save().await?;
-    page.back_to("home")
-}
-
-#[derive(Deserialize)]
-struct Device {
-    id: String,
-}
-
-/// The id of another's session ends nothing.
-async fn sign_out_device(page: Page, Form(device): Form<Device>) -> Answer {
-    let has_ended = match SessionId::parse(&device.id) {
-        Some(id) => page.session.revoke(id).await?,
-        None => false,
-    };
-    page.flash.success(page.text("flash-elsewhere", [("count", usize::from(has_ended).into())]))?;
     page.session.save().await?;
     page.back_to("home")
 }
@@ -110,15 +98,16 @@ async fn sign_out_device(page: Page, Form(device): Form<Device>) -> Answer {
 #[derive(Deserialize)]
 struct Choice {
     lang: String,
+    next: Option<String>,
 }
 
 async fn set_lang(mut page: Page, Form(choice): Form<Choice>) -> Answer {
-    match page.language.set_lang(&page.session, &choice.lang) {
+    match page.frame.language.set_lang(&page.session, &choice.lang) {
         Ok(()) => page.flash.notice(page.text("flash-language", []))?,
         Err(unknown) => page.flash.error(unknown.to_string())?,
     }
     page.session.save().await?;
-    page.back_to("home")
+    page.back_to_next(choice.next)
 }
 
 async fn private(page: Page) -> Answer {
@@ -129,4 +118,19 @@ async fn private(page: Page) -> Answer {
 /// What a page does in which something was not foreseen.
 async fn boom() -> Answer {
     panic!("this page always fails, to show what happens then")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_others_come_a_name_alone_is_no_user_of_theirs() {
+        assert_eq!(principal("Ada", true), "Ada");
+        let (one, other) = (principal("Ada", false), principal("Ada", false));
+        assert!(one.starts_with("Ada#") && one != other, "{one} {other}");
+        assert_eq!(principal(&one, false), one, "the user logs in elsewhere");
+        assert_ne!(principal("Ada#1", false), "Ada#1", "a tag that can be guessed is none");
+        assert_ne!(principal("Ada#1", false), principal("Ada#1", false));
+    }
 }

@@ -5,29 +5,32 @@ use axum::Router;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 
-use super::page::{Answer, Page, Site, moment};
+use super::frame::Site;
+use super::page::{Answer, Page};
+use super::xray;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(show)).route("/restart", post(restart))
 }
 
 async fn show(page: Page) -> Answer {
-    let session = &page.session;
+    let (session, frame) = (&page.session, &page.frame);
     let entries = entries(session).await?;
+    let is_new = session.is_new().await?;
     let facts = context! {
-        is_new => session.is_new().await?,
+        is_new,
         id => session.id().await?.map(|id| id.to_string()),
-        created => moment(session.created().await?),
-        last_accessed => session.last_accessed().await?.map(moment),
-        expires => moment(session.expires().await?),
+        created => frame.at(session.created().await?), created_ago => frame.ago(session.created().await?),
+        used => session.last_accessed().await?.map(|time| frame.ago(time)),
+        expires => frame.at(session.expires().await?), expires_in => frame.ago(session.expires().await?),
         principal => session.principal().await?,
     };
-    let values = context! { entries, facts };
-    if session.is_new().await? {
-        page.show_plain("inspector", values).await
-    } else {
-        page.show("inspector", values).await
-    }
+    let xray = match &page.lab {
+        Some(lab) if !is_new => xray::look(lab, session, frame).await?,
+        _ => Value::UNDEFINED,
+    };
+    let values = context! { entries, facts, xray };
+    if is_new { page.show_plain("inspector", values).await } else { page.show("inspector", values).await }
 }
 
 /// The values as JSON, whatever their types: they are stored self-describing. Those with a `_` are Ampoule's own.

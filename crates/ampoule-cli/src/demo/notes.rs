@@ -6,7 +6,8 @@ use axum::{Form, Router};
 use minijinja::context;
 use serde::Deserialize;
 
-use super::page::{Answer, Page, Site};
+use super::frame::Site;
+use super::page::{Answer, Page};
 
 const NOTES: Key<Vec<String>> = Key::new("notes");
 
@@ -29,7 +30,9 @@ struct Note {
 
 async fn add(page: Page, Form(note): Form<Note>) -> Answer {
     let text: String = note.text.trim().chars().take(200).collect();
-    if !text.is_empty() {
+    if text.is_empty() {
+        page.flash.error(page.text("flash-blank-note", []))?;
+    } else {
         let push = move |notes: &mut Vec<String>| {
             if notes.len() < MAX_NOTES {
                 notes.push(text.clone());
@@ -37,8 +40,8 @@ async fn add(page: Page, Form(note): Form<Note>) -> Answer {
         };
         page.session.update(NOTES, push).await?;
         page.flash.success(page.text("flash-note-added", []))?;
-        page.session.save().await?;
     }
+    page.session.save().await?;
     page.back_to("notes")
 }
 

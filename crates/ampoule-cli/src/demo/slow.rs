@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::page::{Answer, Page, Site, moment};
+use super::frame::Site;
+use super::page::{Answer, Page};
 
 /// How long making the report takes.
 const TAKES: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ async fn show(caches: CacheManager, page: Page) -> Answer {
     let report = report(&caches, by).await;
     let waited = started.elapsed().as_millis();
     let stats = caches.cache::<Report>("demo").stats();
-    let made = moment(Time::from_millis(report.made));
+    let made = page.frame.at(Time::from_millis(report.made));
     let values = context! {
         made, waited => u64::try_from(waited).unwrap_or(u64::MAX), by => report.by, process => report.process,
         hits => stats.hits, waits => stats.waits, creations => stats.creations, place => caches.describe(),

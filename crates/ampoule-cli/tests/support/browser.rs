@@ -12,6 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::Served;
 
+/// No window is narrower; a phone's screen is emulated.
+const NARROWEST: u32 = 500;
+
 pub(crate) struct Driver {
     child: Child,
     port: u16,
@@ -52,11 +55,19 @@ impl Driver {
             format!("--user-data-dir={}", profile.display()),
             format!("--window-size={width},900"),
         ];
+        if width < NARROWEST {
+            arguments.push("--hide-scrollbars".to_owned());
+        }
         if dark {
             arguments.push("--force-dark-mode".to_owned());
             arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
-        let options = serde_json::json!({ "goog:chromeOptions": { "args": arguments } });
+        let mut chrome = serde_json::json!({ "args": arguments });
+        if width < NARROWEST {
+            let metrics = serde_json::json!({ "width": width, "height": 812, "pixelRatio": 2 });
+            chrome["mobileEmulation"] = serde_json::json!({ "deviceMetrics": metrics });
+        }
+        let options = serde_json::json!({ "goog:chromeOptions": chrome });
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(options.as_object().unwrap().clone());
         for _ in 0..100 {
@@ -99,6 +110,20 @@ pub(crate) async fn submit(client: &Client, css: &str) {
 
 pub(crate) async fn fill(client: &Client, css: &str, value: &str) {
     client.find(Locator::Css(css)).await.unwrap().send_keys(value).await.unwrap();
+}
+
+/// What keeps people from reading and using the page that is open: nothing. With `AMPOULE_AXE`, the path of a copy of
+/// axe.min.js, by the rules of axe-core too.
+pub(crate) async fn assert_usable(client: &Client, what: &str) {
+    let found = client.execute(include_str!("findings.js"), Vec::new()).await.unwrap();
+    assert_eq!(found.as_str(), Some(""), "{what}: {}", found.as_str().unwrap_or_default());
+    let Some(axe) = std::env::var_os("AMPOULE_AXE") else { return };
+    client.execute(&std::fs::read_to_string(axe).unwrap(), Vec::new()).await.unwrap();
+    let run = "const done = arguments[arguments.length - 1];
+        const nodes = rule => rule.nodes.map(node => node.html.slice(0, 200) + ' ' + node.failureSummary).join('\\n');
+        axe.run(document).then(found => done(found.violations.map(rule => rule.id + ': ' + nodes(rule)).join('\\n')))";
+    let found = client.execute_async(run, Vec::new()).await.unwrap();
+    assert_eq!(found.as_str(), Some(""), "{what}: {}", found.as_str().unwrap_or_default());
 }
 
 pub(crate) async fn picture(client: &Client, name: &str) {

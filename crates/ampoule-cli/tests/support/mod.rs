@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod browser;
+pub(crate) mod visitor;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

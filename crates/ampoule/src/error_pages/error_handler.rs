@@ -15,10 +15,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::caught::{Caught, watch_panics};
+use super::frames;
 use crate::csrf::escape;
 
 /// Turns panics, [`ServerError`](crate::ServerError)s and other errors with the status 500 into a page: with all that is
-/// known, down to a backtrace, in debug; otherwise with a number that stands in the log, beside the rest.
+/// known, down to a backtrace with the application's own calls first, in debug; otherwise with a number that stands in the
+/// log, beside the rest.
 ///
 /// What the failed request changed in its session is not saved, unless the handler had saved it; then the page has its
 /// cookie. The layer stands
@@ -81,40 +83,66 @@ fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
 }
 
-fn details(caught: &Caught, request: &Asked) -> String {
-    let mut details = format!("{} {}\n{}: {}\n", request.method, request.path, caught.kind, caught.message);
+/// What is known of a failure: of the calls that led there those of the application, and then all.
+struct Details {
+    what: String,
+    own_calls: String,
+    all_calls: String,
+}
+
+fn details(caught: &Caught, request: &Asked) -> Details {
+    let mut what = format!("{} {}\n{}: {}\n", request.method, request.path, caught.kind, caught.message);
     if !caught.location().is_empty() {
-        details.push_str(&format!("at {}\n", caught.location()));
+        what.push_str(&format!("at {}\n", caught.location()));
     }
-    if let Some(backtrace) = caught.backtrace() {
-        details.push('\n');
-        details.push_str(&backtrace);
-    }
-    details
+    let all_calls = caught.backtrace().unwrap_or_default();
+    Details { what, own_calls: frames::of_application(&all_calls), all_calls }
 }
 
-fn text(id: &str, details: Option<String>) -> Response {
-    let more = details.unwrap_or_default();
-    format!("Something went wrong here. It is noted under the number {id}.\n{more}").into_response()
+fn text(id: &str, details: Option<Details>) -> Response {
+    let mut page = format!("Something went wrong here. It is noted under the number {id}.\n");
+    if let Some(Details { what, own_calls, all_calls }) = details {
+        page.push_str(&what);
+        for (title, calls) in [("calls of the application", own_calls), ("all calls", all_calls)] {
+            if !calls.is_empty() {
+                page.push_str(&format!("\n{title}:\n{calls}"));
+            }
+        }
+    }
+    page.into_response()
 }
 
-fn html(id: &str, details: Option<String>) -> Response {
+fn html(id: &str, details: Option<Details>) -> Response {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Something went wrong</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
          <style>body{font:1.05rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-         pre{overflow-x:auto;padding:1rem;border:1px solid;border-radius:.5rem;font-size:.85rem}</style>\
-         <h1>Something went wrong here.</h1><p>It is noted under the number <code>",
+         pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid;border-radius:.5rem;font-size:.85rem}</style>\
+         <main><h1>Something went wrong here.</h1><p>It is noted under the number <code>",
     );
     page.push_str(id);
     page.push_str("</code>.</p>");
-    if let Some(details) = details {
-        page.push_str("<p>This is shown in debug alone.</p><pre>");
-        escape(&details, &mut page);
-        page.push_str("</pre>");
+    if let Some(Details { what, own_calls, all_calls }) = details {
+        page.push_str("<p>This is shown in debug alone.</p>");
+        pre(&what, &mut page);
+        if !own_calls.is_empty() {
+            page.push_str("<h2>Calls of the application</h2>");
+            pre(&own_calls, &mut page);
+        }
+        if !all_calls.is_empty() {
+            page.push_str("<details><summary>All calls</summary>");
+            pre(&all_calls, &mut page);
+            page.push_str("</details>");
+        }
     }
-    page.push_str("</html>\n");
+    page.push_str("</main></html>\n");
     ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+fn pre(text: &str, page: &mut String) {
+    page.push_str("<pre>");
+    escape(text, page);
+    page.push_str("</pre>");
 }
 
 impl<S> Layer<S> for ErrorHandler {

@@ -66,7 +66,7 @@ const OF_THE_FIRST: [HeaderName; 11] = [
 /// The page is found by GET, and takes a [`FailedRequest`]. The cookies that the first response sets are kept, which
 /// Pylons lost, and known to the second request as a browser's next would know them; so are headers such as
 /// `WWW-Authenticate` and `Retry-After`. The second request is never redirected itself: if it fails too, the first
-/// response stands.
+/// response stands. Of several such layers inside each other the innermost that has the status draws the page.
 ///
 /// It stands around the **whole** application, also around what finds its routes. In axum a layer that is added to a
 /// `Router` stands behind that; so put the router into another one:
@@ -167,9 +167,14 @@ impl<S: Sync> OptionalFromRequestParts<S> for FailedRequest {
     }
 }
 
+/// Marks a response that an error page has drawn, so that a redirect further out leaves it as it is.
+#[derive(Clone, Copy)]
+struct Drawn;
+
 /// The page's body under the first response's status, with the headers of both.
 fn merge(first: Response, mut page: Response) -> Response {
     *page.status_mut() = first.status();
+    page.extensions_mut().insert(Drawn);
     let headers = page.headers_mut();
     let kept = following::not_set_again(first.headers(), headers);
     let own = headers.get_all(SET_COOKIE).iter().cloned().collect::<Vec<_>>();
@@ -246,7 +251,8 @@ where
         let first = parts.clone();
         Box::pin(async move {
             let response = inner.call(Request::from_parts(parts, body)).await?;
-            if !redirect.statuses.contains(&response.status()) {
+            let is_drawn = response.extensions().get::<Drawn>().is_some();
+            if is_drawn || !redirect.statuses.contains(&response.status()) {
                 return Ok(response);
             }
             let (response, text) = text_of(response).await;

@@ -1,0 +1,102 @@
+//! A store around the site's store: it notes each trip of the request that makes it, and one that is away refuses them all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, Stored, StoreKey, Tag, Version};
+use ampoule::{Error, ErrorKind, Store, SweepReport, Time};
+
+tokio::task_local! {
+    /// Those of the request that is being answered.
+    pub(super) static TRIPS: Trips;
+}
+
+/// The trips of one request to the store, in the order in which they ended.
+#[derive(Clone, Default)]
+pub(super) struct Trips(Arc<Mutex<Vec<Trip>>>);
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Trip {
+    pub(crate) operation: &'static str,
+    pub(crate) took: Duration,
+}
+
+impl Trips {
+    pub(super) fn so_far(&self) -> Vec<Trip> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, operation: &'static str, began: Instant) {
+        let trip = Trip { operation, took: began.elapsed() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(trip);
+    }
+}
+
+pub(super) struct WatchedStore {
+    pub(super) store: Arc<dyn Store>,
+    /// Whether it refuses everything, as a store does that cannot be reached.
+    pub(super) is_away: bool,
+}
+
+impl WatchedStore {
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        operation: &'static str,
+        call: impl FnOnce(&'a dyn Store) -> Reply<'a, T>,
+    ) -> Reply<'a, T> {
+        let (began, trips) = (Instant::now(), TRIPS.try_with(Clone::clone).ok());
+        let reply = if self.is_away { Reply::ready(Err(away())) } else { call(&*self.store) };
+        reply.map(move |answer| {
+            trips.iter().for_each(|trips| trips.note(operation, began));
+            answer
+        })
+    }
+}
+
+fn away() -> Error {
+    Error::new(ErrorKind::Unavailable, "the demo's visitor has asked for a store that is away for ten seconds")
+}
+
+/// Nothing here follows a session in a stream, so what others change is not reported.
+impl Store for WatchedStore {
+    fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
+        self.ask("get", |store| store.get(key))
+    }
+
+    fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.ask("put", |store| store.put(key, entry, mode))
+    }
+
+    fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
+        self.ask("put", |store| store.put_evictable(key, entry, mode))
+    }
+
+    fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
+        self.ask("touch", |store| store.touch(key, version, lifetime))
+    }
+
+    fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
+        self.ask("delete", |store| store.delete(key))
+    }
+
+    fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
+        self.ask("keys_with_tag", |store| store.keys_with_tag(tag))
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
+        self.ask("scan", |store| store.scan(cursor, budget))
+    }
+
+    fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
+        self.ask("sweep", |store| store.sweep(budget))
+    }
+
+    fn ping(&self) -> Reply<'_, Time> {
+        self.ask("ping", |store| store.ping())
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
