@@ -48,6 +48,45 @@ fn the_race_keeps_every_change_and_read_change_write_loses_most() {
     assert!(!inspector.contains("race updated"), "the lists of the race are gone: {inspector}");
 }
 
+/// The rooms need a store, and say so where there is none.
+#[test]
+fn sessions_in_cookies_have_pages_without_rooms() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "beaker.session.key = ampoule_demo\n";
+    let ini = development_ini().replace(key, &format!("{key}beaker.session.type = cookie\n"));
+    std::fs::write(folder.path().join("site.ini"), ini).unwrap();
+    let served = Served::start(folder.path());
+    let mut visitor = Visitor::new(&served.base);
+    for path in ["/", "/thief", "/outage", "/inspector"] {
+        let page = visitor.get(path);
+        assert_eq!(page.status, 200, "{path}: {}", page.head);
+        assert_eq!(page.body.contains("keeps its sessions in cookies"), path != "/inspector", "{path}: {}", page.body);
+    }
+    visitor.get("/");
+    assert!(visitor.submit("/login", "name=Ada").body.contains("Hello, Ada."));
+    assert!(visitor.submit("/race", "").body.contains("Hello, Ada."));
+}
+
+/// As many visitors as come: the races of two run at once, and none is answered with an error.
+#[test]
+fn races_of_many_visitors_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path());
+    let race = |_| {
+        let mut visitor = Visitor::new(&served.base);
+        visitor.get("/");
+        std::thread::spawn(move || {
+            let page = visitor.submit("/race", "");
+            let is_busy = page.body.contains("Other visitors are trying this at the moment.");
+            assert!(is_busy || kept(&page, "updated") == 64, "{}", page.body);
+            is_busy
+        })
+    };
+    let races: Vec<_> = (0..16).map(race).collect();
+    let busy: Vec<bool> = races.into_iter().map(|race| race.join().unwrap()).collect();
+    assert!(busy.contains(&false), "some had their turn");
+}
+
 #[test]
 fn a_thief_with_copies_of_cookies_is_nobody() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,8 @@ mod away;
 mod events;
 mod watched;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ampoule::{
@@ -43,6 +44,15 @@ struct Inner {
     sample: SessionLayer,
     events: Arc<Events>,
     busy: Semaphore,
+    /// The sessions whose visitors are at it.
+    playing: Mutex<HashSet<SessionId>>,
+}
+
+/// The right of a visitor's to have a room make requests.
+pub(crate) struct LabPermit<'a> {
+    inner: &'a Inner,
+    id: SessionId,
+    _busy: SemaphorePermit<'a>,
 }
 
 /// The layers of requests: while the store is there, and while it is away.
@@ -71,7 +81,8 @@ fn make(settings: &Settings, debug: bool) -> Result<(SessionLayer, Filter), Erro
     let there = layer(false, Options { on_event, ..settings.options.clone() })?;
     let (error, anonymous) = (layer(true, away(OutagePolicy::Error))?, layer(true, away(OutagePolicy::Anonymous))?);
     let sample = SessionLayer::new(MemoryStore::default(), away(OutagePolicy::Error))?;
-    let lab = Lab(Arc::new(Inner { sessions: there.clone(), sample, events, busy: Semaphore::new(AT_ONCE) }));
+    let (busy, playing) = (Semaphore::new(AT_ONCE), Mutex::default());
+    let lab = Lab(Arc::new(Inner { sessions: there.clone(), sample, events, busy, playing }));
     let layers = Layers { there: there.clone(), error, anonymous };
     // What an app could not draw itself, since its session failed after it had answered.
     let pages = StatusCodeRedirect::new(ERROR_PAGE)?.with_statuses([409, 413, 500, 503]).with_debug(debug);
@@ -98,16 +109,30 @@ fn around(layers: &Layers, lab: Lab, pages: &StatusCodeRedirect, inner: App) -> 
     }))
 }
 
+impl Inner {
+    fn playing(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        self.playing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for LabPermit<'_> {
+    fn drop(&mut self) {
+        self.inner.playing().remove(&self.id);
+    }
+}
+
 impl Lab {
     /// The layer around the site, for requests that a room makes itself.
     pub(crate) fn sessions(&self) -> &SessionLayer {
         &self.0.sessions
     }
 
-    /// The right to make such requests; `None` while too many visitors do.
-    pub(crate) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+    /// The right to make such requests; `None` while too many visitors do, or this one does, and without a session.
+    pub(crate) async fn permit(&self, id: Option<SessionId>) -> Option<LabPermit<'_>> {
         const PATIENCE: Duration = Duration::from_secs(2);
-        tokio::time::timeout(PATIENCE, self.0.busy.acquire()).await.ok()?.ok()
+        let (id, inner) = (id?, &*self.0);
+        let busy = tokio::time::timeout(PATIENCE, inner.busy.acquire()).await.ok()?.ok()?;
+        inner.playing().insert(id).then_some(LabPermit { inner, id, _busy: busy })
     }
 
     /// The last events of a session, the latest first.

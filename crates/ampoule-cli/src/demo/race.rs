@@ -34,11 +34,11 @@ const UPDATED: Key<Vec<u8>> = Key::new("race updated");
 const OVERWRITTEN: Key<Vec<u8>> = Key::new("race overwritten");
 const RACE: Key<Race> = Key::new("race");
 
-/// Whose change survived, of each kind.
+/// Whose change survived, of each kind: a bit for each request.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Race {
-    updated: Vec<u8>,
-    overwritten: Vec<u8>,
+    updated: u64,
+    overwritten: u64,
     milliseconds: u64,
 }
 
@@ -51,12 +51,21 @@ pub(crate) async fn last(page: &Page) -> Result<Value, Error> {
     let race = page.session.get(RACE).await?;
     let is_run = race.is_some();
     let Race { updated, overwritten, milliseconds } = race.unwrap_or_default();
+    let (updated, overwritten) = (runners(updated), runners(overwritten));
     Ok(context! { is_possible => page.lab.is_some(), is_run, runners => RUNNERS, updated, overwritten, milliseconds })
+}
+
+fn runners(bits: u64) -> Vec<u8> {
+    (0..RUNNERS).filter(|runner| bits >> runner & 1 == 1).collect()
+}
+
+fn bits(runners: Option<Vec<u8>>) -> u64 {
+    runners.unwrap_or_default().into_iter().fold(0, |bits, runner| bits | 1 << (runner % RUNNERS))
 }
 
 async fn start(page: Page, headers: HeaderMap) -> Answer {
     let Some(lab) = &page.lab else { return page.back_to("home") };
-    let Some(_permit) = lab.permit().await else {
+    let Some(_permit) = lab.permit(page.session.id().await?).await else {
         page.flash.warning(page.text("flash-busy", []))?;
         page.session.save().await?;
         return page.back_to("home");
@@ -68,8 +77,8 @@ async fn start(page: Page, headers: HeaderMap) -> Answer {
     let _ = tokio::time::timeout(LIMIT, run(lab, &headers)).await;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     page.session.reload().await?;
-    let updated = page.session.remove(UPDATED).await?.unwrap_or_default();
-    let overwritten = page.session.remove(OVERWRITTEN).await?.unwrap_or_default();
+    let (updated, overwritten) =
+        (bits(page.session.remove(UPDATED).await?), bits(page.session.remove(OVERWRITTEN).await?));
     page.session.insert(RACE, Race { updated, overwritten, milliseconds })?;
     page.session.save().await?;
     page.back_to_page("/#race")
