@@ -131,3 +131,26 @@ async fn the_pages_can_be_read_and_used_on_a_phone() {
         client.close().await.unwrap();
     }
 }
+
+/// Where the system chooses the colours: what was kept is told from what was lost, and the page that is open from others.
+#[tokio::test]
+async fn the_pages_can_be_read_in_forced_colours() {
+    let Some(driver) = Driver::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
+    let served = Served::start(folder.path());
+    let client = driver.browser_with(&folder.path().join("profile"), 375, &["--force-high-contrast"]).await;
+    open(&client, &served, "/").await;
+    submit(&client, "#run button").await;
+    let looks = "const style = selector => getComputedStyle(document.querySelector(selector));
+        return [matchMedia('(forced-colors: active)').matches,
+            style('#overwritten circle.kept').fill !== style('#overwritten circle:not(.kept)').fill,
+            style('nav [aria-current]').borderBottomColor !== style('nav a:not([aria-current])').borderBottomColor]";
+    assert_eq!(client.execute(looks, Vec::new()).await.unwrap(), serde_json::json!([true, true, true]));
+    for path in ["/", "/thief", "/inspector"] {
+        open(&client, &served, path).await;
+        assert_usable(&client, path).await;
+        picture(&client, &format!("forced{}", path.replace('/', "-"))).await;
+    }
+    client.close().await.unwrap();
+}

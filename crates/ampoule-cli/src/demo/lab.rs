@@ -40,8 +40,8 @@ pub(crate) struct Lab(Arc<Inner>);
 struct Inner {
     /// The layer that the file describes.
     sessions: SessionLayer,
-    /// A layer of the same options whose sessions are nobody's, to see what it sends.
-    sample: SessionLayer,
+    /// Its options.
+    options: Options,
     events: Arc<Events>,
     busy: Semaphore,
     /// The sessions whose visitors are at it.
@@ -80,9 +80,9 @@ fn make(settings: &Settings, debug: bool) -> Result<(SessionLayer, Filter), Erro
     let away = |on_outage| Options { on_outage, sweep_interval: None, ..settings.options.clone() };
     let there = layer(false, Options { on_event, ..settings.options.clone() })?;
     let (error, anonymous) = (layer(true, away(OutagePolicy::Error))?, layer(true, away(OutagePolicy::Anonymous))?);
-    let sample = SessionLayer::new(MemoryStore::default(), away(OutagePolicy::Error))?;
+    let options = away(OutagePolicy::Error);
     let (busy, playing) = (Semaphore::new(AT_ONCE), Mutex::default());
-    let lab = Lab(Arc::new(Inner { sessions: there.clone(), sample, events, busy, playing }));
+    let lab = Lab(Arc::new(Inner { sessions: there.clone(), options, events, busy, playing }));
     let layers = Layers { there: there.clone(), error, anonymous };
     // What an app could not draw itself, since its session failed after it had answered.
     let pages = StatusCodeRedirect::new(ERROR_PAGE)?.with_statuses([409, 413, 500, 503]).with_debug(debug);
@@ -156,12 +156,13 @@ impl Lab {
     /// # Errors
     /// Errors of saving a session in memory: there are none but those of the program.
     pub(crate) async fn attributes(&self, timeout: Option<Duration>) -> Result<Vec<(String, String)>, Error> {
-        let (layer, mut headers) = (&self.0.sample, HeaderMap::new());
+        // In memory, and only as long as this takes.
+        let layer = SessionLayer::new(MemoryStore::default(), self.0.options.clone())?;
+        let mut headers = HeaderMap::new();
         let session = layer.begin(&headers);
         timeout.map_or(Ok(()), |timeout| session.set_timeout(timeout))?;
         session.save().await?;
         layer.finish(&session, StatusCode::OK, &mut headers).await?;
-        session.delete().await?;
         let sent = headers.get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok()).unwrap_or_default();
         let attribute = |text: &str| {
             let (name, value) = text.trim().split_once('=').unwrap_or((text.trim(), ""));

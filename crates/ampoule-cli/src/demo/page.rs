@@ -56,6 +56,13 @@ impl Page {
         Ok(Redirect::to(next.or(self.frame.site.place("home"))).into_response())
     }
 
+    /// Back to a page of the first app, whose room has too many visitors.
+    pub(crate) async fn busy(&self, path: &str) -> Answer {
+        self.flash.warning(self.text("flash-busy", []))?;
+        self.session.save().await?;
+        self.back_to_page(path)
+    }
+
     /// A text in the visitor's language.
     pub(crate) fn text<'a>(&self, name: &str, values: impl IntoIterator<Item = (&'a str, FluentValue<'a>)>) -> String {
         self.frame.text(name, values)

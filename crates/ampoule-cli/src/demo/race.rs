@@ -65,11 +65,7 @@ fn bits(runners: Option<Vec<u8>>) -> u64 {
 
 async fn start(page: Page, headers: HeaderMap) -> Answer {
     let Some(lab) = &page.lab else { return page.back_to("home") };
-    let Some(_permit) = lab.permit(page.session.id().await?).await else {
-        page.flash.warning(page.text("flash-busy", []))?;
-        page.session.save().await?;
-        return page.back_to("home");
-    };
+    let Some(_permit) = lab.permit(page.session.id().await?).await else { return page.busy("/").await };
     page.session.insert(UPDATED, Vec::new())?;
     page.session.insert(OVERWRITTEN, Vec::new())?;
     page.session.save().await?;

@@ -60,11 +60,7 @@ async fn show(page: Page) -> Answer {
 
 async fn try_all(page: Page) -> Answer {
     let Some(lab) = &page.lab else { return page.back_to_page("/thief") };
-    let Some(_permit) = lab.permit(page.session.id().await?).await else {
-        page.flash.warning(page.text("flash-busy", []))?;
-        page.session.save().await?;
-        return page.back_to_page("/thief");
-    };
+    let Some(_permit) = lab.permit(page.session.id().await?).await else { return page.busy("/thief").await };
     let attempts = play(lab).await?;
     page.session.insert(ATTEMPTS, attempts)?;
     page.session.save().await?;
@@ -75,7 +71,7 @@ async fn try_all(page: Page) -> Answer {
 async fn try_mine(mut page: Page, headers: HeaderMap) -> Answer {
     let Some(lab) = page.lab.clone() else { return page.back_to_page("/thief") };
     let id = page.session.id().await?;
-    let Some(_permit) = lab.permit(id).await else { return page.back_to_page("/thief") };
+    let Some(_permit) = lab.permit(id).await else { return page.busy("/thief").await };
     let copy = Browser { cookies: headers.get_all(COOKIE).iter().cloned().collect(), ..Browser::new(&lab) };
     page.session.logout().await?;
     let attempt = attempt("mine", copy, id).await?;

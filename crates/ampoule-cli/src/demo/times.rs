@@ -10,7 +10,7 @@ pub(crate) fn utc(time: Time) -> String {
     stamp(time).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// `3 minutes ago`, or `in 3 minutes`, in the largest unit of which there are two.
+/// `3 minutes ago`, or `in 3 minutes`, to the nearest of the largest unit of which there are two.
 pub(super) fn relative(language: &Language, time: Time) -> String {
     let now = SystemClock.now();
     let (direction, span) = if time > now { ("in", time.since(now)) } else { ("ago", now.since(time)) };
@@ -20,7 +20,7 @@ pub(super) fn relative(language: &Language, time: Time) -> String {
     }
     let units = [("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)];
     let (unit, length) = units.into_iter().find(|(_, length)| seconds >= 2 * length).unwrap_or(("seconds", 1));
-    texts::text(language, &format!("{direction}-{unit}"), [("n", (seconds / length).into())])
+    texts::text(language, &format!("{direction}-{unit}"), [("n", ((seconds + length / 2) / length).into())])
 }
 
 /// A `<time>` element, which tells programs the moment whatever it tells people.

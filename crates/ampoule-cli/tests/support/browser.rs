@@ -41,6 +41,13 @@ impl Driver {
     }
 
     pub(crate) async fn browser(&self, profile: &Path, width: u32, dark: bool) -> Client {
+        let dark: &[&str] =
+            if dark { &["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] } else { &[] };
+        self.browser_with(profile, width, dark).await
+    }
+
+    /// With further arguments of the command line.
+    pub(crate) async fn browser_with(&self, profile: &Path, width: u32, more: &[&str]) -> Client {
         let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -58,10 +65,7 @@ impl Driver {
         if width < NARROWEST {
             arguments.push("--hide-scrollbars".to_owned());
         }
-        if dark {
-            arguments.push("--force-dark-mode".to_owned());
-            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
-        }
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let mut chrome = serde_json::json!({ "args": arguments });
         if width < NARROWEST {
             let metrics = serde_json::json!({ "width": width, "height": 812, "pixelRatio": 2 });

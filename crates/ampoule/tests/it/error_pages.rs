@@ -201,6 +201,19 @@ async fn no_order_of_layers_saves_what_failed() {
     }
 }
 
+/// Of two redirects inside each other the inner one draws its page, and the outer one draws what the inner one leaves.
+#[tokio::test]
+async fn a_page_that_was_drawn_is_not_drawn_again() {
+    let inner = StatusCodeRedirect::new("/error/document").unwrap().with_statuses([404]).layer(routes());
+    let page = async |failed: FailedRequest| format!("outer page: {}", failed.status);
+    let outer = Router::new().route("/outer", get(page)).fallback_service(inner);
+    let outer = StatusCodeRedirect::new("/outer").unwrap().with_statuses([400, 404]).layer(outer);
+    let mut client = Site::new(Place::Memory).client();
+    client.app = Router::new().fallback_service(outer);
+    assert_eq!(client.get("/status/404").await.text, "page: 404 of GET /status/404: plainly 404");
+    assert_eq!(client.get("/status/400").await.text, "outer page: 400 Bad Request");
+}
+
 #[tokio::test]
 async fn a_session_asked_for_without_its_layer_is_told_of() {
     let app = Router::new().fallback_service(ErrorHandler::new(true).layer(routes()));
