@@ -201,7 +201,7 @@ fn devices_have_names_and_ten_are_shown_at_most() {
     assert_eq!(page.body.matches("Log out everywhere else").count(), 1);
 }
 
-/// Where anybody may come, a name is no proof of who gives it.
+/// Where all may come, a name proves nothing.
 #[test]
 fn in_production_two_visitors_of_one_name_are_two_users() {
     let folder = tempfile::tempdir().unwrap();

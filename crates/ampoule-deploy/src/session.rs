@@ -52,10 +52,7 @@ pub fn session_filter(
 }
 
 /// What is made of a section's options, beside its layer.
-fn make_of<T>(
-    conf: &Conf,
-    make: impl FnOnce(&Settings) -> Result<(SessionLayer, T), Error>,
-) -> Result<T, Faults> {
+fn make_of<T>(conf: &Conf, make: impl FnOnce(&Settings) -> Result<(SessionLayer, T), Error>) -> Result<T, Faults> {
     let raw = RawOptions::of(conf, &SESSION);
     let mut settings = Settings::parse(raw.pairs()).map_err(|bad| {
         let faults = bad.0.iter().map(|option| raw.fault(conf, &option.name, &option.message));

@@ -103,7 +103,10 @@ async fn login(
     let Json(login) = login.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
     let name = login.name.trim();
     if name.is_empty() {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the name is blank; expected a name to log in with"));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the name is blank; expected a name to log in with",
+        ));
     }
     begin(&session, name).await.map(Json).map_err(|error| Problem::of(&error, &headers))
 }

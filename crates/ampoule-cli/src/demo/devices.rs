@@ -81,9 +81,7 @@ fn card(page: &Page, info: &SessionInfo) -> Result<Value, Error> {
 
 fn name(page: &Page, browser: &str) -> String {
     match (find(&BROWSERS, browser), find(&SYSTEMS, browser)) {
-        (Some(browser), Some(system)) => {
-            page.text("device", [("browser", browser.into()), ("system", system.into())])
-        }
+        (Some(browser), Some(system)) => page.text("device", [("browser", browser.into()), ("system", system.into())]),
         (Some(known), None) | (None, Some(known)) => known.to_owned(),
         (None, None) => page.text("device-unknown", []),
     }

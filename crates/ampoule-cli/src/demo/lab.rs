@@ -2,7 +2,7 @@
 //!
 //! It takes the place of `egg:Beaker#beaker_session`, whose options it has. Beside the layer that the file describes
 //! stand two over a store that is away, one for each [`OutagePolicy`]; a cookie says which of them a visitor's requests
-//! pass, so an outage is nobody else's, and opens nobody else's circuit breaker.
+//! pass, so an outage concerns no other visitor, and opens no other visitor's circuit breaker.
 
 mod away;
 mod events;

@@ -28,7 +28,10 @@ async fn show(page: Page, headers: HeaderMap) -> Answer {
 /// What a handler finds that asks for its session now.
 async fn during(page: &Page, outage: Outage) -> Response {
     let found = page.session.get::<u64>("visits").await;
-    let error = found.as_ref().err().map(|error| context! { kind => error.kind().name(), status => error.kind().for_client().0 });
+    let error = found
+        .as_ref()
+        .err()
+        .map(|error| context! { kind => error.kind().name(), status => error.kind().for_client().0 });
     let is_unreachable = page.session.is_unreachable().await.unwrap_or(true);
     let (policy, seconds) = (outage.policy.name(), OUTAGE.as_secs());
     page.frame.render("outage", context! { left => outage.left, policy, seconds, error, is_unreachable })

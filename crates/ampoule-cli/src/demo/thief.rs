@@ -27,7 +27,7 @@ const LETTER: Key<String> = Key::new("letter");
 struct Attempt {
     /// Which text tells of it: `copy`, `early`, `late`, `two`, `mine`.
     what: String,
-    /// For whom the server took the thief, if for anybody.
+    /// The user for whom the server took the thief, if for one.
     user: Option<String>,
     /// Whether the thief could read what the victim wrote after the login.
     has_read: bool,
@@ -47,10 +47,7 @@ struct Seen {
 }
 
 pub(crate) fn routes() -> Router<Site> {
-    Router::new()
-        .route("/thief", get(show))
-        .route("/thief/try", post(try_all))
-        .route("/thief/mine", post(try_mine))
+    Router::new().route("/thief", get(show)).route("/thief/try", post(try_all)).route("/thief/mine", post(try_mine))
 }
 
 async fn show(page: Page) -> Answer {
@@ -145,7 +142,8 @@ impl Browser {
         *request.uri_mut() = path.parse().expect("a path of ours is one");
         request.headers_mut().extend(self.cookies.iter().map(|cookie| (COOKIE, cookie.clone())));
         let Ok(response) = self.site.clone().oneshot(request).await;
-        let pair = |cookie: &HeaderValue| HeaderValue::from_bytes(cookie.as_bytes().split(|byte| *byte == b';').next()?).ok();
+        let pair =
+            |cookie: &HeaderValue| HeaderValue::from_bytes(cookie.as_bytes().split(|byte| *byte == b';').next()?).ok();
         let sent: Vec<HeaderValue> = response.headers().get_all(SET_COOKIE).iter().filter_map(pair).collect();
         if !sent.is_empty() {
             self.cookies = sent;
@@ -173,7 +171,7 @@ async fn visit(session: Session) -> Result<Json<Seen>, Error> {
     seen(&session).await
 }
 
-/// As a user that there is no other of, so that the play meets nobody's sessions.
+/// As a user that there is no other of, so that the play meets no visitor's sessions.
 async fn login(session: Session) -> Result<Json<Seen>, Error> {
     let id = session.id().await?.map(|id| id.to_string()).unwrap_or_default();
     session.login(&format!("victim of a play {id}")).await?;

@@ -41,8 +41,7 @@ impl Driver {
     }
 
     pub(crate) async fn browser(&self, profile: &Path, width: u32, dark: bool) -> Client {
-        let dark: &[&str] =
-            if dark { &["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] } else { &[] };
+        let dark: &[&str] = if dark { &["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] } else { &[] };
         self.browser_with(profile, width, dark).await
     }
 

@@ -45,7 +45,8 @@ impl Visitor {
 
     /// Sends a form of the page that was opened last, and opens the page that follows.
     pub(crate) fn submit(&mut self, path: &str, fields: &str) -> Answer {
-        let token = self.last.split("name=\"_authentication_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let token =
+            self.last.split("name=\"_authentication_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
         let body = format!("_authentication_token={}&{fields}", token.expect("the last page has a form"));
         let answer = self.ask("POST", path, "application/x-www-form-urlencoded", &body);
         assert_eq!(answer.status, 303, "{path}: {}{}", answer.head, answer.body);

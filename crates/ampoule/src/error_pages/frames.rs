@@ -78,7 +78,7 @@ mod tests {
    3: shop::cart::add::{{closure}}
              at ./src/cart.rs:12:5
    4: <F as axum::handler::Handler<(M,T1),S>>::call::{{closure}}
-             at /home/ada/.cargo/registry/src/index/axum-0.8.4/src/handler/mod.rs:239:52
+             at /srv/ada/.cargo/registry/src/index/axum-0.8.4/src/handler/mod.rs:239:52
    5: core::panicking::catch
              at /rustc/0123456789abcdef/library/core/src/panicking.rs:1:1
    6: shop::prices::of
@@ -105,7 +105,10 @@ mod tests {
         assert!(own.contains("shop::prices::of") && !own.contains("others"), "{own}");
         let own = of_application(WITHOUT_FILES);
         let functions: Vec<&str> = own.lines().map(|line| line.split_once(": ").unwrap().1).collect();
-        assert_eq!(functions, ["ampoule::demo::home::boom::{{closure}}", "<shop::Cart as core::ops::drop::Drop>::drop"]);
+        assert_eq!(
+            functions,
+            ["ampoule::demo::home::boom::{{closure}}", "<shop::Cart as core::ops::drop::Drop>::drop"]
+        );
         assert_eq!(of_application(""), "");
     }
 }

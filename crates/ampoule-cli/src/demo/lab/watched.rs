@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, Stored, StoreKey, Tag, Version};
+use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, Tag, Version};
 use ampoule::{Error, ErrorKind, Store, SweepReport, Time};
 
 tokio::task_local! {
