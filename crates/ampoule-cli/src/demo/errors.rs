@@ -26,6 +26,7 @@ pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response
         // It may be what failed, and asking its store again may take as long as it did before.
         parts.extensions.remove::<Session>();
     }
+    let user = user_of(&mut parts).await;
     let language = match Language::from_request_parts(&mut parts, &site).await {
         Ok(language) => language,
         Err(missing) => return missing.into_response(),
@@ -45,27 +46,35 @@ pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response
         // A form on this page leads here again.
         next => if reason == "login" { frame.here.clone() } else { String::new() },
     };
-    let visitor = match session {
-        Some(session) => visitor(&session, &frame, reason).await,
+    let forms = match session {
+        Some(session) => forms(&session, &frame, reason).await,
         None => context! {},
     };
-    frame.render("error", merge_maps([visitor, facts]))
+    frame.render("error", merge_maps([forms, context! { user }, facts]))
 }
 
-/// What is known of a visitor whose session works.
+/// The visitor's name, if the session works. One that does not is asked once, and then no more.
+async fn user_of(parts: &mut Parts) -> Option<String> {
+    let session = parts.extensions.get::<Session>()?.read_only();
+    let user = session.get("user").await;
+    if user.is_err() {
+        parts.extensions.remove::<Session>();
+    }
+    user.ok()?
+}
+
+/// What a page with a form needs, where one is offered.
 ///
 /// A form that was sent without a session gets no new one: a page of another site may have sent it, without the cookie that
 /// the visitor has, and the new one would take its place.
-async fn visitor(session: &Session, frame: &Frame, reason: &str) -> Value {
-    let user: Option<String> = session.read_only().get("user").await.ok().flatten();
+async fn forms(session: &Session, frame: &Frame, reason: &str) -> Value {
     let offers_forms = match reason {
         "login" => true,
         "form" => session.is_new().await.is_ok_and(|is_new| !is_new),
         _ => false,
     };
     let token = if offers_forms { session.csrf_token().await.ok() } else { None };
-    let forms = token.map_or_else(|| context! {}, |token| with_forms(frame, token));
-    merge_maps([forms, context! { user }])
+    token.map_or_else(|| context! {}, |token| with_forms(frame, token))
 }
 
 /// Why a request was refused, as far as its visitor can do something about it.

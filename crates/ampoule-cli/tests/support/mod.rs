@@ -15,6 +15,18 @@ pub(crate) fn development_ini() -> String {
     text.replace("port = 5000", "port = 0")
 }
 
+/// The development file as it would be where others can come.
+pub(crate) fn production_ini() -> String {
+    let line = |line: &str| match line.split_once(" = ") {
+        Some(("debug", _)) => "debug = false".to_owned(),
+        Some(("beaker.session.secret", _)) => {
+            "beaker.session.secret = 0Zq4Xk7Yw2Vt9Rb5Nc8Mj3Hg6Fd1Sa-Ue\nbeaker.session.secure = false".to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    development_ini().lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) fn ampoule() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ampoule"));
     command.env_remove("RUST_LOG");

@@ -204,14 +204,15 @@ async fn no_order_of_layers_saves_what_failed() {
 /// Of two redirects inside each other the inner one draws its page, and the outer one draws what the inner one leaves.
 #[tokio::test]
 async fn a_page_that_was_drawn_is_not_drawn_again() {
-    let inner = StatusCodeRedirect::new("/error/document").unwrap().with_statuses([404]).layer(routes());
+    let site = Site::new(Place::Memory);
+    let inner = stack(&site.layer, false).layer(routes());
     let page = async |failed: FailedRequest| format!("outer page: {}", failed.status);
     let outer = Router::new().route("/outer", get(page)).fallback_service(inner);
-    let outer = StatusCodeRedirect::new("/outer").unwrap().with_statuses([400, 404]).layer(outer);
-    let mut client = Site::new(Place::Memory).client();
+    let outer = StatusCodeRedirect::new("/outer").unwrap().with_statuses([404, 409]).layer(outer);
+    let mut client = site.client();
     client.app = Router::new().fallback_service(outer);
     assert_eq!(client.get("/status/404").await.text, "page: 404 of GET /status/404: plainly 404");
-    assert_eq!(client.get("/status/400").await.text, "outer page: 400 Bad Request");
+    assert_eq!(client.get("/status/409").await.text, "outer page: 409 Conflict");
 }
 
 #[tokio::test]

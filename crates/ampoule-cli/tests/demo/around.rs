@@ -1,10 +1,8 @@
 //! What stands around the session, in a real browser: forms, messages, languages, error pages, other devices.
 
-mod support;
-
+use crate::support::browser::{Driver, fill, open, picture, submit, text};
+use crate::support::{Served, development_ini, production_ini};
 use fantoccini::Client;
-use support::browser::{Driver, fill, open, picture, submit, text};
-use support::{Served, development_ini};
 
 async fn script(client: &Client, script: &str) -> String {
     client.execute_async(script, Vec::new()).await.unwrap().as_str().unwrap_or_default().to_owned()
@@ -119,15 +117,7 @@ async fn what_goes_wrong_has_a_page() {
     picture(&client, "error-500-debug").await;
     served.terminate();
 
-    let in_production = |line: &str| match line.split_once(" = ") {
-        Some(("debug", _)) => "debug = false".to_owned(),
-        Some(("beaker.session.secret", _)) => {
-            "beaker.session.secret = 0Zq4Xk7Yw2Vt9Rb5Nc8Mj3Hg6Fd1Sa-Ue\nbeaker.session.secure = false".to_owned()
-        }
-        _ => line.to_owned(),
-    };
-    let production: Vec<String> = development_ini().lines().map(in_production).collect();
-    std::fs::write(folder.path().join("site.ini"), production.join("\n")).unwrap();
+    std::fs::write(folder.path().join("site.ini"), production_ini()).unwrap();
     let served = Served::start(folder.path());
     open(&client, &served, "/boom").await;
     assert_eq!(text(&client, "h1").await, "Something went wrong here.");

@@ -1,11 +1,9 @@
 //! The main job in a real browser: log in, restart the server, still be logged in; log out, and the copied cookie is
 //! dead.
 
-mod support;
-
+use crate::support::browser::{Driver, assert_usable, fill, open, picture, submit, text};
+use crate::support::{Served, development_ini};
 use fantoccini::{Client, Locator};
-use support::browser::{Driver, assert_usable, fill, open, picture, submit, text};
-use support::{Served, development_ini};
 
 #[tokio::test]
 async fn log_in_restart_the_server_come_back_and_log_out() {
