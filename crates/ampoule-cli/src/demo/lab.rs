@@ -132,7 +132,8 @@ impl Lab {
         const PATIENCE: Duration = Duration::from_secs(2);
         let (id, inner) = (id?, &*self.0);
         let busy = tokio::time::timeout(PATIENCE, inner.busy.acquire()).await.ok()?.ok()?;
-        inner.playing().insert(id).then_some(LabPermit { inner, id, _busy: busy })
+        // Not `then_some`: a permit that is not given would take the other one's session off the list when it is dropped.
+        inner.playing().insert(id).then(|| LabPermit { inner, id, _busy: busy })
     }
 
     /// The last events of a session, the latest first.
