@@ -219,7 +219,7 @@ impl Inner {
                     self.forget(MemoryKeyRef::of(&key), key);
                 }
                 Some(Kind::Namespace | Kind::Tag) => self.clear_here(key),
-                Some(Kind::Lease) | None => {}
+                Some(Kind::Lease | Kind::Rate) | None => {}
             },
             StoreEvent::Unknown => self.forget_everything(),
             StoreEvent::Lost => {

@@ -15,9 +15,11 @@ pub(crate) enum Kind {
     Lease = 3,
     /// What the entries with a tag must carry to count.
     Tag = 4,
+    /// When what a rate limits may happen again.
+    Rate = 5,
 }
 
-const KINDS: [Kind; 4] = [Kind::Entry, Kind::Namespace, Kind::Lease, Kind::Tag];
+const KINDS: [Kind; 5] = [Kind::Entry, Kind::Namespace, Kind::Lease, Kind::Tag, Kind::Rate];
 
 impl Kind {
     /// How the key of such a record ends: a checksum of the digest before it, and the kind. Tools know the keys of caches
@@ -79,6 +81,11 @@ pub(crate) fn namespace(namespace: &str) -> StoreKey {
 /// The generation of a tag, in any namespace.
 pub(crate) fn tag(tag: &str) -> StoreKey {
     record(Kind::Tag, &[b"tag", tag.as_bytes()])
+}
+
+/// The count of a rate limiter's key.
+pub(crate) fn rate(namespace: &str, key: &str) -> StoreKey {
+    record(Kind::Rate, &[b"rate", namespace.as_bytes(), key.as_bytes()])
 }
 
 /// What kind of a cache's record this key is of; `None` for all other keys.

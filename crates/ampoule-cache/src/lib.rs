@@ -21,6 +21,7 @@
 //! | where values are kept | [`Backend`] |
 //! | how long, and which caller creates them | [`CacheOptions`] |
 //! | how to get and put them | [`Cache`], [`Entry`] |
+//! | how to limit how often something happens | [`RateLimiter`] |
 //! | what a key can be | a text, or a [`CacheKey`] |
 //!
 //! # What cannot be kept
@@ -61,6 +62,7 @@ mod manager;
 mod memory;
 mod namespace;
 mod options;
+mod rate_limiter;
 mod registry;
 mod remote;
 mod schema;
@@ -76,6 +78,10 @@ pub use self::cache_key::{CacheKey, KeyWriter};
 pub use self::extract::MissingCacheLayer;
 pub use self::manager::CacheManager;
 pub use self::options::{BackendOptions, CacheOptions};
+pub use self::rate_limiter::{Admission, Rate, RateLimiter};
 pub use self::stats::CacheStats;
+#[cfg(feature = "metrics")]
+#[doc(hidden)]
+pub use self::stats::describe_metrics;
 pub use self::usage::{NamespaceUsage, StoreUsage};
 pub use self::value::{Cacheable, Created};

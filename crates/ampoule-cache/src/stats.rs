@@ -56,6 +56,13 @@ macro_rules! counters {
 
 counters!(hits misses stale waits creations failures unavailable too_large);
 
+/// Describes the counter of caches to the recorder. Applications call `ampoule::describe_metrics`.
+#[cfg(feature = "metrics")]
+#[doc(hidden)]
+pub fn describe_metrics() {
+    metrics::describe_counter!("ampoule_cache", "What a cache was asked, and what came of it");
+}
+
 impl Counters {
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
     pub(crate) fn new(namespace: &str) -> Counters {

@@ -27,6 +27,8 @@ pub struct StoreUsage {
     pub leases: u64,
     /// Namespaces and tags that are known.
     pub generations: u64,
+    /// Counts of rate limiters.
+    pub rates: u64,
     /// Records that cannot be read; the next caller that asks for one creates it anew.
     pub damaged: u64,
 }
@@ -152,6 +154,7 @@ impl Reader<'_> {
         let Some(stored) = stored else { return Ok(()) };
         match key::kind(key) {
             Some(Kind::Lease) => usage.leases += 1,
+            Some(Kind::Rate) => usage.rates += 1,
             Some(Kind::Namespace | Kind::Tag) => usage.generations += 1,
             _ => match Record::decode(&stored.value) {
                 Ok(Record::Removed) => usage.removed += 1,

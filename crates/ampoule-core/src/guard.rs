@@ -1,7 +1,7 @@
 //! `GuardedStore`: what surrounds every operation of a store, as a store.
 
 mod breaker;
-mod observe;
+pub(crate) mod observe;
 
 use std::fmt;
 use std::future::{Future, poll_fn};

@@ -23,6 +23,8 @@ pub mod tls {
 pub use crate::change::{Change, ChangeLog, Pair, UpdateFn};
 #[cfg(feature = "guard")]
 pub use crate::guard::GuardedStore;
+#[cfg(all(feature = "guard", feature = "metrics"))]
+pub use crate::guard::observe::describe_metrics;
 pub use crate::non_exhaustive::NonExhaustive;
 pub use crate::record::{Content, FORM_LIFETIME, Identity, MAX_KEY, PreviousSecret, Text, Tombstone};
 #[cfg(feature = "seal")]

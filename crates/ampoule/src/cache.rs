@@ -26,6 +26,7 @@
 //! | a value | [`CacheManager::cache`], and what [`Cache`] and [`Entry`] can |
 //! | what a function returns | the macro [`cached`] |
 //! | responses that a shared cache may store | [`ResponseCacheLayer`] |
+//! | how often something happened, to limit it | [`RateLimiter`] |
 
 mod function;
 mod layer;
@@ -33,8 +34,8 @@ mod response;
 mod settings;
 
 pub use ampoule_cache::{
-    Backend, BackendOptions, Cache, CacheKey, CacheManager, CacheOptions, CacheStats, Cacheable, Created, Entry,
-    KeyWriter, MissingCacheLayer, NamespaceUsage, StoreUsage,
+    Admission, Backend, BackendOptions, Cache, CacheKey, CacheManager, CacheOptions, CacheStats, Cacheable, Created,
+    Entry, KeyWriter, MissingCacheLayer, NamespaceUsage, Rate, RateLimiter, StoreUsage,
 };
 /// ```
 /// use ampoule::cache::{CacheKey, KeyWriter};

@@ -51,6 +51,7 @@ fn as_json(store: &str, usage: &StoreUsage) -> Value {
         "store": store,
         "namespaces": usage.namespaces.iter().map(namespace).collect::<Vec<_>>(),
         "being_created": usage.leases,
+        "rates": usage.rates,
         "lately_removed": usage.removed,
         "damaged": usage.damaged,
     })
@@ -65,6 +66,7 @@ fn as_text(store: &str, usage: &StoreUsage, width: usize) -> String {
     }
     let others = [
         (usage.leases, "being created"),
+        (usage.rates, "counted by rate limiters"),
         (usage.removed, "removed in the last five minutes"),
         (usage.damaged, "damaged, to be created anew"),
     ];

@@ -60,6 +60,16 @@ pub(super) fn refused(store: &'static str, operation: &'static str) {
     metrics::counter!("ampoule_store_refusals", "operation" => operation, "store" => store).increment(1);
 }
 
+/// Describes the counters and histograms of stores to the recorder.
+#[cfg(feature = "metrics")]
+pub fn describe_metrics() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_counter!("ampoule_store_operations", "Calls of the store, counted by how they ended");
+    describe_histogram!("ampoule_store_seconds", Unit::Seconds, "How long calls of the store took");
+    describe_counter!("ampoule_store_refusals", "Calls of the store that were not made, since the circuit was open");
+    describe_counter!("ampoule_swept", "Expired values that a sweep removed");
+}
+
 /// So many values were removed by a sweep.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
 pub(super) fn swept(store: &'static str, removed: u64) {
