@@ -8,6 +8,7 @@ use http::request::Parts;
 use crate::flash::Flash;
 use crate::session::Session;
 use crate::session::read_only::ReadOnly;
+use crate::session::typed::{SessionData, Typed};
 
 /// A handler asked for a session where none was put: its route lies outside the [`SessionLayer`](crate::SessionLayer).
 ///
@@ -43,6 +44,15 @@ impl<S: Sync> FromRequestParts<S> for ReadOnly {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ReadOnly, MissingLayer> {
         Session::from_request_parts(parts, state).await.map(|session| session.read_only())
+    }
+}
+
+impl<S: Sync, T: SessionData> FromRequestParts<S> for Typed<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Typed<T>, Response> {
+        let session = Session::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        Typed::of(&session).await.map_err(IntoResponse::into_response)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Flash: messages that wait in the session for the next page.
 
+pub(crate) mod old_input;
+
 use std::sync::Arc;
 
 use ampoule_core::internal::{Change, codec};

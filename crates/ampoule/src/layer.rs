@@ -14,6 +14,7 @@ use crate::http::transport::Transport;
 use crate::options::Options;
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
+use crate::session::fingerprint::fingerprint;
 use crate::shared::Shared;
 
 /// Puts a [`Session`] into each request, and sends its cookie with the response.
@@ -140,6 +141,8 @@ impl SessionLayer {
         backend: impl FnOnce(&str, &KeyRing, &Options) -> Backend,
     ) -> Result<SessionLayer, Error> {
         options.check()?;
+        #[cfg(feature = "metrics")]
+        crate::observe::describe_metrics();
         let ring = KeyRing::new(options.secrets.clone())
             .map_err(|cause| Error::new(ErrorKind::Config, "Options::secrets").because(cause))?;
         options.cookie.normalize();
@@ -148,6 +151,7 @@ impl SessionLayer {
         let layer = if backend.is_cookie() { Text::default() } else { Text::new(&name) };
         let attributes = set_cookie::attributes(&options.cookie, None, None);
         Ok(SessionLayer(Arc::new(Shared {
+            fingerprints: options.trace_fingerprints.then(|| ring.signer(&format!("fingerprints of {name}"))),
             #[cfg(feature = "auth")]
             auth_hashes: ring.signer(&format!("auth hash of {name}")),
             name,
@@ -348,6 +352,23 @@ impl SessionLayer {
     /// As [`sessions_of`](SessionLayer::sessions_of). Some sessions may have ended before the error.
     pub async fn revoke_all(&self, principal: &str) -> Result<usize, Error> {
         self.0.revoke_all_but(principal, None).await
+    }
+
+    /// Returns the fingerprint by which a principal, or the text of a session's id, stands in the spans of requests: to find
+    /// what the log has of a user. `None` without [`Options::trace_fingerprints`].
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let secret = Secret::generate();
+    /// let options = Options { secrets: vec![Secret::new(secret)?], trace_fingerprints: true, ..Options::default() };
+    /// let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// assert_eq!(layer.fingerprint("user:42").unwrap().len(), 16);
+    /// # Ok(()) }
+    /// ```
+    pub fn fingerprint(&self, text: &str) -> Option<String> {
+        self.0.fingerprints.as_ref().map(|fingerprints| fingerprint(fingerprints, text))
     }
 
     /// Returns the cookie's name and the store, in one line for the operator. It contains no password.

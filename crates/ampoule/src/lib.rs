@@ -25,6 +25,7 @@
 //! | `redis-1`, `deadpool-postgres-0_14`, `mysql_async-0_37`, `rusqlite-0` | a store on a client, a pool or connections of the application's own; their drivers' types are public with these alone |
 //! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
 //! | `auth` | [protected routes](RequireLogin) and [the user](User) of a request |
+//! | `throttle` | [a throttle of logins](LoginThrottle), over `auth` and `cache` |
 //! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
 //! | `language` | [the language of a session](Language), negotiated among those of the application |
 //! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
@@ -40,6 +41,10 @@
 //! | `ampoule_session_conflicts` | | saves that met another writer, and tried again |
 //! | `ampoule_sessions` | `event` | created, forked, rotated, destroyed, expired, replayed, conflicting |
 //! | `ampoule_swept` | `store` | expired values that were removed |
+//! | `ampoule_cache` | `cache`, `event` | what a cache was asked, and what came of it |
+//! | `ampoule_logins_refused` | `by` | logins that a throttle refused, by what they were counted |
+//!
+//! Their descriptions reach a recorder that is installed before the layer is made; call `describe_metrics` after a later one.
 //!
 //! # A first session
 //!
@@ -137,6 +142,7 @@ mod session;
 mod shared;
 pub mod store;
 mod sweeper;
+pub mod testing;
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -160,6 +166,11 @@ pub use ampoule_store_redis::{RedisOptions, RedisStore};
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
 
+#[cfg(feature = "throttle")]
+pub use self::auth::{
+    FindAddress, KnownDevice, LoginAttempt, LoginAttempts, LoginRefused, LoginThrottle, LoginThrottleOptions,
+    LoginThrottleService,
+};
 #[cfg(feature = "auth")]
 pub use self::auth::{NextPage, RequireLogin, RequireLoginService, User, UserLayer, UserService, Users};
 #[cfg(feature = "axum")]
@@ -172,15 +183,18 @@ pub use self::error_pages::{
     ErrorHandler, ErrorHandlerService, FailedRequest, ServerError, Stack, StatusCodeRedirect, StatusCodeRedirectService,
 };
 pub use self::event::{Event, EventHook, EventKind};
+pub use self::flash::old_input::OldInput;
 pub use self::flash::{Flash, FlashMessage};
 pub use self::http::error_response::error_response;
-pub use self::http::set_cookie::{CookieExpires, CookieOptions, CookieScope, HostPrefix, SameSite};
+pub use self::http::set_cookie::{CookieExpires, CookieOptions, CookiePriority, CookieScope, HostPrefix, SameSite};
 pub use self::http::transport::{FindId, Transport};
 #[cfg(feature = "language")]
 pub use self::language::{Language, LanguageService, Languages, MissingLanguages};
 pub use self::layer::SessionLayer;
 #[cfg(feature = "sea-orm")]
 pub use self::model::{Merged, merge};
+#[cfg(feature = "metrics")]
+pub use self::observe::describe_metrics;
 pub use self::options::invalid::{BadOptions, InvalidOption};
 pub use self::options::kind::Kind;
 pub use self::options::settings::Settings;
@@ -190,6 +204,7 @@ pub use self::service::{SessionFuture, SessionService};
 pub use self::session::Session;
 pub use self::session::devices::SessionInfo;
 pub use self::session::read_only::ReadOnly;
+pub use self::session::typed::{SessionData, Typed};
 
 /// The code of the README is compiled as the tests are.
 #[cfg(doctest)]

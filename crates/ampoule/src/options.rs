@@ -95,6 +95,16 @@ pub struct Options {
     /// A function that is called when a session is created, gets a new token, ends or is found to have ended: for an
     /// audit log. It runs within the request, so it should be quick.
     pub on_event: Option<EventHook>,
+    /// Whether a request's span of `tracing` is told whose it is: the fields `session` and `user` get a fingerprint of the
+    /// session's id and of its principal once the session is loaded, and again after a login. `false` by default.
+    ///
+    /// It is the span that is current around the layer, and records only fields that it was made with:
+    /// `info_span!("request", session = Empty, user = Empty)`. A fingerprint is 16 hexadecimal digits of a keyed hash
+    /// (HMAC-SHA-256 by the first of the secrets), so that logs name no user; [`SessionLayer::fingerprint`] tells that of a known
+    /// one. A token is never recorded.
+    ///
+    /// [`SessionLayer::fingerprint`]: crate::SessionLayer::fingerprint
+    pub trace_fingerprints: bool,
     /// The most bytes that a session's entries take, encoded: 1 MiB by default. Each request that uses a session reads
     /// all of it.
     pub max_record_size: usize,
@@ -192,6 +202,7 @@ impl Default for Options {
             at_session_limit: SessionLimitPolicy::default(),
             encryption_keys: Vec::new(),
             on_event: None,
+            trace_fingerprints: false,
             max_record_size: 1 << 20,
             clock: Arc::new(SystemClock),
             __non_exhaustive: NonExhaustive::NEW,

@@ -5,6 +5,7 @@ mod cookie_action;
 pub(crate) mod devices;
 mod drive;
 mod ended;
+pub(crate) mod fingerprint;
 mod lifecycle;
 #[cfg(feature = "auth")]
 mod login_user;
@@ -12,6 +13,7 @@ pub(crate) mod read_only;
 mod response;
 mod state;
 pub(crate) mod touch_probe;
+pub(crate) mod typed;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,6 +67,7 @@ use crate::shared::Shared;
 /// | protect forms | [`csrf_token`](Session::csrf_token), [`verify_csrf_token`](Session::verify_csrf_token) |
 /// | hand tokens out without a cookie | [`token`](Session::token), [`set_id`](Session::set_id) |
 /// | choose the cookie's scope for one response | [`set_cookie_domain`](Session::set_cookie_domain), [`set_cookie_path`](Session::set_cookie_path) |
+/// | keep one struct of your own | [`Typed`](crate::Typed) |
 /// | reach another layer's session | [`named`](Session::named) |
 ///
 /// Concurrent requests on one session lose no update: different keys all survive, an [`update`](Session::update) counts
@@ -81,6 +84,8 @@ struct Inner {
     /// Whether the client itself sent the request, so that its cookies are what the client holds. The subrequest of an
     /// error page carries cookies that the client has not received yet.
     is_of_client: bool,
+    /// The request's, where it is to be told whose the session is.
+    span: Option<Box<tracing::Span>>,
     /// Whether the request has looked at its session at all.
     touched: AtomicBool,
     /// Reports a touch to an outer response cache.
@@ -118,7 +123,9 @@ impl Session {
     ) -> Session {
         let probe = probe.or_else(|| outer.as_ref()?.0.probe.clone());
         let credentials = Credentials::of(headers, uri, &shared.options.transports);
+        let span = shared.fingerprints.is_some().then(|| Box::new(tracing::Span::current()));
         Session(Arc::new(Inner {
+            span,
             shared,
             credentials,
             outer,
@@ -808,6 +815,11 @@ impl Session {
 
     fn chosen(&self) -> MutexGuard<'_, Chosen> {
         self.0.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client holds the session itself.
+    pub(crate) fn is_in_cookie(&self) -> bool {
+        self.0.shared.backend.is_cookie()
     }
 
     fn now(&self) -> Time {

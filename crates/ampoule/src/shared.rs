@@ -2,7 +2,6 @@
 
 use ampoule_core::internal::{Sweeper, Text};
 use ampoule_core::{Lifetime, Record, SessionId, Time};
-#[cfg(feature = "auth")]
 use ampoule_seal::Signer;
 
 use crate::backend::{Backend, Context};
@@ -24,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) sweeper: Sweeper,
     /// What waits for the end of a session.
     pub(crate) endings: Endings,
+    /// Digests what a request's span is told, where the options ask for it.
+    pub(crate) fingerprints: Option<Signer>,
     /// Digests what ends a login when it changes.
     #[cfg(feature = "auth")]
     pub(crate) auth_hashes: Signer,

@@ -139,9 +139,46 @@ async fn the_tokens_of_two_sessions_are_told_of_once(place: Place) {
     assert_eq!(of_kind(&told, EventKind::Conflicting).len(), 2);
 }
 
+#[tokio::test]
+async fn a_span_is_told_whose_the_session_is_where_that_is_asked_for() {
+    use tracing::Instrument;
+    use tracing::field::Empty;
+    let span = || tracing::info_span!("request", session = Empty, user = Empty);
+    let line_of = async |client: &mut support::Client, path: &str| {
+        let (log, _guard) = logging();
+        async {
+            client.post(path).await;
+            tracing::info!("done");
+        }
+        .instrument(span())
+        .await;
+        log.text().lines().find(|line| line.contains("done")).unwrap().to_owned()
+    };
+    let site = Site::with(Place::Memory, |options| options.trace_fingerprints = true);
+    let mut client = site.client();
+    let line = line_of(&mut client, "/login/ada").await;
+    let ada = site.layer.fingerprint("ada").unwrap();
+    let session = site.layer.fingerprint(&client.get("/id").await.text).unwrap();
+    assert!(line.contains(&format!("user=\"{ada}\"")) && line.contains(&format!("session=\"{session}\"")), "{line}");
+    assert!(line_of(&mut client, "/set/a/1").await.contains(&ada));
+    let token = client.jar["sid"].clone();
+    assert!(!line.contains(&token[..8]) && !line.contains("ada\""), "{line}");
+    assert_ne!(site.layer.fingerprint("eve"), Some(ada.clone()));
+    let mut visitor = site.client();
+    let line = line_of(&mut visitor, "/set/a/1").await;
+    assert!(line.contains("session=") && !line.contains("user="), "{line}");
+    let silent = Site::new(Place::Memory);
+    let line = line_of(&mut silent.client(), "/login/ada").await;
+    assert!(
+        !line.contains("session=") && !line.contains("user=") && silent.layer.fingerprint("ada").is_none(),
+        "{line}"
+    );
+}
+
 fn counters(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
     let mut counters = BTreeMap::new();
-    for (key, _, _, value) in recorder.snapshotter().snapshot().into_vec() {
+    for (key, _, description, value) in recorder.snapshotter().snapshot().into_vec() {
+        assert!(description.is_some_and(|text| text.len() > 20), "{} has no description", key.key().name());
         let labels: Vec<String> =
             key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
         let name = format!("{}{{{}}}", key.key().name(), labels.join(","));
@@ -186,11 +223,72 @@ fn operations_and_events_are_counted() {
     assert_eq!(counters, expected);
 }
 
+/// Those in the crate's documentation: a new metric has a line there, a description, and a place in this test.
+#[test]
+fn every_metric_is_documented_described_and_emitted() {
+    use ampoule::Transport;
+    let documented: Vec<&str> = include_str!("../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `ampoule_")?.split('`').next())
+        .collect();
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let site = Site::with(Place::Memory, |options| options.transports = vec![Transport::Cookie]);
+            let mut client = site.client();
+            client.post("/set/a/1").await;
+            let [one, two] = [(); 2].map(|()| site.layer.begin(&headers(&client)));
+            for (session, key) in [(&one, "a"), (&two, "b")] {
+                session.insert(key, 2).unwrap();
+                session.get::<u32>(key).await.unwrap();
+            }
+            one.save().await.unwrap();
+            two.save().await.unwrap();
+            site.clock.advance(100 * 24 * HOUR);
+            site.layer.sweep(100).await.unwrap();
+            let backend = ampoule::cache::Backend::memory(&Default::default());
+            throttled(&site, &backend).await;
+            ampoule::cache::CacheManager::new(backend, Default::default()).unwrap().cache::<u32>("c").get("x").await;
+            site.spy.set_mood(support::stores::Mood::Refuses);
+            for _ in 0..7 {
+                client.get("/get/a").await;
+            }
+        });
+    });
+    let emitted: std::collections::BTreeSet<String> = counters(&recorder)
+        .into_keys()
+        .filter_map(|name| Some(name.strip_prefix("ampoule_")?.split('{').next()?.to_owned()))
+        .collect();
+    assert!(emitted.iter().eq(documented.iter().copied().collect::<std::collections::BTreeSet<_>>()), "{emitted:?}");
+}
+
+fn headers(client: &support::Client) -> http::HeaderMap {
+    http::HeaderMap::from_iter([(http::header::COOKIE, client.cookie_header().parse().unwrap())])
+}
+
+/// Logs in until it is refused.
+async fn throttled(site: &Site, backend: &ampoule::cache::Backend) {
+    use ampoule::{LoginAttempts, LoginThrottle, LoginThrottleOptions};
+    use axum::extract::FromRequestParts;
+    use tower::{Layer, Service};
+    let options = LoginThrottleOptions { address: Some(Arc::new(|_| None)), ..LoginThrottleOptions::default() };
+    let throttle = LoginThrottle::new(&site.layer, backend, options).unwrap();
+    let attempt = tower::service_fn(async |request: http::Request<()>| {
+        let mut parts = request.into_parts().0;
+        let attempts = LoginAttempts::from_request_parts(&mut parts, &()).await.unwrap();
+        Ok::<_, std::convert::Infallible>(attempts.begin("ada").await.is_ok())
+    });
+    let mut service = throttle.layer(attempt);
+    while service.call(http::Request::new(())).await.unwrap() {}
+}
+
 #[tokio::test]
 async fn what_a_cache_does_is_counted() {
     use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
     let recorder = DebuggingRecorder::new();
     let _installed = metrics::set_default_local_recorder(&recorder);
+    ampoule::describe_metrics();
     let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
     let cache = manager.cache::<u32>("squares");
     for _ in 0..3 {

@@ -36,6 +36,10 @@ pub struct CookieOptions {
     /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default. A browser
     /// that still has a cookie of the other kind sends both: they are told apart as two scopes are.
     pub partitioned: bool,
+    /// Which cookies Chromium removes last where a site has more than it keeps, 180 for each domain: an attribute of
+    /// Chromium's own, which other browsers pass over. `None`, the default, sends none, which is
+    /// [`CookiePriority::Medium`].
+    pub priority: Option<CookiePriority>,
     /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for the
     /// path `/`, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2). By default, where `secure`, `path`
     /// and `domain` allow it. With it a domain or path that is chosen at run time is an error.
@@ -62,6 +66,7 @@ impl Default for CookieOptions {
             httponly: true,
             samesite: SameSite::Lax,
             partitioned: false,
+            priority: None,
             host_prefix: HostPrefix::WherePossible,
             former_scopes: Vec::new(),
             max_pieces: 2,
@@ -113,6 +118,25 @@ pub enum SameSite {
     Lax,
     /// Always; browsers then demand `secure`.
     None,
+}
+
+/// How long Chromium keeps a cookie of a site that has too many: those of low priority are removed first, and those of high
+/// priority last.
+///
+/// ```
+/// use ampoule::{CookieOptions, CookiePriority};
+///
+/// let cookie = CookieOptions { priority: Some(CookiePriority::High), ..CookieOptions::default() };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CookiePriority {
+    /// Removed first.
+    Low,
+    /// As a cookie without the attribute.
+    Medium,
+    /// Removed last.
+    High,
 }
 
 impl CookieOptions {
@@ -235,6 +259,12 @@ pub(crate) fn attributes(options: &CookieOptions, domain: Option<&str>, path: Op
             SameSite::None => "; SameSite=None",
         },
         if options.partitioned { "; Partitioned" } else { "" },
+        match options.priority {
+            None => "",
+            Some(CookiePriority::Low) => "; Priority=Low",
+            Some(CookiePriority::Medium) => "; Priority=Medium",
+            Some(CookiePriority::High) => "; Priority=High",
+        },
         if options.secure { "; Secure" } else { "" },
         "; Path=",
         path.unwrap_or(&options.path),

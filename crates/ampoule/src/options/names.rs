@@ -25,7 +25,7 @@ pub(crate) const SESSION: Names = Names {
     foreign: &FOREIGN,
 };
 
-const OPTIONS: [&str; 50] = [
+const OPTIONS: [&str; 52] = [
     "type",
     "key",
     "secret",
@@ -43,6 +43,7 @@ const OPTIONS: [&str; 50] = [
     "httponly",
     "samesite",
     "partitioned",
+    "cookie_priority",
     "host_prefix",
     "cookie_max_pieces",
     "use_cookies",
@@ -76,6 +77,7 @@ const OPTIONS: [&str; 50] = [
     "fail_fast_after",
     "sessions_per_principal",
     "at_session_limit",
+    "trace_fingerprints",
 ];
 
 const FOREIGN: [(&str, &str); 18] = [

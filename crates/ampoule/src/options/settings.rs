@@ -12,7 +12,7 @@ use super::invalid::BadOptions;
 use super::kind::Kind;
 use super::parse::{RawOptions, boolean, seconds};
 use super::{Options, OutagePolicy, SessionLimitPolicy, names, stores};
-use crate::http::set_cookie::{CookieExpires, HostPrefix, SameSite};
+use crate::http::set_cookie::{CookieExpires, CookiePriority, HostPrefix, SameSite};
 use crate::http::transport::{self, Transport};
 use crate::layer::SessionLayer;
 use crate::store;
@@ -146,6 +146,7 @@ fn read_options(raw: &mut RawOptions, debug: bool) -> Options {
     raw.number_or_none("sessions_per_principal", &mut options.sessions_per_principal);
     let limits = [("end_oldest", SessionLimitPolicy::EndOldest), ("refuse", SessionLimitPolicy::Refuse)];
     options.at_session_limit = raw.word("at_session_limit", &limits).unwrap_or_default();
+    raw.bool("trace_fingerprints", &mut options.trace_fingerprints);
     read_transports(raw, &mut options);
     read_cookie_options(raw, &mut options);
     options
@@ -165,6 +166,8 @@ fn read_cookie_options(raw: &mut RawOptions, options: &mut Options) {
     raw.number("cookie_max_pieces", &mut cookie.max_pieces);
     let samesite = [("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
     cookie.samesite = raw.word("samesite", &samesite).unwrap_or(cookie.samesite);
+    let priorities = [("low", CookiePriority::Low), ("medium", CookiePriority::Medium), ("high", CookiePriority::High)];
+    cookie.priority = raw.word("cookie_priority", &priorities);
     if let Some(text) = raw.text("cookie_expires") {
         match cookie_expires(&text) {
             Some(expires) => cookie.expires = expires,

@@ -5,13 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::nodes::{self, Limits};
 use crate::support::stores::Mood;
 use crate::support::{Client, Place, Site};
 use ampoule::store::Store;
-use ampoule::{MemoryStore, Session, SessionLayer};
+use ampoule::{MemoryStore, Session, SessionLayer, testing};
 use ampoule_core::{
     Entry, Page, PutMode, PutResult, Reply, StoreEvent, StoreKey, Stored, SweepReport, Tag, Time, Version, Watcher,
 };
+use ampoule_test_servers::{Kind, shared};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
@@ -266,4 +268,30 @@ async fn what_was_not_heard_is_found() {
     assert!(!ends_within(&mut wait, POLL_WATCHED * 2).await);
     there.revoke(session.id().await.unwrap().unwrap()).await.unwrap();
     assert!(ends_within(wait, POLL_WATCHED + MARGIN).await);
+}
+
+/// Two nodes with connections of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_on_another_node_is_told_by_redis() {
+    let Some(redis) = shared(Kind::Redis) else { return };
+    let name = format!("ended{}", std::process::id());
+    let [here, there] = [(); 2].map(|()| nodes::layer(redis.url(), &name, Limits::default()));
+    for way in ["logout", "revoke", "revoke all", "login"] {
+        let cookies = testing::logged_in(&here, "ada").await.unwrap();
+        let headers = HeaderMap::from_iter([(http::header::COOKIE, cookies)]);
+        let mut wait = Box::pin(here.begin(&headers).ended());
+        assert!(!ends_within(&mut wait, MARGIN).await);
+        let elsewhere = there.begin(&headers);
+        match way {
+            "logout" => elsewhere.logout().await.unwrap(),
+            "revoke" => assert!(there.revoke(elsewhere.id().await.unwrap().unwrap()).await.unwrap()),
+            "revoke all" => assert_eq!(there.revoke_all("ada").await.unwrap(), 1),
+            _ => {
+                elsewhere.login("ada").await.unwrap();
+                testing::cookies_of(&there, &elsewhere).await.unwrap();
+            }
+        }
+        assert!(ends_within(wait, POLL_WATCHED / 2).await, "{way}: it is told, before the node looks by itself");
+        there.revoke_all("ada").await.unwrap();
+    }
 }

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 
 use crate::support::{Client, Place, Site};
 use ampoule::{Error, ErrorKind, Flash, Session};
-use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use axum::{Form, Router};
+use http::{Request, StatusCode};
+use tower::ServiceExt;
 
 on_each_place! {
     messages_survive_a_redirect_and_are_shown_once;
     popping_none_writes_nothing;
+}
+on_places! {
+    a_rejected_form_shows_once_what_was_typed_and_no_secret on Memory Cookie;
+    old_input_is_bounded on Memory Cookie;
 }
 on_each_store! { each_message_goes_to_one_of_two_tabs; }
 
@@ -199,4 +206,99 @@ async fn undo(session: Session, flash: Flash) -> Result<(), Error> {
 
 async fn undone(flash: Flash) -> Result<String, Error> {
     Ok(serde_json::to_string(&flash.pop_messages().await?).unwrap())
+}
+
+type Pairs = Vec<(String, String)>;
+
+async fn reject(
+    session: Session,
+    flash: Flash,
+    Path(form): Path<String>,
+    Form(input): Form<Pairs>,
+) -> Result<Redirect, Error> {
+    flash.keep_input_without(&["hint"], &form, &input)?;
+    session.save().await?;
+    Ok(Redirect::to("/form"))
+}
+
+async fn show(flash: Flash, Path(form): Path<String>) -> Result<String, Error> {
+    let old = flash.old_input(&form).await?;
+    Ok(old.iter().map(|(name, value)| format!("{name}={value};")).collect())
+}
+
+fn forms(place: Place) -> Site {
+    let mut site = Site::new(place);
+    let routes = Router::new().route("/form/{form}", get(show).post(reject));
+    site.app = crate::support::site::routes().merge(routes).layer(site.layer.clone());
+    site
+}
+
+async fn submit(client: &mut Client, form: &str, body: String) -> StatusCode {
+    let request = Request::post(format!("/form/{form}"))
+        .header("cookie", client.cookie_header())
+        .header("content-type", "application/x-www-form-urlencoded");
+    let response = client.app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+    let answer = crate::support::answer(response).await;
+    client.keep(&answer);
+    answer.status
+}
+
+async fn a_rejected_form_shows_once_what_was_typed_and_no_secret(place: Place) {
+    let site = forms(place);
+    let mut client = site.client();
+    assert_eq!(client.get("/form/signup").await.text, "");
+    assert!(client.jar.is_empty(), "an empty form makes no session");
+    let secret = "Password=p1&password_confirmation=p2&card-number=p3&_authentication_token=p4&HINT=p5";
+    let typed = format!("name=Ada+L.&topic=looms&{secret}&topic=%3Cb%3E");
+    assert_eq!(submit(&mut client, "signup", typed).await, 303);
+    submit(&mut client, "search", "q=looms".into()).await;
+    let old = client.clone();
+    assert_eq!(client.get("/form/signup").await.text, "name=Ada L.;topic=looms;topic=<b>;");
+    assert_eq!(client.get("/form/signup").await.text, "", "once");
+    assert_eq!(client.get("/form/search").await.text, "q=looms;", "each form has its own");
+    if place != Place::Cookie {
+        assert_eq!(old.ask("GET", "/form/signup", old.cookie_header()).await.text, "");
+        let holds = |value: &[u8]| value.windows(2).any(|part| part[0] == b'p' && part[1].is_ascii_digit());
+        assert!(!site.spy.written.lock().unwrap().iter().any(|(_, entry)| holds(&entry.value)), "stored nowhere");
+    }
+    submit(&mut client, "signup", "name=Ada".into()).await;
+    submit(&mut client, "signup", "name=Eve".into()).await;
+    assert_eq!(client.get("/form/signup").await.text, "name=Eve;");
+}
+
+async fn old_input_is_bounded(place: Place) {
+    let site = forms(place);
+    let mut client = site.client();
+    let long = "x".repeat(100_000);
+    assert_eq!(submit(&mut client, "post", format!("title=Looms&text={long}&tag=a")).await, 303);
+    assert_eq!(client.get("/form/post").await.text, "title=Looms;tag=a;", "a field that has no room is left out");
+    let many: String = (0..3_000).map(|n| format!("f{n}=0123456789&")).collect();
+    assert_eq!(submit(&mut client, "post", many).await, 303, "no error in place of the form");
+    let shown = client.get("/form/post").await.text;
+    let most = if place == Place::Cookie { 2_048 } else { 16_384 };
+    assert!((most - 100..most * 2).contains(&shown.len()), "{}", shown.len());
+}
+
+#[tokio::test]
+async fn input_may_be_a_struct() {
+    #[derive(serde::Serialize)]
+    struct Form {
+        name: &'static str,
+        age: u32,
+        news: bool,
+        topics: [&'static str; 2],
+        middle: Option<String>,
+        password: &'static str,
+    }
+    let session = Site::new(Place::Memory).layer.begin(&http::HeaderMap::new());
+    let flash = Flash::of(&session);
+    let form = Form { name: "Ada", age: 36, news: true, topics: ["a", "b"], middle: None, password: "secret!" };
+    flash.keep_input("f", &form).unwrap();
+    let old = flash.old_input("f").await.unwrap();
+    assert_eq!((old.get("name"), old.get("age"), old.get("news")), (Some("Ada"), Some("36"), Some("true")));
+    assert!(old.all("topics").eq(["a", "b"]) && old.get("middle").is_none() && old.get("password").is_none());
+    assert_eq!(format!("{old:?}"), "OldInput(5 fields)");
+    assert_eq!(flash.keep_input(&"f".repeat(201), &form).unwrap_err().kind(), ErrorKind::Invalid);
+    let unfit = std::collections::HashMap::from([([1, 2], 3)]);
+    assert_eq!(flash.keep_input("f", &unfit).unwrap_err().kind(), ErrorKind::Value);
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::support::stores::Mood;
 use crate::support::{Place, Site};
-use ampoule::{Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionLayer};
+use ampoule::{
+    Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionData, SessionLayer, Typed,
+};
 use http::{HeaderMap, StatusCode};
 
 /// A request under way.
@@ -186,4 +188,82 @@ async fn the_sessions_own_cookie_comes_last() {
             assert_eq!(expired.iter().find(own), None, "the scope of the session's own cookie is not in the way");
         }
     }
+}
+
+#[derive(Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+struct Shop {
+    visits: u32,
+    cart: Vec<String>,
+    #[serde(default)]
+    theme: Option<String>,
+}
+
+impl SessionData for Shop {
+    const KEY: &'static str = "shop";
+}
+
+#[tokio::test]
+async fn a_typed_session_loses_no_concurrent_change() {
+    let site = Site::new(Place::Memory);
+    let first = Request::new(&site.layer, "");
+    let mut shop: Typed<Shop> = Typed::of(&first).await.unwrap();
+    assert_eq!(*shop, Shop::default());
+    assert!(first.is_empty().await.unwrap(), "a default is not stored");
+    shop.update(|shop| shop.visits += 1).await.unwrap();
+    shop.save().await.unwrap();
+    let cookie = first.cookie().await;
+    let mut many = Vec::new();
+    for number in 0..8 {
+        let request = Request::new(&site.layer, &cookie);
+        let mut shop: Typed<Shop> = Typed::of(&request).await.unwrap();
+        shop.update(move |shop| {
+            shop.visits += 1;
+            shop.cart.push(number.to_string());
+        })
+        .await
+        .unwrap();
+        assert_eq!((shop.visits, shop.cart.len()), (2, 1), "what this request sees");
+        many.push((request, shop));
+    }
+    let mut theme: Typed<Shop> = Typed::of(&Request::new(&site.layer, &cookie)).await.unwrap();
+    theme.update(|shop| shop.theme = Some("dark".into())).await.unwrap();
+    theme.save().await.unwrap();
+    for (number, (_, shop)) in many.iter_mut().enumerate() {
+        shop.save().await.unwrap();
+        assert_eq!((shop.visits, shop.cart.len()), (number as u32 + 2, number + 1), "what is stored after the save");
+        assert_eq!(shop.theme.as_deref(), Some("dark"));
+    }
+    let last: Typed<Shop> = Typed::of(&Request::new(&site.layer, &cookie)).await.unwrap();
+    assert_eq!((last.visits, last.cart.len()), (9, 8));
+    assert!(!format!("{last:?}").contains("dark"));
+}
+
+#[tokio::test]
+async fn a_typed_session_of_an_earlier_release_is_read_or_an_error_and_never_replaced() {
+    use axum::Router;
+    use axum::routing::get;
+    let mut site = Site::new(Place::Memory);
+    let visits = get(|mut shop: Typed<Shop>| async move {
+        shop.update(|shop| shop.visits += 1).await?;
+        shop.save().await?;
+        Ok::<_, Error>(shop.visits.to_string())
+    });
+    site.app = crate::support::site::routes().route("/visits", visits.clone()).layer(site.layer.clone());
+    let mut client = site.client();
+    assert_eq!(client.get("/visits").await.text, "1");
+    assert_eq!(client.get("/visits").await.text, "2");
+    client.post("/set/shop/text").await;
+    assert_eq!(client.get("/visits").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(client.value("shop").await, "text", "it stays");
+    #[derive(serde::Serialize)]
+    struct Earlier {
+        visits: u32,
+        cart: Vec<String>,
+    }
+    let request = Request::new(&site.layer, &client.cookie_header());
+    request.insert("shop", Earlier { visits: 7, cart: Vec::new() }).unwrap();
+    request.save().await.unwrap();
+    assert_eq!(client.get("/visits").await.text, "8");
+    client.app = Router::new().route("/visits", visits);
+    assert!(client.get("/visits").await.text.contains("SessionLayer"));
 }

@@ -1,20 +1,33 @@
 //! Login and logout: a new id, whose it is, since when, and how fresh.
 
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Client, HOUR, Place, Site};
-use ampoule::{Clock, Error, ErrorHandler, Session, Stack, StatusCodeRedirect};
+use crate::support::{Answer, Client, HOUR, Place, Site};
+use ampoule::cache::{Backend, BackendOptions, Rate};
+use ampoule::{
+    Clock, Error, ErrorHandler, LoginAttempts, LoginThrottle, LoginThrottleOptions, Session, Stack, StatusCodeRedirect,
+    testing,
+};
+use ampoule_core::{MemoryStore, Store};
 use axum::Router;
-use axum::extract::Path;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use http::StatusCode;
-use tower::Layer;
+use http::{Request, StatusCode};
+use tower::{Layer, ServiceExt};
 
 on_each_place! {
     a_login_rotates_and_says_whose_it_is_and_since_when;
     another_s_login_starts_empty;
     a_login_restarts_the_absolute_timeout;
     pages_of_errors_keep_the_cookie_of_a_login;
+}
+
+on_places! {
+    a_test_gets_a_client_that_is_logged_in on Memory Cookie;
 }
 
 on_each_store! {
@@ -271,4 +284,196 @@ async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
     client.keep(&late);
     site.clock.advance(6 * crate::support::SECOND);
     assert_eq!(client.get("/private").await.text, "ada");
+}
+
+async fn a_test_gets_a_client_that_is_logged_in(place: Place) {
+    let site = site(place);
+    let cookies = testing::logged_in(&site.layer, "ada").await.unwrap();
+    let client = site.client();
+    assert_eq!(client.ask("GET", "/private", &cookies).await.text, "ada");
+    assert_eq!(client.ask("GET", "/private", "sid=made-up").await.status, StatusCode::FORBIDDEN);
+    let session = site.layer.begin(&Default::default());
+    session.login("eve").await.unwrap();
+    // Two pieces, where the cookie holds the session.
+    session.insert("cart", "x".repeat(4_000)).unwrap();
+    let cookies = testing::cookies_of(&site.layer, &session).await.unwrap();
+    assert_eq!(client.ask("GET", "/private", &cookies).await.text, "eve");
+    assert_eq!(client.ask("GET", "/get/cart", &cookies).await.text.len(), 4_000);
+}
+
+/// One password is right, of every user.
+async fn try_password(
+    session: Session,
+    logins: LoginAttempts,
+    Path((name, password)): Path<(String, String)>,
+) -> axum::response::Result<axum::response::Response> {
+    let attempt = logins.begin(&name).await?;
+    // As long as a hash takes, so that guesses which are sent at once overlap.
+    tokio::task::yield_now().await;
+    if password != "right" {
+        return Ok(StatusCode::FORBIDDEN.into_response());
+    }
+    session.login(&name).await?;
+    session.save().await?;
+    Ok((attempt.succeeded().await, name).into_response())
+}
+
+const RATES: [Rate; 3] = [Rate::new(4, HOUR), Rate::new(12, HOUR), Rate::new(3, HOUR)];
+
+/// A node of a site with a throttle whose counts are in this store.
+fn throttled(store: &Arc<dyn Store>, change: impl FnOnce(&mut LoginThrottleOptions)) -> Site {
+    let mut site = Site::new(Place::Memory);
+    let backend = BackendOptions { clock: site.clock.clone(), ..BackendOptions::default() };
+    let [by_principal, by_address, by_known_device] = RATES;
+    let mut options =
+        LoginThrottleOptions { by_principal, by_address, by_known_device, ..LoginThrottleOptions::default() };
+    change(&mut options);
+    let throttle = LoginThrottle::new(&site.layer, &Backend::store(store.clone(), &backend), options).unwrap();
+    let routes = Router::new().route("/in/{name}/{password}", post(try_password)).layer(throttle);
+    site.app = crate::support::site::routes().merge(routes).layer(site.layer.clone());
+    site
+}
+
+async fn attempt(client: &mut Client, from: &str, name: &str, password: &str) -> Answer {
+    let address = SocketAddr::new(from.parse().unwrap(), 4_711);
+    let request = Request::post(format!("/in/{name}/{password}")).header("cookie", client.cookie_header());
+    let request = request.extension(ConnectInfo(address)).body(Body::empty()).unwrap();
+    let answer = crate::support::answer(client.app.clone().oneshot(request).await.unwrap()).await;
+    client.keep(&answer);
+    answer
+}
+
+/// How many guesses of 20 are let through.
+async fn guesses(client: &Client, name: &str, from: impl Fn(u8) -> String) -> usize {
+    let mut passed = 0;
+    for number in 0..20 {
+        let answer = attempt(&mut client.clone(), &from(number), name, "wrong").await;
+        passed += usize::from(answer.status != StatusCode::TOO_MANY_REQUESTS);
+    }
+    passed
+}
+
+#[tokio::test]
+async fn an_attacker_who_guesses_is_slowed_down_and_locks_out_no_known_device() {
+    let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
+    let (mut ada, attacker) = (site.client(), site.client());
+    assert_eq!(attempt(&mut ada, "192.0.2.1", "ada", "right").await.text, "ada");
+    let device = ada.jar.get("sid-device").expect("the device is known").clone();
+    ada.post("/logout").await;
+    assert_eq!(ada.jar.keys().collect::<Vec<_>>(), ["sid-device"], "and stays so after the logout");
+    // From many addresses, also from that of the user.
+    assert_eq!(guesses(&attacker, "ada", |number| format!("203.0.113.{number}")).await, 4);
+    assert_eq!(guesses(&attacker, "ada", |_| "192.0.2.1".into()).await, 0);
+    let refused = attempt(&mut attacker.clone(), "192.0.2.9", "ada", "right").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "the right password makes no difference");
+    assert_eq!(
+        (&refused.headers["retry-after"], &refused.headers["cache-control"]),
+        (&"900".parse().unwrap(), &"no-store".parse().unwrap())
+    );
+    for _ in 0..10 {
+        assert_eq!(attempt(&mut ada, "192.0.2.1", "ada", "right").await.text, "ada", "successes are not counted");
+    }
+    assert_ne!(ada.jar["sid-device"], device, "each login has a number of its own");
+    // The known device guesses wrong.
+    assert_eq!(guesses(&ada, "ada", |_| "192.0.2.1".into()).await, 3);
+    // A device is known for its principal alone, and the cookie of another user's device is no help.
+    assert_eq!(attempt(&mut ada.clone(), "192.0.2.77", "eve", "right").await.status, StatusCode::OK);
+    let mut forger = site.client();
+    attempt(&mut forger, "198.51.100.1", "mallory", "right").await;
+    assert_eq!(attempt(&mut forger, "198.51.100.1", "ada", "right").await.status, StatusCode::TOO_MANY_REQUESTS);
+    site.clock.advance(HOUR / 4);
+    assert_eq!(attempt(&mut forger, "198.51.100.1", "ada", "wrong").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(attempt(&mut forger, "198.51.100.1", "ada", "wrong").await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn one_address_may_not_try_every_name_and_ipv6_counts_by_network() {
+    let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
+    for (network, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8:1:2::", "2001:db8:1:3::1")] {
+        let mut passed = 0;
+        for number in 0..20 {
+            let from = if network.ends_with(':') { format!("{network}{number}:9") } else { network.to_owned() };
+            let name = format!("user-{}-{number}", network.len());
+            passed +=
+                usize::from(attempt(&mut site.client(), &from, &name, "wrong").await.status == StatusCode::FORBIDDEN);
+        }
+        assert_eq!(passed, 12, "{network}");
+        assert_eq!(attempt(&mut site.client(), other, "ada", "right").await.status, StatusCode::OK);
+    }
+    // A successful login takes its own count back, and none of the others.
+    let refused = attempt(&mut site.client(), "192.0.2.1", "mallory", "right").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// Each reads the count before any other has written it.
+#[tokio::test]
+async fn guesses_that_are_sent_at_once_to_two_nodes_are_counted() {
+    let spy = Arc::new(crate::support::stores::Spy::new(Arc::new(MemoryStore::default())));
+    spy.set_mood(crate::support::stores::Mood::Yields);
+    let store: Arc<dyn Store> = spy;
+    let nodes = [throttled(&store, |_| {}), throttled(&store, |_| {})];
+    let guesses = (0..100_u8).map(|number| {
+        let mut client = nodes[usize::from(number % 2)].client();
+        tokio::spawn(async move { attempt(&mut client, &format!("203.0.113.{number}"), "ada", "wrong").await.status })
+    });
+    let mut passed = 0;
+    for guess in guesses.collect::<Vec<_>>() {
+        passed += usize::from(guess.await.unwrap() == StatusCode::FORBIDDEN);
+    }
+    assert_eq!(passed, 4);
+}
+
+#[tokio::test]
+async fn a_device_is_known_for_the_last_four_users_and_a_long_cookie_is_cut() {
+    let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
+    let mut family = site.client();
+    for name in ["a", "b", "c", "d", "e", "b"] {
+        assert_eq!(attempt(&mut family, "192.0.2.1", name, "right").await.text, name);
+    }
+    assert_eq!(family.jar["sid-device"].split('.').count(), 4);
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(guesses(&site.client(), name, |number| format!("203.0.113.{number}")).await, 4);
+        let status = attempt(&mut family.clone(), "192.0.2.1", name, "right").await.status;
+        assert_eq!(status == StatusCode::OK, name != "a", "{name}");
+    }
+    let marks = family.jar["sid-device"].clone();
+    for broken in ["", ".", "ä", &"x".repeat(65), &marks[1..], &marks[..40], &[&*marks; 40].join(".")] {
+        family.jar.insert("sid-device".into(), broken.to_owned());
+        let answer = attempt(&mut family, "198.51.100.7", "zoe", "right").await;
+        assert_eq!(answer.status, StatusCode::OK, "{broken}");
+        assert!(family.jar["sid-device"].len() <= 4 * 66);
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_that_cannot_count_lets_nothing_through_and_says_what_is_missing() {
+    let spy = Arc::new(crate::support::stores::Spy::new(Arc::new(MemoryStore::default())));
+    let site = throttled(&(spy.clone() as _), |_| {});
+    spy.set_mood(crate::support::stores::Mood::Refuses);
+    let answer = attempt(&mut site.client(), "192.0.2.1", "ada", "right").await;
+    assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, true));
+    let unconnected = site.client().post("/in/ada/right").await;
+    assert!(
+        unconnected.status == 500 && unconnected.text.contains("into_make_service_with_connect_info"),
+        "{unconnected:?}"
+    );
+    let mut bare = site.client();
+    bare.app = Router::new().route("/in/{name}/{password}", post(try_password)).layer(site.layer.clone());
+    let answer = bare.post("/in/ada/right").await;
+    assert!(answer.status == 500 && answer.text.contains("LoginThrottle"), "{answer:?}");
+    // Behind a proxy: what the application says counts, and an unknown address counts by principal alone.
+    let of_header = |parts: &http::request::Parts| -> Option<IpAddr> {
+        parts.headers.get("cookie")?.to_str().ok()?.strip_prefix("ip=")?.parse().ok()
+    };
+    let site =
+        throttled(&(Arc::new(MemoryStore::default()) as _), |options| options.address = Some(Arc::new(of_header)));
+    let mut client = site.client();
+    client.jar.insert("ip".into(), "192.0.2.1".into());
+    let mut passed = 0;
+    for number in 0..20 {
+        passed +=
+            usize::from(client.clone().post(&format!("/in/u{number}/wrong")).await.status == StatusCode::FORBIDDEN);
+    }
+    assert_eq!(passed, 12);
+    assert_eq!(site.client().post("/in/ada/right").await.status, StatusCode::OK);
 }

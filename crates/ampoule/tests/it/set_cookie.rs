@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{HOUR, Log, Place, SECOND, Site, options};
-use ampoule::{CookieExpires, HostPrefix, SameSite, Secret, Session, SessionLayer};
+use ampoule::{CookieExpires, CookiePriority, HostPrefix, SameSite, Secret, Session, SessionLayer};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -245,6 +245,25 @@ async fn a_cookie_session_spreads_over_pieces_and_shrinks_again() {
     client.post(&format!("/set/a/{long}")).await;
     let removed = client.post("/logout").await.set_cookies();
     assert_eq!((removed.len(), client.jar.len()), (2, 0), "both pieces go");
+}
+
+#[tokio::test]
+async fn the_priority_is_an_option_of_the_cookie_and_of_its_removal() {
+    let usual = Site::new(Place::Memory).client().post("/set/a/1").await.set_cookies().remove(0);
+    assert!(!usual.contains("Priority"), "{usual}");
+    for (priority, text) in [
+        (CookiePriority::Low, "Priority=Low"),
+        (CookiePriority::Medium, "Priority=Medium"),
+        (CookiePriority::High, "Priority=High"),
+    ] {
+        for place in [Place::Memory, Place::Cookie] {
+            let mut client = Site::with(place, |options| options.cookie.priority = Some(priority)).client();
+            for path in ["/set/a/1", "/logout"] {
+                let cookie = client.post(path).await.set_cookies().remove(0);
+                assert_eq!(cookie.split("; ").filter(|part| *part == text).count(), 1, "{place:?} {path} {cookie}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

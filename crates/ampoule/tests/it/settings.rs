@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ampoule::cache::CacheSettings;
 use ampoule::{
-    CookieExpires, Durability, InvalidOption, Kind, OutagePolicy, SameSite, SessionLimitPolicy, Settings, TlsFiles,
+    CookieExpires, CookiePriority, Durability, InvalidOption, Kind, OutagePolicy, SameSite, SessionLimitPolicy,
+    Settings, TlsFiles,
 };
 
 const SECRET: (&str, &str) = ("session.secret", "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE");
@@ -37,6 +38,8 @@ fn every_option_is_taken() {
         ("beaker.session.samesite", "Strict"),
         ("beaker.session.partitioned", "t"),
         ("beaker.session.cookie_max_pieces", "3"),
+        ("beaker.session.cookie_priority", "High"),
+        ("beaker.session.trace_fingerprints", "on"),
         ("beaker.session.use_cookies", "true"),
         ("beaker.session.rotation_grace", "0"),
         ("beaker.session.store_timeout", "2"),
@@ -62,6 +65,7 @@ fn every_option_is_taken() {
     assert_eq!((cookie.expires, cookie.samesite), (CookieExpires::After(Duration::from_secs(3_600)), SameSite::Strict));
     assert_eq!((cookie.domain.as_deref(), cookie.path.as_str()), (Some(".example.com"), "/shop"));
     assert!(cookie.secure && !cookie.httponly && cookie.partitioned && cookie.max_pieces == 3);
+    assert!(options.trace_fingerprints && cookie.priority == Some(CookiePriority::High));
 }
 
 /// The URL of the store, or `cookie`.
@@ -319,6 +323,11 @@ fn what_is_wrong_is_said_of_each() {
             "session.cookie_expires: expected true (when the browser closes), false (never), or seconds above 1, found `1`",
         ),
         ("session.cookie_max_pieces", "10", "session.cookie_max_pieces: expected 1 to 9"),
+        (
+            "session.cookie_priority",
+            "urgent",
+            "session.cookie_priority: expected one of low, medium, high, found `urgent`",
+        ),
         ("session.type", "ext:redis", "session.type: redis needs url, to know where: redis://host:6379"),
         ("session.type", "file", "session.type: file needs data_dir or cache_dir, to know where"),
         ("session.use_cookies", "maybe", "session.use_cookies: expected true or false, found `maybe`"),

@@ -198,8 +198,8 @@ async fn a_change_of_password_spares_its_own_session_alone(place: Place) {
 }
 
 on_places! {
-    a_changed_hash_ends_each_login_at_its_next_load on Memory File Sealed Cookie;
-    a_change_of_password_spares_its_own_session_alone on Memory File Sealed Cookie;
+    a_changed_hash_ends_each_login_at_its_next_load on Memory File Sealed Redis Cookie;
+    a_change_of_password_spares_its_own_session_alone on Memory File Sealed Redis Cookie;
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub(crate) enum Mood {
     Works = 0,
     Refuses = 1,
     Hangs = 2,
+    /// Lets all other tasks go first, each time.
+    Yields = 3,
 }
 
 impl Spy {
@@ -55,6 +57,10 @@ impl Spy {
         match self.mood.load(Ordering::SeqCst) {
             1 => Err(Error::new(ErrorKind::Unavailable, "the store is down")),
             2 => std::future::pending().await,
+            3 => {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

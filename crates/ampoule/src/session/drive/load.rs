@@ -82,6 +82,7 @@ impl Session {
         };
         let events = std::mem::take(&mut lookup.events);
         let decides = self.state().loaded(lookup, || shared.blank(self.now()))?;
+        self.trace();
         // Not under the state's lock: the hook is the application's code.
         for (kind, id) in events.into_iter().filter(|_| decides) {
             self.report(kind, id);

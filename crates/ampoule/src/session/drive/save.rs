@@ -88,7 +88,9 @@ impl Session {
         let snapshot = shared.backend.create(credential, record, now).await?;
         shared.start_sweeping();
         shared.tell(EventKind::Created, snapshot.id, snapshot.record.principal());
-        unsaved.saved_as(Live::new(credential, snapshot, now), true)
+        unsaved.saved_as(Live::new(credential, snapshot, now), true)?;
+        self.trace();
+        Ok(())
     }
 
     /// What the request sees, as the record of a session that begins now.
@@ -115,7 +117,9 @@ impl Session {
         let snapshot = shared.backend.fork(old, &self.login_fork(credential, None, &unsaved.changes, now)).await?;
         shared.start_sweeping();
         shared.tell(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
-        unsaved.saved_as(Live::new(credential, snapshot, now), true)
+        unsaved.saved_as(Live::new(credential, snapshot, now), true)?;
+        self.trace();
+        Ok(())
     }
 
     fn login_fork<'a>(
