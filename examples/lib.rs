@@ -5,11 +5,14 @@
 //! | How do I add a session to an axum app? | `cargo run -p ampoule-examples --example counter` |
 //! | How do I log users in and out, with passwords and secure forms? | `cargo run -p ampoule-examples --example login` |
 //! | How does a stream of events end at logout? | `cargo run -p ampoule-examples --example live_stream` |
+//! | How is a WebSocket closed at logout, on all nodes? | `cargo run -p ampoule-examples --example web_socket` |
 //! | How does an API do without cookies? | `cargo run -p ampoule-examples --example bearer_api` |
 //! | How do I cache what takes long? | `cargo run -p ampoule-examples --example cached_function` |
 //! | How do I keep a row of a database in a session? | `cargo run -p ampoule-examples --example models` |
 //! | How do I keep the session in its cookie? | `cargo run -p ampoule-examples --example cookie_session` |
 //! | How do I keep two sessions apart in one app? | `cargo run -p ampoule-examples --example two_sessions` |
+//! | How do users log in by OpenID Connect? | `cargo run --manifest-path examples/oidc/Cargo.toml` |
+//! | How do I use it with Leptos, or Dioxus? | `cargo run --manifest-path examples/fullstack/leptos/Cargo.toml`, or `…/dioxus/…` |
 //! | How do I use it without a framework? | `cargo run -p ampoule-examples --example without_framework` |
 
 #[cfg(any(test, doctest))]

@@ -1,7 +1,7 @@
 //! A stream of events that ends when its session ends, on whichever node and device the user logs out. Open
 //! http://127.0.0.1:3000/ in two tabs, log in, and log out in one of them: the other says so.
 //!
-//! A WebSocket is closed in the same way: wait for `session.ended()` and the next message at once, as in its documentation.
+//! A WebSocket is closed in the same way: see the example `web_socket`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
