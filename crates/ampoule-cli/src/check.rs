@@ -1,44 +1,127 @@
 //! `ampoule check`: would this file be served, and how, and do its stores answer?
 
 use ampoule::{Error, SessionLayer};
-use ampoule_deploy::{Deployment, Registry};
+use ampoule_deploy::{Deployment, Fault, Faults, Registry};
+use serde_json::{Value, json};
 
 use crate::site::Site;
-use crate::{Failure, clocks, output};
+use crate::text::say;
+use crate::{Failure, clocks, serve};
 
-pub(crate) fn check(site: &Site, registry: &Registry) -> Result<(), Failure> {
-    let (file, _) = site.place()?;
-    let deployment = site.load(registry)?;
-    for listen in deployment.server.iter().flat_map(|server| &server.listen) {
-        output::say(&format!("would listen on {listen}"));
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    site: Site,
+    /// What was found as one JSON document on standard output, also if something is wrong: {"file", "app", "is_good",
+    /// "listen", "sessions", "notes", "options", "warnings", "faults"}.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(crate) fn run(&self, registry: &Registry) -> Result<(), Failure> {
+        let (file, name) = self.site.place()?;
+        let loaded = self.site.load_from(file, name, registry);
+        let found = match loaded {
+            Ok(deployment) => Found { pings: ping(&deployment)?, loaded: Ok(deployment) },
+            Err(faults) => Found { pings: Vec::new(), loaded: Err(faults) },
+        };
+        match self.json {
+            true => say(&found.json(&file.display().to_string(), name).to_string()).map(drop)?,
+            false => found.say(&file.display().to_string())?,
+        }
+        found.failure().map_or(Ok(()), Err)
     }
-    deployment.notes.iter().for_each(|note| output::say(note));
-    for origin in &deployment.origins {
-        output::say(&format!("options of {origin}"));
-    }
-    for warning in &deployment.warnings {
-        output::say(&format!("warning: {warning}"));
-    }
-    ping(&deployment)?;
-    output::say(&format!("{} is good", file.display()));
-    Ok(())
+}
+
+/// What a file describes or what is wrong with it, and which of its stores answer.
+struct Found {
+    loaded: Result<Deployment, Faults>,
+    pings: Vec<Ping>,
+}
+
+/// Whether the store of a layer answers, and how its clock differs; or why it does not.
+struct Ping {
+    layer: String,
+    /// Where its sessions are.
+    store: String,
+    answer: Result<Option<String>, String>,
 }
 
 /// Servers are connected when they are first needed; here that is now. Stores warn in the log, such as of a server that
 /// evicts sessions.
-fn ping(deployment: &Deployment) -> Result<(), Failure> {
-    crate::serve::log("warn");
+fn ping(deployment: &Deployment) -> Result<Vec<Ping>, Failure> {
+    serve::log("warn");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no thread to work with: {error}")))?;
-    let unreachable =
-        |layer: &SessionLayer, error: Error| Failure(format!("session {}: {}", layer.describe(), error.report()));
+    let unreachable = |layer: &SessionLayer, error: &Error| format!("session {}: {}", layer.describe(), error.report());
     runtime.block_on(async {
+        let mut pings = Vec::new();
         for layer in &deployment.sessions {
-            let time = layer.ping().await.map_err(|error| unreachable(layer, error))?;
-            if let Some(difference) = clocks::difference(layer, time) {
-                output::say(&difference);
-            }
+            let answer = match layer.ping().await {
+                Ok(time) => Ok(clocks::difference(layer, time)),
+                Err(error) => Err(unreachable(layer, &error)),
+            };
+            pings.push(Ping { layer: layer.name().to_owned(), store: layer.describe(), answer });
+        }
+        Ok(pings)
+    })
+}
+
+impl Found {
+    fn failure(&self) -> Option<Failure> {
+        let unreachable: Vec<&str> =
+            self.pings.iter().filter_map(|ping| ping.answer.as_ref().err()).map(String::as_str).collect();
+        match &self.loaded {
+            Err(faults) => Some(Failure(faults.to_string())),
+            Ok(_) if unreachable.is_empty() => None,
+            Ok(_) => Some(Failure(unreachable.join("\n"))),
+        }
+    }
+
+    fn say(&self, file: &str) -> Result<(), Failure> {
+        let Ok(deployment) = &self.loaded else { return Ok(()) };
+        let listen = listen(deployment).map(|listen| format!("would listen on {listen}"));
+        let origins = deployment.origins.iter().map(|origin| format!("options of {origin}"));
+        let warnings = deployment.warnings.iter().map(|warning| format!("warning: {warning}"));
+        let clocks = self.pings.iter().filter_map(|ping| ping.answer.clone().ok().flatten());
+        let good = self.failure().is_none().then(|| format!("{file} is good"));
+        for line in
+            listen.chain(deployment.notes.iter().cloned()).chain(origins).chain(warnings).chain(clocks).chain(good)
+        {
+            say(&line)?;
         }
         Ok(())
-    })
+    }
+
+    fn json(&self, file: &str, app: &str) -> Value {
+        let faults = self.loaded.as_ref().err().map(|faults| faults.0.as_slice()).unwrap_or_default();
+        let mut all = json!({ "file": file, "app": app, "is_good": self.failure().is_none() });
+        if let Ok(deployment) = &self.loaded {
+            all["listen"] = listen(deployment).collect();
+            all["sessions"] = self.pings.iter().map(Ping::json).collect();
+            all["notes"] = deployment.notes.iter().cloned().collect();
+            all["options"] = deployment.origins.iter().cloned().collect();
+            all["warnings"] = deployment.warnings.iter().map(fault).collect();
+        }
+        all["faults"] = faults.iter().map(fault).collect();
+        all
+    }
+}
+
+impl Ping {
+    fn json(&self) -> Value {
+        let clock = self.answer.as_ref().ok().cloned().flatten();
+        let error = self.answer.as_ref().err();
+        json!({ "layer": self.layer, "store": self.store, "answers": error.is_none(), "clock": clock, "error": error })
+    }
+}
+
+fn listen(deployment: &Deployment) -> impl Iterator<Item = String> {
+    deployment.server.iter().flat_map(|server| &server.listen).map(ToString::to_string)
+}
+
+/// Line 0 is the file as a whole.
+fn fault(fault: &Fault) -> Value {
+    json!({ "file": *fault.file, "line": fault.line, "message": fault.message })
 }

@@ -21,8 +21,10 @@ mod cache;
 mod check;
 mod clocks;
 mod front;
+mod help;
 mod listen;
 mod make_config;
+mod man;
 mod output;
 mod progress;
 mod scaffold;
@@ -40,17 +42,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 /// The file that is served when the command line names none.
 const DEVELOPMENT: &str = "development.ini";
 
-/// What an operator needs to know of a build without the feature `all-stores`.
-const STORES: &str = if cfg!(feature = "all-stores") {
-    ""
-} else {
-    "This build keeps sessions in files and in memory, and in what else its program chose. SQLite, PostgreSQL, MySQL, \
-     Redis and memcached: cargo install ampoule-cli --features all-stores"
-};
-
 /// Sessions for Rust web services: serves the apps of an ini file, as Pylons' `paster` did.
 #[derive(Parser)]
-#[command(name = "ampoule", version, arg_required_else_help = false, after_help = STORES)]
+#[command(name = "ampoule", version, arg_required_else_help = false)]
+#[command(after_help = help::STORES, after_long_help = help::COMMAND)]
 struct Arguments {
     /// Without a command, serves development.ini of this folder.
     #[command(subcommand)]
@@ -60,9 +55,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the apps of an ini file until Ctrl-C or SIGTERM.
+    #[command(after_long_help = help::SERVE)]
     Serve(site::Site),
     /// Loads all that an ini file names, opens its stores, serves nothing, and says everything that is wrong.
-    Check(site::Site),
+    #[command(after_long_help = help::CHECK)]
+    Check(check::Check),
     /// Writes an ini file for production, with a random secret of 256 bits.
     MakeConfig {
         /// The project: names the cookie and the app, such as my_project.
@@ -73,12 +70,15 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Writes a small project that builds: a page with a secure form, a message, an ini file and tests.
+    /// Writes a small project that builds: login, a layout, secure forms, pages for errors, an ini file, a Dockerfile, tests.
     New {
         /// The project and its folder, such as shop.
         name: String,
+        /// Depend on the published crates, also where the checkout that this command was built from is there.
+        #[arg(long)]
+        published: bool,
     },
-    /// Writes a module for a page, with its route and a test, into src/controllers.
+    /// Writes a module for a page, with its route and a test, into src/controllers, and makes it known to the project.
     Controller {
         /// The module, such as basket or admin/users.
         name: String,
@@ -91,30 +91,37 @@ enum Command {
         plural: String,
     },
     /// Shows, ends, sweeps, counts and copies the sessions of a store.
+    #[command(after_long_help = help::SESSIONS)]
     Sessions(sessions::Sessions),
     /// Counts and clears what the stores of caches hold.
+    #[command(after_long_help = help::CACHE)]
     Cache(cache::Cache),
+    /// Prints what a shell needs to complete this command, such as for bash: eval "$(ampoule completions bash)".
+    Completions { shell: clap_complete::Shell },
+    /// Writes manual pages, one for each command.
+    Man {
+        /// The folder, such as ~/.local/share/man/man1; it is made if it is not there.
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command that the arguments of this process name, with these factories.
 ///
-/// The exit code is 0 if all went well, 1 if something is wrong with the file, the address or the store, and 2 if the
-/// arguments could not be read.
+/// The exit code is 0 if all went well, 1 if something is wrong with the file, the address, the store or what was asked,
+/// and 2 if the arguments could not be read.
 pub fn main(registry: &Registry) -> ExitCode {
     let done = match Arguments::parse().command {
         Some(Command::Serve(site)) => serve::serve(&site, registry),
-        Some(Command::Check(site)) => check::check(&site, registry),
+        Some(Command::Check(check)) => check.run(registry),
         Some(Command::MakeConfig { name, file, force }) => make_config::make_config(&name, &file, force, registry),
-        Some(Command::New { name }) => scaffold::new(&name),
+        Some(Command::New { name, published }) => scaffold::new(&name, published),
         Some(Command::Controller { name }) => scaffold::controller(&name),
         Some(Command::Restcontroller { singular, plural }) => scaffold::restcontroller(&singular, &plural),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions, registry),
         Some(Command::Cache(cache)) => cache::run(&cache, registry),
-        None if Path::new(DEVELOPMENT).exists() => serve::serve(&site::Site::development(), registry),
-        None => {
-            let _ = Arguments::command().print_help();
-            Err(Failure(format!("there is no {DEVELOPMENT} in this folder; name a file, or a command")))
-        }
+        Some(Command::Completions { shell }) => man::completions(shell),
+        Some(Command::Man { folder }) => man::man(&folder),
+        None => serve_development(registry),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,6 +132,15 @@ pub fn main(registry: &Registry) -> ExitCode {
     }
 }
 
+/// What is done where no command is named.
+fn serve_development(registry: &Registry) -> Result<(), Failure> {
+    if has_development()? {
+        return serve::serve(&site::Site::development(), registry);
+    }
+    let _ = Arguments::command().print_help();
+    Err(Failure(format!("there is no {DEVELOPMENT} in this folder; name a file, or a command")))
+}
+
 /// What the commands that look into stores run on.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -133,11 +149,20 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// The ini file that was named, or else development.ini of this folder.
 fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
-    let development = Path::new(DEVELOPMENT);
-    named.or_else(|| development.exists().then_some(development)).ok_or_else(|| {
-        let message = "name an ini file with --ini, or a store with --url";
-        Failure(format!("there is no {DEVELOPMENT} in this folder; {message}"))
-    })
+    match named {
+        Some(file) => Ok(file),
+        None if has_development()? => Ok(Path::new(DEVELOPMENT)),
+        None => {
+            let message = "name an ini file with --ini, or a store with --url";
+            Err(Failure(format!("there is no {DEVELOPMENT} in this folder; {message}")))
+        }
+    }
+}
+
+/// A folder that may not be looked into is not one without the file.
+fn has_development() -> Result<bool, Failure> {
+    let there = Path::new(DEVELOPMENT).try_exists();
+    there.map_err(|error| Failure(format!("{DEVELOPMENT} cannot be reached: {error}")))
 }
 
 /// Why a command failed, in words for the user who typed it.

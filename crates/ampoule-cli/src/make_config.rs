@@ -81,6 +81,9 @@ use = egg:Paste#http
 # A proxy that speaks TLS stands in front: without it browsers send no cookie, since it is for TLS alone.
 host = 127.0.0.1
 port = 5000
+# Whose X-Forwarded-For, -Proto and -Host count: a proxy on this machine. Write its addresses if it is on another one, such
+# as 10.0.0.0/8; remove the line if clients connect without a proxy.
+trusted_proxies = 127.0.0.1
 
 [filter-app:main]
 use = egg:Beaker#beaker_session

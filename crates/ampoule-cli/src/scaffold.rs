@@ -4,6 +4,7 @@ mod controller;
 mod name;
 mod project;
 mod template;
+mod wire;
 
 pub(crate) use self::controller::{controller, restcontroller};
 pub(crate) use self::project::new;

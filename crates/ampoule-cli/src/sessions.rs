@@ -7,6 +7,7 @@ mod id;
 mod in_flight;
 mod list;
 mod look;
+mod order;
 mod revoke;
 mod row;
 mod show;
@@ -35,14 +36,14 @@ pub(crate) struct Sessions {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Lists sessions: whose they are, when they were made and used, when they end.
+    /// Lists sessions, a line each: whose they are, when they were made and used, when they end.
     List(list::List),
     /// Shows one session with its values, which may be secret.
     Show(show::Show),
     /// Ends sessions at once: no request that is under way brings them back.
     Revoke(revoke::Revoke),
-    /// Frees what has expired.
-    Sweep,
+    /// Frees what has expired: sessions, the marks that ended ones leave for seconds, and cached values in the same store.
+    Sweep(sweep::Sweep),
     /// Counts what the store holds, by reading all of it.
     Stats(stats::Stats),
     /// Copies all sessions to another store: while nothing writes to either, or what changes meanwhile may be missed.
@@ -61,8 +62,8 @@ pub(crate) fn run(sessions: &Sessions, registry: &Registry) -> Result<(), Failur
             Command::List(list) => list.run(&source).await,
             Command::Show(show) => show.run(store).await,
             Command::Revoke(revoke) => revoke.run(&source).await,
-            Command::Sweep => sweep::run(store).await,
-            Command::Stats(stats) => stats.run(store).await,
+            Command::Sweep(sweep) => sweep.run(store).await,
+            Command::Stats(stats) => stats.run(&source).await,
             Command::Copy(copy) => copy.run(&source, &sessions.source, registry).await,
         }
     })

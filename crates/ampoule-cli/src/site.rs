@@ -58,6 +58,11 @@ impl Site {
     /// Everything that the file describes, with a server.
     pub(crate) fn load(&self, registry: &Registry) -> Result<Deployment, Failure> {
         let (file, name) = self.place()?;
+        Ok(self.load_from(file, name, registry)?)
+    }
+
+    /// The same from the place that [`place`](Site::place) returned.
+    pub(crate) fn load_from(&self, file: &Path, name: &str, registry: &Registry) -> Result<Deployment, Faults> {
         let mut deployment = load_with_environment(file, name, &self.overrides, environment(), registry)?;
         let server = deployment.server.get_or_insert_with(|| Server::new("127.0.0.1", 8080));
         if self.host.is_some() || self.port.is_some() {
@@ -69,7 +74,7 @@ impl Site {
             server.listen = vec![Listen::Tcp { host, port: self.port.unwrap_or(port) }];
         }
         deployment.warnings.extend(deployment.secure_over_http());
-        Ok(if self.strict { deployment.strict()? } else { deployment })
+        if self.strict { deployment.strict() } else { Ok(deployment) }
     }
 }
 

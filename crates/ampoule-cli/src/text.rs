@@ -50,6 +50,26 @@ pub(crate) fn moment(time: Time) -> String {
     }
 }
 
+/// How far a moment is from the present, in its largest unit: `3 min ago`, `in 2 h`.
+pub(crate) fn relative(time: Time, now: Time) -> String {
+    if time == Time::MAX {
+        return "never".to_owned();
+    }
+    let is_past = time <= now;
+    let distance = if is_past { now.since(time) } else { time.since(now) };
+    let seconds = distance.as_secs_f64().round();
+    let (number, unit) = match seconds {
+        0.0 => return "now".to_owned(),
+        ..60.0 => (seconds, "s"),
+        ..3_570.0 => (seconds / 60.0, "min"),
+        // Two days as hours: most sessions live for a day.
+        ..171_000.0 => (seconds / 3_600.0, "h"),
+        _ => (seconds / 86_400.0, "d"),
+    };
+    let number = number.round();
+    if is_past { format!("{number} {unit} ago") } else { format!("in {number} {unit}") }
+}
+
 /// For programs, as RFC 3339 has it: `2026-11-23T08:40:12.345Z`; nothing for "never".
 pub(crate) fn rfc3339(time: Time) -> Option<String> {
     stamp(time).map(|stamp| format!("{stamp:.3}"))
@@ -80,6 +100,8 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -95,6 +117,30 @@ mod tests {
         assert_eq!(moment(time), "2025-11-23 08:40:12Z");
         assert_eq!(rfc3339(time).as_deref(), Some("2025-11-23T08:40:12.345Z"));
         assert_eq!((moment(Time::MAX).as_str(), rfc3339(Time::MAX)), ("never", None));
+    }
+
+    #[test]
+    fn distances_are_in_their_largest_unit() {
+        let now = Time::from_millis(1_763_887_212_345);
+        let table = [
+            (0, "now"),
+            (400, "now"),
+            (1_000, "1 s ago"),
+            (59_400, "59 s ago"),
+            (59_600, "1 min ago"),
+            (181_000, "3 min ago"),
+            (3_569_000, "59 min ago"),
+            (3_570_000, "1 h ago"),
+            (7_199_000, "2 h ago"),
+            (47 * 3_600_000, "47 h ago"),
+            (48 * 3_600_000, "2 d ago"),
+            (400 * 86_400_000, "400 d ago"),
+        ];
+        for (millis, expected) in table {
+            assert_eq!(relative(now - Duration::from_millis(millis), now), expected);
+        }
+        assert_eq!(relative(now + Duration::from_secs(7_200), now), "in 2 h");
+        assert_eq!(relative(Time::MAX, now), "never");
     }
 
     #[test]

@@ -78,6 +78,9 @@ async fn what_is_cleared_counts_no_more_at_once() {
     assert_eq!(users.get("1").await, None);
     assert_eq!(manager.cache::<u32>("pages").get("1").await, Some(1));
     let said = out(&cache(folder.path(), &["clear", "--all", "--region", "elsewhere"]));
+    let json = out(&cache(folder.path(), &["clear", "--tag", "half:0", "--json"]));
+    let json: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert!(json["tag"] == "half:0" && json["store"].as_str().unwrap().starts_with("files in "), "{json}");
     // The value, and what its namespace and what was cleared before are known by.
     assert!(said.starts_with("4 records removed from "), "{said}");
     assert!(out(&cache(folder.path(), &["stats"])).contains("no values"));

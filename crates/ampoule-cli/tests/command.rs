@@ -139,6 +139,47 @@ fn check_says_everything_that_is_wrong_and_serves_nothing() {
 }
 
 #[test]
+fn check_writes_one_json_document_whether_the_file_is_good_or_not() {
+    let folder = folder_with(&development_ini());
+    let check = |arguments: &[&str]| {
+        let output = run(folder.path(), &[&["check", "--json", "site.ini"], arguments].concat());
+        let document: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        (output.status.code(), document)
+    };
+    let (code, good) = check(&[]);
+    assert_eq!((code, &good["is_good"], &good["app"]), (Some(0), &true.into(), &"main".into()), "{good}");
+    assert_eq!(good["listen"], serde_json::json!(["http://127.0.0.1:0"]));
+    assert_eq!((&good["sessions"][0]["answers"], &good["faults"]), (&true.into(), &serde_json::json!([])), "{good}");
+    assert!(good["warnings"][0]["line"].as_u64() > Some(0), "{good}");
+    let (code, bad) = check(&["beaker.session.timeout=soon"]);
+    assert_eq!((code, &bad["is_good"], bad.get("sessions")), (Some(1), &false.into(), None), "{bad}");
+    assert!(bad["faults"][0]["message"].as_str().unwrap().contains("expected a whole number of seconds"), "{bad}");
+    let (code, down) = check(&["beaker.session.url=memcached://127.0.0.1:1"]);
+    assert_eq!((code, &down["is_good"], &down["sessions"][0]["answers"]), (Some(1), &false.into(), &false.into()));
+    assert!(down["sessions"][0]["error"].as_str().unwrap().contains("it cannot be reached"), "{down}");
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let completions = run(folder.path(), &["completions", shell]);
+        assert!(completions.status.success() && out(&completions).contains("restcontroller"), "{}", err(&completions));
+    }
+    let script = folder.path().join("ampoule.bash");
+    std::fs::write(&script, out(&run(folder.path(), &["completions", "bash"]))).unwrap();
+    let words = "COMP_WORDS=(ampoule sessions re); COMP_CWORD=2; _ampoule ampoule re sessions; echo ${COMPREPLY[@]}";
+    let script = format!(". {}; {words}", script.display());
+    if let Ok(bash) = std::process::Command::new("bash").args(["-c", &script]).output() {
+        assert_eq!(out(&bash), "revoke\n", "{}", err(&bash));
+    }
+    assert!(run(folder.path(), &["man", "man1"]).status.success());
+    let page = |name: &str| std::fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+    assert!(page("ampoule.1").contains("EXIT CODES") || page("ampoule.1").contains("Exit codes:"));
+    assert!(page("ampoule-sessions-list.1").contains(r"\-\-sort"), "{}", page("ampoule-sessions-list.1"));
+}
+
+#[test]
 fn options_on_the_command_line_beat_the_file() {
     let folder = folder_with(&development_ini());
     let output = run(folder.path(), &["check", "site.ini", "debug=false"]);
@@ -163,8 +204,19 @@ fn without_a_file_it_says_what_it_needs() {
 #[test]
 fn the_help_fits_a_narrow_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let output = ampoule().arg("--help").env("COLUMNS", "50").current_dir(folder.path()).output().unwrap();
-    for line in out(&output).lines() {
-        assert!(line.chars().count() <= 50, "{line}");
+    for command in [&["--help"][..], &["serve", "--help"], &["sessions", "--help"], &["sessions", "list", "--help"]] {
+        for columns in [80, 60, 50, 40] {
+            let output =
+                ampoule().args(command).env("COLUMNS", columns.to_string()).current_dir(folder.path()).output();
+            let text = out(&output.unwrap());
+            // clap folds all but this line.
+            for line in text.lines().filter(|line| !line.starts_with("Usage: ")) {
+                assert!(line.chars().count() <= columns, "{command:?} {columns}: {line}");
+            }
+        }
+    }
+    let help = out(&run(folder.path(), &["--help"]));
+    for part in ["Examples:", "AMPOULE_SESSION_SECRET_FILE", "Exit codes:\n  0 "] {
+        assert!(help.contains(part), "{part}: {help}");
     }
 }

@@ -1,6 +1,7 @@
 //! `ampoule cache clear`: makes values count no more.
 
 use ampoule::cache::{Backend, CacheManager, CacheOptions};
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::progress::counter;
@@ -18,13 +19,16 @@ pub(super) struct Clear {
     /// Everything that the stores hold of caches, and nothing else; frees its space too.
     #[arg(long)]
     all: bool,
+    /// What was done as JSON, a line for each store and namespace or tag.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Clear {
     pub(super) async fn run(&self, backends: &[Backend]) -> Result<(), Failure> {
         for backend in backends {
             match self.all {
-                true => wipe(backend).await?,
+                true => self.wipe(backend).await?,
                 false => self.clear(backend).await?,
             }
         }
@@ -35,19 +39,30 @@ impl Clear {
         let manager = CacheManager::new(backend.clone(), CacheOptions::default())?;
         for namespace in &self.namespace {
             manager.clear(namespace).await?;
-            say(&format!("the namespace {} is cleared in {}", clean_line(namespace), backend.describe()))?;
+            let (store, text) = (backend.describe(), format!("the namespace {} is cleared", clean_line(namespace)));
+            self.say(&json!({ "store": store, "namespace": namespace }), &format!("{text} in {store}"))?;
         }
         for tag in &self.tag {
             manager.invalidate_tag(tag).await?;
-            say(&format!("what carries the tag {} is cleared in {}", clean_line(tag), backend.describe()))?;
+            let (store, text) = (backend.describe(), format!("what carries the tag {} is cleared", clean_line(tag)));
+            self.say(&json!({ "store": store, "tag": tag }), &format!("{text} in {store}"))?;
         }
         Ok(())
     }
-}
 
-async fn wipe(backend: &Backend) -> Result<(), Failure> {
-    let bar = counter("records removed", false);
-    let removed = backend.wipe(|number| bar.set_position(number)).await;
-    bar.finish_and_clear();
-    say(&format!("{} removed from {}", count(removed?, "record"), backend.describe())).map(drop)
+    async fn wipe(&self, backend: &Backend) -> Result<(), Failure> {
+        let bar = counter("records removed", self.json);
+        let removed = backend.wipe(|number| bar.set_position(number)).await;
+        bar.finish_and_clear();
+        let (store, removed) = (backend.describe(), removed?);
+        let text = format!("{} removed from {store}", count(removed, "record"));
+        self.say(&json!({ "store": store, "removed": removed }), &text)
+    }
+
+    fn say(&self, json: &Value, text: &str) -> Result<(), Failure> {
+        match self.json {
+            true => say(&json.to_string()).map(drop),
+            false => say(text).map(drop),
+        }
+    }
 }

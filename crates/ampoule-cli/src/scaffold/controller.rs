@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::name;
 use super::template::{fill, write_new};
+use super::{name, wire};
 use crate::{Failure, output};
 
 const CONTROLLER: &str = include_str!("controller.tmpl");
@@ -27,9 +27,10 @@ pub(crate) fn restcontroller(singular: &str, plural: &str) -> Result<(), Failure
 }
 
 fn write(path: &[String], text: &str) -> Result<(), Failure> {
-    if !Path::new("Cargo.toml").is_file() {
+    let Ok(manifest) = std::fs::read_to_string("Cargo.toml") else {
         return Err(Failure("there is no Cargo.toml here: run this in the folder of your project".to_owned()));
-    }
+    };
+    path.iter().try_for_each(|module| name::not_a_dependency(module, &manifest))?;
     let (folders, module) = path.split_at(path.len() - 1);
     let folder = folders.iter().fold(PathBuf::from(FOLDER), |folder, name| folder.join(name));
     let own_folder = folder.join(&module[0]).join("mod.rs");
@@ -39,9 +40,15 @@ fn write(path: &[String], text: &str) -> Result<(), Failure> {
     let file = folder.join(format!("{}.rs", module[0]));
     write_new(&file, text)?;
     output::say(&format!("wrote {}, with a test", file.display()));
-    output::say("add to your program:");
-    output::say(&format!("  in {}:  pub mod {};", folder.with_extension("rs").display(), module[0]));
-    let routes = format!("controllers::{}::routes()", path.join("::"));
-    output::say(&format!("  where its routes are, before their layers:  .nest(\"/{}\", {routes})", path.join("/")));
+    for changed in wire::declare(Path::new(FOLDER), path)? {
+        output::say(&format!("declared it in {}", changed.display()));
+    }
+    match wire::route(path)? {
+        true => output::say(&format!("added its route to src/lib.rs: /{}", path.join("/"))),
+        false => {
+            output::say("add to your program, where its routes are, before their layers:");
+            output::say(&format!("  {}", wire::nest(path)));
+        }
+    }
     Ok(())
 }

@@ -80,6 +80,44 @@ pub(super) fn module(name: &str) -> Result<String, Failure> {
     Ok(module)
 }
 
+/// The crates that a new project depends on.
+const DEPENDENCIES: [&str; 9] =
+    ["ampoule_cli", "ampoule_deploy", "argon2", "askama", "axum", "serde", "serde_json", "tokio", "tower"];
+
+/// The name of a project, which is one of a module too.
+pub(super) fn project(name: &str) -> Result<String, Failure> {
+    let module = module(name)?;
+    match DEPENDENCIES.contains(&module.as_str()) {
+        true => Err(Failure(format!("`{name}` cannot name a project: it depends on a crate of that name"))),
+        false => Ok(module),
+    }
+}
+
+/// Refuses a module that would hide a crate: in its own folder `use NAME::…` would be ambiguous.
+pub(super) fn not_a_dependency(module: &str, manifest: &str) -> Result<(), Failure> {
+    match dependencies(manifest).any(|name| name == module) {
+        true => Err(Failure(format!("`{module}` cannot name a module: Cargo.toml depends on a crate of that name"))),
+        false => Ok(()),
+    }
+}
+
+/// The names under which a project knows its crates: `name = …` in a section of dependencies, or a section of its own.
+fn dependencies(manifest: &str) -> impl Iterator<Item = String> {
+    let mut is_section = false;
+    manifest.lines().filter_map(move |line| {
+        let line = line.trim();
+        let name = match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            Some(section) => {
+                is_section = section.ends_with("dependencies");
+                section.rsplit_once('.').filter(|(before, _)| before.ends_with("dependencies"))?.1
+            }
+            None if is_section && !line.starts_with('#') => line.split(['=', '.']).next()?,
+            None => return None,
+        };
+        Some(name.trim().trim_matches('"').replace('-', "_"))
+    })
+}
+
 /// A module within folders: `admin/users`.
 pub(super) fn path(name: &str) -> Result<Vec<String>, Failure> {
     name.split('/').map(module).collect()
@@ -88,6 +126,19 @@ pub(super) fn path(name: &str) -> Result<Vec<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_hide_a_crate_is_refused() {
+        let manifest = "[package]\nname = \"shop\"\n[dependencies]\naxum = \"0.8\"\n#tower = \"1\"\nserde.workspace = true\n\
+                        [target.'cfg(unix)'.dependencies.rustix]\nversion = \"1\"\n[dev-dependencies]\nserde-json = \"1\"\n";
+        for name in ["axum", "serde", "rustix", "serde_json"] {
+            assert!(not_a_dependency(name, manifest).is_err(), "{name}");
+        }
+        for name in ["tower", "version", "name", "shop"] {
+            assert!(not_a_dependency(name, manifest).is_ok(), "{name}");
+        }
+        assert!(project("axum").is_err() && project("serde-json").is_err() && project("tea-shop").is_ok());
+    }
 
     #[test]
     fn names_become_modules_or_are_refused() {

@@ -28,6 +28,9 @@ pub(super) struct Copy {
     /// Where an earlier copy said that it goes on.
     #[arg(long, value_name = "PLACE")]
     from: Option<String>,
+    /// What was done as JSON, on one line; of a copy that stopped it has where the next one goes on.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What became of one record.
@@ -38,6 +41,8 @@ enum Fate {
     Already,
     Expired,
     Damaged,
+    /// Of another layer than is meant.
+    Other,
 }
 
 /// What became of all.
@@ -52,19 +57,21 @@ struct Tally {
 
 impl Copy {
     pub(super) async fn run(&self, from: &Opened, source: &Source, registry: &Registry) -> Result<(), Failure> {
-        let from = &*from.store;
         let to = source.open_target(&self.to, registry)?;
-        check(from, &*to)?;
+        check(&*from.store, &*to)?;
         let mode = if self.overwrite { PutMode::Always } else { PutMode::Create };
-        let bar = counter("sessions copied", false);
-        let mut walk = Walk::from(from, self.from.clone());
+        let bar = counter("sessions copied", self.json);
+        let mut walk = Walk::from(&*from.store, self.from.clone());
         let mut tally = Tally::default();
         let done = tokio::select! {
             done = copy_all(from, &*to, mode, &mut walk, &mut tally, &bar) => done.map_err(|error| error.report()),
             _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".to_owned()),
         };
         bar.finish_and_clear();
-        say(&tally.to_string())?;
+        match self.json {
+            true => say(&tally.json(done.is_err().then(|| walk.here())).to_string())?,
+            false => say(&tally.to_string())?,
+        };
         tally.complain();
         match done {
             Err(why) => Err(Failure(format!("{why}\nnot all was copied; {}", go_on(walk.here())))),
@@ -94,16 +101,16 @@ fn go_on(place: Option<&str>) -> String {
 }
 
 async fn copy_all(
-    from: &dyn Store,
+    source: &Opened,
     to: &dyn Store,
     mode: PutMode,
     walk: &mut Walk<'_>,
     tally: &mut Tally,
     bar: &ProgressBar,
 ) -> Result<(), Error> {
-    let (from, to) = (Side::of(from).await?, Side::of(to).await?);
+    let (from, to) = (Side::of(&*source.store).await?, Side::of(to).await?);
     while let Some(ids) = walk.page().await? {
-        let copies = stream::iter(ids).map(async |id| copy(&from, &to, mode, id).await.map(|fate| (id, fate)));
+        let copies = stream::iter(ids).map(async |id| copy(source, &from, &to, mode, id).await.map(|fate| (id, fate)));
         let mut copies = std::pin::pin!(copies.buffer_unordered(IN_FLIGHT));
         while let Some((id, fate)) = copies.try_next().await? {
             tally.add(id, &fate);
@@ -152,9 +159,12 @@ impl<'a> Side<'a> {
 /// A session that ends within it may have ended before it is read back.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-async fn copy(from: &Side<'_>, to: &Side<'_>, mode: PutMode, id: SessionId) -> Result<Fate, Error> {
+async fn copy(source: &Opened, from: &Side<'_>, to: &Side<'_>, mode: PutMode, id: SessionId) -> Result<Fate, Error> {
     let Some(found) = look(from.store, id).await? else { return Ok(Fate::Expired) };
     let (Some(stored), State::Session(record)) = (found.stored, found.state) else { return Ok(Fate::Damaged) };
+    if !source.means(&record) {
+        return Ok(Fate::Other);
+    }
     let lifetime = from.left(&stored);
     if lifetime.is_zero() {
         return Ok(Fate::Expired);
@@ -176,7 +186,22 @@ impl Tally {
             Fate::Expired => self.expired += 1,
             Fate::Unproved => self.unproved.push(id),
             Fate::Damaged => self.damaged.push(id),
+            Fate::Other => {}
         }
+    }
+
+    /// `stopped` says where the page starts that was not done, `None` for the beginning.
+    fn json(&self, stopped: Option<Option<&str>>) -> serde_json::Value {
+        let ids = |ids: &[SessionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        serde_json::json!({
+            "copied": self.copied,
+            "already_there": self.already,
+            "expired": self.expired,
+            "not_as_written": ids(&self.unproved),
+            "damaged": ids(&self.damaged),
+            "is_complete": stopped.is_none(),
+            "next": stopped.flatten(),
+        })
     }
 
     /// Names what an operator must look at.

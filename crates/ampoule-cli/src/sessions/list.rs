@@ -1,16 +1,18 @@
 //! `ampoule sessions list`: a line for each session.
 
-use ampoule::SessionId;
 use ampoule::inspect::State;
-use ampoule::store::Store;
+use ampoule::{Clock, SessionId, SystemClock};
+use clap::builder::ArgPredicate;
 use futures_util::TryStreamExt;
 
 use super::look::{Look, look_all};
+use super::order::{Order, Top};
 use super::row::{Fields, Row};
 use super::source::Opened;
 use super::table;
 use super::walk::Walk;
 use crate::Failure;
+use crate::progress::counter;
 use crate::text;
 
 #[derive(clap::Args)]
@@ -18,13 +20,21 @@ pub(super) struct List {
     /// Those of one principal alone, such as user:42.
     #[arg(long)]
     principal: Option<String>,
+    /// What stands first. All but `store` read every session before the first is shown.
+    #[arg(
+        long,
+        value_name = "ORDER",
+        default_value_if("from", ArgPredicate::IsPresent, "store"),
+        default_value = "used"
+    )]
+    sort: Order,
     /// How many at most.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     limit: u64,
-    /// Where an earlier list said that it goes on.
+    /// Where an earlier list in the order of the store said that it goes on.
     #[arg(long, value_name = "PLACE")]
     from: Option<String>,
-    /// A JSON object a line; if more follow, the last one is {"next": PLACE}.
+    /// A JSON object a line, with exact moments. In the order of the store, if more follow, the last one is {"next": PLACE}.
     #[arg(long)]
     json: bool,
 }
@@ -40,44 +50,60 @@ const DIGITS: usize = 12;
 
 impl List {
     pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
-        let store = &*source.store;
-        let mut rows = Vec::new();
-        let mut damaged = false;
+        if self.from.is_some() && self.sort != Order::Store {
+            let message = "--from goes on in the order of the store: expected --sort store beside it, or none";
+            return Err(Failure(message.to_owned()));
+        }
+        let bar = counter("sessions read", self.json || self.sort == Order::Store);
+        let mut top = Top::new(self.sort, self.limit);
         let next = self.walk(source, |look| {
-            damaged |= matches!(look.state, State::Damaged(_));
-            if self.json {
-                return text::say(&serde_json::to_string(&Fields::of(look)).unwrap_or_default());
+            bar.inc(1);
+            // What needs no sorting is printed as it is read.
+            if self.json && self.sort == Order::Store {
+                return say_json(&look);
             }
-            rows.push(Row::of(look));
+            top.add(look);
             Ok(true)
         });
         let next = next.await?;
-        if self.json {
-            let next = next.map(|next| serde_json::json!({ "next": next }).to_string());
-            return next.map_or(Ok(()), |next| text::say(&next).map(drop));
+        bar.finish_and_clear();
+        let (count, looks) = top.finish();
+        if !self.json {
+            return self.say(source, count, &looks, next);
         }
-        self.say(store, &rows, next, damaged)
+        for look in &looks {
+            if !say_json(look)? {
+                return Ok(());
+            }
+        }
+        let next = next.map(|next| serde_json::json!({ "next": next }).to_string());
+        next.map_or(Ok(()), |next| text::say(&next).map(drop))
     }
 
-    fn say(&self, store: &dyn Store, rows: &[Row], next: Option<String>, damaged: bool) -> Result<(), Failure> {
-        if rows.is_empty() {
-            return text::say(&format!("no sessions in {}", store.describe())).map(drop);
+    fn say(&self, source: &Opened, count: u64, looks: &[Look], next: Option<String>) -> Result<(), Failure> {
+        if looks.is_empty() {
+            return text::say(&format!("no sessions{} in {}", source.of_layer(), source.store.describe())).map(drop);
         }
-        let mut out = table::render(rows, text::width());
-        if damaged {
-            out.push_str("\n\nWhat is damaged: `ampoule sessions show ID` says why, and `revoke ID` ends it.");
+        let now = SystemClock.now();
+        let rows: Vec<Row> = looks.iter().map(|look| Row::of(look, now)).collect();
+        let mut out = table::render(&rows, self.sort.heading(), text::width());
+        if looks.iter().any(|look| matches!(look.state, State::Damaged(_))) {
+            out.push_str("\n\nWhat is damaged: `ampoule sessions show ID` says why,\nand `revoke ID` ends it.");
         }
         if let Some(next) = next {
             out.push_str(&format!("\n\nMore follow: go on with --from {next}"));
+        } else if count > rows.len() as u64 {
+            out.push_str(&format!("\n\n{} of {}: --limit N shows more", rows.len(), text::count(count, "session")));
         }
         text::say(&out).map(drop)
     }
 
-    /// Gives `each` what there is, until it is enough or no more is wanted, and says where more follow.
+    /// Gives `each` what there is, until no more is wanted, and says where more follow: in the order of the store it is enough
+    /// at the limit.
     async fn walk(
         &self,
         source: &Opened,
-        mut each: impl FnMut(&Look) -> Result<bool, Failure>,
+        mut each: impl FnMut(Look) -> Result<bool, Failure>,
     ) -> Result<Option<String>, Failure> {
         let Spot { page, mut after } = self.from.as_deref().map_or_else(Spot::start, Spot::read);
         let store = &*source.store;
@@ -85,6 +111,7 @@ impl List {
             Some(principal) => Walk::of(store, source.principal(principal).await?.sessions().await?),
             None => Walk::from(store, page),
         };
+        let enough = if self.sort == Order::Store { self.limit } else { u64::MAX };
         let mut shown = 0;
         while let Some(mut ids) = walk.page().await? {
             ids.sort();
@@ -92,18 +119,23 @@ impl List {
             ids.retain(|id| last.as_ref().is_none_or(|last| digits(*id) > *last));
             let mut looks = look_all(store, ids);
             while let Some(look) = looks.try_next().await? {
-                let Some(look) = look else { continue };
-                if shown == self.limit {
+                let Some(look) = look.filter(|look| source.may_be_meant(look)) else { continue };
+                if shown == enough {
                     return Ok(Some(Spot { page: walk.here().map(str::to_owned), after: last }.write()));
                 }
-                if !each(&look)? {
+                let id = look.id;
+                if !each(look)? {
                     return Ok(None);
                 }
-                (shown, last) = (shown + 1, Some(digits(look.id)));
+                (shown, last) = (shown + 1, Some(digits(id)));
             }
         }
         Ok(None)
     }
+}
+
+fn say_json(look: &Look) -> Result<bool, Failure> {
+    text::say(&serde_json::to_string(&Fields::of(look)).unwrap_or_default())
 }
 
 fn digits(id: SessionId) -> String {

@@ -9,6 +9,7 @@ use ampoule::{Error, SessionId};
 use clap::ArgGroup;
 use clap::error::ErrorKind;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 
 use super::id::{self, Named};
 use super::in_flight::IN_FLIGHT;
@@ -27,12 +28,15 @@ pub(super) struct Revoke {
     /// All sessions of a principal, such as user:42.
     #[arg(long, group = "which")]
     principal: Option<String>,
-    /// All sessions there are. Asks first.
+    /// All sessions there are, or with --session all of that layer. Asks first.
     #[arg(long, group = "which")]
     all: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// What was done as JSON, on one line: {"ended": N, "already_gone": N}.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What has been done.
@@ -53,34 +57,37 @@ impl Revoke {
 
     pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
         if self.all && !self.yes {
-            confirm(&*source.store)?;
+            confirm(source)?;
         }
         let mut tally = Tally::default();
         let done = self.end_all(source, &mut tally).await;
-        say(&tally.to_string())?;
+        match self.json {
+            true => say(&json!({ "ended": tally.ended, "already_gone": tally.gone }).to_string())?,
+            false => say(&tally.to_string())?,
+        };
         done
     }
 
     async fn end_all(&self, source: &Opened, tally: &mut Tally) -> Result<(), Failure> {
         let store = &*source.store;
         if self.all {
-            return Ok(end_everything(store, tally).await?);
+            return Ok(end_everything(source, tally, self.json).await?);
         }
         match &self.principal {
             Some(principal) => Ok(end_of_principal(source, principal, tally).await?),
             None => {
-                let ids = id::resolve(store, &self.ids, false).await?;
+                let ids = id::resolve(store, &self.ids, self.json).await?;
                 Ok(tally.end(store, ids).await?)
             }
         }
     }
 }
 
-async fn end_everything(store: &dyn Store, tally: &mut Tally) -> Result<(), Error> {
-    let bar = counter("sessions ended", false);
-    let mut walk = Walk::from(store, None);
+async fn end_everything(source: &Opened, tally: &mut Tally, json: bool) -> Result<(), Error> {
+    let bar = counter("sessions ended", json);
+    let mut walk = Walk::from(&*source.store, None);
     while let Some(ids) = walk.page().await? {
-        tally.end(store, ids).await?;
+        tally.end(&*source.store, source.meant(ids).await?).await?;
         bar.set_position(tally.ended);
     }
     bar.finish_and_clear();
@@ -120,9 +127,10 @@ impl std::fmt::Display for Tally {
     }
 }
 
-fn confirm(store: &dyn Store) -> Result<(), Failure> {
+fn confirm(source: &Opened) -> Result<(), Failure> {
     let mut err = std::io::stderr().lock();
-    let _ = write!(err, "This ends every session in {}, and logs all users out. Type yes to do it: ", store.describe());
+    let (of, store) = (source.of_layer(), source.store.describe());
+    let _ = write!(err, "This ends every session{of} in {store}, and logs all its users out. Type yes to do it: ");
     let _ = err.flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);

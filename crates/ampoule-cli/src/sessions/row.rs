@@ -6,7 +6,7 @@ use ampoule::store::Record;
 use serde::Serialize;
 
 use super::look::Look;
-use crate::text::{bytes, clean_line, moment, rfc3339};
+use crate::text::{bytes, clean_line, relative, rfc3339};
 
 /// What is told of a record as JSON. What a record does not have is null; `ends` is null for "never".
 #[derive(Default, Serialize)]
@@ -73,9 +73,19 @@ pub(super) fn last_used(record: &Record, deadline: Time) -> Time {
     record.effective_lifetime().last_use(deadline).unwrap_or(record.accessed).max(record.accessed)
 }
 
+/// The name of a layer as its ini file has it, without what `host_prefix` puts before that of its cookie.
+pub(super) fn without_prefix(layer: &str) -> &str {
+    layer.strip_prefix(HOST_PREFIX).unwrap_or(layer)
+}
+
+/// What a cookie's name may begin with (RFC 6265bis section 4.1.3.2).
+pub(super) const HOST_PREFIX: &str = "__Host-";
+
 /// A line of a table.
 pub(super) struct Row {
     pub(super) id: String,
+    /// Empty where the record cannot be read.
+    pub(super) layer: String,
     pub(super) principal: String,
     pub(super) made: String,
     pub(super) used: String,
@@ -85,30 +95,28 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(look: &Look) -> Row {
+    /// With moments as they are from the present.
+    pub(super) fn of(look: &Look, now: Time) -> Row {
         let stored = look.stored.as_ref();
+        let deadline = stored.map_or(Time::MAX, |stored| stored.deadline);
         let row = Row {
             id: look.id.to_string(),
-            principal: String::new(),
+            layer: String::new(),
+            principal: "(damaged)".to_owned(),
             made: String::new(),
             used: String::new(),
-            ends: stored.map(|stored| moment(stored.deadline)).unwrap_or_default(),
+            ends: stored.map(|_| relative(deadline, now)).unwrap_or_default(),
             size: stored.map(|stored| bytes(stored.value.len() as u64)).unwrap_or_default(),
             values: String::new(),
         };
-        match &look.state {
-            State::Session(record) => row.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
-            State::Damaged(_) => Row { principal: "(damaged)".to_owned(), ..row },
-        }
-    }
-
-    fn with(self, record: &Record, deadline: Time) -> Row {
+        let State::Session(record) = &look.state else { return row };
         Row {
+            layer: clean_line(without_prefix(record.layer())),
             principal: record.principal().map_or_else(|| "-".to_owned(), clean_line),
-            made: moment(record.created),
-            used: moment(last_used(record, deadline)),
+            made: relative(record.created, now),
+            used: relative(last_used(record, deadline), now),
             values: record.len().to_string(),
-            ..self
+            ..row
         }
     }
 }

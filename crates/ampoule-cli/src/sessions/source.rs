@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ampoule::inspect::State;
-use ampoule::store::{self, Store, StoreKey, StoreOptions, Tag};
+use ampoule::store::{self, Record, Store, StoreKey, StoreOptions, Tag};
 use ampoule::{Error, ErrorKind, SessionId};
 use ampoule_deploy::{Registry, load_with_environment};
 use futures_util::TryStreamExt;
 
 use super::look::{Look, look_all};
+use super::row::{HOST_PREFIX, without_prefix};
 use super::walk::Walk;
 use crate::site::environment;
+use crate::text::clean_line;
 use crate::{Failure, ini_file};
 
 /// What a store that seals says of itself, behind where it is.
@@ -30,8 +32,8 @@ pub(super) struct Source {
     /// Which app of the file: [app:NAME].
     #[arg(long, global = true, default_value = "main")]
     name: String,
-    /// Which sessions, by the name of their cookie, where the app has several in different stores. With --url it finds a
-    /// principal's sessions without reading all of them.
+    /// Only the sessions of this layer, by the name of its cookie, for all but sweep. With --url it also finds a principal's
+    /// sessions without reading all of them.
     #[arg(long, global = true, value_name = "COOKIE")]
     session: Option<String>,
     /// The store itself, such as file:data/sessions or postgres://user@host/database.
@@ -44,6 +46,8 @@ pub(super) struct Opened {
     pub(super) store: Arc<dyn Store>,
     /// The names of their cookies; none where only the store is known.
     layers: Vec<String>,
+    /// The one layer whose sessions are meant, if one was named.
+    only: Option<String>,
 }
 
 /// A principal whose sessions are looked for, in these layers.
@@ -56,6 +60,41 @@ pub(super) struct Principal<'a> {
 }
 
 impl Opened {
+    /// Whether a session is of a layer that is meant.
+    pub(super) fn means(&self, record: &Record) -> bool {
+        self.only.as_deref().is_none_or(|only| is_named(record.layer(), only))
+    }
+
+    /// The same of what was found. What is damaged does not say whose it is, and may be meant.
+    pub(super) fn may_be_meant(&self, look: &Look) -> bool {
+        match &look.state {
+            State::Session(record) => self.means(record),
+            State::Damaged(_) => true,
+        }
+    }
+
+    /// Those of these sessions that are meant. Where one layer is, what is damaged is not.
+    pub(super) async fn meant(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>, Error> {
+        if self.only.is_none() {
+            return Ok(ids);
+        }
+        let mut looks = look_all(&*self.store, ids);
+        let mut meant = Vec::new();
+        while let Some(look) = looks.try_next().await? {
+            if let Some(Look { id, state: State::Session(record), .. }) = look
+                && self.means(&record)
+            {
+                meant.push(id);
+            }
+        }
+        Ok(meant)
+    }
+
+    /// ` of the layer shop`, if one was named.
+    pub(super) fn of_layer(&self) -> String {
+        self.only.as_ref().map(|only| format!(" of the layer {}", clean_line(only))).unwrap_or_default()
+    }
+
     /// A principal of the layers that are meant. Where they are not known all sessions are read, to learn which there are.
     pub(super) async fn principal<'a>(&'a self, name: &'a str) -> Result<Principal<'a>, Error> {
         let layers = if self.layers.is_empty() { self.all_layers().await? } else { self.layers.clone() };
@@ -113,6 +152,11 @@ impl Principal<'_> {
     }
 }
 
+/// Whether this is the layer that is meant: by the name of its cookie, or that in its ini file.
+fn is_named(layer: &str, name: &str) -> bool {
+    layer == name || without_prefix(layer) == name
+}
+
 fn is_of(principal: &str, look: &Look) -> bool {
     match &look.state {
         State::Session(record) => record.principal() == Some(principal),
@@ -127,7 +171,8 @@ impl Source {
             Some(url) => {
                 is_there(url)?;
                 let store = store::open(url, &StoreOptions::default())?;
-                Opened { store, layers: self.session.iter().cloned().collect() }
+                let names = self.session.iter().flat_map(|name| [name.clone(), format!("{HOST_PREFIX}{name}")]);
+                Opened { store, layers: names.collect(), only: self.session.clone() }
             }
             None => self.of_file(ini_file(self.ini.as_deref())?, registry)?,
         };
@@ -147,7 +192,7 @@ impl Source {
 
     fn of_file(&self, file: &Path, registry: &Registry) -> Result<Opened, Failure> {
         let layers = load_with_environment(file, &self.name, &[], environment(), registry)?.sessions;
-        let wanted = |cookie: &str| self.session.as_deref().is_none_or(|session| session == cookie);
+        let wanted = |cookie: &str| self.session.as_deref().is_none_or(|session| is_named(cookie, session));
         let mut stores: Vec<(String, Arc<dyn Store>)> = Vec::new();
         let mut names = Vec::new();
         for layer in &layers {
@@ -159,7 +204,7 @@ impl Source {
             }
         }
         match stores.pop() {
-            Some((_, store)) if stores.is_empty() => Ok(Opened { store, layers: names }),
+            Some((_, store)) if stores.is_empty() => Ok(Opened { store, layers: names, only: self.session.clone() }),
             Some(last) => Err(self.several(file, stores.into_iter().chain([last]).map(|(description, _)| description))),
             None => Err(self.none(file, &layers.iter().map(|layer| layer.describe()).collect::<Vec<_>>())),
         }

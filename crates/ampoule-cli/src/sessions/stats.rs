@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::look::{Look, look_all};
+use super::source::Opened;
 use super::walk::Walk;
 use crate::Failure;
 use crate::progress::counter;
@@ -26,8 +27,8 @@ pub(super) struct Stats {
 struct Counts {
     sessions: u64,
     damaged: u64,
-    /// Named by the store, and gone or ended when it was read.
-    expired: u64,
+    /// Named by the store, and expired, ended or gone when it was read. What ended leaves a mark, which is no session.
+    gone: u64,
     with_principal: u64,
     /// The first eight bytes of each principal's tag.
     principals: HashSet<[u8; 8]>,
@@ -40,7 +41,8 @@ struct Counts {
 }
 
 impl Stats {
-    pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
+        let store = &*source.store;
         let mut counts = Counts::default();
         let bar = counter("records read", self.json);
         let now = SystemClock.now();
@@ -49,7 +51,9 @@ impl Stats {
             let mut looks = look_all(store, ids);
             while let Some(look) = looks.try_next().await? {
                 bar.inc(1);
-                counts.add(look, now);
+                if look.as_ref().is_none_or(|look| source.may_be_meant(look)) {
+                    counts.add(look, now);
+                }
             }
         }
         bar.finish_and_clear();
@@ -63,7 +67,7 @@ impl Stats {
 impl Counts {
     fn add(&mut self, look: Option<Look>, now: Time) {
         let Some(look) = look else {
-            self.expired += 1;
+            self.gone += 1;
             return;
         };
         match (&look.state, &look.stored) {
@@ -100,7 +104,7 @@ impl Counts {
             "anonymous": self.sessions - self.with_principal,
             "principals": self.principals.len(),
             "damaged": self.damaged,
-            "expired": self.expired,
+            "expired_or_ended": self.gone,
             "ending_within_hour": self.within_an_hour,
             "ending_within_day": self.within_a_day,
             "oldest": self.oldest.and_then(rfc3339),
@@ -121,7 +125,7 @@ impl Counts {
             ("  anonymous", number(self.sessions - self.with_principal)),
             ("principals", number(self.principals.len() as u64)),
             ("damaged", number(self.damaged)),
-            ("expired, not swept", number(self.expired)),
+            ("expired or ended", number(self.gone)),
             ("ending in an hour", number(self.within_an_hour)),
             ("ending in a day", number(self.within_a_day)),
             ("oldest made", time(self.oldest)),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ampoule::store::Store;
+use serde_json::json;
 
 use super::source::expires_by_itself;
 use crate::Failure;
@@ -12,21 +13,41 @@ use crate::text::{count, say};
 /// How many records are looked at in one go.
 const BUDGET: usize = 1_000;
 
-pub(super) async fn run(store: &dyn Store) -> Result<(), Failure> {
-    if expires_by_itself(store) {
-        let message = "frees what has expired by itself; there is nothing to sweep";
-        return say(&format!("{} {message}", store.describe())).map(drop);
+#[derive(clap::Args)]
+pub(super) struct Sweep {
+    /// What was done as JSON, on one line: {"store": …, "removed": N, "seconds": …}.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Sweep {
+    pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
+        if expires_by_itself(store) && !self.json {
+            let message = "frees what has expired by itself; there is nothing to sweep";
+            return say(&format!("{} {message}", store.describe())).map(drop);
+        }
+        let started = Instant::now();
+        let removed = if expires_by_itself(store) { 0 } else { sweep(store, self.json).await? };
+        let took = started.elapsed().as_secs_f64();
+        let text = match self.json {
+            true => json!({ "store": store.describe(), "removed": removed, "seconds": took }).to_string(),
+            false => format!("{} swept in {took:.1} s", records(removed)),
+        };
+        say(&text).map(drop)
     }
-    let started = Instant::now();
-    let bar = counter("expired sessions swept", false);
+}
+
+/// A store cannot tell a session that expired from the mark of one that was ended before, or from a cached value.
+fn records(number: u64) -> String {
+    count(number, "expired record")
+}
+
+async fn sweep(store: &dyn Store, json: bool) -> Result<u64, Failure> {
+    let bar = counter("expired records swept", json);
     let mut removed = 0;
     loop {
-        let swept = match store.sweep(BUDGET).await {
-            Ok(swept) => swept,
-            Err(error) => {
-                return Err(Failure(format!("after {} swept: {}", count(removed, "session"), error.report())));
-            }
-        };
+        let swept = store.sweep(BUDGET).await;
+        let swept = swept.map_err(|error| Failure(format!("after {}: {}", records(removed), error.report())))?;
         removed += swept.removed;
         bar.set_position(removed);
         if !swept.more {
@@ -34,6 +55,5 @@ pub(super) async fn run(store: &dyn Store) -> Result<(), Failure> {
         }
     }
     bar.finish_and_clear();
-    let took = started.elapsed().as_secs_f64();
-    say(&format!("{} swept in {took:.1} s", count(removed, "expired session"))).map(drop)
+    Ok(removed)
 }

@@ -1,23 +1,27 @@
-//! A table of sessions that fits the terminal: first ids are shortened, then moments take two lines, then columns go.
+//! A table of sessions that fits the terminal, with one line for each: columns go first, then ids and names are shortened.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
 
 use super::row::Row;
 
-/// Between two columns.
+/// Between two columns, and where there is little room.
 const GAP: usize = 2;
+const SMALL_GAP: usize = 1;
+
+/// Below this width there is little.
+const NARROW: usize = 60;
 
 /// Enough of an id to name it by, with its …
-const SHORT_ID: usize = 12;
+const SHORT_ID: usize = 9;
 
-const SHORT_PRINCIPAL: usize = 12;
-const MOMENT: usize = 20;
-const MOMENT_ON_TWO_LINES: usize = 10;
+/// Of principals and layers.
+const SHORT_NAME: usize = 6;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Column {
     Id,
+    Layer,
     Principal,
     Made,
     Used,
@@ -26,15 +30,24 @@ enum Column {
     Values,
 }
 
-const ALL: [Column; 7] =
-    [Column::Id, Column::Principal, Column::Made, Column::Used, Column::Ends, Column::Size, Column::Values];
+const ALL: [Column; 8] = [
+    Column::Id,
+    Column::Layer,
+    Column::Principal,
+    Column::Made,
+    Column::Used,
+    Column::Ends,
+    Column::Size,
+    Column::Values,
+];
 
 /// What can be missed, the first first.
-const EXPENDABLE: [Column; 4] = [Column::Made, Column::Size, Column::Values, Column::Used];
+const EXPENDABLE: [Column; 4] = [Column::Values, Column::Size, Column::Made, Column::Ends];
 
-/// The table, and a line on what had no room.
-pub(super) fn render(rows: &[Row], width: usize) -> String {
-    let layout = Layout::fitting(rows, width);
+/// A line that says whose sessions these are and what they are `sorted` by, the table, and a line on what had no room.
+pub(super) fn render(rows: &[Row], sorted: &str, width: usize) -> String {
+    let layer = only_layer(rows);
+    let layout = Layout::fitting(rows, layer.is_none(), width);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(layout.columns.iter().map(|column| Cell::new(column.title())));
@@ -42,80 +55,66 @@ pub(super) fn render(rows: &[Row], width: usize) -> String {
         table.add_row(layout.columns.iter().map(|column| layout.cell(*column, row)));
     }
     for (column, kind) in table.column_iter_mut().zip(&layout.columns) {
-        column.set_padding((0, GAP as u16));
+        column.set_padding((0, layout.gap as u16));
         if matches!(kind, Column::Size | Column::Values) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    format!("{}{}", table.trim_fmt(), layout.missing())
+    let whose = layer.map_or_else(String::new, |layer| format!("layer {layer}, "));
+    let heading = format!("{whose}{sorted}");
+    format!("{}\n\n{}{}", truncate_str(&heading, width, "…"), table.trim_fmt(), layout.missing())
+}
+
+/// The layer of all sessions, if it is one. A damaged session does not say its own.
+fn only_layer(rows: &[Row]) -> Option<&str> {
+    let mut layers = rows.iter().map(|row| row.layer.as_str()).filter(|layer| !layer.is_empty());
+    let first = layers.next().unwrap_or_default();
+    layers.all(|layer| layer == first).then_some(first).filter(|layer| !layer.is_empty())
 }
 
 /// Which columns there are, and how wide.
 struct Layout {
     columns: Vec<Column>,
-    id: usize,
-    principal: usize,
-    moment: usize,
-    /// Of size and values.
-    numbers: [usize; 2],
+    widths: [usize; ALL.len()],
+    gap: usize,
 }
 
 impl Layout {
-    fn fitting(rows: &[Row], width: usize) -> Layout {
-        let widest = |column: Column| {
+    fn fitting(rows: &[Row], with_layer: bool, width: usize) -> Layout {
+        let widest = ALL.map(|column| {
             let cells = rows.iter().map(|row| measure_text_width(column.text(row)));
             cells.chain([column.title().len()]).max().unwrap_or_default()
-        };
-        let longest = widest(Column::Principal);
-        let mut layout = Layout {
-            columns: ALL.to_vec(),
-            id: SHORT_ID,
-            principal: longest.min(SHORT_PRINCIPAL),
-            moment: MOMENT_ON_TWO_LINES,
-            numbers: [widest(Column::Size), widest(Column::Values)],
-        };
+        });
+        let gap = if width < NARROW { SMALL_GAP } else { GAP };
+        let mut layout = Layout { columns: ALL.to_vec(), widths: widest, gap };
+        for column in ALL {
+            layout.widths[column as usize] = widest[column as usize].min(column.shortest());
+        }
+        layout.columns.retain(|column| with_layer || *column != Column::Layer);
         for column in EXPENDABLE {
             if layout.width() > width {
                 layout.columns.retain(|other| *other != column);
             }
         }
-        layout.moment = MOMENT;
-        if layout.width() > width {
-            layout.moment = MOMENT_ON_TWO_LINES;
+        for column in [Column::Principal, Column::Layer, Column::Id] {
+            let room = width.saturating_sub(layout.width());
+            let short = &mut layout.widths[column as usize];
+            *short += room.min(widest[column as usize] - *short);
         }
-        let room = width.saturating_sub(layout.width());
-        layout.principal += room.min(longest - layout.principal);
-        let room = width.saturating_sub(layout.width());
-        layout.id += room.min(22 - SHORT_ID);
         layout
     }
 
     fn width(&self) -> usize {
-        self.columns.iter().map(|column| self.width_of(*column) + GAP).sum::<usize>() - GAP
-    }
-
-    fn width_of(&self, column: Column) -> usize {
-        match column {
-            Column::Id => self.id,
-            Column::Principal => self.principal,
-            Column::Made | Column::Used | Column::Ends => self.moment,
-            Column::Size => self.numbers[0],
-            Column::Values => self.numbers[1],
-        }
+        self.columns.iter().map(|column| self.widths[*column as usize] + self.gap).sum::<usize>() - self.gap
     }
 
     fn cell(&self, column: Column, row: &Row) -> String {
-        let text = column.text(row);
-        match column {
-            Column::Id | Column::Principal => truncate_str(text, self.width_of(column), "…").into_owned(),
-            Column::Made | Column::Used | Column::Ends if self.moment < MOMENT => text.replace(' ', "\n"),
-            _ => text.to_owned(),
-        }
+        truncate_str(column.text(row), self.widths[column as usize], "…").into_owned()
     }
 
     fn missing(&self) -> String {
         let missing: Vec<&str> =
-            ALL.iter().filter(|column| !self.columns.contains(column)).map(|column| column.title()).collect();
+            EXPENDABLE.iter().filter(|column| !self.columns.contains(column)).map(|column| column.title()).collect();
         match missing.is_empty() {
             true => String::new(),
             false => format!("\n\nNo room: {}", missing.join(", ")),
@@ -124,9 +123,19 @@ impl Layout {
 }
 
 impl Column {
+    /// To how much it may be shortened.
+    fn shortest(self) -> usize {
+        match self {
+            Column::Id => SHORT_ID,
+            Column::Layer | Column::Principal => SHORT_NAME.max(self.title().len()),
+            _ => usize::MAX,
+        }
+    }
+
     fn title(self) -> &'static str {
         match self {
             Column::Id => "id",
+            Column::Layer => "layer",
             Column::Principal => "principal",
             Column::Made => "made",
             Column::Used => "last used",
@@ -139,6 +148,7 @@ impl Column {
     fn text(self, row: &Row) -> &str {
         match self {
             Column::Id => &row.id,
+            Column::Layer => &row.layer,
             Column::Principal => &row.principal,
             Column::Made => &row.made,
             Column::Used => &row.used,
@@ -153,40 +163,51 @@ impl Column {
 mod tests {
     use super::*;
 
-    fn row(principal: &str) -> Row {
-        let moment = || "2026-11-23 08:40:12Z".to_owned();
+    fn row(layer: &str, principal: &str) -> Row {
         Row {
             id: "k".repeat(22),
+            layer: layer.to_owned(),
             principal: principal.to_owned(),
-            made: moment(),
-            used: moment(),
-            ends: moment(),
+            made: "364 d ago".to_owned(),
+            used: "59 min ago".to_owned(),
+            ends: "in 47 h".to_owned(),
             size: "1023.99 KiB".to_owned(),
             values: "12".to_owned(),
         }
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        let rows = [row("user:42"), row(&"漢字".repeat(60)), row("-")];
-        for width in 40..200 {
-            for line in render(&rows, width).lines() {
-                assert!(measure_text_width(line) <= width, "{width}: {line}");
+    fn no_line_is_wider_than_the_terminal_and_each_session_has_one() {
+        let long = "漢字".repeat(60);
+        let one = [row("shop", "user:42"), row("shop", &long), row("shop", "-")];
+        let two = [row("shop", "user:42"), row(&long, &long), row("", "(damaged)")];
+        for rows in [one, two] {
+            for width in 40..200 {
+                let table = render(&rows, "last used first", width);
+                for line in table.lines() {
+                    assert!(measure_text_width(line) <= width, "{width}: {line}");
+                }
+                assert_eq!(table.lines().filter(|line| line.starts_with('k')).count(), 3, "{width}: {table}");
+                assert!(table.contains("59 min ago"), "{width}: {table}");
             }
         }
     }
 
     #[test]
-    fn a_wide_terminal_has_room_for_all() {
-        let table = render(&[row("user:42")], 160);
-        assert!(table.contains(&"k".repeat(22)) && table.contains("1023.99 KiB"), "{table}");
-        assert_eq!(table.lines().count(), 2, "{table}");
+    fn one_layer_stands_above_the_table_and_several_in_a_column() {
+        let one = render(&[row("shop", "user:42"), row("", "(damaged)")], "last used first", 160);
+        assert!(one.starts_with("layer shop, last used first\n\nid "), "{one}");
+        assert!(one.contains(&"k".repeat(22)) && one.contains("1023.99 KiB"), "{one}");
+        let two = render(&[row("shop", "user:42"), row("admin", "user:42")], "last used first", 80);
+        let heading: Vec<_> = two.lines().nth(2).unwrap_or_default().split_whitespace().collect();
+        assert!(two.starts_with("last used first\n") && heading[..3] == ["id", "layer", "principal"], "{two}");
+        assert!(two.contains(" admin "), "{two}");
     }
 
     #[test]
     fn what_has_no_room_is_told() {
-        let table = render(&[row("user:42")], 40);
-        assert!(table.ends_with("\n\nNo room: made, last used, size, values"), "{table}");
-        assert!(table.contains("kkkkkkkkkkk…"), "{table}");
+        let table = render(&[row("shop", "user:42")], "last used first", 40);
+        assert!(table.ends_with("\n\nNo room: values, size, made"), "{table}");
+        assert!(table.contains("kkkkkkkk…") && table.contains("in 47 h"), "{table}");
     }
 }

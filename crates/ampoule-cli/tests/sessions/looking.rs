@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ampoule::SessionId;
+use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::{Bytes, Entry, PutMode, Record, StoreKey, Time};
 
 use http::HeaderMap;
@@ -18,26 +19,90 @@ async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
         site.session((number % 2 == 0).then_some("user:42"), &[("n", &number.to_string())]).await;
     }
     let text = site.out(&["list"]);
+    assert!(text.starts_with("layer session, last used first\n\n"), "{text}");
     assert_eq!(
-        text.lines().next().map(|header| header.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
+        text.lines().nth(2).map(|header| header.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
         Some("id principal made last used ends size values")
     );
     assert_eq!(text.matches("user:42").count(), 6, "{text}");
-    assert!(!text.contains("More follow"), "{text}");
+    assert!(!text.contains("More follow") && !text.contains("shows more"), "{text}");
+    assert!(text.contains(" in 24 h ") && text.contains(" now "), "moments are as people say them: {text}");
+    let some = site.out(&["list", "--limit", "5"]);
+    assert!(some.ends_with("\n5 of 12 sessions: --limit N shows more\n"), "{some}");
     let mut listed = Vec::new();
-    let mut arguments = vec!["list".to_owned(), "--limit".into(), "5".into()];
+    let mut arguments = vec!["list".to_owned(), "--sort=store".into(), "--limit".into(), "5".into()];
     let pages = loop {
         let lines = site.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         listed.extend(lines.iter().filter_map(|line| line["id"].as_str().map(str::to_owned)));
         match lines.last().and_then(|line| line["next"].as_str()) {
-            Some(next) => arguments.splice(3.., ["--from".to_owned(), next.to_owned()]).for_each(drop),
+            Some(next) => arguments.splice(4.., ["--from".to_owned(), next.to_owned()]).for_each(drop),
             None => break lines.len(),
         }
     };
     let ids: Vec<String> = site.ids().await.iter().map(ToString::to_string).collect();
     assert_eq!((listed, pages), (ids, 2), "5, 5 and 2, each once and in order");
-    let page = site.out(&["list", "--limit", "5"]);
+    let page = site.out(&["list", "--sort", "store", "--limit", "5"]);
     assert!(page.contains("\nMore follow: go on with --from "), "{page}");
+}
+
+#[tokio::test]
+async fn list_is_sorted_as_it_is_asked() {
+    let site = Site::new();
+    for (principal, text, timeout) in [("b", 10, 900), ("c", 30, 300), ("a", 20, 600)] {
+        let session = site.layer.begin(&HeaderMap::new());
+        session.set_principal(Some(principal)).unwrap();
+        session.insert("text", "x".repeat(text)).unwrap();
+        session.set_timeout(Duration::from_secs(timeout)).unwrap();
+        session.save().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    site.session(None, &[]).await;
+    let anonymous = site.json(&["list", "--sort", "principal"])[3]["id"].as_str().unwrap().to_owned();
+    site.out(&["revoke", "--", &anonymous]);
+    for (order, expected) in [
+        (&["--sort", "used"][..], "acb"),
+        (&[], "acb"),
+        (&["--sort", "made"], "acb"),
+        (&["--sort", "ends"], "cab"),
+        (&["--sort", "principal"], "abc"),
+        (&["--sort", "size"], "cab"),
+        (&["--sort", "size", "--limit", "2"], "ca"),
+    ] {
+        let lines = site.json(&[&["list"], order].concat());
+        let principals: String = lines.iter().map(|line| line["principal"].as_str().unwrap()).collect();
+        assert_eq!(principals, expected, "{order:?}");
+    }
+    let wrong = site.run(&["list", "--sort", "made", "--from", "3f"]);
+    assert!(err(&wrong).contains("expected --sort store beside it"), "{}", err(&wrong));
+}
+
+#[tokio::test]
+async fn a_list_says_whose_layer_each_session_is_of_and_can_show_one() {
+    let site = Site::new();
+    let mut options = crate::site::options();
+    options.cookie.name = "admin".to_owned();
+    let admin = ampoule::SessionLayer::new(std::sync::Arc::clone(&site.store), options).unwrap();
+    for layer in [&site.layer, &site.layer, &admin] {
+        let session = layer.begin(&HeaderMap::new());
+        session.insert("a", 1).unwrap();
+        crate::site::finish(layer, &session).await;
+    }
+    for columns in ["40", "60", "80"] {
+        let output = site.command(&["list"]).env("COLUMNS", columns).output().unwrap();
+        let lines: Vec<String> = out(&output).lines().map(str::to_owned).collect();
+        assert!(lines[0] == "last used first" && lines[2].starts_with("id "), "{lines:?}");
+        assert!(lines[2].contains(" layer "), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains(" admin ")).count(), 1, "{lines:?}");
+    }
+    assert_eq!(admin.name(), "__Host-admin");
+    let of_admin = ["--session", "admin"];
+    assert_eq!(site.json(&["list", "--session", admin.name()]).len(), 1);
+    let listed = site.json(&[&["list"], &of_admin[..]].concat());
+    assert_eq!(listed.iter().map(|line| &line["layer"]).collect::<Vec<_>>(), [admin.name()]);
+    assert!(site.out(&["list", "--session", "none"]).starts_with("no sessions of the layer none in files in "));
+    assert_eq!(site.json(&[&["stats"], &of_admin[..]].concat())[0]["sessions"], 1);
+    assert_eq!(site.out(&[&["revoke", "--all", "--yes"], &of_admin[..]].concat()), "1 session ended\n");
+    assert_eq!(site.ids().await.len(), 2, "the sessions of the other layer stay");
 }
 
 #[tokio::test]
@@ -75,12 +140,14 @@ async fn a_table_fits_the_terminal() {
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
     site.session(Some(&"ä漢".repeat(40)), &[]).await;
-    for columns in [40, 60, 80, 120, 160] {
+    for columns in [40_usize, 60, 80, 120, 160] {
         let output = site.command(&["list"]).env("COLUMNS", columns.to_string()).output().unwrap();
         let text = out(&output);
         let widest = text.lines().map(console::measure_text_width).max();
         assert!(widest <= Some(columns), "{columns} columns, {widest:?} used:\n{text}");
         assert!(text.contains("user:42") && text.contains('…'), "{text}");
+        let sessions = text.lines().skip(3).take_while(|line| !line.is_empty()).count();
+        assert_eq!(sessions, 2, "a line for each at {columns} columns:\n{text}");
     }
     let wide = out(&site.command(&["list"]).env("COLUMNS", "400").output().unwrap());
     assert!(site.ids().await.iter().all(|id| wide.contains(&id.to_string())), "{wide}");
@@ -153,12 +220,17 @@ async fn a_login_is_listed_beside_what_it_came_from_until_its_token_comes() {
 async fn what_is_no_session_is_passed_over() {
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
+    let caches = CacheManager::new(
+        Backend::store(std::sync::Arc::clone(&site.store), &BackendOptions::default()),
+        CacheOptions::default(),
+    );
+    caches.unwrap().cache::<String>("pages").insert("1", "a page".to_owned()).await.unwrap();
     let cached = Entry { value: Bytes::from_static(b"a cached value"), lifetime: Duration::MAX, tag: None };
     let key = StoreKey::digest(b"page");
     let _ = site.store.put(key, cached, PutMode::Create).await.unwrap();
     assert_eq!(site.json(&["list"]).len(), 1);
     let stats = &site.json(&["stats"])[0];
-    assert_eq!([&stats["sessions"], &stats["damaged"], &stats["expired"]], [&json!(1), &json!(0), &json!(0)]);
+    assert_eq!([&stats["sessions"], &stats["damaged"], &stats["expired_or_ended"]], [&json!(1), &json!(0), &json!(0)]);
     let start = site.run(&["show", &key.to_string()[..8]]);
     assert!(err(&start).starts_with("error: no session's id starts with "), "{}", err(&start));
     assert_eq!(site.out(&["revoke", "--all", "--yes"]), "1 session ended\n");
@@ -210,11 +282,13 @@ async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
     let undecodable =
         Entry { value: Bytes::from_static(b"no record"), lifetime: Duration::MAX, tag: Some(site.tag("user:42")) };
     let _ = site.store.put(ids[1].into(), undecodable, PutMode::Always).await.unwrap();
-    let lines = site.json(&["list"]);
+    let lines = site.json(&["list", "--sort", "store"]);
     let states: Vec<_> = lines.iter().map(|line| line["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["damaged", "damaged", "session"]);
     assert!(lines[0]["damage"].as_str().unwrap().contains("damaged"), "{}", lines[0]);
-    assert!(site.out(&["list"]).contains("show ID` says why"));
+    let text = site.out(&["list"]);
+    assert!(text.contains("show ID` says why"), "{text}");
+    assert!(text.lines().nth(4).is_some_and(|line| line.contains("(damaged)")), "what is damaged stands last: {text}");
     let stats = &site.json(&["stats"])[0];
     assert_eq!((&stats["sessions"], &stats["damaged"]), (&json!(1), &json!(2)));
     let shown = site.run(&["show", &ids[1].to_string()]);

@@ -21,6 +21,7 @@ async fn sessions_end_by_id_and_by_principal() {
     assert_eq!(ids.len(), 2);
     assert_eq!(site.out(&["revoke", "--", &ids[0][..8], &ids[1]]), "2 sessions ended\n");
     assert_eq!(site.out(&["revoke", "--", &ids[0], &ids[1]]), "0 sessions ended, 2 already gone\n");
+    assert_eq!(site.out(&["revoke", "--json", "--", &ids[0]]), "{\"ended\":0,\"already_gone\":1}\n");
     assert_eq!(site.ids().await, []);
     let id = SessionId::new([0xfb; 16]);
     let entry = Entry { value: "x".into(), lifetime: Duration::MAX, tag: None };

@@ -1,5 +1,7 @@
 //! Where the store comes from.
 
+use ampoule_test_servers::without_capabilities;
+
 use crate::site::{SECRET, Site, err, out, sessions};
 
 /// An app under these session filters, the outermost first: name, kind of store and more options of each.
@@ -36,7 +38,12 @@ async fn an_ini_file_says_which_store() {
 #[tokio::test]
 async fn of_several_stores_one_is_chosen() {
     let site = Site::new();
-    site.session(Some("user:42"), &[]).await;
+    let mut options = crate::site::options();
+    options.cookie.name = "shop".to_owned();
+    let layer = ampoule::SessionLayer::new(std::sync::Arc::clone(&site.store), options).unwrap();
+    let session = layer.begin(&http::HeaderMap::new());
+    session.set_principal(Some("user:42")).unwrap();
+    crate::site::finish(&layer, &session).await;
     let shop = ("shop", "session.type = file, session.data_dir = %(here)s/sessions");
     let admin = ("admin", "session.type = file, session.data_dir = %(here)s/admin");
     std::fs::write(site.path().join("two.ini"), ini(&[shop, admin])).unwrap();
@@ -52,6 +59,42 @@ async fn of_several_stores_one_is_chosen() {
     std::fs::write(site.path().join("same.ini"), ini(&[shop, ("other", shop.1)])).unwrap();
     let same = sessions(site.path(), &["list", "--ini", "same.ini"]).output().unwrap();
     assert!(out(&same).contains("user:42"), "two layers over one store are one: {}", err(&same));
+}
+
+/// What may not be read is said, and is not taken for nothing.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_may_not_be_read_is_not_an_empty_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    site.session(Some("user:42"), &[]).await;
+    std::fs::write(
+        site.path().join("development.ini"),
+        ini(&[("shop", "session.type = file, session.data_dir = %(here)s/sessions")]),
+    )
+    .unwrap();
+    let set_mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let record = site.file(site.ids().await[0]);
+    let shard = record.parent().unwrap().to_owned();
+    for path in
+        [site.path().to_owned(), site.path().join("sessions"), site.path().join("sessions/records"), shard, record]
+    {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        for arguments in [&["list"][..], &["list", "--sort", "store"], &["stats"], &["list", "--url", "file:sessions"]]
+        {
+            let command = sessions(site.path(), arguments);
+            let Some(mut command) = without_capabilities(&command) else { return };
+            set_mode(&path, 0o000);
+            let output = command.output();
+            set_mode(&path, mode);
+            let output = output.unwrap();
+            let told = err(&output);
+            assert!(told.contains("ermission denied"), "{path:?} {arguments:?}: {}{told}", out(&output));
+            assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""), "{path:?} {arguments:?}");
+        }
+    }
 }
 
 #[test]

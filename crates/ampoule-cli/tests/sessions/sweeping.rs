@@ -13,8 +13,13 @@ async fn what_has_expired_is_freed_and_nothing_else() {
         site.expire(*id).await;
     }
     assert!(ids.iter().all(|id| site.file(*id).exists()));
-    assert!(site.out(&["sweep"]).starts_with("45 expired sessions swept in "));
+    assert!(site.out(&["sweep"]).starts_with("45 expired records swept in "));
     assert!(ids[..45].iter().all(|id| !site.file(*id).exists()));
     assert_eq!(site.ids().await, ids[45..]);
-    assert!(site.out(&["sweep"]).starts_with("0 expired sessions swept in "));
+    assert!(site.out(&["sweep"]).starts_with("0 expired records swept in "));
+    let said = &site.json(&["sweep"])[0];
+    assert!(
+        said["removed"] == 0 && said["store"].as_str().is_some_and(|store| store.starts_with("files in ")),
+        "{said}"
+    );
 }

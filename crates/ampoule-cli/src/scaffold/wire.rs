@@ -1,0 +1,123 @@
+//! Puts a new module into a project: its `mod` line, and its route.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::template::write_new;
+use crate::Failure;
+
+/// Behind this line of `src/lib.rs` stand the routes.
+const MARK: &str = "// The routes of new controllers stand here.";
+
+/// The file of the routes.
+const ROUTES: &str = "src/lib.rs";
+
+/// Declares the module of this path, such as `admin/users`, and those above it; says which files it changed or wrote.
+pub(super) fn declare(folder: &Path, path: &[String]) -> Result<Vec<PathBuf>, Failure> {
+    let mut changed = Vec::new();
+    for (depth, module) in path.iter().enumerate() {
+        let parents = &path[..depth];
+        let file = file_of(folder, parents);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = format!("//! The pages under `/{}`.\n", parents.join("/"));
+                write_new(&file, &text)?;
+                text
+            }
+            Err(error) => return Err(Failure(format!("{} cannot be read: {error}", file.display()))),
+        };
+        if let Some(text) = with_module(&text, module) {
+            write(&file, &text)?;
+            changed.push(file);
+        }
+    }
+    Ok(changed)
+}
+
+/// Adds the route, if the line is there behind which it belongs; says whether it is.
+pub(super) fn route(path: &[String]) -> Result<bool, Failure> {
+    let file = Path::new(ROUTES);
+    let Ok(text) = fs::read_to_string(file) else { return Ok(false) };
+    match with_route(&text, &nest(path)) {
+        Some(text) => write(file, &text).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// `.nest("/admin/users", controllers::admin::users::routes())`
+pub(super) fn nest(path: &[String]) -> String {
+    format!(".nest(\"/{}\", controllers::{}::routes())", path.join("/"), path.join("::"))
+}
+
+/// The file of a module that has others: `admin.rs`, or `admin/mod.rs` where that is there.
+fn file_of(folder: &Path, path: &[String]) -> PathBuf {
+    let folder = path.iter().fold(folder.to_owned(), |folder, name| folder.join(name));
+    let inner = folder.join("mod.rs");
+    if inner.exists() { inner } else { folder.with_extension("rs") }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text).map_err(|error| Failure(format!("{} cannot be written: {error}", file.display())))
+}
+
+/// The text with the module among the others, in their order; `None` if it is there already.
+fn with_module(text: &str, module: &str) -> Option<String> {
+    let name = |line: &str| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ").and_then(|line| line.strip_suffix(';')).map(str::to_owned)
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.iter().any(|line| name(line).as_deref() == Some(module)) {
+        return None;
+    }
+    let line = format!("pub mod {module};");
+    let first = lines.iter().position(|line| name(line).is_some());
+    let mut lines: Vec<&str> = lines;
+    match first {
+        Some(first) => {
+            let behind = lines[first..].iter().position(|line| name(line).is_none_or(|name| *name > *module));
+            lines.insert(first + behind.unwrap_or(lines.len() - first), &line);
+        }
+        None => {
+            let header = lines.iter().position(|line| !line.starts_with("//!")).unwrap_or(lines.len());
+            lines.splice(header..header, ["", &line]);
+        }
+    }
+    Some(lines.join("\n") + "\n")
+}
+
+fn with_route(text: &str, nest: &str) -> Option<String> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let mark = lines.iter().position(|line| line.trim() == MARK)?;
+    let indent = &lines[mark][..lines[mark].len() - lines[mark].trim_start().len()];
+    let line = format!("{indent}{nest}");
+    lines.insert(mark + 1, &line);
+    Some(lines.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_stands_among_the_others_in_their_order_and_once() {
+        let text = "//! Pages.\n\npub mod account;\npub mod home;\n\nfn f() {}\n";
+        let with = |module| with_module(text, module).unwrap();
+        assert!(with("about").starts_with("//! Pages.\n\npub mod about;\npub mod account;\n"));
+        assert!(with("cart").contains("account;\npub mod cart;\npub mod home;\n\nfn"));
+        assert!(with("notes").contains("home;\npub mod notes;\n\nfn"));
+        assert_eq!(with_module(text, "home"), None);
+        assert_eq!(with_module("//! Pages.\n", "a").unwrap(), "//! Pages.\n\npub mod a;\n");
+        assert_eq!(with_module("//! Pages.\n\nuse x;\n", "a").unwrap(), "//! Pages.\n\npub mod a;\n\nuse x;\n");
+        assert_eq!(with_module("pub mod b;\n", "c").unwrap(), "pub mod b;\npub mod c;\n");
+    }
+
+    #[test]
+    fn a_route_stands_behind_its_mark() {
+        let text = format!("    Router::new()\n        {MARK}\n        .merge(x)\n");
+        let expected = format!("    Router::new()\n        {MARK}\n        .nest(y)\n        .merge(x)\n");
+        assert_eq!(with_route(&text, ".nest(y)"), Some(expected));
+        assert_eq!(with_route("fn routes() {}", ".nest(y)"), None);
+    }
+}
