@@ -86,6 +86,7 @@ fn make_config_writes_a_file_that_is_served_and_never_writes_over_another() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
+    assert!(text.contains("\ntrusted_proxies = 127.0.0.1\n"), "{text}");
     let checked = run(folder.path(), &["check", "production.ini"]);
     assert!(
         checked.status.success() && out(&checked).contains("session __Host-shop: files in "),

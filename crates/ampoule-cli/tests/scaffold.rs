@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use support::ampoule;
 
@@ -14,83 +14,80 @@ struct Said {
 }
 
 fn run(folder: &Path, words: &[&str]) -> Said {
-    let output = ampoule().args(words).current_dir(folder).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    said(&ampoule().args(words).current_dir(folder).output().unwrap())
+}
+
+fn said(output: &Output) -> Said {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { ok: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// cargo with this repository in place of the crates that a project asks the registry for, and with what is built here.
-fn cargo(project: &Path, words: &[&str]) -> std::process::Output {
-    let repository = repository();
+/// cargo in a project, with what is built here. Its own crates go through clippy as they are compiled, where that is there:
+/// `cargo clippy` would check all that they depend on once more.
+fn cargo(project: &Path, words: &[&str]) -> Said {
     let target = Path::new(env!("CARGO_BIN_EXE_ampoule")).ancestors().nth(2).unwrap().to_owned();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(project).env("CARGO_TARGET_DIR", target);
-    for name in ["ampoule", "ampoule-cli", "ampoule-deploy"] {
-        let path = repository.join("crates").join(name);
-        cargo.arg("--config").arg(format!("patch.crates-io.{name}.path={:?}", path.display().to_string()));
+    cargo.current_dir(project).env("CARGO_TARGET_DIR", target).args(words);
+    let clippy = Path::new(env!("CARGO")).with_file_name("clippy-driver");
+    if clippy.exists() {
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", clippy);
     }
-    // As the repository builds what it depends on, so that little is built twice.
-    cargo.args([
-        "--config",
-        "profile.dev.package.\"*\".opt-level=1",
-        "--config",
-        "profile.dev.package.\"*\".debug=false",
-    ]);
-    cargo.args(words).output().unwrap()
-}
-
-/// The lines that the command prints, done by hand.
-fn mount(project: &Path, said: &Said) {
-    let line_after = |start: &str| {
-        said.out.lines().find_map(|line| line.trim().strip_prefix(start)).unwrap_or_else(|| panic!("{}", said.out))
-    };
-    let (file, line) = line_after("in ").split_once(':').unwrap();
-    let file = project.join(file);
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    std::fs::write(&file, text + line.trim() + "\n").unwrap();
-    let nest = line_after("where its routes are, before their layers:").trim();
-    let lib = project.join("src/lib.rs");
-    let text = std::fs::read_to_string(&lib).unwrap();
-    assert!(text.contains(".layer(CsrfLayer::new())"));
-    std::fs::write(lib, text.replace(".layer(CsrfLayer::new())", &format!("{nest}.layer(CsrfLayer::new())"))).unwrap();
+    said(&cargo.output().unwrap())
 }
 
 #[test]
-fn a_new_project_with_new_modules_builds_and_its_tests_pass() {
+fn a_new_project_with_new_modules_is_tidy_and_its_tests_pass() {
     let folder = tempfile::tempdir().unwrap();
-    let said = run(folder.path(), &["new", "tea-shop"]);
-    assert!(said.ok && said.out.contains("cd tea-shop"), "{}{}", said.out, said.err);
+    let new = run(folder.path(), &["new", "tea-shop"]);
+    assert!(new.ok && new.out.contains("cd tea-shop"), "{}{}", new.out, new.err);
     let project = folder.path().join("tea-shop");
     // The versions that this repository was tested with.
     std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
-    for words in [&["controller", "about-us"][..], &["restcontroller", "note", "notes"]] {
-        let said = run(&project, words);
-        assert!(said.ok, "{}", said.err);
-        mount(&project, &said);
+    let wired = [
+        (&["controller", "about-us"][..], "/about_us"),
+        (&["restcontroller", "note", "notes"], "/notes"),
+        (&["controller", "admin/users"], "/admin/users"),
+        (&["controller", "admin/users/roles"], "/admin/users/roles"),
+    ];
+    for (words, route) in wired {
+        let wrote = run(&project, words);
+        assert!(wrote.ok && wrote.out.contains(&format!("added its route to src/lib.rs: {route}\n")), "{}", wrote.err);
     }
-    std::fs::write(project.join("src/controllers/admin.rs"), "//! For the staff.\n\n").unwrap();
-    let lib = project.join("src/controllers.rs");
-    std::fs::write(&lib, std::fs::read_to_string(&lib).unwrap() + "pub mod admin;\n").unwrap();
-    let said = run(&project, &["controller", "admin/users"]);
-    assert!(said.out.contains(".nest(\"/admin/users\", controllers::admin::users::routes())"), "{}", said.out);
-    mount(&project, &said);
+    if Path::new(env!("CARGO")).with_file_name("cargo-fmt").exists() {
+        let fmt = cargo(&project, &["fmt", "--check"]);
+        assert!(fmt.ok, "{}{}", fmt.out, fmt.err);
+    }
+    let test = cargo(&project, &["test", "--quiet", "--lib"]);
+    assert!(test.ok && test.out.contains("6 passed"), "{}{}", test.out, test.err);
+    assert!(!test.err.contains("warning"), "{}", test.err);
+    let check = cargo(&project, &["run", "--quiet", "--", "check", "--strict"]);
+    assert!(check.out.contains("session tea-shop: files in "), "{}{}", check.out, check.err);
+    assert!(check.ok && check.out.contains("development.ini is good"), "{}{}", check.out, check.err);
+    let list = cargo(&project, &["run", "--quiet", "--", "sessions", "list"]);
+    assert!(list.ok && list.out.starts_with("no sessions in files in "), "{}{}", list.out, list.err);
+}
 
-    let output = cargo(&project, &["test", "--quiet"]);
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("5 passed"), "{out}");
-    assert!(!err.contains("warning"), "{err}");
-    let checked = cargo(&project, &["run", "--quiet", "--", "check"]);
-    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
-    assert!(
-        checked.status.success() && said.contains("development.ini is good"),
-        "{said}{}",
-        String::from_utf8_lossy(&checked.stderr)
-    );
+#[test]
+fn a_project_depends_on_the_checkout_or_on_the_published_crates_and_has_no_secret_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+    assert!(run(folder.path(), &["new", "here"]).ok);
+    assert!(run(folder.path(), &["new", "there", "--published"]).ok);
+    let path = format!("ampoule = {{ path = {:?}, ", repository().join("crates/ampoule").display().to_string());
+    assert!(read("here/Cargo.toml").contains(&path), "{}", read("here/Cargo.toml"));
+    let version = concat!("ampoule = { version = \"", env!("CARGO_PKG_VERSION"), "\", ");
+    assert!(read("there/Cargo.toml").contains(version), "{}", read("there/Cargo.toml"));
+    let secret = |project: &str| {
+        let text = read(&format!("{project}/development.ini"));
+        assert!(text.contains("\ntrusted_proxies = 127.0.0.1\n"), "{text}");
+        text.lines().find_map(|line| line.strip_prefix("beaker.session.secret = ")).unwrap().to_owned()
+    };
+    assert_ne!(secret("here"), secret("there"));
+    assert!(read("here/Dockerfile").contains("CMD [\"here\", \"serve\", "));
 }
 
 #[test]
@@ -98,8 +95,10 @@ fn nothing_is_overwritten_and_bad_names_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let said = run(folder.path(), &["controller", "basket"]);
     assert!(said.err.contains("there is no Cargo.toml here"), "{}", said.err);
-    std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
-    assert!(run(folder.path(), &["controller", "basket"]).ok);
+    std::fs::write(folder.path().join("Cargo.toml"), "[dependencies]\nserde-json = \"1\"\n").unwrap();
+    let alone = run(folder.path(), &["controller", "basket"]);
+    let by_hand = "  .nest(\"/basket\", controllers::basket::routes())\n";
+    assert!(alone.ok && alone.out.contains(by_hand), "without a place for the route it is said: {}", alone.out);
     let before = std::fs::read(folder.path().join("src/controllers/basket.rs")).unwrap();
     for words in [&["controller", "basket"][..], &["restcontroller", "item", "basket"]] {
         let said = run(folder.path(), words);
@@ -111,7 +110,13 @@ fn nothing_is_overwritten_and_bad_names_are_refused() {
         (&["controller", "../basket"], "expected 1 to 64 small letters"),
         (&["controller", "match"], "Rust or its crates have that name already"),
         (&["restcontroller", "fish", "fish"], "the plural of `fish` is another word"),
+        (&["controller", "serde_json"], "Cargo.toml depends on a crate of that name"),
+        (&["controller", "admin/serde-json"], "Cargo.toml depends on a crate of that name"),
+        (&["restcontroller", "x", "serde_json"], "Cargo.toml depends on a crate of that name"),
         (&["new", "2nd"], "expected 1 to 64 small letters"),
+        (&["new", "match"], "Rust or its crates have that name already"),
+        (&["new", "axum"], "it depends on a crate of that name"),
+        (&["new", "serde-json"], "it depends on a crate of that name"),
     ] {
         let said = run(folder.path(), words);
         assert!(!said.ok && said.err.contains(expected), "{words:?}: {}", said.err);

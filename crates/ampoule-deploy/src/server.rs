@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use crate::conf::Conf;
 use crate::error::{Fault, Faults};
+use crate::limits::{LIMITS, Limits, read_limits};
 use crate::proxies::{TrustedProxies, read_proxies};
 
-/// Where to listen, and whom to believe: the section `[server:NAME]`.
+/// Where to listen, whom to believe, and what clients may hold: the section `[server:NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Server {
@@ -17,6 +18,8 @@ pub struct Server {
     pub proxies: TrustedProxies,
     /// Whether requests come by https although this server speaks http, since the section says so (`url_scheme`).
     pub is_https: bool,
+    /// How much of it its clients may hold.
+    pub limits: Limits,
 }
 
 /// An address to listen at.
@@ -45,7 +48,7 @@ impl Server {
     }
 
     fn at(listen: Vec<Listen>) -> Server {
-        Server { listen, proxies: TrustedProxies::default(), is_https: false }
+        Server { listen, proxies: TrustedProxies::default(), is_https: false, limits: Limits::default() }
     }
 
     /// The addresses that other machines may reach.
@@ -100,7 +103,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// What a server that answers many requests in each thread, and starts no processes, has no use for.
-const PASSED_OVER: [&str; 50] = [
+const PASSED_OVER: [&str; 47] = [
     "threads",
     "workers",
     "worker_class",
@@ -121,9 +124,7 @@ const PASSED_OVER: [&str; 50] = [
     "timeout",
     "graceful_timeout",
     "keepalive",
-    "channel_timeout",
     "cleanup_interval",
-    "connection_limit",
     "recv_bytes",
     "send_bytes",
     "outbuf_overflow",
@@ -150,7 +151,6 @@ const PASSED_OVER: [&str; 50] = [
     "log_untrusted_proxy_headers",
     "debug",
     "max_request_body_size",
-    "max_request_header_size",
 ];
 
 /// What would be served otherwise than its writer meant.
@@ -173,6 +173,7 @@ pub(crate) fn make(conf: &Conf, host: &str, port: u16) -> Result<Server, Faults>
     let mut faults = Faults(unknown(conf));
     let mut server = Server::at(faults.keep(addresses(conf, host, port)).unwrap_or_default());
     server.proxies = faults.keep(read_proxies(conf)).unwrap_or_default();
+    server.limits = faults.keep(read_limits(conf)).unwrap_or_default();
     match conf.get("url_scheme") {
         None | Some("http") => {}
         Some("https") => server.is_https = true,
@@ -192,7 +193,7 @@ fn unknown(conf: &Conf) -> Vec<Fault> {
     let refused = REFUSED.iter().filter(|(name, _)| conf.get(name).is_some());
     let refused: Vec<Fault> = refused.map(|(name, message)| conf.fault(name, message)).collect();
     let known: Vec<&str> =
-        KNOWN.iter().chain(&PASSED_OVER).chain(REFUSED.iter().map(|(name, _)| name)).copied().collect();
+        KNOWN.iter().chain(&LIMITS).chain(&PASSED_OVER).chain(REFUSED.iter().map(|(name, _)| name)).copied().collect();
     conf.unknown(&known).into_iter().chain(refused).collect()
 }
 

@@ -39,7 +39,7 @@ pub(super) fn declare(folder: &Path, path: &[String]) -> Result<Vec<PathBuf>, Fa
 pub(super) fn route(path: &[String]) -> Result<bool, Failure> {
     let file = Path::new(ROUTES);
     let Ok(text) = fs::read_to_string(file) else { return Ok(false) };
-    match with_route(&text, &nest(path)) {
+    match with_route(&text, path) {
         Some(text) => write(file, &text).map(|()| true),
         None => Ok(false),
     }
@@ -47,8 +47,16 @@ pub(super) fn route(path: &[String]) -> Result<bool, Failure> {
 
 /// `.nest("/admin/users", controllers::admin::users::routes())`
 pub(super) fn nest(path: &[String]) -> String {
-    format!(".nest(\"/{}\", controllers::{}::routes())", path.join("/"), path.join("::"))
+    let (path, routes) = arguments(path);
+    format!(".nest({path}, {routes})")
 }
+
+fn arguments(path: &[String]) -> (String, String) {
+    (format!("\"/{}\"", path.join("/")), format!("controllers::{}::routes()", path.join("::")))
+}
+
+/// The width of a call's arguments beyond which rustfmt gives each a line (`fn_call_width`).
+const CALL_WIDTH: usize = 60;
 
 /// The file of a module that has others: `admin.rs`, or `admin/mod.rs` where that is there.
 fn file_of(folder: &Path, path: &[String]) -> PathBuf {
@@ -87,11 +95,16 @@ fn with_module(text: &str, module: &str) -> Option<String> {
     Some(lines.join("\n") + "\n")
 }
 
-fn with_route(text: &str, nest: &str) -> Option<String> {
+fn with_route(text: &str, path: &[String]) -> Option<String> {
     let mut lines: Vec<&str> = text.lines().collect();
     let mark = lines.iter().position(|line| line.trim() == MARK)?;
     let indent = &lines[mark][..lines[mark].len() - lines[mark].trim_start().len()];
-    let line = format!("{indent}{nest}");
+    let (path_text, routes) = arguments(path);
+    let line = if path_text.len() + 2 + routes.len() > CALL_WIDTH {
+        format!("{indent}.nest(\n{indent}    {path_text},\n{indent}    {routes},\n{indent})")
+    } else {
+        format!("{indent}{}", nest(path))
+    };
     lines.insert(mark + 1, &line);
     Some(lines.join("\n") + "\n")
 }
@@ -116,8 +129,10 @@ mod tests {
     #[test]
     fn a_route_stands_behind_its_mark() {
         let text = format!("    Router::new()\n        {MARK}\n        .merge(x)\n");
-        let expected = format!("    Router::new()\n        {MARK}\n        .nest(y)\n        .merge(x)\n");
-        assert_eq!(with_route(&text, ".nest(y)"), Some(expected));
-        assert_eq!(with_route("fn routes() {}", ".nest(y)"), None);
+        let path = ["admin".to_owned(), "users".to_owned()];
+        let nest = ".nest(\"/admin/users\", controllers::admin::users::routes())";
+        let expected = format!("    Router::new()\n        {MARK}\n        {nest}\n        .merge(x)\n");
+        assert_eq!(with_route(&text, &path), Some(expected));
+        assert_eq!(with_route("fn routes() {}", &path), None);
     }
 }
