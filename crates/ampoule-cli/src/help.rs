@@ -36,7 +36,18 @@ Examples:
   ampoule serve site.ini#other --port 0 debug=true
   watchexec --restart --exts rs,ini,html -- cargo run
 
-The last one starts a program with apps of its own again whenever one of its files changes.";
+The last one starts a program with apps of its own again whenever one of its files changes.
+
+Limits, as options of [server:main] with their defaults:
+  connection_limit = 800           connections at once; more wait
+  channel_timeout = 30             seconds for the head of a request, and for an idle connection
+  max_request_header_size = 65536  bytes of the head of a request
+
+Signals: after a first SIGINT or SIGTERM requests that are under way have 10 seconds; a second one ends them at once, \
+with the exit code 1.
+
+systemd: sockets that are passed on (LISTEN_FDS) are served in place of those of the file; with Type=notify it is told \
+when the service is ready.";
 
 pub(crate) const CHECK: &str = "\
 Examples:

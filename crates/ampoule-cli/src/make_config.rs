@@ -84,6 +84,9 @@ port = 5000
 # Whose X-Forwarded-For, -Proto and -Host count: a proxy on this machine. Write its addresses if it is on another one, such
 # as 10.0.0.0/8; remove the line if clients connect without a proxy.
 trusted_proxies = 127.0.0.1
+# How many connections there are at once, and how many seconds each has for the head of its next request.
+#connection_limit = 800
+#channel_timeout = 30
 
 [filter-app:main]
 use = egg:Beaker#beaker_session

@@ -7,14 +7,16 @@ use std::time::Duration;
 use ampoule::SessionLayer;
 use ampoule_deploy::{Deployment, Registry, Server, log_filter};
 use axum::Router;
-use futures_util::future::try_join_all;
+#[cfg(unix)]
+use futures_util::future::select_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::front::{self, Front};
-use crate::listen::Listener;
+use crate::listen::{Bounds, Listener};
 use crate::site::Site;
 use crate::{Failure, clocks, output};
 
@@ -55,15 +57,16 @@ async fn ask_store(layer: &SessionLayer) {
 async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     let is_https = deployment.is_https();
     let server = deployment.server.unwrap_or_else(|| Server::new("127.0.0.1", 8080));
-    let listeners = try_join_all(server.listen.iter().map(Listener::bind)).await?;
+    let signals = Signals::new()?;
+    let listeners = listeners(&server).await?;
     for note in deployment.notes {
         output::say(&note);
     }
     for warning in deployment.warnings {
         output::say(&format!("warning: {warning}"));
     }
-    for (listener, listen) in listeners.iter().zip(&server.listen) {
-        output::say(&format!("listening on {} (Ctrl-C ends it)", listener.address(listen)));
+    for (_, address) in &listeners {
+        output::say(&format!("listening on {address} (Ctrl-C ends it)"));
     }
     for layer in deployment.sessions {
         tokio::spawn(async move { ask_store(&layer).await });
@@ -71,45 +74,90 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     let front = Arc::new(Front::new(server.proxies, is_https));
     let before = axum::middleware::from_fn_with_state(front, front::stand_before);
     let app = Router::new().fallback_service(deployment.app).layer(before);
-    serve_until_told(listeners, app).await
+    let listeners = listeners.into_iter().map(|(listener, _)| listener).collect();
+    serve_until_told(listeners, app, Bounds::new(server.limits), signals).await
 }
 
-async fn serve_until_told(listeners: Vec<Listener>, app: Router) -> Result<(), Failure> {
-    let (told, mut ending) = watch::channel(false);
-    tokio::spawn(async move {
-        end_of_service().await;
-        tracing::info!("ending: no new requests; those under way have {GRACE:?}");
-        let _ = told.send(true);
-    });
-    let servers = listeners.into_iter().map(|listener| {
-        let mut ending = ending.clone();
-        listener.serve(app.clone(), async move { drop(ending.wait_for(|told| *told).await) })
-    });
-    let served = try_join_all(servers);
-    let patience = async move {
-        let _ = ending.wait_for(|told| *told).await;
-        tokio::time::sleep(GRACE).await;
+/// The sockets that were passed on, else those of the file, each with its address for people.
+async fn listeners(server: &Server) -> Result<Vec<(Listener, String)>, Failure> {
+    let passed = Listener::passed_on()?;
+    if !passed.is_empty() {
+        return Ok(passed);
+    }
+    let bind = async |listen| {
+        let listener = Listener::bind(listen).await?;
+        let address = listener.address(listen);
+        Ok((listener, address))
+    };
+    try_join_all(server.listen.iter().map(bind)).await
+}
+
+/// Until the first signal, and then until no request is under way, the grace is over, or the second one comes.
+async fn serve_until_told(
+    listeners: Vec<Listener>,
+    app: Router,
+    bounds: Arc<Bounds>,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let (told, ending) = watch::channel(false);
+    let served = listeners.into_iter().map(|listener| listener.serve(app.clone(), Arc::clone(&bounds), ending.clone()));
+    let served = tokio::spawn(join_all(served));
+    notify("READY=1");
+    signals.next().await;
+    tracing::info!("ending: no new requests; those under way have {GRACE:?}; a second signal ends them at once");
+    notify("STOPPING=1");
+    let _ = told.send(true);
+    let ended = async {
+        let _ = served.await;
+        bounds.all_ended().await;
     };
     tokio::select! {
-        served = served => served.map(drop).map_err(|error| Failure(format!("serving ended: {error}"))),
-        () = patience => {
+        () = ended => Ok(()),
+        () = tokio::time::sleep(GRACE) => {
             tracing::warn!("requests were still under way after {GRACE:?}; they are cut off");
             Ok(())
         }
+        () = signals.next() => Err(Failure("a second signal came: requests that were under way are cut off".to_owned())),
     }
 }
 
-/// Ctrl-C, or SIGTERM where there is such a thing.
-async fn end_of_service() {
+/// Tells systemd, if it started this process and wants to know.
+fn notify(state: &str) {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return,
-                _ = terminate.recv() => return,
-            }
-        }
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Custom(state)]) {
+        tracing::warn!("systemd cannot be told {state}: {error}");
     }
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(not(unix))]
+    let _ = state;
+}
+
+/// Ctrl-C, and SIGTERM where there is such a thing. What comes between two calls is not lost.
+struct Signals {
+    #[cfg(unix)]
+    streams: [tokio::signal::unix::Signal; 2],
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Signals, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let stream = |kind| signal(kind).map_err(|error| Failure(format!("signals cannot be received: {error}")));
+        Ok(Signals { streams: [stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?] })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Signals, Failure> {
+        Ok(Signals {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let each = self.streams.iter_mut().map(|stream| Box::pin(stream.recv()));
+        select_all(each).await;
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use support::{Served, ampoule, development_ini};
 
@@ -293,4 +294,121 @@ fn the_files_log_levels_hold_unless_the_environment_says_others() {
     };
     assert!(!log_of(None).contains("GET / 200"));
     assert!(log_of(Some("info")).contains("GET / 200"));
+}
+
+/// The demo under these options of the server.
+fn folder_with_server(options: &str) -> tempfile::TempDir {
+    folder_with(&development_ini().replace("port = 0", &format!("port = 0\n{options}")))
+}
+
+fn connect(served: &Served) -> TcpStream {
+    let stream = TcpStream::connect(served.base.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n";
+const WHOLE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn clients_that_are_slow_or_idle_lose_their_connections() {
+    let folder = folder_with_server("channel_timeout = 1\nmax_request_header_size = 9000");
+    let served = serve(folder.path(), &[]);
+    let mut slow: Vec<TcpStream> = (0..100).map(|_| connect(&served)).collect();
+    for (number, stream) in slow.iter_mut().enumerate() {
+        // Nothing, a part of a head, or a request that is answered before the connection is idle.
+        let start = ["", "GET / HTTP/1.1\r\nHost: loc", WHOLE][number % 3];
+        stream.write_all(start.as_bytes()).unwrap();
+    }
+    for mut stream in slow {
+        let mut answer = Vec::new();
+        // The end, and no timeout.
+        stream.read_to_end(&mut answer).unwrap();
+    }
+    let mut big = connect(&served);
+    let answer = big.write_all(format!("{REQUEST}Cookie: {}\r\n\r\n", "x".repeat(9_000)).as_bytes()).map(|()| {
+        let mut answer = String::new();
+        let _ = big.read_to_string(&mut answer);
+        answer
+    });
+    assert!(answer.unwrap().starts_with("HTTP/1.1 431 "));
+    assert!(ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_for_one_that_ends() {
+    let folder = folder_with_server("connection_limit = 2");
+    let served = serve(folder.path(), &[]);
+    let held = [connect(&served), connect(&served)];
+    for mut stream in &held {
+        stream.write_all(WHOLE.as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 64]).unwrap() > 0);
+    }
+    let mut third = connect(&served);
+    third.write_all(format!("{REQUEST}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(third.read(&mut [0; 64]).is_err(), "it waits");
+    drop(held);
+    third.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut answer = String::new();
+    third.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_first_signal_lets_requests_end_and_a_second_one_ends_them() {
+    let folder = folder_with(&development_ini());
+    for signals in [&["TERM"][..], &["TERM", "INT"], &["INT", "TERM"]] {
+        let mut served = serve(folder.path(), &[]);
+        // A request whose body does not end.
+        let mut under_way = connect(&served);
+        let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+        under_way.write_all(format!("{head}Content-Length: 5\r\n\r\nn").as_bytes()).unwrap();
+        assert!(ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200 OK"));
+        served.signal(signals[0]);
+        served.wait_for_log("ending: no new requests");
+        if let Some(second) = signals.get(1) {
+            served.signal(second);
+            let (status, log) = served.wait();
+            assert_eq!(status.code(), Some(1), "{log}");
+            assert!(log.contains("error: a second signal came: "), "{log}");
+        } else {
+            under_way.write_all(b"ame=").unwrap();
+            let mut answer = String::new();
+            under_way.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 "), "it was answered: {answer}");
+            let (status, log) = served.wait();
+            assert!(status.success() && !log.contains("cut off\n"), "{log}");
+        }
+    }
+}
+
+/// As systemd does it: the socket is the third file, its readiness a datagram.
+#[cfg(unix)]
+#[test]
+fn a_socket_that_is_passed_on_is_served_and_readiness_is_told() {
+    use std::os::unix::net::UnixDatagram;
+    let folder = folder_with(&development_ini().replace("port = 0", "port = 1"));
+    let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    notified.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let mut shell = std::process::Command::new("sh");
+    // Who is meant is the process that listens, which has the number of the shell that becomes it.
+    let script =
+        format!("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec {} \"$@\"", env!("CARGO_BIN_EXE_ampoule"));
+    shell.args(["-c", &script, "sh"]).env("NOTIFY_SOCKET", folder.path().join("notify")).env_remove("RUST_LOG");
+    shell.stdin(std::process::Stdio::from(std::os::fd::OwnedFd::from(listener)));
+    let served = Served::start_with(folder.path(), shell);
+    assert_eq!(served.base, address);
+    let told = || {
+        let mut text = [0; 64];
+        let length = notified.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    assert_eq!(told().trim(), "READY=1");
+    assert!(ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200 OK"));
+    served.terminate();
+    assert_eq!(told().trim(), "STOPPING=1");
 }

@@ -6,7 +6,7 @@ pub(crate) mod visitor;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The development file of the repository, moved to a port that the system chooses.
 pub(crate) fn development_ini() -> String {
@@ -75,14 +75,35 @@ impl Served {
     }
 
     /// Ends it as an operator does, and returns its log.
-    pub(crate) fn terminate(mut self) -> String {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("there is a kill").success());
-        let status = self.child.wait().expect("it was started");
+    pub(crate) fn terminate(self) -> String {
+        self.signal("TERM");
+        let (status, log) = self.wait();
         assert!(status.success(), "it ended with {status}");
+        log
+    }
+
+    /// Sends it this signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("there is a kill").success());
+    }
+
+    /// Until its log has a line with this.
+    pub(crate) fn wait_for_log(&mut self, part: &str) {
+        let mut log = BufReader::new(self.child.stderr.as_mut().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).expect("a log is text"), 0, "it ended before it logged {part}");
+        }
+    }
+
+    /// Until it has ended; how, and what of its log was not yet read.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().expect("it was started");
         let mut log = String::new();
         self.child.stderr.take().expect("it is piped").read_to_string(&mut log).expect("a log is text");
-        log
+        (status, log)
     }
 }
 
