@@ -101,20 +101,36 @@ impl Opened {
         Ok(Principal { store: &*self.store, name, layers, ended: HashSet::new() })
     }
 
+    /// Those of all sessions. A session that was listed and has ended when it is read may have ended for a login whose own
+    /// session came after the list, so then the store is gone through once more, and again until there is a layer.
     async fn all_layers(&self) -> Result<Vec<String>, Error> {
-        let mut layers = BTreeSet::new();
-        let mut walk = Walk::from(&*self.store, None);
-        while let Some(page) = walk.page().await? {
-            let mut looks = look_all(&*self.store, page);
-            while let Some(look) = looks.try_next().await? {
-                if let Some(Look { state: State::Session(record), .. }) = look
-                    && !layers.contains(record.layer())
-                {
-                    layers.insert(record.layer().to_owned());
-                }
+        let (mut layers, mut ended) = (BTreeSet::new(), HashSet::new());
+        for round in 0..ROUNDS {
+            let is_stale = self.add_layers(&mut layers, &mut ended).await?;
+            if !is_stale || (round > 0 && !layers.is_empty()) {
+                break;
             }
         }
         Ok(layers.into_iter().collect())
+    }
+
+    /// Says whether a session had ended that was not known to have.
+    async fn add_layers(&self, layers: &mut BTreeSet<String>, ended: &mut HashSet<SessionId>) -> Result<bool, Error> {
+        let mut is_stale = false;
+        let mut walk = Walk::from(&*self.store, None);
+        while let Some(page) = walk.page().await? {
+            let mut looks = look_all(&*self.store, page.clone());
+            for id in page {
+                match looks.try_next().await?.flatten().map(|look| look.state) {
+                    None => is_stale |= ended.insert(id),
+                    Some(State::Session(record)) if !layers.contains(record.layer()) => {
+                        layers.insert(record.layer().to_owned());
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(is_stale)
     }
 }
 

@@ -152,7 +152,8 @@ async fn no_writer_brings_back_what_was_revoked() {
         over.store(true, Ordering::Relaxed);
         assert!(output.status.success(), "{}", err(&output));
         assert!(out(&output).contains(" ended"), "{}", out(&output));
-        seen.expect("the writer is told that its session is gone").unwrap();
+        assert!(seen.is_ok(), "the writer is told that its session is gone: {}", out(&output));
+        seen.unwrap().unwrap();
         let live: Vec<_> = site.json(&["list"]).into_iter().filter(|line| line["state"] == "session").collect();
         assert!(live.is_empty(), "after {} saves: {live:?}", saves.load(Ordering::Relaxed));
     }
