@@ -40,7 +40,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guide/src");
         let summary = std::fs::read_to_string(folder.join("SUMMARY.md")).unwrap();
         let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-        let pages: BTreeSet<String> = files.filter(|file| file != "SUMMARY.md").collect();
+        let pages: BTreeSet<String> = files.filter(|file| file.ends_with(".md") && file != "SUMMARY.md").collect();
         assert_eq!(super::PAGES.iter().map(ToString::to_string).collect::<BTreeSet<_>>(), pages);
         for page in pages {
             assert_eq!(summary.matches(&format!("({page})")).count(), 1, "SUMMARY.md names {page} once");
