@@ -110,6 +110,14 @@ beaker.session.durability = process
 # A key that seals sessions before they reach the store, for one whose readers are not trusted.
 #beaker.session.encrypt_key = {}
 
+{CACHED}
+{apps}",
+        *secret, *encrypt_key
+    )
+}
+
+/// The section of the cache.
+const CACHED: &str = "\
 [filter-app:cached]
 use = egg:Beaker#beaker_cache
 next = site
@@ -123,11 +131,7 @@ beaker.cache.stale = 60
 # Regions keep their values for times of their own; what they do not say they have from above.
 #beaker.cache.regions = short_term, long_term
 #beaker.cache.short_term.expire = 60
-
-{apps}",
-        *secret, *encrypt_key
-    )
-}
+";
 
 fn own_app(name: &str) -> String {
     format!("[app:site]\nuse = egg:{name}\n")
