@@ -2,7 +2,7 @@
 //!
 //! It takes the place of `egg:Beaker#beaker_session`, whose options it has. Beside the layer that the file describes
 //! stand two over a store that is away, one for each [`OutagePolicy`]; a cookie says which of them a visitor's requests
-//! pass, so an outage concerns no other visitor, and opens no other visitor's circuit breaker.
+//! pass, so an outage concerns no other visitor, and opens no circuit breaker.
 
 mod away;
 mod events;
@@ -77,7 +77,8 @@ fn make(settings: &Settings, debug: bool) -> Result<(SessionLayer, Filter), Erro
     let noted = Arc::clone(&events);
     let on_event = Some(EventHook::new(move |event| noted.note(event)));
     let layer = |is_away, options| SessionLayer::new(WatchedStore { store: Arc::clone(&store), is_away }, options);
-    let away = |on_outage| Options { on_outage, sweep_interval: None, ..settings.options.clone() };
+    // No circuit opens there, since the log would tell the operator of an outage that is none.
+    let away = |on_outage| Options { on_outage, fail_fast_after: 0, sweep_interval: None, ..settings.options.clone() };
     let there = layer(false, Options { on_event, ..settings.options.clone() })?;
     let (error, anonymous) = (layer(true, away(OutagePolicy::Error))?, layer(true, away(OutagePolicy::Anonymous))?);
     let options = away(OutagePolicy::Error);
