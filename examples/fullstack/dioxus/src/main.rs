@@ -11,6 +11,7 @@ use ampoule::{Error, ErrorKind, MemoryStore, Options, Secret, Session, SessionLa
 use axum::Router;
 use dioxus::fullstack::FullstackContext;
 use dioxus::prelude::*;
+use dioxus::server::{DioxusRouterExt, ServeConfig};
 
 /// Who is logged in, and the visits so far: reads alone.
 async fn greeting() -> Result<String, ServerFnError> {
@@ -56,9 +57,10 @@ fn app() -> Element {
     }
 }
 
-/// The pages and the server functions, with a session in each request.
+/// The pages and the server functions, with a session in each request. Where `dx` has built the files of the browser's side,
+/// `dioxus::server::router(app)` serves these too.
 fn site(sessions: SessionLayer) -> Router {
-    dioxus::server::router(app).layer(sessions)
+    Router::new().serve_api_application(ServeConfig::new(), app).layer(sessions)
 }
 
 fn sessions() -> Result<SessionLayer, Error> {
