@@ -20,15 +20,15 @@
 //!
 //! | cargo feature | what it brings |
 //! |---|---|
-//! | `axum` (default) | the layer as a [service of tower](SessionService), extractors, and errors as responses |
+//! | `axum` (default) | the layer as a [service of tower][SessionService], extractors, and errors as responses |
 //! | `file` (default), `sqlite`, `postgres`, `mysql`, `redis`, `memcached`, or `all-stores` | [stores](store), each by its type or by URL |
 //! | `redis-1`, `deadpool-postgres-0_14`, `mysql_async-0_37`, `rusqlite-0` | a store on a client, a pool or connections of the application's own; their drivers' types are public with these alone |
-//! | `cache` | [a cache](cache) over the same stores: values, functions and responses |
-//! | `auth` | [protected routes](RequireLogin) and [the user](User) of a request |
-//! | `throttle` | [a throttle of logins](LoginThrottle), over `auth` and `cache` |
-//! | `forms` | [secure forms](CsrfLayer): state-changing requests of other sites are rejected |
-//! | `language` | [the language of a session](Language), negotiated among those of the application |
-//! | `error-pages` | [pages](StatusCodeRedirect) for statuses, panics and errors, and [all layers in their order](Stack) |
+//! | `cache` | [a cache][cache] over the same stores: values, functions and responses |
+//! | `auth` | [protected routes][RequireLogin] and [the user][User] of a request |
+//! | `throttle` | [a throttle of logins][LoginThrottle], over `auth` and `cache` |
+//! | `forms` | [secure forms][CsrfLayer]: state-changing requests of other sites are rejected |
+//! | `language` | [the language of a session][Language], negotiated among those of the application |
+//! | `error-pages` | [pages][StatusCodeRedirect] for statuses, panics and errors, and [all layers in their order][Stack] |
 //! | `sea-orm` | [`merge`]: a model of a database that was kept in a session, set beside its row |
 //! | `askama`, `minijinja` | [`SafeHtml`] in their templates |
 //! | `metrics` | counters and histograms for the recorder of the crate `metrics`; the spans of `tracing` are always there |
@@ -110,7 +110,29 @@
 //! let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
 //! # Ok(()) }
 //! ```
-
+// What is not built here is linked to where it is.
+#![cfg_attr(
+    not(feature = "axum"),
+    doc = "[SessionService]: https://docs.rs/ampoule/latest/ampoule/struct.SessionService.html"
+)]
+#![cfg_attr(not(feature = "cache"), doc = "[cache]: https://docs.rs/ampoule/latest/ampoule/cache/index.html")]
+#![cfg_attr(
+    not(feature = "auth"),
+    doc = "[RequireLogin]: https://docs.rs/ampoule/latest/ampoule/struct.RequireLogin.html"
+)]
+#![cfg_attr(not(feature = "auth"), doc = "[User]: https://docs.rs/ampoule/latest/ampoule/struct.User.html")]
+#![cfg_attr(
+    not(feature = "throttle"),
+    doc = "[LoginThrottle]: https://docs.rs/ampoule/latest/ampoule/struct.LoginThrottle.html"
+)]
+#![cfg_attr(not(feature = "forms"), doc = "[CsrfLayer]: https://docs.rs/ampoule/latest/ampoule/struct.CsrfLayer.html")]
+#![cfg_attr(not(feature = "language"), doc = "[Language]: https://docs.rs/ampoule/latest/ampoule/struct.Language.html")]
+#![cfg_attr(
+    not(feature = "error-pages"),
+    doc = "[StatusCodeRedirect]: https://docs.rs/ampoule/latest/ampoule/struct.StatusCodeRedirect.html"
+)]
+#![cfg_attr(not(feature = "error-pages"), doc = "[Stack]: https://docs.rs/ampoule/latest/ampoule/struct.Stack.html")]
+#![cfg_attr(not(feature = "sea-orm"), doc = "[`merge`]: https://docs.rs/ampoule/latest/ampoule/fn.merge.html")]
 // Each item says its feature, where docs.rs builds the pages.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]

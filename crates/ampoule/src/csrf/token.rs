@@ -158,7 +158,7 @@ impl Session {
     }
 
     /// Returns whether this text, as a form or a script sent it, is this session's token. The comparison takes constant
-    /// time and creates no token. [`CsrfLayer`](crate::CsrfLayer) calls it for you.
+    /// time and creates no token. `CsrfLayer` calls it for you.
     ///
     /// ```
     /// # use ampoule::*;
