@@ -45,16 +45,20 @@ pub(super) fn login_required(parts: &Parts, takes_bearer: bool, fresh: Option<Du
     response
 }
 
-/// RFC 6750 section 3: no error where no token came. RFC 9470 section 3: a login that is too old.
+/// RFC 6750 section 3: a parameter at least, and no error where no token came. RFC 9470 section 3: a login that is too old.
 fn challenge(headers: &HeaderMap, fresh: Option<Duration>) -> HeaderValue {
     match fresh {
         Some(fresh) => {
             let text = format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{}\"", fresh.as_secs());
-            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+            HeaderValue::try_from(text).unwrap_or_else(|_| no_token())
         }
         None if headers.contains_key(AUTHORIZATION) => HeaderValue::from_static("Bearer error=\"invalid_token\""),
-        None => HeaderValue::from_static("Bearer"),
+        None => no_token(),
     }
+}
+
+fn no_token() -> HeaderValue {
+    HeaderValue::from_static("Bearer realm=\"session\"")
 }
 
 /// A user without the permission.

@@ -150,8 +150,8 @@ async fn a_program_is_asked_for_its_token() {
             header(&refused, "www-authenticate").to_owned()
         }
     };
-    assert_eq!(challenge(&[], "/account/orders").await, "Bearer");
-    assert_eq!(challenge(&[], "/account/password").await, "Bearer");
+    assert_eq!(challenge(&[], "/account/orders").await, "Bearer realm=\"session\"");
+    assert_eq!(challenge(&[], "/account/password").await, "Bearer realm=\"session\"");
     assert_eq!(challenge(&[("authorization", "Bearer x")], "/account/orders").await, "Bearer error=\"invalid_token\"");
 
     let session = site.layer.begin(&http::HeaderMap::new());
