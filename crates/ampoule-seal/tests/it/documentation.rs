@@ -50,8 +50,9 @@ fn is_shown(file: &Path, line: &str) -> bool {
         && if is_source { is_doc } else { ["rs", "md", "ini", "tmpl", "toml"].iter().any(|known| extension == *known) }
 }
 
-/// What stands in quotes, and what an option is set to.
+/// What stands in quotes, and what an option is set to; not a call, whose text of a secret stands in quotes.
 fn texts(line: &str) -> Vec<&str> {
     let quoted = line.split(['"', '`']).skip(1).step_by(2);
-    quoted.chain(line.split_once(" = ").map(|(_, value)| value.trim())).filter(|text| !text.is_empty()).collect()
+    let set_to = line.split_once(" = ").map(|(_, value)| value.trim()).filter(|value| !value.contains("::"));
+    quoted.chain(set_to).filter(|text| !text.is_empty()).collect()
 }
