@@ -46,7 +46,7 @@
 //! # Time limits and locks
 //!
 //! The server goes on with a statement whose client has gone, so it is told the limit: connections of the store's own pool have
-//! [`MySqlOptions::command_timeout`] as MariaDB's `max_statement_time`, and in whole seconds as `lock_wait_timeout` and
+//! [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) as MariaDB's `max_statement_time`, and in whole seconds as `lock_wait_timeout` and
 //! `innodb_lock_wait_timeout`. For a pool of your own say so in its setup. Connections are `READ COMMITTED`. A connection
 //! whose server has become read only, by a switchover, is given up, and the statement sent on another.
 //!

@@ -50,7 +50,7 @@
 //!
 //! # Time limits, locks and isolation
 //!
-//! A statement that takes longer than [`PostgresOptions::command_timeout`] is cancelled at the server, and so is one
+//! A statement that takes longer than [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) is cancelled at the server, and so is one
 //! whose caller goes away; its place in the pool stays taken until it has ended, so that connections do not pile up
 //! while a lock is held. On connections of your own pool that require TLS no request to cancel can be sent: give their
 //! role a `statement_timeout`. Connections of the store's own pool have that limit as their `statement_timeout`, and
