@@ -45,7 +45,7 @@ impl Problem {
         match (error.kind(), headers.contains_key(AUTHORIZATION)) {
             (ErrorKind::LoginRequired, true) => Problem {
                 status: StatusCode::UNAUTHORIZED,
-                detail: "the token is none of a session that is logged in: it has ended, or there never was one".into(),
+                detail: "the token belongs to no logged-in session: the session has ended, or never existed".into(),
                 challenge: Some(r#"Bearer realm="ampoule", error="invalid_token""#),
                 ..problem
             },

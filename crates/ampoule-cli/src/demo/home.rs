@@ -130,7 +130,7 @@ mod tests {
         let (one, other) = (principal("Ada", false), principal("Ada", false));
         assert!(one.starts_with("Ada#") && one != other, "{one} {other}");
         assert_eq!(principal(&one, false), one, "the user logs in elsewhere");
-        assert_ne!(principal("Ada#1", false), "Ada#1", "a tag that can be guessed is none");
+        assert_ne!(principal("Ada#1", false), "Ada#1", "a tag that can be guessed must not be accepted");
         assert_ne!(principal("Ada#1", false), principal("Ada#1", false));
     }
 }

@@ -77,7 +77,7 @@ fn make(settings: &Settings, debug: bool) -> Result<(SessionLayer, Filter), Erro
     let noted = Arc::clone(&events);
     let on_event = Some(EventHook::new(move |event| noted.note(event)));
     let layer = |is_away, options| SessionLayer::new(WatchedStore { store: Arc::clone(&store), is_away }, options);
-    // No circuit opens there, since the log would tell the operator of an outage that is none.
+    // No circuit opens there: the log would report an outage to the operator, although the store is up.
     let away = |on_outage| Options { on_outage, fail_fast_after: 0, sweep_interval: None, ..settings.options.clone() };
     let there = layer(false, Options { on_event, ..settings.options.clone() })?;
     let (error, anonymous) = (layer(true, away(OutagePolicy::Error))?, layer(true, away(OutagePolicy::Anonymous))?);
@@ -156,7 +156,7 @@ impl Lab {
     /// if that is said.
     ///
     /// # Errors
-    /// Errors of saving a session in memory: there are none but those of the program.
+    /// Errors of saving a session in memory, which only a fault of this program causes.
     pub(crate) async fn attributes(&self, timeout: Option<Duration>) -> Result<Vec<(String, String)>, Error> {
         // In memory, and only as long as this takes.
         let layer = SessionLayer::new(MemoryStore::default(), self.0.options.clone())?;

@@ -34,7 +34,7 @@ fn the_race_keeps_every_change_and_read_change_write_loses_most() {
     assert!(!inspector.contains("race updated"), "the lists of the race are gone: {inspector}");
 }
 
-/// The rooms need a store, and say so where there is none.
+/// The rooms need a store, and say so where sessions are kept in their cookies.
 #[test]
 fn sessions_in_cookies_have_pages_without_rooms() {
     let folder = tempfile::tempdir().unwrap();
