@@ -226,7 +226,7 @@ impl Region {
         let mut memory_tier = false;
         raw.bool("memory_tier", &mut memory_tier);
         if memory_tier && url == "memory:" {
-            raw.fault("memory_tier", "it puts memory before a store, but no store is set: expected a type or a url");
+            raw.fault("memory_tier", "it puts memory before a store, but a type or url is missing");
         }
         let options = read_options(&mut raw);
         (Region { options, backend, url, store, memory_tier, place }, raw.faults)
