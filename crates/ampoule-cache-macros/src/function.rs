@@ -10,7 +10,7 @@ use crate::attributes::Attributes;
 use crate::template::Part;
 
 pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<TokenStream> {
-    let ItemFn { attrs, vis, sig, block } = function;
+    let ItemFn { attrs, vis, sig, block, .. } = function;
     if sig.asyncness.is_none() {
         return Err(Error::new_spanned(sig.fn_token, "`cached` is for asynchronous functions: async fn"));
     }

@@ -3,7 +3,9 @@
 use std::io::{ErrorKind, Write};
 
 use ampoule::Time;
-use jiff::Timestamp;
+use time::UtcDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 
 use crate::Failure;
 
@@ -44,10 +46,8 @@ pub(crate) fn clean_line(text: &str) -> String {
 
 /// For people, in UTC: `2026-11-23 08:40:12Z`.
 pub(crate) fn moment(time: Time) -> String {
-    match stamp(time) {
-        Some(stamp) => stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        None => "never".to_owned(),
-    }
+    format(time, format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z"))
+        .unwrap_or_else(|| "never".to_owned())
 }
 
 /// How far a moment is from the present, in its largest unit: `3 min ago`, `in 2 h`.
@@ -72,12 +72,13 @@ pub(crate) fn relative(time: Time, now: Time) -> String {
 
 /// For programs, as RFC 3339 has it: `2026-11-23T08:40:12.345Z`; nothing for "never".
 pub(crate) fn rfc3339(time: Time) -> Option<String> {
-    stamp(time).map(|stamp| format!("{stamp:.3}"))
+    format(time, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
 }
 
-fn stamp(time: Time) -> Option<Timestamp> {
-    let millis = i64::try_from(time.as_millis()).ok().filter(|_| time < Time::MAX)?;
-    Timestamp::from_millisecond(millis).ok()
+/// A moment in UTC; `None` for "never", and for what comes after the year 9999.
+fn format(time: Time, description: StaticFormatDescription) -> Option<String> {
+    let nanos = i128::from(time.as_millis()) * 1_000_000;
+    UtcDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(description).ok()
 }
 
 /// `312 B`, `1.20 KiB`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::block::{self, BLOCK, State};
 use crate::credential::{Credential, same_digest};
@@ -36,10 +36,10 @@ const TEXT: usize = 64;
 pub struct Signer(Vec<Mac>);
 
 /// HMAC-SHA-256 (RFC 2104) with one key: the states of the inner and of the outer hash after its padded key.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 struct Mac {
-    inner: State,
-    outer: State,
+    inner: Zeroizing<State>,
+    outer: Zeroizing<State>,
 }
 
 impl Mac {
@@ -47,13 +47,13 @@ impl Mac {
         let after_key = |pad: u8| {
             let mut block = Zeroizing::new([pad; BLOCK]);
             block.iter_mut().zip(&**key).for_each(|(byte, key)| *byte ^= key);
-            block::next(block::START, &block)
+            Zeroizing::new(block::next(block::START, &block))
         };
         Mac { inner: after_key(0x36), outer: after_key(0x5c) }
     }
 
     fn hash(&self, message: &[u8; 32]) -> [u8; 32] {
-        block::finish::<1, _>(self.outer, &block::finish::<1, _>(self.inner, message))
+        block::finish::<1, _>(*self.outer, &block::finish::<1, _>(*self.inner, message))
     }
 
     /// Truncated to 128 bits, half of the hash, as RFC 2104 section 5 allows: what never leaves the server's own check
@@ -179,8 +179,10 @@ mod tests {
 
     #[test]
     fn keys_are_wiped_when_a_signer_is_dropped() {
-        fn is_wiped<T: ZeroizeOnDrop>() {}
-        is_wiped::<Mac>();
+        fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        let Mac { inner, outer } = &Mac::new(&Subkey::new([7; 32]));
+        is_wiped(inner);
+        is_wiped(outer);
     }
 
     proptest! {

@@ -2,12 +2,15 @@
 
 use ampoule::{Clock, Language, SystemClock, Time};
 use minijinja::Value;
+use time::UtcDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 
 use super::texts;
 
 /// `2026-11-23 05:44:51 UTC`
 pub(crate) fn utc(time: Time) -> String {
-    stamp(time).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    format(time, format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC"))
 }
 
 /// `3 minutes ago`, or `in 3 minutes`, to the nearest of the largest unit of which there are two.
@@ -25,11 +28,12 @@ pub(super) fn relative(language: &Language, time: Time) -> String {
 
 /// A `<time>` element, which tells programs the moment whatever it tells people.
 pub(super) fn element(time: Time, shown: &str) -> Value {
-    let moment = stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ");
+    let moment = format(time, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"));
     Value::from_safe_string(format!(r#"<time datetime="{moment}" dir="auto">{shown}</time>"#))
 }
 
-fn stamp(time: Time) -> jiff::Timestamp {
-    let seconds = i64::try_from(time.as_millis() / 1_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
+/// In UTC; nothing for what comes after the year 9999.
+fn format(time: Time, description: StaticFormatDescription) -> String {
+    let moment = UtcDateTime::from_unix_timestamp_nanos(i128::from(time.as_millis()) * 1_000_000);
+    moment.ok().and_then(|moment| moment.format(description).ok()).unwrap_or_default()
 }
