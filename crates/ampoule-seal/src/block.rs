@@ -1,7 +1,8 @@
 //! SHA-256 of a message that ends within one block: the compression function, and nothing around it.
 //!
 //! What we hash for each request is 16 to 37 bytes long and of a length that is known when we compile. A hasher that
-//! takes any message, in pieces, spends as much time on its buffer as on the hash.
+//! takes any message, in pieces, spends as much time on its buffer as on the hash: `examples/measure.rs` has the figures
+//! beside the crate `hmac`.
 
 /// The state of a hash between two blocks.
 pub(crate) type State = [u32; 8];

@@ -40,7 +40,8 @@
 //!
 //! On the same machine, with base64 and all: a random id 11 ns, the digest of a secret 50 ns, signing 118 ns, verifying
 //! 135 ns without taking memory from the heap. [`Sealer::open_text`] takes 0.45, 0.76 and 1.8 us for 100 B, 1 KB and
-//! 3.5 KB, and [`Sealer::seal_text`] 0.46, 0.87 and 2.1 us.
+//! 3.5 KB, and [`Sealer::seal_text`] 0.46, 0.87 and 2.1 us. With the crates `hmac` and `base64` in place of our code for
+//! messages of one length, verifying a token takes 1.35 times as long, and signing 1.1 to 1.3 times.
 //!
 //! # What it does not do
 //!

@@ -1,4 +1,7 @@
-//! A cookie's attributes: what may stand in them, and the Set-Cookie header that they make.
+//! A cookie's attributes: what is valid in them, and the Set-Cookie header that they make.
+//!
+//! The header is written here and not by the crate `cookie`, which has no `Priority`, brings the crate `time` with it, and
+//! formats all attributes anew for each response; a layer formats its attributes once.
 
 use std::time::{Duration, SystemTime};
 
