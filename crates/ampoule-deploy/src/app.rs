@@ -1,4 +1,4 @@
-//! What a deployment is made of: apps, and filters before them.
+//! The parts of a deployment: apps, and filters around them.
 
 use std::convert::Infallible;
 
@@ -11,13 +11,21 @@ use crate::conf::Conf;
 use crate::error::Faults;
 use crate::setting::Setting;
 
-/// An app: any service of requests that cannot fail. axum's `Router` is one.
+/// An app: any service of HTTP requests whose error is `Infallible`, such as axum's `Router`.
 pub type App = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// What a filter does to an app.
+/// A filter: a function that wraps an app.
 pub type Filter = Box<dyn FnOnce(App) -> App>;
 
-/// Makes an [`App`] of a service.
+/// Boxes a service as an [`App`].
+///
+/// ```
+/// use ampoule_deploy::{App, app};
+/// use axum::{Router, routing::get};
+///
+/// let home: App = app(Router::new().route("/", get(|| async { "Hello." })));
+/// # drop(home);
+/// ```
 pub fn app<S>(service: S) -> App
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -26,18 +34,19 @@ where
     BoxCloneSyncService::new(service)
 }
 
-/// What a composite is made of: the apps that its options name.
+/// The apps that the options of a composite refer to. A composite's factory receives it, see
+/// [`Registry::composite`](crate::Registry::composite).
 pub struct Apps<'a> {
     pub(crate) conf: &'a Conf,
     pub(crate) load: &'a mut dyn FnMut(&Setting) -> Result<App, Faults>,
 }
 
 impl Apps<'_> {
-    /// The app that the value of this option names: a section, `config:file.ini#name` or `egg:Dist#entry`. The option
-    /// is one of the section's, or else a global one.
+    /// Loads the app that the value of this option refers to: the name of a section, `config:file.ini#name` or
+    /// `egg:Dist#entry`. The option is looked up in the section first, then among the global ones.
     ///
     /// # Errors
-    /// All that is wrong with that app; or that the option is missing.
+    /// The faults of that app, or the fault that the option is missing.
     pub fn app(&mut self, option: &str) -> Result<App, Faults> {
         match self.conf.setting(option) {
             Some(setting) => (self.load)(setting),

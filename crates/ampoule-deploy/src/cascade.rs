@@ -1,4 +1,4 @@
-//! Apps that are asked one after the other: Paste's cascade.
+//! Apps that are tried in order until one answers: Paste's cascade.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,19 +15,19 @@ use crate::conf::Conf;
 use crate::error::Faults;
 use crate::replay::Replay;
 
-/// The apps, each but the last with what is tried after it.
+/// The apps in the order in which they are tried.
 #[derive(Clone)]
 struct Cascade {
     apps: Vec<App>,
     catch: Arc<[StatusCode]>,
 }
 
-/// The factory of `egg:Paste#cascade`: `app1`, `app2`, … in the order of their names, and `catch`, the statuses with which
-/// an app lets the next one answer; 404 by default.
+/// The factory of `egg:Paste#cascade`: `app1`, `app2`, … are tried in the order of their names; `catch` lists the statuses
+/// after which the next app is tried, 404 by default.
 pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
     let mut faults = Faults::default();
     let mut names: Vec<&str> = conf.local.iter().map(|local| local.name.as_str()).collect();
-    names.retain(|name| *name != "catch" && !conf.is_for_others(name));
+    names.retain(|name| *name != "catch" && !conf.is_foreign(name));
     names.sort_unstable();
     let mut cascade = Vec::new();
     for name in names {
@@ -46,14 +46,14 @@ pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
 }
 
 impl Cascade {
-    async fn ask(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn respond(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let Cascade { mut apps, catch } = self;
         let Some(last) = apps.pop() else { return Ok(Response::new(Body::empty())) };
         let (head, body) = request.into_parts();
         let body = Replay::new(body);
         for app in apps {
             let response = app.oneshot(Request::from_parts(head.clone(), Body::new(body.reader()))).await?;
-            if !catch.contains(&response.status()) || !body.can_start_again() {
+            if !catch.contains(&response.status()) || !body.can_replay() {
                 return Ok(response);
             }
         }
@@ -71,6 +71,6 @@ impl Service<Request<Body>> for Cascade {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().ask(request))
+        Box::pin(self.clone().respond(request))
     }
 }

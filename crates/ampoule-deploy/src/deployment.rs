@@ -1,4 +1,4 @@
-//! What a file describes, once it is made.
+//! The result of loading a file.
 
 use ampoule::SessionLayer;
 use ampoule::cache::CacheManager;
@@ -6,37 +6,37 @@ use ampoule::cache::CacheManager;
 use crate::app::App;
 use crate::error::{Fault, Faults};
 use crate::server::{Listen, Server};
-use crate::setting::Place;
+use crate::setting::Location;
 
-/// What a file describes.
+/// A loaded file: the app, the server, and what the operator should be told.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Deployment {
-    /// The app, with all filters and apps below it.
+    /// The app, with its filters and the apps below it.
     pub app: App,
-    /// Where to serve it, if the file says so.
+    /// The server, if the file has a `[server:…]` section.
     pub server: Option<Server>,
-    /// What the factories had to tell the operator, from the outermost section inwards, each line once.
+    /// What the factories report to the operator, from the outermost section inwards, each line once.
     pub notes: Vec<String>,
-    /// What the operator should change or know although it is served, in the order of the lines: what was passed over, a weak
-    /// secret in debug.
+    /// What the operator should know or change, although the file is served, in the order of the lines: ignored options, a
+    /// weak secret in debug.
     pub warnings: Vec<Fault>,
     /// Where each option of a session or cache comes from: the file with its line, the environment, the command line.
     pub origins: Vec<String>,
-    /// The session layers that were made.
+    /// All session layers of the app.
     pub sessions: Vec<SessionLayer>,
-    /// The caches that were made.
+    /// All caches of the app.
     pub caches: Vec<CacheManager>,
-    /// The sessions whose cookies are for TLS alone.
+    /// The names of the sessions whose cookies are `Secure`.
     pub(crate) secure: Vec<String>,
-    /// A filter says that requests come by https.
+    /// Whether a filter declares that requests arrive by https.
     pub(crate) is_https: bool,
-    /// Where the server's section stands.
-    pub(crate) place: Place,
+    /// The first line of the server's section.
+    pub(crate) location: Location,
 }
 
 impl Deployment {
-    /// The same without warnings.
+    /// Turns warnings into errors, as `ampoule check --strict` does.
     ///
     /// # Errors
     /// The warnings, if there are any.
@@ -44,13 +44,13 @@ impl Deployment {
         if self.warnings.is_empty() { Ok(self) } else { Err(Faults(self.warnings)) }
     }
 
-    /// Whether the file says that clients come by https, by `url_scheme` of the server or `scheme` of a filter.
+    /// Whether the file declares that clients use https, by `url_scheme` of the server or `scheme` of a filter.
     pub fn is_https(&self) -> bool {
         self.is_https || self.server.as_ref().is_some_and(|server| server.is_https)
     }
 
-    /// What to say where browsers would drop a cookie: it is `Secure`, and goes out over plain http at an address that other
-    /// machines reach.
+    /// Returns a warning if browsers would drop a session's cookie: it is `Secure`, and the server sends it over plain http
+    /// from an address that other machines can reach.
     pub fn secure_over_http(&self) -> Option<Fault> {
         let server = self.server.as_ref()?;
         let reached: Vec<String> = server.reachable().map(Listen::to_string).collect();
@@ -59,9 +59,9 @@ impl Deployment {
         }
         let (sessions, reached) = (self.secure.join(", "), reached.join(", "));
         let message = format!(
-            "the cookie of {sessions} is Secure, and {reached} is plain http that others reach: browsers drop it there. Name \
-             the proxy that speaks TLS in `trusted_proxies`, or write beaker.session.secure = false"
+            "the cookie of {sessions} is Secure, but other machines reach {reached} over plain http, where browsers drop it. \
+             Name the proxy that has TLS in `trusted_proxies`, or write beaker.session.secure = false"
         );
-        Some(self.place.fault("host", message))
+        Some(self.location.fault("host", message))
     }
 }

@@ -1,22 +1,22 @@
-//! What is wrong with a file, and where.
+//! The faults of a file, each with its line.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// One thing that is wrong.
+/// One fault of a file, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The file, as it was named; `command line` for an option that was given there.
+    /// The file's name as the caller gave it; `command line` or `environment` for an option from there.
     pub file: Arc<str>,
-    /// The line, from 1; 0 if it is the file as a whole.
+    /// The line, counted from 1; 0 for the file as a whole.
     pub line: usize,
-    /// What was expected. It never holds a value that may be a secret.
+    /// What was expected. It never contains a value that may be a secret.
     pub message: String,
 }
 
-/// Everything that is wrong; [`load`](crate::load) says it in the order of the lines.
+/// All faults of a file. [`load`](crate::load) returns them in the order of the lines.
 ///
-/// A factory that reads several options collects what is wrong with each, so that one run of a check says all of it:
+/// A factory that reads several options collects the faults of each, so that one check reports all of them:
 ///
 /// ```
 /// use ampoule_deploy::{App, Conf, Faults, app};
@@ -40,21 +40,21 @@ impl Fault {
 }
 
 impl Faults {
-    /// The value of a result; or nothing, and its faults are added to these.
+    /// Returns the value of a result; if it is an error, adds its faults to these and returns `None`.
     pub fn keep<T>(&mut self, result: Result<T, impl Into<Faults>>) -> Option<T> {
         result.map_err(|faults| self.0.extend(faults.into().0)).ok()
     }
 
-    /// What `make` makes, if nothing is wrong.
+    /// Returns the result of `make` if there are no faults.
     ///
     /// # Errors
-    /// These faults, if there are any; `make` is not called then.
+    /// These faults, if there are any; then `make` is not called.
     pub fn if_none<T>(self, make: impl FnOnce() -> T) -> Result<T, Faults> {
         if self.0.is_empty() { Ok(make()) } else { Err(self) }
     }
 
-    /// Each fault once, since a section that is used twice is wrong in one place: in the order of their lines, the files in
-    /// the order in which they were come to.
+    /// Removes duplicates, since a section that is used twice reports its faults twice, and sorts by file, in the order in
+    /// which the files were read, and line.
     pub(crate) fn in_order(self) -> Faults {
         let mut files: Vec<Arc<str>> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();
@@ -98,7 +98,7 @@ impl From<Fault> for Faults {
     }
 }
 
-/// The known name that a misspelt one is closest to, as a question; nothing if none is close.
+/// "; did you mean `NAME`?" with the known name that is closest to a misspelt one; empty if none is close.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest_first(name, known).first() {
         Some(nearest) if distance(name, nearest) <= 1 + name.len() / 4 => format!("; did you mean `{nearest}`?"),
@@ -106,7 +106,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     }
 }
 
-/// The names, the one that is most like this one first.
+/// The known names, sorted by their distance from this one.
 pub(crate) fn nearest_first<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut known: Vec<&str> = known.collect();
     known.sort_by_key(|other| distance(name, other));

@@ -1,4 +1,4 @@
-//! The files that a deployment is read from, and the options that hold for all of a file.
+//! The files of a deployment, and the global options of each.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::error::{Fault, Faults};
 use crate::ini::{Ini, Opt, parse};
 use crate::interpolate::{escape, interpolate};
-use crate::setting::{Globals, Place, Setting};
+use crate::setting::{Globals, Location, Setting};
 
-/// The files that were read, and what the caller sets for all.
+/// The files that were read, and the caller's overrides for all of them.
 pub(crate) struct Files {
     files: BTreeMap<PathBuf, Arc<Ini>>,
     overrides: Vec<(String, String)>,
@@ -22,7 +22,7 @@ impl Files {
 
     /// Reads and parses a file, once.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Arc<Ini>, Fault> {
-        let key = identity(path);
+        let key = canonical(path);
         if let Some(ini) = self.files.get(&key) {
             return Ok(Arc::clone(ini));
         }
@@ -39,39 +39,43 @@ impl Files {
         Ok(ini)
     }
 
-    /// The values that a file's sections may name beside their own, as they stand: what the caller sets, then
-    /// `[DEFAULT]`, then what comes from the file and section that use this one. Paste puts the first behind the second.
-    pub(crate) fn names(&self, path: &Arc<Path>, ini: &Ini, outer: &Globals) -> Names {
-        let mut names = Names(outer.clone());
+    /// The values that `%(name)s` in a file's sections may refer to beside their own options, not yet interpolated. The
+    /// caller's overrides win over `[DEFAULT]`, and `[DEFAULT]` over the options of the file and section that use this file.
+    /// In Paste, `[DEFAULT]` wins over the overrides.
+    pub(crate) fn variables(&self, path: &Arc<Path>, ini: &Ini, outer: &Globals) -> Variables {
+        let mut names = Variables(outer.clone());
         names.0.values_mut().for_each(|setting| setting.value = escape(&setting.value));
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let here = absolute.parent().unwrap_or(Path::new("/"));
-        let file = Place { section: "DEFAULT".into(), ..Place { file: Arc::clone(&ini.file), ..Place::of_file(path) } };
+        let file = Location {
+            section: "DEFAULT".into(),
+            ..Location { file: Arc::clone(&ini.file), ..Location::of_file(path) }
+        };
         names.put("here", escape(&here.display().to_string()), &file);
         names.put("__file__", escape(&absolute.display().to_string()), &file);
         for Opt { name, value, line } in ini.section("DEFAULT").map_or(&[][..], |section| &section.options) {
             names.put(name, value.clone(), &file.at(*line));
         }
         for (name, value) in &self.overrides {
-            names.put(name, escape(value), &Place::command_line(path));
+            names.put(name, escape(value), &Location::command_line(path));
         }
         names
     }
 }
 
-/// What a value may name, each value as it stands.
-pub(crate) struct Names(pub(crate) Globals);
+/// The values that `%(name)s` may refer to, not yet interpolated.
+pub(crate) struct Variables(pub(crate) Globals);
 
-impl Names {
-    fn put(&mut self, name: &str, value: String, place: &Place) {
-        self.0.insert(name.to_owned(), Setting { name: name.to_owned(), value, place: place.clone() });
+impl Variables {
+    fn put(&mut self, name: &str, value: String, location: &Location) {
+        self.0.insert(name.to_owned(), Setting { name: name.to_owned(), value, location: location.clone() });
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|setting| setting.value.clone())
     }
 
-    /// The options that hold for all, complete. What comes from outside beats the file's own.
+    /// The global options, interpolated. Those of `outer` win over the file's own.
     pub(crate) fn globals(&self, outer: &Globals) -> Result<Globals, Faults> {
         let mut faults = Faults::default();
         let mut globals = outer.clone();
@@ -88,7 +92,7 @@ impl Names {
 }
 
 /// # Errors
-/// What to write instead, if a comment stands behind the value: Python 2 cut it off, and Python 3 does not.
+/// What to write instead, if a comment follows the value: Python 2 cut it off, Python 3 does not.
 pub(crate) fn check_comment(value: &str) -> Result<(), String> {
     let is_comment = |(at, _): (usize, &str)| value[..at].ends_with([' ', '\t']);
     let message = "a `;` after white space began a comment in Python 2, and would be part of the value here; put the comment \
@@ -96,7 +100,7 @@ pub(crate) fn check_comment(value: &str) -> Result<(), String> {
     if value.match_indices(';').any(is_comment) { Err(message.to_owned()) } else { Ok(()) }
 }
 
-/// The same for two paths that lead to one file.
-pub(crate) fn identity(path: &Path) -> PathBuf {
+/// The canonical path, which is equal for two paths to one file.
+pub(crate) fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,12 +1,12 @@
-//! From a name to the section that describes it.
+//! Finds the section of a name.
 
 use crate::error::{did_you_mean, distance, nearest_first};
 use crate::ini::{Ini, Section};
 
-/// What a section describes.
+/// What a section describes, according to its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// An app, or a composite of apps: which of them, its factory says.
+pub(crate) enum SectionKind {
+    /// An app or a composite; the factory decides which.
     App,
     Pipeline,
     FilterApp,
@@ -14,38 +14,38 @@ pub(crate) enum What {
     Server,
 }
 
-/// What a name is looked up as.
+/// The type of object that a name is looked up as: app, filter or server.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
-    /// What a section of each prefix describes.
-    pub(crate) prefixes: &'static [(&'static str, What)],
-    /// Whether `[NAME]` without a prefix is one.
+pub(crate) struct ObjectType {
+    /// The prefixes of its sections, and what each describes.
+    pub(crate) prefixes: &'static [(&'static str, SectionKind)],
+    /// Whether a section `[NAME]` without a prefix counts.
     bare: bool,
 }
 
-pub(crate) const APPS: Kind = Kind {
+pub(crate) const APPS: ObjectType = ObjectType {
     prefixes: &[
-        ("app", What::App),
-        ("application", What::App),
-        ("composite", What::App),
-        ("composit", What::App),
-        ("pipeline", What::Pipeline),
-        ("filter-app", What::FilterApp),
+        ("app", SectionKind::App),
+        ("application", SectionKind::App),
+        ("composite", SectionKind::App),
+        ("composit", SectionKind::App),
+        ("pipeline", SectionKind::Pipeline),
+        ("filter-app", SectionKind::FilterApp),
     ],
     bare: true,
 };
-pub(crate) const FILTERS: Kind = Kind { prefixes: &[("filter", What::Filter)], bare: true };
+pub(crate) const FILTERS: ObjectType = ObjectType { prefixes: &[("filter", SectionKind::Filter)], bare: true };
 // `[main]` without a prefix is an app, and no server.
-pub(crate) const SERVERS: Kind = Kind { prefixes: &[("server", What::Server)], bare: false };
+pub(crate) const SERVERS: ObjectType = ObjectType { prefixes: &[("server", SectionKind::Server)], bare: false };
 
-impl Kind {
-    /// What is described by a factory alone.
-    pub(crate) fn plain(&self) -> What {
+impl ObjectType {
+    /// What a reference to a factory without a section describes.
+    pub(crate) fn plain(&self) -> SectionKind {
         self.prefixes[0].1
     }
 
-    /// What the section describes and under which name, if it is of this kind. `[app]` is `[app:main]`.
-    fn of<'a>(&self, section: &'a str) -> Option<(What, &'a str)> {
+    /// What the section describes and its name, if it is of this type. `[app]` is `[app:main]`.
+    fn of<'a>(&self, section: &'a str) -> Option<(SectionKind, &'a str)> {
         let (prefix, name) = match section.split_once(':') {
             Some((prefix, name)) => (prefix.trim(), name.trim()),
             None => (section, "main"),
@@ -56,13 +56,13 @@ impl Kind {
     }
 }
 
-/// Whether a section is of a kind that is known, for whatever name.
+/// Whether the section's prefix is known.
 pub(crate) fn is_known(section: &str) -> bool {
     let word = section.split_once(':').map_or(section, |(prefix, _)| prefix.trim());
     section == "DEFAULT" || words().any(|known| known == word)
 }
 
-/// The section that a misspelt one is closest to, if it is close: `[app:main]` for `[ap:main]`.
+/// The section that a misspelt one probably means: `[app:main]` for `[ap:main]`.
 pub(crate) fn nearest(section: &str) -> Option<String> {
     let (word, name) = section.split_once(':').unwrap_or((section, ""));
     let lower = word.trim().to_ascii_lowercase();
@@ -78,8 +78,8 @@ fn words() -> impl Iterator<Item = &'static str> {
     [&APPS, &FILTERS, &SERVERS].into_iter().flat_map(|kind| kind.prefixes).map(|(word, _)| *word)
 }
 
-/// Every section of this name and kind.
-pub(crate) fn find_all<'a>(ini: &'a Ini, kind: &Kind, name: &str) -> Vec<(What, &'a Section)> {
+/// All sections of this name and type.
+pub(crate) fn find_all<'a>(ini: &'a Ini, kind: &ObjectType, name: &str) -> Vec<(SectionKind, &'a Section)> {
     let named = |section: &'a Section| {
         let (what, found) = kind.of(&section.name)?;
         (found == name).then_some((what, section))
@@ -87,11 +87,11 @@ pub(crate) fn find_all<'a>(ini: &'a Ini, kind: &Kind, name: &str) -> Vec<(What, 
     ini.sections.iter().filter_map(named).collect()
 }
 
-/// The one section of this name and kind.
+/// The only section of this name and type.
 ///
 /// # Errors
-/// What was expected, if there is none or more than one.
-pub(crate) fn find<'a>(ini: &'a Ini, kind: &Kind, name: &str) -> Result<(What, &'a Section), String> {
+/// What was expected, if there is no such section or more than one.
+pub(crate) fn find<'a>(ini: &'a Ini, kind: &ObjectType, name: &str) -> Result<(SectionKind, &'a Section), String> {
     match find_all(ini, kind, name)[..] {
         [found] => Ok(found),
         [] => Err(not_found(ini, kind, name)),
@@ -102,12 +102,12 @@ pub(crate) fn find<'a>(ini: &'a Ini, kind: &Kind, name: &str) -> Result<(What, &
     }
 }
 
-fn not_found(ini: &Ini, kind: &Kind, name: &str) -> String {
+fn not_found(ini: &Ini, kind: &ObjectType, name: &str) -> String {
     let expected: Vec<String> = kind.prefixes.iter().map(|(prefix, _)| format!("[{prefix}:{name}]")).collect();
-    // A bare [logging] is hardly an app; it is never offered.
+    // A section without a prefix, such as [logging], is hardly an app, so it is not suggested.
     let there = ini.sections().filter(|section| section.contains(':')).filter_map(|section| kind.of(section));
     let there = nearest_first(name, there.map(|(_, name)| name));
     let hint = did_you_mean(name, there.iter().copied());
-    let list = if there.is_empty() { "nothing of the kind".to_owned() } else { there.join(", ") };
+    let list = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
     format!("there is no section {} in {}{hint} (it has {list})", expected.join(", "), ini.file)
 }

@@ -1,15 +1,15 @@
-//! What proxies say of a request, each in one element.
+//! Parses `Forwarded` and `X-Forwarded-…`: one element for each proxy (RFC 7239, section 4).
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::uri::{Authority, Scheme};
 
-/// What one proxy says.
+/// What one proxy reports about the request that it received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
-    /// Who asked it.
+    /// The address of the proxy's client.
     pub(crate) ip: Option<IpAddr>,
-    /// Whether it says that it does not say who: `unknown`, `_hidden`, or what is no address.
+    /// Whether the proxy hides its client: `unknown`, `_hidden`, or any other text that is not an address.
     pub(crate) is_hidden: bool,
     pub(crate) scheme: Option<Scheme>,
     pub(crate) host: Option<Authority>,
@@ -35,9 +35,9 @@ fn element(text: &str) -> Element {
     element
 }
 
-/// The same of the three lists: the last of each is of the last proxy. A proxy that sets one value in place of a list
-/// speaks for those before it.
-pub(crate) fn of_lists(clients: &str, schemes: &str, hosts: &str) -> Vec<Element> {
+/// The elements of the three `X-Forwarded-…` lists, aligned at their ends: the last entry of each is the last proxy's. A
+/// list that is shorter than the others lacks the entries of the first proxies.
+pub(crate) fn from_lists(clients: &str, schemes: &str, hosts: &str) -> Vec<Element> {
     let (clients, schemes, hosts) = (plain(clients, ','), plain(schemes, ','), plain(hosts, ','));
     let length = clients.len().max(schemes.len()).max(hosts.len());
     let from_end =
@@ -54,7 +54,7 @@ pub(crate) fn of_lists(clients: &str, schemes: &str, hosts: &str) -> Vec<Element
     (1..=length).rev().map(element).collect()
 }
 
-/// An address, with or without a port; else that it is hidden.
+/// The address, with or without a port in the text; or that it is hidden.
 fn client(text: &str) -> (Option<IpAddr>, bool) {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let ip = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok();
@@ -73,13 +73,13 @@ fn host(text: &str) -> Option<Authority> {
     Authority::try_from(text).ok().filter(|host| !host.host().is_empty() && !host.as_str().contains('@'))
 }
 
-/// The parts between separators, trimmed; none of an empty text.
+/// The parts between separators, trimmed, without empty ones.
 fn plain(text: &str, separator: char) -> Vec<&str> {
     text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// The parts between separators that stand outside quotes. A quote that a client left open would swallow what a proxy added
-/// behind it, so quotes mean nothing where one is open at the end.
+/// The parts between separators outside quotes. If a quote is still open at the end, all quotes are ignored: otherwise a
+/// client could send an open quote to hide the element that a proxy appends.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut start, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in text.char_indices() {

@@ -1,25 +1,25 @@
-//! `%(name)s` and `%%` in values.
+//! Replaces `%(name)s` and `%%` in values.
 
-/// As deep as Python's ConfigParser follows one value into another.
+/// The depth to which Python's ConfigParser follows references.
 const MAX_DEPTH: usize = 10;
 
-/// Replaces every `%(name)s` by what `lookup` says of the name, and there again, and every `%%` by `%`.
+/// Replaces every `%(name)s` by the value that `lookup` returns, recursively, and every `%%` by `%`.
 ///
 /// # Errors
-/// What was expected, for a name that is not known, a lone `%`, or values that contain each other. The value itself is
-/// never in the message: a secret with a `%` in it is the likely cause.
+/// What was expected, for an unknown name, a lone `%`, or values that contain each other. The message never contains the
+/// value: the likely cause is a secret with a `%` in it.
 pub(crate) fn interpolate(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     to_depth(value, lookup, 0)
 }
 
-/// A text that [`interpolate`] leaves as it is.
+/// Escapes a text so that [`interpolate`] returns it unchanged.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('%', "%%")
 }
 
 fn to_depth(value: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, String> {
     if depth > MAX_DEPTH {
-        return Err(format!("its `%(name)s` lead to others more than {MAX_DEPTH} deep, or in a circle"));
+        return Err(format!("its `%(name)s` references are nested more than {MAX_DEPTH} deep, or form a cycle"));
     }
     let mut result = String::with_capacity(value.len());
     let mut rest = value;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_replaced_is_said_without_the_value() {
+    fn errors_do_not_contain_the_value() {
         const LONE: &str = "expected `%(name)s`, or `%%` for a percent sign, after a `%`";
         assert_eq!(read("%(nope)s").unwrap_err(), "there is no option `nope` for `%(nope)s`");
         for value in ["hush%", "100%hush", "%(here)", "%s", "%(here)d"] {
@@ -70,7 +70,7 @@ mod tests {
         }
         assert_eq!(
             read("hush %(loop)s").unwrap_err(),
-            "its `%(name)s` lead to others more than 10 deep, or in a circle"
+            "its `%(name)s` references are nested more than 10 deep, or form a cycle"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Paste Deploy for tower services: an ini file says which apps a process serves, under which filters, and where.
+//! Paste Deploy for tower services: an ini file describes the apps that a process serves, the filters around them, and the
+//! address.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -28,68 +29,70 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
-//! # What a file may say
+//! # The file
 //!
 //! | section | what it is |
 //! |---|---|
-//! | `[DEFAULT]` | options for all; with `here`, the file's folder, and `__file__` |
-//! | `[app:NAME]` | an app: `use = egg:Dist#entry` names its factory, all else is its options |
+//! | `[DEFAULT]` | global options; also `here`, the file's folder, and `__file__`, its path |
+//! | `[app:NAME]` | an app: `use = egg:Dist#entry` names its factory, the other lines are its options |
 //! | `[filter:NAME]` | a layer around apps |
 //! | `[filter-app:NAME]` | a layer around the app that `next` names |
-//! | `[pipeline:NAME]` | `pipeline = filter filter app`, and nothing else |
+//! | `[pipeline:NAME]` | `pipeline = filter filter app`, no other option |
 //! | `[composite:NAME]` | apps under paths, with `use = egg:Paste#urlmap` |
 //! | `[server:NAME]` | where to listen: `use = egg:Paste#http`, `host`, `port`, or `listen`, or `unix_socket`; and [`TrustedProxies`] |
 //!
-//! `[application:NAME]` and `[composit:NAME]` are the same as the shorter and the longer word; `[app]` is `[app:main]`,
-//! and `[NAME]` alone is an app or filter of that name.
+//! `[application:NAME]` is another spelling of `[app:NAME]`, and `[composit:NAME]` of `[composite:NAME]`. `[app]` is
+//! `[app:main]`, and `[NAME]` without a prefix is an app or filter of that name.
 //!
-//! Where an app or filter is named, there may stand the name of a section, `config:other.ini#name` for one of another
-//! file (`#main` if none is said; relative to the file in which this stands), or `egg:Dist#entry` for a factory without
-//! options. `use` takes the same; the options of a section that is used hold where this one says nothing. `set x = v`
-//! sets a global option for this section and those below it, `get x = y` copies one. `filter-with = NAME` puts a filter
-//! around. `%(name)s` is another option's value, of this section or else of `[DEFAULT]`, and `%%` a percent sign.
+//! A reference to an app or filter is the name of a section, `config:other.ini#name` for a section of another file
+//! (`#main` by default; the path is relative to the file that contains the reference), or `egg:Dist#entry` for a factory
+//! without options. `use` takes the same references; a section inherits the options of the section that it uses.
+//! `set x = v` sets a global option for this section and those below it, `get x = y` copies one. `filter-with = NAME` puts a
+//! filter around the app. `%(name)s` is the value of another option, of this section or else of `[DEFAULT]`, and `%%` is a
+//! percent sign.
 //!
-//! A urlmap's options are `/path = app`, `domain HOST /path = app` and `domain HOST port N /path = app`, and
-//! `not_found_app`. Entries for the host come first, those that say its port before the others; then the longest path.
-//! The path under which an app hangs is taken from the request's, and kept as [`MountPath`]. Paths are compared as they
-//! were sent, not percent-decoded, as axum's router compares them.
+//! A urlmap's options are `/path = app`, `domain HOST /path = app`, `domain HOST port N /path = app` and
+//! `not_found_app`. Entries with a host and port are tried first, then those with a host, then the others; of these, the
+//! longest path first. The app sees the path after its mount point, which is in the request's extensions as [`MountPath`].
+//! Paths are compared as sent, without percent-decoding, as axum's router does.
 //!
 //! # Sessions
 //!
-//! `egg:Beaker#beaker_session`, or `egg:ampoule#session`, is the filter that gives all apps below it one session. Its
-//! options are those of [`ampoule::Settings`]. An app whose section has such options gets a session of its own around it,
-//! as a Pylons project's `make_app` did; its factory may call [`session_layer`] instead, and a filter of the program's own
+//! The filter `egg:Beaker#beaker_session`, or `egg:ampoule#session`, gives all apps below it one session. Its options are
+//! those of [`ampoule::Settings`]. An app whose section has such options is wrapped in a session of its own, as `make_app`
+//! of a Pylons project did. Its factory may call [`session_layer`] instead. A filter of the program's own calls
 //! [`session_filter`].
 //!
-//! `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives them one cache, with the options of
-//! [`ampoule::cache::CacheSettings`]; [`cache_manager`] is for an app's own. Beaker had no such filter: its
-//! `CacheMiddleware` stood in the program. In an app's section they put a cache around it, as above.
+//! The filter `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives all apps below it one cache, with the options of
+//! [`ampoule::cache::CacheSettings`]. Beaker had no such filter; programs added its `CacheMiddleware` themselves. An app
+//! whose section has such options is wrapped in a cache of its own. Its factory may call [`cache_manager`] instead.
 //!
-//! [`load_with_environment`] puts the options of the environment over those of the file, and those of the command line
-//! over both.
+//! [`load_with_environment`] also reads options from the environment, which win over those of the file; options of the
+//! command line win over both.
 //!
 //! # Where we differ from Paste
 //!
-//! - An option that stands both in `[DEFAULT]` and in a section has, for that section, the section's value, and a note
-//!   says so. Paste passes over it without a word unless it is written `set`.
-//! - An option of the command line is seen by `%(name)s` even where `[DEFAULT]` has one of the name.
-//! - The names in a section of another file are looked up in that file. Paste looks for those of a composite in the
-//!   file that uses it.
-//! - A section or option that stands twice is an error, and so are sections that lead to themselves; each error has its
-//!   line, and all are said at once, in the order of the lines.
-//! - What stands behind white space and a `;` is refused: it was a comment for Python 2, and is part of the value for 3.
-//! - Options, sections and filters that mean something to Python alone are passed over, each with a warning
+//! - An option of a section overrides the one of `[DEFAULT]` for that section, with a warning. Paste silently ignores it
+//!   unless it is written with `set`.
+//! - `%(name)s` finds an option of the command line even if `[DEFAULT]` has one of the same name.
+//! - References in a section of another file are looked up in that file. Paste looks up those of a composite in the file
+//!   that uses it.
+//! - Duplicate sections and options are errors, and so are sections that refer to themselves. Each error has its line, and
+//!   all are reported at once, in the order of the lines.
+//! - A `;` after white space in a value is an error: Python 2 starts a comment there, and Python 3 does not.
+//! - Options, sections and filters that have a meaning only in Python are ignored, each with a warning
 //!   ([`Deployment::warnings`]).
-//! - An app below a path sees `/` where Paste gives it an empty path, which HTTP has not.
-//! - A value that starts on the line below its option has no empty line before it.
-//! - The page for what is not found does not list the apps that there are.
-//! - Python is not called: there is no `use = call:…` and no `paste.app_factory = …`.
+//! - An app below a path sees `/` where Paste passes an empty path, which HTTP does not allow.
+//! - A value that starts on the line after its option has no empty first line.
+//! - The page for an unknown path does not list the mounted apps.
+//! - No Python is called: `use = call:…` and `paste.app_factory = …` are errors.
 
-// Each item says its feature, where docs.rs builds the pages.
+// On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
-mod around;
+mod app_filters;
+mod artifacts;
 mod cache;
 mod cascade;
 mod conf;
@@ -104,21 +107,20 @@ mod interpolate;
 mod limits;
 mod load;
 mod log;
-mod made;
-mod nothing;
+mod noop;
 mod prefix;
 mod proxies;
 mod python;
 mod raw_options;
 mod registry;
 mod replay;
-mod rest;
 mod section;
 mod server;
 mod session;
 mod setting;
 #[cfg(feature = "static")]
 mod static_files;
+mod unused;
 mod urlmap;
 
 pub use self::app::{App, Apps, Filter, app};

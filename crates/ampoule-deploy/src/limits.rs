@@ -1,22 +1,22 @@
-//! How much of a server its clients may hold, under the names that waitress has for it.
+//! The limits on what clients may use of a server, under waitress's names.
 
 use std::time::Duration;
 
 use crate::conf::Conf;
 use crate::error::Faults;
 
-/// How much of a server its clients may hold.
+/// The limits on what clients may use of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there are at once; more wait until one ends (`connection_limit`). 800: with the files that a
-    /// store opens fewer than the 1024 that a process may have open where nothing else is set.
+    /// The maximum number of open connections (`connection_limit`); further ones wait until one closes. Default 800: together
+    /// with the files that a store opens, this stays below 1024, the usual limit on a process's open files.
     pub connections: usize,
-    /// How long a client may take for the head of a request, from the beginning of the connection or the end of the request
-    /// before; so it is how long a connection may be idle too (`channel_timeout`, in seconds). 30 seconds, as hyper has it.
+    /// The time limit for the head of a request (`channel_timeout`, in seconds), counted from the start of the connection or
+    /// the end of the previous request, so it limits idle connections too. Default 30 seconds, as hyper's.
     pub head_timeout: Duration,
-    /// How many bytes the head of a request may have (`max_request_header_size`). 64 KiB: a browser's cookies of one site
-    /// are seldom more than half of that.
+    /// The maximum size of a request's head in bytes (`max_request_header_size`). Default 64 KiB: the cookies that a browser
+    /// sends to one site rarely take more than half of that.
     pub head_size: usize,
 }
 
@@ -26,7 +26,7 @@ impl Default for Limits {
     }
 }
 
-/// What is understood.
+/// The options of the limits.
 pub(crate) const LIMITS: [&str; 3] = ["connection_limit", "channel_timeout", "max_request_header_size"];
 
 pub(crate) fn read_limits(conf: &Conf) -> Result<Limits, Faults> {
@@ -34,7 +34,7 @@ pub(crate) fn read_limits(conf: &Conf) -> Result<Limits, Faults> {
     let standard = Limits::default();
     let connections = faults.keep(conf.number(LIMITS[0], standard.connections as u64, 1..=1_000_000));
     let seconds = faults.keep(conf.number(LIMITS[1], standard.head_timeout.as_secs(), 1..=86_400));
-    // Less than 8 KiB is less than many a browser sends.
+    // Some browsers send more than 8 KiB.
     let size = faults.keep(conf.number(LIMITS[2], standard.head_size as u64, 8_192..=16_777_216));
     let small = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
     faults.if_none(|| Limits {

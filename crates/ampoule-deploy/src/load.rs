@@ -1,29 +1,31 @@
-//! From a file to what is served.
+//! Loads a file into a deployment.
 
 use std::path::Path;
 
 use crate::app::{App, Apps, Filter};
-use crate::around::around;
+use crate::app_filters::wrap;
+use crate::artifacts::Artifacts;
 use crate::conf::Conf;
 use crate::deployment::Deployment;
 use crate::error::Faults;
 use crate::files::Files;
-use crate::find::{APPS, FILTERS, SERVERS, What, find_all};
-use crate::made::Made;
+use crate::find::{APPS, FILTERS, SERVERS, SectionKind, find_all};
 use crate::registry::Registry;
-use crate::rest;
-use crate::section::{Resolved, Resolver, Step, check_circle};
+use crate::section::{Resolved, Resolver, SectionId, check_cycle};
 use crate::server::Server;
-use crate::setting::{Globals, Place, Setting};
+use crate::setting::{Globals, Location, Setting};
+use crate::unused;
 
-/// Loads the app of this name from a file, and the server: that of the same name, or else `[server:main]`.
+/// Loads the app of this name from a file, and the server of the same name, or else `[server:main]`.
 ///
-/// `overrides` are global options that beat those of `[DEFAULT]`: what `paster serve site.ini debug=true` sets. Those of a
-/// session or cache beat all else.
+/// `overrides` are global options that win over those of `[DEFAULT]`, such as `debug=true` in
+/// `paster serve site.ini debug=true`. Those of a session or cache win over the options of sections too.
+///
+/// The docs of the [crate](crate) have an example.
 ///
 /// # Errors
-/// Everything that is wrong with the file, as far as it can be told at once, each with file and line: a section that
-/// fails does not keep the others from being checked, save those that it alone names.
+/// All faults of the file, each with file and line. A section with a fault does not stop the check of the others, except
+/// of those that only it refers to.
 pub fn load(
     path: &Path,
     name: &str,
@@ -33,11 +35,12 @@ pub fn load(
     load_with_environment(path, name, overrides, [], registry)
 }
 
-/// As [`load`], with options of the environment, such as `std::env::vars()`: its `AMPOULE_SESSION_…` and `AMPOULE_CACHE_…`
-/// hold for every session and every cache of the file, over what the file says and below what `overrides` say.
+/// Does what [`load`] does, with options from the environment, such as `std::env::vars()`: the variables
+/// `AMPOULE_SESSION_…` and `AMPOULE_CACHE_…` apply to every session and every cache of the file. They win over the file's
+/// options, and `overrides` win over them.
 ///
 /// # Errors
-/// As [`load`]; also a variable whose name is nearly one of ours.
+/// The same as of [`load`]; also a variable whose name is a misspelt option.
 pub fn load_with_environment(
     path: &Path,
     name: &str,
@@ -46,81 +49,81 @@ pub fn load_with_environment(
     registry: &Registry,
 ) -> Result<Deployment, Faults> {
     let resolver = Resolver::new(Files::new(overrides));
-    let mut loader = Loader { registry, resolver, made: Made::default(), path: Vec::new() };
+    let mut loader = Loader { registry, resolver, artifacts: Artifacts::default(), path: Vec::new() };
     let ini = loader.resolver.files.read(path)?;
-    let asked = Setting { name: String::new(), value: name.to_owned(), place: Place::of_file(path) };
-    let environment = variables(path, environment);
-    let mut faults = Faults(rest::misspelt(&ini));
-    faults.0.extend(rest::misspelt_variables(&environment));
-    let globals = loader.resolver.files.names(&asked.place.path, &ini, &environment).globals(&environment);
+    let reference = Setting { name: String::new(), value: name.to_owned(), location: Location::of_file(path) };
+    let environment = environment_options(path, environment);
+    let mut faults = Faults(unused::misspelt_sections(&ini));
+    faults.0.extend(unused::misspelt_variables(&environment));
+    let globals = loader.resolver.files.variables(&reference.location.path, &ini, &environment).globals(&environment);
     let globals = globals.unwrap_or_default();
-    let app = faults.keep(loader.app(&asked, &environment));
-    let server = faults.keep(loader.server(&asked));
-    let (Some(app), Some((server, place)), true) = (app, server, faults.0.is_empty()) else {
+    let app = faults.keep(loader.app(&reference, &environment));
+    let server = faults.keep(loader.server(&reference));
+    let (Some(app), Some((server, location)), true) = (app, server, faults.0.is_empty()) else {
         return Err(faults.in_order());
     };
-    let Loader { resolver, mut made, .. } = loader;
-    made.warnings.extend(rest::sections(&ini, path, &resolver));
-    made.warnings.extend(rest::globals(&globals, &made));
+    let Loader { resolver, artifacts: mut made, .. } = loader;
+    made.warnings.extend(unused::sections(&ini, path, &resolver));
+    made.warnings.extend(unused::globals(&globals, &made));
     if server.as_ref().is_none_or(|server| server.proxies.is_empty()) {
-        made.warnings.append(&mut made.believing);
+        made.warnings.append(&mut made.trusting_filters);
     }
-    let Made { notes, warnings, origins, sessions, secure, caches, is_https, .. } = made;
+    let Artifacts { notes, warnings, origins, sessions, secure, caches, is_https, .. } = made;
     let warnings = Faults(warnings).in_order().0;
-    Ok(Deployment { app, server, notes, warnings, origins, sessions, caches, secure, is_https, place })
+    Ok(Deployment { app, server, notes, warnings, origins, sessions, caches, secure, is_https, location })
 }
 
-/// Those of the environment's variables that are ours, or nearly so.
-fn variables(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Globals {
-    let place = Place::environment(&path.into());
+/// The variables of the environment that start with `AMPOULE_`.
+fn environment_options(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Globals {
+    let location = Location::environment(&path.into());
     let ours = environment.into_iter().filter(|(name, _)| name.starts_with("AMPOULE_"));
-    ours.map(|(name, value)| (name.clone(), Setting { name, value, place: place.clone() })).collect()
+    ours.map(|(name, value)| (name.clone(), Setting { name, value, location: location.clone() })).collect()
 }
 
 struct Loader<'a> {
     registry: &'a Registry,
     resolver: Resolver,
-    made: Made,
-    /// The apps and filters that are being made, each inside the one before: none may come twice.
-    path: Vec<Step>,
+    artifacts: Artifacts,
+    /// The apps and filters that are being made, each inside the previous one. A repetition is a cycle.
+    path: Vec<SectionId>,
 }
 
 impl Loader<'_> {
-    fn app(&mut self, asked: &Setting, global: &Globals) -> Result<App, Faults> {
-        let resolved = self.resolver.resolve(&APPS, asked, global)?;
-        self.inside(asked, resolved, Loader::make_app)
+    fn app(&mut self, reference: &Setting, global: &Globals) -> Result<App, Faults> {
+        let resolved = self.resolver.resolve(&APPS, reference, global)?;
+        self.without_cycle(reference, resolved, Loader::make_app)
     }
 
-    fn filter(&mut self, asked: &Setting, global: &Globals) -> Result<Filter, Faults> {
-        let resolved = self.resolver.resolve(&FILTERS, asked, global)?;
-        self.inside(asked, resolved, Loader::make_filter)
+    fn filter(&mut self, reference: &Setting, global: &Globals) -> Result<Filter, Faults> {
+        let resolved = self.resolver.resolve(&FILTERS, reference, global)?;
+        self.without_cycle(reference, resolved, Loader::make_filter)
     }
 
-    /// The server, and where its section stands.
-    fn server(&mut self, asked: &Setting) -> Result<(Option<Server>, Place), Faults> {
-        let ini = self.resolver.files.read(&asked.place.path)?;
+    /// The server, and the first line of its section.
+    fn server(&mut self, reference: &Setting) -> Result<(Option<Server>, Location), Faults> {
+        let ini = self.resolver.files.read(&reference.location.path)?;
         let there = |name: &&str| !find_all(&ini, &SERVERS, name).is_empty();
-        let Some(name) = [asked.value.as_str(), "main"].into_iter().find(there) else {
-            return Ok((None, asked.place.clone()));
+        let Some(name) = [reference.value.as_str(), "main"].into_iter().find(there) else {
+            return Ok((None, reference.location.clone()));
         };
-        let asked = Setting { value: name.to_owned(), ..asked.clone() };
-        let resolved = self.resolver.resolve(&SERVERS, &asked, &Globals::new())?;
-        self.take_made(&resolved.conf);
+        let reference = Setting { value: name.to_owned(), ..reference.clone() };
+        let resolved = self.resolver.resolve(&SERVERS, &reference, &Globals::new())?;
+        self.take_artifacts(&resolved.conf);
         let server = self.registry.make_server(factory(&resolved)?, &resolved.conf);
-        self.take_made(&resolved.conf);
-        server.map(|server| (Some(server), resolved.conf.place))
+        self.take_artifacts(&resolved.conf);
+        server.map(|server| (Some(server), resolved.conf.location))
     }
 
-    /// Makes what is there, unless it is already being made further out.
-    fn inside<T>(
+    /// Calls `make`, unless the section is already being made further out.
+    fn without_cycle<T>(
         &mut self,
-        asked: &Setting,
+        reference: &Setting,
         resolved: Resolved,
         make: impl FnOnce(&mut Self, Resolved) -> Result<T, Faults>,
     ) -> Result<T, Faults> {
-        // A factory alone leads nowhere.
+        // A factory without a section refers to no other.
         let Some(step) = resolved.step.clone() else { return make(self, resolved) };
-        check_circle(&self.path, &step, asked, "sections inside each other")?;
+        check_cycle(&self.path, &step, reference, "sections contain each other")?;
         self.path.push(step);
         let made = make(self, resolved);
         self.path.pop();
@@ -128,14 +131,14 @@ impl Loader<'_> {
     }
 
     fn make_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
-        self.take_made(&resolved.conf);
+        self.take_artifacts(&resolved.conf);
         let mut faults = Faults::default();
         let around = resolved.conf.take("filter-with");
-        let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
+        let around = around.map(|reference| faults.keep(self.filter(&reference, &resolved.below)));
         let app = faults.keep(match resolved.what {
-            What::Pipeline => self.pipeline(resolved),
-            What::FilterApp => self.filter_app(resolved),
-            What::App | What::Filter | What::Server => self.plain_app(resolved),
+            SectionKind::Pipeline => self.pipeline(resolved),
+            SectionKind::FilterApp => self.filter_app(resolved),
+            SectionKind::App | SectionKind::Filter | SectionKind::Server => self.plain_app(resolved),
         });
         match (app, around) {
             (Some(app), None) => Ok(app),
@@ -145,10 +148,10 @@ impl Loader<'_> {
     }
 
     fn make_filter(&mut self, mut resolved: Resolved) -> Result<Filter, Faults> {
-        self.take_made(&resolved.conf);
+        self.take_artifacts(&resolved.conf);
         let mut faults = Faults::default();
         let around = resolved.conf.take("filter-with");
-        let around = around.map(|asked| faults.keep(self.filter(&asked, &resolved.below)));
+        let around = around.map(|reference| faults.keep(self.filter(&reference, &resolved.below)));
         let filter = faults.keep(self.plain_filter(&resolved));
         match (filter, around) {
             (Some(filter), None) => Ok(filter),
@@ -157,21 +160,21 @@ impl Loader<'_> {
         }
     }
 
-    /// An app or a composite, as its factory says.
+    /// Makes an app or a composite; the factory decides which.
     fn plain_app(&mut self, mut resolved: Resolved) -> Result<App, Faults> {
         resolved.conf.is_of_app = true;
         let (conf, registry) = (&resolved.conf, self.registry);
         let factory = factory(&resolved)?;
-        let mut load = |asked: &Setting| self.app(asked, &conf.global);
+        let mut load = |reference: &Setting| self.app(reference, &conf.global);
         let app = registry.make_app(factory, conf, &mut Apps { conf, load: &mut load });
-        let app = around(conf, app);
-        self.take_made(conf);
+        let app = wrap(conf, app);
+        self.take_artifacts(conf);
         app
     }
 
     fn plain_filter(&mut self, resolved: &Resolved) -> Result<Filter, Faults> {
         let filter = self.registry.make_filter(factory(resolved)?, &resolved.conf);
-        self.take_made(&resolved.conf);
+        self.take_artifacts(&resolved.conf);
         filter
     }
 
@@ -204,12 +207,12 @@ impl Loader<'_> {
         Ok(filters.into_iter().rev().flatten().fold(app, |app, filter| filter(app)))
     }
 
-    fn take_made(&mut self, conf: &Conf) {
-        self.made.append(conf.made.take());
+    fn take_artifacts(&mut self, conf: &Conf) {
+        self.artifacts.append(conf.artifacts.take());
     }
 }
 
-/// The fault of an option that must be there; none if it may be one of those that could not be read.
+/// The fault of a required option; or the section's faults, if it has some, since one may be that option's.
 fn expected(resolved: &Resolved, option: &str, message: &str) -> Faults {
     match resolved.faults.0.is_empty() {
         true => resolved.conf.missing(option, message).into(),
@@ -218,7 +221,7 @@ fn expected(resolved: &Resolved, option: &str, message: &str) -> Faults {
 }
 
 /// # Errors
-/// What is wrong with the section, before any factory sees it.
+/// The faults that the section has before a factory sees it.
 fn factory(resolved: &Resolved) -> Result<&Setting, Faults> {
     let conf = &resolved.conf;
     let python = conf.local.iter().find(|local| local.name.starts_with("paste."));
@@ -229,6 +232,6 @@ fn factory(resolved: &Resolved) -> Result<&Setting, Faults> {
             let message = "a Python factory cannot be called; register one and name it with `use = egg:Dist#entry`";
             Err(option.fault(message).into())
         }
-        (None, None) => Err(conf.missing("use", "expected `use = egg:Dist#entry`, which says what makes it").into()),
+        (None, None) => Err(conf.missing("use", "expected `use = egg:Dist#entry`, the name of its factory").into()),
     }
 }

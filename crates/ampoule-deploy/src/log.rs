@@ -5,16 +5,24 @@ use std::path::Path;
 use crate::ini::{Ini, parse};
 use crate::python::is_logging;
 
-/// The levels of `[logger_root]` and its kin as a filter of tracing's (`RUST_LOG`): `warn,my_project=debug`. `None` if the
-/// file has no `[loggers]`, or cannot be read, which [`load`](crate::load) says.
+/// Returns the levels of `[logger_root]` and the other loggers as a filter for `tracing`, such as `warn,my_project=debug`.
+/// Returns `None` if the file has no `[loggers]` or cannot be read; [`load`](crate::load) reports the latter.
 ///
-/// Python's modules and Rust's crates are different things; a level holds for the crate of the same name.
+/// The level of a Python module applies to the Rust crate of the same name.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("site.ini");
+/// std::fs::write(&path, "[loggers]\nkeys = root, shop\n[logger_root]\nlevel = WARN\n[logger_shop]\nlevel = DEBUG\n")?;
+/// assert_eq!(ampoule_deploy::log_filter(&path).as_deref(), Some("warn,shop=debug"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn log_filter(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     levels(&parse(&text, "").ok()?)
 }
 
-/// As [`log_filter`], of a file that was read.
+/// The filter of [`log_filter`] from a parsed file.
 pub(crate) fn levels(ini: &Ini) -> Option<String> {
     let keys = ini.get("loggers", "keys")?;
     let names = keys.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -33,7 +41,7 @@ fn directive(ini: &Ini, name: &str) -> Option<String> {
     is_target.then(|| format!("{target}={level}"))
 }
 
-/// `NOTSET` of a logger is the level of the one above it.
+/// `None` for `NOTSET`: the logger has the level of its parent.
 fn level(name: &str) -> Option<&'static str> {
     match name.trim().to_ascii_uppercase().as_str() {
         "DEBUG" => Some("debug"),
@@ -44,16 +52,16 @@ fn level(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What is said of the sections of Python's logging: their names, and what holds of them.
+/// The warning about the sections of Python's logging, with the line of the first.
 pub(crate) fn note(ini: &Ini) -> Option<(usize, String)> {
     let sections = ini.sections.iter().filter(|section| is_logging(&section.name));
     let first = sections.clone().next()?.line;
     let names: Vec<String> = sections.map(|section| format!("[{}]", section.name)).collect();
     let kept = match levels(ini) {
-        Some(filter) => format!("of the loggers the levels hold (`{filter}`), unless RUST_LOG says others"),
-        None => "RUST_LOG says the levels".to_owned(),
+        Some(filter) => format!("the levels of the loggers apply (`{filter}`) unless RUST_LOG is set"),
+        None => "RUST_LOG sets the levels".to_owned(),
     };
-    Some((first, format!("{}: passed over: the log goes to standard error; {kept}", names.join(", "))))
+    Some((first, format!("{}: ignored: the log goes to standard error; {kept}", names.join(", "))))
 }
 
 #[cfg(test)]

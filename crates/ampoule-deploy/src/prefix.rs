@@ -1,4 +1,4 @@
-//! The path under which a proxy shows the app: the filter `egg:PasteDeploy#prefix`.
+//! The filter `egg:PasteDeploy#prefix`: the path, scheme and port at which a proxy serves the app.
 
 use axum_core::body::Body;
 use http::Request;
@@ -12,17 +12,17 @@ use crate::error::Faults;
 use crate::proxies::set_origin;
 use crate::urlmap::{MountPath, set_path};
 
-/// What is said to the app.
+/// The path, scheme and port that the app sees.
 #[derive(Clone)]
 struct Prefix {
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     path: String,
     scheme: Option<Scheme>,
-    /// `Some(None)` takes the port away.
+    /// `Some(None)` removes the port.
     port: Option<Option<u16>>,
 }
 
-/// The options are `prefix`, `scheme`, `force_port` and `translate_forwarded_server`.
+/// The factory, with the options `prefix`, `scheme`, `force_port` and `translate_forwarded_server`.
 pub(crate) fn factory(conf: &Conf) -> Result<Filter, Faults> {
     let mut faults = Faults(conf.unknown(&["prefix", "scheme", "force_port", "translate_forwarded_server"]));
     let path = conf.get("prefix").unwrap_or("/").trim_end_matches('/').to_owned();
@@ -43,11 +43,11 @@ pub(crate) fn factory(conf: &Conf) -> Result<Filter, Faults> {
     });
     let port = port.and_then(|port| faults.keep(port));
     if faults.keep(conf.bool("translate_forwarded_server", true)) == Some(true) {
-        let message = "X-Forwarded-… is not believed of every client: name the proxy in `trusted_proxies` of [server:…], or \
+        let message = "X-Forwarded-… is not trusted from every client: name the proxy in `trusted_proxies` of [server:…], or \
                        write translate_forwarded_server = false";
-        conf.made.borrow_mut().believing.push(conf.fault("translate_forwarded_server", message));
+        conf.artifacts.borrow_mut().trusting_filters.push(conf.fault("translate_forwarded_server", message));
     }
-    conf.made.borrow_mut().is_https |= scheme == Some(Scheme::HTTPS);
+    conf.artifacts.borrow_mut().is_https |= scheme == Some(Scheme::HTTPS);
     let prefix = Prefix { path, scheme, port };
     faults.if_none(|| -> Filter {
         Box::new(move |inner| app(MapRequest::new(inner, move |request| prefix.apply(request))))
@@ -61,7 +61,7 @@ impl Prefix {
         if let Some(rest) = rest.map(str::to_owned) {
             set_path(&mut request, &rest);
         }
-        // In place of what is there, as in Paste.
+        // Replaces the outer path, as in Paste.
         request.extensions_mut().insert(MountPath(self.path.clone()));
         let host = self.port.and_then(|port| with_port(&request, port));
         if let Some(value) = host.as_ref().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {

@@ -1,4 +1,4 @@
-//! Proxies in front, and what is believed of what they say: `X-Forwarded-…`, or `Forwarded` (RFC 7239).
+//! Trusted proxies, and the headers that are trusted from them: `X-Forwarded-…`, or `Forwarded` (RFC 7239).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,38 +27,49 @@ const FORGEABLE: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-scheme"),
 ];
 
-/// The proxies whose word counts: the options `trusted_proxies` and `trusted_proxy_headers` of a server.
+/// The trusted proxies: the options `trusted_proxies` and `trusted_proxy_headers` of a server.
 ///
-/// `trusted_proxies = 127.0.0.1 10.0.0.0/8` names addresses and networks, `unix` those that come by a Unix socket, and
-/// `*` all. Each of them must set, or remove, every header that is believed: `x-forwarded-for x-forwarded-proto
-/// x-forwarded-host`, if `trusted_proxy_headers` does not name some of these, or `forwarded` alone.
+/// `trusted_proxies = 127.0.0.1 10.0.0.0/8` lists addresses and networks; `unix` stands for all connections by a Unix
+/// socket, and `*` for all connections. `trusted_proxy_headers` lists the headers that are trusted, by default
+/// `x-forwarded-for x-forwarded-proto x-forwarded-host`; otherwise some of these, or `forwarded` alone. Each proxy must set
+/// or remove every trusted header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
     headers: Vec<HeaderName>,
-    /// Whether headers that are not believed reach the app.
+    /// Whether untrusted headers reach the app.
     keep_untrusted: bool,
 }
 
-/// Whom a request comes from, as far as it is known: in its extensions.
+/// The client of a request, in the request's extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
-    /// The client's address; `None` if it came by a Unix socket or a proxy hides it.
+    /// The client's address; `None` if it connects by a Unix socket or a proxy hides it.
     pub ip: Option<IpAddr>,
-    /// How it asked the outermost trusted proxy; `None` if none said so.
+    /// The scheme that the client used for the outermost trusted proxy; `None` if no proxy reported it.
     pub scheme: Option<Scheme>,
 }
 
 impl TrustedProxies {
-    /// Whether no proxy is trusted.
+    /// Returns whether no proxy is trusted.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Puts what a trusted proxy says into the request: the host into `Host` and, with the scheme, into the URI, and the
-    /// [`Client`] into its extensions. Where proxies are trusted, headers that are not believed are removed. `peer` is the
-    /// other end of the connection; `None` for a Unix socket.
+    /// Applies the headers of a trusted proxy to the request and returns the client: the host replaces `Host`, scheme and
+    /// host replace those of the URI, and the [`Client`] is added to the extensions. If any proxy is trusted, untrusted
+    /// headers are removed. `peer` is the address of the connection's other end; `None` for a Unix socket.
+    ///
+    /// ```
+    /// use ampoule_deploy::TrustedProxies;
+    ///
+    /// let mut request = http::Request::new(());
+    /// let peer = "192.0.2.1".parse()?;
+    /// let client = TrustedProxies::default().apply(&mut request, Some(peer));
+    /// assert_eq!(client.ip, Some(peer));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn apply<B>(&self, request: &mut Request<B>, peer: Option<IpAddr>) -> Client {
         let peer = peer.map(|ip| ip.to_canonical());
         let is_trusted = !self.is_empty() && peer.map_or(self.unix, |ip| self.trusts(ip));
@@ -82,13 +93,15 @@ impl TrustedProxies {
     }
 
     fn read(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Element {
-        let believed = |name: &HeaderName| if self.headers.contains(name) { all(headers, name) } else { String::new() };
+        let believed =
+            |name: &HeaderName| if self.headers.contains(name) { joined_values(headers, name) } else { String::new() };
         let elements = match self.headers.contains(&FORWARDED) {
             true => forwarded::parse(&believed(&FORWARDED)),
-            false => forwarded::of_lists(&believed(&FOR), &believed(&PROTO), &believed(&X_HOST)),
+            false => forwarded::from_lists(&believed(&FOR), &believed(&PROTO), &believed(&X_HOST)),
         };
         let mut said = Element { ip: peer, ..Element::default() };
-        // The last was added by the peer, the one before by the proxy that the last names, as long as that is trusted.
+        // The peer added the last element. Each element before it was added by the proxy that the next one names, and counts
+        // only if that proxy is trusted.
         for element in elements.into_iter().rev() {
             let names_a_proxy = element.ip.is_some_and(|ip| self.trusts(ip));
             said = Element {
@@ -105,13 +118,13 @@ impl TrustedProxies {
     }
 }
 
-/// All values of a header in one list.
-fn all(headers: &HeaderMap, name: &HeaderName) -> String {
+/// All values of a header, joined by commas.
+fn joined_values(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.collect::<Vec<_>>().join(",")
 }
 
-/// Makes the URI absolute, with this scheme and host, or else those that the request has.
+/// Makes the URI absolute, with this scheme and host; if one is `None`, with the request's own.
 pub(crate) fn set_origin<B>(request: &mut Request<B>, scheme: Option<Scheme>, host: Option<Authority>) {
     if scheme.is_none() && host.is_none() {
         return;
@@ -120,22 +133,23 @@ pub(crate) fn set_origin<B>(request: &mut Request<B>, scheme: Option<Scheme>, ho
     let mut parts = request.uri().clone().into_parts();
     parts.authority = host.or(parts.authority).or_else(of_header);
     parts.scheme = scheme.or(parts.scheme).or(Some(Scheme::HTTP));
-    // `OPTIONS *` has no absolute form, and stays as it is; so does a request without a host.
+    // `OPTIONS *` has no absolute form and stays unchanged, as does a request without a host.
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
     }
 }
 
-/// The options of a server's section. waitress's `trusted_proxy` alone believes `X-Forwarded-Proto`, as there.
+/// Reads the options of a server's section. With waitress's option `trusted_proxy`, only `X-Forwarded-Proto` is trusted by
+/// default, as in waitress.
 pub(crate) fn read_proxies(conf: &Conf) -> Result<TrustedProxies, Faults> {
     let mut faults = Faults::default();
     let mut proxies = TrustedProxies::default();
     let (ours, waitress) = (conf.get("trusted_proxies"), conf.get("trusted_proxy"));
     if ours.is_some() && waitress.is_some() {
-        faults.0.push(conf.fault("trusted_proxy", "`trusted_proxies` stands beside it; one of the two is enough"));
+        faults.0.push(conf.fault("trusted_proxy", "conflicts with `trusted_proxies`; write only one of them"));
     }
     let option = if ours.is_some() { "trusted_proxies" } else { "trusted_proxy" };
-    for word in words(ours.or(waitress).unwrap_or_default()) {
+    for word in list_items(ours.or(waitress).unwrap_or_default()) {
         match word {
             "*" => {
                 proxies.networks.extend(["0.0.0.0/0", "::/0"].iter().filter_map(|all| all.parse::<IpNet>().ok()));
@@ -152,14 +166,14 @@ pub(crate) fn read_proxies(conf: &Conf) -> Result<TrustedProxies, Faults> {
     proxies.keep_untrusted = faults.keep(conf.bool("clear_untrusted_proxy_headers", true)) == Some(false);
     if proxies.is_empty() {
         if ours.or(waitress).is_none() && conf.get("trusted_proxy_headers").is_some() {
-            faults.0.push(conf.fault("trusted_proxy_headers", "it means nothing without `trusted_proxies`"));
+            faults.0.push(conf.fault("trusted_proxy_headers", "has no effect without `trusted_proxies`"));
         }
         proxies = TrustedProxies::default();
     }
     faults.if_none(|| proxies)
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+fn list_items(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty())
 }
 
@@ -175,10 +189,10 @@ fn headers(conf: &Conf, is_of_waitress: bool) -> Result<Vec<HeaderName>, Fault> 
         return Ok(if is_of_waitress { vec![PROTO] } else { vec![FOR, PROTO, X_HOST] });
     };
     let mut headers = Vec::new();
-    for word in words(text).map(str::to_ascii_lowercase) {
+    for word in list_items(text).map(str::to_ascii_lowercase) {
         match known.iter().find(|header| header.as_str() == word) {
             Some(header) => headers.push(header.clone()),
-            // What they say is in the others, or concerns none.
+            // Accepted without effect: the other headers contain the port, and no app needs the proxy's name.
             None if ["x-forwarded-port", "x-forwarded-by"].contains(&word.as_str()) => {}
             None => {
                 let hint = did_you_mean(&word, known.iter().map(HeaderName::as_str));
@@ -190,8 +204,7 @@ fn headers(conf: &Conf, is_of_waitress: bool) -> Result<Vec<HeaderName>, Fault> 
     }
     match headers.contains(&FORWARDED) && headers.len() > 1 {
         true => {
-            let message =
-                "`forwarded` stands alone: a proxy sets either it or x-forwarded-…, and a client could forge the other";
+            let message = "expected `forwarded` alone: a proxy sets either it or x-forwarded-…, and a client could forge the other";
             Err(conf.fault("trusted_proxy_headers", message))
         }
         false => Ok(headers),

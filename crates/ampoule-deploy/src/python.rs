@@ -1,7 +1,7 @@
-//! What files of Pylons, Pyramid and TurboGears hold that means nothing to a compiled program: it is passed over with a
-//! warning that names it, where anything else that is unknown is a fault.
+//! Options, filters and sections of Pylons, Pyramid and TurboGears that have no effect in a compiled program. They are
+//! ignored with a warning that names them; any other unknown name is a fault.
 
-/// Options of apps, as the frameworks' own templates have them.
+/// Options of apps, from the frameworks' project templates.
 const OPTIONS: [&str; 24] = [
     "full_stack",
     "static_files",
@@ -29,7 +29,7 @@ const OPTIONS: [&str; 24] = [
     "unicode_errors",
 ];
 
-/// What stands before a dot in the names of other options.
+/// Groups of options: the part of a name before the dot.
 const GROUPS: [&str; 26] = [
     "sqlalchemy",
     "pyramid",
@@ -59,11 +59,11 @@ const GROUPS: [&str; 26] = [
     "logging",
 ];
 
-/// Sections of the logging of Python.
+/// Sections of Python's logging.
 const LOGGING: [&str; 3] = ["loggers", "handlers", "formatters"];
 
-/// Filters of Paste and WebError, and why none is needed.
-pub(crate) const FILTERS: [(&str, &str); 15] = [
+/// Filters of Paste and WebError, and the reason why each is not needed.
+pub(crate) const IGNORED_FILTERS: [(&str, &str); 15] = [
     ("egg:Paste#translogger", "the server writes an access log"),
     ("egg:Paste#httpexceptions", "apps answer with responses"),
     ("egg:Paste#gzip", "compression is the proxy's, or a layer of the app"),
@@ -86,9 +86,9 @@ pub(crate) fn is_option(name: &str) -> bool {
     OPTIONS.contains(&name) || group.is_some_and(|group| GROUPS.contains(&group) || group.starts_with("pyramid_"))
 }
 
-/// Whether it is a filter that does nothing here.
+/// Whether the name is that of an ignored filter.
 pub(crate) fn is_filter(name: &str) -> bool {
-    FILTERS.iter().any(|(filter, _)| *filter == name)
+    IGNORED_FILTERS.iter().any(|(filter, _)| *filter == name)
 }
 
 pub(crate) fn is_logging(section: &str) -> bool {

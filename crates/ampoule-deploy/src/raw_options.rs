@@ -1,4 +1,4 @@
-//! The options of a session or a cache: those of the file, below those of the environment, below the command line's.
+//! The options of a session or a cache. The command line wins over the environment, and the environment over the file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,18 +8,18 @@ use crate::error::Fault;
 use crate::family::{Family, is_ours};
 use crate::setting::Setting;
 
-/// The settings under the names by which they are handed on.
+/// The settings by name, as [`ampoule::Settings::parse`] receives them.
 pub(crate) struct RawOptions(BTreeMap<String, Setting>);
 
 impl RawOptions {
     pub(crate) fn of(conf: &Conf, family: &Family) -> RawOptions {
-        let of_file = |setting: &&Setting| !setting.place.is_environment() && !setting.place.is_command_line();
+        let of_file = |setting: &&Setting| !setting.location.is_environment() && !setting.location.is_command_line();
         // A `secret = …` without a prefix belongs to another program.
         let is_meant = |setting: &&Setting| {
             let name = setting.name.as_str();
             name.contains('.') || ["debug", "cache_dir"].contains(&name) || (family.option_of)(name).is_some()
         };
-        // The section's own option holds, whatever its prefix.
+        // The section's own option wins over a global one, whichever prefixes they have.
         let is_own = |setting: &&Setting| {
             let same = |local: &Setting| local.name != setting.name && family.is_same(&local.name, &setting.name);
             conf.local.iter().any(same)
@@ -27,17 +27,17 @@ impl RawOptions {
         let global = conf.global.values().filter(of_file).filter(|setting| !is_own(setting));
         let settings = global.chain(&conf.local).filter(is_meant);
         let mut raw = RawOptions(settings.map(|setting| (setting.name.clone(), setting.clone())).collect());
-        conf.global.values().filter(|setting| setting.place.is_environment()).for_each(|one| raw.put(one, family));
-        conf.global.values().filter(|setting| setting.place.is_command_line()).for_each(|one| raw.put(one, family));
+        conf.global.values().filter(|setting| setting.location.is_environment()).for_each(|one| raw.put(one, family));
+        conf.global.values().filter(|setting| setting.location.is_command_line()).for_each(|one| raw.put(one, family));
         raw
     }
 
-    /// In the place of what says the same.
+    /// Adds a setting of the environment or the command line, in place of those of the same option.
     fn put(&mut self, setting: &Setting, family: &Family) {
         let Some(option) = (family.option_of)(&setting.name) else {
-            let is_stray = setting.place.is_environment() && is_ours(&setting.name);
+            let is_stray = setting.location.is_environment() && is_ours(&setting.name);
             if !is_stray {
-                // `debug` has a name with a prefix too.
+                // `debug` replaces `beaker.session.debug` too.
                 self.0.retain(|name, _| (family.option_of)(name).as_deref() != Some(&setting.name));
                 self.0.insert(setting.name.clone(), setting.clone());
             }
@@ -51,8 +51,7 @@ impl RawOptions {
         self.0.iter().map(|(name, setting)| (name.as_str(), setting.value.as_str()))
     }
 
-    /// The fault of an option where it stands, by the name under which it was handed on; of the section if it stands
-    /// nowhere.
+    /// The fault of an option, with the line that sets it, or the section's first line if it is not set.
     pub(crate) fn fault(&self, conf: &Conf, name: &str, message: &str) -> Fault {
         match self.0.get(name) {
             Some(setting) => setting.fault(message),
@@ -60,7 +59,7 @@ impl RawOptions {
         }
     }
 
-    /// The fault of the first of these options that is there.
+    /// The fault of the first of these options that is set.
     pub(crate) fn fault_of_first(&self, conf: &Conf, family: &Family, options: &[&str], message: &str) -> Fault {
         let named = |option: &&str| {
             let is_it = |name: &str| name == *option || (family.option_of)(name).as_deref() == Some(*option);
@@ -72,14 +71,14 @@ impl RawOptions {
         }
     }
 
-    /// Where each option comes from, without its value, which may be secret.
+    /// The origin of each option, without its value, which may be secret.
     pub(crate) fn origins(&self, family: &Family) -> String {
         let ours = self.0.iter().filter_map(|(name, setting)| {
             let option = match name.as_str() {
                 "debug" | "cache_dir" => Some(Cow::Borrowed(name.as_str())),
                 _ => (family.option_of)(name),
             };
-            Some(format!("{} from {}", option?, setting.place.origin(&setting.name)))
+            Some(format!("{} from {}", option?, setting.location.origin(&setting.name)))
         });
         ours.collect::<Vec<_>>().join(", ")
     }

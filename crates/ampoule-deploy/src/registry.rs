@@ -1,4 +1,4 @@
-//! The factories that an ini file may name.
+//! The factories that an ini file may refer to.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,38 @@ use crate::conf::Conf;
 use crate::error::{Fault, Faults, did_you_mean, nearest_first};
 use crate::server::{self, Server};
 use crate::setting::Setting;
-use crate::{cache, cascade, nothing, prefix, python, session, urlmap};
+use crate::{cache, cascade, noop, prefix, python, session, urlmap};
 
 type Factory<T> = Box<dyn Fn(&Conf) -> Result<T, Faults> + Send + Sync>;
 type AppFactory = Box<dyn Fn(&Conf, &mut Apps<'_>) -> Result<App, Faults> + Send + Sync>;
 
-/// The factories, by the names that stand behind `use =`: `egg:Dist#entry`, or `egg:Dist` for `egg:Dist#main`.
+/// The factories by name, as in `use = egg:Dist#entry`; `egg:Dist` is `egg:Dist#main`.
 ///
-/// The program fills it, since a compiled one cannot look for eggs. What is always there:
+/// Paste finds factories among the installed Python packages; a compiled program registers its own here. Built in are:
 ///
 /// | name | also | what it makes |
 /// |---|---|---|
 /// | `egg:Paste#urlmap` | `egg:ampoule#urlmap`, `egg:rutter#urlmap` | apps under paths and hosts |
-/// | `egg:Paste#cascade` | `egg:ampoule#cascade` | apps that are asked one after the other, until one has what is asked for |
+/// | `egg:Paste#cascade` | `egg:ampoule#cascade` | apps that are tried in order until one does not answer 404 |
 /// | `egg:Paste#http` | `egg:ampoule#http`; the servers of waitress, gunicorn, CherryPy, gearbox and Pyramid | where to listen |
-/// | `egg:PasteDeploy#prefix` | | the path, scheme and port under which a proxy shows the app |
+/// | `egg:PasteDeploy#prefix` | | the path, scheme and port at which a proxy serves the app |
 /// | `egg:Beaker#beaker_session` | `egg:ampoule#session` | the session filter |
 /// | `egg:Beaker#beaker_cache` | `egg:ampoule#cache` | the cache filter |
 /// | `egg:Paste#static` | `egg:ampoule#static` | the files of a folder (feature `static`) |
-/// | `egg:Paste#translogger` | `#httpexceptions`, `#gzip`, `#error_catcher` and their like | nothing, with a warning |
+/// | `egg:Paste#translogger` | `#httpexceptions`, `#gzip`, `#error_catcher` and similar filters | nothing, with a warning |
 ///
-/// A name that is added again is replaced.
+/// Adding a factory under an existing name replaces it.
+///
+/// ```
+/// use ampoule_deploy::{Registry, app};
+/// use axum::Router;
+///
+/// let mut registry = Registry::new();
+/// registry.app("egg:hello", |_| Ok(app(Router::new())));
+/// assert!(registry.has_app("egg:hello#main"));
+/// ```
 pub struct Registry {
-    /// Apps and composites: a section says which of them it is by its factory, not by its prefix.
+    /// Apps and composites: the factory decides which a section is, not its prefix.
     apps: BTreeMap<String, AppFactory>,
     filters: BTreeMap<String, Factory<Filter>>,
     servers: BTreeMap<String, Factory<Server>>,
@@ -42,7 +51,7 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// A registry with what is always there.
+    /// Creates a registry with the built-in factories.
     pub fn new() -> Registry {
         let mut registry = Registry { apps: BTreeMap::new(), filters: BTreeMap::new(), servers: BTreeMap::new() };
         for dist in ["Paste", "ampoule"] {
@@ -52,11 +61,11 @@ impl Registry {
             registry.app(&format!("egg:{dist}#static"), crate::static_files::factory);
         }
         registry.composite("egg:rutter#urlmap", urlmap::factory);
-        for (name, host, port) in server::SERVERS {
+        for (name, host, port) in server::PYTHON_SERVERS {
             registry.server(name, move |conf| server::make(conf, host, port));
         }
-        for (name, reason) in python::FILTERS {
-            registry.filter(name, nothing::factory(name, reason));
+        for (name, reason) in python::IGNORED_FILTERS {
+            registry.filter(name, noop::factory(name, reason));
         }
         registry.filter("egg:PasteDeploy#prefix", prefix::factory);
         registry.filter("egg:Beaker#beaker_session", session::filter);
@@ -66,7 +75,7 @@ impl Registry {
         registry
     }
 
-    /// Whether there is an app of this name.
+    /// Returns whether there is an app or composite of this name.
     pub fn has_app(&self, name: &str) -> bool {
         self.apps.contains_key(&full_name(name))
     }
@@ -76,7 +85,7 @@ impl Registry {
         self.apps.insert(full_name(name), Box::new(move |conf, _| factory(conf)));
     }
 
-    /// Adds the factory of an app that is made of others.
+    /// Adds the factory of a composite: an app that is made of other apps.
     ///
     /// ```
     /// use ampoule_deploy::{Faults, Registry, app};
@@ -105,12 +114,35 @@ impl Registry {
     }
 
     /// Adds the factory of a filter.
+    ///
+    /// ```
+    /// use ampoule_deploy::{Registry, app};
+    /// use http::Request;
+    /// use tower::util::MapRequest;
+    ///
+    /// let mut registry = Registry::new();
+    /// registry.filter("egg:my_project#tag", |_| {
+    ///     Ok(Box::new(|inner| {
+    ///         app(MapRequest::new(inner, |mut request: Request<_>| {
+    ///             request.extensions_mut().insert("tag");
+    ///             request
+    ///         }))
+    ///     }))
+    /// });
+    /// ```
     pub fn filter(&mut self, name: &str, factory: impl Fn(&Conf) -> Result<Filter, Faults> + Send + Sync + 'static) {
         self.filters.insert(full_name(name), Box::new(factory));
     }
 
-    /// Adds the factory of a server, which says where to listen: for the name of another server in a file that is to
-    /// be served unchanged.
+    /// Adds the factory of a server, which returns the addresses to listen at. It serves files that name another server
+    /// without changing them.
+    ///
+    /// ```
+    /// use ampoule_deploy::{Registry, Server};
+    ///
+    /// let mut registry = Registry::new();
+    /// registry.server("egg:my_project#http", |conf| Ok(Server::new(conf.get("address").unwrap_or("127.0.0.1"), 8080)));
+    /// ```
     pub fn server(&mut self, name: &str, factory: impl Fn(&Conf) -> Result<Server, Faults> + Send + Sync + 'static) {
         self.servers.insert(full_name(name), Box::new(factory));
     }
@@ -139,7 +171,7 @@ fn named<'a, F>(factories: &'a BTreeMap<String, F>, kind: &str, factory: &Settin
     })
 }
 
-/// `egg:Dist` means `egg:Dist#main`.
+/// Adds `#main` to a name without an entry.
 fn full_name(name: &str) -> String {
     if name.contains('#') { name.to_owned() } else { format!("{name}#main") }
 }

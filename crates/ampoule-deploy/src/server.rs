@@ -1,4 +1,4 @@
-//! Where to listen. The crate opens no socket itself; the program that serves does.
+//! The server's addresses. This crate opens no socket; the program that serves the app does.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,41 +8,47 @@ use crate::error::{Fault, Faults};
 use crate::limits::{LIMITS, Limits, read_limits};
 use crate::proxies::{TrustedProxies, read_proxies};
 
-/// Where to listen, whom to believe, and what clients may hold: the section `[server:NAME]`.
+/// The section `[server:NAME]`: addresses to listen at, trusted proxies, limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Server {
     /// The addresses; at least one.
     pub listen: Vec<Listen>,
-    /// The proxies whose `X-Forwarded-…` count; none by default.
+    /// The proxies whose `X-Forwarded-…` headers are trusted; none by default.
     pub proxies: TrustedProxies,
-    /// Whether requests come by https although this server speaks http, since the section says so (`url_scheme`).
+    /// Whether clients use https although this server speaks http: `url_scheme = https`.
     pub is_https: bool,
-    /// How much of it its clients may hold.
+    /// The limits on what clients may use.
     pub limits: Limits,
 }
 
 /// An address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// A host or address, and a port; 0 lets the system choose. `0.0.0.0` is all of IPv4, `[::]` all.
+    /// A host or address, and a port. Port 0 lets the system choose one. `0.0.0.0` is all IPv4 addresses, `::` all addresses.
     Tcp {
-        /// Without brackets.
+        /// The host or address; an IPv6 address without brackets.
         host: String,
         /// The port.
         port: u16,
     },
     /// A Unix socket.
     Unix {
-        /// Its file.
+        /// The path of its file.
         path: PathBuf,
-        /// Its permissions.
+        /// The permissions of its file, such as `0o600`.
         mode: u32,
     },
 }
 
 impl Server {
-    /// A server at this host and port, which believes no proxy.
+    /// Creates a server that listens at this host and port and trusts no proxy.
+    ///
+    /// ```
+    /// let server = ampoule_deploy::Server::new("127.0.0.1", 8080);
+    /// assert_eq!(server.listen[0].to_string(), "http://127.0.0.1:8080");
+    /// assert_eq!(server.reachable().count(), 0);
+    /// ```
     pub fn new(host: impl Into<String>, port: u16) -> Server {
         Server::at(vec![Listen::Tcp { host: host.into(), port }])
     }
@@ -51,7 +57,7 @@ impl Server {
         Server { listen, proxies: TrustedProxies::default(), is_https: false, limits: Limits::default() }
     }
 
-    /// The addresses that other machines may reach.
+    /// Returns the addresses that other machines may reach: all but loopback addresses and Unix sockets.
     pub fn reachable(&self) -> impl Iterator<Item = &Listen> {
         let is_own =
             |host: &str| host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
@@ -70,8 +76,8 @@ impl fmt::Display for Listen {
     }
 }
 
-/// The servers of Python: their names, and where each listens if its section does not say.
-pub(crate) const SERVERS: [(&str, &str, u16); 13] = [
+/// The servers of Python: the name, and the default host and port of each.
+pub(crate) const PYTHON_SERVERS: [(&str, &str, u16); 13] = [
     ("egg:Paste#http", "127.0.0.1", 8080),
     ("egg:ampoule#http", "127.0.0.1", 8080),
     ("egg:waitress", "0.0.0.0", 8080),
@@ -87,8 +93,8 @@ pub(crate) const SERVERS: [(&str, &str, u16); 13] = [
     ("egg:CherryPy#main", "127.0.0.1", 8080),
 ];
 
-/// What is understood.
-const KNOWN: [&str; 11] = [
+/// The options that take effect.
+const KNOWN_OPTIONS: [&str; 11] = [
     "host",
     "port",
     "listen",
@@ -102,8 +108,8 @@ const KNOWN: [&str; 11] = [
     "clear_untrusted_proxy_headers",
 ];
 
-/// What a server that answers many requests in each thread, and starts no processes, has no use for.
-const PASSED_OVER: [&str; 47] = [
+/// Options that do not apply to a server that serves many requests in each thread and starts no processes.
+const IGNORED: [&str; 47] = [
     "threads",
     "workers",
     "worker_class",
@@ -153,14 +159,14 @@ const PASSED_OVER: [&str; 47] = [
     "max_request_body_size",
 ];
 
-/// What would be served otherwise than its writer meant.
-const REFUSED: [(&str, &str); 8] = [
-    ("ssl_pem", "this server speaks no TLS; put a proxy that does in front, and name it in `trusted_proxies`"),
-    ("ssl_context", "this server speaks no TLS; put a proxy that does in front, and name it in `trusted_proxies`"),
-    ("certfile", "this server speaks no TLS; put a proxy that does in front, and name it in `trusted_proxies`"),
-    ("keyfile", "this server speaks no TLS; put a proxy that does in front, and name it in `trusted_proxies`"),
-    ("user", "this server changes no user; let what starts it do so, such as `User=` of systemd"),
-    ("group", "this server changes no group; let what starts it do so, such as `Group=` of systemd"),
+/// Options that cannot be ignored: without them the app would be served differently than the file's author intends.
+const REFUSED_OPTIONS: [(&str, &str); 8] = [
+    ("ssl_pem", "this server has no TLS; put a proxy that has it in front, and name it in `trusted_proxies`"),
+    ("ssl_context", "this server has no TLS; put a proxy that has it in front, and name it in `trusted_proxies`"),
+    ("certfile", "this server has no TLS; put a proxy that has it in front, and name it in `trusted_proxies`"),
+    ("keyfile", "this server has no TLS; put a proxy that has it in front, and name it in `trusted_proxies`"),
+    ("user", "this server does not change its user; let the service manager do so, as systemd does with `User=`"),
+    ("group", "this server does not change its group; let the service manager do so, as systemd does with `Group=`"),
     (
         "url_prefix",
         "expected a `[composite:…]` that mounts the app at this path, or the filter `egg:PasteDeploy#prefix`",
@@ -168,7 +174,7 @@ const REFUSED: [(&str, &str); 8] = [
     ("sockets", "expected `listen` or `unix_socket`"),
 ];
 
-/// The factory of one of these.
+/// The factory of all servers.
 pub(crate) fn make(conf: &Conf, host: &str, port: u16) -> Result<Server, Faults> {
     let mut faults = Faults(unknown(conf));
     let mut server = Server::at(faults.keep(addresses(conf, host, port)).unwrap_or_default());
@@ -182,29 +188,34 @@ pub(crate) fn make(conf: &Conf, host: &str, port: u16) -> Result<Server, Faults>
     faults.if_none(|| server)
 }
 
-/// The faults of what is unknown or refused; a warning of what is passed over.
+/// Returns the faults of unknown and refused options, and warns about ignored ones.
 fn unknown(conf: &Conf) -> Vec<Fault> {
-    let passed = || conf.local.iter().filter(|local| PASSED_OVER.contains(&local.name.as_str()));
+    let passed = || conf.local.iter().filter(|local| IGNORED.contains(&local.name.as_str()));
     if let Some(first) = passed().next() {
         let names: Vec<&str> = passed().map(|local| local.name.as_str()).collect();
-        let message = "passed over: of a server in Python; this one answers many requests in each thread";
-        conf.warn(first.place.fault(&names.join(", "), message));
+        let message = "ignored: options of a Python server; this one answers many requests in each thread";
+        conf.warn(first.location.fault(&names.join(", "), message));
     }
-    let refused = REFUSED.iter().filter(|(name, _)| conf.get(name).is_some());
+    let refused = REFUSED_OPTIONS.iter().filter(|(name, _)| conf.get(name).is_some());
     let refused: Vec<Fault> = refused.map(|(name, message)| conf.fault(name, message)).collect();
-    let known: Vec<&str> =
-        KNOWN.iter().chain(&LIMITS).chain(&PASSED_OVER).chain(REFUSED.iter().map(|(name, _)| name)).copied().collect();
+    let known: Vec<&str> = KNOWN_OPTIONS
+        .iter()
+        .chain(&LIMITS)
+        .chain(&IGNORED)
+        .chain(REFUSED_OPTIONS.iter().map(|(name, _)| name))
+        .copied()
+        .collect();
     conf.unknown(&known).into_iter().chain(refused).collect()
 }
 
-/// `listen` (waitress), `bind` (gunicorn) or `unix_socket` stand alone; else `host` and `port`.
+/// Reads one of `listen` (waitress), `bind` (gunicorn) and `unix_socket`, or else `host` and `port`.
 fn addresses(conf: &Conf, host: &str, port: u16) -> Result<Vec<Listen>, Faults> {
     let mut faults = Faults::default();
     let ways = ["listen", "bind", "unix_socket"].into_iter().filter(|way| conf.get(way).is_some());
     let ways: Vec<&str> = ways.collect();
     let beside = ["host", "port"].into_iter().find(|option| conf.get(option).is_some());
     if let (Some(way), Some(other)) = (ways.first(), ways.get(1).copied().or(beside)) {
-        faults.0.push(conf.fault(other, format!("`{way}` stands beside it; one of the two is enough")));
+        faults.0.push(conf.fault(other, format!("conflicts with `{way}`; write only one of them")));
     }
     let (own_host, own_port) =
         (conf.get("host").unwrap_or(host), conf.number("port", port.into(), 0..=u16::MAX.into()));
@@ -235,9 +246,7 @@ fn address_of_host(conf: &Conf, host: &str, port: u16) -> Result<Listen, Fault> 
         Some(_) if host.starts_with("unix:") => address(conf, "host", host, port),
         Some((before, number)) if !before.contains(':') && number.bytes().all(|byte| byte.is_ascii_digit()) => {
             match conf.get("port") {
-                Some(_) => {
-                    Err(conf.fault("host", "it has a port, and `port` stands beside it; one of the two is enough"))
-                }
+                Some(_) => Err(conf.fault("host", "contains a port, and `port` is set too; write only one of them")),
                 None => address(conf, "host", host, port),
             }
         }

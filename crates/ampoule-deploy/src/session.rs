@@ -9,22 +9,34 @@ use crate::error::{Fault, Faults};
 use crate::family::{Family, SESSION, is_ours};
 use crate::raw_options::RawOptions;
 
-/// Where a store that cannot be opened is named.
-pub(crate) const PLACE: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tls_ca_file"];
+/// The options whose line a store's error refers to: the first that is set.
+pub(crate) const STORE_OPTIONS: [&str; 5] = ["url", "data_dir", "cache_dir", "type", "tls_ca_file"];
 
-/// The session layer that a section describes: of its options and the global ones, those of [`Settings`].
+/// Creates the session layer that a section's options and the global ones describe, as in [`Settings`].
 ///
-/// It notes for the operator where the sessions are kept, and is swept as long as the deployment is served.
+/// A note tells the operator where the sessions are stored. The program that serves the deployment sweeps them.
+///
+/// ```
+/// use ampoule_deploy::{Registry, app, session_layer};
+/// use axum::Router;
+///
+/// let mut registry = Registry::new();
+/// registry.app("egg:my_project", |conf| {
+///     let sessions = session_layer(conf)?;
+///     Ok(app(Router::new().layer(sessions)))
+/// });
+/// ```
 ///
 /// # Errors
-/// The faults of all options that are wrong, and of a store that cannot be opened.
+/// The faults of all invalid options, or that of a store that cannot be opened.
 pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
-    make_of(conf, |settings| settings.layer().map(|layer| (layer.clone(), layer)))
+    build_session(conf, |settings| settings.layer().map(|layer| (layer.clone(), layer)))
 }
 
-/// The session filter of a section, as `make` makes it of its options: the layer, and what puts it around an app.
+/// Creates the session filter of a section. `make` gets the section's settings, and returns the layer and a filter that
+/// applies it.
 ///
-/// `egg:Beaker#beaker_session` is this with [`Settings::layer`]. A program that puts something of its own between a layer
+/// `egg:Beaker#beaker_session` calls this with [`Settings::layer`]. A program that puts a store of its own between a layer
 /// and its store adds its filter to the [`Registry`](crate::Registry), under the same name or another.
 ///
 /// ```
@@ -41,38 +53,41 @@ pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
 /// ```
 ///
 /// # Errors
-/// As [`session_layer`]; also options without a prefix, which Beaker's filter passes over.
+/// The same as of [`session_layer`]; also options without a prefix, which Beaker's filter ignores.
 pub fn session_filter(
     conf: &Conf,
     make: impl FnOnce(&Settings) -> Result<(SessionLayer, Filter), Error>,
 ) -> Result<Filter, Faults> {
     let mut faults = Faults(without_prefix(conf, &SESSION));
-    let filter = faults.keep(make_of(conf, make));
+    let filter = faults.keep(build_session(conf, make));
     filter.filter(|_| faults.0.is_empty()).ok_or(faults)
 }
 
-/// What is made of a section's options, beside its layer.
-fn make_of<T>(conf: &Conf, make: impl FnOnce(&Settings) -> Result<(SessionLayer, T), Error>) -> Result<T, Faults> {
+/// Builds the layer with `make`, registers it, and returns what `make` returns beside it.
+fn build_session<T>(
+    conf: &Conf,
+    make: impl FnOnce(&Settings) -> Result<(SessionLayer, T), Error>,
+) -> Result<T, Faults> {
     let raw = RawOptions::of(conf, &SESSION);
     let mut settings = Settings::parse(raw.pairs()).map_err(|bad| {
         let faults = bad.0.iter().map(|option| raw.fault(conf, &option.name, &option.message));
         Faults(faults.collect())
     })?;
-    // Said with their places here, and not once more in the log.
+    // Taken out, so that they are reported here with their lines and not again in the log.
     for warning in std::mem::take(&mut settings.warnings) {
         let (name, message) = warning.split_once(": ").unwrap_or(("session", &warning));
         conf.warn(raw.fault(conf, name, message));
     }
-    let unable = |error: Error| raw.fault_of_first(conf, &SESSION, &PLACE, &error.report());
-    let (layer, made_of_it) = make(&settings).map_err(unable)?;
+    let unable = |error: Error| raw.fault_of_first(conf, &SESSION, &STORE_OPTIONS, &error.report());
+    let (layer, built) = make(&settings).map_err(unable)?;
     conf.note(format!("session {}", layer.describe()));
-    let mut made = conf.made.borrow_mut();
+    let mut made = conf.artifacts.borrow_mut();
     made.origins.push(format!("session {}: {}", layer.name(), raw.origins(&SESSION)));
     if settings.options.cookie.secure && settings.options.transports.contains(&ampoule::Transport::Cookie) {
         made.secure.push(layer.name().to_owned());
     }
     made.sessions.push(layer);
-    Ok(made_of_it)
+    Ok(built)
 }
 
 /// The factory of `egg:Beaker#beaker_session`.
@@ -80,9 +95,9 @@ pub(crate) fn filter(conf: &Conf) -> Result<Filter, Faults> {
     session_filter(conf, plain)
 }
 
-/// The filter of a section that may hold other options too.
-pub(crate) fn around(conf: &Conf) -> Result<Filter, Faults> {
-    make_of(conf, plain)
+/// The filter around an app whose section has session options among its own.
+pub(crate) fn app_filter(conf: &Conf) -> Result<Filter, Faults> {
+    build_session(conf, plain)
 }
 
 fn plain(settings: &Settings) -> Result<(SessionLayer, Filter), Error> {
@@ -90,13 +105,13 @@ fn plain(settings: &Settings) -> Result<(SessionLayer, Filter), Error> {
     Ok((layer.clone(), Box::new(move |inner| app(layer.layer(inner)))))
 }
 
-/// Beaker passes over options of its filter that have no prefix, so a `secret = …` is no secret. Here they are faults.
+/// The faults of options without a prefix. Beaker's filter ignores them, so `secret = …` sets no secret there.
 pub(crate) fn without_prefix(conf: &Conf, family: &Family) -> Vec<Fault> {
     let is_known = |name: &str| name.contains('.') || ["cache_dir", "debug"].contains(&name) || is_ours(name);
     let stray = conf.local.iter().filter(|local| !is_known(&local.name));
     let family = family.name;
     let fault = |local: &crate::setting::Setting| {
-        local.fault(format!("a {family}'s options have a prefix: beaker.{family}.{}", local.name))
+        local.fault(format!("the options of a {family} have a prefix: write beaker.{family}.{}", local.name))
     };
     stray.map(fault).collect()
 }

@@ -1,4 +1,4 @@
-//! An option whose value is complete, and the place where it stands.
+//! An option with its value and location.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,51 +10,51 @@ use crate::error::Fault;
 const COMMAND_LINE: &str = "command line";
 const ENVIRONMENT: &str = "environment";
 
-/// The options that hold for all, by their names.
+/// The global options by name.
 pub(crate) type Globals = BTreeMap<String, Setting>;
 
-/// One option.
+/// An option with its value and location.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: String,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
-/// A line of a section of a file.
+/// The line of an option or a section.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The file in which the names that the value may hold are looked up.
+pub(crate) struct Location {
+    /// The path of the file in which references are looked up.
     pub(crate) path: Arc<Path>,
-    /// The file, as it was named.
+    /// The file's name as the caller gave it.
     pub(crate) file: Arc<str>,
-    /// Empty outside all sections: on the command line, or for the file as a whole.
+    /// The section's name; empty for the command line, the environment and the file as a whole.
     pub(crate) section: Arc<str>,
-    /// From 1; 0 for the file as a whole.
+    /// The line, counted from 1; 0 outside a file or for the file as a whole.
     pub(crate) line: usize,
 }
 
 impl Setting {
     /// The fault of the option.
     pub(crate) fn fault(&self, message: impl AsRef<str>) -> Fault {
-        self.place.fault(&self.name, message)
+        self.location.fault(&self.name, message)
     }
 }
 
-impl Place {
+impl Location {
     /// The file as a whole.
-    pub(crate) fn of_file(path: &Path) -> Place {
-        Place { path: path.into(), file: path.display().to_string().into(), section: "".into(), line: 0 }
+    pub(crate) fn of_file(path: &Path) -> Location {
+        Location { path: path.into(), file: path.display().to_string().into(), section: "".into(), line: 0 }
     }
 
-    /// Where the caller's own options stand.
-    pub(crate) fn command_line(path: &Arc<Path>) -> Place {
-        Place { path: Arc::clone(path), file: COMMAND_LINE.into(), section: "".into(), line: 0 }
+    /// The command line: the location of the caller's overrides.
+    pub(crate) fn command_line(path: &Arc<Path>) -> Location {
+        Location { path: Arc::clone(path), file: COMMAND_LINE.into(), section: "".into(), line: 0 }
     }
 
-    /// Where variables of the environment stand.
-    pub(crate) fn environment(path: &Arc<Path>) -> Place {
-        Place { path: Arc::clone(path), file: ENVIRONMENT.into(), section: "".into(), line: 0 }
+    /// The environment: the location of its variables.
+    pub(crate) fn environment(path: &Arc<Path>) -> Location {
+        Location { path: Arc::clone(path), file: ENVIRONMENT.into(), section: "".into(), line: 0 }
     }
 
     pub(crate) fn is_command_line(&self) -> bool {
@@ -65,7 +65,7 @@ impl Place {
         &*self.file == ENVIRONMENT
     }
 
-    /// Where an option comes from, in words.
+    /// The origin of an option in words.
     pub(crate) fn origin(&self, name: &str) -> String {
         match self.line {
             0 if self.is_environment() => name.to_owned(),
@@ -75,8 +75,8 @@ impl Place {
     }
 
     /// Another line of the same section.
-    pub(crate) fn at(&self, line: usize) -> Place {
-        Place { line, ..self.clone() }
+    pub(crate) fn at(&self, line: usize) -> Location {
+        Location { line, ..self.clone() }
     }
 
     pub(crate) fn fault(&self, option: &str, message: impl AsRef<str>) -> Fault {
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: [{}]", self.file, self.line, self.section)
     }
@@ -98,6 +98,6 @@ impl fmt::Debug for Place {
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.place, self.name)
+        write!(f, "{:?} {}", self.location, self.name)
     }
 }

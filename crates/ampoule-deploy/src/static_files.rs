@@ -1,4 +1,4 @@
-//! The files of a folder as an app: `egg:Paste#static`.
+//! The app that serves the files of a folder: `egg:Paste#static`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,15 +17,14 @@ use crate::conf::Conf;
 use crate::error::Faults;
 use crate::urlmap::MountPath;
 
-/// Makes the app of `document_root`, the folder, and `cache_max_age`, the seconds for which a client may keep a file
-/// without asking again.
+/// The factory, with the options `document_root`, the folder, and `cache_max_age`, the `max-age` of files in seconds.
 pub(crate) fn factory(conf: &Conf) -> Result<App, Faults> {
     const MAX_AGE: u64 = 365 * 86_400;
     let mut faults = Faults(conf.unknown(&["document_root", "cache_max_age"]));
     let seconds = faults.keep(conf.number("cache_max_age", 0, 0..=MAX_AGE)).filter(|seconds| *seconds > 0);
     let root = conf.get("document_root").filter(|root| Path::new(root).is_dir());
     if root.is_none() {
-        faults.0.push(conf.fault("document_root", "expected a folder that is there, such as %(here)s/public"));
+        faults.0.push(conf.fault("document_root", "expected an existing folder, such as %(here)s/public"));
     }
     let max_age = seconds.and_then(|seconds| HeaderValue::try_from(format!("max-age={seconds}")).ok());
     faults.if_none(|| app(StaticFiles { files: ServeDir::new(root.unwrap_or_default()), max_age }))
@@ -47,34 +46,33 @@ impl Service<Request<Body>> for StaticFiles {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // A redirect is to a path, wherever the app is mounted.
+        // Without scheme and host, so that `ServeDir` redirects to a path.
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map(Into::into).unwrap_or_default();
         let mount = request.extensions().get::<MountPath>().cloned().unwrap_or_default();
         let (files, max_age) = (self.files.clone(), self.max_age.clone());
         Box::pin(async move {
             if ![Method::GET, Method::HEAD].contains(request.method()) {
-                return refuse(files, request.uri().clone()).await;
+                return reject_method(files, request.uri().clone()).await;
             }
             let mut response = files.oneshot(request).await?.map(Body::new);
             let good = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
             if let Some(max_age) = max_age.filter(|_| good) {
                 response.headers_mut().insert(CACHE_CONTROL, max_age);
             }
-            below(&mount, &mut response);
+            add_mount_path(&mount, &mut response);
             Ok(response)
         })
     }
 }
 
-/// Another method is not allowed for a file that is there, and where none is, there is nothing: an app of a cascade that
-/// comes after this one may have it.
-async fn refuse(files: ServeDir, uri: Uri) -> Result<Response<Body>, Infallible> {
-    let mut question = Request::new(Body::empty());
-    *question.method_mut() = Method::HEAD;
-    *question.uri_mut() = uri;
+/// Answers a method other than GET and HEAD: 405 if the file exists, 404 if not, so that a cascade tries its next app.
+async fn reject_method(files: ServeDir, uri: Uri) -> Result<Response<Body>, Infallible> {
+    let mut head = Request::new(Body::empty());
+    *head.method_mut() = Method::HEAD;
+    *head.uri_mut() = uri;
     let mut response = Response::new(Body::empty());
-    let is_there = files.oneshot(question).await?.status() != StatusCode::NOT_FOUND;
+    let is_there = files.oneshot(head).await?.status() != StatusCode::NOT_FOUND;
     *response.status_mut() = if is_there { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
     if is_there {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -82,8 +80,8 @@ async fn refuse(files: ServeDir, uri: Uri) -> Result<Response<Body>, Infallible>
     Ok(response)
 }
 
-/// A folder without its last slash is redirected to the one with it; the files do not know where they are mounted.
-fn below(mount: &MountPath, response: &mut Response<Body>) {
+/// Adds the mount path to the redirect from `/folder` to `/folder/`, since `ServeDir` does not know it.
+fn add_mount_path(mount: &MountPath, response: &mut Response<Body>) {
     let Some(path) = response.headers().get(LOCATION).and_then(|path| path.to_str().ok()) else { return };
     if let Some(path) =
         path.strip_prefix('/').and_then(|rest| HeaderValue::try_from(format!("{}/{rest}", mount.0)).ok())

@@ -1,4 +1,4 @@
-//! Apps under paths and hosts: Paste's urlmap.
+//! Routes requests to apps by path and host: Paste's urlmap.
 
 use std::cmp::Reverse;
 use std::convert::Infallible;
@@ -17,32 +17,33 @@ use crate::app::{App, Apps, app};
 use crate::conf::Conf;
 use crate::error::Faults;
 
-/// The path under which an app is mounted, in the extensions of its requests: what WSGI calls `SCRIPT_NAME`. `/shop`,
-/// or empty at the root. The app itself sees the rest; links to itself begin with this.
+/// The path at which an app is mounted, in the extensions of its requests; WSGI calls it `SCRIPT_NAME`. It is empty at the
+/// root, otherwise such as `/shop`, without a trailing slash. The app sees the rest of the path; it prefixes links to its own
+/// pages with the mount path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountPath(pub String);
 
-/// The map, in the order in which it is searched.
+/// The mounted apps, in the order in which they are searched.
 #[derive(Clone, Default)]
 struct UrlMap {
-    places: Vec<Place>,
+    mounts: Vec<Mount>,
     not_found: Option<App>,
 }
 
 #[derive(Clone)]
-struct Place {
+struct Mount {
     at: Address,
     app: App,
 }
 
-/// What a place asks of a request.
+/// The condition under which a request goes to the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Address {
     /// In lower case; `None` for any.
     host: Option<String>,
     /// `None` for any.
     port: Option<u16>,
-    /// Without a slash at its end: empty for the root.
+    /// Without a trailing slash; empty for the root.
     path: String,
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
         map.not_found = faults.keep(apps.app(NOT_FOUND));
     }
     let entries = conf.local.iter().map(|local| local.name.as_str()).filter(|entry| *entry != NOT_FOUND);
-    for entry in entries.filter(|entry| !conf.is_for_others(entry)) {
+    for entry in entries.filter(|entry| !conf.is_foreign(entry)) {
         let at = faults.keep(parse_entry(entry).map_err(|text| conf.fault(entry, text)));
         if let (Some(at), Some(app)) = (at, faults.keep(apps.app(entry))) {
             faults.keep(map.add(at, app).map_err(|text| conf.fault(entry, text)));
@@ -66,18 +67,18 @@ pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
 
 impl UrlMap {
     fn add(&mut self, at: Address, app: App) -> Result<(), String> {
-        if self.places.iter().any(|place| place.at == at) {
+        if self.mounts.iter().any(|mount| mount.at == at) {
             return Err("another app is mounted there".to_owned());
         }
-        self.places.push(Place { at, app });
-        // What asks more of the host comes before what asks less, and then longer paths before shorter ones.
+        self.mounts.push(Mount { at, app });
+        // With host and port, then with a host only, then for all hosts; of each, longer paths first.
         let rank = |at: &Address| (at.port.is_none(), at.host.is_none(), Reverse(at.path.len()));
-        self.places.sort_by_key(|place| rank(&place.at));
+        self.mounts.sort_by_key(|mount| rank(&mount.at));
         Ok(())
     }
 
-    fn find(&self, host: &str, port: Option<u16>, path: &str) -> Option<&Place> {
-        self.places.iter().find(|Place { at, .. }| {
+    fn find(&self, host: &str, port: Option<u16>, path: &str) -> Option<&Mount> {
+        self.mounts.iter().find(|Mount { at, .. }| {
             let here = at.host.as_ref().is_none_or(|wanted| wanted == host) && (at.port.is_none() || at.port == port);
             here && path.strip_prefix(&at.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
@@ -119,7 +120,7 @@ impl Service<Request<Body>> for UrlMap {
         let path = collapse(request.uri().path());
         let (host, port) = host_of(&request);
         match self.find(&host, port, &path) {
-            Some(Place { at, app }) => {
+            Some(Mount { at, app }) => {
                 mount(&mut request, &at.path, &path[at.path.len()..]);
                 Box::pin(app.clone().oneshot(request))
             }
@@ -131,8 +132,8 @@ impl Service<Request<Body>> for UrlMap {
     }
 }
 
-/// The host in lower case, and its port: from the URI (HTTP/2) or the Host header. Where no port is said it is that of
-/// the scheme, and `http` where no scheme is said, as in HTTP/1.
+/// The host in lower case and the port, from the URI (HTTP/2) or the Host header. The default port is that of the scheme,
+/// and the default scheme is `http`, as in HTTP/1.
 fn host_of(request: &Request<Body>) -> (String, Option<u16>) {
     let header = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let Some(authority) = request.uri().authority().or(header.as_ref()) else { return (String::new(), None) };
@@ -141,7 +142,7 @@ fn host_of(request: &Request<Body>) -> (String, Option<u16>) {
     (authority.host().to_ascii_lowercase(), port)
 }
 
-/// As Paste does: `//` is `/`.
+/// Replaces runs of slashes by one, as Paste does.
 fn collapse(path: &str) -> String {
     let mut collapsed = String::with_capacity(path.len());
     for part in path.chars() {
@@ -154,21 +155,21 @@ fn collapse(path: &str) -> String {
 
 /// Moves the prefix from the path to the mount path.
 fn mount(request: &mut Request<Body>, prefix: &str, rest: &str) {
-    // For a response cache of the app: two apps may have the same paths.
+    // For a response cache in the app: two apps may have the same paths.
     TargetUri::keep(request);
     let outer = request.extensions_mut().remove::<MountPath>().unwrap_or_default();
     request.extensions_mut().insert(MountPath(outer.0 + prefix));
     set_path(request, rest);
 }
 
-/// What the app sees of the path; the query stays.
+/// Sets the path that the app sees; the query stays.
 pub(crate) fn set_path(request: &mut Request<Body>, rest: &str) {
     let path = if rest.is_empty() { "/" } else { rest };
     let path_and_query = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    // What was part of a valid URI and starts with a slash is one again; if not, the app sees the whole path.
+    // A part of a valid path that starts with a slash is valid. If it does not, the app sees the whole path.
     if let Ok(path_and_query) = PathAndQuery::try_from(path_and_query) {
         let mut parts = request.uri().clone().into_parts();
         parts.path_and_query = Some(path_and_query);

@@ -30,7 +30,7 @@ async fn ask(deployment: &Deployment, method: &str, uri: &str, body: Body) -> (u
     (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
 }
 
-/// As the templates of Pylons did: the files of a folder, and the app for the rest, also for what is posted.
+/// As in Pylons' project templates: the files of a folder, and the app for all other paths and for POST.
 #[cfg(feature = "static")]
 #[tokio::test]
 async fn files_come_before_the_app() {
@@ -45,7 +45,7 @@ async fn files_come_before_the_app() {
 }
 
 #[tokio::test]
-async fn each_app_reads_the_whole_body_and_the_last_one_answers_whatever_it_says() {
+async fn each_app_reads_the_whole_body_and_the_last_answer_is_final() {
     let apps = |statuses: [u16; 3], catch: &str| {
         let apps = statuses.iter().zip(["a", "b", "c"]);
         let apps =
@@ -64,21 +64,21 @@ async fn each_app_reads_the_whole_body_and_the_last_one_answers_whatever_it_says
         ([405, 200, 200], "", (405, "a 6")),
     ] {
         let (_dir, deployment) = cascade(&apps(statuses, catch));
-        let pieces = futures_body(&["12", "34", "56"]);
+        let pieces = chunked_body(&["12", "34", "56"]);
         assert_eq!(
             ask(&deployment, "POST", "/", pieces).await,
             (expected.0, expected.1.to_owned()),
             "{statuses:?} {catch}"
         );
     }
-    // More than is kept: the app that read it has the last word.
+    // Larger than the buffer: the answer of the app that read it is final.
     let (_dir, deployment) = cascade(&apps([404, 200, 200], ""));
     let (status, _) = ask(&deployment, "POST", "/", Body::from(vec![b'x'; 5 << 20])).await;
     assert_eq!(status, 404);
 }
 
-/// A body that comes in pieces.
-fn futures_body(pieces: &[&'static str]) -> Body {
+/// A body of several chunks.
+fn chunked_body(pieces: &[&'static str]) -> Body {
     let pieces: Vec<Body> = pieces.iter().map(|piece| Body::from(*piece)).collect();
     Body::new(Pieces(pieces.into_iter().collect()))
 }
@@ -104,7 +104,7 @@ impl http_body::Body for Pieces {
 }
 
 #[test]
-fn what_is_wrong_with_a_cascade_is_said() {
+fn the_faults_of_a_cascade_have_lines() {
     for (text, fault) in [
         (
             "ap1 = e\n",

@@ -1,4 +1,4 @@
-//! The file below the environment below the command line.
+//! The command line overrides the environment, and the environment overrides the file.
 
 use ampoule_deploy::{Deployment, load_with_environment};
 
@@ -7,7 +7,7 @@ use crate::support::{registry, write};
 
 const SECRET: &str = "PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E";
 
-/// A session of this section under these variables and overrides; what is said names the file without its folder.
+/// Loads a session of this section with these variables and overrides; errors name the file without its folder.
 fn load(text: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Deployment, String> {
     let (dir, path) = write(&[("site.ini", text)]);
     let owned = |pairs: &[(&str, &str)]| {
@@ -30,7 +30,7 @@ fn name(loaded: &Deployment) -> &str {
 }
 
 #[test]
-fn the_environment_beats_the_file_and_the_command_line_beats_both() {
+fn the_environment_overrides_the_file_and_the_command_line_overrides_both() {
     let text = session(&format!("session.key = file\nbeaker.session.secret = {SECRET}\n"));
     let env = [("AMPOULE_SESSION_KEY", "env"), ("debug", "true"), ("PATH", "/bin")];
     assert_eq!(name(&load(&text, &[], &[]).unwrap()), "file");
@@ -54,7 +54,7 @@ fn the_environment_beats_the_file_and_the_command_line_beats_both() {
 }
 
 #[test]
-fn a_secret_of_the_environments_file_stands_in_for_that_of_the_ini_file() {
+fn a_secret_file_of_the_environment_replaces_the_secret_of_the_ini_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     std::fs::write(&path, SECRET).unwrap();
@@ -66,7 +66,7 @@ fn a_secret_of_the_environments_file_stands_in_for_that_of_the_ini_file() {
 }
 
 #[test]
-fn what_is_wrong_is_named_as_it_was_given() {
+fn a_fault_names_the_variable_or_option_that_was_set() {
     let text = session(&format!("session.secret = {SECRET}\nsession.timeout = soon\n"));
     let env = [("AMPOULE_SESSION_TIMOUT", "5"), ("AMPOULE_SESION_KEY", "x"), ("AMPOULE_HOME", "/x")];
     assert_eq!(
@@ -79,7 +79,7 @@ fn what_is_wrong_is_named_as_it_was_given() {
 }
 
 #[test]
-fn every_origin_is_named_without_the_value() {
+fn origins_do_not_contain_values() {
     let text = format!("[DEFAULT]\ncache_dir = /nowhere\n{}", session(&format!("beaker.session.secret = {SECRET}\n")));
     let env = [("AMPOULE_SESSION_TYPE", "memory")];
     let deployment = load(&text, &env, &[("beaker.session.key", "cmd"), ("debug", "true")]).unwrap();
@@ -93,21 +93,21 @@ fn every_origin_is_named_without_the_value() {
 }
 
 #[test]
-fn variables_without_a_session_or_cache_are_warned_of() {
+fn variables_without_a_session_or_cache_cause_warnings() {
     let deployment =
         load("[app:main]\nuse = egg:echo\n", &[("AMPOULE_SESSION_KEY", "x"), ("AMPOULE_CACHE_EXPIRE", "5")], &[])
             .unwrap();
     assert_eq!(
         warnings(&deployment),
         [
-            "environment: AMPOULE_SESSION_KEY: passed over: there is no session here",
-            "environment: AMPOULE_CACHE_EXPIRE: passed over: there is no cache here"
+            "environment: AMPOULE_SESSION_KEY: ignored: this file has no session",
+            "environment: AMPOULE_CACHE_EXPIRE: ignored: this file has no cache"
         ]
     );
 }
 
 #[test]
-fn a_cache_takes_its_own_variables() {
+fn a_cache_reads_its_own_variables() {
     let text = "[filter-app:main]\nuse = egg:Beaker#beaker_cache\nnext = egg:echo\nbeaker.cache.expire = soon\n";
     assert!(load(text, &[("AMPOULE_CACHE_EXPIRE", "5")], &[]).is_ok());
     let said = load(text, &[("AMPOULE_CACHE_EXPIRE", "never")], &[]).unwrap_err();

@@ -1,22 +1,22 @@
-//! What is wrong is said: all of it, each with its place, and no secret.
+//! All faults are reported, each with its line and without secrets.
 
 use ampoule_deploy::{Conf, Faults, Registry, app};
 use axum::Router;
 
 use crate::support::{load_all, load_text, registry, write};
 
-/// What is wrong, and what is said of it.
+/// Files with a fault, and the message.
 const FAULTS: &[(&str, &str)] = &[
-    ("use = x\n", "site.ini:1: option `use` stands before any [section]"),
+    ("use = x\n", "site.ini:1: option `use` comes before the first [section]"),
     ("[app:main\n", "site.ini:1: expected `[section]`, since the line starts with `[`"),
     ("[app:main] x\n", "site.ini:1: expected `[section]`, since the line starts with `[`"),
     ("[]\n", "site.ini:1: expected `[section]`, since the line starts with `[`"),
     (
         "[app:main]\nwrapped secret\n",
-        "site.ini:2: expected `option = value`, or white space before a line that goes on with the value above",
+        "site.ini:2: expected `option = value`, or white space before a line that continues the value above",
     ),
-    ("[app:main]\na = 1\na = 2\n", "site.ini:3: option `a` stands already in line 2"),
-    ("[a]\n[a]\n", "site.ini:2: section [a] stands already in line 1"),
+    ("[app:main]\na = 1\na = 2\n", "site.ini:3: option `a` is already set in line 2"),
+    ("[a]\n[a]\n", "site.ini:2: section [a] already exists in line 1"),
     (
         "[app:main]\nuse = egg:echo\na = %(nope)s\nb = %(no)s\n",
         "site.ini:3: [app:main] a: there is no option `nope` for `%(nope)s`\n\
@@ -28,8 +28,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[app:main]\nuse = egg:echo\na = %(b)s\nb = %(a)s\n",
-        "site.ini:3: [app:main] a: its `%(name)s` lead to others more than 10 deep, or in a circle\n\
-         site.ini:4: [app:main] b: its `%(name)s` lead to others more than 10 deep, or in a circle",
+        "site.ini:3: [app:main] a: its `%(name)s` references are nested more than 10 deep, or form a cycle\n\
+         site.ini:4: [app:main] b: its `%(name)s` references are nested more than 10 deep, or form a cycle",
     ),
     (
         "[app:main]\nuse = egg:ecco\n",
@@ -41,7 +41,7 @@ const FAULTS: &[(&str, &str)] = &[
         "site.ini:2: [filter-app:main] use: this program has no filter `egg:sing#main`; did you mean `egg:sign#main`? \
          (it has egg:sign#main, REST)",
     ),
-    ("[app:main]\na = 1\n", "site.ini:1: [app:main] use: expected `use = egg:Dist#entry`, which says what makes it"),
+    ("[app:main]\na = 1\n", "site.ini:1: [app:main] use: expected `use = egg:Dist#entry`, the name of its factory"),
     (
         "[app:main]\npaste.app_factory = my:app\n",
         "site.ini:2: [app:main] paste.app_factory: a Python factory cannot be called; register one and name it with \
@@ -64,7 +64,7 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "[server:main]\nuse = egg:Paste#http\n",
         "site.ini: there is no section [app:main], [application:main], [composite:main], [composit:main], \
-         [pipeline:main], [filter-app:main] in site.ini (it has nothing of the kind)",
+         [pipeline:main], [filter-app:main] in site.ini (it has none)",
     ),
     (
         "[app:main]\nuse = egg:echo\n[pipeline:main]\npipeline = x\n",
@@ -106,7 +106,7 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "[ap:main]\nuse = egg:echo\n[sever:main]\nuse = egg:Paste#http\n[default]\nx = 1\n",
         "site.ini: there is no section [app:main], [application:main], [composite:main], [composit:main], \
-         [pipeline:main], [filter-app:main] in site.ini (it has nothing of the kind)\n\
+         [pipeline:main], [filter-app:main] in site.ini (it has none)\n\
          site.ini:1: [ap:main]: there is no such kind of section; did you mean `[app:main]`?\n\
          site.ini:3: [sever:main]: there is no such kind of section; did you mean `[server:main]`?\n\
          site.ini:5: [default]: there is no such kind of section; did you mean `[DEFAULT]`?",
@@ -124,7 +124,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("[app:main]\nuse = config:nope.ini\n", "nope.ini: cannot be read: No such file or directory (os error 2)"),
 ];
 
-/// The long lists of what this program has are not repeated here.
+/// Replaces the long lists of known factories.
 fn without_lists(said: &str) -> String {
     let line = |line: &str| match line.split_once(" (it has egg:") {
         None => line.to_owned(),
@@ -138,14 +138,14 @@ fn without_lists(said: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
+fn each_fault_has_its_line() {
     for (text, expected) in FAULTS {
         assert_eq!(without_lists(&load_text(text).unwrap_err()), *expected, "{text}");
     }
 }
 
 #[test]
-fn names_that_there_are_stand_behind_the_nearest() {
+fn an_error_lists_the_nearest_name_first() {
     let said = load_text("[composite:main]\nuse = egg:Paste#urlmpa\n").unwrap_err();
     let expected = "site.ini:2: [composite:main] use: this program has no app `egg:Paste#urlmpa`; did you mean \
                     `egg:Paste#urlmap`? (it has egg:Paste#urlmap, ";
@@ -155,45 +155,45 @@ fn names_that_there_are_stand_behind_the_nearest() {
     }
 }
 
-/// Files whose sections lead to themselves, and the circle that is said.
+/// Files whose sections refer to themselves, and the message with the cycle.
 const CIRCLES: &[(&str, &str)] = &[
     (
         "[app:main]\nuse = b\n[app:b]\nuse = main\n",
-        "site.ini:4: [app:b] use: sections that use each other: [app:main] -> [app:b] -> [app:main]",
+        "site.ini:4: [app:b] use: sections use each other: [app:main] -> [app:b] -> [app:main]",
     ),
     (
         "[filter-app:main]\nuse = egg:sign\nnext = main\n",
-        "site.ini:3: [filter-app:main] next: sections inside each other: [filter-app:main] -> [filter-app:main]",
+        "site.ini:3: [filter-app:main] next: sections contain each other: [filter-app:main] -> [filter-app:main]",
     ),
     (
         "[pipeline:main]\npipeline = egg:sign p\n[composite:p]\nuse = egg:Paste#urlmap\n/ = main\n",
-        "site.ini:5: [composite:p] /: sections inside each other: [pipeline:main] -> [composite:p] -> [pipeline:main]",
+        "site.ini:5: [composite:p] /: sections contain each other: [pipeline:main] -> [composite:p] -> [pipeline:main]",
     ),
     (
         "[app:main]\nuse = egg:echo\nfilter-with = f\n[filter:f]\nuse = egg:sign\nfilter-with = g\n[filter:g]\nuse = egg:sign\nfilter-with = f\n",
-        "site.ini:9: [filter:g] filter-with: sections inside each other: [filter:f] -> [filter:g] -> [filter:f]",
+        "site.ini:9: [filter:g] filter-with: sections contain each other: [filter:f] -> [filter:g] -> [filter:f]",
     ),
     (
         "[app:main]\nuse = config:sub/../site.ini#b\n[app:b]\nuse = config:sub/../site.ini\n",
-        "sub/../site.ini:4: [app:b] use: sections that use each other: [app:main] -> [app:b] -> [app:main]",
+        "sub/../site.ini:4: [app:b] use: sections use each other: [app:main] -> [app:b] -> [app:main]",
     ),
 ];
 
 #[test]
-fn sections_that_lead_to_themselves_are_said_with_the_whole_circle() {
+fn sections_that_refer_to_themselves_are_reported_with_the_whole_cycle() {
     for (text, expected) in CIRCLES {
-        // A file is read once, under the name by which it was first come to.
+        // A file is read once, under the path that referred to it first.
         let said = load_all(&[("site.ini", text), ("sub/x", "")], &[]).unwrap_err();
         assert_eq!(said, expected.replace("sub/../", ""), "{text}");
     }
     let two = [("site.ini", "[app:main]\nuse = config:b.ini\n"), ("b.ini", "[app:main]\nuse = config:site.ini\n")];
     let said = load_all(&two, &[]).unwrap_err();
-    assert!(said.starts_with("b.ini:2: [app:main] use: sections that use each other: [app:main] of "), "{said}");
+    assert!(said.starts_with("b.ini:2: [app:main] use: sections use each other: [app:main] of "), "{said}");
     assert_eq!(said.matches(" -> ").count(), 2, "{said}");
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_faults_are_reported_at_once() {
     let text = "[filter-app:main]\nuse = egg:sign\nnext = both\nwrong = this\n[composite:both]\nuse = egg:Paste#urlmap\n/a = nope\n/b = bad\n/c = pipe\n\
                 [app:bad]\nuse = egg:nothing\n[pipeline:pipe]\npipeline = no-filter bad-filter no-app\n[filter:bad-filter]\nuse = egg:sign\nwrong = 1\n\
                 filter-with = no-filter\n[server:main]\nuse = egg:Paste#http\nport = x\n";
@@ -203,9 +203,9 @@ fn everything_that_is_wrong_is_said_at_once() {
     assert_eq!(lines, expected, "{said}");
 }
 
-/// An option that cannot be read keeps its section from being made, and not those below from being checked.
+/// An invalid option stops its section from being made, but not the sections below from being checked.
 #[test]
-fn what_is_below_a_section_that_is_wrong_is_checked_too() {
+fn apps_below_a_section_with_a_fault_are_checked_too() {
     let below = "[composite:both]\nuse = egg:Paste#urlmap\n/a = nope\n[filter:f]\nuse = egg:nothing\n";
     for (section, expected) in [
         ("[filter-app:main]\nuse = egg:sign\nsecret = 100%hush\nnext = both\n", [3, 7].as_slice()),
@@ -222,23 +222,23 @@ fn what_is_below_a_section_that_is_wrong_is_checked_too() {
     }
 }
 
-/// A section that is used twice is wrong once.
+/// Also if its section is used twice.
 #[test]
-fn a_fault_is_said_once() {
+fn each_fault_is_reported_once() {
     let text = "[composite:main]\nuse = egg:Paste#urlmap\n/a = x\n/b = x\n[app:x]\nuse = egg:nothing\n";
     assert_eq!(load_text(text).unwrap_err().lines().count(), 1);
 }
 
-/// An option that comes from a section that is used has its place there.
+/// The line is in the section that is used.
 #[test]
-fn an_inherited_option_is_named_where_it_stands() {
+fn the_fault_of_an_inherited_option_has_the_line_that_sets_it() {
     let site = "[pipeline:main]\npipeline = f egg:echo\n[filter:f]\nuse = config:b.ini#g\nsign = 1\n";
     let said = load_all(&[("site.ini", site), ("b.ini", "[filter:g]\nuse = egg:sign\nwrong = 1\n")], &[]).unwrap_err();
     assert_eq!(said, "b.ini:3: [filter:g] wrong: is wrong");
 }
 
 #[test]
-fn a_factory_says_all_that_is_wrong_with_its_options() {
+fn a_factory_reports_all_faults_of_its_options() {
     let mut registry = registry();
     registry.app("egg:strict", |conf| {
         let mut faults = Faults(conf.unknown(&["open", "closed", "items"]));
@@ -260,7 +260,7 @@ fn a_factory_says_all_that_is_wrong_with_its_options() {
 }
 
 #[test]
-fn debug_of_what_a_factory_is_given_shows_no_value() {
+fn debug_of_conf_shows_no_values() {
     let mut registry = Registry::new();
     registry.app("egg:shown", |conf: &Conf| Err(conf.missing("shown", format!("{conf:?}")).into()));
     let said = said(&registry, "[DEFAULT]\nall = hush\n[app:main]\nuse = egg:shown\nsecret = hush\n");

@@ -1,11 +1,11 @@
-//! The text of a file: what Python's ConfigParser makes of it, and what no text can do.
+//! Parsing: the same result as Python's ConfigParser, no panic for any text.
 
 use ampoule_deploy::{load, parse};
 use proptest::prelude::*;
 
 use crate::support::{given_to, registry, write};
 
-/// Text below `[app:main]`, and the options that Paste Deploy 3.1 on Python 3.11 gives to the app.
+/// Text below `[app:main]`, and the options that Paste Deploy 3.1 on Python 3.11 passes to the app.
 const READ_AS_PYTHON_READS_IT: &[(&str, &str)] = &[
     ("use: egg:echo\nKey = 1\nkey : 2\n", "[Key=1,key=2|]"),
     ("use = egg:echo\na = x;y # z\n; no = 1\n  # no = 2\nb=\n", "[a=x;y # z,b=|]"),
@@ -19,7 +19,7 @@ const READ_AS_PYTHON_READS_IT: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn the_text_is_read_as_python_reads_it() {
+async fn text_is_parsed_as_by_python() {
     for (text, expected) in READ_AS_PYTHON_READS_IT {
         let text = format!("[app:main]\n{text}");
         assert_eq!(given_to(&[("site.ini", &text)], &[]).await, *expected, "{text}");
@@ -27,14 +27,14 @@ async fn the_text_is_read_as_python_reads_it() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_and_a_comment_behind_a_section_do_no_harm() {
+async fn a_byte_order_mark_and_a_comment_after_a_section_are_accepted() {
     let text = "\u{feff}[app:main] ; the site\nuse = egg:echo\n";
     assert_eq!(given_to(&[("site.ini", text)], &[]).await, "[|]");
     assert_eq!(given_to(&[("site.ini", "[ app : main ]\nuse = egg:echo\n")], &[]).await, "[|]");
 }
 
 #[test]
-fn a_value_that_starts_on_the_next_line_has_no_line_before_it() {
+fn a_value_that_starts_on_the_next_line_has_no_empty_first_line() {
     let ini = parse("[a]\nb =\n  c\n  d\n", "x.ini").unwrap();
     assert_eq!(ini.get("a", "b"), Some("c\nd"));
     assert_eq!((ini.get("a", "c"), ini.get("b", "b")), (None, None));
@@ -42,7 +42,7 @@ fn a_value_that_starts_on_the_next_line_has_no_line_before_it() {
 }
 
 #[test]
-fn a_file_in_another_encoding_is_named_with_its_line() {
+fn a_file_in_another_encoding_is_a_fault_with_its_line() {
     let (dir, path) = write(&[("site.ini", "")]);
     std::fs::write(&path, b"[app:main]\nuse = egg:echo\nname = Andr\xe9\n").unwrap();
     let said = load(&path, "main", &[], &registry()).unwrap_err().to_string();
@@ -51,7 +51,7 @@ fn a_file_in_another_encoding_is_named_with_its_line() {
 }
 
 #[test]
-fn debug_shows_no_value() {
+fn debug_of_ini_shows_no_values() {
     let ini = parse("[app:main]\nsecret = hush\n", "x.ini").unwrap();
     let shown = format!("{ini:?}");
     assert!(shown.contains("secret (line 2)") && !shown.contains("hush"), "{shown}");
@@ -59,7 +59,7 @@ fn debug_shows_no_value() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_parser_panic(
+    fn the_parser_never_panics(
         text in "\\PC{0,80}",
         lines in proptest::collection::vec("[\\[\\]=:%();# a-z]{0,12}", 0..20),
     ) {
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(
+    fn options_survive_a_round_trip(
         options in proptest::collection::btree_map(
             "[a-z][a-z.]{0,8}",
             "[a-zA-Z0-9/_][a-zA-Z0-9/_ .=:;#-]{0,20}[a-z](\n{1,2}[a-z/=:\\[-][ -~]{0,9}[a-z])?",

@@ -1,4 +1,4 @@
-//! Files as people write them, loaded and asked over HTTP.
+//! Loads files as people write them, and sends requests to the apps.
 
 mod cascade;
 mod environment;

@@ -1,4 +1,4 @@
-//! Files in the shapes of Pylons', Pyramid's and TurboGears': understood, or passed over with a warning that names it.
+//! Files of Pylons, Pyramid and TurboGears: each option takes effect, or is ignored with a warning that names it.
 
 use ampoule_deploy::{Deployment, Faults, Registry, app, load};
 use axum::Router;
@@ -14,7 +14,7 @@ pub(crate) fn warnings(deployment: &Deployment) -> Vec<String> {
     deployment.warnings.iter().map(ToString::to_string).collect()
 }
 
-/// With `egg:shop`, an app that counts in its session and knows its options, `greeting` alone.
+/// With `egg:shop`, an app that counts in its session and has one option, `greeting`.
 fn shop() -> Registry {
     let mut registry = registry();
     registry.app("egg:shop", |conf| {
@@ -29,7 +29,7 @@ fn shop() -> Registry {
     registry
 }
 
-/// Loads with `egg:shop`; what is said names the file without its folder.
+/// Loads with `egg:shop`; errors name the file without its folder.
 fn load_shop(text: &str) -> Result<(tempfile::TempDir, Deployment), String> {
     let (dir, path) = write(&[("site.ini", text)]);
     let prefix = format!("{}/", dir.path().display());
@@ -40,7 +40,7 @@ fn load_shop(text: &str) -> Result<(tempfile::TempDir, Deployment), String> {
     Ok((dir, deployment))
 }
 
-/// Asks twice with the cookie of the first answer; returns the cookie and what was counted.
+/// Sends two requests, the second with the cookie of the first response; returns the cookie and the count.
 async fn count_twice(deployment: &Deployment) -> (String, String) {
     let (mut cookie, mut counted) = (String::new(), String::new());
     for _ in 0..2 {
@@ -54,9 +54,9 @@ async fn count_twice(deployment: &Deployment) -> (String, String) {
     (cookie, counted)
 }
 
-/// The seed's first shape: a Pylons project's own file, whose `make_app` put the filters around its app.
+/// The file of a Pylons project, whose `make_app` put the filters around its app.
 #[tokio::test]
-async fn a_pylons_projects_options_put_a_session_and_a_cache_around_its_app() {
+async fn options_of_a_pylons_app_wrap_it_in_a_session_and_a_cache() {
     let text = format!(
         "[DEFAULT]\ndebug = true\nemail_to = you@yourdomain.com\nsmtp_server = localhost\nerror_email_from = paste@localhost\n\n\
          [server:main]\nuse = egg:Paste#http\nhost = 127.0.0.1\nport = 5000\n\n\
@@ -77,13 +77,13 @@ async fn a_pylons_projects_options_put_a_session_and_a_cache_around_its_app() {
     assert_eq!(
         warnings(&deployment),
         [
-            "site.ini:3: [DEFAULT] email_to, error_email_from, smtp_server: passed over: of a framework in Python; no app \
-             here asks for it",
-            "site.ini:14: [app:main] full_stack, static_files, sqlalchemy.url: passed over: of a framework in Python; this \
-             app has no use for it",
+            "site.ini:3: [DEFAULT] email_to, error_email_from, smtp_server: ignored: options of a Python framework, which no app \
+             here uses",
+            "site.ini:14: [app:main] full_stack, static_files, sqlalchemy.url: ignored: options of a Python framework, which this \
+             app does not use",
             "site.ini:26: [loggers], [handlers], [formatters], [logger_root], [logger_shop], [handler_console], \
-             [formatter_generic]: passed over: the log goes to standard error; of the loggers the levels hold \
-             (`info,shop=debug`), unless RUST_LOG says others",
+             [formatter_generic]: ignored: the log goes to standard error; the levels of the loggers apply \
+             (`info,shop=debug`) unless RUST_LOG is set",
         ]
     );
     let strict = deployment.strict().unwrap_err();
@@ -91,7 +91,7 @@ async fn a_pylons_projects_options_put_a_session_and_a_cache_around_its_app() {
 }
 
 #[test]
-fn what_is_wrong_with_such_an_app_is_said_at_its_line() {
+fn the_faults_of_a_pylons_app_have_their_lines() {
     let text = "[app:main]\nuse = egg:shop\ngreting = hi\nbeaker.session.key = foo\nbeaker.session.timout = 5\n\
                 session_secret = short\nbeaker.cache.expire = soon\n";
     assert_eq!(
@@ -104,9 +104,9 @@ fn what_is_wrong_with_such_an_app_is_said_at_its_line() {
     );
 }
 
-/// An app that makes its own layer of its section's options has no second one around it.
+/// The app's factory makes the layer from its section's options.
 #[tokio::test]
-async fn an_app_that_makes_its_own_session_gets_no_second() {
+async fn an_app_that_makes_its_own_session_is_not_wrapped_in_a_second() {
     let mut registry = registry();
     registry.app("egg:own", |conf| {
         let layer = ampoule_deploy::session_layer(conf)?;
@@ -120,7 +120,7 @@ async fn an_app_that_makes_its_own_session_gets_no_second() {
 }
 
 #[test]
-fn a_folder_or_a_session_option_without_use_is_named() {
+fn options_and_sections_without_effect_cause_warnings() {
     let (_dir, deployment) = load_shop(
         "[DEFAULT]\nbeaker.session.key = foo\n[filter-app:main]\nuse = egg:Paste#gzip\nnext = a\n[app:a]\nuse = egg:shop\n\
          cache_dir = %(here)s/data\n[uwsgi]\nmaster = true\n[sa:auth]\ncookie_secret = x\n",
@@ -129,19 +129,19 @@ fn a_folder_or_a_session_option_without_use_is_named() {
     assert_eq!(
         warnings(&deployment),
         [
-            "site.ini:2: [DEFAULT] beaker.session.key: passed over: there is no session here",
-            "site.ini:4: [filter-app:main] use: egg:Paste#gzip: passed over: compression is the proxy's, or a layer of the app",
-            "site.ini:8: [app:a] cache_dir: passed over: this section has no beaker.session. or beaker.cache. that would lie \
-             there",
-            "site.ini:9: [uwsgi]: passed over: another program's, or an app that nothing names",
-            "site.ini:11: [sa:auth]: passed over: another program's, or an app that nothing names",
+            "site.ini:2: [DEFAULT] beaker.session.key: ignored: this file has no session",
+            "site.ini:4: [filter-app:main] use: egg:Paste#gzip: ignored: compression is the proxy's, or a layer of the app",
+            "site.ini:8: [app:a] cache_dir: ignored: this section has no beaker.session. or beaker.cache. option that would use \
+             it",
+            "site.ini:9: [uwsgi]: ignored: it belongs to another program, or no section refers to it",
+            "site.ini:11: [sa:auth]: ignored: it belongs to another program, or no section refers to it",
         ]
     );
 }
 
 /// Pyramid's template for production, with waitress and a proxy's prefix.
 #[tokio::test]
-async fn a_pyramid_file_is_served() {
+async fn a_pyramid_file_loads() {
     let text = format!(
         "[app:main]\nuse = egg:shop\npyramid.reload_templates = false\npyramid.default_locale_name = en\npyramid.includes =\n    \
          pyramid_tm\nretry.attempts = 3\nsession.key = pyr\nsession.secret = {SECRET}\nsession.type = memory\n\
@@ -157,10 +157,10 @@ async fn a_pyramid_file_is_served() {
         warnings(&deployment),
         [
             "site.ini:3: [app:main] pyramid.reload_templates, pyramid.default_locale_name, pyramid.includes, \
-             retry.attempts: passed over: of a framework in Python; this app has no use for it",
-            "site.ini:13: [filter:proxy-prefix] translate_forwarded_server: X-Forwarded-… is not believed of every client: \
+             retry.attempts: ignored: options of a Python framework, which this app does not use",
+            "site.ini:13: [filter:proxy-prefix] translate_forwarded_server: X-Forwarded-… is not trusted from every client: \
              name the proxy in `trusted_proxies` of [server:…], or write translate_forwarded_server = false",
-            "site.ini:21: [server:main] threads: passed over: of a server in Python; this one answers many requests in each \
+            "site.ini:21: [server:main] threads: ignored: options of a Python server; this one answers many requests in each \
              thread",
         ]
     );
@@ -168,7 +168,7 @@ async fn a_pyramid_file_is_served() {
 }
 
 #[tokio::test]
-async fn filters_that_nothing_needs_let_requests_through() {
+async fn ignored_filters_pass_requests_through() {
     let text = "[pipeline:main]\npipeline = egg:Paste#httpexceptions log egg:Paste#error_catcher egg:WebError#evalerror e\n\
                 [filter:log]\nuse = egg:Paste#translogger\nsetup_console_handler = False\n[app:e]\nuse = egg:echo\n";
     let deployment = load_text(text).unwrap();
@@ -176,16 +176,16 @@ async fn filters_that_nothing_needs_let_requests_through() {
     assert_eq!(
         warnings(&deployment),
         [
-            "site.ini:2: [pipeline:main] pipeline: egg:Paste#httpexceptions: passed over: apps answer with responses",
-            "site.ini:2: [pipeline:main] pipeline: egg:Paste#error_catcher: passed over: error pages are a layer of the app",
-            "site.ini:2: [pipeline:main] pipeline: egg:WebError#evalerror: passed over: error pages are a layer of the app",
-            "site.ini:4: [filter:log] use: egg:Paste#translogger: passed over: the server writes an access log",
+            "site.ini:2: [pipeline:main] pipeline: egg:Paste#httpexceptions: ignored: apps answer with responses",
+            "site.ini:2: [pipeline:main] pipeline: egg:Paste#error_catcher: ignored: error pages are a layer of the app",
+            "site.ini:2: [pipeline:main] pipeline: egg:WebError#evalerror: ignored: error pages are a layer of the app",
+            "site.ini:4: [filter:log] use: egg:Paste#translogger: ignored: the server writes an access log",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_prefix_is_taken_off_and_said_to_the_app() {
+async fn a_prefix_is_stripped_and_becomes_the_mount_path() {
     let text = |options: &str| {
         format!(
             "[pipeline:main]\npipeline = p e\n[app:e]\nuse = egg:echo\n[filter:p]\nuse = egg:PasteDeploy#prefix\n\

@@ -1,4 +1,4 @@
-//! Whose word counts of who asks, how, and for which host.
+//! Which headers of which proxies determine the client, the scheme and the host.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ const ALL: &[(&str, &str)] =
     &[("x-forwarded-for", "9.9.9.9"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.test")];
 
 #[test]
-fn only_a_trusted_proxy_is_believed() {
+fn only_headers_of_a_trusted_proxy_apply() {
     let unbelieved = "127.0.0.1 /x inner:5000";
     assert_eq!(seen("", "127.0.0.1", ALL), unbelieved, "none is trusted");
     assert_eq!(seen("trusted_proxies = 10.0.0.0/8", "127.0.0.1", ALL), unbelieved, "another is trusted");
@@ -50,9 +50,9 @@ fn only_a_trusted_proxy_is_believed() {
     assert_eq!(seen("trusted_proxies = 127.0.0.1", "unix", ALL), "hidden /x inner:5000");
 }
 
-/// Behind two proxies of one's own: what a client writes before them counts for nothing.
+/// Behind two trusted proxies, the elements that a client sends are ignored.
 #[test]
-fn the_first_address_that_is_no_proxy_is_the_client() {
+fn the_first_address_that_is_not_a_proxy_is_the_client() {
     let trusted = "trusted_proxies = 10.0.0.0/8";
     for (headers, expected) in [
         (&[("x-forwarded-for", "6.6.6.6, 9.9.9.9, 10.0.0.2")][..], "9.9.9.9 /x inner:5000"),
@@ -90,7 +90,7 @@ fn the_first_address_that_is_no_proxy_is_the_client() {
 }
 
 #[test]
-fn forwarded_is_believed_where_it_is_named_and_then_alone() {
+fn forwarded_applies_only_if_listed_and_then_alone() {
     let trusted = "trusted_proxies = 10.0.0.0/8\ntrusted_proxy_headers = forwarded";
     for (value, expected) in [
         ("for=9.9.9.9;proto=https;host=shop.test", "9.9.9.9 https://shop.test/x shop.test"),
@@ -113,17 +113,17 @@ fn forwarded_is_believed_where_it_is_named_and_then_alone() {
     assert_eq!(seen("trusted_proxies = 10.0.0.1", "10.0.0.1", &both), "9.9.9.9 /x inner:5000");
 }
 
-/// waitress' option believes the scheme alone, if no header is named.
+/// With waitress's option only the scheme is trusted, unless headers are listed.
 #[test]
-fn the_options_of_waitress_mean_what_they_mean_there() {
+fn the_options_of_waitress_have_their_meaning_there() {
     assert_eq!(seen("trusted_proxy = 127.0.0.1", "127.0.0.1", ALL), "127.0.0.1 https://inner:5000/x inner:5000");
     let named = "trusted_proxy = *\ntrusted_proxy_headers = x-forwarded-for x-forwarded-port";
     assert_eq!(seen(named, "127.0.0.1", ALL), "9.9.9.9 /x inner:5000");
 }
 
-/// What is not believed does not reach an app that would believe it.
+/// Otherwise an app that trusts them could be deceived.
 #[test]
-fn headers_that_are_not_believed_are_removed_where_proxies_are_trusted() {
+fn untrusted_headers_are_removed_if_any_proxy_is_trusted() {
     let left = |options: &str, peer: &str| {
         let mut request = Request::get("/").header("host", "a");
         for name in ["x-forwarded-for", "forwarded", "x-forwarded-server", "x-forwarded-port", "x-other"] {
@@ -143,9 +143,9 @@ fn headers_that_are_not_believed_are_removed_where_proxies_are_trusted() {
 }
 
 proptest! {
-    /// A client behind one trusted proxy can change nothing by what it writes before the proxy's own entry.
+    /// Behind one trusted proxy, the text that a client sends before the proxy's own element has no effect.
     #[test]
-    fn no_text_of_a_client_makes_it_another(text in "[ -~]{0,40}") {
+    fn a_client_cannot_forge_its_address(text in "[ -~]{0,40}") {
         let headers = [("x-forwarded-for", format!("{text}, 9.9.9.9")), ("x-forwarded-proto", format!("{text}, https"))];
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let seen = seen("trusted_proxies = 10.0.0.1", "10.0.0.1", &headers);

@@ -1,4 +1,4 @@
-//! `use`, `set`, `get`, `next`, `filter-with` and pipelines: who gets which options, and who stands around whom.
+//! `use`, `set`, `get`, `next`, `filter-with` and pipelines: the options of each section, and the order of filters.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use crate::support::{ask, given_to, load_all, load_text, load_with, registry, te
 
 const E: &str = "use = egg:echo\n";
 
-/// A file, and what `[app:main]` gets: its own options before the bar, the global ones behind it. Each was compared with
-/// Paste Deploy 3.1, save where the name says that we differ.
+/// A file, and the options of `[app:main]`: its own before the bar, the global ones after it. Each was compared with Paste
+/// Deploy 3.1, except where the name says that we differ.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("values name each other", "[app:main]\nuse = egg:echo\na = %(b)s%%\nb = %(c)s!\nc = 1\n", "[a=1!%,b=1!,c=1|]"),
     ("a default", "[DEFAULT]\nm = d\n[app:main]\nuse = egg:echo\na = %(m)s\n", "[a=d|m=d]"),
@@ -58,14 +58,14 @@ const OPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_section_gets_its_options() {
+async fn a_section_has_the_expected_options() {
     for (name, text, expected) in OPTIONS {
         assert_eq!(given_to(&[("site.ini", text)], &[]).await, *expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn the_command_line_beats_default_and_is_beaten_by_set() {
+async fn the_command_line_overrides_default_and_set_overrides_the_command_line() {
     let text = "[DEFAULT]\nm = d\n[app:main]\nuse = egg:echo\na = %(m)s\nb = %(n)s\n";
     let given = given_to(&[("site.ini", text)], &[("m", "50%"), ("n", "%(m)s")]).await;
     assert_eq!(given, "[a=50%,b=%(m)s|m=50%,n=%(m)s]", "a value of the command line is taken as it is");
@@ -88,7 +88,7 @@ async fn a_section_of_another_file_has_its_own_here_and_default() {
 }
 
 #[tokio::test]
-async fn other_files_and_factories_stand_wherever_a_name_may() {
+async fn a_reference_may_be_another_file_or_a_factory() {
     let site = "[composite:main]\nuse = egg:Paste#urlmap\n/ = config:other.ini\n/plain = egg:echo\n/all = all\n\
                 [pipeline:all]\npipeline = egg:sign config:other.ini#f x\n[app:x]\nuse = egg:echo\nfilter-with = config:other.ini#f\n";
     let other = "[app:main]\nuse = y\n[app:y]\nuse = egg:echo\na = other\n[filter:f]\nuse = egg:sign\nf = 1\n";
@@ -99,7 +99,7 @@ async fn other_files_and_factories_stand_wherever_a_name_may() {
 }
 
 #[tokio::test]
-async fn names_are_looked_up_in_the_file_in_which_they_stand() {
+async fn references_are_looked_up_in_their_own_file() {
     let site = "[app:main]\nuse = config:other.ini#both\n/own = a\n[app:a]\nuse = egg:echo\nfrom = site\n";
     let other = "[composite:both]\nuse = egg:Paste#urlmap\n/ = a\n[app:a]\nuse = egg:echo\nfrom = other\n";
     let deployment = load_all(&[("site.ini", site), ("other.ini", other)], &[]).unwrap();
@@ -108,7 +108,7 @@ async fn names_are_looked_up_in_the_file_in_which_they_stand() {
 }
 
 #[tokio::test]
-async fn filters_stand_in_their_order() {
+async fn filters_apply_in_order() {
     let mut text =
         "[pipeline:main]\npipeline = one two e\nfilter-with = zero\n[app:e]\nuse = egg:echo\nfilter-with = four\n\
                     [filter:four]\nuse = egg:sign\nn = 4\nfilter-with = three\n[filter:two]\nuse = one\nn = 2\n"
@@ -124,7 +124,7 @@ async fn filters_stand_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_a_filter_sets_for_itself_does_not_reach_the_app_below() {
+async fn global_options_that_a_filter_sets_do_not_reach_the_app_below() {
     let text =
         format!("[filter-app:main]\nuse = f\nnext = a\nset m = 1\n[filter:f]\nset n = 2\nuse = egg:sign\n[app:a]\n{E}");
     let deployment = load_text(&text).unwrap();
@@ -133,17 +133,17 @@ async fn what_a_filter_sets_for_itself_does_not_reach_the_app_below() {
 }
 
 #[test]
-fn what_paste_would_pass_over_is_noted() {
+fn an_option_that_paste_would_ignore_causes_a_warning() {
     let text = "[DEFAULT]\nm = d\nsame = 1\n[app:main]\nuse = egg:echo\nm = own\nn = own\nsame = 1\n";
     let warnings = |text: &str, overrides: &[(&str, &str)]| {
         let warnings = load_with(text, overrides).unwrap().warnings;
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let first = "site.ini:6: [app:main] m: holds for this section, in place of that of [DEFAULT] in line 2; \
-                   Paste would pass over it without `set m = …`";
+    let first = "site.ini:6: [app:main] m: overrides line 2 of [DEFAULT] in this section; \
+                   Paste would ignore it unless written `set m = …`";
     assert_eq!(warnings(text, &[]), [first]);
-    let second = "site.ini:7: [app:main] n: holds for this section, in place of that of the command line; \
-                   Paste would pass over it without `set n = …`";
+    let second = "site.ini:7: [app:main] n: overrides the command line in this section; \
+                   Paste would ignore it unless written `set n = …`";
     assert_eq!(warnings(text, &[("n", "cmd")]), [first, second]);
     let set = "[DEFAULT]\nm = d\n[app:main]\nuse = egg:echo\nset m = own\n";
     assert_eq!(warnings(set, &[]), Vec::<String>::new());
@@ -152,14 +152,14 @@ fn what_paste_would_pass_over_is_noted() {
 }
 
 #[test]
-fn a_note_is_said_once() {
+fn each_note_is_reported_once() {
     let text =
         "[DEFAULT]\nm = d\n[composite:main]\nuse = egg:Paste#urlmap\n/ = a\n/b = a\n[app:a]\nuse = egg:echo\nm = own\n";
     let deployment = load_text(text).unwrap();
     assert_eq!((deployment.notes.len(), deployment.warnings.len()), (1, 1));
 }
 
-/// `[server:…]` sections, and the host and port that are served.
+/// `[server:…]` sections, and their host and port.
 const SERVERS: &[(&str, Option<(&str, u16)>)] = &[
     ("", None),
     ("[server:main]\nuse = egg:Paste#http\n", Some(("127.0.0.1", 8080))),
@@ -171,7 +171,7 @@ const SERVERS: &[(&str, Option<(&str, u16)>)] = &[
 ];
 
 #[test]
-fn a_server_says_where_to_listen() {
+fn a_server_has_the_addresses_of_its_section() {
     for (text, expected) in SERVERS {
         let deployment = load_text(&format!("[app:main]\n{E}{text}")).unwrap();
         assert_eq!(deployment.server, expected.map(|(host, port)| Server::new(host, port)), "{text}");

@@ -1,4 +1,4 @@
-//! The composite of the Pylons book, exactly as it stands there, and the session filter that it uses.
+//! The composite of the Pylons book, copied exactly, and the session filter that it uses.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use crate::support::{ask, load_text, registry};
 
 #[tokio::test]
-async fn the_seeds_composite_loads_as_it_stands() {
+async fn the_seeds_composite_loads_unchanged() {
     let path = seed();
     let deployment = load(&path, "main", &debug(), &registry()).unwrap();
     assert_eq!(deployment.server, Some(Server::new("0.0.0.0", 5000)));
@@ -89,7 +89,7 @@ fn a_session_filters_options_are_checked_with_their_lines() {
                 beaker.session.timout = 5\nsecret = x\nbeaker.session.secure = maybe\nbeaker.session.type = fiel\n";
     let said = load_text(text).unwrap_err();
     let expected = [
-        "site.ini:8: [filter:session] secret: a session's options have a prefix: beaker.session.secret",
+        "site.ini:8: [filter:session] secret: the options of a session have a prefix: write beaker.session.secret",
         "site.ini:7: [filter:session] beaker.session.timout: there is no such option; did you mean `timeout`?",
         "site.ini:9: [filter:session] beaker.session.secure: expected true or false, found `maybe`",
         "site.ini:5: [filter:session] secret: there is none; `ampoule make-config` writes an ini file with a fresh one",
@@ -103,9 +103,9 @@ fn a_session_filters_options_are_checked_with_their_lines() {
     assert!(found.is_some_and(|line| line.ends_with(hint)), "{said}");
 }
 
-/// What is said of an option of `[DEFAULT]` or of the command line has its place there.
+/// Not the section's line.
 #[test]
-fn a_session_option_from_elsewhere_is_named_with_its_own_place() {
+fn the_fault_of_a_session_option_of_default_or_the_command_line_names_its_origin() {
     let text = "[DEFAULT]\nbeaker.session.timout = 5\n[filter-app:main]\nuse = egg:ampoule#session\nnext = egg:echo\n\
                 beaker.session.secret = PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E\n";
     let said = load_text(text).unwrap_err();
@@ -138,7 +138,7 @@ fn an_indented_line_below_a_secret_is_a_second_secret_and_never_an_option() {
     );
 }
 
-/// A deployment is served as any service is: by `axum::serve`, on a real socket.
+/// On a real socket.
 #[tokio::test]
 async fn a_deployment_is_served_by_axum() {
     let deployment = load(&seed(), "main", &debug(), &registry()).unwrap();

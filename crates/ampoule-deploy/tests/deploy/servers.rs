@@ -1,4 +1,4 @@
-//! The servers of Python: where each would listen, and what of its options cannot be meant.
+//! The servers of Python: the addresses of each, and the options that are ignored or refused.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ const LISTENS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_server_listens_where_its_section_means() {
+fn every_server_listens_at_the_addresses_of_its_section() {
     for (server, expected) in LISTENS {
         let deployment = load_text(&format!("[app:main]\nuse = egg:echo\n[server:main]\nuse = {server}\n")).unwrap();
         let server_listens = &deployment.server.as_ref().unwrap().listen;
@@ -43,26 +43,26 @@ fn every_server_listens_where_its_section_means() {
 }
 
 #[test]
-fn what_a_server_passes_over_is_one_warning() {
+fn ignored_options_of_a_server_cause_one_warning() {
     let text = "[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:Paste#http\nuse_threadpool = True\nport = 1\n\
                 threadpool_workers = 5\n";
     assert_eq!(
         warnings(&load_text(text).unwrap()),
         [
-            "site.ini:5: [server:main] use_threadpool, threadpool_workers: passed over: of a server in Python; this one answers \
+            "site.ini:5: [server:main] use_threadpool, threadpool_workers: ignored: options of a Python server; this one answers \
           many requests in each thread"
         ]
     );
 }
 
-/// A server's options, and what is wrong with them.
+/// A server's options, and their faults.
 const FAULTS: &[(&str, &str)] = &[
-    ("listen = a:1\nport = 2", "port: `listen` stands beside it; one of the two is enough"),
-    ("listen = a:1\nunix_socket = /s", "unix_socket: `listen` stands beside it; one of the two is enough"),
+    ("listen = a:1\nport = 2", "port: conflicts with `listen`; write only one of them"),
+    ("listen = a:1\nunix_socket = /s", "unix_socket: conflicts with `listen`; write only one of them"),
     ("listen = a:many", "listen: expected host:port, [address]:port or unix:/path, found `a:many`"),
     ("listen =", "listen: expected an address such as 127.0.0.1:8080"),
     ("host = a b", "host: expected an address or a host name, such as 127.0.0.1"),
-    ("host = a:1\nport = 2", "host: it has a port, and `port` stands beside it; one of the two is enough"),
+    ("host = a:1\nport = 2", "host: contains a port, and `port` is set too; write only one of them"),
     (
         "unix_socket = /s\nunix_socket_perms = rw",
         "unix_socket_perms: expected an octal number from 0 to 777, such as 660",
@@ -72,16 +72,16 @@ const FAULTS: &[(&str, &str)] = &[
     ("url_scheme = ftp", "url_scheme: expected http or https"),
     (
         "ssl_pem = /x",
-        "ssl_pem: this server speaks no TLS; put a proxy that does in front, and name it in `trusted_proxies`",
+        "ssl_pem: this server has no TLS; put a proxy that has it in front, and name it in `trusted_proxies`",
     ),
-    ("trusted_proxy_headers = forwarded", "trusted_proxy_headers: it means nothing without `trusted_proxies`"),
+    ("trusted_proxy_headers = forwarded", "trusted_proxy_headers: has no effect without `trusted_proxies`"),
     (
         "trusted_proxies = 10.0.0.0/33",
         "trusted_proxies: expected addresses and networks such as 127.0.0.1 10.0.0.0/8, `unix`, or `*`, found `10.0.0.0/33`",
     ),
     (
         "trusted_proxies = ::1\ntrusted_proxy = ::1",
-        "trusted_proxy: `trusted_proxies` stands beside it; one of the two is enough",
+        "trusted_proxy: conflicts with `trusted_proxies`; write only one of them",
     ),
     (
         "trusted_proxies = ::1\ntrusted_proxy_headers = x-forwarded-four",
@@ -90,13 +90,13 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "trusted_proxies = ::1\ntrusted_proxy_headers = forwarded x-forwarded-for",
-        "trusted_proxy_headers: `forwarded` stands alone: a proxy sets either it or x-forwarded-…, and a client could forge \
+        "trusted_proxy_headers: expected `forwarded` alone: a proxy sets either it or x-forwarded-…, and a client could forge \
          the other",
     ),
 ];
 
 #[test]
-fn what_is_wrong_with_a_server_is_said() {
+fn the_faults_of_a_server_have_lines() {
     for (options, expected) in FAULTS {
         let text = format!("[app:main]\nuse = egg:echo\n[server:main]\nuse = egg:waitress\n{options}\n");
         let said = load_text(&text).unwrap_err();

@@ -37,9 +37,9 @@ async fn the_files_of_a_folder_are_served_and_nothing_outside_it() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_a_fault() {
+fn a_missing_folder_is_a_fault() {
     let said = load_all(&[("site.ini", SITE)], &[]).unwrap_err();
-    let expected = "site.ini:7: [app:files] document_root: expected a folder that is there, such as %(here)s/public";
+    let expected = "site.ini:7: [app:files] document_root: expected an existing folder, such as %(here)s/public";
     assert_eq!(said, expected);
     let said = load_text("[app:main]\nuse = egg:Paste#static\n").unwrap_err();
     assert_eq!(said, expected.replace(":7: [app:files]", ":1: [app:main]"));

@@ -1,4 +1,4 @@
-//! Factories that say what they were given, and short ways to load and to ask.
+//! Factories that show their options, and helpers to load files and send requests.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower::util::MapResponse;
 
-/// What an app or filter was given: its options, and the global ones beside the file's place.
+/// The options of an app or filter, and the global ones except the file's path.
 pub(crate) fn given(conf: &Conf) -> String {
     let options: Vec<String> = conf.options().map(|(name, value)| format!("{name}={value}")).collect();
     let mut global = conf.merged();
@@ -21,9 +21,8 @@ pub(crate) fn given(conf: &Conf) -> String {
     format!("[{}|{}]", options.join(","), global.join(","))
 }
 
-/// `egg:echo` answers with who it is and what it sees, `egg:cached` with what it sees, which all its apps store in one
-/// cache; `egg:sign` signs the responses of what is below it, and
-/// `egg:other` is a server.
+/// `egg:echo` answers with its name and the request that it sees, `egg:cached` with the request, through a cache that its
+/// apps share; `egg:sign` is a filter that signs responses, and `egg:other` is a server.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::new();
     for name in ["egg:echo", "egg:my_project", "egg:Appcelerator#service_broker", "egg:Appcelerator#cross_domain_proxy"]
@@ -122,7 +121,7 @@ pub(crate) async fn text_at(deployment: &Deployment, uri: &str) -> String {
     ask(deployment, "site.test", uri).await.text
 }
 
-/// What `[app:main]` of this file was given, or what is wrong.
+/// The options of `[app:main]` of this file, or the faults.
 pub(crate) async fn given_to(files: &[(&str, &str)], overrides: &[(&str, &str)]) -> String {
     match load_all(files, overrides) {
         Ok(deployment) => {

@@ -1,11 +1,11 @@
-//! Which app a request goes to, and what it sees there.
+//! Which app receives a request, and the path that it sees.
 
 use axum::body::Body;
 use tower::ServiceExt;
 
 use crate::support::{ask, load_text, text_at};
 
-/// A urlmap of these entries, each to an app that says the entry's number.
+/// A urlmap of these entries, each with an app that answers with the entry's number.
 fn map(entries: &[&str]) -> ampoule_deploy::Deployment {
     let mut text = "[composite:main]\nuse = egg:Paste#urlmap\n".to_owned();
     let apps = entries.iter().enumerate().map(|(n, entry)| {
@@ -17,7 +17,7 @@ fn map(entries: &[&str]) -> ampoule_deploy::Deployment {
 }
 
 #[tokio::test]
-async fn the_longest_path_is_taken_and_moved_to_the_mount_path() {
+async fn the_longest_path_wins_and_becomes_the_mount_path() {
     let deployment = map(&["/", "/a", "/a/b", "//x//y/"]);
     let cases = [
         ("/", 0, "", "/"),
@@ -37,7 +37,7 @@ async fn the_longest_path_is_taken_and_moved_to_the_mount_path() {
 }
 
 #[tokio::test]
-async fn the_host_comes_before_the_path_and_its_port_before_all() {
+async fn host_and_port_win_over_host_and_host_over_path() {
     let deployment = map(&[
         "/",
         "/a/b",
@@ -67,7 +67,7 @@ async fn the_host_comes_before_the_path_and_its_port_before_all() {
 }
 
 #[tokio::test]
-async fn the_host_of_an_absolute_uri_counts_as_in_http_2() {
+async fn the_host_of_an_absolute_uri_is_used_as_in_http_2() {
     let deployment = map(&["/", "domain other.test /", "domain other.test port 443 /"]);
     for (uri, n) in [("http://other.test/x", 1), ("https://other.test/x", 2), ("https://other.test:444/x", 1)] {
         let answer = ask(&deployment, "site.test", uri).await.text;
@@ -76,7 +76,7 @@ async fn the_host_of_an_absolute_uri_counts_as_in_http_2() {
 }
 
 #[tokio::test]
-async fn urlmaps_nest_and_add_up_their_paths() {
+async fn nested_urlmaps_join_their_mount_paths() {
     let text = "[composite:main]\nuse = egg:Paste#urlmap\n/out = inner\n[composite:inner]\nuse = egg:ampoule#urlmap\n/in = e\n\
                 [app:e]\nuse = egg:echo\n";
     let deployment = load_text(text).unwrap();
@@ -85,7 +85,7 @@ async fn urlmaps_nest_and_add_up_their_paths() {
 }
 
 #[tokio::test]
-async fn what_is_not_found_is_a_404_that_tells_nothing_or_the_app_that_is_named() {
+async fn an_unknown_path_is_a_404_without_details_or_goes_to_not_found_app() {
     let text = "[composite:main]\nuse = egg:Paste#urlmap\n/hidden = e\n[app:e]\nuse = egg:echo\n";
     let answer = ask(&load_text(text).unwrap(), "x", "/nowhere").await;
     assert_eq!((answer.status, answer.text.as_str()), (404, "404: no app is mounted at this address.\n"));
@@ -109,7 +109,7 @@ async fn a_request_without_a_path_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn apps_under_several_paths_share_no_stored_response() {
+async fn apps_at_different_paths_do_not_share_stored_responses() {
     let text = "[composite:main]\nuse = egg:Paste#urlmap\n/a = e\n/b = e\n/ = e\n[app:e]\nuse = egg:cached\n";
     let deployment = load_text(text).unwrap();
     for _ in 0..2 {

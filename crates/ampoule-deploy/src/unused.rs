@@ -1,18 +1,19 @@
-//! What of a file, of the environment and of the command line was not used, so that nothing is passed over in silence.
+//! Finds sections and options that were not used, in the file, the environment and the command line: nothing is ignored
+//! silently.
 
 use std::path::Path;
 
+use crate::artifacts::Artifacts;
 use crate::error::Fault;
 use crate::family::{CACHE, Family, SESSION, is_ours};
 use crate::find::{is_known, nearest};
 use crate::ini::Ini;
-use crate::made::Made;
 use crate::section::Resolver;
 use crate::setting::{Globals, Setting};
 use crate::{log, python};
 
-/// The faults of sections whose kind is misspelt: `[sever:main]` would be served elsewhere.
-pub(crate) fn misspelt(ini: &Ini) -> Vec<Fault> {
+/// The faults of sections with a misspelt prefix: with `[sever:main]` the app would be served at another address.
+pub(crate) fn misspelt_sections(ini: &Ini) -> Vec<Fault> {
     let unknown = ini.sections.iter().filter(|section| !is_known(&section.name));
     let fault = |section: &crate::ini::Section| {
         let meant = nearest(&section.name)?;
@@ -22,7 +23,7 @@ pub(crate) fn misspelt(ini: &Ini) -> Vec<Fault> {
     unknown.filter_map(fault).collect()
 }
 
-/// The faults of names in the environment that are nearly ours.
+/// The faults of environment variables with a misspelt name.
 pub(crate) fn misspelt_variables(environment: &Globals) -> Vec<Fault> {
     let strange = environment.values().filter(|variable| !is_ours(&variable.name));
     let fault = |variable: &Setting| {
@@ -33,25 +34,25 @@ pub(crate) fn misspelt_variables(environment: &Globals) -> Vec<Fault> {
     strange.filter_map(fault).collect()
 }
 
-/// The warnings of sections that nothing names and that no kind of section explains.
+/// The warnings about sections that nothing refers to and whose prefix is unknown.
 pub(crate) fn sections(ini: &Ini, path: &Path, resolver: &Resolver) -> Vec<Fault> {
     let strange = ini.sections.iter().filter(|section| {
         let is_named = resolver.has_visited(path, &section.name) || python::is_logging(&section.name);
         !is_known(&section.name) && !is_named
     });
     let warning = |section: &crate::ini::Section| {
-        let message = format!("[{}]: passed over: another program's, or an app that nothing names", section.name);
+        let message = format!("[{}]: ignored: it belongs to another program, or no section refers to it", section.name);
         Fault::new(&ini.file, section.line, message)
     };
     let logging = log::note(ini).map(|(line, message)| Fault::new(&ini.file, line, message));
     strange.map(warning).chain(logging).collect()
 }
 
-/// The warnings of options for all that had no effect: of `[DEFAULT]`, the environment and the command line.
-pub(crate) fn globals(globals: &Globals, made: &Made) -> Vec<Fault> {
+/// The warnings about global options without effect: of `[DEFAULT]`, the environment and the command line.
+pub(crate) fn globals(globals: &Globals, made: &Artifacts) -> Vec<Fault> {
     let family = |family: &Family, is_there: bool, what: &str| {
         let unused = move |setting: &&Setting| !is_there && (family.option_of)(&setting.name).is_some();
-        let message = format!("passed over: there is no {what} here");
+        let message = format!("ignored: this file has no {what}");
         globals.values().filter(unused).map(|setting| setting.fault(&message)).collect::<Vec<_>>()
     };
     let mut warnings = family(&SESSION, !made.sessions.is_empty(), "session");
@@ -60,7 +61,7 @@ pub(crate) fn globals(globals: &Globals, made: &Made) -> Vec<Fault> {
     if let Some(first) = of_python().next() {
         let names: Vec<&str> = of_python().map(|setting| setting.name.as_str()).collect();
         warnings.push(
-            first.place.fault(&names.join(", "), "passed over: of a framework in Python; no app here asks for it"),
+            first.location.fault(&names.join(", "), "ignored: options of a Python framework, which no app here uses"),
         );
     }
     warnings

@@ -1,4 +1,4 @@
-//! What factories leave behind beside what they return.
+//! The side results of factories: notes, warnings, session layers, caches.
 
 use std::collections::BTreeSet;
 
@@ -7,33 +7,33 @@ use ampoule::cache::CacheManager;
 
 use crate::error::Fault;
 
-/// Collected from the outermost section inwards.
+/// The side results of all factories, from the outermost section inwards.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct Artifacts {
     pub(crate) notes: Vec<String>,
     pub(crate) warnings: Vec<Fault>,
     /// Where each option of a session or cache comes from, a line for each of them.
     pub(crate) origins: Vec<String>,
     pub(crate) sessions: Vec<SessionLayer>,
-    /// The names of those sessions whose cookies are for TLS alone.
+    /// The names of the sessions whose cookies are `Secure`.
     pub(crate) secure: Vec<String>,
     pub(crate) caches: Vec<CacheManager>,
-    /// The options that a factory asked for by their names.
+    /// The names of the options that a factory read.
     pub(crate) read: BTreeSet<String>,
-    /// A filter says that requests come by https.
+    /// Whether a filter declares that requests arrive by https.
     pub(crate) is_https: bool,
-    /// Filters that would believe any client's `X-Forwarded-For` in Paste.
-    pub(crate) believing: Vec<Fault>,
+    /// Warnings about filters that in Paste trust `X-Forwarded-For` from every client.
+    pub(crate) trusting_filters: Vec<Fault>,
 }
 
-impl Made {
-    pub(crate) fn append(&mut self, other: Made) {
-        let Made { notes, warnings, origins, sessions, secure, caches, read, is_https, believing } = other;
+impl Artifacts {
+    pub(crate) fn append(&mut self, other: Artifacts) {
+        let Artifacts { notes, warnings, origins, sessions, secure, caches, read, is_https, trusting_filters } = other;
         add_new(&mut self.notes, notes);
         add_new(&mut self.warnings, warnings);
         add_new(&mut self.origins, origins);
         add_new(&mut self.secure, secure);
-        add_new(&mut self.believing, believing);
+        add_new(&mut self.trusting_filters, trusting_filters);
         self.sessions.extend(sessions);
         self.caches.extend(caches);
         self.read.extend(read);
@@ -41,7 +41,7 @@ impl Made {
     }
 }
 
-/// A section that is used twice says the same twice.
+/// Appends what is not in the list yet: a section that is used twice reports everything twice.
 fn add_new<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
     for one in more {
         if !all.contains(&one) {
