@@ -1,5 +1,4 @@
-//! Counts what this thread takes from the heap. Each thread counts for itself, so that counting takes no time that
-//! would be measured with it.
+//! Counts the heap allocations of each thread separately, so that counting adds no measurable time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -9,7 +8,7 @@ thread_local! {
     static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The system's allocator with two counters before it.
+/// The system's allocator with two counters.
 pub struct Counting;
 
 fn count(calls: u64, more: usize, less: usize) {
@@ -35,12 +34,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often this thread has asked for memory.
+/// The number of allocations of this thread.
 pub fn calls() -> u64 {
     CALLS.get()
 }
 
-/// How much this thread has taken and not given back, if no other did that.
+/// The bytes that this thread has allocated and not freed, if no other thread frees them.
 pub fn bytes() -> u64 {
     BYTES.get()
 }

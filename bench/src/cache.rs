@@ -1,4 +1,4 @@
-//! Hits of the cache beside moka alone and `cached`, and what a thousand do who find nothing.
+//! Compares hits of the cache with moka's and `cached`'s; and a stampede of a thousand requests.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -59,7 +59,7 @@ impl Subject {
         }
     }
 
-    /// As an application asks: with a creator at hand where the cache takes one.
+    /// Gets a value as an application does: with a creator, if the cache takes one.
     async fn get(&self, key: &str) -> Value {
         match self {
             Subject::Moka(cache) => cache.get(key).await.expect("it is there"),
@@ -108,7 +108,7 @@ pub fn print(runtime: &tokio::runtime::Runtime) {
     stampede();
 }
 
-/// What should not be written, and often is.
+/// A naive cache without single flight, as is often written.
 #[derive(Default)]
 struct Naive(Mutex<HashMap<String, u64>>);
 

@@ -1,4 +1,4 @@
-//! The counts that a test can hold: allocations and instructions, which are the same on a busy machine.
+//! Checks the counts that do not depend on the load of the machine: allocations and instructions.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a session costs, beside its peers and over the bare router, all in one run. See README.md.
+//! The cost of a session over the bare router, compared with the peers in one run. See README.md.
 
 mod alloc;
 mod cache;

@@ -1,4 +1,4 @@
-//! What a request costs: its time, its allocations, its instructions.
+//! Measures the cost of a request: time, allocations, instructions.
 
 use std::hint::black_box;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::alloc;
 use crate::scenario::Scenario;
 use crate::sites::Who;
 
-/// What one request costs.
+/// The cost of one request.
 #[derive(Clone, Copy, Default)]
 pub struct Cost {
     pub nanoseconds: f64,
@@ -19,7 +19,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What remains without another's cost.
+    /// The cost without another's.
     pub fn over(self, bare: Cost) -> Cost {
         Cost {
             nanoseconds: self.nanoseconds - bare.nanoseconds,
@@ -29,7 +29,7 @@ impl Cost {
     }
 }
 
-/// Exact.
+/// The exact number of allocations.
 pub fn allocations(runtime: &Runtime, scenario: &Scenario, who: Who) -> u64 {
     runtime.block_on(async {
         let mut ready = scenario.on(who).await;
@@ -60,8 +60,8 @@ pub fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// What callgrind counts for one request: the difference of two runs that differ by 200 requests. It is the same
-/// whatever else the machine does, but knows no SHA instructions, so hashes are counted as on an old processor.
+/// The instructions of one request by callgrind, from two runs that differ by 200 requests. The number does not depend on the
+/// load of the machine. valgrind has no SHA instructions, so hashes are counted as on an old processor.
 pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
     let run = |count: u64| {
         let program = std::env::current_exe().expect("our own path");
@@ -80,7 +80,7 @@ pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
     (many - few) / 200
 }
 
-/// What `--one` does, for callgrind and other profilers: so many requests, and nothing else.
+/// Runs `--one`, for callgrind and other profilers: only this number of requests.
 pub fn one(runtime: &Runtime, scenario: &str, who: &str, count: u64) {
     let scenario = Scenario::named(scenario).expect("a known scenario");
     let who = Who::named(who).expect("a known subject");

@@ -1,4 +1,4 @@
-//! What requests are made of, each part measured alone: the least that such a request can take.
+//! Measures each part of a request alone: their sum is the minimum of such a request.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -18,7 +18,7 @@ use crate::scenario::Scenario;
 use crate::sites::{Site, Who, ours, shared};
 use crate::turns;
 
-/// A part: what it is, and how long it takes.
+/// A part: its name and its time.
 type Part = (&'static str, f64);
 
 pub fn print(runtime: &Runtime) {
@@ -50,7 +50,7 @@ fn table(name: &str, parts: &[Part]) {
     println!("| tower-sessions | {peer:.0} ns | 1.00 |\n");
 }
 
-/// What the parts are tried on.
+/// The objects that the parts use.
 struct Parts {
     signer: Signer,
     record: Record,
@@ -134,7 +134,7 @@ impl Parts {
     }
 }
 
-/// The answer of a store in memory, which is at hand.
+/// The answer of the memory store, which is ready at once.
 fn at_hand<T>(reply: ampoule::store::Reply<'_, T>) -> T {
     reply.try_now().expect("memory answers at once").expect("it works")
 }
@@ -146,7 +146,7 @@ fn put(store: &MemoryStore, key: StoreKey, entry: Entry, mode: PutMode) -> ampou
     }
 }
 
-/// What is done to headers that have room for it.
+/// Measures the edits of headers with free capacity.
 fn time_headers(change: impl Fn(&mut HeaderMap)) -> f64 {
     let headers = RefCell::new(HeaderMap::with_capacity(6));
     time(|| {

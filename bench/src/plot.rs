@@ -1,17 +1,16 @@
-//! Pictures of results, as SVG that reads well on light and dark pages.
+//! Charts of results, as SVG for light and dark pages.
 
 use std::fmt::Write;
 
-/// The text and lines of every picture: `currentColor` is not known where an image is only shown, so a grey that both
-/// backgrounds bear.
+/// The colour of text and lines: a grey for both backgrounds, since `currentColor` does not work in an embedded image.
 const INK: &str = "#7d8590";
 
-/// One colour for each peer or curve; told apart also by those who see few colours (Okabe and Ito's).
+/// The colours of peers and curves: Okabe and Ito's, which are distinct also with colour blindness.
 const COLOURS: [&str; 5] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"];
 
 const WIDTH: f64 = 760.0;
 
-/// Writes a picture, and says where.
+/// Writes a chart and prints its path.
 pub fn write(path: &str, svg: &str) {
     std::fs::write(path, svg).expect("the picture can be written");
     eprintln!("drew {path}");

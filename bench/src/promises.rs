@@ -1,4 +1,4 @@
-//! Two promises beside the peer: what 64 writers at once keep, and what a request that is slower than a logout does.
+//! Two promises compared with the peer: the updates that 64 concurrent writers keep, and a save that is slower than a logout.
 
 use std::sync::LazyLock;
 
@@ -17,14 +17,14 @@ use crate::sites;
 static LOADED: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 static GO_ON: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
-/// A handler does something else between reading its session and writing it, as one that asks a database does.
+/// A handler does something else between reading and writing its session, such as a query of a database.
 async fn something_else() {
     for _ in 0..8 {
         yield_now().await;
     }
 }
 
-/// The late request has read its session, and goes on when the logout has been answered.
+/// The late request has read its session, and continues after the response to the logout.
 async fn wait_for_the_logout() {
     LOADED.add_permits(1);
     GO_ON.acquire().await.expect("it is never closed").forget();

@@ -1,4 +1,4 @@
-//! Sessions in memory by the million: what each takes, and what a read, a write and a sweep cost then.
+//! Millions of sessions in memory: bytes per session, and the times of reads, writes and sweeps.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -29,7 +29,7 @@ struct Row {
     sweep_half: f64,
 }
 
-/// Draws the curves into files beside each other, if a folder is named.
+/// Draws the curves into files of a folder, if one is given.
 pub fn print(runtime: &Runtime, folder: Option<&str>) {
     println!(
         "| sessions | bytes each | get | of a `HashMap` | replace | sweep, none expired | 1 % expired, each | half expired, each |"
@@ -108,7 +108,7 @@ async fn measure(count: u64) -> Row {
     Row { bytes, get, map_get: of_a_map(count, &keys), replace, sweep_none, sweep_a_hundredth, sweep_half }
 }
 
-/// What the machine's memory takes, whichever library asks for it.
+/// The same for a `HashMap`: the cost of the memory itself.
 fn of_a_map(count: u64, keys: &[StoreKey]) -> f64 {
     let map: HashMap<StoreKey, Box<[u8]>> = (0..count).map(|number| (key(number), vec![7; RECORD].into())).collect();
     let map = Mutex::new(map);

@@ -1,4 +1,4 @@
-//! What is measured: one request, of one kind, on one site.
+//! The scenarios: a kind of request on a site.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,15 +9,15 @@ use crate::sites::{Site, Who, shared};
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
-    /// The path that fills the session before; empty for none.
+    /// The path that fills the session first; empty for none.
     fill: &'static str,
     path: &'static str,
     neighbours: bool,
     /// Ours, with the session in memory or in its cookie.
     pub who: Who,
-    /// The share of the first peer's cost over bare that we allow ourselves, by the design; 0 for no such budget.
+    /// Our budget, as a share of the first peer's cost over bare; 0 for none.
     pub budget: f64,
-    /// The most allocations and the most instructions over the same route without a session, counted when this was written,
+    /// The ceilings of allocations and instructions over the same route without a session: the counts at the time of writing,
     /// with a small margin.
     pub ceilings: (u64, u64),
 }
@@ -61,7 +61,7 @@ pub const IN_COOKIE: [Scenario; 6] = [
     scenario("3.5 KB, read and write one", "/large", "/write", 0.0).in_cookie().at_most(22, 82_000),
 ];
 
-/// A scenario on a site, ready to be asked again and again.
+/// A scenario on a site, ready to run repeatedly.
 pub struct Ready {
     site: Site,
     path: Bytes,
@@ -80,7 +80,7 @@ impl Scenario {
         Ready { site, path: shared(self.path), cookie: shared(&cookie) }
     }
 
-    /// The scenario on routes that were made elsewhere, with this cookie.
+    /// The scenario on existing routes, with this cookie.
     pub fn over(&self, router: Router, cookie: &str) -> Ready {
         Ready { site: Site::axum(router), path: shared(self.path), cookie: shared(cookie) }
     }

@@ -14,12 +14,12 @@ use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response, Uri};
 use tower::{Service, ServiceExt};
 
-/// Whose layer is around the routes.
+/// The layer around the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Without a session.
     Bare,
-    /// A layer that puts an `Arc` into each request, and handlers that take it: what the framework asks of any layer.
+    /// A layer that puts an `Arc` into each request, and handlers that extract it: the framework's cost of any such layer.
     Floor,
     Ours,
     OursInCookie,
@@ -28,7 +28,7 @@ pub enum Who {
     TowerInCookie,
     #[cfg(feature = "peers")]
     AxumSession,
-    /// The routes of actix-web without a layer: what actix-session is over.
+    /// The routes of actix-web without a layer, as the base of actix-session.
     #[cfg(feature = "peers")]
     BareActix,
     #[cfg(feature = "peers")]
@@ -73,7 +73,7 @@ impl Who {
         Who::ActixInCookie,
     ];
 
-    /// The subject that `Debug` prints so.
+    /// The subject with this name in `Debug`.
     pub fn named(name: &str) -> Option<Who> {
         Who::ALL.iter().copied().find(|who| format!("{who:?}") == name)
     }
@@ -95,7 +95,7 @@ impl Who {
         }
     }
 
-    /// What it is measured over.
+    /// The routes without a session that it is compared with.
     pub fn bare(self) -> Who {
         match self {
             #[cfg(feature = "peers")]
@@ -130,13 +130,13 @@ impl Who {
     }
 }
 
-/// What every route answers.
+/// The response of every route.
 const TEXT: &str = "hello";
 
 /// Four small numbers and a text of the size that the path says.
 const FILL: [(&str, usize); 4] = [("/five", 5), ("/hundred", 40), ("/kilobyte", 1_000), ("/large", 3_500)];
 
-/// Routes that can be asked.
+/// The routes as a service.
 pub enum Site {
     Axum(Router),
     #[cfg(feature = "peers")]
@@ -144,12 +144,12 @@ pub enum Site {
 }
 
 impl Site {
-    /// Routes as `axum::serve` asks them: their layers are put around them once, and not again for each request.
+    /// Routes as in `axum::serve`: their layers are applied once, not for each request.
     pub fn axum(routes: Router) -> Site {
         Site::Axum(routes.with_state(()))
     }
 
-    /// Asks once, and says which cookies came back.
+    /// Sends a request and returns the cookies of the response.
     pub async fn fill(&mut self, path: &str) -> String {
         let headers = match self {
             Site::Axum(router) => {
@@ -176,7 +176,7 @@ impl Site {
     }
 }
 
-/// A path, or a header's text, as a server has it: a part of the bytes that it has read, which are shared and not copied.
+/// A path or a header's value as in a server: a shared slice of the bytes that were read, not a copy.
 pub fn shared(text: &str) -> Bytes {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
     // The first clone is what makes them shared.

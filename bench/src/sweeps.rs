@@ -1,4 +1,4 @@
-//! A store of many sessions, half of them expired: what it costs to free them, and what other requests notice.
+//! Sweeps a store of many sessions, half of them expired, and measures the delay of other requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use ampoule::ManualClock;
 use ampoule::store::{self, Bytes, Entry, PutMode, Store, StoreKey, StoreOptions};
 use ampoule_test_servers::{Kind, Server};
 
-/// Values in one call of a sweep, and the pause after it, as a session layer sweeps.
+/// The number of values in one call of a sweep, as in a session layer.
 const BATCH: usize = 1_000;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -117,7 +117,7 @@ async fn fill(store: &Arc<dyn Store>, count: u64) {
     writers.join_all().await;
 }
 
-/// Reads and saves live sessions while `work` goes on, and says how long each took.
+/// Reads and saves live sessions until `work` ends, and returns the time of each.
 async fn watch(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()>) -> (String, String) {
     let stop = Arc::new(AtomicBool::new(false));
     let other = {

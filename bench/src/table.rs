@@ -1,4 +1,4 @@
-//! The tables of requests in one process: ours beside the peers', each over its own bare routes.
+//! The tables of requests in one process: ours and the peers', each over its own bare routes.
 
 use tokio::runtime::Runtime;
 
@@ -8,7 +8,7 @@ use crate::scenario::{IN_COOKIE, IN_MEMORY, Scenario};
 use crate::sites::Who;
 use crate::turns;
 
-/// What one scenario cost: a layer that does nothing, ours, and each peer, all over their bare routes.
+/// The costs in one scenario: a layer that does nothing, ours, and each peer, all over their bare routes.
 struct Row {
     scenario: Scenario,
     floor: Cost,
@@ -94,7 +94,7 @@ fn show(cost: Cost) -> String {
     format!("{nanoseconds:.0} ns, {allocations} allocations{counted}")
 }
 
-/// What the cipher and base64 take for as many bytes, without a request around them.
+/// The time of the cipher and base64 for the same number of bytes, without a request.
 mod alone {
     use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Several at once: two threads against one, and many writers of one session.
+//! Concurrency: two threads compared with one, and many writers of one session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,7 @@ fn requests(name: &str, threads: u32) -> f64 {
     done.into_inner() as f64 / TIME.as_secs_f64()
 }
 
-/// So many tasks each count in one session, as requests of so many processes, which know nothing of each other.
+/// Tasks that count in one session, each as in a separate process.
 async fn hot(processes: usize, writers: usize) {
     let store = Arc::new(Counting { inner: ours::store(), conflicts: AtomicU64::new(0) });
     let layers: Vec<SessionLayer> = (0..processes).map(|_| ours::over(store.clone())).collect();
@@ -116,7 +116,7 @@ async fn begun(layer: &SessionLayer) -> HeaderMap {
     headers
 }
 
-/// Counts the writes that a faster one made pointless.
+/// A store that counts the writes that conflict with a faster one.
 struct Counting {
     inner: MemoryStore,
     conflicts: AtomicU64,

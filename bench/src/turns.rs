@@ -1,5 +1,4 @@
-//! Times of requests, taken in turns by processes of their own: what disturbs one disturbs all, and none runs in the heap
-//! that another has used.
+//! Times of requests, measured in turns by separate processes: a disturbance affects all alike, and each has a fresh heap.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,7 +14,7 @@ const ROUNDS: usize = 21;
 const EACH: u32 = 5_000;
 const WARM_UP: u32 = 500;
 
-/// Nanoseconds of one request to each, the medians of rounds.
+/// The nanoseconds of a request to each subject, medians of rounds.
 pub fn times(scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
     let mut players: Vec<Player> = subjects.iter().map(|who| Player::start(scenario, *who)).collect();
     let mut rounds = vec![Vec::new(); subjects.len()];
@@ -27,7 +26,7 @@ pub fn times(scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
     rounds.into_iter().map(median).collect()
 }
 
-/// This program once more, with `--turns`.
+/// A child process of this program with `--turns`.
 struct Player {
     process: Child,
     to: Option<ChildStdin>,
@@ -60,7 +59,7 @@ impl Drop for Player {
     }
 }
 
-/// What `--turns` does: for each line that comes, some requests, and a line that says how long one took.
+/// Runs `--turns`: for each line of input, sends some requests and prints the time of one.
 pub fn play(runtime: &Runtime, scenario: &str, who: &str) {
     let scenario = Scenario::named(scenario).expect("a known scenario");
     let who = Who::named(who).expect("a known subject");

@@ -40,7 +40,7 @@ impl Redis {
         counts.filter(|(name, _)| !matches!(name.as_str(), "CONFIG|RESETSTAT" | "INFO")).collect()
     }
 
-    /// The names of those commands that scripts run while this goes on. Redis counts them like any others, in
+    /// The names of the commands that scripts run until this ends. Redis counts them like any others, in
     /// `commandstats` and in `total_commands_processed`; only MONITOR tells them apart.
     pub fn run_by_scripts(&self, go_on: impl FnOnce()) -> BTreeSet<String> {
         let mut stream = TcpStream::connect(&self.address).expect("Redis listens");

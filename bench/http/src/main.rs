@@ -19,11 +19,11 @@ use crate::server::Server;
 use crate::subject::{Scenario, Subject};
 use crate::table::Row;
 
-/// How often each subject has its turn at each scenario; the median counts.
+/// The number of turns of each subject in each scenario; the result is the median.
 const ROUNDS: usize = 5;
-/// How long a turn takes.
+/// The length of a turn.
 const SECONDS: u64 = 3;
-/// How long each subject is warmed up at each scenario.
+/// The length of the warm-up of each subject in each scenario.
 const WARM_UP_SECONDS: u64 = 1;
 
 fn main() -> ExitCode {
@@ -74,7 +74,7 @@ fn run(rounds: usize, seconds: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Warms everything up, and makes the rows of the table: the subjects of the first scenario, then those of the next.
+/// Warms up everything, and creates the rows of the table: all subjects of the first scenario, then those of the next.
 fn warm_up(servers: &[Server], redis: &mut Redis) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
@@ -87,7 +87,7 @@ fn warm_up(servers: &[Server], redis: &mut Redis) -> Vec<Row> {
     rows
 }
 
-/// Of the last minute: well below 1 on a machine that does nothing else.
+/// The load average of the last minute: well below 1 on an idle machine.
 fn load_average() -> String {
     let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split_whitespace().next().unwrap_or("unknown").to_owned()

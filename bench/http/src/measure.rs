@@ -1,4 +1,4 @@
-//! One subject at one scenario: what is done before, and what is read off afterwards.
+//! Runs one subject in one scenario: prepares sessions, runs the load, reads the counts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,14 +19,14 @@ pub struct Sample {
     pub counted: Option<u64>,
 }
 
-/// Runs a scenario on sessions that are made anew.
+/// Runs a scenario on new sessions.
 pub fn sample(server: &Server, redis: &mut Redis, scenario: Scenario, seconds: u64) -> Sample {
     redis.clear();
     let cookies = make_sessions(server, scenario);
     redis.reset();
     let before = server.cpu();
     let load = wrk::run(server.port, scenario.path(), &cookies, seconds);
-    // What wrk left under way comes to its end before anything is read off, or cleared for the next run.
+    // Requests in progress finish before the counts are read, and before the next run clears the store.
     std::thread::sleep(Duration::from_millis(50));
     let cpu = server.cpu() - before;
     let commands = redis.counts();

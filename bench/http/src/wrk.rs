@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Requests that are under way at once.
+/// The number of concurrent requests.
 pub const CONNECTIONS: usize = 32;
 
 /// The requests are made before the run; the first entry without cookies is a request that sends none.
@@ -22,18 +22,18 @@ request = function()
 end
 "#;
 
-/// What a run did.
+/// The result of a run.
 pub struct Load {
     pub requests: u64,
     pub per_second: f64,
 }
 
-/// Whether it can be run.
+/// Whether wrk is installed.
 pub fn is_installed() -> bool {
     Command::new("wrk").arg("-v").output().is_ok()
 }
 
-/// Asks for the path as often as it is answered.
+/// Requests the path in a loop on each connection.
 ///
 /// # Panics
 /// If an answer was not 2xx, or a connection failed.

@@ -109,7 +109,7 @@ async fn new(session: Session) -> &'static str {
     TEXT
 }
 
-/// It ships no store in memory, so this is the least that its trait asks for.
+/// A minimal memory store, since actix-session has none.
 #[derive(Default)]
 struct Memory(Mutex<HashMap<String, HashMap<String, String>>>);
 

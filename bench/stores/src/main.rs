@@ -1,4 +1,4 @@
-//! Stores beside the least that could work and beside their peers, and Ampoule beside Beaker. See README.md.
+//! Compares stores with raw drivers and the peers' stores, and Ampoule with Beaker. See README.md.
 
 mod beaker;
 mod ours;

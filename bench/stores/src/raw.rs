@@ -1,4 +1,4 @@
-//! The least that could work with each driver: the floor that a store stands on.
+//! Minimal code for each driver: the lower bound of a store's cost.
 
 pub mod file;
 pub mod mysql;

@@ -1,10 +1,10 @@
-//! Rounds in which the subjects take turns, so that what disturbs one disturbs all, and their medians.
+//! Rounds in which the subjects take turns, so that a disturbance affects all alike, and their medians.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-/// What a turn returns.
+/// The future of a turn.
 pub type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What is measured.
@@ -14,7 +14,7 @@ pub enum Operation {
     Load,
     /// Replaces an existing session, at its version where there are versions.
     Save,
-    /// Makes a session that was not there.
+    /// Creates a session that did not exist.
     Create,
 }
 
@@ -32,17 +32,17 @@ impl Operation {
 
 /// Something that keeps sessions. It has [`sessions::COUNT`](crate::sessions::COUNT) of them from the start.
 pub trait Subject: Send {
-    /// Does an operation so many times, one after the other.
+    /// Does this number of operations, one after the other.
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_>;
 }
 
-/// How long a run may take. Many short turns rather than a few long ones: where the system puts threads, and what else
-/// it does, changes within seconds.
+/// The length of a run. Many short turns rather than a few long ones: the placement of threads and the load of the system
+/// change within seconds.
 #[derive(Clone, Copy)]
 pub struct Effort {
-    /// How many times each has its turn.
+    /// The number of turns of each subject.
     pub rounds: usize,
-    /// How long a turn takes, about.
+    /// The approximate length of a turn.
     pub turn: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Effort {
     pub const FULL: Effort = Effort { rounds: 101, turn: Duration::from_millis(8) };
     pub const QUICK: Effort = Effort { rounds: 21, turn: Duration::from_millis(5) };
 
-    /// How many operations fill a turn when so many have taken so long.
+    /// The number of operations that fill a turn, from the time of a sample.
     pub fn count(self, tried: u32, took: Duration) -> u32 {
         let each = took.as_secs_f64() / f64::from(tried);
         (self.turn.as_secs_f64() / each).clamp(5.0, 20_000.0) as u32
@@ -70,7 +70,7 @@ pub async fn measure(subjects: &mut [Box<dyn Subject>], operation: Operation, ef
     let mut times = vec![Vec::new(); subjects.len()];
     for round in 0..effort.rounds {
         for place in 0..subjects.len() {
-            // Another begins each round.
+            // Each round starts with another subject.
             let who = (place + round) % subjects.len();
             let started = Instant::now();
             subjects[who].run(operation, counts[who]).await;

@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How many there are before anything is measured.
+/// The number of sessions at the start.
 pub const COUNT: u64 = 1_000;
 
-/// What is in each.
+/// The value of each session.
 pub const VALUE: [u8; 200] = [7; 200];
 
-/// How long each lives: longer than any run.
+/// The lifetime of each session: longer than any run.
 pub const LIFETIME_SECONDS: u32 = 24 * 3_600;
 
 /// The key of a session, as spread out as a digest.
@@ -29,12 +29,12 @@ pub fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// When a session ends that is written now, in milliseconds since 1970.
+/// The deadline of a session that is written now, in milliseconds since 1970.
 pub fn deadline() -> i64 {
     now() + i64::from(LIFETIME_SECONDS) * 1_000
 }
 
-/// Which session comes next.
+/// The next session.
 #[derive(Default)]
 pub struct Turn {
     last: u64,
@@ -42,13 +42,13 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// One of those that are there, in an order that jumps.
+    /// An existing session, in a scattered order.
     pub fn existing(&mut self) -> u64 {
         self.last = (self.last + 389) % COUNT;
         self.last
     }
 
-    /// One that was never there.
+    /// A session that never existed.
     pub fn new_one(&mut self) -> u64 {
         self.made += 1;
         COUNT + self.made

@@ -1,4 +1,4 @@
-//! Which stores are measured, and against whom.
+//! The stores that are measured, and what each is compared with.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::rounds::Operation;
 
-/// What was measured of one operation of one store.
+/// The times of one operation of one store.
 pub struct Line<'a> {
     pub store: &'a str,
     pub operation: Operation,
@@ -10,7 +10,7 @@ pub struct Line<'a> {
     pub times: &'a [f64],
 }
 
-/// What we allow ourselves.
+/// Our budget.
 enum Budget {
     Microseconds(f64),
     OfRaw(f64),

@@ -1,5 +1,5 @@
-//! What one would write on axum without any library for sessions: a signed id in the cookie, JSON in Redis. And the same by
-//! a programmer who knows that requests run at once: it writes only in the place of what it has read, or reads again.
+//! Typical code on axum without a session library: a signed id in the cookie, JSON in Redis. And a variant for concurrent
+//! requests, which writes only if the stored value is the one that it read, and otherwise retries.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ impl Site {
         Ok((data, bytes))
     }
 
-    /// Writes, and says whether it could: who does not compare always can.
+    /// Writes, and returns whether it succeeded; without the comparison it always does.
     async fn replace(&mut self, key: &str, data: &Data, read: &[u8]) -> Result<bool, StatusCode> {
         let Some(compare) = &self.compare else { return self.save(key, data).await.map(|()| true) };
         let bytes = serde_json::to_vec(data).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
