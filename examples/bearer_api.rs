@@ -1,4 +1,4 @@
-//! An API without cookies: a client logs in with JSON, and goes on with a bearer token.
+//! An API without cookies: a client logs in with JSON, and then sends a bearer token.
 //!
 //! ```console
 //! token=$(curl -s http://127.0.0.1:3000/login --json '{"name": "ada"}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_logs_in_with_json_and_goes_on_with_its_token() {
+    async fn a_client_logs_in_with_json_and_uses_its_token() {
         let app = super::site().unwrap();
         assert_eq!(ask(&app, "GET", "/cart", "none", "").await.0, 403);
         let (_, answer) = ask(&app, "POST", "/login", "", r#"{"name":"ada"}"#).await;

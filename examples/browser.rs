@@ -1,4 +1,4 @@
-//! The examples that only a browser shows, in Chromium.
+//! Tests of the examples that need a browser, in Chromium.
 
 #[allow(dead_code, reason = "a part of it is for the pages of the demo")]
 #[path = "../crates/ampoule-cli/tests/support/browser.rs"]
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use self::driver::{Driver, open, submit, text};
 
-/// A node that is served, as the driver knows one.
+/// A node and its address.
 struct Served {
     base: String,
 }
@@ -25,7 +25,7 @@ impl Served {
     }
 }
 
-/// Waits until the page has said this.
+/// Waits until the page shows this.
 async fn says(client: &fantoccini::Client, expected: &str) {
     let mut said = String::new();
     for _ in 0..300 {

@@ -8,7 +8,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-/// What takes long. However many ask at once, it is done once for each city: the arguments are the key.
+/// A slow function. Concurrent calls for a city run it once: the arguments are the key.
 #[cached(region = "short_term", tags = ["weather"])]
 async fn forecast(caches: &CacheManager, city: &str) -> Result<String, Error> {
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -22,7 +22,7 @@ async fn weather(caches: CacheManager, Path(city): Path<String>) -> Result<Strin
     forecast(&caches, &city).await
 }
 
-/// A new measurement has come: one city's forecast is made anew, or all of them.
+/// A new measurement invalidates the forecast of one city, or all forecasts.
 async fn measured(caches: CacheManager, Path(city): Path<String>) -> Result<(), Error> {
     match city.as_str() {
         "everywhere" => caches.invalidate_tag("weather").await,
@@ -30,7 +30,7 @@ async fn measured(caches: CacheManager, Path(city): Path<String>) -> Result<(), 
     }
 }
 
-/// A shared cache may store this page, for a minute: it is the same for all.
+/// A shared cache may store this page for a minute: it is the same for all users.
 async fn front_page() -> impl IntoResponse {
     ([(CACHE_CONTROL, "public, max-age=60")], format!("made at {:?}", std::time::SystemTime::now()))
 }
@@ -40,7 +40,7 @@ fn site() -> Result<Router, Box<dyn std::error::Error>> {
         ("cache.type", "memory"),
         ("cache.regions", "short_term"),
         ("cache.short_term.expire", "60"),
-        // For half a minute more the old one is given out while one request makes the next.
+        // For half a minute more the old one is served while one request creates the next.
         ("cache.short_term.stale", "30"),
     ])?
     .manager()?;
@@ -61,7 +61,7 @@ mod tests {
     use ampoule_examples::Browser;
 
     #[tokio::test]
-    async fn a_forecast_is_made_once_until_something_is_measured() {
+    async fn a_forecast_is_created_once_until_a_measurement() {
         let mut browser = Browser::new(super::site().unwrap());
         let (oslo, rome) = (browser.get("/weather/Oslo").await, browser.get("/weather/Rome").await);
         assert!(oslo.starts_with("rain in Oslo") && rome.starts_with("rain in Rome"));

@@ -1,7 +1,7 @@
-//! A session that its cookie holds, sealed: no store. Open http://127.0.0.1:3000/ and reload.
+//! A session in an encrypted cookie, without a store. Open http://127.0.0.1:3000/ and reload.
 //!
-//! The client keeps the data, so requests that run at once overwrite each other, and who copied the cookie before a
-//! logout still has its session. For a language or a theme that is fine; for a login take a store.
+//! The client keeps the data, so concurrent requests overwrite each other's changes, and a cookie that was copied before the
+//! logout still opens the session. That is fine for a language or a theme; use a store for logins.
 
 use ampoule::{CookieOptions, Error, Options, Secret, Session, SessionLayer};
 use axum::Router;
@@ -32,7 +32,7 @@ mod tests {
     use ampoule_examples::Browser;
 
     #[tokio::test]
-    async fn the_cookie_remembers() {
+    async fn the_cookie_keeps_the_theme() {
         let mut browser = Browser::new(super::site().unwrap());
         for theme in ["dark", "light", "dark"] {
             assert_eq!(browser.get("/").await, format!("The theme is {theme} now.\n"));

@@ -11,7 +11,7 @@ async fn count(session: Session) -> Result<String, Error> {
 }
 
 fn site() -> Result<Router, Box<dyn std::error::Error>> {
-    // A real program reads it from its configuration: a fresh one logs everybody out at each start.
+    // A real program reads the secret from its configuration: a fresh one logs out all users at each start.
     let secret = Secret::new(Secret::generate().as_str())?;
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
     let options = Options { secrets: vec![secret], cookie, ..Options::default() };

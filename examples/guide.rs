@@ -1,4 +1,4 @@
-//! The programs of the guide, each compiled or run as a documentation test, and its table of contents.
+//! Compiles or runs the programs of the guide as documentation tests, and checks its table of contents.
 
 /// One module for each page, so that the name of a failed test names its page.
 macro_rules! pages {

@@ -7,7 +7,7 @@
 //! | How does a stream of events end at logout? | `cargo run -p ampoule-examples --example live_stream` |
 //! | How is a WebSocket closed at logout, on all nodes? | `cargo run -p ampoule-examples --example web_socket` |
 //! | How does an API do without cookies? | `cargo run -p ampoule-examples --example bearer_api` |
-//! | How do I cache what takes long? | `cargo run -p ampoule-examples --example cached_function` |
+//! | How do I cache a slow function? | `cargo run -p ampoule-examples --example cached_function` |
 //! | How do I keep a row of a database in a session? | `cargo run -p ampoule-examples --example models` |
 //! | How do I keep the session in its cookie? | `cargo run -p ampoule-examples --example cookie_session` |
 //! | How do I keep two sessions apart in one app? | `cargo run -p ampoule-examples --example two_sessions` |
@@ -27,25 +27,25 @@ use http::Request;
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use tower::ServiceExt;
 
-/// As much of a browser as the tests of the examples need: it keeps cookies, and fills in forms.
+/// A minimal browser for the tests of the examples: it keeps cookies and submits forms.
 pub struct Browser {
     app: Router,
-    /// By their names.
+    /// The cookies by name.
     pub cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
-    /// One that knows this site alone.
+    /// Creates a browser for this site, without cookies.
     pub fn new(app: Router) -> Browser {
         Browser { app, cookies: BTreeMap::new() }
     }
 
-    /// The text at a path.
+    /// Returns the text at a path.
     pub async fn get(&mut self, path: &str) -> String {
         self.send(Request::get(path), String::new()).await
     }
 
-    /// Opens a page, and sends a form of it with these fields and its token.
+    /// Opens a page and submits a form with these fields and the page's token.
     pub async fn submit(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> String {
         const TOKEN: &str = "name=\"_authentication_token\" value=\"";
         let html = self.get(page).await;

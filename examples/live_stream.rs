@@ -1,5 +1,5 @@
-//! A stream of events that ends when its session ends, on whichever node and device the user logs out. Open
-//! http://127.0.0.1:3000/ in two tabs, log in, and log out in one of them: the other says so.
+//! A stream of events that ends when its session ends, on any node and device. Open http://127.0.0.1:3000/ in two tabs, log
+//! in, and log out in one of them: the other shows it.
 //!
 //! A WebSocket is closed in the same way: see the example `web_socket`.
 
@@ -23,7 +23,7 @@ const PAGE: &str = r#"<!doctype html><title>Live</title>
   events.onerror = () => { events.close(); log("logged out"); };
 </script>"#;
 
-/// Checks nothing: see the example `login`.
+/// Logs in without a check; see the example `login`.
 async fn login(session: Session) -> Result<Redirect, Error> {
     session.login("ada").await?;
     session.save().await?;
@@ -101,7 +101,7 @@ mod tests {
         }
 
         browser.submit("/", "/logout", &[]).await;
-        // Ends when the server closes the stream: the test would hang otherwise.
+        // Returns when the server closes the stream; otherwise the test would hang.
         let mut rest = Vec::new();
         connection.read_to_end(&mut rest).await.unwrap();
     }

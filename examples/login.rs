@@ -22,7 +22,7 @@ use tower::Layer;
 /// Names and hashes, as a table of users has them.
 type Users = Arc<HashMap<String, String>>;
 
-/// A user who does not exist costs as much time as one who does: else the time tells which names exist.
+/// The hash that is checked for an unknown name, so that the response time does not reveal which names exist.
 static UNKNOWN: LazyLock<String> =
     LazyLock::new(|| hash("an unknown user's password").expect("the parameters are argon2's own"));
 
@@ -30,7 +30,7 @@ fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
     Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
 }
 
-/// Argon2 takes tens of milliseconds of one processor, so it has a thread of its own.
+/// Argon2 takes tens of milliseconds of CPU time, so it runs on a thread for blocking work.
 async fn is_right(users: Users, name: String, password: String) -> Result<bool, ServerError> {
     let check = move || {
         let known = users.get(&name);
@@ -55,7 +55,7 @@ async fn login(
     Form(form): Form<Login>,
 ) -> Result<Redirect, ServerError> {
     if is_right(users, form.name.clone(), form.password).await? {
-        // A session of its own, whose it is, and when that was proved.
+        // Creates a new session with the user and the time of the login.
         session.login(&form.name).await?;
         if form.remember.is_some() {
             session.set_timeout(Duration::from_secs(30 * 24 * 3_600))?;
@@ -74,7 +74,7 @@ async fn logout(session: Session) -> Result<Redirect, ServerError> {
     Ok(Redirect::to("/"))
 }
 
-/// What a forgotten, open browser should not be able to do.
+/// Requires a recent login, since a browser may be left open.
 async fn delete_account(session: Session, token: CsrfToken) -> Result<Response, ServerError> {
     match session.require_fresh(Duration::from_secs(300)).await {
         Ok(user) => Ok(format!("{user} would be deleted now.\n").into_response()),
@@ -96,7 +96,7 @@ fn login_form(token: CsrfToken) -> Result<String, ServerError> {
 async fn home(session: Session, flash: Flash, token: CsrfToken) -> Result<Html<String>, ServerError> {
     let mut page = String::from("<!doctype html><title>Login</title>");
     for message in flash.pop_messages().await? {
-        // The texts are ours, but for a name that was proved.
+        // No need to escape: the texts are constant, except for the name of an existing user.
         page += &format!("<p><em>{}</em></p>", message.text);
     }
     page += &match session.principal().await? {
@@ -112,7 +112,7 @@ async fn home(session: Session, flash: Flash, token: CsrfToken) -> Result<Html<S
 
 fn site() -> Result<Router, Box<dyn std::error::Error>> {
     let users: Users = Arc::new(HashMap::from([("ada".to_owned(), hash("analytical engine")?)]));
-    // A real site reads its secret from its settings, and keeps the cookie for TLS.
+    // A real site reads its secret from its settings, and sends the cookie only over TLS.
     let secrets = vec![Secret::new(Secret::generate().as_str())?];
     let cookie = CookieOptions { secure: false, ..CookieOptions::default() };
     let sessions = SessionLayer::new(MemoryStore::default(), Options { secrets, cookie, ..Options::default() })?;

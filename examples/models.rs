@@ -1,5 +1,5 @@
-//! A row of a database in a session, and what became of it meanwhile: SeaORM with SQLite. Open
-//! http://127.0.0.1:3000/keep/1, change the row at http://127.0.0.1:3000/change/1, and look at http://127.0.0.1:3000/
+//! A database row in a session, merged with the current row: SeaORM with SQLite. Open http://127.0.0.1:3000/keep/1, change
+//! the row at http://127.0.0.1:3000/change/1, and see http://127.0.0.1:3000/
 
 use ampoule::{CookieOptions, MemoryStore, Merged, Options, Secret, ServerError, Session, SessionLayer, merge};
 use axum::Router;
@@ -65,7 +65,7 @@ async fn remove(State(db): State<DatabaseConnection>, Path(id): Path<i32>) -> Re
 }
 
 async fn site() -> Result<Router, Box<dyn std::error::Error>> {
-    // One connection: each would have a memory of its own.
+    // One connection: each connection has its own in-memory database.
     let mut options = sea_orm::ConnectOptions::new("sqlite::memory:");
     options.max_connections(1);
     let db = Database::connect(options).await?;
@@ -93,7 +93,7 @@ mod tests {
     use ampoule_examples::Browser;
 
     #[tokio::test]
-    async fn a_model_comes_back_detached_and_is_merged_and_nothing_is_written() {
+    async fn a_model_is_detached_and_merged_without_a_write() {
         let mut browser = Browser::new(super::site().await.unwrap());
         assert_eq!(browser.get("/").await, "nothing is kept\n");
         assert_eq!(browser.get("/keep/1").await, "kept: 1 Baker Street\n");

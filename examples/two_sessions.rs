@@ -1,11 +1,11 @@
-//! Two sessions in one app, under different names: a shop's and its back office's. Open http://127.0.0.1:3000/
+//! Two sessions with different cookie names in one app: a shop's and its back office's. Open http://127.0.0.1:3000/
 
 use ampoule::{CookieOptions, Error, MemoryStore, Options, Secret, Session, SessionLayer};
 use axum::Router;
 use axum::routing::get;
 
 async fn page(session: Session) -> Result<String, Error> {
-    // The extractor gives the innermost layer's session; the others are found by the names of their cookies.
+    // The extractor returns the innermost layer's session; the others are found by the names of their cookies.
     let (Some(shop), Some(office)) = (session.named("shop"), session.named("office")) else {
         return Ok("both layers are mounted below".to_owned());
     };
@@ -38,7 +38,7 @@ mod tests {
     use ampoule_examples::Browser;
 
     #[tokio::test]
-    async fn one_is_used_and_the_other_left_alone() {
+    async fn using_one_session_does_not_touch_the_other() {
         let mut browser = Browser::new(super::site().unwrap());
         browser.get("/").await;
         assert_eq!(browser.get("/").await, "2 articles in the cart; the clerk is none\n");

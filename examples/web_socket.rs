@@ -1,6 +1,6 @@
-//! A WebSocket that is closed when its session ends, on whichever node and device the user logs out. Two nodes of one site are
-//! served: open http://127.0.0.1:3000/ and http://127.0.0.1:3001/ in two tabs, log in, and log out in one of them. The socket
-//! of the other is closed within five seconds, since a folder of files does not tell of changes; with Redis it is at once.
+//! A WebSocket that is closed when its session ends, on any node and device. It serves two nodes of one site: open
+//! http://127.0.0.1:3000/ and http://127.0.0.1:3001/ in two tabs, log in, and log out in one of them. The socket of the other
+//! is closed within five seconds, since the file store does not notify of changes; with Redis it is closed at once.
 
 use std::path::Path;
 use std::pin::pin;
@@ -24,7 +24,7 @@ const PAGE: &str = r#"<!doctype html><title>Socket</title>
   socket.onclose = (event) => log(`closed: ${event.code} ${event.reason}`);
 </script>"#;
 
-/// Checks nothing: see the example `login`.
+/// Logs in without a check; see the example `login`.
 async fn login(session: Session) -> Result<Redirect, Error> {
     session.login("ada").await?;
     session.save().await?;
@@ -46,7 +46,7 @@ async fn echo(session: Session, mut socket: WebSocket) {
         tokio::select! {
             () = &mut ended => {
                 let frame = CloseFrame { code: close_code::POLICY, reason: "logged out".into() };
-                // If the client is gone already, there is nothing left to close.
+                // Fails if the client has closed the socket already.
                 let _ = socket.send(Message::Close(Some(frame))).await;
                 return;
             }
@@ -67,7 +67,7 @@ pub(crate) fn node(folder: &Path, secret: &str) -> Result<Router, Box<dyn std::e
     Ok(Router::new()
         .route("/socket", get(socket))
         .route_layer(RequireLogin::new("/"))
-        // No page of another site opens the socket with the user's cookie.
+        // Refuses a socket that another site's page opens with the user's cookie.
         .route_layer(CsrfLayer::new())
         .route("/", get(|| async { Html(PAGE) }))
         .route("/login", post(login))

@@ -1,10 +1,10 @@
-//! The request cycle by hand: `begin` with the request's headers, `finish` with the response's. It prints both.
+//! The request cycle without a framework: `begin` with the request's headers, `finish` with the response's. It prints both.
 #![allow(clippy::print_stdout)]
 
 use ampoule::{MemoryStore, Options, Secret, SessionLayer};
 use http::{HeaderMap, StatusCode};
 
-/// One request: what any server would do with the headers that it read.
+/// Handles one request, as any server would with the headers that it read.
 async fn request(sessions: &SessionLayer, request: &HeaderMap) -> Result<HeaderMap, ampoule::Error> {
     let session = sessions.begin(request);
     let visits = session.update("visits", |visits: &mut u32| *visits += 1).await?;

@@ -1,22 +1,21 @@
 //! A login by OpenID Connect: the code flow with PKCE, state and nonce, and a response by `form_post`.
 //!
-//! `form_post` keeps the code out of URLs, and so out of histories and logs. Its price: the response is a POST from the
-//! provider's site, with which no browser sends a cookie that is `SameSite=Lax`, as the session's is and should stay. So
-//! there are two layers of sessions:
+//! `form_post` keeps the code out of URLs, histories and logs. But the response is a POST from the provider's site, and with
+//! it browsers do not send `SameSite=Lax` cookies, such as the session's. So there are two session layers:
 //!
-//! | cookie | `SameSite` | holds | lives |
+//! | cookie | `SameSite` | contents | lifetime |
 //! |---|---|---|---|
-//! | `session` | `Lax` | the user, and what a visitor has, such as a cart | as a session does |
-//! | `signin` | `None` | logins that are under way, and nothing else | ten minutes |
+//! | `session` | `Lax` | the user, and a visitor's data, such as a cart | a session's |
+//! | `signin` | `None` | only logins in progress | ten minutes |
 //!
 //! 1. `GET /login` keeps state, nonce and PKCE verifier in `signin`, and redirects to the provider.
-//! 2. `POST /callback` arrives with `signin` alone. It takes what was kept under the state, once, exchanges the code and
-//!    verifies the ID token, keeps whose it is in `signin`, and redirects to the site itself.
-//! 3. `GET /login/done` arrives with both. It takes the identity, once, and logs it in to the visitor's session, so that the
-//!    cart goes along.
+//! 2. `POST /callback` arrives only with `signin`. It takes the login of this state, which works once, exchanges the code,
+//!    verifies the ID token, stores the identity in `signin`, and redirects to the site itself.
+//! 3. `GET /login/done` arrives with both. It takes the identity, which works once, and logs it in to the visitor's session, so
+//!    that the cart is kept.
 //!
-//! A login in step 2 would not know the visitor's session, and would lose the cart. A page that sends the form again from the
-//! site itself would need no second cookie, and a script. A layer of `CsrfLayer` must leave `/callback` out: the state is what
+//! A login in step 2 would not have the visitor's session, and would lose the cart. Instead of the second cookie, a page
+//! could submit the form again from the site itself, but only with a script. A `CsrfLayer` must exempt `/callback`: the state
 //! proves that the POST belongs to a login of this browser.
 
 use std::sync::Arc;
@@ -37,16 +36,16 @@ use openidconnect::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The longest state that is looked up: ours are shorter.
+/// The maximum length of a state, in bytes; longer ones are not looked up.
 const MAX_STATE: usize = 100;
 
-/// How long a user may take at the provider.
+/// The time that a user may take at the provider.
 const SIGN_IN: Duration = Duration::from_secs(600);
 
 type Client =
     CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
-/// The provider, as this site knows it.
+/// The configuration of the provider.
 #[derive(Clone)]
 pub struct Provider {
     client: Client,
@@ -54,11 +53,11 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Reads what the provider says of itself. `callback` is the address that is registered there. The HTTP client should
-    /// follow no redirects: a provider that was taken over could lead it into the site's own network.
+    /// Reads the provider's metadata. `callback` is the URL that is registered there. The HTTP client should not follow
+    /// redirects: a compromised provider could direct it into the site's own network.
     ///
     /// # Errors
-    /// If an address is none, or the provider does not answer.
+    /// A URL is invalid, or the provider does not answer.
     pub async fn discover(
         http: reqwest::Client,
         issuer: &str,
@@ -72,7 +71,7 @@ impl Provider {
         Ok(Provider { client, http })
     }
 
-    /// The user that the provider vouches for: exchanges the code, and verifies the ID token and what it is bound to.
+    /// Returns the identity of the user: exchanges the code, and verifies the ID token, its nonce and its access token hash.
     async fn identify(&self, code: String, nonce: &Nonce, verifier: PkceCodeVerifier) -> Result<String, BoxError> {
         let request = self.client.exchange_code(AuthorizationCode::new(code))?.set_pkce_verifier(verifier);
         let tokens = request.request_async(&self.http).await?;
@@ -89,7 +88,7 @@ impl Provider {
     }
 }
 
-/// A login that is under way.
+/// A login in progress.
 #[derive(Deserialize, Serialize)]
 struct Pending {
     nonce: Nonce,
@@ -97,14 +96,14 @@ struct Pending {
     next: String,
 }
 
-/// A user that the provider has vouched for.
+/// An identity that the provider has verified.
 #[derive(Deserialize, Serialize)]
 struct Identity {
     user: String,
     next: String,
 }
 
-/// What the provider's form holds.
+/// The fields of the provider's form.
 #[derive(Deserialize)]
 struct Answer {
     state: String,
@@ -112,7 +111,7 @@ struct Answer {
     error: Option<String>,
 }
 
-/// The session of logins under way.
+/// The session of logins in progress.
 fn sign_in(session: &Session) -> Result<Session, Error> {
     session
         .named("signin")
@@ -129,7 +128,7 @@ async fn login(session: Session, next: NextPage, State(provider): State<Provider
     let request = provider.client.authorize_url(flow, CsrfToken::new_random, Nonce::new_random);
     let (url, state, nonce) = request.add_extra_param("response_mode", "form_post").set_pkce_challenge(challenge).url();
     let sign_in = sign_in(&session)?;
-    // Logins of several tabs may be under way; those that were left are forgotten.
+    // Several tabs may log in at once; the session's lifetime removes abandoned logins.
     if sign_in.len().await? >= 8 {
         sign_in.clear()?;
     }
@@ -143,7 +142,7 @@ async fn callback(session: Session, State(provider): State<Provider>, Form(answe
     if answer.state.len() > MAX_STATE {
         return Ok(refused("this login was not begun here"));
     }
-    // Once: a form that is sent again finds nothing.
+    // Works once: a form that is submitted again finds no login.
     let Some(pending) = sign_in.take::<Pending>(&key_of(&answer.state)).await? else {
         return Ok(refused("this login was not begun here, or has been used"));
     };
@@ -192,7 +191,7 @@ fn refused(why: &'static str) -> Response {
 /// The site, with its sessions in this store.
 ///
 /// # Errors
-/// If an option is wrong.
+/// An option is invalid.
 pub fn site(provider: Provider, store: Arc<dyn Store>, secret: &Secret) -> Result<Router, Error> {
     let options = Options { secrets: vec![secret.clone()], ..Options::default() };
     let of_the_provider = CookieOptions { name: "signin".into(), samesite: SameSite::None, ..CookieOptions::default() };

@@ -1,10 +1,10 @@
-//! Serves the example at http://localhost:3000/, for a provider of yours:
+//! Serves the example at http://localhost:3000/, with your provider:
 //!
 //! ```console
 //! $ OIDC_ISSUER=https://accounts.example OIDC_CLIENT=… OIDC_SECRET=… cargo run
 //! ```
 //!
-//! Register `http://localhost:3000/callback` there. Behind TLS put the site's own address in its place.
+//! Register `http://localhost:3000/callback` there; for a real site, its own URL with TLS.
 
 use std::env::var;
 use std::sync::Arc;

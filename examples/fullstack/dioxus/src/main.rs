@@ -1,11 +1,11 @@
 //! Sessions in a server of Dioxus: a counter of visits, and a login, in server functions.
 //!
-//! A server function names the session among its extractors, as any handler of axum does. Write the session in functions that a
-//! script calls: their response begins when they have returned. In what renders a page, read alone, since the cookie
-//! of a session that is made while a page is sent in pieces could not be sent any more.
+//! A server function has the session among its extractors, like any handler of axum. Write the session only in functions that
+//! a script calls: their response starts after they return. Code that renders a page may only read it: a streamed page has
+//! sent its headers already, so the cookie of a new session could not be sent any more.
 //!
-//! This is the server alone. In a project of `dx`, whose buttons WebAssembly makes work, it is the part behind the feature
-//! `server`, which the macros of server functions ask for.
+//! This is only the server. In a `dx` project, where WebAssembly handles the buttons, it is the part behind the feature
+//! `server`, which the macros of server functions need.
 
 use ampoule::{Error, ErrorKind, MemoryStore, Options, Secret, Session, SessionLayer};
 use axum::Router;
@@ -13,7 +13,7 @@ use dioxus::fullstack::FullstackContext;
 use dioxus::prelude::*;
 use dioxus::server::{DioxusRouterExt, ServeConfig};
 
-/// Who is logged in, and the visits so far: reads alone.
+/// Returns the user and the number of visits. Only reads.
 async fn greeting() -> Result<String, ServerFnError> {
     let session: Session = FullstackContext::extract().await?;
     let user = session.principal().await.map_err(ServerFnError::new)?.unwrap_or_else(|| "stranger".into());
@@ -21,7 +21,7 @@ async fn greeting() -> Result<String, ServerFnError> {
     Ok(format!("Hello, {user}. Visits: {visits}."))
 }
 
-/// Counts a visit, and returns how many there were.
+/// Counts a visit and returns the number of visits.
 #[post("/api/count", session: Session)]
 async fn count() -> Result<u32, ServerFnError> {
     let visits = session.update("visits", |visits: &mut u32| *visits += 1).await.map_err(ServerFnError::new)?;
@@ -29,14 +29,14 @@ async fn count() -> Result<u32, ServerFnError> {
     Ok(visits)
 }
 
-/// Checks nothing: verify a password first.
+/// Logs in without a check; verify a password in a real program.
 #[post("/api/login", session: Session)]
 async fn login() -> Result<(), ServerFnError> {
     session.login("ada").await.map_err(ServerFnError::new)?;
     session.save().await.map_err(ServerFnError::new)
 }
 
-/// Ends the session, at once.
+/// Ends the session at once.
 #[post("/api/logout", session: Session)]
 async fn logout() -> Result<(), ServerFnError> {
     session.logout().await.map_err(ServerFnError::new)
@@ -57,8 +57,8 @@ fn app() -> Element {
     }
 }
 
-/// The pages and the server functions, with a session in each request. Where `dx` has built the files of the browser's side,
-/// `dioxus::server::router(app)` serves these too.
+/// The pages and the server functions, with a session in each request. If `dx` has built the client's files,
+/// `dioxus::server::router(app)` also serves those.
 fn site(sessions: SessionLayer) -> Router {
     Router::new().serve_api_application(ServeConfig::new(), app).layer(sessions)
 }

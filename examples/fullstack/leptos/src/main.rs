@@ -1,12 +1,12 @@
 //! Sessions in a server of Leptos: a counter of visits, and a login, in server functions.
 //!
-//! A server function takes the session as any handler of axum does, by `leptos_axum::extract`. Two rules:
+//! A server function gets the session by `leptos_axum::extract`. Two rules:
 //!
-//! - Write in server functions that a form or a script calls, as below: their response begins when they have returned.
-//! - In what renders a page, read alone. Leptos sends a page in pieces, and the cookie of a session that is made while the page
-//!   is under way could not be sent any more: `save` says so with an error.
+//! - Write the session in server functions that a form or a script calls, as below: their response starts after they return.
+//! - Code that renders a page may only read it. Leptos streams pages, so the cookie of a session that is created during
+//!   rendering could not be sent any more: `save` returns an error.
 //!
-//! The forms work without WebAssembly, so the server alone is the example. In a project of cargo-leptos this is the part behind
+//! The forms work without WebAssembly, so the example is only the server. In a cargo-leptos project this is the part behind
 //! the feature `ssr`.
 
 use ampoule::{MemoryStore, Options, Secret, Session, SessionLayer};
@@ -16,12 +16,12 @@ use leptos_axum::{LeptosRoutes, extract, generate_route_list};
 use leptos_router::components::{Route, Router as Pages, Routes};
 use leptos_router::path;
 
-/// The session of the request that is being answered.
+/// Returns the session of the current request.
 async fn session() -> Result<Session, ServerFnError> {
     Ok(extract::<Session>().await?)
 }
 
-/// Who is logged in, and the visits so far: reads alone.
+/// Returns the user and the number of visits. Only reads.
 async fn greeting() -> Result<String, ServerFnError> {
     let session = session().await?;
     let user = session.principal().await.map_err(ServerFnError::new)?.unwrap_or_else(|| "stranger".into());
@@ -39,7 +39,7 @@ async fn count() -> Result<(), ServerFnError> {
     Ok(())
 }
 
-/// Checks nothing: verify a password first.
+/// Logs in without a check; verify a password in a real program.
 #[server(prefix = "/api", endpoint = "login")]
 async fn login() -> Result<(), ServerFnError> {
     let session = session().await?;
@@ -49,7 +49,7 @@ async fn login() -> Result<(), ServerFnError> {
     Ok(())
 }
 
-/// Ends the session, at once.
+/// Ends the session at once.
 #[server(prefix = "/api", endpoint = "logout")]
 async fn logout() -> Result<(), ServerFnError> {
     session().await?.logout().await.map_err(ServerFnError::new)?;

@@ -1,4 +1,5 @@
-//! The login by OpenID Connect, with a provider of the test's own: as a browser that keeps to `SameSite`, and in Chromium.
+//! The login by OpenID Connect, with the test's own provider: in a simulated browser that applies `SameSite`, and in
+//! Chromium.
 
 #[allow(dead_code, reason = "a part of it is for the pages of the demo")]
 #[path = "../../../../crates/ampoule-cli/tests/support/browser.rs"]
@@ -19,7 +20,7 @@ use tower::ServiceExt;
 use self::driver::{Driver, open, text};
 use self::provider::{CLIENT, Fault, OpenIdProvider};
 
-/// A site that is served, as the driver knows one.
+/// A site and its address.
 struct Served {
     base: String,
 }
@@ -34,11 +35,11 @@ async fn shop(provider: &OpenIdProvider, origin: &str) -> Router {
     site(known, Arc::new(MemoryStore::default()), &Secret::new(Secret::generate()).unwrap()).unwrap()
 }
 
-/// A browser, as far as cookies go.
+/// A client with a browser's cookie rules.
 #[derive(Clone)]
 struct Browser {
     app: Router,
-    /// By name: the value, and whether it goes out with a POST of another site.
+    /// The cookies by name: the value, and whether it is sent with a POST from another site.
     cookies: BTreeMap<String, (String, bool)>,
 }
 
@@ -115,11 +116,11 @@ async fn a_visitor_logs_in_by_form_post_and_keeps_the_cart() {
     assert_eq!((done.status, &*done.location), (StatusCode::SEE_OTHER, "/?orders"));
     assert_eq!(browser.who().await, "Hello, ada. Cart: tea.");
     let mut planted = Browser { cookies: before, ..browser.clone() };
-    assert!(!planted.who().await.contains("ada"), "a cookie of before the login is worth nothing");
+    assert!(!planted.who().await.contains("ada"), "a cookie from before the login opens nothing");
 }
 
 #[tokio::test]
-async fn an_answer_counts_once_and_in_its_own_browser() {
+async fn an_answer_works_once_and_only_in_its_own_browser() {
     let provider = OpenIdProvider::start().await;
     let app = shop(&provider, ORIGIN).await;
     let (mut ada, mut eve) = (Browser::new(&app), Browser::new(&app));
@@ -147,7 +148,7 @@ async fn an_answer_counts_once_and_in_its_own_browser() {
 }
 
 #[tokio::test]
-async fn what_does_not_verify_is_no_login() {
+async fn an_invalid_answer_is_not_a_login() {
     let provider = OpenIdProvider::start().await;
     let app = shop(&provider, ORIGIN).await;
     for (fault, expected) in [
@@ -175,7 +176,7 @@ async fn what_does_not_verify_is_no_login() {
 
 /// Two sites for the browser: `localhost` and `127.0.0.1`.
 #[tokio::test]
-async fn chromium_logs_in_though_it_withholds_the_lax_cookie() {
+async fn chromium_logs_in_although_it_withholds_the_lax_cookie() {
     let Some(driver) = Driver::start() else { return };
     let provider = OpenIdProvider::start().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

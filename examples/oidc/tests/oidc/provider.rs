@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect, as small as one can be: it logs every browser in as one user, and answers by `form_post`.
+//! A minimal OpenID Connect provider: it logs in every browser as the same user, and answers by `form_post`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ use openidconnect::{
 
 pub(crate) const CLIENT: (&str, &str) = ("shop", "the secret of the shop");
 
-/// What the provider does wrong.
+/// A fault of the provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
     #[default]
@@ -119,7 +119,7 @@ async fn authorize(
     ))
 }
 
-/// Each code once, to the client that has its secret and its verifier.
+/// Redeems each code once, for the client with its secret and its verifier.
 async fn token(
     State(provider): State<Arc<OpenIdProvider>>,
     headers: HeaderMap,
