@@ -7,26 +7,26 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy    check the house rules of the workspace that holds the current folder";
 
-/// Exit codes: 0 when all is well, 1 when a rule is broken, 2 when the check could not be made.
+/// Exit codes: 0 if all rules hold, 1 if a rule is broken, 2 if the check failed.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => tidy_here(),
-        ["help" | "--help" | "-h"] => say(io::stdout(), USAGE, ExitCode::SUCCESS),
-        _ => say(io::stderr(), USAGE, ExitCode::from(2)),
+        ["help" | "--help" | "-h"] => print(io::stdout(), USAGE, ExitCode::SUCCESS),
+        _ => print(io::stderr(), USAGE, ExitCode::from(2)),
     }
 }
 
 fn tidy_here() -> ExitCode {
     match std::env::current_dir().map_err(Into::into).and_then(|folder| tidy::check(&folder)) {
-        Ok(report) if report.findings.is_empty() => say(io::stdout(), &report.to_string(), ExitCode::SUCCESS),
-        Ok(report) => say(io::stdout(), &report.to_string(), ExitCode::FAILURE),
-        Err(error) => say(io::stderr(), &format!("tidy could not check: {error}"), ExitCode::from(2)),
+        Ok(report) if report.findings.is_empty() => print(io::stdout(), &report.to_string(), ExitCode::SUCCESS),
+        Ok(report) => print(io::stdout(), &report.to_string(), ExitCode::FAILURE),
+        Err(error) => print(io::stderr(), &format!("tidy could not check: {error}"), ExitCode::from(2)),
     }
 }
 
-/// A closed pipe (`cargo xtask tidy | head`) is the reader's choice, so a failed write does not change the answer.
-fn say(mut out: impl Write, text: &str, code: ExitCode) -> ExitCode {
+/// Ignores failed writes: a closed pipe (`cargo xtask tidy | head`) does not change the exit code.
+fn print(mut out: impl Write, text: &str, code: ExitCode) -> ExitCode {
     let _closed = writeln!(out, "{}", text.trim_end());
     code
 }

@@ -1,4 +1,4 @@
-//! The house rules: reads the workspace once, puts every rule to it, and tells what was found.
+//! The house rules: reads the workspace once, checks every rule, and reports the findings.
 
 mod commits;
 mod defaults;
@@ -28,7 +28,7 @@ pub(crate) use failure::Failure;
 pub(crate) use finding::Finding;
 pub(crate) use tree::{TextFile, Tree};
 
-/// What a check found: the broken rules, and figures that only inform.
+/// The result of a check: the broken rules, and informative figures.
 pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
     figures: Vec<String>,

@@ -1,14 +1,14 @@
-//! The subjects of commits: one line that fits where git shows it.
+//! The subjects of commits are short.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::Finding;
 
-/// What `git log --oneline` shows beside the hash on 80 columns.
+/// The space for a subject in `git log --oneline` on 80 columns.
 const MAX_SUBJECT: usize = 72;
 
-/// How many commits are looked at: those of a change that is about to land. Older ones cannot be written anew.
+/// The commits that are checked: those of a change that is about to land. Older ones cannot be changed.
 const COMMITS: &str = "-8";
 
 /// Without git, or outside a repository, there is nothing to check.

@@ -1,10 +1,10 @@
-//! `cargo test` at the root tests every crate: the default members leave out none but the chores.
+//! `cargo test` at the root tests every crate: the default members are all but `xtask`.
 
 use cargo_metadata::{Metadata, Package};
 
 use super::{Finding, TextFile, Tree};
 
-/// A crate that is only a member would be built by no `cargo test`, and break unseen.
+/// A crate that is only a member would not be built by `cargo test`, and could break unnoticed.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let Some(manifest) = tree.at(metadata.workspace_root.join("Cargo.toml").as_std_path()) else { return Vec::new() };
     let defaults = metadata.workspace_default_packages();

@@ -1,4 +1,4 @@
-//! Why a check could not be made at all, as opposed to a rule that is broken.
+//! The error of a check that could not run, as opposed to a broken rule.
 
 use std::error::Error;
 

@@ -1,9 +1,9 @@
-//! One broken rule: where, what, and what to do about it.
+//! A broken rule: its location, what is wrong, and the remedy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Shown as `path:line: what; remedy`, which editors and terminals turn into a link. Sorts by place.
+/// Displayed as `path:line: what; remedy`, which editors and terminals turn into a link. Sorts by location.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Finding {
     pub(crate) path: PathBuf,

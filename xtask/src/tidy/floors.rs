@@ -1,4 +1,4 @@
-//! The house has floors: a crate stands on crates of lower floors only, never beside or above.
+//! Crates have floors: a crate depends only on crates of lower floors, not of the same or a higher one.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, Package};
 
 use super::{Finding, TextFile, Tree};
 
-/// Dev-dependencies are free: a low crate may be tested with a higher one. The chores (`xtask`) stand outside.
+/// Dev-dependencies are free: a low crate may be tested with a higher one. `xtask` has no floor.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let packages: Vec<&Package> = metadata.workspace_packages().into_iter().filter(|p| p.name != "xtask").collect();
     let floors: BTreeMap<&str, u64> = packages.iter().filter_map(|p| Some((p.name.as_str(), floor(p)?))).collect();
@@ -23,7 +23,7 @@ fn in_package(package: &Package, floors: &BTreeMap<&str, u64>, tree: &Tree) -> V
     let below = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
     let too_high = below.filter_map(|dependency| {
         let floor = *floors.get(dependency.name.as_str()).filter(|floor| **floor >= own)?;
-        Some(upward(manifest, package, dependency, (own, floor)))
+        Some(not_downward(manifest, package, dependency, (own, floor)))
     });
     too_high.collect()
 }
@@ -33,7 +33,7 @@ fn floorless(manifest: &TextFile, name: &str) -> Finding {
     Finding::new(&manifest.path, 1, what, "add `[package.metadata.ampoule]` with `floor = N` (CONTRIBUTING.md)")
 }
 
-fn upward(manifest: &TextFile, package: &Package, to: &Dependency, (own, floor): (u64, u64)) -> Finding {
+fn not_downward(manifest: &TextFile, package: &Package, to: &Dependency, (own, floor): (u64, u64)) -> Finding {
     let line = manifest.line_starting(&to.name);
     let what = format!("`{}` on floor {own} depends on `{}` on floor {floor}", package.name, to.name);
     Finding::new(&manifest.path, line, what, "move what both need to a lower floor, or turn the dependency round")

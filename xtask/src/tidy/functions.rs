@@ -1,4 +1,4 @@
-//! Functions stay short: none past its limit, and the figures of all of them beside the targets.
+//! Functions are short: none exceeds its limit; the figures show all lengths and the targets.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use syn::{Attribute, Block, ImplItemFn, ItemFn, ItemMod, Signature, TraitItemFn}
 use super::Finding;
 use super::rust::{RustFile, is_cfg_test, is_test};
 
-const BODY: usize = 60;
-const TEST_BODY: usize = 100;
+const MAX_LINES: usize = 60;
+const MAX_TEST_LINES: usize = 100;
 
-/// A function with a body. What a macro's braces hold is not seen: it is tokens until the macro has run.
+/// A function with a body. The content of macro calls is not checked: it is unparsed tokens.
 pub(crate) struct Function {
     path: PathBuf,
     line: usize,
@@ -37,13 +37,13 @@ pub(crate) fn check(functions: &[Function]) -> Vec<Finding> {
 }
 
 fn finding(function: &Function) -> Option<Finding> {
-    let limit = if function.test { TEST_BODY } else { BODY };
+    let limit = if function.test { MAX_TEST_LINES } else { MAX_LINES };
     let what = || format!("`{}` has {} lines, at most {limit} are allowed", function.name, function.lines);
     let remedy = "give a part of it a name of its own";
     (function.lines > limit).then(|| Finding::new(&function.path, function.line, what(), remedy))
 }
 
-/// How long functions outside tests are, beside the targets; informative.
+/// The lengths of functions outside tests, with the targets; informative.
 pub(crate) fn figures(functions: &[Function]) -> String {
     let mut own: Vec<&Function> = functions.iter().filter(|function| !function.test).collect();
     own.sort_by_key(|function| function.lines);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_61_lines_is_found_wherever_it_stands() {
+    fn every_body_of_61_lines_is_found() {
         assert_eq!(found(&format!("fn f() {}", body(60))), 0);
         assert_eq!(found(&format!("fn f() {}", body(61))), 1);
         assert_eq!(found(&format!("impl A {{ fn f() {} }}", body(61))), 1);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_test_module_is_not_a_test() {
+    fn code_after_a_test_module_is_not_a_test() {
         assert_eq!(found(&format!("#[cfg(test)]\nmod tests {{}}\nfn f() {}", body(61))), 1);
     }
 

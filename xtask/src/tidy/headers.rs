@@ -1,4 +1,4 @@
-//! Every Rust file says its one idea in its first line.
+//! Every Rust file starts with a line that describes its purpose.
 
 use super::{Finding, TextFile, Tree};
 

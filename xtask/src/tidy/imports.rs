@@ -1,6 +1,6 @@
-//! Imports point one way: no circle among a crate's files, and no way round through the crate's root.
+//! Imports point one way: the files of a crate have no cycles, and import from the defining module, not through the root.
 
-mod circles;
+mod cycles;
 mod reader;
 mod root;
 mod source;
@@ -8,8 +8,8 @@ mod source;
 use super::finding::Finding;
 use super::rust::RustFile;
 
-/// Reads the sources of each crate (`src/`) and puts both rules to them.
+/// Reads the sources of each crate (`src/`) and checks both rules.
 pub(crate) fn check(rust: &[RustFile<'_>]) -> Vec<Finding> {
     let crates = source::crates(rust);
-    crates.iter().flat_map(|sources| [circles::check(sources), root::check(sources)]).flatten().collect()
+    crates.iter().flat_map(|sources| [cycles::check(sources), root::check(sources)]).flatten().collect()
 }

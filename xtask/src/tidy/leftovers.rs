@@ -1,4 +1,4 @@
-//! Nothing unfinished is left behind: no stub, no debugging aid, no note of work to be done.
+//! No unfinished code: no stub, no debugging aid, no note of work to be done.
 
 use super::{Finding, TextFile, Tree};
 
@@ -6,7 +6,7 @@ use super::{Finding, TextFile, Tree};
 const MACROS: [&str; 3] = [concat!("to", "do!"), concat!("unimple", "mented!"), concat!("db", "g!")];
 const NOTES: [&str; 3] = [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X")];
 
-/// Clippy denies the macros where it compiles them; this finds them in docs and behind a `cfg` too.
+/// Clippy denies the macros in the code that it compiles; this rule also finds them in docs and behind a `cfg`.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     tree.files.iter().flat_map(in_file).collect()
 }
@@ -24,7 +24,7 @@ fn finding(file: &TextFile, number: usize, word: &str) -> Finding {
     Finding::new(&file.path, number, format!("`{word}` is left here"), "finish it, or leave it out")
 }
 
-/// Whether `word` stands in the line with no letter, digit or underscore around it.
+/// Whether the line contains `word` as a whole word.
 fn has_word(line: &str, word: &str) -> bool {
     let part = |letter: char| letter.is_alphanumeric() || letter == '_';
     line.match_indices(word).any(|(start, _)| {

@@ -1,4 +1,4 @@
-//! A link from page to page leads to a file that is there, and to a heading of it.
+//! A link between pages leads to an existing file, and to an existing heading.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{Finding, TextFile, Tree};
 
-/// Checks the links and pictures of every Markdown page; addresses with a scheme are not asked.
+/// Checks the links and pictures of every Markdown page, except URLs.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     tree.of_kind("md").flat_map(|page| in_page(tree, page)).collect()
 }
@@ -17,7 +17,7 @@ fn in_page(tree: &Tree, page: &TextFile) -> Vec<Finding> {
         let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event else { continue };
         let (missing, remedy) = if target(&tree.root, page, &dest_url).is_some_and(|target| !target.exists()) {
             ("file", "mend the path, or write the file")
-        } else if !finds_heading(tree, page, &dest_url) {
+        } else if !has_heading(tree, page, &dest_url) {
             ("heading", "name a heading of that page, in lower case with - between its words")
         } else {
             continue;
@@ -29,15 +29,15 @@ fn in_page(tree: &Tree, page: &TextFile) -> Vec<Finding> {
     findings
 }
 
-/// Whether the place that a link names is a heading of the page that it leads to.
-fn finds_heading(tree: &Tree, page: &TextFile, link: &str) -> bool {
+/// Whether the fragment of a link is a heading of its page.
+fn has_heading(tree: &Tree, page: &TextFile, link: &str) -> bool {
     let Some((path, place)) = link.split_once('#').filter(|(path, _)| !has_scheme(path)) else { return true };
     let other = || target(&tree.root, page, link).and_then(|target| tree.at(&target));
     let page = if path.is_empty() { Some(page) } else { other().filter(|file| file.is("md")) };
     page.is_none_or(|page| headings(page).iter().any(|heading| heading == place))
 }
 
-/// The names of a page's headings in links, as GitHub and mdBook make them.
+/// The anchors of a page's headings, as on GitHub and in mdBook.
 fn headings(page: &TextFile) -> Vec<String> {
     let (mut headings, mut is_inside) = (Vec::new(), false);
     for event in Parser::new_ext(&page.text, Options::all()) {
@@ -62,7 +62,7 @@ fn in_link(heading: &str) -> String {
     kept.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
 }
 
-/// The file that a link means; `None` for another site and for a place in the same page.
+/// The file that a link refers to; `None` for a URL and for a heading of the same page.
 fn target(root: &Path, page: &TextFile, link: &str) -> Option<PathBuf> {
     let path = link.split(['#', '?']).next().filter(|path| !path.is_empty() && !has_scheme(path))?;
     let folder = page.path.parent().unwrap_or(Path::new(""));

@@ -1,10 +1,10 @@
-//! Every crate takes the workspace's lints and says what it is.
+//! Every crate uses the workspace's lints and has a description.
 
 use cargo_metadata::{Metadata, Package};
 
 use super::{Finding, TextFile, Tree};
 
-/// The lints bring `missing_docs`, so a crate without them could publish undocumented items unseen.
+/// The lints include `missing_docs`; a crate without them could publish undocumented items unnoticed.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let packages = metadata.workspace_packages().into_iter();
     let with_manifest = packages.filter_map(|package| Some((package, tree.at(package.manifest_path.as_std_path())?)));

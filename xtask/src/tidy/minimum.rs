@@ -1,4 +1,4 @@
-//! The oldest compiler we promise is one that our dependencies promise too.
+//! The `rust-version` is at least that of all dependencies.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use cargo_metadata::{DependencyKind, Metadata, NodeDep, Package, PackageId};
 
 use super::{Finding, Tree};
 
-/// Holds the workspace's `rust-version` against what the published crates bring to their users.
+/// Compares the workspace's `rust-version` with those of the published crates' dependencies.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     let Some(manifest) = tree.at(metadata.workspace_root.join("Cargo.toml").as_std_path()) else { return Vec::new() };
     let line = manifest.line_starting("rust-version");
-    match (promised(metadata), highest(metadata)) {
+    match (stated(metadata), highest(metadata)) {
         (None, _) => {
             vec![Finding::new(&manifest.path, line, "no crate states a rust-version", "state it for the workspace")]
         }
@@ -23,9 +23,9 @@ pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     }
 }
 
-/// Tells how far the promise could go down, as far as the dependencies are concerned; informative.
+/// Shows the lowest `rust-version` that the dependencies allow; informative.
 pub(crate) fn figures(metadata: &Metadata) -> String {
-    let ours = promised(metadata).map_or_else(|| "not stated".to_owned(), |version| version.to_string());
+    let ours = stated(metadata).map_or_else(|| "not stated".to_owned(), |version| version.to_string());
     let theirs = highest(metadata).map_or_else(
         || "the dependencies ask for none".to_owned(),
         |(version, package)| format!("the dependencies ask for {version} ({} {})", package.name, package.version),
@@ -33,13 +33,13 @@ pub(crate) fn figures(metadata: &Metadata) -> String {
     format!("rust-version: {ours}; {theirs}")
 }
 
-/// The lowest that any published crate of ours states.
-fn promised(metadata: &Metadata) -> Option<Version> {
+/// The lowest `rust-version` of our published crates.
+fn stated(metadata: &Metadata) -> Option<Version> {
     published(metadata).filter_map(|package| package.rust_version.clone()).min()
 }
 
 fn published(metadata: &Metadata) -> impl Iterator<Item = &Package> {
-    // `publish = false` is told as an empty list of registries.
+    // In the metadata, `publish = false` is an empty list of registries.
     metadata
         .workspace_packages()
         .into_iter()
@@ -47,13 +47,13 @@ fn published(metadata: &Metadata) -> impl Iterator<Item = &Package> {
 }
 
 fn highest(metadata: &Metadata) -> Option<(Version, &Package)> {
-    let packages = brought(metadata).into_iter().map(|id| &metadata[id]);
+    let packages = compiled(metadata).into_iter().map(|id| &metadata[id]);
     let foreign = packages.filter(|package| !metadata.workspace_members.contains(&package.id));
     foreign.filter_map(|package| Some((package.rust_version.clone()?, package))).max_by(|a, b| a.0.cmp(&b.0))
 }
 
-/// Everything that is compiled for a user of the published crates: dependencies of dependencies, not those of tests.
-fn brought(metadata: &Metadata) -> BTreeSet<&PackageId> {
+/// All crates that are compiled for a user of the published crates: transitive dependencies, without those of tests.
+fn compiled(metadata: &Metadata) -> BTreeSet<&PackageId> {
     let nodes = metadata.resolve.as_ref().map_or(&[][..], |resolve| &resolve.nodes);
     let mut waiting: Vec<&PackageId> = published(metadata).map(|package| &package.id).collect();
     let mut seen = BTreeSet::new();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_older_than_a_dependency_is_found_at_its_line() {
+    fn a_version_older_than_a_dependency_s_is_found_at_its_line() {
         for kind in ["dependencies", "build-dependencies"] {
             let (findings, _) = found(&format!("rust-version = \"1.85\"\n[{kind}]\ntheirs = {{ path = \"theirs\" }}"));
             let start = "Cargo.toml:5: rust-version is 1.85.0, but `theirs` asks for 1.87.0;";
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_as_new_is_fine_and_the_figure_names_who_asks() {
+    fn an_equal_version_is_fine_and_the_figure_names_the_dependency() {
         let (findings, figures) = found("rust-version = \"1.87\"\n[dependencies]\ntheirs = { path = \"theirs\" }");
         assert_eq!(findings, [""; 0]);
         assert_eq!(figures, "rust-version: 1.87.0; the dependencies ask for 1.87.0 (theirs 0.1.0)");
     }
 
     #[test]
-    fn what_only_tests_need_and_what_is_not_published_ask_nothing() {
+    fn dev_dependencies_and_unpublished_crates_do_not_count() {
         assert_eq!(found("rust-version = \"1.85\"\n[dev-dependencies]\ntheirs = { path = \"theirs\" }").0, [""; 0]);
         let (_, figures) =
             found("publish = false\nrust-version = \"1.85\"\n[dependencies]\ntheirs = { path = \"theirs\" }");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn no_promise_at_all_is_found() {
+    fn a_missing_version_is_found() {
         assert_eq!(found("").0.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! No path of one person's machine: it would work on that machine alone.
+//! No absolute path of one machine: it would not work elsewhere.
 
 use super::{Finding, TextFile, Tree};
 
@@ -6,7 +6,7 @@ use super::{Finding, TextFile, Tree};
 const FOLDERS: [&str; 2] = [concat!("/ro", "ot/"), concat!("/wo", "rk/")];
 const HOME: &str = concat!("/ho", "me/");
 
-/// A path of a URL (`/home/about`) is no finding: under the home folder it takes a user's name and something below it.
+/// The path of a URL (`/home/about`) is not a finding: below the home folder, a user's name and a further part are required.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     tree.files.iter().flat_map(in_file).collect()
 }
@@ -23,7 +23,7 @@ fn has_machine_path(line: &str) -> bool {
     FOLDERS.iter().any(|folder| absolute(line, folder).any(begins)) || absolute(line, HOME).any(below_home)
 }
 
-/// What follows `folder` in the line, wherever it is the start of a path and not the middle of one.
+/// The text after each `folder` in the line that starts a path.
 fn absolute<'a>(line: &'a str, folder: &'a str) -> impl Iterator<Item = &'a str> {
     let middle = |letter: char| letter.is_alphanumeric() || "_-./)}>*~$".contains(letter);
     let starts = line.match_indices(folder).filter(move |(start, _)| !line[..*start].ends_with(middle));

@@ -1,9 +1,9 @@
-//! Prose is plain technical English: systems are not persons, and no word has to be decoded.
+//! Prose is plain technical English: systems are not persons, and each sentence is understood at the first reading.
 
 use super::{Finding, TextFile, Tree};
 
 /// Each word or phrase that is not used, and what to write. Spelt in halves, so that the rule does not find itself.
-const PHRASES: [(&str, &str); 12] = [
+const PHRASES: [(&str, &str); 23] = [
     (concat!("who", "ever"), "name what acts: the caller, the client, an attacker"),
     (concat!("some", "body"), "name what acts: the caller, the client, an attacker"),
     (concat!("any", "body"), "name what acts, or use the passive"),
@@ -16,6 +16,17 @@ const PHRASES: [(&str, &str); 12] = [
     (concat!("is left ", "alone"), "say what is not done, and for how long"),
     (concat!("has ", "not 1 to"), "say what was expected"),
     (concat!("has died ", "on us"), "say that it is closed"),
+    (concat!("passed ", "over"), "write \"ignored\" or \"skipped\""),
+    (concat!("goes ", "on"), "write \"continues\", or what works meanwhile"),
+    (concat!("go ", "on"), "write \"continue\", or what works meanwhile"),
+    (concat!("made ", "anew"), "write \"created again\""),
+    (concat!("says ", "so"), "say what it returns, prints or declares"),
+    (concat!("stands ", "before"), "write \"precedes\", or what is around what"),
+    (concat!("stands ", "behind"), "write \"follows\""),
+    (concat!("stands ", "beside"), "write what conflicts, or what is there too"),
+    (concat!("stands ", "twice"), "write \"duplicate\""),
+    (concat!("so many ", "times"), "name the number"),
+    (concat!("and no ", "others"), "write \"only\""),
 ];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
@@ -31,7 +42,7 @@ fn in_file(file: &TextFile) -> Vec<Finding> {
     hits.collect()
 }
 
-/// Whether the phrase stands between other words. In quotes of its own it is data, such as the code of a language.
+/// Whether the line contains the phrase as whole words. A phrase in quotes is data, such as a language tag.
 fn has_phrase(line: &str, phrase: &str) -> bool {
     let part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '"';
     line.match_indices(phrase)

@@ -1,4 +1,4 @@
-//! Rust files, parsed: the ground on which sizes and functions are counted.
+//! Parsed Rust files, for the rules about sizes, functions and imports.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ impl RustFile<'_> {
     }
 }
 
-/// Parses every Rust file; one that does not parse is a finding, and the others are still checked.
+/// Parses every Rust file. One that does not parse is a finding; the others are still checked.
 pub(crate) fn parse(tree: &Tree) -> (Vec<RustFile<'_>>, Vec<Finding>) {
     let (mut parsed, mut findings) = (Vec::new(), Vec::new());
     for file in tree.of_kind("rs") {

@@ -1,12 +1,12 @@
-//! No file grows past what one idea needs.
+//! Files are short: one idea each.
 
 use syn::Item;
 
 use super::rust::{RustFile, is_cfg_test};
 use super::{Finding, TextFile};
 
-const FILE: usize = 400;
-const TESTS: usize = 600;
+const MAX_LINES: usize = 400;
+const MAX_TEST_LINES: usize = 600;
 
 /// Counts neither doc comments nor a `#[cfg(test)] mod … { … }` at the end: both are there to be long where they help.
 pub(crate) fn check(rust: &[RustFile<'_>]) -> Vec<Finding> {
@@ -14,7 +14,7 @@ pub(crate) fn check(rust: &[RustFile<'_>]) -> Vec<Finding> {
 }
 
 fn finding(rust: &RustFile<'_>) -> Option<Finding> {
-    let limit = if rust.is_tests() { TESTS } else { FILE };
+    let limit = if rust.is_tests() { MAX_TEST_LINES } else { MAX_LINES };
     let lines = lines(rust);
     let what = || format!("{lines} lines without docs and the test module at the end, at most {limit} are allowed");
     (lines > limit).then(|| Finding::new(&rust.file.path, limit, what(), "cut it where a second idea begins"))

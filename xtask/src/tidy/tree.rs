@@ -1,4 +1,4 @@
-//! The text of the workspace, read once: what git would track, and of that the kinds that the rules speak of.
+//! The text files of the workspace, read once: those that git does not ignore and that a rule checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Leaves out what `.gitignore` names. A file of these kinds that is not UTF-8 is an error.
+    /// Reads the files that `.gitignore` does not exclude. A file of these kinds that is not UTF-8 is an error.
     pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
         let mut files = Vec::new();
         for entry in walk(root) {
@@ -56,13 +56,13 @@ impl TextFile {
         self.text.split('\n').enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// The first line that starts with `start`; 1 where there is none, so that a finding still points into the file.
+    /// The first line that starts with `start`; 1 if there is none, so that a finding still points into the file.
     pub(crate) fn line_starting(&self, start: &str) -> usize {
         self.lines().find(|(_, line)| line.starts_with(start)).map_or(1, |(number, _)| number)
     }
 }
 
-/// Hidden folders count (`.ci`, `.cargo`); ignore files above the root do not, so that every clone sees the same.
+/// Hidden folders are included (`.ci`, `.cargo`); ignore files above the root are not used, so that all clones agree.
 fn walk(root: &Path) -> ignore::Walk {
     let mut walk = WalkBuilder::new(root);
     walk.hidden(false).parents(false).git_global(false).require_git(false);

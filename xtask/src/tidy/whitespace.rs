@@ -1,20 +1,20 @@
-//! No tabs and no blanks at the end of a line: they show in every diff and nowhere else.
+//! No tabs and no trailing blanks.
 
 use super::{Finding, TextFile, Tree};
 
-/// For Rust, pages and manifests; scripts and web files follow their own habits.
+/// For Rust, pages and manifests; scripts and web files have their own conventions.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     ["rs", "md", "toml"].iter().flat_map(|kind| tree.of_kind(kind)).flat_map(in_file).collect()
 }
 
 fn in_file(file: &TextFile) -> impl Iterator<Item = Finding> + '_ {
     file.lines().filter_map(|(number, line)| {
-        let (what, remedy) = fault(line)?;
+        let (what, remedy) = problem(line)?;
         Some(Finding::new(&file.path, number, what, remedy))
     })
 }
 
-fn fault(line: &str) -> Option<(&'static str, &'static str)> {
+fn problem(line: &str) -> Option<(&'static str, &'static str)> {
     let trailing = line.ends_with(char::is_whitespace).then_some(("blanks at the end of the line", "remove them"));
     trailing.or_else(|| line.contains('\t').then_some(("a tab", "write spaces, or \\t in a string")))
 }

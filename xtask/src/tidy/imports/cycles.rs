@@ -1,4 +1,4 @@
-//! No circle of imports among the files of a crate: each can be read after those that it builds on.
+//! The files of a crate import each other without cycles: each can be read after those that it imports.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -9,18 +9,18 @@ use super::source::{Source, Sources};
 /// For each file the files that it imports from, with the line of the first such import.
 type Graph = Vec<BTreeMap<usize, usize>>;
 
-/// Each group of files that import each other, in circles of any length, is one finding that shows its shortest circle.
-/// Neither a `mod` declaration nor what is compiled for tests only is an import.
+/// Each group of files that import each other, in cycles of any length, is one finding with its shortest cycle. `mod`
+/// declarations and code for tests do not count as imports.
 pub(super) fn check(sources: &Sources<'_>) -> Vec<Finding> {
     let graph: Graph = sources.files.iter().map(|file| imports(sources, file)).collect();
     let reached: Vec<BTreeSet<usize>> = (0..graph.len()).map(|from| reach(&graph, from)).collect();
     let mut findings = Vec::new();
     for (file, others) in reached.iter().enumerate().filter(|(file, others)| others.contains(file)) {
         let knot: Vec<usize> = others.iter().copied().filter(|other| reached[*other].contains(&file)).collect();
-        let shortest = knot.iter().filter_map(|start| circle(&graph, *start)).min_by_key(Vec::len);
-        // The first file of the group speaks for all.
-        if let Some(circle) = shortest.filter(|_| knot[0] == file) {
-            findings.push(finding(sources, &graph, &circle, knot.len()));
+        let shortest = knot.iter().filter_map(|start| cycle(&graph, *start)).min_by_key(Vec::len);
+        // Reports the group at its first file.
+        if let Some(cycle) = shortest.filter(|_| knot[0] == file) {
+            findings.push(finding(sources, &graph, &cycle, knot.len()));
         }
     }
     findings
@@ -46,8 +46,8 @@ fn reach(graph: &Graph, from: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The shortest way from the file back to it, with the file at the start and not at the end.
-fn circle(graph: &Graph, start: usize) -> Option<Vec<usize>> {
+/// The shortest cycle through the file, which is at the start but not repeated at the end.
+fn cycle(graph: &Graph, start: usize) -> Option<Vec<usize>> {
     let mut ways = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop_front() {
@@ -63,13 +63,13 @@ fn circle(graph: &Graph, start: usize) -> Option<Vec<usize>> {
     None
 }
 
-fn finding(sources: &Sources<'_>, graph: &Graph, circle: &[usize], knot: usize) -> Finding {
+fn finding(sources: &Sources<'_>, graph: &Graph, cycle: &[usize], knot: usize) -> Finding {
     let shown = |file: &usize| below(sources.files[*file].path, &sources.folder);
-    let names: Vec<String> = circle.iter().chain(&circle[..1]).map(shown).collect();
-    let line = graph[circle[0]][&circle[1]];
-    let more = if knot > circle.len() { format!(" (of {knot} files in circles)") } else { String::new() };
-    let what = format!("the imports run in a circle: {}{more}", names.join(" -> "));
-    Finding::new(sources.files[circle[0]].path, line, what, "move what both sides need to a file of its own")
+    let names: Vec<String> = cycle.iter().chain(&cycle[..1]).map(shown).collect();
+    let line = graph[cycle[0]][&cycle[1]];
+    let more = if knot > cycle.len() { format!(" (of {knot} files in cycles)") } else { String::new() };
+    let what = format!("the imports form a cycle: {}{more}", names.join(" -> "));
+    Finding::new(sources.files[cycle[0]].path, line, what, "move what both sides need to a file of its own")
 }
 
 fn below(path: &Path, folder: &Path) -> String {
@@ -93,8 +93,8 @@ mod tests {
             .collect()
     }
 
-    fn circles(files: &[(&str, &str)]) -> Vec<String> {
-        let start = "the imports run in a circle: ";
+    fn cycles(files: &[(&str, &str)]) -> Vec<String> {
+        let start = "the imports form a cycle: ";
         found(files).into_iter().map(|finding| finding.split_once(start).unwrap().1.to_owned()).collect()
     }
 
@@ -105,7 +105,7 @@ mod tests {
             ("a/src/one.rs", "\nuse crate::two::B;\n"),
             ("a/src/two.rs", "use crate::one::A;\n"),
         ]);
-        assert_eq!(found, ["a/src/one.rs:2 the imports run in a circle: one.rs -> two.rs -> one.rs"]);
+        assert_eq!(found, ["a/src/one.rs:2 the imports form a cycle: one.rs -> two.rs -> one.rs"]);
     }
 
     #[test]
@@ -126,12 +126,12 @@ mod tests {
         for way in ways {
             let one = format!("mod two;\n{way}\n");
             let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
-            assert_eq!(circles(&files), ["one.rs -> one/two.rs -> one.rs"], "{way}");
+            assert_eq!(cycles(&files), ["one.rs -> one/two.rs -> one.rs"], "{way}");
         }
     }
 
     #[test]
-    fn what_is_no_import_of_a_file_of_this_crate_does_not_count() {
+    fn imports_of_other_crates_do_not_count() {
         let ways = [
             "",
             "use std::two::B;",
@@ -144,34 +144,34 @@ mod tests {
         for way in ways {
             let one = format!("mod two;\n{way}\n");
             let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
-            assert_eq!(circles(&files), [""; 0], "{way}");
+            assert_eq!(cycles(&files), [""; 0], "{way}");
         }
     }
 
     #[test]
-    fn a_module_that_is_for_tests_only_may_import_what_it_likes() {
+    fn a_module_that_is_for_tests_only_may_import_anything() {
         for declared in ["#[cfg(test)]\nmod support;", "#[cfg(test)]\nmod tests;"] {
             let name = if declared.contains("support") { "src/one/support.rs" } else { "src/one/tests.rs" };
             let one = format!("{declared}\nuse self::support::B;\nuse self::tests::B;\n");
-            assert_eq!(circles(&[("src/one.rs", &one), (name, "use super::A;\n"), ("src/lib.rs", "")]), [""; 0]);
+            assert_eq!(cycles(&[("src/one.rs", &one), (name, "use super::A;\n"), ("src/lib.rs", "")]), [""; 0]);
         }
     }
 
     #[test]
-    fn files_in_several_circles_are_one_finding_with_the_shortest() {
-        let found = circles(&[
+    fn files_in_several_cycles_are_one_finding_with_the_shortest() {
+        let found = cycles(&[
             ("src/lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n"),
             ("src/a.rs", "use crate::b::B;\n"),
             ("src/b.rs", "use crate::c::C;\n"),
             ("src/c.rs", "use crate::a::A;\nuse crate::d::D;\n"),
             ("src/d.rs", "use crate::c::C;\n"),
         ]);
-        assert_eq!(found, ["c.rs -> d.rs -> c.rs (of 4 files in circles)"]);
+        assert_eq!(found, ["c.rs -> d.rs -> c.rs (of 4 files in cycles)"]);
     }
 
     #[test]
-    fn circles_that_do_not_touch_are_two_findings() {
-        let found = circles(&[
+    fn separate_cycles_are_two_findings() {
+        let found = cycles(&[
             ("src/lib.rs", "mod a;\nmod b;\nmod c;\n"),
             ("src/a.rs", "use crate::A;\n"),
             ("src/b.rs", "use crate::c::C;\n"),
@@ -185,6 +185,6 @@ mod tests {
     #[test]
     fn a_program_beside_a_library_is_no_part_of_it() {
         let files = [("src/lib.rs", "mod a;\nuse self::a::A;\n"), ("src/a.rs", ""), ("src/main.rs", "use super::A;\n")];
-        assert_eq!(circles(&files), [""; 0]);
+        assert_eq!(cycles(&files), [""; 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a file imports, and which modules it declares.
+//! Reads the imports of a file, and the modules that it declares.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
@@ -9,11 +9,11 @@ use super::super::rust::{is_cfg_test, is_test};
 /// One name of a `use` declaration, or a path in the code that starts with `crate` or `super`.
 pub(super) struct Import {
     pub(super) line: usize,
-    /// The module in which it stands, from the crate's root.
+    /// The module that contains it, from the crate's root.
     pub(super) within: Vec<String>,
     /// As written, without the braces; a glob ends with `*`, and `a::{self}` is `a`.
     pub(super) path: Vec<String>,
-    /// The name it has here.
+    /// The imported name in this module.
     pub(super) name: String,
     /// Whether it is a `use` declaration.
     pub(super) declared: bool,
@@ -63,7 +63,7 @@ impl Reader {
         self.imports.push(Import { line: span.start().line, within, path, name, declared: true, test });
     }
 
-    /// Runs `walk` with all that it finds counted as tests if `test` says so.
+    /// Runs `walk`, and marks everything that it finds as test code if `test` is true.
     fn inside(&mut self, test: bool, walk: impl FnOnce(&mut Reader)) {
         let outside = self.test;
         self.test |= test;
@@ -74,7 +74,7 @@ impl Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        // A path with `::` in front names another crate for certain.
+        // A path that starts with `::` is always in another crate.
         if item.leading_colon.is_none() {
             self.tree(&item.tree, &[], is_cfg_test(&item.attrs));
         }
@@ -114,7 +114,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// `{self}` at the end names what stands before the braces.
+/// Removes a final `self`: `a::{self}` is `a`.
 fn joined(before: &[String], ident: &Ident) -> Vec<String> {
     if ident == "self" && !before.is_empty() { before.to_owned() } else { [before, &[ident.to_string()]].concat() }
 }

@@ -1,4 +1,4 @@
-//! A module imports a thing from where it is defined; what the root re-exports is for other crates.
+//! A module imports an item from the defining module; the root's re-exports are for other crates.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::super::finding::Finding;
 use super::reader::Import;
 use super::source::{Source, Sources};
 
-/// Finds `crate::Name`, in declarations and in the code, where the root has the name only by a `use` of its own. What the
-/// root itself defines can come from nowhere else. The tests of a module count too.
+/// Finds `crate::Name`, in declarations and in the code, if the root only imports the name. Items that the root defines are
+/// allowed. The tests of a module are checked too.
 pub(super) fn check(sources: &Sources<'_>) -> Vec<Finding> {
     let Some(root) = sources.root() else { return Vec::new() };
     let names = names(sources, root);
@@ -40,7 +40,7 @@ fn finding(
     let name = path.first().filter(|_| !sources.is_module(&path[..1]))?;
     let defined = names.get(name).filter(|_| name != "*")?;
     let what = format!("`{}` goes through the crate's root", import.path.join("::"));
-    Some(Finding::new(file.path, import.line, what, format!("take it from its module, as `{defined}`")))
+    Some(Finding::new(file.path, import.line, what, format!("import it from its module, as `{defined}`")))
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
         for (name, defined) in expected {
             for start in ["crate", "super"] {
                 let line = format!(
-                    "src/b.rs:2: `{start}::{name}` goes through the crate's root; take it from its module, as `{defined}`"
+                    "src/b.rs:2: `{start}::{name}` goes through the crate's root; import it from its module, as `{defined}`"
                 );
                 assert_eq!(found(&format!("\nuse {start}::{name};\n")), [line]);
             }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_a_group_is_looked_at() {
+    fn every_name_of_a_group_is_checked() {
         assert_eq!(found("use crate::{wire, Error as E, Thing::{Left, Right}, Store};\n").len(), 3);
     }
 

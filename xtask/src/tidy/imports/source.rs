@@ -1,4 +1,4 @@
-//! The sources of a crate: which file holds which module, and what an import leads to.
+//! The sources of a crate: the file of each module, and the target of each import.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::reader::{Import, Reader};
 /// A file below `src/`.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
-    /// The module that the file is, from the crate's root, which is empty.
+    /// The module of the file, from the crate's root; empty for the root.
     module: Vec<String>,
     pub(super) imports: Vec<Import>,
     /// Whether all of it is compiled for tests only.
@@ -21,11 +21,11 @@ pub(super) struct Sources<'a> {
     /// The crate's `src/`.
     pub(super) folder: PathBuf,
     pub(super) files: Vec<Source<'a>>,
-    /// Every module, those between the braces of a `mod` too, and the place of its file in `files`.
+    /// Every module, including inline ones, and the index of its file in `files`.
     modules: BTreeMap<Vec<String>, usize>,
 }
 
-/// Sorts the files below a `src/` by their crates; those of a crate without its root there are left out.
+/// Groups the files below a `src/` by crate; a crate without its root there is left out.
 pub(super) fn crates<'a>(rust: &'a [RustFile<'_>]) -> Vec<Sources<'a>> {
     let mut crates: BTreeMap<PathBuf, Vec<&'a RustFile<'_>>> = BTreeMap::new();
     for file in rust {
@@ -39,7 +39,7 @@ pub(super) fn crates<'a>(rust: &'a [RustFile<'_>]) -> Vec<Sources<'a>> {
 
 impl<'a> Sources<'a> {
     fn new(folder: PathBuf, mut rust: Vec<&'a RustFile<'_>>) -> Sources<'a> {
-        // A program beside a library is a crate of its own, which imports the library by its name.
+        // A program beside a library is a separate crate, which imports the library by its name.
         let library = rust.iter().any(|file| file.file.path == folder.join("lib.rs"));
         let program = [folder.join("main.rs"), folder.join("bin")];
         rust.retain(|file| !library || !program.iter().any(|program| file.file.path.starts_with(program)));
@@ -77,7 +77,7 @@ impl<'a> Sources<'a> {
         self.modules.contains_key(path)
     }
 
-    /// The path from the crate's root; `None` for what another crate holds.
+    /// The path from the crate's root; `None` for an item of another crate.
     pub(super) fn resolve(&self, import: &Import) -> Option<Vec<String>> {
         let mut within = import.within.as_slice();
         let mut path = import.path.as_slice();
