@@ -1,4 +1,4 @@
-//! The cache among several processes on one store: one creator in all, and one that is killed.
+//! The cache with several processes on one store: one creator among all, also if one is killed.
 
 mod support;
 
@@ -17,17 +17,17 @@ use tokio::task::JoinSet;
 const URL: &str = "AMPOULE_TEST_CACHE_URL";
 const NAME: &str = "AMPOULE_TEST_CACHE_NAME";
 
-/// How long the lease of these tests lasts.
+/// The duration of the lease.
 const LEASE: Duration = Duration::from_secs(2);
 
 on_places! {
     four_processes_create_once on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
-    a_killed_creator_is_followed_by_another_one on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+    another_process_creates_after_a_creator_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test: what the processes that the tests start do. It returns at once where no test asked for one.
+/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at once.
 ///
-/// It reads commands: `ask COUNT MILLISECONDS`, so many requests at once for a value that takes so long.
+/// It reads commands: `ask COUNT MILLISECONDS` sends COUNT concurrent requests for a value that takes MILLISECONDS to create.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_process() {
     let Ok(url) = std::env::var(URL) else { return };
@@ -37,7 +37,7 @@ async fn cache_process() {
     let backend = Backend::store(store, &BackendOptions { store_timeout: None, ..BackendOptions::default() });
     let cache = CacheManager::new(backend, CacheOptions { lease: LEASE, ..CacheOptions::default() }).unwrap();
     let cache = cache.cache::<u32>("n");
-    // The first connection and table are not what is measured.
+    // Creates the connection and the table before the measurement.
     cache.get("other").await;
     println!("\nready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -118,7 +118,7 @@ async fn four_processes_create_once(place: Place) {
     assert!(values.iter().all(|value| *value == values[0]), "{answers:?}");
 }
 
-async fn a_killed_creator_is_followed_by_another_one(place: Place) {
+async fn another_process_creates_after_a_creator_is_killed(place: Place) {
     let (mut processes, _folder) = processes(place, 2);
     processes[0].ask(1, Duration::from_secs(600));
     processes[0].wait_for("creating");

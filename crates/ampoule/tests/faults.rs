@@ -1,5 +1,5 @@
-//! Faults under load, counted: eight clients count in their sessions while the store's server is killed, paused, cut off
-//! or full. What was acknowledged is found afterwards, nothing was counted twice, and nothing had to be restarted.
+//! Faults under load: eight clients count in their sessions while the store's server is killed, paused, cut off or full.
+//! Afterwards all acknowledged increments exist, none was counted twice, and nothing had to be restarted.
 
 mod support;
 
@@ -16,14 +16,14 @@ use tokio::task::JoinHandle;
 
 const CLIENTS: usize = 8;
 
-/// One client's counter: how often it was told that it counted, and how often it does not know.
+/// One client's counter: the number of acknowledged increments, and of those with an unknown outcome.
 struct Counted {
     client: Client,
     acknowledged: u64,
     uncertain: u64,
 }
 
-/// Clients that count until they are told to stop.
+/// Clients that count until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Counted>>,
@@ -42,9 +42,9 @@ impl Load {
     }
 
     /// Ends the load and looks at every counter.
-    async fn stop(self) -> Tally {
+    async fn stop(self) -> Counts {
         self.stop.store(true, Ordering::SeqCst);
-        let mut tally = Tally::default();
+        let mut tally = Counts::default();
         for client in self.clients {
             let mut counted = client.await.unwrap();
             let found = settled(&mut counted.client).await;
@@ -78,14 +78,14 @@ async fn count(mut client: Client, stop: Arc<AtomicBool>) -> Counted {
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     acknowledged: u64,
     uncertain: u64,
     lost: u64,
     too_many: u64,
 }
 
-impl Tally {
+impl Counts {
     fn assert_exact(&self) {
         assert_eq!((self.lost, self.too_many), (0, 0), "{self:?}");
         assert!(self.acknowledged > 100, "{self:?}");
@@ -177,7 +177,7 @@ async fn paused(kind: Kind) {
     assert!(tally.uncertain > 0, "no client noticed");
 }
 
-/// Every seventh reply arrives by half, and its connection is reset: the writer cannot know whether it wrote.
+/// Of every seventh reply only half arrives, and its connection is reset: the writer cannot know whether the write was done.
 async fn cut_off_in_mid_reply(kind: Kind) {
     let Some(server) = Server::start(kind) else { return };
     let port = server.node().port;
@@ -216,9 +216,9 @@ async fn sentinel_fails_over() {
     assert!(tally.uncertain > 0, "no client noticed");
 }
 
-/// What memcached held is gone with it, and its docs say so first. Nothing else breaks: no error, no old data.
+/// The data in memcached is lost, as its docs state first. Nothing else breaks: no errors, no old data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn memcached_is_killed_and_all_are_logged_out() {
+async fn a_killed_memcached_loses_all_sessions_and_nothing_else() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let site = site_at(server.url(), |_| {});
     let mut client = site.client();
@@ -270,7 +270,7 @@ async fn disk_is_full(url: impl FnOnce(&std::path::Path) -> String) {
             break;
         }
         if n == 5 {
-            // Most of the disk goes to another program.
+            // Another program fills most of the disk.
             std::fs::write(&ballast, vec![7; 2 << 20]).unwrap();
         }
     }
@@ -281,7 +281,7 @@ async fn disk_is_full(url: impl FnOnce(&std::path::Path) -> String) {
         assert_eq!(client.value(&format!("k{n}")).await.len(), long.len(), "session key {n} of {saved}");
     }
     std::fs::remove_file(ballast).unwrap();
-    assert_eq!(client.post("/set/after/1").await.status, StatusCode::OK, "and it goes on when there is room");
+    assert_eq!(client.post("/set/after/1").await.status, StatusCode::OK, "it works again when there is space");
     assert_eq!(client.value("after").await, "1");
 }
 

@@ -1,6 +1,6 @@
-//! Four thousand scripts on each store: two or three requests on one session, each as in a process of its own, take turns
-//! before every operation of the store in an order that the script's number gives. Some scripts let the session expire
-//! on the way. After each the promises must hold.
+//! Four thousand scripts on each store: two or three requests on one session, each as in a separate process, run one
+//! operation of the store at a time, in an order that the script's number determines. In some scripts the session expires
+//! meanwhile. After each the promises must hold.
 
 mod support;
 
@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use support::{HOUR, Place, SECOND};
 use tokio::sync::{mpsc, oneshot};
 
-/// Of each place. With `AMPOULE_SEARCH=N` so many times as many.
+/// The number of scripts on each store. `AMPOULE_SEARCH=N` multiplies it.
 const SCRIPTS: u64 = 2_500;
 
 // Behind Sentinel the store is the same as on one server, and a sealed one as in memory.
@@ -35,10 +35,10 @@ enum Op {
 const OPS: [Op; 10] =
     [Op::Read, Op::Write, Op::Write, Op::Count, Op::Count, Op::Count, Op::Rotate, Op::Login, Op::Login, Op::Delete];
 
-/// Numbers that a script's own number determines (Vigna's splitmix64).
-struct Dice(u64);
+/// Random numbers, seeded by the script's number (Vigna's SplitMix64).
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -48,17 +48,17 @@ impl Dice {
     }
 }
 
-/// Says that a request waits before an operation, and how it is let go on; or that it has ended.
+/// Reports that a request waits before an operation, with the sender that resumes it; or that it has ended.
 type Arrival = (usize, Option<oneshot::Sender<()>>);
 
 /// A store that waits for its turn before each operation.
-struct TakingTurns {
+struct TurnStore {
     store: Arc<dyn Store>,
     request: usize,
     arrivals: mpsc::UnboundedSender<Arrival>,
 }
 
-impl TakingTurns {
+impl TurnStore {
     async fn turn(&self) {
         let (go_on, wait) = oneshot::channel();
         if self.arrivals.send((self.request, Some(go_on))).is_ok() {
@@ -76,7 +76,7 @@ macro_rules! in_turn {
     };
 }
 
-impl Store for TakingTurns {
+impl Store for TurnStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         in_turn!(self, self.store.get(key))
     }
@@ -175,7 +175,7 @@ impl World {
         World { store: store.clone(), clock: clock.clone(), cookie }
     }
 
-    /// What a client with this cookie has, if the session is the one of the beginning: its count, its user, its keys.
+    /// The count, user and keys that this cookie opens, if the session is the original one.
     async fn seen_by(&self, cookie: &str) -> Option<(u32, bool, Vec<String>)> {
         let session = layer(self.store.clone(), &self.clock).begin(&headers(cookie));
         let session = session.read_only();
@@ -184,7 +184,7 @@ impl World {
         Some((count, session.get::<usize>("user").await.unwrap().is_some(), session.keys().await.unwrap()))
     }
 
-    /// The client goes on with this cookie.
+    /// The client uses this cookie from now on.
     async fn goes_on_with(&self, cookie: &str) {
         let layer = layer(self.store.clone(), &self.clock);
         request(&layer, Op::Read, 0, cookie).await.unwrap();
@@ -197,19 +197,19 @@ impl World {
     }
 }
 
-/// How the requests of a script ended, what cookies they set, and whether the session expired meanwhile.
-struct Played {
+/// The results of a script's requests, the cookies that they set, and whether the session expired meanwhile.
+struct ScriptOutcome {
     ends: Vec<Result<(), ErrorKind>>,
     cookies: Vec<(Op, String)>,
     expired: bool,
 }
 
-async fn play(world: &World, ops: &[Op], dice: &mut Dice) -> Played {
+async fn play(world: &World, ops: &[Op], random: &mut Random) -> ScriptOutcome {
     let (sender, mut arrivals) = mpsc::unbounded_channel();
     let cookies = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for (request_number, &op) in ops.iter().enumerate() {
-        let turns = TakingTurns { store: world.store.clone(), request: request_number, arrivals: sender.clone() };
+        let turns = TurnStore { store: world.store.clone(), request: request_number, arrivals: sender.clone() };
         let (layer, cookie, cookies) = (layer(Arc::new(turns), &world.clock), world.cookie.clone(), cookies.clone());
         let sender = sender.clone();
         tasks.push(tokio::spawn(async move {
@@ -218,7 +218,7 @@ async fn play(world: &World, ops: &[Op], dice: &mut Dice) -> Played {
             ended.map(|set| cookies.lock().unwrap().extend(set)).map_err(|error| error.kind())
         }));
     }
-    let expires_at = if dice.roll(10) == 0 { dice.roll(8) } else { usize::MAX };
+    let expires_at = if random.roll(10) == 0 { random.roll(8) } else { usize::MAX };
     let (mut running, mut waiting, mut step) = (ops.len(), Vec::new(), 0);
     while running > 0 {
         while waiting.len() < running {
@@ -236,7 +236,7 @@ async fn play(world: &World, ops: &[Op], dice: &mut Dice) -> Played {
             world.clock.advance(25 * HOUR);
         }
         step += 1;
-        let (_, go_on) = waiting.swap_remove(dice.roll(waiting.len()));
+        let (_, go_on) = waiting.swap_remove(random.roll(waiting.len()));
         let _ = go_on.send(());
     }
     let mut ends = Vec::new();
@@ -244,11 +244,11 @@ async fn play(world: &World, ops: &[Op], dice: &mut Dice) -> Played {
         ends.push(task.await.unwrap());
     }
     let cookies = cookies.lock().unwrap().clone();
-    Played { ends, cookies, expired: step > expires_at }
+    ScriptOutcome { ends, cookies, expired: step > expires_at }
 }
 
-/// Whether the promises hold after a script; if not, which.
-async fn verdict(world: &World, ops: &[Op], played: &Played) -> Result<(), String> {
+/// Checks the promises after a script, and returns the first violation.
+async fn verdict(world: &World, ops: &[Op], played: &ScriptOutcome) -> Result<(), String> {
     let done = |op: Op| ops.iter().zip(&played.ends).filter(|(other, end)| **other == op && end.is_ok()).count();
     let (has_login, has_delete) = (ops.contains(&Op::Login), ops.contains(&Op::Delete));
     for (op, end) in ops.iter().zip(&played.ends) {
@@ -274,7 +274,7 @@ async fn verdict(world: &World, ops: &[Op], played: &Played) -> Result<(), Strin
         }
         return Ok(());
     }
-    // What the client may hold: a login's token, or one of the session before it.
+    // The client may have a login's token, or one of the previous session.
     let logins = played.cookies.iter().filter(|(op, _)| *op == Op::Login);
     let before =
         played.cookies.iter().filter(|(op, _)| *op != Op::Login).map(|(_, cookie)| cookie).chain([&world.cookie]);
@@ -294,8 +294,14 @@ async fn verdict(world: &World, ops: &[Op], played: &Played) -> Result<(), Strin
     Ok(())
 }
 
-/// What was acknowledged is there, whichever token the client holds.
-async fn holds_all(world: &World, ops: &[Op], played: &Played, cookie: &str, has_login: bool) -> Result<(), String> {
+/// Acknowledged changes exist, whichever token the client has.
+async fn holds_all(
+    world: &World,
+    ops: &[Op],
+    played: &ScriptOutcome,
+    cookie: &str,
+    has_login: bool,
+) -> Result<(), String> {
     let Some((count, has_user, keys)) = world.seen_by(cookie).await else {
         return Err(format!("P6: a token leads nowhere (of a login: {has_login})"));
     };
@@ -322,10 +328,10 @@ async fn scripts_keep_the_promises(place: Place) {
     // One after the other, since they share the clock.
     let times = std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     for script in 0..SCRIPTS * times {
-        let mut dice = Dice(script);
-        let ops: Vec<Op> = (0..2 + dice.roll(2)).map(|_| OPS[dice.roll(OPS.len())]).collect();
+        let mut random = Random(script);
+        let ops: Vec<Op> = (0..2 + random.roll(2)).map(|_| OPS[random.roll(OPS.len())]).collect();
         let world = World::new(&store, &clock).await;
-        let played = play(&world, &ops, &mut dice).await;
+        let played = play(&world, &ops, &mut random).await;
         if let Err(broken) = verdict(&world, &ops, &played).await {
             panic!("script {script} on {place:?}: {broken}\nrequests {ops:?}\nends {:?}", played.ends);
         }

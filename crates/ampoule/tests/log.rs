@@ -1,4 +1,4 @@
-//! What the log holds: spans of the store's operations, and no secret. Alone in its program, since a log is the program's.
+//! The log has spans of the store's operations, and no secrets. In a program of its own, since a log is global.
 
 mod support;
 
@@ -22,7 +22,7 @@ async fn the_log_has_spans_and_no_secret() {
     client.get("/get/user").await;
     let id = client.get("/id").await.text;
     client.post("/forget/diagnosis/rheumatism").await;
-    site.spy.set_mood(support::stores::Mood::Refuses);
+    site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
     client.get("/get/user").await;
     let text = log.text();
     for operation in ["operation=\"get\"", "operation=\"put\"", "session="] {

@@ -1,4 +1,4 @@
-//! What an operator sees: events and counters.
+//! Events, spans and counters for operators.
 
 mod support;
 
@@ -9,10 +9,10 @@ use ampoule::{Event, EventHook, EventKind};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use support::{HOUR, Log, Place, SECOND, Site};
 
-type Told = Arc<Mutex<Vec<(EventKind, String, Option<String>)>>>;
+type EventLog = Arc<Mutex<Vec<(EventKind, String, Option<String>)>>>;
 
-fn listening(place: Place) -> (Site, Told) {
-    let told = Told::default();
+fn listening(place: Place) -> (Site, EventLog) {
+    let told = EventLog::default();
     let ear = told.clone();
     let hook = EventHook::new(move |event: &Event<'_>| {
         let principal = event.principal.map(str::to_owned);
@@ -22,15 +22,15 @@ fn listening(place: Place) -> (Site, Told) {
 }
 
 on_each_place! {
-    the_turns_of_a_session_are_told;
+    the_events_of_a_session_are_reported;
 }
 
 on_each_store! {
-    a_token_that_was_replaced_is_told_of_once;
-    the_tokens_of_two_sessions_are_told_of_once;
+    a_replayed_token_is_reported_once;
+    conflicting_tokens_are_reported_once;
 }
 
-async fn the_turns_of_a_session_are_told(place: Place) {
+async fn the_events_of_a_session_are_reported(place: Place) {
     let (site, told) = listening(place);
     let mut client = site.client();
     client.get("/get/a").await;
@@ -55,7 +55,7 @@ async fn the_turns_of_a_session_are_told(place: Place) {
     assert_eq!(from.to_string(), told[0].1, "the session before the login is named");
     assert_ne!(told[1].1, told[0].1, "the login has an id of its own");
     let (rest, of_ada) = match place {
-        // No server can end what the client holds, and a new token is a new cookie.
+        // The server cannot end a cookie session, and a new token is a new cookie.
         Place::Cookie => {
             let [EventKind::Destroyed, rest @ ..] = rest else { panic!("{kinds:?}") };
             (rest, 1..3)
@@ -75,11 +75,11 @@ async fn the_turns_of_a_session_are_told(place: Place) {
     }
 }
 
-fn of_kind(told: &Told, wanted: EventKind) -> Vec<String> {
+fn of_kind(told: &EventLog, wanted: EventKind) -> Vec<String> {
     told.lock().unwrap().iter().filter(|(kind, ..)| *kind == wanted).map(|(_, id, _)| id.clone()).collect()
 }
 
-/// A log of this task and no other, as long as the guard lives.
+/// A log of only this task, until the guard is dropped.
 fn logging() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let writer = log.clone();
@@ -91,7 +91,7 @@ fn count_of(log: &Log, text: &str) -> usize {
     log.text().lines().filter(|line| line.contains(text)).count()
 }
 
-async fn a_token_that_was_replaced_is_told_of_once(place: Place) {
+async fn a_replayed_token_is_reported_once(place: Place) {
     let (site, told) = listening(place);
     let mut client = site.client();
     client.post("/login/ada").await;
@@ -106,18 +106,18 @@ async fn a_token_that_was_replaced_is_told_of_once(place: Place) {
     assert_eq!(of_kind(&told, EventKind::Replayed), std::slice::from_ref(&id));
     assert_eq!(count_of(&log, "may be stolen"), 1, "{}", log.text());
     assert!(!log.text().contains(stolen.strip_prefix("sid=").unwrap()), "{}", log.text());
-    // A browser that sends both, as after a change of the cookie's domain, is no thief.
+    // A browser that sends both, as after a change of the cookie's domain, is not reported as a replay.
     let both = format!("{stolen}; {}", client.cookie_header());
     assert_eq!(client.ask("GET", "/get/user", both).await.text, "ada");
     assert_eq!((of_kind(&told, EventKind::Replayed).len(), count_of(&log, "may be stolen")), (1, 1));
-    // The thief's login is a session of its own, and the client has its.
+    // The thief's login is a separate session; the client keeps its own.
     let answer = client.ask("POST", "/login/eve", &stolen).await;
     assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 1));
     assert_eq!(client.value("user").await, "ada");
     assert_eq!((of_kind(&told, EventKind::Replayed).len(), count_of(&log, "may be stolen")), (2, 2));
 }
 
-async fn the_tokens_of_two_sessions_are_told_of_once(place: Place) {
+async fn conflicting_tokens_are_reported_once(place: Place) {
     let (site, told) = listening(place);
     let (mut ada, mut eve) = (site.client(), site.client());
     ada.post("/login/ada").await;
@@ -140,7 +140,7 @@ async fn the_tokens_of_two_sessions_are_told_of_once(place: Place) {
 }
 
 #[tokio::test]
-async fn a_span_is_told_whose_the_session_is_where_that_is_asked_for() {
+async fn a_span_has_the_principal_on_request() {
     use tracing::Instrument;
     use tracing::field::Empty;
     let span = || tracing::info_span!("request", session = Empty, user = Empty);
@@ -202,7 +202,7 @@ fn operations_and_events_are_counted() {
             client.post("/set/a/1").await;
             client.post("/login/ada").await;
             client.get("/get/a").await;
-            site.spy.set_mood(support::stores::Mood::Refuses);
+            site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
             for _ in 0..7 {
                 client.get("/get/a").await;
             }
@@ -223,7 +223,7 @@ fn operations_and_events_are_counted() {
     assert_eq!(counters, expected);
 }
 
-/// Those in the crate's documentation: a new metric has a line there, a description, and a place in this test.
+/// The metrics in the crate's documentation. A new metric needs a line there, a description, and a check in this test.
 #[test]
 fn every_metric_is_documented_described_and_emitted() {
     use ampoule::Transport;
@@ -250,7 +250,7 @@ fn every_metric_is_documented_described_and_emitted() {
             let backend = ampoule::cache::Backend::memory(&Default::default());
             throttled(&site, &backend).await;
             ampoule::cache::CacheManager::new(backend, Default::default()).unwrap().cache::<u32>("c").get("x").await;
-            site.spy.set_mood(support::stores::Mood::Refuses);
+            site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
             for _ in 0..7 {
                 client.get("/get/a").await;
             }
@@ -284,7 +284,7 @@ async fn throttled(site: &Site, backend: &ampoule::cache::Backend) {
 }
 
 #[tokio::test]
-async fn what_a_cache_does_is_counted() {
+async fn cache_operations_are_counted() {
     use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
     let recorder = DebuggingRecorder::new();
     let _installed = metrics::set_default_local_recorder(&recorder);

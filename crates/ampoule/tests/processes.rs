@@ -12,7 +12,7 @@ on_places! {
     p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test: what the processes that the tests start do. It returns at once where no server was asked for.
+/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_process() {
     support::nodes::serve().await;

@@ -1,6 +1,6 @@
-//! Promise P9 over many requests: open handles, connections of the server and memory stay as they were.
+//! Promise P9 over many requests: open handles, connections of the server and memory do not grow.
 //!
-//! 3,000 requests on each store; with `AMPOULE_SEARCH=N` so many times as many, so that 334 makes a million.
+//! 3,000 requests on each store; `AMPOULE_SEARCH=N` multiplies this, so 334 makes a million.
 
 mod support;
 
@@ -24,10 +24,10 @@ const WORKERS: usize = 8;
 const ROUND: usize = 20;
 
 on_places! {
-    p9_handles_connections_and_memory_stay_as_they_were on Memory File Sqlite Postgres Redis;
+    p9_handles_connections_and_memory_do_not_grow on Memory File Sqlite Postgres Redis;
 }
 
-/// What there is at one moment.
+/// The counts at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     handles: usize,
@@ -51,7 +51,7 @@ impl Sample {
     }
 }
 
-/// How many backends serve this database, besides the one that is asked.
+/// The number of backends of this database, except the one that answers this query.
 async fn backends(url: &str) -> usize {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -62,7 +62,7 @@ async fn backends(url: &str) -> usize {
     usize::try_from(count).unwrap()
 }
 
-/// How many clients a Redis has, besides the one that asks.
+/// The number of clients of a Redis, except the one that counts.
 async fn clients(url: &str) -> usize {
     let mut stream = TcpStream::connect(url.trim_start_matches("redis://")).await.unwrap();
     stream.write_all(b"INFO clients\r\nQUIT\r\n").await.unwrap();
@@ -133,7 +133,7 @@ async fn samples(place: Place, requests: usize) -> Vec<Sample> {
     samples
 }
 
-async fn p9_handles_connections_and_memory_stay_as_they_were(place: Place) {
+async fn p9_handles_connections_and_memory_do_not_grow(place: Place) {
     // One after another, since the handles and the memory are those of the process.
     static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = ALONE.lock().await;
@@ -145,7 +145,7 @@ async fn p9_handles_connections_and_memory_stay_as_they_were(place: Place) {
     let samples = tokio::task::block_in_place(|| runtime.block_on(samples(place, 3_000 * times)));
     runtime.shutdown_background();
     let (early, last) = (samples[1], samples[9]);
-    // A connection more or less may be open while it is counted, and what the sweep looks at.
+    // The counts may differ by a connection that is open at the moment, and by the sweep's.
     assert!(last.handles <= early.handles + 4, "{early:?}, then {last:?}");
     assert!(last.connections <= early.connections + 1, "{early:?}, then {last:?}");
     assert!(last.memory_kb <= early.memory_kb + 8_192, "{early:?}, then {last:?}");

@@ -1,4 +1,4 @@
-//! Promise P5 by the stores' calls and by the servers' own statistics: what a request costs, once connections are warm.
+//! Promise P5, counted by store calls and by the servers' own statistics: the cost of a request on warm connections.
 
 mod support;
 
@@ -12,14 +12,14 @@ use axum::Router;
 use axum::routing::post;
 use support::{Client, Site};
 
-/// What a server has done so far, by its own count, of what we ask of it.
+/// The number of operations that a server has counted so far.
 type Counter = Box<dyn Fn() -> u64>;
 
-/// A request, and what it costs: gets, puts, touches and deletes.
+/// A request and its cost: gets, puts, touches and deletes.
 struct Case {
     what: &'static str,
     request: (&'static str, &'static str),
-    /// A client that comes without a cookie.
+    /// A client without a cookie.
     is_first: bool,
     calls: [usize; 4],
 }
@@ -74,7 +74,7 @@ async fn rotate(session: Session) -> Result<(), Error> {
     session.save().await
 }
 
-/// Asks for all, once to warm up, and compares what the server counts.
+/// Sends all requests, once to warm up, and compares the server's counts.
 async fn count(server: Server, counter: Counter, expected: [u64; CASES.len()]) {
     let mut site = Site::at(server.url(), |_| {}, |_| {});
     let routes = support::site::routes().merge(Router::new().route("/rotate", post(rotate)));
@@ -118,7 +118,7 @@ impl Monitor {
         Monitor { port, lines: RefCell::new(lines), seen: RefCell::new(0) }
     }
 
-    /// Reads on to a command of its own, which comes after all that was sent before.
+    /// Reads up to a command of its own, which follows all that were sent before.
     fn count(&self) -> u64 {
         talk(self.port, "ECHO count\r\n", "count");
         for line in self.lines.borrow_mut().by_ref() {
@@ -136,14 +136,14 @@ impl Monitor {
 async fn p5_trips_to_redis() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let monitor = Monitor::start(server.node().port);
-    // What names a session to its principal goes along with each put of it, as a second command of one trip.
+    // The tag of a session's principal is written with each put, as a second command in the same trip.
     count(server, Box::new(move || monitor.count()), [1, 0, 1, 2, 3, 2, 1, 4, 5, 1, 2, 3, 1]).await;
 }
 
-/// Sixteen requests have loaded one session and save it at once: those who wait for their turn go on from what the one
-/// before has written, and do not read it again.
+/// Sixteen requests have loaded one session and save it concurrently: each queued writer continues from the record that the
+/// previous one wrote, without reading it again.
 #[tokio::test]
-async fn p5_writers_in_line_hand_over_what_they_wrote() {
+async fn p5_queued_writers_reuse_the_previous_writers_record() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let site = Site::at(server.url(), |_| {}, |_| {});
     let mut client = site.client();

@@ -1,4 +1,4 @@
-//! A client with a cookie, which asks any node and keeps its own books.
+//! A client with a cookie, which sends requests to any node and keeps its own books.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use crate::support::nodes::{Limits, ask};
 /// Longer than a store may be in trouble.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What came of it all.
+/// The result of all clients.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) books: Books,
     /// Sessions that were acknowledged to have ended.
     pub(crate) ended: usize,
-    /// What was found wrong, in words.
+    /// The violations.
     pub(crate) faults: Vec<String>,
 }
 
@@ -116,7 +116,7 @@ impl Client {
     async fn write(&mut self) {
         let (key, value) = self.next_write();
         let answer = self.ask("POST", &format!("/set/{key}/{value}")).await;
-        // An anonymous session whose first save was not acknowledged has no cookie, and is no session of this client's.
+        // An anonymous session whose first save was not acknowledged has no cookie, so this client has no session.
         if answer.is_done || !self.cookie.is_empty() {
             self.ledger.wrote(&key, &value, answer.is_done);
         }
@@ -235,7 +235,8 @@ impl Client {
         true
     }
 
-    /// That an ended session's cookie shows nothing, and that a write with it revives nothing; says whether it was answered.
+    /// Checks that an ended session's cookie shows nothing, and a write with it restores nothing; returns whether it was
+    /// answered.
     async fn look_at_dead(&mut self, cookie: &str) -> bool {
         let (method, path) = if self.random.one_in(4) { ("POST", "/count/n") } else { ("GET", "/get/user") };
         let port = self.port();
@@ -260,7 +261,7 @@ impl Client {
         self.judge(path, answer)
     }
 
-    /// A request may fail while its store is in trouble, with an error that says so.
+    /// During trouble of its store a request may fail, with an error that names it.
     fn judge(&mut self, path: &str, answer: Result<(u16, Option<String>, String), String>) -> Answer {
         let fault = match answer {
             Ok((200, cookie, text)) => {

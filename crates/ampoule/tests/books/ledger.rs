@@ -1,4 +1,4 @@
-//! What a client knows of its session: what must be found there, and what may.
+//! A client's knowledge of its session: the values that must exist, and those that may.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Ledger {
     /// What may be found under each key: the value that was acknowledged last, and those since whose outcome is unknown.
     values: BTreeMap<String, Vec<String>>,
-    /// How often the session was acknowledged to have counted, and how often that is unknown.
+    /// The number of acknowledged increments, and of those with an unknown outcome.
     counted: u64,
     uncounted: u64,
     /// Every cookie that the session had, also before its login and its rotations.
@@ -49,7 +49,7 @@ impl Ledger {
         self.values.keys().cloned().chain(["n".to_owned()]).collect()
     }
 
-    /// What is wrong with a value that was found.
+    /// Checks a value, and returns the violation.
     pub(crate) fn fault(&self, key: &str, found: &str) -> Option<String> {
         if key == "n" {
             let count = if found == "none" { Some(0) } else { found.parse().ok() };
@@ -63,7 +63,7 @@ impl Ledger {
 }
 
 #[test]
-fn books_find_what_is_missing_and_allow_what_is_unknown() {
+fn ledgers_detect_missing_values_and_allow_unknown_outcomes() {
     let mut ledger = Ledger::default();
     ledger.wrote("k", "1", true);
     assert_eq!((ledger.fault("k", "1").is_none(), ledger.fault("k", "none").is_none()), (true, false));

@@ -34,7 +34,7 @@ fn lasting(short: Duration, long: Duration) -> Duration {
     if std::env::var_os("AMPOULE_SEARCH").is_some() { long } else { short }
 }
 
-/// Not a test: what the processes that the tests start do.
+/// Not a test, but the main function of the processes that the tests start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_process() {
     support::nodes::serve().await;
@@ -73,7 +73,7 @@ fn cluster(place: Place) -> Cluster {
     cluster
 }
 
-/// What all clients found together, in this time and for as long as it goes on.
+/// What all clients found together, in this time, and then until it is stopped.
 async fn keep_books(nodes: &[Node], limits: Limits, time: Duration, goes_on: &Arc<AtomicBool>) -> Outcome {
     let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
     let mut clients = JoinSet::new();
@@ -135,17 +135,17 @@ async fn p7_books_agree_where_a_node_s_clock_is_days_off(place: Place) {
     agrees_with_clocks_off(place, ["+2d", "-2d"]).await;
 }
 
-/// Without a server the nodes' clocks tell what has expired: one that is ahead by more than the idle time ends the sessions
-/// of all. The books show it, as they would show any other loss.
+/// Without a server the nodes' clocks determine expiry: a clock that is ahead by more than the idle timeout ends all
+/// sessions. The books detect it, as they would any other loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn books_show_what_a_node_whose_clock_is_days_ahead_sweeps_without_a_server() {
+async fn books_detect_sessions_that_a_node_with_a_fast_clock_swept() {
     for place in [Place::File, Place::Sqlite] {
         let Some(outcome) = with_a_clock_off(place, "+2d").await else { return };
         assert!(outcome.books.lost > 0 && !outcome.faults.is_empty(), "{place:?}: {}", outcome.books);
     }
 }
 
-/// Requests that the lock is in the way of fail with an error that says so, or wait.
+/// Requests that the lock blocks wait, or fail with an error that names it.
 async fn p10_books_agree_under_a_lock(place: Place) {
     let mut cluster = cluster(place);
     let held = lasting(Duration::from_secs(2), Duration::from_secs(30));

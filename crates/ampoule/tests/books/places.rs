@@ -1,4 +1,4 @@
-//! Where the nodes keep their sessions.
+//! The stores of the nodes.
 
 use std::path::Path;
 

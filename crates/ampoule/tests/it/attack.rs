@@ -1,4 +1,4 @@
-//! Attacks on the promises: as a thief, as a planter of cookies, as bad luck on the network.
+//! Attacks on the promises: stolen cookies, planted cookies, lost messages.
 
 use std::ops::Deref;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 
 const AFTER_GRACE: Duration = Duration::from_secs(6);
 
-/// A request under way.
+/// A request in progress.
 struct Request(SessionLayer, Session);
 
 impl Deref for Request {
@@ -76,7 +76,7 @@ async fn log_in(layer: &SessionLayer, cookie: &str, user: &str) -> Result<String
     saved.map(|()| cookie)
 }
 
-/// Logs in, and comes with the new token.
+/// Logs in, and sends a request with the new token.
 async fn arrive(layer: &SessionLayer, cookie: &str, user: &str) -> String {
     let cookie = log_in(layer, cookie, user).await.unwrap();
     assert_eq!(user_of(layer, &cookie).await, user);
@@ -90,7 +90,7 @@ async fn log_out(layer: &SessionLayer, cookie: &str) -> Result<(), Error> {
     ended
 }
 
-/// Whose session a cookie leads to: "-" for none.
+/// The principal of the session that a cookie opens: "-" for none.
 async fn user_of(layer: &SessionLayer, cookie: &str) -> String {
     let request = Request::new(layer, cookie);
     let user = request.principal().await.unwrap();
@@ -106,17 +106,17 @@ async fn value(layer: &SessionLayer, cookie: &str, key: &str) -> Option<String> 
 }
 
 /// A store that yields before and after each operation, and loses the answer to one write.
-struct Rig {
+struct FaultyStore {
     store: Arc<dyn Store>,
-    cut: Mutex<Cut>,
+    failure: Mutex<Failure>,
     writes: AtomicUsize,
 }
 
-/// What goes wrong in a request.
+/// A failure in a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Cut {
+enum Failure {
     Nothing,
-    /// It is dropped after so many polls.
+    /// The request is dropped after this number of polls.
     Dropped(usize),
     /// This write is done, and its answer lost.
     AnswerLost(usize),
@@ -124,35 +124,35 @@ enum Cut {
     WriteLost(usize),
 }
 
-impl Rig {
-    fn layer(site: &Site) -> (Arc<Rig>, SessionLayer) {
+impl FaultyStore {
+    fn layer(site: &Site) -> (Arc<FaultyStore>, SessionLayer) {
         let store = site.layer.store().unwrap();
-        let rig = Arc::new(Rig { store, cut: Mutex::new(Cut::Nothing), writes: AtomicUsize::new(0) });
+        let rig = Arc::new(FaultyStore { store, failure: Mutex::new(Failure::Nothing), writes: AtomicUsize::new(0) });
         let store: Arc<dyn Store> = rig.clone();
         (rig, SessionLayer::new(store, crate::support::options(site.clock.clone())).unwrap())
     }
 
-    /// Runs a request under this cut; `None` if it was dropped.
-    async fn run<T>(&self, cut: Cut, request: impl Future<Output = T>) -> Option<T> {
-        *self.cut.lock().unwrap() = cut;
+    /// Runs a request with this failure; `None` if it was dropped.
+    async fn run<T>(&self, failure: Failure, request: impl Future<Output = T>) -> Option<T> {
+        *self.failure.lock().unwrap() = failure;
         self.writes.store(0, Ordering::SeqCst);
         let mut request = Box::pin(request);
         let mut polls = 0;
         let done = std::future::poll_fn(|context| {
-            if cut == Cut::Dropped(polls) {
+            if failure == Failure::Dropped(polls) {
                 return Poll::Ready(None);
             }
             polls += 1;
             request.as_mut().poll(context).map(Some)
         });
         let done = done.await;
-        *self.cut.lock().unwrap() = Cut::Nothing;
+        *self.failure.lock().unwrap() = Failure::Nothing;
         done
     }
 
-    fn all_cuts() -> impl Iterator<Item = Cut> {
-        let lost = (0..8).flat_map(|write| [Cut::AnswerLost(write), Cut::WriteLost(write)]);
-        (0..40).map(Cut::Dropped).chain(lost)
+    fn all_cuts() -> impl Iterator<Item = Failure> {
+        let lost = (0..8).flat_map(|write| [Failure::AnswerLost(write), Failure::WriteLost(write)]);
+        (0..40).map(Failure::Dropped).chain(lost)
     }
 }
 
@@ -167,7 +167,7 @@ impl Future for Yield {
     }
 }
 
-impl Store for Rig {
+impl Store for FaultyStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         Reply::new(async move {
             Yield(false).await;
@@ -178,14 +178,14 @@ impl Store for Rig {
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
             Yield(false).await;
-            let (write, cut) = (self.writes.fetch_add(1, Ordering::SeqCst), *self.cut.lock().unwrap());
+            let (write, failure) = (self.writes.fetch_add(1, Ordering::SeqCst), *self.failure.lock().unwrap());
             let lost = || Err(Error::new(ErrorKind::Timeout, "no answer"));
-            if cut == Cut::WriteLost(write) {
+            if failure == Failure::WriteLost(write) {
                 return lost();
             }
             let result = self.store.put(key, entry, mode).await;
             Yield(false).await;
-            if cut == Cut::AnswerLost(write) { lost() } else { result }
+            if failure == Failure::AnswerLost(write) { lost() } else { result }
         })
     }
 
@@ -223,7 +223,7 @@ impl Store for Rig {
 
 /// P3: for a request that loaded with the old token before a step-up.
 #[tokio::test]
-async fn an_old_token_does_not_see_or_end_a_login_through_the_list() {
+async fn an_old_token_cannot_list_or_revoke_a_login() {
     let site = site(|_| {});
     let layer = &site.layer;
     let old = arrive(layer, "", "ada").await;
@@ -238,10 +238,10 @@ async fn an_old_token_does_not_see_or_end_a_login_through_the_list() {
     assert_eq!(user_of(layer, &new).await, "ada");
 }
 
-/// P2, P3, P11: neither a step-up with the token from before it, nor the owner's session with a token that the owner has just
-/// revoked.
+/// P2, P3, P11: neither ends a step-up with the token from before it, nor the owner's session with a token that the owner has
+/// just revoked.
 #[tokio::test]
-async fn a_session_that_has_ended_or_is_frozen_revokes_no_other() {
+async fn an_ended_or_frozen_session_cannot_revoke_others() {
     let mut wrong = Vec::new();
     for is_revoked in [false, true] {
         let site = site(|_| {});
@@ -261,12 +261,12 @@ async fn a_session_that_has_ended_or_is_frozen_revokes_no_other() {
     assert!(wrong.is_empty(), "(revoked, answer): {wrong:?}");
 }
 
-/// P6, P11: on a double click. `polls` is how far the first has come.
+/// P6, P11: for a double click. `polls` is the progress of the first request.
 #[tokio::test]
-async fn two_logins_that_revoke_the_others_leave_one() {
+async fn of_two_logins_that_revoke_others_one_remains() {
     for polls in 0..20 {
         let site = site(|_| {});
-        let (rig, layer) = Rig::layer(&site);
+        let (rig, layer) = FaultyStore::layer(&site);
         let old = put(&layer, "", "cart", "tea").await.unwrap();
         let clicks = [Request::new(&layer, &old), Request::new(&layer, &old)];
         for click in &clicks {
@@ -274,7 +274,7 @@ async fn two_logins_that_revoke_the_others_leave_one() {
             click.save().await.unwrap();
         }
         let mut first = Box::pin(clicks[0].revoke_others());
-        let _ = rig.run(Cut::Dropped(polls), &mut first).await;
+        let _ = rig.run(Failure::Dropped(polls), &mut first).await;
         let _ = clicks[1].revoke_others().await;
         let mut alive = 0;
         for click in &clicks {
@@ -286,7 +286,7 @@ async fn two_logins_that_revoke_the_others_leave_one() {
 
 /// P2: another login, a change of principal, a rotation; and where one request logs in twice.
 #[tokio::test]
-async fn the_session_before_a_login_ends_whatever_its_token_is_first_used_for() {
+async fn any_first_use_of_a_logins_token_ends_the_previous_session() {
     let mut wrong = Vec::new();
     for first in ["read", "login", "sign out", "rotate", "twice in one"] {
         let site = site(|_| {});
@@ -319,7 +319,7 @@ async fn the_session_before_a_login_ends_whatever_its_token_is_first_used_for() 
 
 /// "With a token of before the login it ends that session only, never a fork."
 #[tokio::test]
-async fn a_logout_with_an_old_token_ends_no_login() {
+async fn a_logout_with_an_old_token_does_not_end_a_login() {
     for is_chain in [false, true] {
         let site = site(|_| {});
         let layer = &site.layer;
@@ -330,28 +330,28 @@ async fn a_logout_with_an_old_token_ends_no_login() {
         } else {
             site.clock.advance(AFTER_GRACE);
             put(layer, &old, "thawed", "yes").await.unwrap();
-            assert_eq!(user_of(layer, &new).await, "ada", "both go on");
+            assert_eq!(user_of(layer, &new).await, "ada", "both sessions work");
         }
         log_out(layer, &old).await.unwrap();
         assert_eq!(user_of(layer, &new).await, "ada", "chain: {is_chain}");
     }
 }
 
-/// P2: it may have been cut off anywhere; siblings and the old session end with it.
+/// P2: it may have been aborted at any point; siblings and the old session end with it.
 #[tokio::test]
 async fn a_repeated_logout_finishes_the_first() {
     let mut wrong = Vec::new();
-    for cut in Rig::all_cuts() {
+    for failure in FaultyStore::all_cuts() {
         let site = site(|_| {});
-        let (rig, layer) = Rig::layer(&site);
+        let (rig, layer) = FaultyStore::layer(&site);
         let old = arrive(&layer, "", "ada").await;
         let clicks = [log_in(&layer, &old, "ada").await.unwrap(), log_in(&layer, &old, "ada").await.unwrap()];
-        let _ = rig.run(cut, log_out(&layer, &clicks[0])).await;
+        let _ = rig.run(failure, log_out(&layer, &clicks[0])).await;
         log_out(&layer, &clicks[0]).await.unwrap();
         site.clock.advance(AFTER_GRACE);
         for (name, cookie) in [("old", &old), ("sibling", &clicks[1])] {
             if user_of(&layer, cookie).await != "-" {
-                wrong.push((cut, name));
+                wrong.push((failure, name));
             }
         }
     }
@@ -390,9 +390,9 @@ async fn a_logout_ends_both_logins_of_a_double_click_after_an_end() {
     assert!(wrong.is_empty(), "(loaded before the end, the click that logs out): {wrong:?}");
 }
 
-/// P1: another request puts a value of another type there before the removal is saved.
+/// P1: another request stores a value of another type before the removal is saved.
 #[tokio::test]
-async fn a_value_of_another_type_is_not_taken() {
+async fn a_value_of_another_type_cannot_be_taken() {
     let site = site(|_| {});
     let layer = &site.layer;
     let cookie = put(layer, "", "voucher", "ten").await.unwrap();
@@ -406,7 +406,7 @@ async fn a_value_of_another_type_is_not_taken() {
 
 /// P11.
 #[tokio::test]
-async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {
+async fn a_full_planted_session_does_not_prevent_a_login() {
     let site = site(|options| options.max_record_size = 2_000);
     let mut planted = Err(None);
     for size in (1_500..2_000).rev() {
@@ -422,7 +422,7 @@ async fn a_full_session_that_was_planted_keeps_nobody_from_logging_in() {
 
 /// "A login that is refused leaves no live record behind."
 #[tokio::test]
-async fn a_login_that_fails_when_it_is_rebuilt_leaves_no_session() {
+async fn a_login_that_fails_in_a_retry_leaves_no_session() {
     let site = site(|options| options.max_record_size = 2_000);
     let old = arrive(&site.layer, "", "ada").await;
     let login = Request::new(&site.layer, &old);
@@ -433,9 +433,9 @@ async fn a_login_that_fails_when_it_is_rebuilt_leaves_no_session() {
     assert_eq!(site.spy.scan(None, 10).await.unwrap().keys.len(), 1);
 }
 
-/// P11: where more came than are looked up, none counts, and the response expires all.
+/// P11: if a request has more cookies than are looked up, none is used, and the response expires all.
 #[tokio::test]
-async fn dead_cookies_do_not_hide_the_live_one_for_good() {
+async fn dead_cookies_do_not_hide_a_live_one_permanently() {
     let site = site(|_| {});
     let own = arrive(&site.layer, "", "ada").await;
     let thief = arrive(&site.layer, "", "thief").await;
@@ -453,9 +453,9 @@ async fn dead_cookies_do_not_hide_the_live_one_for_good() {
     assert_eq!((swapped.as_str(), is_hidden), ("-", false), "(whose session counts, whether ours is hidden for good)");
 }
 
-/// P11: the planted cookie costs the victim the session, which is no other device's.
+/// P11: the planted cookie costs the victim this session, but does not count as another device's.
 #[tokio::test]
-async fn a_planted_cookie_and_refuse_do_not_lock_the_user_out() {
+async fn a_planted_cookie_does_not_lock_out_a_user_with_a_refusing_limit() {
     let site = limited(SessionLimitPolicy::Refuse);
     let own = arrive(&site.layer, "", "ada").await;
     let planted = put(&site.layer, "", "a", "b").await.unwrap();
@@ -464,7 +464,7 @@ async fn a_planted_cookie_and_refuse_do_not_lock_the_user_out() {
 
 /// Presented last first, or from one anonymous token that friends share.
 #[tokio::test]
-async fn no_logins_pass_the_limit() {
+async fn no_logins_exceed_the_limit() {
     let mut wrong = Vec::new();
     for (is_shared, policy) in
         [(false, SessionLimitPolicy::Refuse), (true, SessionLimitPolicy::Refuse), (true, SessionLimitPolicy::EndOldest)]
@@ -510,16 +510,16 @@ async fn a_fast_clock_accepts_no_slow_save_after_a_login() {
 #[tokio::test]
 async fn a_save_that_is_repeated_after_a_timeout_counts_once() {
     let site = site(|_| {});
-    let (rig, layer) = Rig::layer(&site);
+    let (rig, layer) = FaultyStore::layer(&site);
     let cookie = put(&layer, "", "a", "b").await.unwrap();
     let request = Request::new(&layer, &cookie);
     request.update("n", |n: &mut u32| *n += 1).await.unwrap();
-    assert_eq!(rig.run(Cut::AnswerLost(0), request.save()).await.map(kind), Some(Some(ErrorKind::Timeout)));
+    assert_eq!(rig.run(Failure::AnswerLost(0), request.save()).await.map(kind), Some(Some(ErrorKind::Timeout)));
     let _ = request.save().await;
     assert_eq!(Request::new(&layer, &cookie).get::<u32>("n").await.unwrap(), Some(1));
 }
 
-/// Its cookie would take the place of that of the first login, which the client has come with.
+/// Its cookie would replace the first login's, which the client has used.
 #[tokio::test]
 async fn a_login_over_the_users_own_is_refused_within_the_grace() {
     let site = site(|_| {});
@@ -531,7 +531,7 @@ async fn a_login_over_the_users_own_is_refused_within_the_grace() {
     assert_eq!(kind(log_in(&site.layer, &old, "ada").await), None);
 }
 
-/// For a page that the login itself shows.
+/// For a page that the login request itself renders.
 #[tokio::test]
 async fn the_form_token_between_login_and_save_is_that_of_the_login() {
     let site = site(|_| {});
@@ -545,41 +545,45 @@ async fn the_form_token_between_login_and_save_is_that_of_the_login() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_cut_off_anywhere_loses_nothing_and_succeeds_when_repeated() {
-    for (cut, before) in Rig::all_cuts().flat_map(|cut| [(cut, "-"), (cut, "ada")]) {
+async fn an_aborted_login_loses_nothing_and_can_be_repeated() {
+    for (failure, before) in FaultyStore::all_cuts().flat_map(|failure| [(failure, "-"), (failure, "ada")]) {
         let site = site(|_| {});
-        let (rig, layer) = Rig::layer(&site);
+        let (rig, layer) = FaultyStore::layer(&site);
         let old = if before == "-" { String::new() } else { arrive(&layer, "", before).await };
         let made = put(&layer, &old, "cart", "tea").await.unwrap();
         let old = if before == "-" { made } else { old };
-        let done = rig.run(cut, log_in(&layer, &old, "ada")).await;
+        let done = rig.run(failure, log_in(&layer, &old, "ada")).await;
         if !matches!(done, Some(Ok(_))) {
             assert_eq!(
                 (user_of(&layer, &old).await, value(&layer, &old, "cart").await),
                 (before.into(), Some("tea".into()))
             );
             let new = log_in(&layer, &old, "ada").await.unwrap();
-            assert_eq!(value(&layer, &new, "cart").await.as_deref(), Some("tea"), "{cut:?}");
+            assert_eq!(value(&layer, &new, "cart").await.as_deref(), Some("tea"), "{failure:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_confirmation_that_is_cut_off_anywhere_is_repaired_by_the_next_request() {
-    for cut in Rig::all_cuts() {
+async fn an_aborted_confirmation_is_repaired_by_the_next_request() {
+    for failure in FaultyStore::all_cuts() {
         let site = site(|_| {});
-        let (rig, layer) = Rig::layer(&site);
+        let (rig, layer) = FaultyStore::layer(&site);
         let old = arrive(&layer, "", "ada").await;
         let new = log_in(&layer, &old, "bob").await.unwrap();
-        let _ = rig.run(cut, user_of(&layer, &new)).await;
+        let _ = rig.run(failure, user_of(&layer, &new)).await;
         assert_eq!(user_of(&layer, &new).await, "bob");
         site.clock.advance(AFTER_GRACE);
-        assert_eq!((user_of(&layer, &old).await, user_of(&layer, &new).await), ("-".into(), "bob".into()), "{cut:?}");
+        assert_eq!(
+            (user_of(&layer, &old).await, user_of(&layer, &new).await),
+            ("-".into(), "bob".into()),
+            "{failure:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn no_slow_request_brings_an_ended_session_back_when_its_tombstone_is_evicted() {
+async fn a_slow_request_restores_no_ended_session_without_a_tombstone() {
     let site = site(|_| {});
     let old = arrive(&site.layer, "", "ada").await;
     let slow = [(); 4].map(|()| Request::new(&site.layer, &old));

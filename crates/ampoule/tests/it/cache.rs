@@ -1,10 +1,10 @@
-//! The cache on every store: one creator, exact expiry, and what is removed stays removed.
+//! The cache on every store: one creator, exact expiry, and removed values stay removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::caches::{Creator, Held, Rig, ask_in_parallel, in_memory, options};
+use crate::support::caches::{CacheCluster, Creator, HeldCreator, ask_in_parallel, in_memory, options};
 use crate::support::{HOUR, Place, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::Store;
@@ -14,13 +14,13 @@ on_each_store! {
     a_cold_key_is_created_once;
     two_processes_agree_on_one_creator;
     expiry_is_exact;
-    what_is_removed_while_it_is_created_stays_removed;
+    a_value_removed_during_its_creation_stays_removed;
     namespaces_and_tags_are_cleared_with_one_write;
-    tiers_see_a_change_within_their_bound;
+    memory_tiers_see_changes_within_memory_expire;
 }
 
 async fn a_cold_key_is_created_once(place: Place) {
-    let rig = Rig::new(place);
+    let rig = CacheCluster::new(place);
     let (cache, creator) = (rig.process(options()).cache("n"), Creator::default());
     let values = ask_in_parallel(&cache, 1_000, &creator).await;
     assert!(values.iter().all(|value| *value == 1));
@@ -31,7 +31,7 @@ async fn a_cold_key_is_created_once(place: Place) {
 }
 
 async fn two_processes_agree_on_one_creator(place: Place) {
-    let rig = Rig::new(place);
+    let rig = CacheCluster::new(place);
     let creator = Creator::default();
     let caches = [(); 2].map(|()| rig.process(options()).cache("n"));
     let (one, other) =
@@ -41,7 +41,7 @@ async fn two_processes_agree_on_one_creator(place: Place) {
 }
 
 async fn expiry_is_exact(place: Place) {
-    let rig = Rig::new(place);
+    let rig = CacheCluster::new(place);
     let stale = CacheOptions { stale: 60 * SECOND, ..options() };
     let manager = rig.process(options()).with_region("stale", stale).unwrap();
     let cache = manager.cache::<u32>("n");
@@ -55,7 +55,7 @@ async fn expiry_is_exact(place: Place) {
     cache.insert("key", 1).await.unwrap();
     rig.clock.advance(HOUR + 60 * SECOND - Duration::from_millis(1));
     // One creates, and the others get the old one at once.
-    let held = Held::new();
+    let held = HeldCreator::new();
     let creating = held.begin(&cache, &[], 2).await;
     let other_process = rig.process(CacheOptions { stale: 60 * SECOND, ..options() }).cache::<u32>("m");
     for cache in [&cache, &other_process] {
@@ -69,16 +69,16 @@ async fn expiry_is_exact(place: Place) {
     assert_eq!(cache.get_or_insert_with("key", || async { 4 }).await, 4, "nothing is given out after its end");
 }
 
-async fn what_is_removed_while_it_is_created_stays_removed(place: Place) {
-    let rig = Rig::new(place);
+async fn a_value_removed_during_its_creation_stays_removed(place: Place) {
+    let rig = CacheCluster::new(place);
     let (one, other) = (rig.process(options()), rig.process_with_memory(options()));
     let (cache, elsewhere) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
     let mut number = 0;
     for way in ["remove", "clear", "tag", "insert"] {
         for remover in [&one, &other] {
             number += 10;
-            let held = Held::new();
-            // It has read what was true before.
+            let held = HeldCreator::new();
+            // It has read the old data.
             let creating = held.begin(&cache, &["t"], number).await;
             let there = remover.cache::<u32>("n");
             match way {
@@ -93,14 +93,14 @@ async fn what_is_removed_while_it_is_created_stays_removed(place: Place) {
             assert_eq!(cache.get("key").await, expected, "{way}");
             assert_eq!(elsewhere.get("key").await, expected, "{way}");
             cache.remove("key").await.unwrap();
-            // What another process removed, memory may have for its bound.
+            // The memory tier may keep a value that another process removed for up to `memory_expire`.
             rig.clock.advance(2 * SECOND);
         }
     }
 }
 
 async fn namespaces_and_tags_are_cleared_with_one_write(place: Place) {
-    let rig = Rig::new(place);
+    let rig = CacheCluster::new(place);
     let manager = rig.process(options());
     let (users, pages) = (manager.cache::<Option<String>>("users"), manager.cache::<Vec<u8>>("pages"));
     for n in 0..20 {
@@ -127,8 +127,8 @@ async fn namespaces_and_tags_are_cleared_with_one_write(place: Place) {
     assert_eq!(users.get("4").await, Some(None));
 }
 
-async fn tiers_see_a_change_within_their_bound(place: Place) {
-    let rig = Rig::new(place);
+async fn memory_tiers_see_changes_within_memory_expire(place: Place) {
+    let rig = CacheCluster::new(place);
     let bounded = CacheOptions { memory_expire: 10 * SECOND, ..options() };
     let (one, other) = (rig.process_with_memory(bounded.clone()), rig.process_with_memory(bounded));
     let (here, there) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
@@ -149,7 +149,7 @@ async fn tiers_see_a_change_within_their_bound(place: Place) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_alone_keeps_the_same() {
+async fn a_memory_cache_has_the_same_behaviour() {
     let clock = Arc::new(ManualClock::default());
     let manager = in_memory(&clock, CacheOptions { stale: 60 * SECOND, ..options() });
     let creator = Creator::default();
@@ -162,7 +162,7 @@ async fn memory_alone_keeps_the_same() {
 
     let cache = manager.cache::<u32>("m");
     for way in ["remove", "clear", "tag", "insert"] {
-        let held = Held::new();
+        let held = HeldCreator::new();
         let creating = held.begin(&cache, &["t"], 1).await;
         match way {
             "remove" => cache.remove("key").await.unwrap(),
@@ -170,7 +170,7 @@ async fn memory_alone_keeps_the_same() {
             "tag" => manager.invalidate_tag("t").await.unwrap(),
             _ => cache.insert("key", 2).await.unwrap(),
         }
-        // Who comes now does not get what is of before.
+        // A caller that arrives now does not get the old value.
         let later = cache.get_or_insert_with("key", || async { 3 }).await;
         assert_eq!(later, if way == "insert" { 2 } else { 3 }, "{way}");
         held.go_on();
@@ -181,7 +181,7 @@ async fn memory_alone_keeps_the_same() {
 }
 
 #[tokio::test]
-async fn a_failure_is_not_kept_unless_it_is_asked_for() {
+async fn failures_are_cached_only_on_request() {
     let clock = Arc::new(ManualClock::default());
     let manager = in_memory(&clock, CacheOptions { stale: 60 * SECOND, ..options() });
     let cache = manager.cache::<u32>("n");
@@ -206,11 +206,11 @@ async fn a_failure_is_not_kept_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_creator_that_is_cancelled_lets_the_next_one_go_on() {
-    let rig = Rig::new(Place::Memory);
+async fn after_a_cancelled_creator_the_next_caller_creates() {
+    let rig = CacheCluster::new(Place::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options()), rig.process_with_memory(options())] {
         let cache = manager.cache::<u32>("cancelled");
-        let held = Held::new();
+        let held = HeldCreator::new();
         let creating = held.begin(&cache, &[], 1).await;
         let waiting = tokio::spawn({
             let cache = cache.clone();
@@ -225,8 +225,8 @@ async fn a_creator_that_is_cancelled_lets_the_next_one_go_on() {
 }
 
 #[tokio::test]
-async fn a_creator_that_panics_is_like_one_that_is_cancelled() {
-    let rig = Rig::new(Place::Memory);
+async fn after_a_panicked_creator_the_next_caller_creates() {
+    let rig = CacheCluster::new(Place::Memory);
     let cache = rig.process(options()).cache::<u32>("n");
     let panics = tokio::spawn({
         let cache = cache.clone();
@@ -237,17 +237,17 @@ async fn a_creator_that_panics_is_like_one_that_is_cancelled() {
 }
 
 #[tokio::test]
-async fn the_dead_holder_of_a_lease_is_waited_for_no_longer_than_it_says() {
-    let rig = Rig::new(Place::Memory);
+async fn waiting_for_a_dead_lease_holder_ends_with_the_lease() {
+    let rig = CacheCluster::new(Place::Memory);
     let cache = rig.process(options()).cache::<u32>("n");
-    let held = Held::new();
+    let held = HeldCreator::new();
     let creating = held.begin(&cache, &[], 1).await;
     let elsewhere = rig.process(options()).cache::<u32>("n");
     // Another process waits for it …
     let waiting = elsewhere.get_or_insert_with("key", || async { 2 });
     let mut waiting = std::pin::pin!(waiting);
     assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
-    // … and goes on when the lease is over, although it was not given back.
+    // … and ends when the lease expires, although it was not released.
     rig.clock.advance(10 * SECOND);
     assert_eq!(tokio::time::timeout(5 * SECOND, waiting).await.unwrap(), 2);
     held.go_on();
@@ -257,7 +257,7 @@ async fn the_dead_holder_of_a_lease_is_waited_for_no_longer_than_it_says() {
 
 #[tokio::test]
 async fn a_key_in_demand_is_refreshed_before_it_expires() {
-    let rig = Rig::new(Place::Memory);
+    let rig = CacheCluster::new(Place::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
         let cache = manager.cache::<usize>("hot");
         let (clock, count) = (&rig.clock, AtomicUsize::new(0));
@@ -293,8 +293,8 @@ async fn a_key_in_demand_is_refreshed_before_it_expires() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_given_out_and_not_kept() {
-    let rig = Rig::new(Place::Memory);
+async fn values_that_are_too_large_are_returned_but_not_stored() {
+    let rig = CacheCluster::new(Place::Memory);
     let small = CacheOptions { max_value_size: 100, ..options() };
     for manager in [in_memory(&rig.clock, small.clone()), rig.process(small.clone())] {
         let cache = manager.cache::<String>("n");
@@ -329,7 +329,7 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
-async fn another_shape_of_a_type_is_another_value() {
+async fn a_changed_type_does_not_read_old_values() {
     mod before {
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         pub(crate) struct User {
@@ -341,7 +341,7 @@ async fn another_shape_of_a_type_is_another_value() {
         name: String,
         age: u8,
     }
-    let rig = Rig::new(Place::Memory);
+    let rig = CacheCluster::new(Place::Memory);
     let manager = rig.process(options());
     let (old, new) = (manager.cache::<before::User>("users"), manager.cache::<User>("users"));
     old.insert("ada", before::User { name: "Ada".into() }).await.unwrap();
@@ -359,7 +359,7 @@ async fn another_shape_of_a_type_is_another_value() {
 
 #[tokio::test]
 async fn a_cache_that_is_off_calls_through() {
-    let rig = Rig::new(Place::Memory);
+    let rig = CacheCluster::new(Place::Memory);
     let cache = rig.process(CacheOptions { enabled: false, ..options() }).cache::<u32>("n");
     for n in 0..3 {
         assert_eq!(cache.get_or_insert_with("key", || async { n }).await, n);
@@ -370,8 +370,8 @@ async fn a_cache_that_is_off_calls_through() {
 }
 
 #[tokio::test]
-async fn a_damaged_value_is_created_anew() {
-    let rig = Rig::new(Place::Memory);
+async fn a_damaged_value_is_created_again() {
+    let rig = CacheCluster::new(Place::Memory);
     let cache = rig.process(options()).cache::<String>("n");
     cache.insert("key", "right".into()).await.unwrap();
     let (key, entry) = rig.spy.written.lock().unwrap().last().cloned().unwrap();
@@ -384,9 +384,9 @@ async fn a_damaged_value_is_created_anew() {
     assert_eq!(cache.get("key").await.as_deref(), Some("anew"));
 }
 
-on_places! { a_store_that_tells_of_changes_keeps_memory_right on Redis RedisSentinel; }
+on_places! { notifications_of_the_store_update_the_memory_tier on Redis RedisSentinel; }
 
-async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
+async fn notifications_of_the_store_update_the_memory_tier(place: Place) {
     let store_options = crate::support::store_options(Arc::new(ampoule::SystemClock));
     let process = || {
         let store = ampoule::store::open(&place.url(std::path::Path::new("")), &store_options).unwrap();
@@ -395,7 +395,7 @@ async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
     };
     let (one, other) = (process(), process());
     let (here, there) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
-    // Until the value is in memory and stays there, so that only being told can change it.
+    // Waits until the value is in memory and stays there, so that only a notification can change it.
     let settle = async |expected: Option<u32>| {
         for _ in 0..500 {
             if there.get("key").await == expected {
@@ -425,9 +425,9 @@ async fn a_store_that_tells_of_changes_keeps_memory_right(place: Place) {
     settle(None).await;
 }
 
-/// An application that never hears of sweeping keeps no expired values.
+/// Without a call of the application, expired values are removed.
 #[tokio::test]
-async fn a_cache_sweeps_by_itself() {
+async fn a_cache_sweeps_itself() {
     let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
     let often =
@@ -453,8 +453,8 @@ async fn a_cache_sweeps_by_itself() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_swept_from_memory_and_store() {
-    let rig = Rig::new(Place::Memory);
+async fn expired_values_are_swept_from_memory_and_store() {
+    let rig = CacheCluster::new(Place::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
         let cache = manager.cache::<u32>("swept");
         for n in 0..100 {

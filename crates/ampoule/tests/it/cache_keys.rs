@@ -1,4 +1,4 @@
-//! The key of a function's values holds all that the function can see: no caller gets the value of another one's arguments.
+//! The key of a cached function contains everything that the function can see: no caller gets the value of other arguments.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ fn manager() -> CacheManager {
     CacheManager::new(Backend::memory(&Default::default()), CacheOptions::default()).unwrap()
 }
 
-/// All alike to `Debug` and `Display`.
+/// All values have the same `Debug` and `Display`.
 #[derive(Clone, Copy, CacheKey)]
 struct UserId(u64);
 
@@ -57,7 +57,7 @@ async fn by_two_texts(caches: &CacheManager, first: &str, second: &str) -> Strin
 }
 
 #[tokio::test]
-async fn every_name_that_an_argument_binds_is_in_the_key() {
+async fn every_binding_of_an_argument_is_in_the_key() {
     let caches = manager();
     for id in [1, 2] {
         assert_eq!(by_pattern(&caches, UserId(id)).await, id);
@@ -74,7 +74,7 @@ async fn every_name_that_an_argument_binds_is_in_the_key() {
 }
 
 #[tokio::test]
-async fn what_invalidates_has_the_key_of_the_function() {
+async fn the_invalidating_function_has_the_same_key() {
     let caches = manager();
     for _ in 0..2 {
         by_pattern(&caches, UserId(1)).await;
@@ -120,7 +120,7 @@ async fn of_any(caches: &CacheManager, _table: impl Table + Sync) -> String {
     name(_table).await
 }
 
-/// It says nowhere in the signature that there is a type that it depends on.
+/// Its result depends on a type that is not in its signature.
 struct Repository<T>(PhantomData<T>);
 
 impl<T: Table> Repository<T> {
@@ -131,7 +131,7 @@ impl<T: Table> Repository<T> {
 }
 
 #[tokio::test]
-async fn the_types_that_a_function_is_generic_over_are_in_the_key() {
+async fn type_parameters_are_in_the_key() {
     let caches = manager();
     for _ in 0..2 {
         assert_eq!(column::<Users, 1>(&caches).await, "users 1");
@@ -183,7 +183,7 @@ mod other {
 }
 
 #[tokio::test]
-async fn functions_that_share_a_namespace_share_no_key() {
+async fn functions_in_one_namespace_have_different_keys() {
     let caches = manager();
     caches.cache::<String>("shared").insert("1", "by hand".into()).await.unwrap();
     assert_eq!(name(&caches, 1).await, "name of 1");
@@ -236,7 +236,7 @@ struct Unit;
 enum Never {}
 
 #[test]
-fn derived_keys_tell_apart_variants_and_fields() {
+fn derived_keys_distinguish_variants_and_fields() {
     use ampoule::cache::KeyWriter;
     let filters: [Filter<'_, u8, 1>; 6] =
         [Filter::All, Filter::None, Filter::One(1), Filter::Some { ids: [1] }, Filter::Named("a"), Filter::Text("a")];
@@ -249,7 +249,7 @@ fn derived_keys_tell_apart_variants_and_fields() {
     assert_ne!(KeyWriter::key_of(&Unit), KeyWriter::key_of(&None::<Never>));
 }
 
-/// What a function changes, and what has no value of its own, is left out by name.
+/// Skips by name what the function changes, and what has no value.
 #[cached(skip = [calls, log])]
 async fn counted(caches: &CacheManager, id: u64, calls: Arc<AtomicU32>, log: &mut Vec<u64>) -> u64 {
     log.push(id);
@@ -258,7 +258,7 @@ async fn counted(caches: &CacheManager, id: u64, calls: Arc<AtomicU32>, log: &mu
 }
 
 #[tokio::test]
-async fn what_is_left_out_makes_no_difference() {
+async fn skipped_arguments_are_not_in_the_key() {
     let (caches, calls, mut log) = (manager(), Arc::new(AtomicU32::new(0)), Vec::new());
     for id in [1, 1, 2] {
         assert_eq!(counted(&caches, id, calls.clone(), &mut log).await, id);
@@ -266,7 +266,7 @@ async fn what_is_left_out_makes_no_difference() {
     assert_eq!((calls.load(Ordering::SeqCst), log), (2, vec![1, 2]));
 }
 
-/// Arguments called as the macro calls its own, one of which the body takes although a tag names it.
+/// Arguments with the names of the macro's own variables; the body moves one that a tag refers to.
 #[cached(tags = ["of {cache}"])]
 async fn names(caches: &CacheManager, cache: String, key: u8, tags: u8, create: &str) -> String {
     let mut cache = cache;
@@ -286,7 +286,7 @@ async fn arguments_may_have_any_names() {
     assert_eq!((caches.stats()[0].1.hits, caches.stats()[0].1.creations), (2, 3));
 }
 
-/// It asks for itself.
+/// Requests its own value.
 #[cached]
 async fn depth(caches: &CacheManager, id: u64) -> u64 {
     match id {
@@ -298,7 +298,7 @@ async fn depth(caches: &CacheManager, id: u64) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_asks_for_its_own_value_fails_at_once() {
+async fn a_function_that_requests_its_own_value_fails_at_once() {
     let began = tokio::time::Instant::now();
     assert_eq!(depth(&manager(), 9).await, 9);
     let failed = tokio::spawn(async { depth(&manager(), 10).await }).await;
@@ -307,9 +307,9 @@ async fn a_function_that_asks_for_its_own_value_fails_at_once() {
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
-/// Two tasks, each creating what the other one waits for: that cannot be told at once, and is not silent.
+/// Two tasks create the values that the other one waits for: a deadlock that is not detected at once, but logged.
 #[tokio::test(start_paused = true)]
-async fn creators_that_wait_for_each_other_are_in_the_log() {
+async fn a_deadlock_of_creators_is_logged() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

@@ -3,17 +3,17 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use crate::support::caches::{Creator, Rig, ask_in_parallel, options};
-use crate::support::stores::Mood;
+use crate::support::caches::{CacheCluster, Creator, ask_in_parallel, options};
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Place, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager};
 use ampoule::store::Store;
 
 #[tokio::test]
-async fn readers_do_not_see_an_outage() {
-    for mood in [Mood::Refuses, Mood::Hangs] {
+async fn readers_do_not_notice_an_outage() {
+    for mood in [StoreBehaviour::Refuses, StoreBehaviour::Hangs] {
         for tiers in [false, true] {
-            let rig = Rig::new(Place::Memory);
+            let rig = CacheCluster::new(Place::Memory);
             let quick = BackendOptions { store_timeout: Some(SECOND / 10), ..rig.backend_options() };
             let store: Arc<dyn Store> = rig.spy.clone();
             let backend = if tiers { Backend::tiers(store, &quick) } else { Backend::store(store, &quick) };
@@ -39,9 +39,9 @@ async fn readers_do_not_see_an_outage() {
     }
 }
 
-/// A server that is killed and comes back: readers notice nothing but the time that creating takes.
+/// The server is killed and restarted: readers notice only the time for creating values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_do_not_see_that_a_server_dies() {
+async fn readers_do_not_notice_a_killed_server() {
     use ampoule_test_servers::{Kind, Server};
     for kind in [Kind::Redis, Kind::Memcached, Kind::Postgres] {
         let Some(server) = Server::start(kind) else { continue };

@@ -22,7 +22,7 @@ fn manager() -> CacheManager {
 async fn user(caches: &CacheManager, id: u32, calls: &AtomicU32) -> Result<String, String> {
     let call = calls.fetch_add(1, Ordering::SeqCst);
     let name = if id == 0 { None } else { Some(id) };
-    // `?` must know what it is to make of the error.
+    // `?` needs the type of the error.
     let name = name.ok_or("no user has number 0")?;
     Ok(format!("user {name} by call {call}"))
 }
@@ -82,7 +82,7 @@ async fn a_function_is_called_once_for_its_arguments() {
 }
 
 #[tokio::test]
-async fn without_a_key_all_arguments_are() {
+async fn without_a_key_all_arguments_are_the_key() {
     let caches = manager();
     assert_eq!(sum(caches.clone(), 1, "23").await, 3);
     assert_eq!(sum(caches.clone(), 1, "23").await, 3);
@@ -106,7 +106,7 @@ async fn methods_know_their_caches() {
 }
 
 #[tokio::test]
-async fn failures_are_kept_where_it_is_asked_for() {
+async fn errors_are_cached_on_request() {
     let (caches, calls) = (manager(), Arc::new(AtomicU32::new(0)));
     for _ in 0..3 {
         assert_eq!(lookup(&caches, "ada".into(), calls.clone()).await.unwrap_err(), "ada is not known");
@@ -115,13 +115,13 @@ async fn failures_are_kept_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_region_that_is_missing_calls_through() {
+async fn a_missing_region_calls_the_function() {
     let caches = manager();
     assert_eq!((lost(&caches, 1).await, lost(&caches, 2).await), (1, 2));
 }
 
 #[tokio::test]
-async fn the_layer_places_the_caches_into_requests() {
+async fn the_layer_adds_the_caches_to_requests() {
     let handler = |caches: CacheManager, Path(key): Path<String>| async move {
         caches.cache::<String>("n").get_or_insert_with(&key, || async { format!("made {key}") }).await
     };
@@ -143,7 +143,7 @@ fn parse(pairs: &[(&str, &str)]) -> Result<CacheSettings, String> {
 }
 
 #[test]
-fn regions_have_what_the_top_has() {
+fn regions_inherit_the_top_level_options() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     let settings = parse(&[
@@ -174,7 +174,7 @@ fn regions_have_what_the_top_has() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_name_all_at_once() {
+fn all_faults_are_reported_at_once_by_name() {
     let wrong = parse(&[
         ("cache.type", "fill"),
         ("cache.expire", "soon"),

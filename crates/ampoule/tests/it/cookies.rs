@@ -1,4 +1,4 @@
-//! Cookies as enemies and neighbours send them.
+//! Cookies of attackers and of other applications.
 
 use crate::support::{Answer, Client, Place, Site};
 
@@ -13,13 +13,13 @@ async fn with_session(place: Place) -> (Site, Client, String) {
 }
 
 on_places! {
-    every_flipped_bit_and_every_truncation_is_rejected_alike on Memory File Cookie;
-    neighbours_do_no_harm on Memory File Cookie;
-    one_that_verifies_counts_and_two_different_ones_do_not on Memory File Cookie;
+    flipped_bits_and_truncations_are_rejected_identically on Memory File Cookie;
+    malformed_neighbours_do_not_hide_the_cookie on Memory File Cookie;
+    one_verified_cookie_is_used_and_two_different_ones_are_ignored on Memory File Cookie;
     a_header_of_any_size_is_read_in_linear_time on Memory Cookie;
 }
 
-/// All that a client can tell two answers apart by.
+/// Everything by which a client can distinguish two responses.
 fn visible(answer: &Answer) -> String {
     // `Debug` of a header hides the value of a cookie.
     let headers: Vec<_> = answer.headers.iter().map(|(name, value)| (name, value.as_bytes().escape_ascii())).collect();
@@ -27,7 +27,7 @@ fn visible(answer: &Answer) -> String {
     format!("{} {headers} {}", answer.status, answer.text)
 }
 
-async fn every_flipped_bit_and_every_truncation_is_rejected_alike(place: Place) {
+async fn flipped_bits_and_truncations_are_rejected_identically(place: Place) {
     let (_site, client, value) = with_session(place).await;
     let none = visible(&client.ask("GET", "/get/a", "").await);
     assert_ne!(visible(&client.ask("GET", "/get/a", format!("sid={value}")).await), none);
@@ -36,7 +36,7 @@ async fn every_flipped_bit_and_every_truncation_is_rejected_alike(place: Place) 
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        // What no header can hold never reaches us; a space at an end is trimmed, and a `;` ends the value.
+        // Skips bytes that a header cannot contain, spaces at an end, which are trimmed, and `;`, which ends the value.
         if http::HeaderValue::from_bytes(&flipped).is_err() {
             continue;
         }
@@ -53,7 +53,7 @@ async fn every_flipped_bit_and_every_truncation_is_rejected_alike(place: Place) 
     }
 }
 
-async fn neighbours_do_no_harm(place: Place) {
+async fn malformed_neighbours_do_not_hide_the_cookie(place: Place) {
     let (_site, client, value) = with_session(place).await;
     let neighbours: &[&[u8]] = &[
         b"pref={\"a\":1, \"b\":[2,\"c;d\"]}",
@@ -82,7 +82,7 @@ async fn neighbours_do_no_harm(place: Place) {
     }
 }
 
-async fn one_that_verifies_counts_and_two_different_ones_do_not(place: Place) {
+async fn one_verified_cookie_is_used_and_two_different_ones_are_ignored(place: Place) {
     let (site, client, value) = with_session(place).await;
     let mut other = site.client();
     other.post("/set/a/2").await;

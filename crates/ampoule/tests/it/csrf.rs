@@ -1,4 +1,4 @@
-//! Secure forms, as a browser, a script and an attacker send them.
+//! Secure forms, sent by a browser, a script and an attacker.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A site whose every unsafe request is checked.
+/// A site that checks every unsafe request.
 fn site_with(layer: CsrfLayer) -> Site {
     let mut site = Site::new(Place::Memory);
     site.app = crate::support::site::routes().merge(routes()).layer(layer).layer(site.layer.clone());
@@ -45,7 +45,7 @@ async fn form(client: &Client, path: &str, body: String) -> Answer {
     send(client, "POST", path, &[("content-type", FORM)], body).await
 }
 
-/// Every method with every statement of where it comes from and every token.
+/// Every method with every combination of origin headers and tokens.
 #[tokio::test]
 async fn a_request_passes_if_origin_and_token_are_both_right() {
     const SITES: [&[&str]; 7] = [
@@ -97,7 +97,7 @@ async fn a_request_passes_if_origin_and_token_are_both_right() {
     assert_eq!((passed, all), (3 * 175 + 5 * 12, 8 * 175));
 }
 
-/// Both forms of a handshake, with every statement of where it comes from, and without a token.
+/// Both forms of a handshake, with every combination of origin headers, and without a token.
 #[tokio::test]
 async fn a_websocket_of_another_site_is_refused() {
     const SAID: [(&[(&str, &str)], bool); 10] = [
@@ -130,7 +130,7 @@ async fn a_websocket_of_another_site_is_refused() {
     assert_eq!(tunnel.status, 403, "a CONNECT that is no handshake needs a token, as every unsafe method");
 }
 
-/// The extended CONNECT of HTTP/2, as hyper gives it to a service: with the whole address, and the protocol beside it.
+/// The extended CONNECT of HTTP/2, as hyper passes it to a service: with an absolute URI, and the protocol in an extension.
 async fn connect(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method("CONNECT").uri(uri).version(http::Version::HTTP_2);
     request = request.header("cookie", client.cookie_header());
@@ -141,7 +141,7 @@ async fn connect(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Answer
 }
 
 #[tokio::test]
-async fn a_websocket_passes_from_a_trusted_origin_and_where_exempt_or_unchecked() {
+async fn a_websocket_is_accepted_from_a_trusted_origin_or_if_exempt_or_unchecked() {
     let handshake = [("upgrade", "websocket"), ("sec-fetch-site", "cross-site"), ("origin", "https://partner.test")];
     for (layer, expected) in [
         (CsrfLayer::new(), 403),
@@ -159,7 +159,7 @@ async fn a_websocket_passes_from_a_trusted_origin_and_where_exempt_or_unchecked(
 }
 
 #[tokio::test]
-async fn a_trusted_origin_may_send_too_if_it_has_the_token() {
+async fn a_trusted_origin_with_the_token_is_accepted() {
     let site = site_with(CsrfLayer::new().trusted_origin("https://partner.test").unwrap());
     let (client, token) = visitor(&site).await;
     let trusted = [("origin", "https://partner.test"), ("sec-fetch-site", "cross-site"), ("x-csrf-token", &token)];
@@ -170,7 +170,7 @@ async fn a_trusted_origin_may_send_too_if_it_has_the_token() {
 }
 
 #[tokio::test]
-async fn a_form_s_field_is_checked_and_taken_out() {
+async fn the_form_field_is_checked_and_removed() {
     let site = site();
     let (client, token) = visitor(&site).await;
     let passed = form(&client, "/strict", format!("name=a%26b&_authentication_token={token}")).await;
@@ -187,7 +187,7 @@ async fn a_form_s_field_is_checked_and_taken_out() {
 }
 
 #[tokio::test]
-async fn the_address_may_have_it_by_option() {
+async fn the_query_may_contain_the_token_by_option() {
     let site = site_with(CsrfLayer::new().token_from_query());
     let (client, token) = visitor(&site).await;
     let passed = form(&client, &format!("/echo?_authentication_token={token}"), "a=1".into()).await;
@@ -203,7 +203,7 @@ fn multipart(parts: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn an_upload_goes_through_whole_and_is_read_no_further_than_its_token() {
+async fn an_upload_is_passed_on_whole_and_read_only_up_to_its_token() {
     let site = site_with(CsrfLayer::new().max_body(10_000));
     let (client, token) = visitor(&site).await;
     let kind = [("content-type", "multipart/form-data; boundary=limit")];
@@ -225,7 +225,7 @@ async fn an_upload_goes_through_whole_and_is_read_no_further_than_its_token() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_to_search_is_refused() {
+async fn a_body_without_the_token_in_its_first_part_is_refused() {
     let site = site_with(CsrfLayer::new().max_body(100));
     let (client, token) = visitor(&site).await;
     let refused = form(&client, "/echo", format!("a={}&_authentication_token={token}", "x".repeat(100))).await;
@@ -233,7 +233,7 @@ async fn a_body_that_is_too_long_to_search_is_refused() {
 }
 
 #[tokio::test]
-async fn the_refusal_says_what_to_do() {
+async fn the_rejection_names_the_remedy() {
     let site = site();
     let (client, _) = visitor(&site).await;
     let missing = form(&client, "/echo", String::new()).await.text;
@@ -247,7 +247,7 @@ async fn the_refusal_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_token_survives_rotation_and_dies_with_its_session() {
+async fn a_token_survives_rotation_but_not_the_end_of_its_session() {
     let site = site();
     let (mut client, token) = visitor(&site).await;
     let headers = [("x-csrf-token", token.as_str())];
@@ -260,7 +260,7 @@ async fn a_token_survives_rotation_and_dies_with_its_session() {
     assert_eq!(send(&client, "POST", "/echo", &headers, Body::empty()).await.status, 403);
 }
 
-/// The login's form is shown to a visitor: what it sends back proves that the form was ours.
+/// The login form is shown to a visitor; the token proves that the form was ours.
 #[tokio::test]
 async fn a_login_form_is_protected_before_there_is_a_user() {
     let site = site();
@@ -270,7 +270,7 @@ async fn a_login_form_is_protected_before_there_is_a_user() {
     assert_eq!(form(&client, "/echo", format!("user=ada&_authentication_token={token}")).await.status, 200);
 }
 
-/// BREACH: of a thousand forms no two show the same token, and each is right.
+/// BREACH: a thousand forms show a thousand different tokens, all valid.
 #[tokio::test]
 async fn the_same_token_never_appears_twice_in_the_same_form() {
     let site = site();
@@ -287,7 +287,7 @@ async fn the_same_token_never_appears_twice_in_the_same_form() {
 }
 
 #[tokio::test]
-async fn one_handler_may_ask_for_it_alone() {
+async fn a_single_handler_can_require_the_token() {
     let mut site = Site::new(Place::Memory);
     site.app = routes().layer(site.layer.clone());
     let (client, token) = visitor(&site).await;
@@ -301,7 +301,7 @@ async fn one_handler_may_ask_for_it_alone() {
 }
 
 #[tokio::test]
-async fn who_brings_his_session_himself_needs_no_token() {
+async fn a_bearer_session_needs_no_form_token() {
     let mut site = Site::with(Place::Memory, |options| options.transports = vec![Transport::Cookie, Transport::Bearer]);
     site.app = crate::support::site::routes().merge(routes()).layer(CsrfLayer::new()).layer(site.layer.clone());
     let (client, _) = visitor(&site).await;
@@ -314,7 +314,7 @@ async fn who_brings_his_session_himself_needs_no_token() {
 }
 
 #[tokio::test]
-async fn exemptions_pass_and_a_missing_layer_is_told_of() {
+async fn exempt_requests_pass_and_a_missing_layer_is_an_error() {
     let site = site_with(CsrfLayer::new().exempt(|_, uri| uri.path() == "/echo"));
     let stranger = site.client();
     assert_eq!(send(&stranger, "POST", "/echo", &[("sec-fetch-site", "cross-site")], Body::empty()).await.status, 200);
@@ -326,7 +326,7 @@ async fn exemptions_pass_and_a_missing_layer_is_told_of() {
 }
 
 #[tokio::test]
-async fn a_token_may_be_asked_for_without_an_origin_check() {
+async fn a_token_can_be_required_without_an_origin_check() {
     let site = site_with(CsrfLayer::new().without_origin_check());
     let (client, token) = visitor(&site).await;
     let headers = [("sec-fetch-site", "cross-site"), ("x-csrf-token", token.as_str())];

@@ -1,4 +1,4 @@
-//! What outlasts a request, and ends with its session.
+//! Streams that outlast a request, and end with its session.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::nodes::{self, Limits};
-use crate::support::stores::Mood;
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Client, Place, Site};
 use ampoule::store::Store;
 use ampoule::{MemoryStore, Session, SessionLayer, testing};
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_secs(5);
 const POLL_WATCHED: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// A stream that begins at once, and ends with its session.
+/// A stream that starts at once and ends with its session.
 async fn events(session: Session) -> Body {
     let first = stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from("begun")) });
     Body::from_stream(first.chain(stream::pending()).take_until(Box::pin(session.ended())))
@@ -50,7 +50,7 @@ async fn logged_in(site: &Site) -> Client {
     client
 }
 
-/// Opens the stream, and returns what waits for its end.
+/// Opens the stream, and returns a future that waits for its end.
 async fn open(client: &Client) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let request = Request::get("/events").header("cookie", client.cookie_header()).body(Body::empty()).unwrap();
     let mut events = client.app.clone().oneshot(request).await.unwrap().into_body().into_data_stream();
@@ -74,7 +74,7 @@ async fn a_logout_ends_a_stream_of_the_same_node_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_on_another_node_is_found_within_the_bound() {
+async fn an_end_on_another_node_is_detected_within_the_bound() {
     for way in ["/logout", "/revoke-all", "/delete", "/restart"] {
         let site = site();
         let other = dress(site.beside(|_| {}));
@@ -89,18 +89,18 @@ async fn an_end_on_another_node_is_found_within_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_leaves_the_stream_of_the_session_before_it() {
+async fn a_login_does_not_end_the_stream_of_the_previous_session() {
     let site = site();
     let mut client = logged_in(&site).await;
     let stream = open(&client).await;
     client.post("/login/ada").await;
     assert!(ends_within(stream, MARGIN).await);
     let stream = open(&client).await;
-    assert!(!ends_within(stream, POLL * 2).await, "that of the new session goes on");
+    assert!(!ends_within(stream, POLL * 2).await, "the stream of the new session stays open");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_ends_no_stream() {
+async fn a_rotation_does_not_end_a_stream() {
     let site = site();
     let mut client = logged_in(&site).await;
     let stream = open(&client).await;
@@ -110,7 +110,7 @@ async fn a_new_token_ends_no_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_ends_the_stream_which_does_not_keep_its_session_alive() {
+async fn a_stream_does_not_keep_its_session_alive() {
     let site = site();
     let client = logged_in(&site).await;
     let mut stream = open(&client).await;
@@ -123,20 +123,20 @@ async fn a_timeout_ends_the_stream_which_does_not_keep_its_session_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_no_end() {
+async fn an_outage_does_not_end_a_stream() {
     let site = site();
     let mut client = logged_in(&site).await;
     let mut stream = open(&client).await;
-    site.spy.set_mood(Mood::Refuses);
+    site.spy.set_mood(StoreBehaviour::Refuses);
     assert!(!ends_within(&mut stream, POLL * 20).await);
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     assert!(!ends_within(&mut stream, POLL * 20).await);
     client.post("/logout").await;
     assert!(ends_within(stream, MARGIN).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_never_saved_has_ended() {
+async fn an_unsaved_session_counts_as_ended() {
     let site = site();
     let session = site.layer.begin(&HeaderMap::new());
     assert!(ends_within(session.ended(), MARGIN).await);
@@ -157,8 +157,8 @@ async fn a_session_in_its_cookie_ends_at_its_deadline() {
     assert!(ends_within(stream, POLL + MARGIN).await);
 }
 
-/// A store that tells of its writes, unless it is deaf, and counts what listens.
-struct Telling {
+/// A store that notifies of its writes, unless this is switched off, and counts listeners.
+struct NotifyingStore {
     store: MemoryStore,
     events: broadcast::Sender<StoreEvent>,
     is_silent: bool,
@@ -177,7 +177,7 @@ impl Watcher for Listener {
     }
 }
 
-impl Store for Telling {
+impl Store for NotifyingStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         self.store.get(key)
     }
@@ -223,8 +223,8 @@ impl Store for Telling {
     }
 }
 
-fn nodes(is_silent: bool) -> (Arc<Telling>, [SessionLayer; 2]) {
-    let store = Arc::new(Telling { store: MemoryStore::default(), events: broadcast::channel(64).0, is_silent });
+fn nodes(is_silent: bool) -> (Arc<NotifyingStore>, [SessionLayer; 2]) {
+    let store = Arc::new(NotifyingStore { store: MemoryStore::default(), events: broadcast::channel(64).0, is_silent });
     let layer = || SessionLayer::new(Arc::clone(&store), crate::support::options(Arc::default())).unwrap();
     let layers = [layer(), layer()];
     (store, layers)
@@ -238,7 +238,7 @@ async fn saved(layer: &SessionLayer) -> Session {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_tells_of_an_end_is_heard_at_once_by_one_listener() {
+async fn a_notifying_store_reports_an_end_at_once_to_one_listener() {
     let (store, [here, there]) = nodes(false);
     let sessions = [saved(&here).await, saved(&here).await, saved(&here).await];
     let mut waits: Vec<_> = sessions.iter().map(|session| Box::pin(session.ended())).collect();
@@ -261,7 +261,7 @@ async fn a_store_that_tells_of_an_end_is_heard_at_once_by_one_listener() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_heard_is_found() {
+async fn a_missed_notification_is_detected_by_polling() {
     let (_, [here, there]) = nodes(true);
     let session = saved(&here).await;
     let mut wait = Box::pin(session.ended());
@@ -270,9 +270,9 @@ async fn what_was_not_heard_is_found() {
     assert!(ends_within(wait, POLL_WATCHED + MARGIN).await);
 }
 
-/// Two nodes with connections of their own.
+/// Two nodes with separate connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_on_another_node_is_told_by_redis() {
+async fn redis_notifies_of_an_end_on_another_node() {
     let Some(redis) = shared(Kind::Redis) else { return };
     let name = format!("ended{}", std::process::id());
     let [here, there] = [(); 2].map(|()| nodes::layer(redis.url(), &name, Limits::default()));

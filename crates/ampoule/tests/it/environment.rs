@@ -1,4 +1,4 @@
-//! Settings of the environment, and files that hold secrets.
+//! Settings from the environment, and files with secrets.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ fn said(pairs: &[(&str, &str)]) -> String {
     Settings::parse(pairs.iter().copied()).unwrap_err().to_string()
 }
 
-/// `debug`, `cache_dir` and `session_…` of the environment may be any program's.
+/// `debug`, `cache_dir` and `session_…` in the environment may belong to any program.
 #[test]
 fn variables_without_the_prefix_change_nothing() {
     let strays =
@@ -67,9 +67,9 @@ fn a_misspelt_name_is_an_error() {
     }
 }
 
-/// Beaker's deprecated spelling, which it reads all the same.
+/// Beaker's deprecated spelling, which Beaker still accepts.
 #[test]
-fn the_underscore_of_old_beaker_is_a_prefix_too() {
+fn the_deprecated_prefix_of_beaker_is_accepted() {
     let settings = Settings::parse([("session_secret", GOOD), ("session_key", "shop"), ("cache_dir", "/d")]).unwrap();
     assert_eq!(settings.options.cookie.name, "shop");
     assert!(said(&[("session.secret", GOOD), ("session_timout", "5")]).ends_with("did you mean `timeout`?"));
@@ -83,7 +83,7 @@ fn the_underscore_of_old_beaker_is_a_prefix_too() {
 }
 
 #[test]
-fn a_secret_may_stand_in_a_file_of_its_own() {
+fn a_secret_can_be_read_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -112,7 +112,7 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
 }
 
 #[test]
-fn a_weak_key_is_called_a_key() {
+fn the_error_about_a_weak_encrypt_key_names_it() {
     let said = said(&[("session.secret", GOOD), ("session.encrypt_key", "short")]);
     assert!(said.starts_with("session.encrypt_key: the key has 5 bytes") && !said.contains("the secret"), "{said}");
 }
@@ -131,9 +131,9 @@ impl io::Write for Log {
     }
 }
 
-/// A program that does not look at `warnings` finds them in its log, once.
+/// A program that does not read `warnings` has them in its log, once.
 #[test]
-fn warnings_are_logged_when_the_layer_is_made() {
+fn warnings_are_logged_when_the_layer_is_created() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

@@ -1,4 +1,4 @@
-//! Pages in place of bare statuses, panics and errors, and what becomes of the session.
+//! Error pages for bare statuses, panics and errors, and the session of failed requests.
 
 use crate::support::{Answer, Client, Place, Site};
 use ampoule::{
@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Request, StatusCode};
 use tower::{Layer, ServiceExt};
 
-/// The whole stack, as a site has it.
+/// The whole stack of a site.
 fn site(debug: bool) -> Site {
     site_with(Place::Memory, debug, false)
 }
@@ -60,7 +60,7 @@ async fn bare_statuses_become_the_application_s_own_page() {
 }
 
 #[tokio::test]
-async fn headers_of_the_first_response_are_kept_where_they_make_sense() {
+async fn meaningful_headers_of_the_first_response_are_kept() {
     let answer = site(false).client().get("/denied").await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.headers["www-authenticate"], "Basic");
@@ -71,9 +71,9 @@ async fn headers_of_the_first_response_are_kept_where_they_make_sense() {
     assert_eq!(answer.headers["content-length"].to_str().unwrap(), answer.text.len().to_string());
 }
 
-/// Pylons lost it: a session that is made in a request which fails has a cookie all the same.
+/// A session that is created in a failing request gets its cookie, which Pylons lost.
 #[tokio::test]
-async fn a_session_saved_in_a_failing_request_is_the_error_page_s_too() {
+async fn the_error_page_sees_a_session_saved_in_the_failed_request() {
     let site = site(false);
     let mut client = site.client();
     let answer = client.get("/flash-then-403").await;
@@ -96,7 +96,7 @@ async fn the_error_page_is_never_redirected_itself() {
     site.app = Router::new().fallback_service(redirect.layer(routes().layer(site.layer.clone())));
     let answer = site.client().get("/status/404").await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, "plainly 404"));
-    // Who asks for the page itself gets what the page makes of that.
+    // A direct request for the error page gets the page's own answer.
     let site = self::site(false);
     let itself = site.client().get("/error/document").await;
     assert_eq!((itself.status.as_u16(), itself.text.as_str()), (200, "page: nothing failed"));
@@ -139,7 +139,7 @@ async fn a_panic_is_a_page_with_a_number_and_no_details() {
 }
 
 #[tokio::test]
-async fn the_error_page_of_the_application_learns_the_number() {
+async fn the_error_page_of_the_application_gets_the_number() {
     let site = site(false);
     let answer = site.client().get("/panic").await;
     assert_eq!(answer.status, 500);
@@ -148,7 +148,7 @@ async fn the_error_page_of_the_application_learns_the_number() {
 }
 
 #[tokio::test]
-async fn in_debug_all_is_told() {
+async fn with_debug_the_page_has_all_details() {
     let site = site(true);
     let answer = site.client().get("/panic").await;
     for detail in ["GET /panic", "panic: the disk is <gone>", "tests/it/error_pages.rs:", "error_pages::panics"] {
@@ -161,7 +161,7 @@ async fn in_debug_all_is_told() {
     assert_eq!(site.client().get("/status/404").await.text, "page: 404 of GET /status/404: plainly 404");
 }
 
-async fn what_a_failed_request_changed_is_not_saved(place: Place) {
+async fn changes_of_a_failed_request_are_not_saved(place: Place) {
     for auto in [false, true] {
         let site = site_with(place, false, auto);
         let mut client = site.client();
@@ -173,7 +173,7 @@ async fn what_a_failed_request_changed_is_not_saved(place: Place) {
     }
 }
 
-on_each_place! { what_a_failed_request_changed_is_not_saved; }
+on_each_place! { changes_of_a_failed_request_are_not_saved; }
 
 /// The wrapper for any error does not hide what a session's error means.
 #[tokio::test]
@@ -181,15 +181,15 @@ async fn an_outage_stays_an_outage() {
     let site = site(true);
     let mut client = site.client();
     client.post("/set/name/ada").await;
-    site.spy.set_mood(crate::support::stores::Mood::Refuses);
+    site.spy.set_mood(crate::support::stores::StoreBehaviour::Refuses);
     let answer = client.post("/change-then-fail").await;
     assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(answer.text, "Your session cannot be reached at the moment. Please try again.\n");
 }
 
-/// Also where the error handler stands within the session's layer, which is the wrong way round.
+/// Also with the error handler inside the session's layer, which is the wrong order.
 #[tokio::test]
-async fn no_order_of_layers_saves_what_failed() {
+async fn a_failed_request_is_not_saved_in_any_order_of_layers() {
     let mut site = Site::with(Place::Memory, |options| options.auto_save = true);
     let routes = crate::support::site::routes().merge(routes()).layer(ErrorHandler::new(false));
     site.app = routes.layer(site.layer.clone());
@@ -201,9 +201,9 @@ async fn no_order_of_layers_saves_what_failed() {
     }
 }
 
-/// Of two redirects inside each other the inner one draws its page, and the outer one draws what the inner one leaves.
+/// Of two nested redirects, the inner one renders its page, and the outer one the statuses that the inner one leaves.
 #[tokio::test]
-async fn a_page_that_was_drawn_is_not_drawn_again() {
+async fn an_error_page_is_not_rendered_again() {
     let site = Site::new(Place::Memory);
     let inner = stack(&site.layer, false).layer(routes());
     let page = async |failed: FailedRequest| format!("outer page: {}", failed.status);
@@ -216,7 +216,7 @@ async fn a_page_that_was_drawn_is_not_drawn_again() {
 }
 
 #[tokio::test]
-async fn a_session_asked_for_without_its_layer_is_told_of() {
+async fn a_session_without_its_layer_is_a_clear_error() {
     let app = Router::new().fallback_service(ErrorHandler::new(true).layer(routes()));
     let mut client = Site::new(Place::Memory).client();
     client.app = app;
@@ -298,7 +298,7 @@ async fn panics_late() -> &'static str {
     panic!("the disk is gone")
 }
 
-/// An error of two, of which the outer does not say the inner.
+/// An error with a source that its `Display` does not repeat.
 #[derive(Debug)]
 struct Unreadable(std::io::Error);
 

@@ -1,4 +1,4 @@
-//! What a newcomer writes in the first hour compiles, and what cannot work is an error at once.
+//! Code that a newcomer writes in the first hour compiles, and mistakes are errors at once.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek};
@@ -83,16 +83,16 @@ async fn an_update_uses_what_its_closure_owns() {
 }
 
 #[tokio::test]
-async fn a_store_by_url_goes_straight_into_a_layer() {
+async fn a_store_by_url_can_be_passed_to_a_layer() {
     let layer = SessionLayer::new(store::open("memory:", &Default::default()).unwrap(), options()).unwrap();
     assert!(layer.describe().contains("memory"));
     let boxed: Box<dyn ampoule::Store> = Box::new(MemoryStore::default());
     SessionLayer::new(std::sync::Arc::<dyn ampoule::Store>::from(boxed), options()).unwrap().ping().await.unwrap();
 }
 
-/// The body has no `Default`, as that of tower-http's `TraceLayer`.
+/// A body type without `Default`, like that of tower-http's `TraceLayer`.
 #[tokio::test]
-async fn any_body_may_come_from_below() {
+async fn inner_services_may_have_any_body_type() {
     let other_body = tower::util::MapResponseLayer::new(|response: http::Response<Body>| {
         response.map(|body| body.map_err(std::io::Error::other))
     });
@@ -164,7 +164,7 @@ struct Node {
 }
 
 #[tokio::test]
-async fn a_value_that_could_not_be_read_back_is_no_value() {
+async fn a_value_that_cannot_be_read_back_is_refused() {
     let session = session();
     let deep = (0..2_000).fold(Node::default(), |node, _| Node { next: Some(Box::new(node)) });
     let too_deep = (0..128).fold(Node::default(), |node, _| Node { next: Some(Box::new(node)) });
@@ -206,7 +206,7 @@ async fn an_option_within_an_option_is_kept_as_one() {
 }
 
 #[test]
-fn an_error_of_code_names_fields_and_one_of_settings_names_options() {
+fn errors_name_fields_in_code_and_options_in_settings() {
     let mut wrong = Options::default();
     wrong.cookie.path = "shop".to_owned();
     wrong.cookie.max_pieces = 0;
@@ -227,7 +227,7 @@ fn an_error_of_code_names_fields_and_one_of_settings_names_options() {
 }
 
 #[tokio::test]
-async fn a_visitor_without_a_login_is_no_error_in_the_log() {
+async fn a_missing_login_is_not_logged_as_an_error() {
     let log = std::sync::Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Arc::clone(&log)).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
@@ -245,9 +245,9 @@ async fn a_visitor_without_a_login_is_no_error_in_the_log() {
     assert!(text.contains("INFO") && !text.contains("ERROR") && !text.contains("WARN"), "{text}");
 }
 
-/// An application that never hears of sweeping keeps no dead sessions.
+/// Without a call of the application, expired sessions are removed.
 #[tokio::test]
-async fn a_layer_sweeps_by_itself() {
+async fn a_layer_sweeps_itself() {
     let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
     let often = Options { sweep_interval: Some(Duration::from_millis(20)), clock: clock.clone(), ..options() };

@@ -1,4 +1,4 @@
-//! Flash: what is pushed waits, and is shown once.
+//! Flash messages: each is kept until it is shown, once.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use tower::ServiceExt;
 
 on_each_place! {
     messages_survive_a_redirect_and_are_shown_once;
-    popping_none_writes_nothing;
+    popping_no_messages_writes_nothing;
 }
 on_places! {
-    a_rejected_form_shows_once_what_was_typed_and_no_secret on Memory Cookie;
+    old_input_is_shown_once_and_without_secrets on Memory Cookie;
     old_input_is_bounded on Memory Cookie;
 }
 on_each_store! { each_message_goes_to_one_of_two_tabs; }
@@ -43,7 +43,7 @@ async fn messages_survive_a_redirect_and_are_shown_once(place: Place) {
     assert_eq!(pop(&mut client).await, "");
 }
 
-async fn popping_none_writes_nothing(place: Place) {
+async fn popping_no_messages_writes_nothing(place: Place) {
     let site = site(place);
     let mut stranger = site.client();
     let answer = stranger.get("/pop").await;
@@ -81,7 +81,7 @@ async fn each_message_goes_to_one_of_two_tabs(place: Place) {
 }
 
 #[tokio::test]
-async fn several_flashes_do_not_meet() {
+async fn flash_queues_are_separate() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/toast/danger").await;
@@ -111,7 +111,7 @@ async fn the_same_text_may_be_kept_once() {
 }
 
 #[tokio::test]
-async fn data_come_along_and_the_oldest_go_when_too_many_wait() {
+async fn messages_carry_data_and_the_oldest_are_dropped_above_the_limit() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/undo").await;
@@ -126,7 +126,7 @@ async fn data_come_along_and_the_oldest_go_when_too_many_wait() {
     assert!(shown.starts_with("notice: 10; ") && shown.ends_with("; notice: 59"), "{shown}");
 }
 
-/// What a failed pop did not show still waits, also when the same request saves later.
+/// Messages that a failed pop did not return are kept, also if the same request saves later.
 #[tokio::test]
 async fn a_pop_that_fails_loses_no_message() {
     let site = site(Place::Memory);
@@ -138,9 +138,9 @@ async fn a_pop_that_fails_loses_no_message() {
         get(move |session: Session, flash: Flash| async move {
             session.insert("other", "value")?;
             session.len().await?;
-            refuse.set_mood(crate::support::stores::Mood::Refuses);
+            refuse.set_mood(crate::support::stores::StoreBehaviour::Refuses);
             let failed = flash.pop_messages().await.unwrap_err();
-            refuse.set_mood(crate::support::stores::Mood::Works);
+            refuse.set_mood(crate::support::stores::StoreBehaviour::Works);
             session.save().await?;
             Ok::<_, Error>(failed.kind().name())
         }),
@@ -243,7 +243,7 @@ async fn submit(client: &mut Client, form: &str, body: String) -> StatusCode {
     answer.status
 }
 
-async fn a_rejected_form_shows_once_what_was_typed_and_no_secret(place: Place) {
+async fn old_input_is_shown_once_and_without_secrets(place: Place) {
     let site = forms(place);
     let mut client = site.client();
     assert_eq!(client.get("/form/signup").await.text, "");

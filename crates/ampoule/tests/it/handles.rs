@@ -1,18 +1,18 @@
-//! One request's session in several hands: tasks that share its handle, hooks that use it, saves that fail and are repeated.
+//! Handles of one request's session: tasks that share one, hooks that use one, saves that fail and are repeated.
 
 use std::ops::Deref;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::stores::Mood;
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Place, Site};
 use ampoule::{
     Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionData, SessionLayer, Typed,
 };
 use http::{HeaderMap, StatusCode};
 
-/// A request under way.
+/// A request in progress.
 struct Request(SessionLayer, Session);
 
 impl Deref for Request {
@@ -30,7 +30,7 @@ impl Request {
         Request(layer.clone(), layer.begin(&headers))
     }
 
-    /// What the response sets.
+    /// The cookies that the response sets.
     async fn end(&self) -> Vec<String> {
         let mut headers = HeaderMap::new();
         self.0.finish(&self.1, StatusCode::OK, &mut headers).await.unwrap();
@@ -56,7 +56,7 @@ fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
 }
 
-/// Fails rather than hangs.
+/// Fails after a time limit instead of hanging.
 fn within(seconds: u64, work: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel::<()>();
     let worker = std::thread::spawn(move || {
@@ -78,7 +78,7 @@ fn layer(on_event: Option<EventHook>) -> SessionLayer {
 }
 
 #[test]
-fn a_hook_may_use_the_session_that_it_hears_of() {
+fn a_hook_can_use_the_session_of_its_event() {
     within(20, || {
         let shared: Arc<Mutex<Option<Session>>> = Arc::default();
         let heard = Arc::clone(&shared);
@@ -98,7 +98,7 @@ fn a_hook_may_use_the_session_that_it_hears_of() {
     });
 }
 
-/// The handler answers while a task that it has begun still reads.
+/// The handler answers while a task that it spawned still reads.
 #[test]
 fn a_response_and_a_task_that_reads_do_not_wait_for_each_other() {
     within(60, || {
@@ -117,15 +117,15 @@ fn a_response_and_a_task_that_reads_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_rotation_that_failed_and_is_repeated_gives_a_token_that_is_good() {
+async fn a_repeated_rotation_after_a_failure_gives_a_valid_token() {
     let site = Site::new(Place::Memory);
     let cookie = put(&site.layer, "", "tea").await;
     let request = Request::new(&site.layer, &cookie);
     request.regenerate_id();
     request.get::<String>("value").await.unwrap();
-    site.spy.set_mood(Mood::Refuses);
+    site.spy.set_mood(StoreBehaviour::Refuses);
     assert_eq!(kind(request.save().await), Some(ErrorKind::Unavailable));
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     request.save().await.unwrap();
     let new = request.cookie().await;
     assert_ne!(new, cookie);
@@ -133,7 +133,7 @@ async fn a_rotation_that_failed_and_is_repeated_gives_a_token_that_is_good() {
 }
 
 #[tokio::test]
-async fn what_is_taken_leaves_a_rotation_to_be_done() {
+async fn a_take_keeps_a_pending_rotation() {
     let site = Site::new(Place::Memory);
     let cookie = put(&site.layer, "", "tea").await;
     let request = Request::new(&site.layer, &cookie);
@@ -144,7 +144,7 @@ async fn what_is_taken_leaves_a_rotation_to_be_done() {
     assert!(!new.is_empty() && new != cookie);
 }
 
-/// A sibling domain plants a session in a cookie of its own, and pieces of it that never were.
+/// A sibling domain plants a session in its own cookie, and pieces of a cookie that never existed.
 #[tokio::test]
 async fn the_cookies_that_are_expired_are_bounded() {
     let site = Site::with(Place::Cookie, |options| {
@@ -162,7 +162,7 @@ async fn the_cookies_that_are_expired_are_bounded() {
     assert!((9..=48).contains(&set.len()), "{} headers", set.len());
 }
 
-/// A browser that knows no partitions takes the removal of one form for that of the other, and keeps what comes last.
+/// A browser without partitions takes the removal of one form for that of the other, and keeps the last cookie.
 #[tokio::test]
 async fn the_sessions_own_cookie_comes_last() {
     for (domain, partitioned) in [(None, false), (None, true), (Some(".Site.TEST"), false)] {
@@ -239,7 +239,7 @@ async fn a_typed_session_loses_no_concurrent_change() {
 }
 
 #[tokio::test]
-async fn a_typed_session_of_an_earlier_release_is_read_or_an_error_and_never_replaced() {
+async fn a_typed_session_of_an_earlier_release_is_read_or_an_error_but_never_replaced() {
     use axum::Router;
     use axum::routing::get;
     let mut site = Site::new(Place::Memory);

@@ -1,4 +1,4 @@
-//! Random histories of one client's requests, against a plain map that does the same.
+//! Random histories of one client's requests, compared with a plain map.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ enum Step {
     Login(&'static str),
     Delete,
     Invalidate,
-    /// The request ends, and the next begins so many seconds later.
+    /// The request ends, and the next starts after this number of seconds.
     Next(u32),
 }
 
@@ -43,20 +43,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the session should be: as this request sees it, and as it was saved.
+/// The expected session: as this request sees it, and as saved.
 #[derive(Default)]
-struct Plain {
+struct Expected {
     seen: BTreeMap<String, u32>,
     user: Option<&'static str>,
     saved: BTreeMap<String, u32>,
     saved_user: Option<&'static str>,
-    /// What was done since the last save.
+    /// The changes since the last save.
     unsaved: Vec<Step>,
     exists: bool,
     deleted: bool,
 }
 
-impl Plain {
+impl Expected {
     fn apply(&mut self, step: &Step) {
         match step {
             Step::Insert(..) | Step::Add(..) | Step::Remove(_) | Step::Clear => {
@@ -65,7 +65,7 @@ impl Plain {
             }
             Step::Login(user) => {
                 self.user = Some(user);
-                // Nothing of another user's session goes into a login, but what this request has changed.
+                // A login over another user's session takes over only this request's own changes.
                 let carries = self.saved_user.is_none_or(|saved| saved == *user);
                 self.seen = if carries { self.saved.clone() } else { BTreeMap::new() };
                 self.unsaved.iter().for_each(|step| change(&mut self.seen, step));
@@ -78,11 +78,11 @@ impl Plain {
             Step::Save | Step::Regenerate => {}
             Step::Revert => self.forget(),
             Step::Delete | Step::Invalidate => {
-                *self = Plain { deleted: matches!(step, Step::Delete), ..Plain::default() };
+                *self = Expected { deleted: matches!(step, Step::Delete), ..Expected::default() };
             }
             Step::Next(seconds) => {
                 if *seconds >= 40_000 {
-                    *self = Plain::default();
+                    *self = Expected::default();
                 }
                 self.forget();
                 self.deleted = false;
@@ -90,7 +90,7 @@ impl Plain {
         }
     }
 
-    /// What was not saved is lost.
+    /// Drops unsaved changes.
     fn forget(&mut self) {
         (self.seen, self.user) = (self.saved.clone(), self.saved_user);
         self.unsaved.clear();
@@ -151,7 +151,7 @@ async fn contents(session: &Session) -> BTreeMap<String, u32> {
 async fn history(place: Place, steps: Vec<Step>) {
     let site = Site::with(place, |options| options.idle_timeout = Some(Duration::from_secs(40_000)));
     let mut client = site.client();
-    let mut plain = Plain::default();
+    let mut plain = Expected::default();
     let mut session = begin(&site, &client);
     for step in steps {
         // Where one is deleted, nothing more is done in its request.
@@ -193,12 +193,12 @@ fn run(place: Place, steps: Vec<Step>) {
 
 proptest! {
     #[test]
-    fn a_session_in_memory_is_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+    fn a_session_in_memory_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..60)) {
         run(Place::Memory, steps);
     }
 
     #[test]
-    fn a_session_in_its_cookie_is_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+    fn a_session_in_its_cookie_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..60)) {
         run(Place::Cookie, steps);
     }
 }
@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn a_session_in_files_is_a_map(steps in proptest::collection::vec(step(), 1..40)) {
+    fn a_session_in_files_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..40)) {
         run(Place::File, steps);
     }
 }

@@ -1,6 +1,6 @@
 //! The language of a session: chosen, negotiated, kept, and read without a trace.
 
-use crate::support::stores::Mood;
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Answer, Client, Place, Site};
 use ampoule::{Error, Language, Languages, Session};
 use axum::Router;
@@ -11,7 +11,7 @@ use http::Request;
 use tower::ServiceExt;
 
 on_each_place! {
-    a_choice_outlives_the_browser_s_wish;
+    a_chosen_language_overrides_accept_language;
     reading_it_writes_nothing;
 }
 
@@ -27,7 +27,7 @@ async fn ask(client: &Client, accept: &str) -> Answer {
     crate::support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
-async fn a_choice_outlives_the_browser_s_wish(place: Place) {
+async fn a_chosen_language_overrides_accept_language(place: Place) {
     let site = site(place);
     let mut client = site.client();
     assert_eq!(ask(&client, "de, en;q=0.5").await.text, "de ltr [de en] -");
@@ -54,7 +54,7 @@ async fn reading_it_writes_nothing(place: Place) {
 }
 
 #[tokio::test]
-async fn the_response_says_what_it_depends_on() {
+async fn the_response_has_vary() {
     let site = site(Place::Memory);
     let vary = |answer: &Answer| {
         let values = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap().to_owned());
@@ -65,16 +65,16 @@ async fn the_response_says_what_it_depends_on() {
 }
 
 #[tokio::test]
-async fn where_the_store_is_down_the_browser_s_wish_counts() {
+async fn without_the_store_accept_language_is_used() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/lang/ar").await;
-    site.spy.set_mood(Mood::Refuses);
+    site.spy.set_mood(StoreBehaviour::Refuses);
     assert_eq!(ask(&client, "de").await.text, "de ltr [de en] ?");
 }
 
 #[tokio::test]
-async fn a_language_that_the_application_no_longer_has_gives_way() {
+async fn a_removed_language_is_ignored() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/set/lang/de-AT").await;
@@ -84,7 +84,7 @@ async fn a_language_that_the_application_no_longer_has_gives_way() {
 }
 
 #[tokio::test]
-async fn a_missing_layer_is_told_of() {
+async fn a_missing_layer_is_an_error() {
     let mut site = Site::new(Place::Memory);
     site.app = routes().layer(site.layer.clone());
     let answer = site.client().get("/lang").await;

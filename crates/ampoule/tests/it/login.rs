@@ -1,4 +1,4 @@
-//! Login and logout: a new id, whose it is, since when, and how fresh.
+//! Login and logout: the new id, the principal, the time of the login and its freshness.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use http::{Request, StatusCode};
 use tower::{Layer, ServiceExt};
 
 on_each_place! {
-    a_login_rotates_and_says_whose_it_is_and_since_when;
-    another_s_login_starts_empty;
+    a_login_rotates_and_stores_principal_and_time;
+    a_login_over_another_user_starts_empty;
     a_login_restarts_the_absolute_timeout;
     pages_of_errors_keep_the_cookie_of_a_login;
 }
 
 on_places! {
-    a_test_gets_a_client_that_is_logged_in on Memory Cookie;
+    tests_can_create_a_logged_in_client on Memory Cookie;
 }
 
 on_each_store! {
-    a_page_of_an_error_is_no_sign_that_the_login_arrived;
+    an_error_page_does_not_confirm_a_login;
 }
 
 fn site(place: Place) -> Site {
@@ -40,7 +40,7 @@ fn site(place: Place) -> Site {
     site
 }
 
-async fn a_login_rotates_and_says_whose_it_is_and_since_when(place: Place) {
+async fn a_login_rotates_and_stores_principal_and_time(place: Place) {
     let site = site(place);
     let mut client = site.client();
     client.post("/set/cart/tea").await;
@@ -61,7 +61,7 @@ async fn a_login_rotates_and_says_whose_it_is_and_since_when(place: Place) {
     assert_eq!(client.value("cart").await, "tea");
 }
 
-async fn another_s_login_starts_empty(place: Place) {
+async fn a_login_over_another_user_starts_empty(place: Place) {
     let site = site(place);
     let mut client = site.client();
     client.post("/log-in/ada").await;
@@ -75,7 +75,7 @@ async fn another_s_login_starts_empty(place: Place) {
     }
 }
 
-/// A visit of a month ends with the month; a login at its end is as good as any.
+/// A session ends after a month even if it is used; a login at its end starts a new month.
 async fn a_login_restarts_the_absolute_timeout(place: Place) {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
     let site = site(place);
@@ -101,7 +101,7 @@ async fn a_login_restarts_the_absolute_timeout(place: Place) {
     assert_eq!(client.get("/private").await.status, 403, "thirty days after the login");
 }
 
-/// The handler fails after the login is saved, and a page takes the place of its answer.
+/// The handler fails after the login is saved, and an error page replaces its response.
 async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
     let mut site = site(place);
     for debug in [false, true] {
@@ -119,7 +119,7 @@ async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
                 let before = client.jar.clone();
                 let answer = client.post(path).await;
                 assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (500, 1), "{path}");
-                // A page of debug keeps what is known of the error.
+                // A debug page keeps the details of the error.
                 assert!(!pages || debug || answer.text == "the page", "{path}: {}", answer.text);
                 assert_ne!(client.jar, before);
                 site.clock.advance(Duration::from_secs(6));
@@ -130,8 +130,8 @@ async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
     }
 }
 
-/// The page of the error reads the session and saves to it, by a request of its own. The client has received none of it.
-async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
+/// The error page reads and saves the session in a subrequest. The client has not received the login yet.
+async fn an_error_page_does_not_confirm_a_login(place: Place) {
     let mut site = site(place);
     let stack = Stack::new(site.layer.clone()).status_code_redirect(StatusCodeRedirect::new("/page").unwrap());
     let page = get(async |session: Session| -> Result<String, Error> {
@@ -153,7 +153,7 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
         let lost = client.ask("POST", path, client.cookie_header()).await;
         assert_eq!((lost.status.as_u16(), lost.text.as_str(), lost.set_cookies().len()), (500, user, 1));
         site.clock.advance(Duration::from_secs(6));
-        assert_eq!(client.value("cart").await, "tea", "{path}: the response is lost, and the old token goes on");
+        assert_eq!(client.value("cart").await, "tea", "{path}: the response is lost, and the old token still works");
         assert_eq!(client.post("/set/more/milk").await.status, 200, "{path}");
         assert_eq!((client.value("cart").await, client.value("more").await), ("tea".into(), "milk".into()), "{path}");
         // And where it is not lost, the first request of the client itself is the sign.
@@ -168,7 +168,7 @@ async fn a_page_of_an_error_is_no_sign_that_the_login_arrived(place: Place) {
 }
 
 #[tokio::test]
-async fn a_logout_ends_it_and_may_clear_the_browser() {
+async fn a_logout_ends_the_session_and_can_clear_the_browser() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/log-in/ada").await;
@@ -186,7 +186,7 @@ async fn a_visitor_was_never_authenticated() {
     let mut client = site.client();
     assert_eq!(client.get("/since").await.text, "never");
     assert_eq!(client.get("/fresh/600").await.status, 403);
-    // Also one who is known without having proved it: by a principal alone.
+    // Also a user with a principal but without authentication.
     client.post("/principal/ada").await;
     assert_eq!(client.get("/private").await.text, "ada");
     assert_eq!(
@@ -195,9 +195,9 @@ async fn a_visitor_was_never_authenticated() {
     );
 }
 
-/// Who planted the session of a visitor may know the token of its forms.
+/// An attacker who planted a visitor's session may know its form token.
 #[tokio::test]
-async fn the_token_of_forms_is_made_anew_at_login_and_kept_by_rotation() {
+async fn the_form_token_changes_at_login_and_survives_rotation() {
     let site = site(Place::Memory);
     let mut client = site.client();
     let visitor_s = client.get("/token").await.text;
@@ -241,7 +241,7 @@ async fn fresh(session: Session, Path(seconds): Path<u64>) -> Result<String, Err
     session.require_fresh(Duration::from_secs(seconds)).await
 }
 
-/// In seconds after the session was made.
+/// In seconds after the creation of the session.
 async fn since(session: Session) -> Result<String, Error> {
     let (proved, made) = (session.authenticated_at().await?, session.created().await?);
     Ok(proved.map_or_else(|| "never".to_owned(), |proved| proved.since(made).as_secs().to_string()))
@@ -251,10 +251,10 @@ async fn verify(session: Session, Path(token): Path<String>) -> Result<String, E
     session.verify_csrf_token(&token).await.map(|right| right.to_string())
 }
 
-/// The first request of a login rotates and takes its time, while its user logs in again: what it sends comes last, and must
-/// not be the token of the session before.
+/// The first request of a login rotates slowly, while its user logs in again: its response arrives last, and must not contain
+/// the token of the previous session.
 #[tokio::test]
-async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
+async fn a_slow_first_request_of_a_login_does_not_overwrite_the_next_logins_cookie() {
     let mut site = site(Place::Memory);
     let slow = post(|session: Session| async move {
         session.regenerate_id();
@@ -286,7 +286,7 @@ async fn a_slow_first_request_of_a_login_sends_no_token_over_the_next_login() {
     assert_eq!(client.get("/private").await.text, "ada");
 }
 
-async fn a_test_gets_a_client_that_is_logged_in(place: Place) {
+async fn tests_can_create_a_logged_in_client(place: Place) {
     let site = site(place);
     let cookies = testing::logged_in(&site.layer, "ada").await.unwrap();
     let client = site.client();
@@ -301,7 +301,7 @@ async fn a_test_gets_a_client_that_is_logged_in(place: Place) {
     assert_eq!(client.ask("GET", "/get/cart", &cookies).await.text.len(), 4_000);
 }
 
-/// One password is right, of every user.
+/// One password is right for all users.
 async fn try_password(
     session: Session,
     logins: LoginAttempts,
@@ -343,7 +343,7 @@ async fn attempt(client: &mut Client, from: &str, name: &str, password: &str) ->
     answer
 }
 
-/// How many guesses of 20 are let through.
+/// The number of guesses of 20 that are not throttled.
 async fn guesses(client: &Client, name: &str, from: impl Fn(u8) -> String) -> usize {
     let mut passed = 0;
     for number in 0..20 {
@@ -354,7 +354,7 @@ async fn guesses(client: &Client, name: &str, from: impl Fn(u8) -> String) -> us
 }
 
 #[tokio::test]
-async fn an_attacker_who_guesses_is_slowed_down_and_locks_out_no_known_device() {
+async fn guessing_is_throttled_without_locking_out_known_devices() {
     let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
     let (mut ada, attacker) = (site.client(), site.client());
     assert_eq!(attempt(&mut ada, "192.0.2.1", "ada", "right").await.text, "ada");
@@ -376,7 +376,7 @@ async fn an_attacker_who_guesses_is_slowed_down_and_locks_out_no_known_device() 
     assert_ne!(ada.jar["sid-device"], device, "each login has a number of its own");
     // The known device guesses wrong.
     assert_eq!(guesses(&ada, "ada", |_| "192.0.2.1".into()).await, 3);
-    // A device is known for its principal alone, and the cookie of another user's device is no help.
+    // A device is known only for its own principal; the cookie of another user's device does not help.
     assert_eq!(attempt(&mut ada.clone(), "192.0.2.77", "eve", "right").await.status, StatusCode::OK);
     let mut forger = site.client();
     attempt(&mut forger, "198.51.100.1", "mallory", "right").await;
@@ -387,7 +387,7 @@ async fn an_attacker_who_guesses_is_slowed_down_and_locks_out_no_known_device() 
 }
 
 #[tokio::test]
-async fn one_address_may_not_try_every_name_and_ipv6_counts_by_network() {
+async fn an_address_is_throttled_over_all_names_and_ipv6_by_network() {
     let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
     for (network, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8:1:2::", "2001:db8:1:3::1")] {
         let mut passed = 0;
@@ -407,9 +407,9 @@ async fn one_address_may_not_try_every_name_and_ipv6_counts_by_network() {
 
 /// Each reads the count before any other has written it.
 #[tokio::test]
-async fn guesses_that_are_sent_at_once_to_two_nodes_are_counted() {
-    let spy = Arc::new(crate::support::stores::Spy::new(Arc::new(MemoryStore::default())));
-    spy.set_mood(crate::support::stores::Mood::Yields);
+async fn concurrent_guesses_on_two_nodes_are_counted() {
+    let spy = Arc::new(crate::support::stores::SpyStore::new(Arc::new(MemoryStore::default())));
+    spy.set_mood(crate::support::stores::StoreBehaviour::Yields);
     let store: Arc<dyn Store> = spy;
     let nodes = [throttled(&store, |_| {}), throttled(&store, |_| {})];
     let guesses = (0..100_u8).map(|number| {
@@ -424,7 +424,7 @@ async fn guesses_that_are_sent_at_once_to_two_nodes_are_counted() {
 }
 
 #[tokio::test]
-async fn a_device_is_known_for_the_last_four_users_and_a_long_cookie_is_cut() {
+async fn a_device_is_known_for_its_last_four_users() {
     let site = throttled(&(Arc::new(MemoryStore::default()) as _), |_| {});
     let mut family = site.client();
     for name in ["a", "b", "c", "d", "e", "b"] {
@@ -446,10 +446,10 @@ async fn a_device_is_known_for_the_last_four_users_and_a_long_cookie_is_cut() {
 }
 
 #[tokio::test]
-async fn a_throttle_that_cannot_count_lets_nothing_through_and_says_what_is_missing() {
-    let spy = Arc::new(crate::support::stores::Spy::new(Arc::new(MemoryStore::default())));
+async fn a_throttle_that_cannot_count_refuses_and_names_the_cause() {
+    let spy = Arc::new(crate::support::stores::SpyStore::new(Arc::new(MemoryStore::default())));
     let site = throttled(&(spy.clone() as _), |_| {});
-    spy.set_mood(crate::support::stores::Mood::Refuses);
+    spy.set_mood(crate::support::stores::StoreBehaviour::Refuses);
     let answer = attempt(&mut site.client(), "192.0.2.1", "ada", "right").await;
     assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, true));
     let unconnected = site.client().post("/in/ada/right").await;
@@ -461,7 +461,7 @@ async fn a_throttle_that_cannot_count_lets_nothing_through_and_says_what_is_miss
     bare.app = Router::new().route("/in/{name}/{password}", post(try_password)).layer(site.layer.clone());
     let answer = bare.post("/in/ada/right").await;
     assert!(answer.status == 500 && answer.text.contains("LoginThrottle"), "{answer:?}");
-    // Behind a proxy: what the application says counts, and an unknown address counts by principal alone.
+    // Behind a proxy: the address from the application is used; without one, only the principal is counted.
     let of_header = |parts: &http::request::Parts| -> Option<IpAddr> {
         parts.headers.get("cookie")?.to_str().ok()?.strip_prefix("ip=")?.parse().ok()
     };

@@ -1,4 +1,4 @@
-//! The layer over HTTP, and what stands around it: one file for each subject.
+//! The layer over HTTP, and the features around it: one file for each subject.
 
 #[macro_use]
 #[path = "../support/mod.rs"]

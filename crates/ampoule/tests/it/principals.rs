@@ -1,4 +1,4 @@
-//! The sessions of one user: listed, revoked, and no more of them than are allowed, on every store.
+//! The sessions of one user: list, revocation and limit, on every store.
 
 use std::collections::HashSet;
 
@@ -9,27 +9,27 @@ use http::StatusCode;
 use tokio::task::{JoinHandle, JoinSet};
 
 on_each_store! {
-    a_user_sees_his_sessions_and_no_others;
-    a_user_ends_one_of_his_sessions;
-    a_handle_ends_no_session_of_somebody_else;
-    a_user_ends_all_others;
+    a_user_sees_only_own_sessions;
+    a_user_ends_one_of_the_own_sessions;
+    a_handle_does_not_end_another_users_session;
+    a_user_ends_all_other_sessions;
     a_user_ends_all;
-    an_administrator_lists_and_ends;
-    revoking_raises_nothing_that_writes_meanwhile;
-    a_limit_ends_those_unused_longest;
+    an_administrator_lists_and_ends_sessions;
+    concurrent_writes_do_not_restore_revoked_sessions;
+    a_limit_ends_the_least_recently_used_sessions;
     a_limit_holds_when_many_log_in_at_once;
     a_limit_counts_a_double_click_once;
-    a_limit_may_refuse;
-    a_limit_that_refuses_lets_one_of_several_in;
-    a_limit_that_refuses_keeps_those_that_came_back_first;
-    a_limit_that_refuses_counts_a_double_click_once;
-    a_login_that_is_refused_or_dropped_takes_no_place;
-    revoking_others_spares_a_session_that_rotates;
-    revoking_others_knows_of_a_login_meanwhile;
-    layers_on_one_store_are_apart;
+    a_limit_can_refuse_logins;
+    a_refusing_limit_admits_one_of_several_logins;
+    a_refusing_limit_keeps_the_first_confirmed_logins;
+    a_refusing_limit_counts_a_double_click_once;
+    a_refused_or_dropped_login_does_not_count;
+    revoking_others_keeps_the_own_rotating_session;
+    revoking_others_includes_a_concurrent_login;
+    layers_on_one_store_are_separate;
 }
 
-/// A client that has logged in, and has come back since with what it was sent.
+/// A client that has logged in and sent a request with its new cookie.
 async fn log_in(site: &Site, user: &str, agent: &str) -> Client {
     let mut client = site.client();
     client.post(&format!("/set/agent/{agent}")).await;
@@ -53,7 +53,7 @@ async fn go_on((gate, answer): (Gate, JoinHandle<Answer>)) -> Answer {
     answer.await.unwrap()
 }
 
-/// All come back at once with what they were sent, and then once more: what each is told, and who is still logged in.
+/// All clients send their new cookies concurrently, and then once more; returns each response, and which are still logged in.
 async fn come_back(clients: Vec<Client>, user: &str) -> (Vec<StatusCode>, Vec<Client>) {
     let mut first = JoinSet::new();
     for mut client in clients {
@@ -84,7 +84,7 @@ fn agents(list: &[(String, String)]) -> Vec<&str> {
     list.iter().map(|(agent, _)| agent.as_str()).collect()
 }
 
-async fn a_user_sees_his_sessions_and_no_others(place: Place) {
+async fn a_user_sees_only_own_sessions(place: Place) {
     let site = Site::new(place);
     let mut phone = log_in(&site, "ada", "phone").await;
     let mut laptop = log_in(&site, "ada", "laptop").await;
@@ -98,7 +98,7 @@ async fn a_user_sees_his_sessions_and_no_others(place: Place) {
     assert_eq!(agents(&listed(&mut log_in(&site, "ada", "new").await).await), ["new*"], "the phone's has timed out");
 }
 
-async fn a_user_ends_one_of_his_sessions(place: Place) {
+async fn a_user_ends_one_of_the_own_sessions(place: Place) {
     let site = Site::new(place);
     let (mut phone, mut laptop) = (log_in(&site, "ada", "phone").await, log_in(&site, "ada", "laptop").await);
     let list = listed(&mut laptop).await;
@@ -112,7 +112,7 @@ async fn a_user_ends_one_of_his_sessions(place: Place) {
     assert!(laptop.jar.is_empty(), "ending one's own removes the cookie");
 }
 
-async fn a_handle_ends_no_session_of_somebody_else(place: Place) {
+async fn a_handle_does_not_end_another_users_session(place: Place) {
     let site = Site::new(place);
     let (mut ada, mut eve) = (log_in(&site, "ada", "a").await, log_in(&site, "eve", "e").await);
     let handle = listed(&mut ada).await[0].1.clone();
@@ -122,7 +122,7 @@ async fn a_handle_ends_no_session_of_somebody_else(place: Place) {
     assert_eq!(ada.ask("GET", "/get/user", format!("sid={handle}")).await.text, "none", "a handle is no id");
 }
 
-async fn a_user_ends_all_others(place: Place) {
+async fn a_user_ends_all_other_sessions(place: Place) {
     let site = Site::new(place);
     let mut here = log_in(&site, "ada", "here").await;
     let mut others = Vec::new();
@@ -145,7 +145,7 @@ async fn a_user_ends_all(place: Place) {
     assert!(here.jar.is_empty());
 }
 
-async fn an_administrator_lists_and_ends(place: Place) {
+async fn an_administrator_lists_and_ends_sessions(place: Place) {
     let site = Site::new(place);
     let (mut one, mut two) = (log_in(&site, "ada", "one").await, log_in(&site, "ada", "two").await);
     let infos = site.layer.sessions_of("ada").await.unwrap();
@@ -159,8 +159,8 @@ async fn an_administrator_lists_and_ends(place: Place) {
     assert_eq!(one.value("user").await, "none");
 }
 
-/// Sessions that are written, and moved to new ids, while all of them are ended (promise P2).
-async fn revoking_raises_nothing_that_writes_meanwhile(place: Place) {
+/// Sessions are written and rotated while all of them are revoked (promise P2).
+async fn concurrent_writes_do_not_restore_revoked_sessions(place: Place) {
     let site = Site::new(place);
     for _ in 0..5 {
         let mut clients = Vec::new();
@@ -179,7 +179,7 @@ async fn revoking_raises_nothing_that_writes_meanwhile(place: Place) {
         }
         site.layer.revoke_all("ada").await.unwrap();
         let late = writers.join_all().await;
-        // What had ended stays ended. A login that came after it is a session of its own, which has not ended yet.
+        // Ended sessions stay ended. A later login is a new session, which has not ended yet.
         for client in &mut clients {
             assert_eq!(client.value("user").await, "none");
         }
@@ -189,7 +189,7 @@ async fn revoking_raises_nothing_that_writes_meanwhile(place: Place) {
     }
 }
 
-async fn a_limit_ends_those_unused_longest(place: Place) {
+async fn a_limit_ends_the_least_recently_used_sessions(place: Place) {
     let site = Site::with(place, |options| options.sessions_per_principal = Some(2));
     let mut first = log_in(&site, "ada", "first").await;
     let mut second = log_in(&site, "ada", "second").await;
@@ -256,7 +256,7 @@ fn refusing(place: Place, limit: usize) -> Site {
     })
 }
 
-async fn a_limit_may_refuse(place: Place) {
+async fn a_limit_can_refuse_logins(place: Place) {
     let site = refusing(place, 2);
     let (mut first, mut second) = (log_in(&site, "ada", "1").await, log_in(&site, "ada", "2").await);
     let mut third = site.client();
@@ -277,8 +277,8 @@ async fn a_limit_may_refuse(place: Place) {
     assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 2);
 }
 
-/// The same where they come back one after the other: those who are there stay.
-async fn a_limit_that_refuses_keeps_those_that_came_back_first(place: Place) {
+/// The same if they confirm one after the other: the first ones stay.
+async fn a_refusing_limit_keeps_the_first_confirmed_logins(place: Place) {
     for backwards in [false, true] {
         let site = refusing(place, 2);
         let mut clients = Vec::new();
@@ -300,15 +300,15 @@ async fn a_limit_that_refuses_keeps_those_that_came_back_first(place: Place) {
             }
             assert_eq!(answer.status, StatusCode::CONFLICT, "{index}, {backwards}");
             assert!(client.jar.is_empty(), "its cookie is removed: {:?}", answer.set_cookies());
-            assert_eq!(client.post("/set/a/1").await.status, StatusCode::OK, "and it goes on as a visitor");
+            assert_eq!(client.post("/set/a/1").await.status, StatusCode::OK, "it is still a visitor");
         }
         assert_eq!((clients[0].value("user").await, clients[1].value("user").await), ("ada".into(), "ada".into()));
         assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 2);
     }
 }
 
-/// Each is let in while none has come back; when they do, no more than the limit stay, and at least one.
-async fn a_limit_that_refuses_lets_one_of_several_in(place: Place) {
+/// All are admitted while none is confirmed; then at most the limit stays, and at least one.
+async fn a_refusing_limit_admits_one_of_several_logins(place: Place) {
     for limit in [1, 2] {
         let site = refusing(place, limit);
         let mut logins = JoinSet::new();
@@ -342,7 +342,7 @@ async fn a_limit_that_refuses_lets_one_of_several_in(place: Place) {
     }
 }
 
-async fn a_limit_that_refuses_counts_a_double_click_once(place: Place) {
+async fn a_refusing_limit_counts_a_double_click_once(place: Place) {
     let site = refusing(place, 1);
     let mut client = site.client();
     client.post("/set/cart/7").await;
@@ -361,7 +361,7 @@ async fn a_limit_that_refuses_counts_a_double_click_once(place: Place) {
     log_in(&site, "ada", "next").await;
 }
 
-async fn a_login_that_is_refused_or_dropped_takes_no_place(place: Place) {
+async fn a_refused_or_dropped_login_does_not_count(place: Place) {
     let site = refusing(place, 1);
     let mut phone = log_in(&site, "ada", "phone").await;
     for fresh in [true, false] {
@@ -396,7 +396,7 @@ async fn a_login_that_is_refused_or_dropped_takes_no_place(place: Place) {
 }
 
 /// Two requests of one browser at once, each to leave a new token and no other session.
-async fn revoking_others_spares_a_session_that_rotates(place: Place) {
+async fn revoking_others_keeps_the_own_rotating_session(place: Place) {
     let site = Site::new(place);
     let mut here = log_in(&site, "ada", "here").await;
     let mut there = log_in(&site, "ada", "there").await;
@@ -423,8 +423,8 @@ async fn revoking_others_spares_a_session_that_rotates(place: Place) {
     assert_eq!(agents(&listed(&mut here).await), ["here*"]);
 }
 
-/// A token of before a step-up is not what the user means by "this session".
-async fn revoking_others_knows_of_a_login_meanwhile(place: Place) {
+/// A token from before a step-up does not stand for "this session".
+async fn revoking_others_includes_a_concurrent_login(place: Place) {
     let site = Site::new(place);
     let mut here = log_in(&site, "ada", "here").await;
     let mut there = log_in(&site, "ada", "there").await;
@@ -440,7 +440,7 @@ async fn revoking_others_knows_of_a_login_meanwhile(place: Place) {
 }
 
 /// A shop and its back office keep their sessions in one store, and the same people log in to both.
-async fn layers_on_one_store_are_apart(place: Place) {
+async fn layers_on_one_store_are_separate(place: Place) {
     let shop = Site::with(place, |options| {
         options.cookie.name = "shop".into();
         options.sessions_per_principal = Some(2);

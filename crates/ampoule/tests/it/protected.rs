@@ -1,8 +1,8 @@
-//! Protected routes, as a browser, a script and a program meet them.
+//! Protected routes, requested by a browser, a script and a program.
 
 use std::time::Duration;
 
-use crate::support::stores::Mood;
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Answer, Client, Place, Site, answer};
 use ampoule::{Error, ErrorKind, NextPage, Options, OutagePolicy, RequireLogin, Session, Transport};
 use axum::Router;
@@ -64,7 +64,7 @@ async fn ask(client: &Client, method: &str, path: &str, headers: &[(&str, &str)]
     answer(client.app.clone().oneshot(request.body(body).unwrap()).await.unwrap()).await
 }
 
-/// As a browser opens a page.
+/// A request with the headers of a browser that opens a page.
 async fn open(client: &Client, path: &str) -> Answer {
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     ask(client, "GET", path, &[("accept", accept), ("sec-fetch-mode", "navigate")]).await
@@ -82,7 +82,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_browser_is_sent_to_the_login_page_and_back() {
+async fn a_browser_is_redirected_to_the_login_page_and_back() {
     let site = site();
     let visitor = site.client();
     for (path, location) in [
@@ -115,7 +115,7 @@ async fn a_browser_is_sent_to_the_login_page_and_back() {
 }
 
 #[tokio::test]
-async fn what_opens_no_page_is_refused_with_a_status() {
+async fn requests_other_than_page_loads_get_a_status() {
     let site = site();
     let visitor = site.client();
     type Headers = &'static [(&'static str, &'static str)];
@@ -139,7 +139,7 @@ async fn what_opens_no_page_is_refused_with_a_status() {
 }
 
 #[tokio::test]
-async fn a_program_is_asked_for_its_token() {
+async fn a_program_gets_a_challenge() {
     let site = site_with(|options| options.transports = vec![Transport::Bearer, Transport::Cookie]);
     let visitor = site.client();
     let challenge = |headers: &'static [(&'static str, &'static str)], path: &'static str| {
@@ -168,7 +168,7 @@ async fn a_program_is_asked_for_its_token() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_too_old_is_asked_for_again() {
+async fn an_old_login_must_be_repeated() {
     let site = site();
     let mut ada = logged_in(&site, "ada").await;
     site.clock.advance(FIVE_MINUTES);
@@ -198,7 +198,7 @@ async fn a_user_without_the_permission_is_not_sent_to_the_login_page() {
 }
 
 #[tokio::test]
-async fn what_is_not_protected_stays_as_it_is_and_costs_nothing() {
+async fn unprotected_routes_are_unchanged_and_cost_nothing() {
     let site = site();
     let ada = logged_in(&site, "ada").await;
     site.spy.calls();
@@ -211,17 +211,17 @@ async fn what_is_not_protected_stays_as_it_is_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn an_outage_is_no_missing_login() {
+async fn an_outage_is_not_a_missing_login() {
     let site = site_with(|options| options.on_outage = OutagePolicy::Anonymous);
     let ada = logged_in(&site, "ada").await;
-    site.spy.set_mood(Mood::Refuses);
+    site.spy.set_mood(StoreBehaviour::Refuses);
     assert_eq!(open(&ada, "/account/orders").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     assert_eq!(open(&ada, "/account/orders").await.text, "orders");
 }
 
 #[tokio::test]
-async fn without_a_session_s_layer_the_answer_says_which_is_missing() {
+async fn without_a_session_layer_the_error_names_it() {
     let mut site = site();
     site.app = routes();
     let answer = open(&site.client(), "/account/orders").await;
@@ -231,6 +231,6 @@ async fn without_a_session_s_layer_the_answer_says_which_is_missing() {
 
 #[test]
 #[should_panic(expected = "expected the path of a login page")]
-fn a_login_page_that_cannot_stand_in_a_header_is_refused_at_start() {
+fn an_invalid_login_path_is_refused_at_start() {
     let _ = RequireLogin::new("/login\r\nSet-Cookie: a=b");
 }

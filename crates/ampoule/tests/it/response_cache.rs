@@ -1,4 +1,4 @@
-//! The response cache: what it keeps, for whom, and what it never does.
+//! The response cache: what it stores, for which clients, and what it must not store.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower::{Layer, ServiceExt};
 
-/// A site whose pages say how often their handlers were called.
+/// A site whose pages show how often their handlers were called.
 #[derive(Clone)]
 struct Site {
     app: Router,
@@ -29,7 +29,7 @@ struct Site {
     calls: Arc<AtomicUsize>,
 }
 
-/// Answers with what it is told to, and counts. All may be stored for an hour, but for what `kind` says.
+/// Answers as `kind` selects, and counts calls. Responses may be stored for an hour, except if `kind` forbids it.
 async fn page(calls: Arc<AtomicUsize>, query: RawQuery, asked: HeaderMap, Path(kind): Path<String>) -> Response {
     let call = calls.fetch_add(1, Ordering::SeqCst);
     let body = format!("{kind} {call} {}", query.0.unwrap_or_default());
@@ -84,7 +84,7 @@ fn public(body: impl IntoResponse) -> Response {
     ([("cache-control", PUBLIC)], body).into_response()
 }
 
-/// Says of what is one user's that it is everyone's.
+/// Marks a response of one user as public.
 async fn whose(session: Session) -> Result<Response, Error> {
     Ok(public(session.get::<String>("user").await?.unwrap_or_else(|| "none".into())))
 }
@@ -160,7 +160,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_page_is_made_once_and_says_how_old_it_is() {
+async fn a_page_is_rendered_once_and_has_an_age() {
     let site = Site::new();
     let first = site.get("/page/plain?a=1").await;
     assert_eq!((first.text.as_str(), header(&first, "cache-status")), ("plain 0 a=1", "ampoule; fwd=miss; stored"));
@@ -180,7 +180,7 @@ async fn a_page_is_made_once_and_says_how_old_it_is() {
 }
 
 #[tokio::test]
-async fn what_may_be_kept_is_kept_and_nothing_else() {
+async fn only_cacheable_responses_are_stored() {
     let site = Site::new();
     for kind in ["plain", "minute", "gone", "nothing", "tagged", "range"] {
         let (one, other) = (site.get(&format!("/page/{kind}")).await, site.get(&format!("/page/{kind}")).await);
@@ -223,7 +223,7 @@ async fn what_may_be_kept_is_kept_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_page_is_told_so() {
+async fn a_client_with_the_page_gets_a_304() {
     let site = Site::new();
     let page = site.get("/page/plain").await;
     let etag = header(&page, "etag").to_owned();
@@ -234,11 +234,11 @@ async fn a_client_that_has_the_page_is_told_so() {
         assert_eq!(header(&answer, "content-type"), "");
     }
     assert_eq!(site.ask("GET", "/page/plain", &[("if-none-match", "\"x\"")]).await.status, 200);
-    // On the first request too, whose handler did not see the condition.
+    // Also on the first request, whose handler did not see the condition.
     let first = site.ask("GET", "/page/tagged", &[("if-none-match", "\"mine\"")]).await;
     assert_eq!(first.status, 304);
     assert_eq!(site.get("/page/tagged").await.text, "tagged 1 ");
-    // What cannot be stored is compared with the condition too, and loses none of its cookies.
+    // An uncacheable response is compared with the condition too, and keeps its cookies.
     let private = site.ask("GET", "/page/private-tagged", &[("if-none-match", "\"mine\"")]).await;
     assert_eq!((private.status.as_u16(), private.set_cookies()), (304, vec!["a=b".to_owned()]));
     for _ in 0..2 {
@@ -248,7 +248,7 @@ async fn a_client_that_has_the_page_is_told_so() {
 }
 
 #[tokio::test]
-async fn vary_is_honoured() {
+async fn vary_selects_the_stored_response() {
     let site = Site::new();
     let ask = async |accept: &'static str| site.ask("GET", "/page/varies", &[("accept", accept)]).await.text;
     // The first request finds out that the page varies.
@@ -306,7 +306,7 @@ async fn the_whole_query_is_part_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_request_that_changes_something_invalidates_what_is_stored() {
+async fn unsafe_requests_invalidate_stored_responses() {
     let site = Site::new();
     let ask = async |query: &str, accept: &'static str| {
         site.ask("GET", &format!("/page/varies{query}"), &[("accept", accept)]).await.text
@@ -327,7 +327,7 @@ async fn a_request_that_changes_something_invalidates_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_as_its_cache_control_says() {
+async fn a_request_s_cache_control_is_honoured() {
     let site = Site::new();
     let ask = async |said: &'static str| site.ask("GET", "/page/plain", &[("cache-control", said)]).await;
     assert_eq!(ask("only-if-cached").await.status, 504);
@@ -354,7 +354,7 @@ async fn pages_are_cleared_by_tag_and_by_namespace() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_gives_way_to_an_old_one() {
+async fn a_stale_page_is_served_if_rendering_fails() {
     let site = Site::with(CacheOptions { stale: 60 * SECOND, ..CacheOptions::default() }, |layer| layer);
     assert_eq!(site.get("/page/fails").await.text, "fails 0 ");
     site.clock.advance(3_601 * SECOND);
@@ -368,7 +368,7 @@ async fn a_page_that_fails_gives_way_to_an_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_makes_one_page_and_is_not_held_up_where_it_cannot() {
+async fn concurrent_requests_render_a_page_once_and_uncacheable_ones_do_not_wait() {
     let site = Site::new();
     let crowd = async |path: &'static str| {
         let mut asking = tokio::task::JoinSet::new();
@@ -387,7 +387,7 @@ async fn a_crowd_makes_one_page_and_is_not_held_up_where_it_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_client_gets_a_response_of_another_client_s_session() {
+async fn no_client_gets_a_response_from_another_session() {
     let site = Site::new();
     let cookies = [site.log_in("ada").await, site.log_in("bob").await, String::new()];
     let mut asking = tokio::task::JoinSet::new();
@@ -414,13 +414,13 @@ async fn no_client_gets_a_response_of_another_client_s_session() {
     }
 }
 
-/// Some order of users, the same in each run.
+/// A shuffled order of users, the same in each run.
 fn fastrand(worker: usize, n: usize) -> usize {
     (worker * 7_919 + n * 104_729) % 1_009
 }
 
 #[tokio::test]
-async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
+async fn a_cache_outside_the_session_layer_stores_no_session_responses() {
     let clock = Arc::new(ManualClock::default());
     let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
     let manager = CacheManager::new(Backend::memory(&backend), CacheOptions::default()).unwrap();
@@ -431,7 +431,7 @@ async fn a_cache_outside_of_the_sessions_stores_nothing_of_them() {
         .route("/visits", get(visits))
         .route("/greet/{name}", get(|path: Path<String>| async move { public(path.0) }))
         .route("/login/{user}", post(log_in));
-    // What the session's layer says of its response is lost on the way.
+    // A layer between them removes the headers of the session's layer.
     let strip = axum::middleware::from_fn(async |request, next: axum::middleware::Next| {
         let (parts, body) = next.run(request).await.into_parts();
         let mut response = public(body);
@@ -470,9 +470,9 @@ async fn an_error_page_is_stored_for_no_other_request() {
     }
 }
 
-/// A session's layer that is called by hand has no probe, and tells by `Vary`.
+/// A session that a handler begins without the layer has no probe, but is detected by `Vary`.
 #[tokio::test]
-async fn a_session_that_a_handler_begins_by_itself_is_seen_by_what_it_says_of_its_response() {
+async fn a_session_begun_by_a_handler_is_detected_by_vary() {
     let clock = Arc::new(ManualClock::default());
     let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default()).unwrap();
     let store = MemoryStore::new(MemoryBounds::default(), clock.clone());

@@ -1,5 +1,4 @@
-//! Records that are sealed before they reach the store: what a thief of the store reads, and what who writes to it can
-//! do.
+//! Records that are sealed before they reach the store: what an attacker can read in the store, and achieve by writing to it.
 
 use crate::support::{Place, Site};
 use ampoule::{Options, Secret};
@@ -27,7 +26,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn p8_nothing_of_a_sealed_record_can_be_read() {
+async fn p8_a_sealed_record_contains_no_plaintext() {
     let (plain, site) = (Site::new(Place::Memory), Site::with(Place::Memory, sealed(&[NEW])));
     for (site, readable) in [(plain, true), (site, false)] {
         let mut client = site.client();
@@ -45,7 +44,7 @@ async fn p8_nothing_of_a_sealed_record_can_be_read() {
 }
 
 #[tokio::test]
-async fn p8_a_record_under_another_key_is_damage() {
+async fn p8_a_record_under_another_key_is_corrupt() {
     let site = Site::with(Place::Memory, sealed(&[NEW]));
     let (mut ada, mut eve) = (site.client(), site.client());
     ada.post("/set/role/admin").await;
@@ -61,7 +60,7 @@ async fn p8_a_record_under_another_key_is_damage() {
 }
 
 #[tokio::test]
-async fn keys_rotate_without_logging_anybody_out() {
+async fn keys_rotate_without_ending_logins() {
     let old = Site::with(Place::Memory, sealed(&[OLD]));
     let mut client = old.client();
     client.post("/login/ada").await;
@@ -83,7 +82,7 @@ async fn keys_rotate_without_logging_anybody_out() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_not_sealed_is_not_taken_for_one() {
+async fn an_unsealed_record_is_not_accepted_as_sealed() {
     let site = Site::new(Place::Memory);
     let mut client = site.client();
     client.post("/login/ada").await;

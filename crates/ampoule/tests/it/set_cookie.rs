@@ -1,4 +1,4 @@
-//! When a Set-Cookie is sent, and what it says; Vary and Cache-Control beside it.
+//! When a Set-Cookie is sent, with which attributes; and Vary and Cache-Control.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use tower::ServiceExt;
 
 on_places! {
-    untouched_read_or_unsaved_sends_none on Memory File Cookie;
-    saving_a_new_session_sends_one on Memory File Cookie;
-    saving_again_sends_none_where_a_store_keeps_it on Memory File;
+    an_untouched_read_or_unsaved_session_sends_no_cookie on Memory File Cookie;
+    saving_a_new_session_sends_a_cookie on Memory File Cookie;
+    saving_again_sends_no_cookie_with_a_store on Memory File;
     a_cookie_with_an_expiry_is_sent_again_after_a_tenth on Memory File;
-    remember_me_outlives_the_browser on Memory File Cookie;
-    what_is_deleted_is_removed_as_it_was_set on Memory File Cookie;
-    what_does_not_verify_sends_none on Memory File Cookie;
-    a_cookie_of_an_old_secret_is_sent_anew on Memory File Cookie;
-    auto_saves_what_changed on Memory File Cookie;
-    read_only_leaves_no_trace on Memory File Cookie;
-    use_moves_the_idle_end_and_never_the_absolute_one on Memory File Cookie;
+    remember_me_sets_a_persistent_cookie on Memory File Cookie;
+    a_deleted_session_s_cookie_is_removed_with_its_attributes on Memory File Cookie;
+    an_invalid_token_sends_no_cookie on Memory File Cookie;
+    a_cookie_of_an_old_secret_is_sent_again on Memory File Cookie;
+    auto_save_saves_changes on Memory File Cookie;
+    read_only_access_writes_nothing on Memory File Cookie;
+    a_use_moves_the_idle_deadline_but_not_the_absolute_one on Memory File Cookie;
 }
 
 on_each_place! {
-    what_a_handler_says_of_caches_stands_if_it_is_as_strict;
+    a_handler_s_cache_control_is_kept_if_strict_enough;
 }
 
-/// No cache may give a response with a session's cookie to another client, whatever the handler says.
-async fn what_a_handler_says_of_caches_stands_if_it_is_as_strict(place: Place) {
+/// No cache may serve a response with a session's cookie to another client, whatever Cache-Control the handler sets.
+async fn a_handler_s_cache_control_is_kept_if_strict_enough(place: Place) {
     let site = Site::new(place);
     for (said, sent) in [
         ("public", "no-store"),
@@ -56,7 +56,7 @@ async fn what_a_handler_says_of_caches_stands_if_it_is_as_strict(place: Place) {
     }
 }
 
-async fn untouched_read_or_unsaved_sends_none(place: Place) {
+async fn an_untouched_read_or_unsaved_session_sends_no_cookie(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -67,7 +67,7 @@ async fn untouched_read_or_unsaved_sends_none(place: Place) {
     assert_eq!(client.value("a").await, "1");
 }
 
-async fn saving_a_new_session_sends_one(place: Place) {
+async fn saving_a_new_session_sends_a_cookie(place: Place) {
     let site = Site::new(place);
     let answer = site.client().post("/set/a/1").await;
     let cookies = answer.set_cookies();
@@ -82,7 +82,7 @@ async fn saving_a_new_session_sends_one(place: Place) {
     );
 }
 
-async fn saving_again_sends_none_where_a_store_keeps_it(place: Place) {
+async fn saving_again_sends_no_cookie_with_a_store(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -113,7 +113,7 @@ async fn a_cookie_with_an_expiry_is_sent_again_after_a_tenth(place: Place) {
     assert_eq!(client.post("/set/a/2").await.set_cookies().len(), 1, "also with a save");
 }
 
-async fn remember_me_outlives_the_browser(place: Place) {
+async fn remember_me_sets_a_persistent_cookie(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -126,7 +126,7 @@ async fn remember_me_outlives_the_browser(place: Place) {
     assert_eq!(client.value("a").await, "none");
 }
 
-async fn what_is_deleted_is_removed_as_it_was_set(place: Place) {
+async fn a_deleted_session_s_cookie_is_removed_with_its_attributes(place: Place) {
     let site = Site::with(place, |options| {
         options.cookie.domain = Some("example.com".into());
         options.cookie.path = "/app".into();
@@ -142,7 +142,7 @@ async fn what_is_deleted_is_removed_as_it_was_set(place: Place) {
     assert_eq!(site.client().post("/logout").await.set_cookies(), [""; 0], "who has no cookie is told of none");
 }
 
-async fn what_does_not_verify_sends_none(place: Place) {
+async fn an_invalid_token_sends_no_cookie(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -160,7 +160,7 @@ async fn what_does_not_verify_sends_none(place: Place) {
     }
 }
 
-async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
+async fn a_cookie_of_an_old_secret_is_sent_again(place: Place) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secret = |text: &str| Secret::new(text).unwrap();
     let before = Site::with(place, |options| options.secrets = vec![secret(old)]);
@@ -169,7 +169,7 @@ async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
     let old_cookie = client.cookie_header();
     let after = Site::with(place, |options| options.secrets = vec![secret(new), secret(old)]);
     if place != Place::Cookie {
-        // The same store under both: what one wrote, the other finds.
+        // Both use the same store: each finds the other's data.
         let (key, entry) = before.spy.written.lock().unwrap()[0].clone();
         let _ = ampoule_core::Store::put(&*after.spy, key, entry, ampoule_core::PutMode::Create).await.unwrap();
     }
@@ -181,7 +181,7 @@ async fn a_cookie_of_an_old_secret_is_sent_anew(place: Place) {
     assert_eq!((answer.text.as_str(), answer.set_cookies().len()), ("1", 0), "once");
 }
 
-async fn auto_saves_what_changed(place: Place) {
+async fn auto_save_saves_changes(place: Place) {
     let site = Site::with(place, |options| options.auto_save = true);
     let mut client = site.client();
     assert_eq!(client.get("/get/a").await.set_cookies(), [""; 0], "reading is no change");
@@ -192,7 +192,7 @@ async fn auto_saves_what_changed(place: Place) {
     assert_eq!((client.value("user").await, client.cookie_header()), ("none".into(), cookie));
 }
 
-async fn read_only_leaves_no_trace(place: Place) {
+async fn read_only_access_writes_nothing(place: Place) {
     let site = Site::with(place, |options| options.cookie.expires = CookieExpires::After(10 * HOUR));
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -208,7 +208,7 @@ async fn read_only_leaves_no_trace(place: Place) {
     assert_eq!(client.value("a").await, "none", "it did not keep the session alive");
 }
 
-async fn use_moves_the_idle_end_and_never_the_absolute_one(place: Place) {
+async fn a_use_moves_the_idle_deadline_but_not_the_absolute_one(place: Place) {
     let site = Site::with(place, |options| {
         options.idle_timeout = Some(10 * HOUR);
         options.absolute_timeout = Some(24 * HOUR);
@@ -226,7 +226,7 @@ async fn use_moves_the_idle_end_and_never_the_absolute_one(place: Place) {
 }
 
 #[tokio::test]
-async fn a_cookie_session_spreads_over_pieces_and_shrinks_again() {
+async fn a_cookie_session_is_split_and_shrinks_again() {
     let site = Site::new(Place::Cookie);
     let mut client = site.client();
     let long = "x".repeat(5_000);
@@ -288,7 +288,7 @@ async fn asked(layer: &SessionLayer, handler: impl AsyncFn(Session) -> HeaderMap
 }
 
 #[tokio::test]
-async fn vary_is_added_once_and_a_handlers_cache_control_stands() {
+async fn vary_is_added_once_and_a_handlers_cache_control_is_kept() {
     let site = Site::new(Place::Memory);
     for (before, after) in
         [("", "Cookie"), ("Accept", "Accept, Cookie"), ("accept, cookie", "accept, cookie"), ("*", "*")]
@@ -311,7 +311,7 @@ async fn vary_is_added_once_and_a_handlers_cache_control_stands() {
 }
 
 #[tokio::test]
-async fn domain_and_path_may_be_chosen_by_the_request() {
+async fn domain_and_path_can_be_set_by_the_request() {
     let site = Site::new(Place::Memory);
     let headers = asked(&site.layer, async |session| {
         session.set_cookie_domain(".Shop.example").unwrap();
@@ -329,7 +329,7 @@ async fn domain_and_path_may_be_chosen_by_the_request() {
 
 /// Two layers under different names, as for a shop and its back office.
 #[tokio::test]
-async fn several_sessions_live_side_by_side() {
+async fn several_session_layers_coexist() {
     let clock = Arc::new(ampoule::ManualClock::default());
     let layer = |name: &str| {
         let mut options = options(clock.clone());
@@ -376,7 +376,7 @@ fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
 }
 
 #[tokio::test]
-async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
+async fn unsaved_changes_are_logged_once_without_values() {
     let (lines, _listening) = listen();
     let site = Site::new(Place::Memory);
     let mut client = site.client();
@@ -393,7 +393,7 @@ async fn changes_that_were_never_saved_are_told_of_once_without_their_values() {
 }
 
 #[tokio::test]
-async fn what_a_client_brought_about_is_no_error_of_the_server() {
+async fn client_errors_are_not_logged_as_server_errors() {
     let (lines, _listening) = listen();
     let site = Site::new(Place::Memory);
     let mut client = site.client();
@@ -406,7 +406,7 @@ async fn what_a_client_brought_about_is_no_error_of_the_server() {
 }
 
 #[tokio::test]
-async fn the_session_is_used_up_to_its_last_moment() {
+async fn a_session_is_valid_until_its_deadline() {
     let site = Site::with(Place::Memory, |options| options.idle_timeout = Some(Duration::from_secs(10)));
     let mut client = site.client();
     client.post("/set/a/1").await;

@@ -1,4 +1,4 @@
-//! Settings as text: what is taken, and what is said of the rest.
+//! Settings as text: every option, and the errors and warnings.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn parse(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
 }
 
 #[test]
-fn every_option_is_taken() {
+fn every_option_takes_effect() {
     let settings = parse(&[
         ("beaker.session.type", "file"),
         ("beaker.session.data_dir", "/srv/sessions"),
@@ -77,7 +77,7 @@ fn kept(pairs: &[(&str, &str)]) -> Result<String, Vec<String>> {
 }
 
 #[test]
-fn the_kind_follows_from_where_data_may_lie() {
+fn the_default_type_follows_from_the_other_options() {
     let kept = |pairs: &[(&str, &str)]| kept(pairs).unwrap();
     assert_eq!(kept(&[]), "memory:", "as in Beaker");
     assert_eq!(kept(&[("cache_dir", "/srv/data")]), "file:/srv/data/sessions");
@@ -93,7 +93,7 @@ fn the_kind_follows_from_where_data_may_lie() {
 }
 
 #[test]
-fn beakers_words_for_stores_are_understood() {
+fn beakers_names_of_stores_are_accepted() {
     let kept = |pairs: &[(&str, &str)]| kept(pairs).unwrap();
     let memcached = [("session.type", "ext:memcached"), ("session.url", "127.0.0.1:11211;127.0.0.2:11211")];
     assert_eq!(kept(&memcached), "memcached://127.0.0.1:11211,127.0.0.2:11211");
@@ -104,7 +104,7 @@ fn beakers_words_for_stores_are_understood() {
 }
 
 #[test]
-fn a_store_without_its_place_or_of_another_kind_is_a_fault() {
+fn a_store_without_its_location_is_a_fault() {
     let fault = |pairs: &[(&str, &str)]| kept(pairs).unwrap_err().join("\n");
     let faults = [
         (&[("session.type", "redis")][..], "session.type: redis needs url, to know where: redis://host:6379"),
@@ -127,7 +127,7 @@ fn a_store_without_its_place_or_of_another_kind_is_a_fault() {
 }
 
 #[test]
-fn every_option_of_stores_and_principals_is_taken() {
+fn every_option_of_stores_and_principals_takes_effect() {
     let settings = parse(&[
         ("session.url", "postgres://app@db/app"),
         ("session.table_name", "logins"),
@@ -179,7 +179,7 @@ fn every_option_of_stores_and_principals_is_taken() {
 }
 
 #[test]
-fn redis_takes_the_files_for_tls() {
+fn redis_uses_the_tls_files() {
     let options = ampoule::store::StoreOptions {
         tls: TlsFiles { ca: Some("/nowhere.pem".into()), ..TlsFiles::default() },
         ..ampoule::store::StoreOptions::default()
@@ -191,7 +191,7 @@ fn redis_takes_the_files_for_tls() {
 }
 
 #[test]
-fn the_environment_may_say_it() {
+fn options_can_come_from_the_environment() {
     let settings =
         parse(&[("AMPOULE_SESSION_KEY", "shop"), ("AMPOULE_SESSION_TIMEOUT", "60"), ("PATH", "/bin")]).unwrap();
     assert_eq!(
@@ -205,7 +205,7 @@ fn the_environment_may_say_it() {
 }
 
 #[test]
-fn debug_allows_what_production_does_not() {
+fn debug_allows_weak_settings() {
     let weak = [("session.secret", "somesecret")];
     let said = parse(&weak).unwrap_err();
     assert!(
@@ -222,7 +222,7 @@ fn debug_allows_what_production_does_not() {
 }
 
 #[test]
-fn several_secrets_stand_on_lines_of_their_own() {
+fn several_secrets_are_on_separate_lines() {
     let two = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nKd9,Lm4:Xq7=Bz2;Rv8#Tw5%Hn3&Jc6+Fp1*";
     assert_eq!(parse(&[("session.secret", two)]).unwrap().options.secrets.len(), 2);
     let second_weak = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE\nshort";
@@ -230,7 +230,7 @@ fn several_secrets_stand_on_lines_of_their_own() {
 }
 
 #[test]
-fn an_option_that_is_indented_below_a_secret_is_no_second_secret() {
+fn an_option_indented_below_a_secret_is_not_a_second_secret() {
     for line in ["timeout = 60", "session.cookie_domain=www.a-long-domain-name.example", "key: shop"] {
         for option in ["session.secret", "session.encrypt_key"] {
             let text = format!("{}\n{line}", SECRET.1);
@@ -246,7 +246,7 @@ fn an_option_that_is_indented_below_a_secret_is_no_second_secret() {
 }
 
 #[test]
-fn what_an_ini_file_adds_to_a_secret_is_said() {
+fn quotes_and_comments_in_a_secret_are_reported() {
     let refused = |secret: String| parse(&[("session.secret", &secret)]).unwrap_err().remove(0);
     assert!(refused(format!("\"{}\"", SECRET.1)).starts_with("session.secret: the secret stands in quotes"));
     assert!(
@@ -257,9 +257,9 @@ fn what_an_ini_file_adds_to_a_secret_is_said() {
     assert!(words.contains("make-config") && !words.contains("my-very"), "{words}");
 }
 
-/// Every public type that is made of settings, for each store that has a login.
+/// Every public type that is created from settings, for each store with credentials.
 #[test]
-fn debug_shows_no_secret_and_no_login() {
+fn debug_shows_no_secrets_and_no_credentials() {
     const PASSWORD: &str = "pw7Qx2Lw9R";
     const KEY: &str = "PCywhuvjQStsMgiCnYhXJfhSKrkskZCUegan7wBwDEA";
     let urls = [
@@ -294,7 +294,7 @@ fn debug_shows_no_secret_and_no_login() {
 }
 
 #[test]
-fn what_is_wrong_is_said_of_each() {
+fn each_invalid_option_has_its_message() {
     let cases: &[(&str, &str, &str)] = &[
         ("session.timeout", "-1", "session.timeout: expected a whole number of seconds, or none, found `-1`"),
         ("session.timeout", "1.5", "session.timeout: expected a whole number of seconds, or none, found `1.5`"),

@@ -1,4 +1,4 @@
-//! A list of a user's sessions that is old before its records are read.
+//! A list of a user's sessions that is outdated before its records are read.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, S
 use ampoule::{Error, MemoryStore, Options, Secret, SessionLayer, Store, Time};
 use http::{HeaderMap, StatusCode};
 
-/// After a list it lets others work before it answers.
-struct Slow {
+/// A store that lets other tasks run between reading a list and returning it.
+struct SlowListStore {
     store: Arc<MemoryStore>,
     meanwhile: Mutex<Option<Reply<'static, ()>>>,
 }
 
-impl Store for Slow {
+impl Store for SlowListStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         self.store.get(key)
     }
@@ -78,17 +78,17 @@ async fn request(layer: &SessionLayer, headers: &HeaderMap, logs_in: bool) -> Re
 }
 
 #[tokio::test]
-async fn a_login_that_is_confirmed_after_the_list_was_made_ends_too() {
+async fn a_login_confirmed_after_listing_is_revoked_too() {
     let secret = Secret::generate();
     let options = || Options { secrets: vec![Secret::new(secret.as_str()).unwrap()], ..Options::default() };
     let store = Arc::new(MemoryStore::default());
-    let slow = Arc::new(Slow { store: store.clone(), meanwhile: Mutex::default() });
+    let slow = Arc::new(SlowListStore { store: store.clone(), meanwhile: Mutex::default() });
     let (site, administrator) =
         (SessionLayer::new(store, options()).unwrap(), SessionLayer::new(slow.clone(), options()).unwrap());
     let headers = request(&site, &HeaderMap::new(), true).await.unwrap();
     let headers = request(&site, &headers, false).await.unwrap();
 
-    // The list names the session of before; when it is read, that one has ended, and another has taken its place.
+    // The list contains the previous session; when it is read, that one has ended, and another has replaced it.
     let latest = Arc::new(Mutex::new(HeaderMap::new()));
     *slow.meanwhile.lock().unwrap() = Some(Reply::new({
         let (site, latest) = (site.clone(), latest.clone());

@@ -1,4 +1,5 @@
-//! Sessions without cookies: by bearer, by a header, by a function, by the application's own hand, and several at once.
+//! Sessions without cookies: by bearer token, by a header, by a function, by the application itself, and by several
+//! transports.
 
 use crate::support::{Answer, Place, SECRET, Site};
 use ampoule::{Error, Options, Session, SessionLayer, Settings, Transport};
@@ -65,7 +66,7 @@ async fn a_bearer_s_session_needs_no_cookie() {
 }
 
 #[tokio::test]
-async fn a_header_carries_the_id_both_ways() {
+async fn a_header_carries_the_token_both_ways() {
     let site = by([header()]);
     let set = send(&site, "POST", "/set/a/1", &[]).await;
     let first = set.headers["x-session-id"].to_str().unwrap().to_owned();
@@ -82,7 +83,7 @@ async fn a_header_carries_the_id_both_ways() {
 }
 
 #[tokio::test]
-async fn a_function_finds_the_id_where_it_likes() {
+async fn a_function_can_find_the_token_anywhere() {
     let find =
         |headers: &http::HeaderMap| headers.get("x-device")?.to_str().ok()?.strip_prefix("v1/").map(str::to_owned);
     let site = by([Transport::function(find)]);
@@ -95,7 +96,7 @@ async fn a_function_finds_the_id_where_it_likes() {
 }
 
 #[tokio::test]
-async fn several_ways_are_tried_in_order_and_answered_on_the_one_that_led() {
+async fn transports_are_tried_in_order_and_the_matching_one_answers() {
     let site = by([Transport::Cookie, Transport::Bearer, header()]);
     let mut browser = site.client();
     browser.post("/set/who/browser").await;
@@ -114,7 +115,7 @@ async fn several_ways_are_tried_in_order_and_answered_on_the_one_that_led() {
         assert_eq!(answer.text, who, "{headers:?}");
         assert_eq!(vary(&answer), ["cookie", "authorization", "x-session-id"]);
     }
-    // A new id goes where the old one came from.
+    // A new token is sent on the transport of the old one.
     let login = send(&site, "POST", "/login/ada", &[("x-session-id", &program)]).await;
     assert!(login.set_cookies().is_empty() && login.headers.contains_key("x-session-id"));
     let login = send(&site, "POST", "/login/ada", &[("cookie", &cookie)]).await;
@@ -122,7 +123,7 @@ async fn several_ways_are_tried_in_order_and_answered_on_the_one_that_led() {
 }
 
 #[tokio::test]
-async fn two_that_contradict_each_other_on_one_way_prove_nothing() {
+async fn two_tokens_on_one_transport_are_ignored() {
     let site = by([Transport::Bearer]);
     let one = format!("Bearer {}", send(&site, "POST", "/new-token", &[]).await.text);
     let two = format!("Bearer {}", send(&site, "POST", "/new-token", &[]).await.text);
@@ -133,7 +134,7 @@ async fn two_that_contradict_each_other_on_one_way_prove_nothing() {
 }
 
 #[tokio::test]
-async fn p3_no_adopted_id_on_any_way() {
+async fn p3_no_transport_adopts_an_id() {
     let forged = "A".repeat(64);
     let find = |headers: &http::HeaderMap| headers.get("x-device")?.to_str().ok().map(str::to_owned);
     let site = by([Transport::Bearer, header(), Transport::function(find)]);
@@ -164,7 +165,7 @@ async fn p3_no_adopted_id_on_any_way() {
 }
 
 #[tokio::test]
-async fn the_application_may_say_by_itself_whose_session_it_is() {
+async fn the_application_can_select_the_session_itself() {
     let site = by([]);
     let new = send(&site, "POST", "/given/-", &[]).await;
     assert!(new.set_cookies().is_empty() && !new.headers.contains_key("vary"));
@@ -207,7 +208,7 @@ fn settings_choose_transports() {
 }
 
 #[test]
-fn a_session_in_its_own_cookie_has_no_other_way() {
+fn a_cookie_session_has_no_other_transport() {
     let options = Options { transports: vec![Transport::Bearer], ..crate::support::options(std::sync::Arc::default()) };
     let error = SessionLayer::in_cookie(options).unwrap_err();
     assert_eq!(
@@ -232,7 +233,7 @@ async fn given_late(session: Session, Path(token): Path<String>) -> Result<Strin
     Ok(session.set_id(&token).unwrap_err().to_string())
 }
 
-/// What an application hands out: with `save`, a new session's too.
+/// The token that an application returns; with `save`, also a new session's.
 async fn token_of(session: Session) -> Result<String, Error> {
     Ok(session.token().await?.map_or_else(|| "none".into(), |token| token.as_str().to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Sessions that hold nothing but the token of a form: they live an hour, and give way in a full memory store.
+//! Sessions that contain only a form token: they live an hour, and are evicted from a full memory store.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn submit(client: &mut Client, path: &str, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn p9_a_hundred_thousand_unused_forms_end_no_session_and_lock_no_visitor_out() {
+async fn p9_a_hundred_thousand_unused_forms_evict_no_session_and_lock_out_no_visitor() {
     let site = small_site(1_000);
     let mut sessions = Vec::new();
     for number in 0..500 {
@@ -77,7 +77,7 @@ async fn p9_a_hundred_thousand_unused_forms_end_no_session_and_lock_no_visitor_o
 }
 
 #[tokio::test]
-async fn p9_an_unused_form_lives_an_hour_and_the_first_change_gives_it_the_full_lifetime() {
+async fn p9_an_unused_form_lives_an_hour_until_its_first_change() {
     for place in [Place::Memory, Place::File, Place::Sqlite, Place::Cookie] {
         let site = with_forms(Site::new(place));
         let ((mut late, late_token), (mut used, used_token)) = (visitor(&site).await, visitor(&site).await);
@@ -101,7 +101,7 @@ async fn p9_an_unused_form_lives_an_hour_and_the_first_change_gives_it_the_full_
 }
 
 #[tokio::test]
-async fn p9_a_shorter_idle_time_counts_for_an_unused_form_too() {
+async fn p9_a_shorter_idle_timeout_applies_to_an_unused_form() {
     let mut site = Site::with(Place::Memory, |options| options.idle_timeout = Some(10 * MINUTE));
     site = with_forms(site);
     let (mut client, token) = visitor(&site).await;
@@ -110,7 +110,7 @@ async fn p9_a_shorter_idle_time_counts_for_an_unused_form_too() {
 }
 
 #[tokio::test]
-async fn p9_a_session_whose_idle_time_was_set_is_no_unused_form() {
+async fn p9_a_session_with_its_own_idle_timeout_is_not_an_unused_form() {
     let site = with_forms(Site::new(Place::Memory));
     let (mut client, token) = visitor(&site).await;
     assert_eq!(submit(&mut client, "/remember/864000", &token).await.status, StatusCode::OK);

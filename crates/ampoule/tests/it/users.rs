@@ -1,4 +1,4 @@
-//! The user of a request, and what ends a login when it changes.
+//! The user of a request, and the changes that end a login.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ struct Account {
     is_admin: bool,
 }
 
-/// As a table of users.
+/// A table of users.
 #[derive(Clone, Default)]
 struct Accounts(Arc<Table>);
 
@@ -44,7 +44,7 @@ impl Accounts {
         account
     }
 
-    /// Loads since the last time.
+    /// The number of loads since the last call.
     fn loads(&self) -> usize {
         self.0.loads.swap(0, Ordering::SeqCst)
     }
@@ -138,7 +138,7 @@ async fn name(client: &mut Client) -> String {
 }
 
 #[tokio::test]
-async fn a_user_is_loaded_once_a_request_and_only_where_one_is_asked_for() {
+async fn a_user_is_loaded_once_per_request_and_only_if_needed() {
     let (site, accounts) = site_on(Place::Memory);
     let mut ada = logged_in(&site, "ada").await;
     assert_eq!(accounts.loads(), 0, "a login has its user");
@@ -177,7 +177,7 @@ async fn a_changed_hash_ends_each_login_at_its_next_load(place: Place) {
     assert_eq!(name(&mut one).await, "ada");
 }
 
-async fn a_change_of_password_spares_its_own_session_alone(place: Place) {
+async fn a_password_change_keeps_only_its_own_session(place: Place) {
     let (site, _) = site_on(place);
     let (mut own, mut other, mut eve) =
         (logged_in(&site, "ada").await, logged_in(&site, "ada").await, logged_in(&site, "eve").await);
@@ -199,11 +199,11 @@ async fn a_change_of_password_spares_its_own_session_alone(place: Place) {
 
 on_places! {
     a_changed_hash_ends_each_login_at_its_next_load on Memory File Sealed Redis Cookie;
-    a_change_of_password_spares_its_own_session_alone on Memory File Sealed Redis Cookie;
+    a_password_change_keeps_only_its_own_session on Memory File Sealed Redis Cookie;
 }
 
 #[tokio::test]
-async fn a_login_that_is_on_its_way_survives_a_late_request_of_the_session_before() {
+async fn an_unconfirmed_login_survives_a_late_request_of_the_previous_session() {
     let (site, accounts) = site_on(Place::Memory);
     let mut ada = logged_in(&site, "ada").await;
     assert_eq!(name(&mut ada).await, "ada");
@@ -216,7 +216,7 @@ async fn a_login_that_is_on_its_way_survives_a_late_request_of_the_session_befor
 }
 
 #[tokio::test]
-async fn a_store_learns_nothing_of_the_hash() {
+async fn the_store_does_not_contain_the_hash() {
     let (site, accounts) = site_on(Place::Memory);
     accounts.set("ada", "a-hash-that-stands-for-itself");
     let mut ada = logged_in(&site, "ada").await;
@@ -248,7 +248,7 @@ async fn secrets_rotate_without_ending_logins() {
 }
 
 #[tokio::test]
-async fn a_login_without_its_user_does_not_stand_but_a_step_up_does() {
+async fn a_login_without_its_user_is_undone_but_a_step_up_is_not() {
     let (site, _) = site_on(Place::Memory);
     let mut bare = site.client();
     bare.post("/login/ada").await;
@@ -264,7 +264,7 @@ async fn a_login_without_its_user_does_not_stand_but_a_step_up_does() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_gone_ends_the_session_and_an_outage_does_not() {
+async fn a_deleted_user_ends_the_session_but_an_outage_does_not() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&ended);
     let hook = EventHook::new(move |event: &Event<'_>| {
@@ -297,7 +297,7 @@ async fn permissions_are_those_of_the_user() {
 }
 
 #[tokio::test]
-async fn a_layer_that_is_missing_is_named() {
+async fn the_error_names_the_missing_layer() {
     let (mut site, accounts) = site_on(Place::Memory);
     let mut ada = logged_in(&site, "ada").await;
     let other = ada.get("/other").await;

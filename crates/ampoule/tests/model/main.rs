@@ -5,16 +5,16 @@
 //! any two operations a request may be dropped, the answer of a write may be lost, a response may arrive or never arrive,
 //! and the grace may pass. After each run five things must hold:
 //!
-//! - **no elevation**: no token that was issued before a login reads or writes anything of after it;
+//! - **no elevation**: no token that was issued before a login reads or writes anything that is saved after it;
 //! - **no loss**: no acknowledged change is missing from what the browser's token leads to, unless that session was ended;
-//! - **no lock-out**: from where it stands the browser reaches a session that works, and a login succeeds;
+//! - **no lock-out**: with the tokens that it has, the browser reaches a working session, and a login succeeds;
 //! - **no return**: after an acknowledged end neither the session nor its data comes back;
 //! - **one truth**: the token that the browser received last leads to the session that it was told of.
 //!
-//! Each is shown to bite: with one rule of the protocol left out the same search finds what the rule is for.
+//! Each assertion is shown to fail: with one rule of the protocol left out, the same search finds the violation.
 //!
-//! Not looked for, since nothing can be done about it: responses that overtake each other on the wire, and what is delayed
-//! beyond the grace.
+//! Not checked, since the protocol cannot prevent it: responses that overtake each other on the wire, and delays beyond the
+//! grace.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -27,18 +27,18 @@ mod world;
 use std::collections::BTreeSet;
 
 use search::{Search, explore, walk};
-use store::LeftOut;
-use world::{Op, Script, Setting, Who};
+use store::OmittedRule;
+use world::{Op, Script, Sender, Setting};
 
 const OPS: [Op; 7] = [Op::Read, Op::Write, Op::Count, Op::Rotate, Op::Login("ada"), Op::Logout, Op::RevokeOthers];
 
-/// How many runs of each script are searched, and how many walks are taken. With `AMPOULE_SEARCH=N` so many times as many.
+/// The number of runs of each script, and of walks. `AMPOULE_SEARCH=N` multiplies both.
 fn times(usual: usize) -> usize {
     usual * std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 fn browser(ops: &[Op]) -> Script {
-    ops.iter().map(|op| (Who::Browser, *op)).collect()
+    ops.iter().map(|op| (Sender::Browser, *op)).collect()
 }
 
 fn holds(search: Search) -> usize {
@@ -62,7 +62,7 @@ fn settings() -> Vec<Setting> {
 }
 
 #[test]
-fn pairs_of_requests_keep_the_protocol() {
+fn pairs_of_requests_keep_the_promises() {
     let mut runs = 0;
     for setting in settings() {
         for first in OPS {
@@ -76,14 +76,16 @@ fn pairs_of_requests_keep_the_protocol() {
 }
 
 #[test]
-fn an_attacker_with_the_planted_token_gets_nothing_of_the_login() {
+fn an_attacker_with_the_planted_token_sees_nothing_of_the_login() {
     let mut runs = 0;
     for setting in settings() {
         for attack in OPS.into_iter().chain([Op::Login("mallory")]) {
             for then in [Op::Read, Op::Write, Op::Rotate, Op::Login("ada")] {
-                let script = vec![(Who::Browser, Op::Login("ada")), (Who::Attacker, attack), (Who::Browser, then)];
+                let script =
+                    vec![(Sender::Browser, Op::Login("ada")), (Sender::Attacker, attack), (Sender::Browser, then)];
                 runs += holds(explore(&setting, &script, times(24)));
-                let script = vec![(Who::Attacker, attack), (Who::Browser, Op::Login("ada")), (Who::Browser, then)];
+                let script =
+                    vec![(Sender::Attacker, attack), (Sender::Browser, Op::Login("ada")), (Sender::Browser, then)];
                 runs += holds(explore(&setting, &script, times(24)));
             }
         }
@@ -93,7 +95,7 @@ fn an_attacker_with_the_planted_token_gets_nothing_of_the_login() {
 }
 
 #[test]
-fn random_walks_keep_the_protocol() {
+fn random_walks_keep_the_promises() {
     let mut runs = 0;
     let settings = settings();
     let only = std::env::var("AMPOULE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
@@ -106,20 +108,20 @@ fn random_walks_keep_the_protocol() {
     println!("{runs} walks");
 }
 
-/// With one rule left out, the same search finds what the rule is for: so each rule is needed, and each assertion bites.
+/// With one rule left out, the same search finds a violation: so each rule is needed, and each assertion can fail.
 #[test]
-fn each_rule_is_needed_and_each_assertion_bites() {
+fn each_rule_is_needed_and_each_assertion_can_fail() {
     for (left_out, expected) in [
-        (LeftOut::Versions, "no loss"),
-        (LeftOut::Versions, "no return"),
-        (LeftOut::Freeze, "no loss"),
-        (LeftOut::Confirmation, "no return"),
-        (LeftOut::Tombstones, "no loss"),
-        (LeftOut::PreviousSecret, "one truth"),
-        (LeftOut::EndOfFreeze, "no lock-out"),
-        (LeftOut::VersionOfTouch, "one truth"),
-        (LeftOut::EndOfPreviousSecret, "old token"),
-        (LeftOut::Fork, "no elevation"),
+        (OmittedRule::Versions, "no loss"),
+        (OmittedRule::Versions, "no return"),
+        (OmittedRule::Freeze, "no loss"),
+        (OmittedRule::Confirmation, "no return"),
+        (OmittedRule::Tombstones, "no loss"),
+        (OmittedRule::PreviousSecret, "one truth"),
+        (OmittedRule::EndOfFreeze, "no lock-out"),
+        (OmittedRule::VersionOfTouch, "one truth"),
+        (OmittedRule::EndOfPreviousSecret, "old token"),
+        (OmittedRule::Fork, "no elevation"),
     ] {
         let settings = settings();
         let mut others = BTreeSet::new();

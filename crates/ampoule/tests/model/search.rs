@@ -1,28 +1,28 @@
-//! Going through the runs: in depth, or at random.
+//! Searches the runs: depth first, or at random.
 
 use std::future::Future;
 
 use crate::OPS;
 use crate::verdict::verdict;
-use crate::world::{Op, Script, Setting, Step, Who, World};
+use crate::world::{Op, Script, Sender, Setting, Step, World};
 
-/// How a search ended.
+/// The result of a search.
 pub(crate) struct Search {
     pub(crate) runs: usize,
-    /// What was wrong first, and how it came about.
+    /// The first violation, with the steps that led to it.
     pub(crate) found: Option<String>,
 }
 
-/// The choices of one run, each with how many there were.
+/// The choices of one run, each with the number of alternatives.
 type Path = Vec<(usize, usize)>;
 
-/// Time stands still but for requests that wait before they try again.
+/// Time only passes for requests that wait before they retry.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().unwrap().block_on(future)
 }
 
-/// Runs a script with these choices, and the first where the path ends; it is extended to the end of the run.
+/// Runs a script with these choices; after the end of the path it takes the first alternative, and extends the path.
 async fn run(setting: &Setting, script: &Script, path: &mut Path) -> (World, Vec<Step>) {
     let mut world = World::new(setting, script.clone());
     let mut steps = Vec::new();
@@ -45,7 +45,7 @@ async fn run(setting: &Setting, script: &Script, path: &mut Path) -> (World, Vec
     (world, steps)
 }
 
-/// The next path in depth, or none if all were gone.
+/// The next path, depth first; `None` after the last.
 fn next(path: &mut Path) -> bool {
     while let Some((choice, of)) = path.pop() {
         if choice + 1 < of {
@@ -62,7 +62,7 @@ fn judged(world: &World, setting: &Setting, steps: &[Step]) -> Option<String> {
     Some(format!("{broken}\n{:?}\n{setting:?}\n{steps:?}\n{}", world.script(), reports.join("\n")))
 }
 
-/// Goes through the runs of a script in depth, at most so many: half from the front, half spread over all the rest.
+/// Searches the runs of a script depth first, up to a number of runs: half from the front, half spread over the rest.
 pub(crate) fn explore(setting: &Setting, script: &Script, most: usize) -> Search {
     let mut path = Path::new();
     let mut random = Random(script.len() as u64 * 7_919 + most as u64);
@@ -100,7 +100,7 @@ async fn walk_on(setting: &Setting, seed: u64, most: usize) -> Search {
     while !world.is_done() {
         world.wait().await;
         let choices = world.steps();
-        // What breaks is rarer than what goes on, or little would come to an end.
+        // Failures are rarer than steps, so that most requests finish.
         let usual: Vec<Step> = choices
             .iter()
             .copied()
@@ -130,7 +130,7 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    fn request(&mut self) -> (Who, Op) {
+    fn request(&mut self) -> (Sender, Op) {
         let is_attacker = self.below(4) == 0;
         let op = match self.below(OPS.len() + 3) {
             0 if is_attacker => Op::Login("mallory"),
@@ -138,6 +138,6 @@ impl Random {
             1 | 2 => Op::Login("ada"),
             more => OPS[more - 3],
         };
-        (if is_attacker { Who::Attacker } else { Who::Browser }, op)
+        (if is_attacker { Sender::Attacker } else { Sender::Browser }, op)
     }
 }

@@ -1,4 +1,4 @@
-//! A store that lets others run before and after each operation, fails when it is told to, and can leave a rule out.
+//! A store that yields before and after each operation, fails on demand, and can leave out a rule of the protocol.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,9 +16,9 @@ use ampoule_core::{
     Time, Version,
 };
 
-/// A rule of the protocol that is left out, to show that the search finds what it is for.
+/// A rule of the protocol that is left out, to show that the search finds the violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LeftOut {
+pub(crate) enum OmittedRule {
     #[default]
     Nothing,
     /// A replace does not look at the version.
@@ -27,13 +27,13 @@ pub(crate) enum LeftOut {
     Freeze,
     /// A frozen session never thaws.
     EndOfFreeze,
-    /// A login is not told which session it came from, so that one never ends.
+    /// A login does not store the session that it came from, so that one never ends.
     Confirmation,
     /// A session that ended leaves no tombstone.
     Tombstones,
     /// A rotation forgets the secret before it at once.
     PreviousSecret,
-    /// A rotated secret stays good for ever.
+    /// A rotated secret stays valid forever.
     EndOfPreviousSecret,
     /// A touch does not look at the version.
     VersionOfTouch,
@@ -41,12 +41,12 @@ pub(crate) enum LeftOut {
     Fork,
 }
 
-pub(crate) struct Stepping {
+pub(crate) struct SteppingStore {
     pub(crate) store: MemoryStore,
-    pub(crate) left_out: LeftOut,
-    /// The next write happens, and its answer is lost.
+    pub(crate) left_out: OmittedRule,
+    /// The next write is done, but its answer is lost.
     pub(crate) loses_next_answer: AtomicBool,
-    /// The version of what was last written under each key.
+    /// The version of the last write of each key.
     versions: Mutex<BTreeMap<StoreKey, Version>>,
 }
 
@@ -69,9 +69,9 @@ async fn yield_now() {
     Yield(Cell::new(false)).await;
 }
 
-impl Stepping {
-    pub(crate) fn new(store: MemoryStore, left_out: LeftOut) -> Stepping {
-        Stepping { store, left_out, loses_next_answer: AtomicBool::new(false), versions: Mutex::default() }
+impl SteppingStore {
+    pub(crate) fn new(store: MemoryStore, left_out: OmittedRule) -> SteppingStore {
+        SteppingStore { store, left_out, loses_next_answer: AtomicBool::new(false), versions: Mutex::default() }
     }
 
     async fn write<T>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
@@ -87,18 +87,18 @@ impl Stepping {
     fn tampered(&self, mut entry: Entry) -> Entry {
         let Ok(content) = Content::decode(entry.value.clone()) else { return entry };
         match (self.left_out, content) {
-            (LeftOut::Tombstones, Content::Ended(_)) => entry.lifetime = Duration::ZERO,
+            (OmittedRule::Tombstones, Content::Ended(_)) => entry.lifetime = Duration::ZERO,
             (_, Content::Ended(_)) => {}
             (rule, Content::Session(mut record)) => {
                 let identity = &mut Arc::make_mut(&mut record).identity;
                 match rule {
-                    LeftOut::Freeze => identity.frozen_until = None,
-                    LeftOut::EndOfFreeze => {
+                    OmittedRule::Freeze => identity.frozen_until = None,
+                    OmittedRule::EndOfFreeze => {
                         identity.frozen_until.iter_mut().for_each(|until| *until = Time::MAX);
                     }
-                    LeftOut::Confirmation => identity.origin = None,
-                    LeftOut::PreviousSecret => identity.previous = None,
-                    LeftOut::EndOfPreviousSecret => {
+                    OmittedRule::Confirmation => identity.origin = None,
+                    OmittedRule::PreviousSecret => identity.previous = None,
+                    OmittedRule::EndOfPreviousSecret => {
                         identity.previous.iter_mut().for_each(|previous| previous.good_until = None);
                     }
                     _ => {}
@@ -109,7 +109,7 @@ impl Stepping {
         entry
     }
 
-    /// Without forks a login is visible where it came from.
+    /// Without forks, a login is visible in the session that it came from.
     async fn write_through(&self, entry: &Entry) {
         let Ok(Content::Session(record)) = Content::decode(entry.value.clone()) else { return };
         let Some(old) = record.identity.awaits() else { return };
@@ -126,7 +126,7 @@ impl Stepping {
     }
 }
 
-impl Store for Stepping {
+impl Store for SteppingStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         Reply::new(async move {
             yield_now().await;
@@ -136,10 +136,10 @@ impl Store for Stepping {
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         let entry = self.tampered(entry);
-        let is_blind = self.left_out == LeftOut::Versions && matches!(mode, PutMode::Replace(_));
+        let is_blind = self.left_out == OmittedRule::Versions && matches!(mode, PutMode::Replace(_));
         let mode = if is_blind { PutMode::Always } else { mode };
         Reply::new(self.write(Reply::new(async move {
-            if self.left_out == LeftOut::Fork {
+            if self.left_out == OmittedRule::Fork {
                 self.write_through(&entry).await;
             }
             let result = self.store.put(key, entry, mode).await?;
@@ -153,7 +153,7 @@ impl Store for Stepping {
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         Reply::new(self.write(Reply::new(async move {
             let present = self.versions.lock().unwrap().get(&key).copied();
-            let ignores = self.left_out == LeftOut::VersionOfTouch;
+            let ignores = self.left_out == OmittedRule::VersionOfTouch;
             let version = present.filter(|_| ignores).unwrap_or(version);
             self.store.touch(key, version, lifetime).await
         })))

@@ -1,13 +1,13 @@
-//! Whether the five things hold after a run; if not, which.
+//! Checks the five promises after a run, and returns the first violation.
 
 use std::collections::BTreeSet;
 
-use crate::world::{Cookie, Op, Report, Who, World};
+use crate::world::{Cookie, Op, Report, Sender, World};
 
-/// What the run left, in a form that can be asked.
+/// The result of a run, with queries.
 struct Run<'a> {
     world: &'a World,
-    reports: Vec<(Who, Op, Report)>,
+    reports: Vec<(Sender, Op, Report)>,
 }
 
 pub(crate) fn verdict(world: &World) -> Result<(), String> {
@@ -17,7 +17,7 @@ pub(crate) fn verdict(world: &World) -> Result<(), String> {
     run.no_elevation()?;
     run.no_response_undoes_a_login()?;
     run.no_return("within the grace")?;
-    // From here on the requests of the verdict itself change the world; each part goes on from where the last ended.
+    // From here on the requests of the verdict itself change the world; each part continues from the state that the last one left.
     world.pass_grace();
     run.one_truth_and_no_loss()?;
     run.no_return("after the grace")?;
@@ -25,7 +25,8 @@ pub(crate) fn verdict(world: &World) -> Result<(), String> {
     run.no_lock_out()
 }
 
-/// What began before a grace passed and ended after it was delayed beyond what can be promised.
+/// Whether a request was delayed beyond the grace: it started before a grace passed and ended after it. Then nothing is
+/// promised.
 fn was_acknowledged(report: &Report) -> bool {
     report.ended.is_some() && report.failed.is_none() && !report.was_dropped
 }
@@ -47,7 +48,7 @@ impl Run<'_> {
         token.as_ref().and_then(|token| self.world.issued.get(token)).cloned().unwrap_or_default()
     }
 
-    /// The session that a token was given out for.
+    /// The session that a token was issued for.
     fn session_of(&self, token: &str) -> Option<String> {
         let issuer = self.reports.iter().map(|(_, _, report)| report);
         issuer
@@ -95,7 +96,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a token of a login shows was not written by a token of before the login, once the login was there.
+    /// Nothing that a token of a login shows was written by a token from before the login after the login was saved.
     fn written_before(&self, key: &str, shown: &BTreeSet<String>, reader: usize) -> Result<(), String> {
         let Some(writer) = key.strip_prefix("write").and_then(|number| number.parse::<usize>().ok()) else {
             return Ok(());
@@ -142,9 +143,9 @@ impl Run<'_> {
                 let of = if Some(token) == logout.token.as_ref() { own.clone() } else { self.session_of(token) };
                 let is_own = of == own && of.is_some();
                 // The session before the login, and those that a second click made beside it.
-                // What a request that was delayed beyond the grace thawed, or the attacker's own save, is another matter.
-                let thaws = |(who, op, report): &(Who, Op, Report)| {
-                    report.was_late || *who == Who::Attacker && *op != Op::Read && was_acknowledged(report)
+                // Except if a request delayed beyond the grace thawed it, or the attacker saved to it.
+                let thaws = |(who, op, report): &(Sender, Op, Report)| {
+                    report.was_late || *who == Sender::Attacker && *op != Op::Read && was_acknowledged(report)
                 };
                 let is_before = !self.reports.iter().any(thaws)
                     && logout.principal.is_some()
@@ -164,10 +165,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether nothing that was asked for ends the browser's session.
+    /// Whether no request ended the browser's session.
     fn nothing_ends(&self) -> bool {
         let ends = |op: &Op| matches!(op, Op::Logout | Op::RevokeOthers);
-        let attacked = self.reports.iter().any(|(who, op, _)| *who == Who::Attacker && matches!(op, Op::Login(_)));
+        let attacked = self.reports.iter().any(|(who, op, _)| *who == Sender::Attacker && matches!(op, Op::Login(_)));
         !self.has(ends) && !attacked && self.world.limit().is_none()
     }
 
@@ -196,7 +197,7 @@ impl Run<'_> {
         for (number, (who, op, report)) in self.reports.iter().enumerate() {
             let is_here = self.descends(&last.id(), &report.left);
             match op {
-                Op::Write | Op::Count if report.was_late || *who == Who::Attacker => uncertain += 1,
+                Op::Write | Op::Count if report.was_late || *who == Sender::Attacker => uncertain += 1,
                 Op::Write if was_acknowledged(report) && is_here && !last.saw.contains(&format!("write{number}")) => {
                     return Err(format!("no loss: the acknowledged write of request {number} is lost"));
                 }
@@ -211,7 +212,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A token that was replaced, and whose successor has been used, is dead after the grace.
+    /// A replaced token whose successor has been used is invalid after the grace.
     fn old_tokens_end(&self) -> Result<(), String> {
         let Some(jar) = &self.world.jar else { return Ok(()) };
         let now = self.ask(Op::Read, Some(jar.clone()), 0);

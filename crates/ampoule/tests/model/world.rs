@@ -13,7 +13,7 @@ use std::time::Duration;
 use ampoule::{Error, ErrorKind, ManualClock, MemoryBounds, MemoryStore, Options, Session, SessionLayer};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::store::{LeftOut, Stepping};
+use crate::store::{OmittedRule, SteppingStore};
 use crate::support;
 
 /// What a request does with its session.
@@ -28,17 +28,17 @@ pub(crate) enum Op {
     RevokeOthers,
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Who {
+pub(crate) enum Sender {
     Browser,
     /// It planted the browser's first token, and holds it still.
     Attacker,
 }
 
-pub(crate) type Script = Vec<(Who, Op)>;
+pub(crate) type Script = Vec<(Sender, Op)>;
 
-/// What may happen next.
+/// A possible next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Start,
@@ -50,7 +50,7 @@ pub(crate) enum Step {
     PassGrace,
 }
 
-/// What a request saw and did.
+/// The result of a request: what it read and wrote.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) token: Option<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Report {
     pub(crate) cookie: Option<Cookie>,
     pub(crate) was_dropped: bool,
     pub(crate) was_delivered: bool,
-    /// A grace passed while it was under way.
+    /// Whether a grace passed during the request.
     pub(crate) was_late: bool,
     id: Option<String>,
     /// The id after the request.
@@ -96,7 +96,7 @@ impl Wake for Woken {
 
 pub(crate) struct World {
     layers: Vec<SessionLayer>,
-    pub(crate) store: Arc<Stepping>,
+    pub(crate) store: Arc<SteppingStore>,
     clock: Arc<ManualClock>,
     script: Script,
     limit: Option<usize>,
@@ -109,24 +109,24 @@ pub(crate) struct World {
     pub(crate) planted: String,
     /// The requests whose responses the browser received, in that order.
     pub(crate) delivered: Vec<usize>,
-    /// What each token showed when it was given out.
+    /// The data that each token opened when it was issued.
     pub(crate) issued: BTreeMap<String, BTreeSet<String>>,
     pub(crate) step: usize,
     graces: usize,
     faults: usize,
-    /// Requests that began before the last grace passed: what they send comes too late.
+    /// Requests that started before the last grace passed: their responses come too late.
     late: usize,
 }
 
-/// How a world is made.
+/// The settings of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setting {
-    pub(crate) left_out: LeftOut,
+    pub(crate) left_out: OmittedRule,
     /// All requests in one process, which shares locks.
     pub(crate) one_process: bool,
-    /// How many graces may pass.
+    /// The number of graces that may pass.
     pub(crate) graces: usize,
-    /// How many requests may be dropped, and answers lost.
+    /// The number of requests that may be dropped, and of answers that may be lost.
     pub(crate) faults: usize,
     pub(crate) limit: Option<usize>,
     /// The cookie has an expiry that is due, so that it would be sent again.
@@ -141,7 +141,7 @@ impl World {
     pub(crate) fn new(setting: &Setting, script: Script) -> World {
         let clock = Arc::new(ManualClock::default());
         let memory = MemoryStore::new(MemoryBounds::default(), clock.clone());
-        let store = Arc::new(Stepping::new(memory, setting.left_out));
+        let store = Arc::new(SteppingStore::new(memory, setting.left_out));
         let layer = || {
             let mut options = Options { store_timeout: None, fail_fast_after: 0, ..support::options(clock.clone()) };
             options.sessions_per_principal = setting.limit;
@@ -193,7 +193,7 @@ impl World {
         }
     }
 
-    /// Lets requests go on that wait before they try again.
+    /// Resumes requests that wait before a retry.
     pub(crate) async fn wait(&self) {
         if !self.steps().iter().any(|step| matches!(step, Step::Poll(_))) {
             tokio::time::advance(Duration::from_millis(50)).await;
@@ -217,7 +217,7 @@ impl World {
         &self.layers[0]
     }
 
-    /// What may happen now.
+    /// The steps that are possible now.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (at, (running, woken)) in self.running.iter().enumerate() {
@@ -281,7 +281,7 @@ impl World {
             Step::PassGrace => {
                 self.graces -= 1;
                 self.clock.advance(GRACE + Duration::from_secs(1));
-                // What is delayed beyond the grace may be lost: nothing can be said of it.
+                // A request that is delayed beyond the grace may be lost: its outcome is unknown.
                 self.wire.clear();
                 self.late = self.running.len();
                 for ((running, _), report) in self.running.iter().zip(&self.reports) {
@@ -295,8 +295,8 @@ impl World {
         let at = self.running.len();
         let (who, op) = self.script[at];
         let token = match who {
-            Who::Browser => self.jar.clone(),
-            Who::Attacker => Some(self.planted.clone()),
+            Sender::Browser => self.jar.clone(),
+            Sender::Attacker => Some(self.planted.clone()),
         };
         let report = Report { token: token.clone(), started: self.step, ..Report::default() };
         let report = Rc::new(RefCell::new(report));
@@ -321,7 +321,7 @@ impl World {
             let shown = if report.left == report.id { kept.unwrap_or_default() } else { report.had.clone() };
             self.issued.entry(token.clone()).or_insert(shown);
         }
-        if self.script[at].0 == Who::Browser && at >= self.late {
+        if self.script[at].0 == Sender::Browser && at >= self.late {
             drop(report);
             self.wire.push(at);
         }

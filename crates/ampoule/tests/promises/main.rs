@@ -1,4 +1,4 @@
-//! The promises, over HTTP, wherever a session can be kept. A test's name says which promise it proves.
+//! The promises over HTTP, on every store and in cookies. The test names start with the promise.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -24,38 +24,38 @@ use support::{Answer, Client, Place, Site};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A request that waits at a gate.
-struct Slow {
+struct SlowRequest {
     gate: Gate,
     answer: JoinHandle<Answer>,
 }
 
-impl Slow {
-    /// Starts a request that waits at a gate of its own, and returns once it is there. The path ends where the gate's name
-    /// is to stand; the test is part of the name, since gates belong to the whole program.
-    async fn start(client: &Client, method: &'static str, path: &str, test: &str, place: Place) -> Slow {
+impl SlowRequest {
+    /// Starts a request and returns when it waits at its gate, whose name is appended to the path. The name contains the
+    /// test, since gates are shared by the whole program.
+    async fn start(client: &Client, method: &'static str, path: &str, test: &str, place: Place) -> SlowRequest {
         let name = format!("{test}-{place:?}");
         let gate = gate(&name).await;
         let (client, path) = (client.clone(), format!("{path}{name}"));
         let answer = tokio::spawn(async move { client.ask(method, &path, client.cookie_header()).await });
         gate.loaded.acquire().await.unwrap().forget();
-        Slow { gate, answer }
+        SlowRequest { gate, answer }
     }
 
-    async fn post(client: &Client, path: &str, test: &str, place: Place) -> Slow {
-        Slow::start(client, "POST", path, test, place).await
+    async fn post(client: &Client, path: &str, test: &str, place: Place) -> SlowRequest {
+        SlowRequest::start(client, "POST", path, test, place).await
     }
 
-    async fn get(client: &Client, path: &str, test: &str, place: Place) -> Slow {
-        Slow::start(client, "GET", path, test, place).await
+    async fn get(client: &Client, path: &str, test: &str, place: Place) -> SlowRequest {
+        SlowRequest::start(client, "GET", path, test, place).await
     }
 
-    /// Lets the request go on, and returns what comes of it.
+    /// Opens the gate and returns the response.
     async fn finish(self) -> Answer {
         self.gate.go_on.add_permits(1);
         self.answer.await.unwrap()
     }
 
-    /// Gives the request up, as a server does when its client hangs up.
+    /// Drops the request, as a server does when its client disconnects.
     async fn drop(self) {
         self.answer.abort();
         assert!(self.answer.await.unwrap_err().is_cancelled());
@@ -73,7 +73,7 @@ async fn at_once(client: &Client, paths: impl Iterator<Item = String>) {
     }
 }
 
-/// That a request was refused since it came too late, and that its client is told nothing that would cost it a cookie.
+/// Asserts that a request was refused since it came too late, and that the response does not change the client's cookie.
 #[track_caller]
 fn assert_too_late(answer: &Answer) {
     assert_eq!((answer.status, answer.set_cookies()), (StatusCode::CONFLICT, vec![]), "{}", answer.text);
@@ -84,7 +84,7 @@ fn assert_ok(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
 }
 
-/// The keys that this site has written and that still hold something.
+/// The keys that this site has written and that still have a value.
 async fn live_keys(site: &Site) -> Vec<StoreKey> {
     let keys: HashSet<StoreKey> = site.spy.written.lock().unwrap().iter().map(|(key, _)| *key).collect();
     let mut live = Vec::new();

@@ -1,15 +1,15 @@
 //! No lost update: requests that run at once on one session lose nothing.
 
 use crate::support::{Place, Site};
-use crate::{Slow, assert_ok, at_once, on_each_store};
+use crate::{SlowRequest, assert_ok, at_once, on_each_store};
 use tokio::task::JoinSet;
 
 on_each_store! {
     p1_no_lost_update_of_different_keys;
     p1_no_lost_update_of_a_counter;
     p1_the_later_commit_of_one_key_wins;
-    p1_a_slow_request_keeps_what_others_saved;
-    p1_a_value_is_taken_by_one_of_all_that_ask;
+    p1_a_slow_request_keeps_the_changes_of_others;
+    p1_only_one_of_all_requests_takes_a_value;
 }
 
 async fn p1_no_lost_update_of_different_keys(place: Place) {
@@ -35,17 +35,17 @@ async fn p1_the_later_commit_of_one_key_wins(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/0").await;
-    let slow = Slow::post(&client, "/slow/a/late/", "later", place).await;
+    let slow = SlowRequest::post(&client, "/slow/a/late/", "later", place).await;
     client.post("/set/a/early").await;
     assert_ok(&slow.finish().await);
     assert_eq!(client.value("a").await, "late");
 }
 
-async fn p1_a_slow_request_keeps_what_others_saved(place: Place) {
+async fn p1_a_slow_request_keeps_the_changes_of_others(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
-    let slow = Slow::post(&client, "/slow/b/2/", "keeps", place).await;
+    let slow = SlowRequest::post(&client, "/slow/b/2/", "keeps", place).await;
     client.post("/set/c/3").await;
     assert_ok(&slow.finish().await);
     for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
@@ -53,8 +53,8 @@ async fn p1_a_slow_request_keeps_what_others_saved(place: Place) {
     }
 }
 
-/// A voucher: it is good once, however many requests ask at once, and what else they do is not lost.
-async fn p1_a_value_is_taken_by_one_of_all_that_ask(place: Place) {
+/// A voucher can be used once, even by concurrent requests, whose other changes are kept.
+async fn p1_only_one_of_all_requests_takes_a_value(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/voucher/ten").await;

@@ -1,4 +1,4 @@
-//! The outage is honest: a clear error within a time limit, only where the session is needed.
+//! Explicit outages: a clear error within a time limit, only for requests that need the session.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use tokio::task::JoinSet;
 
 use crate::on_each_store;
 use crate::support::site::gate;
-use crate::support::stores::Mood;
+use crate::support::stores::StoreBehaviour;
 use crate::support::{Place, SECOND, Site};
 
 on_each_store! {
-    p10_an_outage_is_honest;
-    p10_a_hung_store_is_given_up;
+    p10_an_outage_is_an_explicit_error;
+    p10_a_hung_store_times_out;
     p10_writers_that_wait_for_each_other_share_one_limit;
 }
 
-async fn p10_an_outage_is_honest(place: Place) {
+async fn p10_an_outage_is_an_explicit_error(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/login/ada").await;
     let cookie = client.cookie_header();
-    site.spy.set_mood(Mood::Refuses);
+    site.spy.set_mood(StoreBehaviour::Refuses);
     assert_eq!(client.get("/").await.status, StatusCode::OK, "who needs no session notices nothing");
     for path in ["/set/a/1", "/logout", "/count/n", "/login/eve"] {
         let answer = client.post(path).await;
@@ -30,20 +30,20 @@ async fn p10_an_outage_is_honest(place: Place) {
         assert_eq!((answer.headers["retry-after"].to_str().unwrap(), answer.set_cookies().len()), ("1", 0));
         assert!(answer.text.contains("try again"), "{}", answer.text);
     }
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     assert_eq!(client.cookie_header(), cookie);
     assert_eq!(client.value("user").await, "ada", "the session was never taken for empty");
 }
 
-async fn p10_a_hung_store_is_given_up(place: Place) {
+async fn p10_a_hung_store_times_out(place: Place) {
     let site = Site::with(place, |options| options.store_timeout = Some(Duration::from_secs(1)));
     let mut client = site.client();
     client.post("/login/ada").await;
-    site.spy.set_mood(Mood::Hangs);
+    site.spy.set_mood(StoreBehaviour::Hangs);
     let answer = client.get("/get/user").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(client.get("/").await.status, StatusCode::OK);
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     assert_eq!(client.value("user").await, "ada");
     assert!(site.spy.gets.load(Ordering::SeqCst) >= 2);
 }
@@ -60,14 +60,14 @@ async fn release_writers_to_a_hung_store(site: &Site, name: &str) {
         writers.spawn(async move { client.ask("POST", &path, client.cookie_header()).await });
     }
     gate.loaded.acquire_many(WRITERS).await.unwrap().forget();
-    site.spy.set_mood(Mood::Hangs);
+    site.spy.set_mood(StoreBehaviour::Hangs);
     site.spy.calls();
     gate.go_on.add_permits(WRITERS as usize);
     for answer in writers.join_all().await {
         assert_eq!((answer.status, answer.set_cookies()), (StatusCode::SERVICE_UNAVAILABLE, vec![]));
         assert_eq!(answer.headers["retry-after"], "1");
     }
-    site.spy.set_mood(Mood::Works);
+    site.spy.set_mood(StoreBehaviour::Works);
     assert_eq!(client.value("a").await, "1");
 }
 
@@ -85,7 +85,7 @@ async fn p10_writers_that_wait_for_each_other_share_one_limit(place: Place) {
     assert!((1..=WRITERS as usize).contains(&puts), "{puts} writes were tried while {WRITERS} waited");
 }
 
-/// The same by a clock that stands still while there is work: to the millisecond.
+/// The same with a clock that only advances when all tasks are idle: exact to the millisecond.
 #[tokio::test(start_paused = true)]
 async fn p10_no_writer_waits_longer_than_the_limit() {
     let site = Site::with(Place::Memory, |options| {

@@ -1,5 +1,4 @@
-//! No lock-out: from every state a client that goes on with what it holds reaches a session that works, and a login
-//! succeeds.
+//! No lock-out: from every state a client that keeps using its cookies reaches a working session, and a login succeeds.
 
 use ampoule_core::Store;
 use axum::Router;
@@ -11,18 +10,18 @@ use crate::support::{Client, Place, SECOND, Site};
 use crate::{assert_ok, assert_too_late, damage_last, on_each_place, on_each_store};
 
 on_each_store! {
-    p11_a_changed_domain_leaves_the_session_as_it_is;
+    p11_a_changed_domain_keeps_the_session;
     p11_a_changed_domain_and_a_dead_cookie;
     p11_dead_tokens_do_not_hide_a_live_one;
-    p11_many_dead_tokens_stop_no_login;
-    p11_dead_tokens_of_deep_paths_stop_no_login;
-    p11_a_damaged_session_keeps_its_client_from_nothing;
+    p11_many_dead_tokens_do_not_prevent_a_login;
+    p11_dead_tokens_of_deep_paths_do_not_prevent_a_login;
+    p11_a_damaged_session_does_not_lock_out_its_client;
     p11_a_lost_response_to_a_logout;
 }
 
 on_each_place! {
-    p11_two_sessions_count_as_none_and_are_cleaned_up;
-    p11_garbage_does_no_harm;
+    p11_cookies_of_two_sessions_are_ignored_and_expired;
+    p11_garbage_does_not_hide_the_session;
 }
 
 const HOST: &str = "www.site.test";
@@ -43,7 +42,7 @@ fn domains(browser: &Browser) -> Vec<Option<&str>> {
 }
 
 /// Both cookies are of one session, or of a session and its login.
-async fn p11_a_changed_domain_leaves_the_session_as_it_is(place: Place) {
+async fn p11_a_changed_domain_keeps_the_session(place: Place) {
     for (change, user) in [("/regenerate", "none"), ("/login/ada", "ada")] {
         let before = Site::new(place);
         let mut browser = Browser::new(&before.app, HOST);
@@ -102,8 +101,8 @@ async fn p11_a_changed_domain_and_a_dead_cookie(place: Place) {
     }
 }
 
-/// One under the host, one under the domain, and neither is the other's.
-async fn p11_two_sessions_count_as_none_and_are_cleaned_up(place: Place) {
+/// One for the host, one for the domain, of different sessions.
+async fn p11_cookies_of_two_sessions_are_ignored_and_expired(place: Place) {
     for (method, path) in [("GET", "/get/a"), ("GET", "/a/b/c/d/e/get/a"), ("GET", "/info")] {
         let site = with_domain(&Site::new(place));
         let (mut one, mut other) = (session(&site, "one").await, session(&site, "other").await);
@@ -137,7 +136,7 @@ async fn p11_two_sessions_count_as_none_and_are_cleaned_up(place: Place) {
     assert_eq!(browser.value("a").await, "none", "nothing of either came along");
 }
 
-async fn p11_garbage_does_no_harm(place: Place) {
+async fn p11_garbage_does_not_hide_the_session(place: Place) {
     let site = with_domain(&Site::new(place));
     let mut browser = Browser::new(&site.app, HOST);
     let forged = "A".repeat(64);
@@ -163,7 +162,7 @@ async fn p11_garbage_does_no_harm(place: Place) {
     assert_eq!((browser.value("user").await, browser.value("a").await), ("eve".into(), "none".into()));
 }
 
-/// A browser whose deep paths hold so many tokens of sessions that have ended, before a live one.
+/// A browser with this number of ended sessions' tokens in deep paths, before a live one.
 async fn with_dead(site: &Site, count: usize) -> Browser {
     let mut browser = Browser::new(&site.app, HOST);
     let live = session(site, "live").await;
@@ -194,8 +193,8 @@ async fn p11_dead_tokens_do_not_hide_a_live_one(place: Place) {
     }
 }
 
-/// More than four sessions' tokens, of which one lives.
-async fn p11_many_dead_tokens_stop_no_login(place: Place) {
+/// Tokens of more than four sessions, one of them live.
+async fn p11_many_dead_tokens_do_not_prevent_a_login(place: Place) {
     for count in [4, 5] {
         let site = with_domain(&Site::new(place));
         let mut browser = with_dead(&site, count).await;
@@ -211,8 +210,8 @@ async fn p11_many_dead_tokens_stop_no_login(place: Place) {
     }
 }
 
-/// In a path whose scopes are more than one response expires, so some stay before the login's own.
-async fn p11_dead_tokens_of_deep_paths_stop_no_login(place: Place) {
+/// In a path with more scopes than one response expires, so that some cookies stay before the login's.
+async fn p11_dead_tokens_of_deep_paths_do_not_prevent_a_login(place: Place) {
     const DEPTH: &str = "/1/2/3/4/5/6/7/8/9";
     let site = with_domain(&Site::new(place));
     let app = Router::new().nest(DEPTH, routes()).layer(site.layer.clone());
@@ -229,7 +228,7 @@ async fn p11_dead_tokens_of_deep_paths_stop_no_login(place: Place) {
     assert_eq!(answer.text, "ada", "{:?}", browser.cookies);
 }
 
-async fn p11_a_damaged_session_keeps_its_client_from_nothing(place: Place) {
+async fn p11_a_damaged_session_does_not_lock_out_its_client(place: Place) {
     for over in ["/logout", "/restart", "/login/eve", "/delete"] {
         for user in ["", "/login/ada"] {
             let site = Site::new(place);

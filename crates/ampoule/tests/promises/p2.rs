@@ -1,25 +1,25 @@
-//! No resurrection: once a session is ended, no slower request brings it back.
+//! No resurrection: after a session has ended, no slower request restores it.
 
 use crate::support::{Place, SECOND, Site};
-use crate::{Slow, assert_ok, assert_too_late, live_keys, on_each_place, on_each_store};
+use crate::{SlowRequest, assert_ok, assert_too_late, live_keys, on_each_place, on_each_store};
 
 on_each_store! {
     p2_no_resurrection_by_a_slow_request;
     p2_no_resurrection_by_a_slow_step_up;
-    p2_a_visit_that_ends_during_its_login_leaves_the_login_without_its_data;
-    p2_a_logout_with_the_token_of_before_a_login_ends_no_login;
+    p2_a_login_from_a_session_that_ends_meanwhile_has_none_of_its_data;
+    p2_a_logout_with_the_token_from_before_a_login_does_not_end_the_login;
     p2_a_revoked_session_stays_revoked;
-    p2_logout_ends_every_session_whose_token_came;
+    p2_logout_ends_every_session_whose_token_was_sent;
     p2_a_login_after_a_logout_works_at_once;
-    p2_a_long_request_is_told_of_the_end;
-    p2_the_copied_cookie_is_dead_after_logout;
+    p2_a_long_request_gets_an_error_about_the_end;
+    p2_a_copied_cookie_is_invalid_after_logout;
 }
 
 on_each_place! {
-    p2_invalidate_ends_the_old_and_begins_anew;
+    p2_invalidate_ends_the_old_session_and_starts_a_new_one;
 }
 
-/// Also beyond the grace, when the tombstone has gone.
+/// Also after the grace, when the tombstone is gone.
 async fn p2_no_resurrection_by_a_slow_request(place: Place) {
     let cases = [(0, "/slow/b/2/"), (6, "/slow/b/2/"), (0, "/regenerate-late/"), (6, "/regenerate-late/")];
     for (index, (wait, path)) in cases.into_iter().enumerate() {
@@ -27,8 +27,8 @@ async fn p2_no_resurrection_by_a_slow_request(place: Place) {
         let mut client = site.client();
         client.post("/login/ada").await;
         let stolen = client.cookie_header();
-        let slow = Slow::post(&client, path, &format!("raise-{index}"), place).await;
-        let reading = Slow::get(&client, "/get-slowly/user/", &format!("reads-{index}"), place).await;
+        let slow = SlowRequest::post(&client, path, &format!("raise-{index}"), place).await;
+        let reading = SlowRequest::get(&client, "/get-slowly/user/", &format!("reads-{index}"), place).await;
         client.post("/logout").await;
         site.clock.advance(wait * SECOND);
         assert_too_late(&slow.finish().await);
@@ -40,14 +40,14 @@ async fn p2_no_resurrection_by_a_slow_request(place: Place) {
     }
 }
 
-/// The user proves more, or another user logs in, while the session is logged out.
+/// A step-up, or the login of another user, runs while the session is logged out.
 async fn p2_no_resurrection_by_a_slow_step_up(place: Place) {
     for user in ["ada", "eve"] {
         let site = Site::new(place);
         let mut client = site.client();
         client.post("/login/ada").await;
         let before = client.cookie_header();
-        let slow = Slow::post(&client, &format!("/login-late/{user}/"), &format!("step-up-{user}"), place).await;
+        let slow = SlowRequest::post(&client, &format!("/login-late/{user}/"), &format!("step-up-{user}"), place).await;
         client.post("/logout").await;
         assert_too_late(&slow.finish().await);
         assert_eq!(client.ask("GET", "/get/user", &before).await.text, "none");
@@ -56,12 +56,12 @@ async fn p2_no_resurrection_by_a_slow_step_up(place: Place) {
     }
 }
 
-async fn p2_a_visit_that_ends_during_its_login_leaves_the_login_without_its_data(place: Place) {
+async fn p2_a_login_from_a_session_that_ends_meanwhile_has_none_of_its_data(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let before = client.cookie_header();
-    let slow = Slow::post(&client, "/login-late/ada/", "slow-login", place).await;
+    let slow = SlowRequest::post(&client, "/login-late/ada/", "slow-login", place).await;
     client.post("/logout").await;
     let answer = slow.finish().await;
     assert_ok(&answer);
@@ -73,8 +73,8 @@ async fn p2_a_visit_that_ends_during_its_login_leaves_the_login_without_its_data
     assert_eq!(live_keys(&site).await.len(), 1, "the login and nothing else");
 }
 
-/// Before and after the login is confirmed; also where the one who logs out had logged in before and proved more now.
-async fn p2_a_logout_with_the_token_of_before_a_login_ends_no_login(place: Place) {
+/// Before and after the login is confirmed; also for the step-up of a logged-in user.
+async fn p2_a_logout_with_the_token_from_before_a_login_does_not_end_the_login(place: Place) {
     for (first, confirms) in [("/set/a/1", false), ("/set/a/1", true), ("/login/ada", false), ("/login/ada", true)] {
         let site = Site::new(place);
         let mut client = site.client();
@@ -99,8 +99,8 @@ async fn p2_a_revoked_session_stays_revoked(place: Place) {
     let mut client = site.client();
     client.post("/login/ada").await;
     client.get("/info").await;
-    let saves = Slow::post(&client, "/slow/b/2/", "revoked-saves", place).await;
-    let logs_in = Slow::post(&client, "/login-late/ada/", "revoked-logs-in", place).await;
+    let saves = SlowRequest::post(&client, "/slow/b/2/", "revoked-saves", place).await;
+    let logs_in = SlowRequest::post(&client, "/login-late/ada/", "revoked-logs-in", place).await;
     let id = site.layer.sessions_of("ada").await.unwrap()[0].id();
     assert!(site.layer.revoke(id).await.unwrap());
     assert_too_late(&saves.finish().await);
@@ -109,7 +109,7 @@ async fn p2_a_revoked_session_stays_revoked(place: Place) {
     assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 0);
 }
 
-async fn p2_logout_ends_every_session_whose_token_came(place: Place) {
+async fn p2_logout_ends_every_session_whose_token_was_sent(place: Place) {
     let site = Site::new(place);
     // Two sessions that have nothing to do with each other.
     let (mut one, mut other) = (site.client(), site.client());
@@ -139,7 +139,7 @@ async fn p2_logout_ends_every_session_whose_token_came(place: Place) {
     assert_eq!(live_keys(&site).await, []);
 }
 
-/// The response to the logout is lost, and the client goes on with what it holds.
+/// The response to the logout is lost, and the client keeps using its cookie.
 async fn p2_a_login_after_a_logout_works_at_once(place: Place) {
     for user in ["ada", "eve"] {
         let site = Site::new(place);
@@ -157,26 +157,26 @@ async fn p2_a_login_after_a_logout_works_at_once(place: Place) {
     }
 }
 
-async fn p2_a_long_request_is_told_of_the_end(place: Place) {
+async fn p2_a_long_request_gets_an_error_about_the_end(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/login/ada").await;
-    let reloads = Slow::get(&client, "/reload/a/", "reload-lives", place).await;
+    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-lives", place).await;
     client.post("/set/a/1").await;
     assert_eq!(reloads.finish().await.text, "true 1", "with what others have saved meanwhile");
     for (index, end) in ["/regenerate", "/login/ada", "/logout"].iter().enumerate() {
-        let reloads = Slow::get(&client, "/reload/a/", &format!("reload-{index}"), place).await;
+        let reloads = SlowRequest::get(&client, "/reload/a/", &format!("reload-{index}"), place).await;
         assert_ok(&client.post(end).await);
         client.get("/info").await;
         let told = reloads.finish().await;
         assert_eq!(told.text, if index == 0 { "true 1" } else { "false none" }, "{end}");
         assert_eq!(told.set_cookies(), [""; 0]);
     }
-    let reloads = Slow::get(&client, "/reload/a/", "reload-none", place).await;
+    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-none", place).await;
     assert_eq!(reloads.finish().await.text, "false none");
 }
 
-async fn p2_the_copied_cookie_is_dead_after_logout(place: Place) {
+async fn p2_a_copied_cookie_is_invalid_after_logout(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/login/ada").await;
@@ -187,7 +187,7 @@ async fn p2_the_copied_cookie_is_dead_after_logout(place: Place) {
     assert_eq!(client.ask("GET", "/get/user", &copied).await.text, "none");
 }
 
-async fn p2_invalidate_ends_the_old_and_begins_anew(place: Place) {
+async fn p2_invalidate_ends_the_old_session_and_starts_a_new_one(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/login/ada").await;

@@ -1,18 +1,18 @@
-//! No fixation: a live session only ever has an id that this server made, and no token that was issued before a login
-//! reads or writes anything of after it.
+//! No fixation: a live session only has ids that this server created, and no token that was issued before a login reads or
+//! writes anything that is saved after it.
 
 use http::StatusCode;
 
 use crate::support::{Client, HOUR, Place, SECOND, Site};
-use crate::{Slow, assert_ok, assert_too_late, on_each_place, on_each_store};
+use crate::{SlowRequest, assert_ok, assert_too_late, on_each_place, on_each_store};
 
 on_each_store! {
     p3_no_fixation_by_an_unknown_or_forged_id;
-    p3_a_planted_token_learns_nothing_of_a_login;
-    p3_a_planted_token_learns_nothing_where_the_response_is_lost;
-    p3_a_token_of_before_a_step_up_learns_nothing_of_it;
-    p3_two_logins_on_one_planted_session_are_strangers;
-    p3_two_logins_at_the_same_moment_are_strangers;
+    p3_a_planted_token_reveals_nothing_of_a_login;
+    p3_a_planted_token_reveals_nothing_if_the_response_is_lost;
+    p3_a_token_from_before_a_step_up_reveals_nothing_of_it;
+    p3_two_logins_on_one_planted_session_are_separate;
+    p3_two_concurrent_logins_are_separate;
 }
 
 on_each_place! {
@@ -69,14 +69,14 @@ async fn p3_login_changes_the_id(place: Place) {
     }
 }
 
-/// A client that holds what another has planted in it.
+/// A client with a token that another client planted.
 fn planted(site: &Site, token: &str) -> Client {
     let mut victim = site.client();
     victim.jar.insert("sid".into(), token.strip_prefix("sid=").unwrap().into());
     victim
 }
 
-/// What is seen through a token, by every way to look: none of it is of a login.
+/// Asserts that a token shows nothing of a login, by any method.
 async fn assert_sees_no_login(client: &Client, token: &str, when: &str) {
     let look = async |path: &str| client.ask("GET", path, token).await;
     for path in ["/get/user", "/peek/user", "/get/diary", "/peek/diary"] {
@@ -89,7 +89,7 @@ async fn assert_sees_no_login(client: &Client, token: &str, when: &str) {
     }
 }
 
-async fn p3_a_planted_token_learns_nothing_of_a_login(place: Place) {
+async fn p3_a_planted_token_reveals_nothing_of_a_login(place: Place) {
     let site = Site::new(place);
     let mut attacker = site.client();
     attacker.post("/set/a/planted").await;
@@ -99,7 +99,7 @@ async fn p3_a_planted_token_learns_nothing_of_a_login(place: Place) {
     assert_sees_no_login(&attacker, &token, "before the login").await;
 
     // The login is in the store, and its response is not yet sent.
-    let login = Slow::post(&victim, "/login-slowly/ada/", "planted", place).await;
+    let login = SlowRequest::post(&victim, "/login-slowly/ada/", "planted", place).await;
     assert_sees_no_login(&attacker, &token, "during the login").await;
     assert_too_late(&attacker.ask("POST", "/set/a/worse", &token).await);
     let answer = login.finish().await;
@@ -130,8 +130,8 @@ async fn p3_a_planted_token_learns_nothing_of_a_login(place: Place) {
     }
 }
 
-/// The victim never comes with the new token, and the attacker keeps the old session alive by polling.
-async fn p3_a_planted_token_learns_nothing_where_the_response_is_lost(place: Place) {
+/// The victim never sends the new token, and the attacker keeps the old session alive by polling.
+async fn p3_a_planted_token_reveals_nothing_if_the_response_is_lost(place: Place) {
     let site = Site::new(place);
     let mut attacker = site.client();
     attacker.post("/set/a/planted").await;
@@ -145,7 +145,7 @@ async fn p3_a_planted_token_learns_nothing_where_the_response_is_lost(place: Pla
     }
     assert_ok(&attacker.ask("POST", "/set/a/thawed", &token).await);
     assert_sees_no_login(&attacker, &token, "thawed").await;
-    // The login comes late, and is what it was.
+    // The login is confirmed late, and is unchanged.
     assert_eq!((victim.value("user").await, victim.value("a").await), ("ada".into(), "planted".into()));
     victim.post("/set/diary/secret").await;
     assert_sees_no_login(&attacker, &token, "beside the login").await;
@@ -154,7 +154,7 @@ async fn p3_a_planted_token_learns_nothing_where_the_response_is_lost(place: Pla
     assert_eq!((victim.value("user").await, victim.value("diary").await), ("ada".into(), "secret".into()));
 }
 
-async fn p3_a_token_of_before_a_step_up_learns_nothing_of_it(place: Place) {
+async fn p3_a_token_from_before_a_step_up_reveals_nothing_of_it(place: Place) {
     let site = Site::new(place);
     let mut ada = site.client();
     ada.post("/login/ada").await;
@@ -175,8 +175,8 @@ async fn p3_a_token_of_before_a_step_up_learns_nothing_of_it(place: Place) {
     assert_eq!((ada.value("diary").await, ada.get("/principal").await.text), ("secret".into(), "ada 3600".into()));
 }
 
-/// Attacker and victim log in with one planted token, each on the way while the other is.
-async fn p3_two_logins_on_one_planted_session_are_strangers(place: Place) {
+/// Attacker and victim log in concurrently with one planted token.
+async fn p3_two_logins_on_one_planted_session_are_separate(place: Place) {
     for (index, order) in [["mallory", "ada"], ["ada", "mallory"]].into_iter().enumerate() {
         for confirms_between in [false, true] {
             let site = Site::new(place);
@@ -186,7 +186,7 @@ async fn p3_two_logins_on_one_planted_session_are_strangers(place: Place) {
             let mut logins = Vec::new();
             for user in order {
                 let name = format!("strangers-{user}-{index}-{confirms_between}");
-                logins.push(Slow::post(&attacker, &format!("/login-late/{user}/"), &name, place).await);
+                logins.push(SlowRequest::post(&attacker, &format!("/login-late/{user}/"), &name, place).await);
             }
             let mut clients = Vec::new();
             for (login, user) in logins.into_iter().zip(order) {
@@ -199,14 +199,14 @@ async fn p3_two_logins_on_one_planted_session_are_strangers(place: Place) {
                 }
                 clients.push(client);
             }
-            // Once the first login is confirmed the visit has ended, and the second goes on with its own changes alone.
+            // Once the first login is confirmed the visit has ended, and the second has only its own changes.
             let of_second = if confirms_between { "none" } else { "planted" };
-            assert_strangers(&site, clients, order, ["planted", of_second], &token).await;
+            assert_separate(&site, clients, order, ["planted", of_second], &token).await;
         }
     }
 }
 
-async fn p3_two_logins_at_the_same_moment_are_strangers(place: Place) {
+async fn p3_two_concurrent_logins_are_separate(place: Place) {
     for _ in 0..5 {
         let site = Site::new(place);
         let mut attacker = site.client();
@@ -226,12 +226,12 @@ async fn p3_two_logins_at_the_same_moment_are_strangers(place: Place) {
             assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1), "{}", answer.text);
             clients.push(client);
         }
-        assert_strangers(&site, clients, order, ["planted"; 2], &token).await;
+        assert_separate(&site, clients, order, ["planted"; 2], &token).await;
     }
 }
 
-/// Each client has a session of its own user, and neither sees or ends what the other does.
-async fn assert_strangers(site: &Site, mut clients: Vec<Client>, users: [&str; 2], carried: [&str; 2], token: &str) {
+/// Asserts that each client has its own user's session, and neither sees or ends the other's.
+async fn assert_separate(site: &Site, mut clients: Vec<Client>, users: [&str; 2], carried: [&str; 2], token: &str) {
     for ((client, user), carried) in clients.iter_mut().zip(users).zip(carried) {
         assert_eq!((client.value("user").await, client.value("a").await), (user.into(), carried.into()));
         assert_ok(&client.post(&format!("/set/diary/of-{user}")).await);

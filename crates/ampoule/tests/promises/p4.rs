@@ -1,14 +1,14 @@
-//! Untouched is free: no store call, no signature check, no Set-Cookie.
+//! Zero cost until used: no store call, no signature check, no Set-Cookie.
 
 use crate::on_each_place;
 use crate::support::{Place, Site};
 
 on_each_place! {
-    p4_untouched_is_free;
+    p4_an_untouched_session_costs_nothing;
     p4_reading_a_new_session_stores_nothing;
 }
 
-async fn p4_untouched_is_free(place: Place) {
+async fn p4_an_untouched_session_costs_nothing(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;

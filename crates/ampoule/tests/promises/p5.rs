@@ -5,7 +5,7 @@ use crate::{assert_ok, on_each_store};
 
 on_each_store! {
     p5_one_trip_to_load_and_one_to_save;
-    p5_what_a_rotation_and_a_login_cost;
+    p5_trips_of_a_rotation_and_a_login;
 }
 
 async fn p5_one_trip_to_load_and_one_to_save(place: Place) {
@@ -28,7 +28,7 @@ async fn p5_one_trip_to_load_and_one_to_save(place: Place) {
     assert_eq!(site.spy.calls(), [1, 0, 0, 0], "and not again at once");
 }
 
-async fn p5_what_a_rotation_and_a_login_cost(place: Place) {
+async fn p5_trips_of_a_rotation_and_a_login(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;

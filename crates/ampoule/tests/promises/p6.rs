@@ -1,5 +1,4 @@
-//! Safe rotation: a new token, by rotation or login, without a moment in which the session is lost, whatever becomes of the
-//! responses.
+//! Safe rotation: a new token, by rotation or login, never loses the session, even if responses are lost.
 
 use std::time::Duration;
 
@@ -8,34 +7,34 @@ use http::StatusCode;
 use tokio::task::JoinSet;
 
 use crate::support::{Client, HOUR, Place, SECOND, Site};
-use crate::{Slow, assert_ok, assert_too_late, on_each_place, on_each_store};
+use crate::{SlowRequest, assert_ok, assert_too_late, on_each_place, on_each_store};
 
 on_each_store! {
-    p6_requests_under_way_survive_a_rotation;
-    p6_requests_under_way_are_told_of_a_login;
+    p6_requests_in_progress_survive_a_rotation;
+    p6_requests_in_progress_get_an_error_about_a_login;
     p6_a_lost_rotation_response_loses_nothing;
     p6_two_rotations_at_once_leave_one_token;
     p6_a_rotation_while_the_secret_is_rotated;
     p6_a_lost_login_response_loses_nothing;
-    p6_a_login_is_tried_again_at_once;
+    p6_a_login_can_be_repeated_at_once;
     p6_a_login_survives_a_dropped_request;
-    p6_a_due_cookie_does_not_overwrite_that_of_a_login;
-    p6_a_double_click_is_one_device;
-    p6_a_late_click_is_told_that_it_is_late;
-    p6_without_grace_the_old_token_is_dead_at_once;
+    p6_a_renewed_cookie_does_not_overwrite_a_login_s;
+    p6_a_double_click_leaves_one_device;
+    p6_a_late_click_gets_an_error;
+    p6_without_grace_the_old_token_is_invalid_at_once;
 }
 
 on_each_place! {
     p6_a_login_survives_a_failed_response;
 }
 
-async fn p6_requests_under_way_survive_a_rotation(place: Place) {
+async fn p6_requests_in_progress_survive_a_rotation(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let id = client.get("/id").await.text;
     let old = client.clone();
-    let slow = Slow::post(&client, "/slow/late/2/", "rotated", place).await;
+    let slow = SlowRequest::post(&client, "/slow/late/2/", "rotated", place).await;
     assert_eq!(client.post("/regenerate").await.set_cookies().len(), 1);
     assert_ne!(client.jar, old.jar);
     let answer = slow.finish().await;
@@ -53,14 +52,14 @@ async fn p6_requests_under_way_survive_a_rotation(place: Place) {
     assert_eq!((client.value("a").await, client.value("grace").await), ("1".into(), "4".into()));
 }
 
-async fn p6_requests_under_way_are_told_of_a_login(place: Place) {
+async fn p6_requests_in_progress_get_an_error_about_a_login(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let old = client.clone();
     let with_old = async |method: &str, path: &str| old.ask(method, path, old.cookie_header()).await;
-    let saves = Slow::post(&client, "/slow/late/2/", "login-saves", place).await;
-    let reads = Slow::get(&client, "/get-slowly/a/", "login-reads", place).await;
+    let saves = SlowRequest::post(&client, "/slow/late/2/", "login-saves", place).await;
+    let reads = SlowRequest::get(&client, "/get-slowly/a/", "login-reads", place).await;
     client.post("/login/ada").await;
     let answer = saves.finish().await;
     assert_too_late(&answer);
@@ -135,11 +134,11 @@ async fn p6_a_rotation_while_the_secret_is_rotated(place: Place) {
         client.post("/set/a/1").await;
         let token = client.cookie_header();
         client.app = between.app.clone();
-        let slow = Slow::post(&client, "/slow/b/2/", &format!("keys-{lost}"), place).await;
+        let slow = SlowRequest::post(&client, "/slow/b/2/", &format!("keys-{lost}"), place).await;
         let answer = client.ask("POST", "/regenerate", &token).await;
         assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1));
         if lost {
-            // The old secret goes on, and no response signs it anew, for another is current.
+            // The old secret is still accepted, but no response signs it again, since another is current.
             assert_eq!(client.get("/get/a").await.set_cookies(), [""; 0]);
         } else {
             client.keep(&answer);
@@ -165,7 +164,7 @@ async fn p6_a_lost_login_response_loses_nothing(place: Place) {
     assert_too_late(&client.post("/set/more/8").await);
     site.clock.advance(6 * SECOND);
     let answer = client.post("/set/more/8").await;
-    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 0), "the same session goes on");
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 0), "the same session is used");
     assert_eq!((client.value("cart").await, client.value("more").await), ("7".into(), "8".into()));
     assert_ok(&client.post("/login/ada").await);
     for (key, value) in [("cart", "7"), ("more", "8"), ("user", "ada")] {
@@ -178,8 +177,8 @@ async fn p6_a_lost_login_response_loses_nothing(place: Place) {
     assert_eq!(client.value("user").await, "none");
 }
 
-/// The client does not wait for the grace to pass: it sees no answer, and clicks again.
-async fn p6_a_login_is_tried_again_at_once(place: Place) {
+/// The client gets no response and clicks again within the grace.
+async fn p6_a_login_can_be_repeated_at_once(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/cart/7").await;
@@ -200,7 +199,7 @@ async fn p6_a_login_survives_a_dropped_request(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
-    Slow::post(&client, "/login-slowly/ada/", "dropped", place).await.drop().await;
+    SlowRequest::post(&client, "/login-slowly/ada/", "dropped", place).await.drop().await;
     site.clock.advance(60 * SECOND);
     assert_eq!(
         (client.value("a").await, client.value("user").await),
@@ -233,9 +232,9 @@ async fn p6_a_login_survives_a_failed_response(place: Place) {
     }
 }
 
-/// A request that a page makes by itself has a cookie that is due to be sent again, by its age or since its key is old, and
-/// is under way while another request logs in or rotates.
-async fn p6_a_due_cookie_does_not_overwrite_that_of_a_login(place: Place) {
+/// A background request of a page, whose cookie must be renewed because of its age or its old key, runs while another request
+/// logs in or rotates.
+async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(place: Place) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(text).unwrap()).collect::<Vec<_>>();
     let mut case = 0;
@@ -257,7 +256,7 @@ async fn p6_a_due_cookie_does_not_overwrite_that_of_a_login(place: Place) {
                 client.post("/set/a/1").await;
                 client.app = used.app.clone();
                 made.clock.advance(if by_age { 2 * HOUR } else { SECOND });
-                let slow = Slow::start(&client, method, path, &format!("due-{case}"), place).await;
+                let slow = SlowRequest::start(&client, method, path, &format!("due-{case}"), place).await;
                 if !between.is_empty() {
                     assert_eq!(client.post(between).await.set_cookies().len(), 1);
                 }
@@ -276,14 +275,14 @@ async fn p6_a_due_cookie_does_not_overwrite_that_of_a_login(place: Place) {
     }
 }
 
-/// Both clicks come with the token of the visit, and the browser keeps the cookie that arrives last.
-async fn p6_a_double_click_is_one_device(place: Place) {
+/// Both requests have the token of the visit, and the browser keeps the cookie that arrives last.
+async fn p6_a_double_click_leaves_one_device(place: Place) {
     for last in [0, 1] {
         let site = Site::new(place);
         let mut client = site.client();
         client.post("/set/cart/7").await;
-        let first = Slow::post(&client, "/login-late/ada/", &format!("click-1-{last}"), place).await;
-        let second = Slow::post(&client, "/login-late/ada/", &format!("click-2-{last}"), place).await;
+        let first = SlowRequest::post(&client, "/login-late/ada/", &format!("click-1-{last}"), place).await;
+        let second = SlowRequest::post(&client, "/login-late/ada/", &format!("click-2-{last}"), place).await;
         let answers = [first.finish().await, second.finish().await];
         for answer in &answers {
             assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1), "{}", answer.text);
@@ -303,12 +302,12 @@ async fn p6_a_double_click_is_one_device(place: Place) {
     }
 }
 
-/// The browser has received one login and used it before the other click is carried out.
-async fn p6_a_late_click_is_told_that_it_is_late(place: Place) {
+/// The browser has received and used one login before the other request is processed.
+async fn p6_a_late_click_gets_an_error(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/cart/7").await;
-    let under_way = Slow::post(&client, "/login-late/ada/", "late-click", place).await;
+    let under_way = SlowRequest::post(&client, "/login-late/ada/", "late-click", place).await;
     let old = client.clone();
     client.post("/login/ada").await;
     assert_eq!(client.value("user").await, "ada");
@@ -327,7 +326,7 @@ async fn p6_a_late_click_is_told_that_it_is_late(place: Place) {
     assert_eq!(client.value("cart").await, "7");
 }
 
-async fn p6_without_grace_the_old_token_is_dead_at_once(place: Place) {
+async fn p6_without_grace_the_old_token_is_invalid_at_once(place: Place) {
     let site = Site::with(place, |options| options.rotation_grace = Duration::ZERO);
     let mut client = site.client();
     client.post("/set/a/1").await;

@@ -1,4 +1,4 @@
-//! Saved is saved: it survives, damage is an error and never an empty session, and what cannot be kept is not called saved.
+//! Saved is saved: data survives, damage is an error and not an empty session, and a save that cannot be found is an error.
 
 use ampoule_core::{PutMode, Store};
 use http::StatusCode;
@@ -7,15 +7,15 @@ use crate::support::{Place, Site};
 use crate::{assert_ok, damage_last, on_each_place, on_each_store};
 
 on_each_store! {
-    p7_saved_is_saved_and_damage_is_seen;
-    p7_a_save_after_the_response_has_begun;
+    p7_saved_data_survives_and_damage_is_an_error;
+    p7_a_save_after_the_response_has_started;
 }
 
 on_each_place! {
-    p7_what_needs_a_cookie_after_the_response_has_begun_is_an_error;
+    p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error;
 }
 
-async fn p7_saved_is_saved_and_damage_is_seen(place: Place) {
+async fn p7_saved_data_survives_and_damage_is_an_error(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/set/a/1").await;
@@ -33,7 +33,7 @@ async fn p7_saved_is_saved_and_damage_is_seen(place: Place) {
 }
 
 /// A body that is streamed saves while it is sent.
-async fn p7_a_save_after_the_response_has_begun(place: Place) {
+async fn p7_a_save_after_the_response_has_started(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     client.post("/login/ada").await;
@@ -56,7 +56,7 @@ async fn p7_a_save_after_the_response_has_begun(place: Place) {
     assert_ok(&client.post("/set/b/1").await);
 }
 
-async fn p7_what_needs_a_cookie_after_the_response_has_begun_is_an_error(place: Place) {
+async fn p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error(place: Place) {
     let site = Site::new(place);
     for what in ["a", "login", "rotate"] {
         let answer = site.client().post(&format!("/stream/{what}")).await;

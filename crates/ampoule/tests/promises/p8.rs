@@ -1,4 +1,4 @@
-//! The store may be stolen: what is read in it opens no session.
+//! A leaked store cannot be used to hijack sessions.
 
 use ampoule_core::{Entry, StoreKey};
 
@@ -6,10 +6,10 @@ use crate::on_each_store;
 use crate::support::{Place, Site};
 
 on_each_store! {
-    p8_the_store_may_be_stolen;
+    p8_a_leaked_store_opens_no_session;
 }
 
-async fn p8_the_store_may_be_stolen(place: Place) {
+async fn p8_a_leaked_store_opens_no_session(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     let mut tokens = Vec::new();
@@ -26,7 +26,7 @@ async fn p8_the_store_may_be_stolen(place: Place) {
         let holds = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
         for token in &tokens {
             let bytes = decoded(token);
-            // A token is the handle, which is no secret, the secret, and their signature.
+            // A token is the handle, which is not secret, the secret, and their signature.
             let (secret, signature) = bytes[16..].split_at(16);
             for part in [token.as_bytes(), &token.as_bytes()[..24], secret, signature, &secret[..8], &signature[..8]] {
                 assert!(!holds(part), "a part of the token is in the store");

@@ -10,11 +10,11 @@ on_each_place! {
 }
 
 on_each_store! {
-    p9_what_has_ended_leaves_nothing_behind;
+    p9_ended_sessions_leave_no_records;
 }
 
 on_places! {
-    p9_expired_sessions_go_away on Memory File Sealed Sqlite Postgres MySql;
+    p9_expired_sessions_are_removed on Memory File Sealed Sqlite Postgres MySql;
 }
 
 async fn p9_a_session_is_bounded(place: Place) {
@@ -33,7 +33,7 @@ async fn p9_a_session_is_bounded(place: Place) {
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-async fn p9_expired_sessions_go_away(place: Place) {
+async fn p9_expired_sessions_are_removed(place: Place) {
     let site = Site::new(place);
     for _ in 0..20 {
         site.client().post("/set/a/1").await;
@@ -54,8 +54,8 @@ async fn p9_expired_sessions_go_away(place: Place) {
     assert_eq!(living.value("a").await, "1");
 }
 
-/// Tombstones, logins that were never confirmed and frozen sessions all end by themselves.
-async fn p9_what_has_ended_leaves_nothing_behind(place: Place) {
+/// Tombstones, unconfirmed logins and frozen sessions expire.
+async fn p9_ended_sessions_leave_no_records(place: Place) {
     let site = Site::new(place);
     let mut client = site.client();
     for path in ["/set/a/1", "/login/ada", "/set/a/2", "/login/ada", "/regenerate", "/set/a/3", "/logout"] {

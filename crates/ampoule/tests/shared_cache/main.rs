@@ -1,9 +1,9 @@
-//! The response cache as an attacker meets it: random handlers, nestings and orders of layers, and requests of two users, a
-//! stranger and an attacker who chooses every byte.
+//! Attacks on the response cache: random handlers, nestings and orders of layers, and requests of two users, a visitor and an
+//! attacker who chooses every byte.
 //!
-//! Each answer tells what its handler saw. It must hold: **no answer has anything that its own request did not have, unless
-//! the response allowed it explicitly for a shared cache**. Where an answer was made for another request, what that may
-//! say is written down in `verdict.rs`; what its own request would have shown is asked of the same site without a cache.
+//! Each answer contains what its handler saw. Assertion: **no answer contains anything that its own request did not have,
+//! unless the response explicitly allowed it for a shared cache**. `verdict.rs` has the rules for an answer that was made for
+//! another request. The answer to the own request comes from the same site without a cache.
 
 mod request;
 mod site;
@@ -15,32 +15,33 @@ mod random;
 
 use futures_util::future::join_all;
 use random::Random;
-use request::Asked;
+use request::RequestSpec;
 use site::{Arrangement, World};
 
-/// How many arrangements are tried. With `AMPOULE_SEARCH=N` so many times as many.
+/// The number of arrangements. `AMPOULE_SEARCH=N` multiplies it.
 fn arrangements() -> u64 {
     let times: u64 = std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     400 * times
 }
 
-/// How many groups of requests, that run at once, each gets.
+/// The number of groups of concurrent requests for each arrangement.
 const GROUPS: usize = 30;
 
-/// What came of one arrangement: how many answers were made for another request, and for whom.
+/// The result of one arrangement: the number of answers that were made for another request, by client.
 #[derive(Default)]
-struct Tally {
+struct Counts {
     answers: usize,
     reused: usize,
 }
 
-async fn try_arrangement(seed: u64) -> Result<Tally, String> {
+async fn try_arrangement(seed: u64) -> Result<Counts, String> {
     let mut random = Random::new(seed);
     let arrangement = Arrangement::random(&mut random);
     let world = World::new(arrangement, seed).await;
-    let mut tally = Tally::default();
+    let mut tally = Counts::default();
     for _ in 0..GROUPS {
-        let asked: Vec<Asked> = (0..1 + random.below(4)).map(|_| Asked::random(&mut random, &world)).collect();
+        let asked: Vec<RequestSpec> =
+            (0..1 + random.below(4)).map(|_| RequestSpec::random(&mut random, &world)).collect();
         let answers = join_all(asked.iter().map(|asked| world.ask(asked))).await;
         for (asked, answer) in asked.iter().zip(answers) {
             tally.answers += 1;
@@ -57,9 +58,9 @@ async fn try_arrangement(seed: u64) -> Result<Tally, String> {
 }
 
 #[tokio::test]
-async fn no_answer_has_what_its_own_request_did_not_have() {
+async fn no_response_contains_data_of_another_request() {
     let only = std::env::var("AMPOULE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let mut all = Tally::default();
+    let mut all = Counts::default();
     for seed in (0..arrangements()).filter(|seed| only.is_none_or(|only| only == *seed)) {
         match try_arrangement(seed).await {
             Ok(tally) => (all.answers, all.reused) = (all.answers + tally.answers, all.reused + tally.reused),

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::site::World;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestSpec {
     pub(crate) method: &'static str,
     pub(crate) uri: String,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -116,10 +116,10 @@ impl Attack {
     }
 }
 
-impl Asked {
-    pub(crate) fn random(random: &mut Random, world: &World) -> Asked {
+impl RequestSpec {
+    pub(crate) fn random(random: &mut Random, world: &World) -> RequestSpec {
         let mut headers = vec![("host", "site.test".to_owned())];
-        let mut asked = Asked {
+        let mut asked = RequestSpec {
             method: "GET",
             uri: "/a/page".to_owned(),
             headers: Vec::new(),
@@ -136,7 +136,7 @@ impl Asked {
                 }
             }
         }
-        // What users do too.
+        // Also a request as of a user.
         if random.one_in(3) && asked.uri == "/a/page" {
             asked.uri = random.pick(&["/b/page", "/a/page?p=1", "/a/x/page"]).to_owned();
         }

@@ -1,4 +1,4 @@
-//! Random sites: how routes are nested, in which order layers stand, and handlers that tell what they saw.
+//! Random sites: nesting of routes, order of layers, and handlers that answer with what they saw.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +23,11 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::random::Random;
-use crate::request::{Asked, Attack};
+use crate::request::{Attack, RequestSpec};
 
 type App = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// How the routes lie.
+/// The nesting of the routes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Nesting {
     Flat,
@@ -42,7 +42,7 @@ pub(crate) enum Nesting {
     RewrittenInside,
 }
 
-/// Where layers stand: around the method's handlers (0), the inner router (1), the outer one (2).
+/// The positions of layers: around the method's handlers (0), the inner router (1), the outer one (2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrangement {
     nesting: Nesting,
@@ -78,7 +78,7 @@ impl Arrangement {
             sessions: random.below(3),
             cache_first,
             more_sessions,
-            // Further out than the cache it would hide from the test what was said to the cache.
+            // Outside the cache it would remove the headers that the test needs.
             strips: strips.filter(|place| *place < cache || (*place == cache && !cache_first)),
             csrf: random.one_in(4),
             route_layer: random.one_in(3),
@@ -127,12 +127,12 @@ impl World {
         self.nonces.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) async fn ask(&self, asked: &Asked) -> Answer {
+    pub(crate) async fn ask(&self, asked: &RequestSpec) -> Answer {
         answer(self.with_cache.clone(), asked).await
     }
 
     /// What the request has: a handler's answer that was made for it alone, and has all.
-    pub(crate) async fn own_view(&self, asked: &Asked) -> Answer {
+    pub(crate) async fn own_view(&self, asked: &RequestSpec) -> Answer {
         answer(self.without.clone(), asked).await
     }
 }
@@ -144,7 +144,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-async fn answer(app: App, asked: &Asked) -> Answer {
+async fn answer(app: App, asked: &RequestSpec) -> Answer {
     let (parts, body) = app.oneshot(asked.build::<Body>()).await.unwrap().into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Answer { status: parts.status, headers: parts.headers, body }
@@ -211,10 +211,10 @@ impl Site {
     fn around_handler(&self, mut handler: MethodRouter) -> MethodRouter {
         for layer in self.layers(0) {
             handler = match layer {
-                Around::Cache(cache) => handler.layer(cache),
-                Around::Sessions(sessions) => handler.layer(sessions),
-                Around::Csrf => handler.layer(CsrfLayer::new()),
-                Around::Strip => handler.layer(from_fn(strip)),
+                LayerSpec::Cache(cache) => handler.layer(cache),
+                LayerSpec::Sessions(sessions) => handler.layer(sessions),
+                LayerSpec::Csrf => handler.layer(CsrfLayer::new()),
+                LayerSpec::Strip => handler.layer(from_fn(strip)),
             };
         }
         handler
@@ -226,48 +226,48 @@ impl Site {
         let route_layer = self.arrangement.route_layer && has_routes;
         for layer in self.layers(place) {
             router = match layer {
-                Around::Cache(cache) if route_layer => router.route_layer(cache),
-                Around::Cache(cache) => router.layer(cache),
-                Around::Sessions(sessions) => router.layer(sessions),
-                Around::Csrf => router.layer(CsrfLayer::new()),
-                Around::Strip => router.layer(from_fn(strip)),
+                LayerSpec::Cache(cache) if route_layer => router.route_layer(cache),
+                LayerSpec::Cache(cache) => router.layer(cache),
+                LayerSpec::Sessions(sessions) => router.layer(sessions),
+                LayerSpec::Csrf => router.layer(CsrfLayer::new()),
+                LayerSpec::Strip => router.layer(from_fn(strip)),
             };
         }
         router
     }
 
     /// The layers of a place, the innermost first.
-    fn layers(&self, place: usize) -> Vec<Around> {
+    fn layers(&self, place: usize) -> Vec<LayerSpec> {
         let arrangement = &self.arrangement;
         let mut layers = Vec::new();
         if arrangement.sessions == place {
             if arrangement.csrf {
-                layers.push(Around::Csrf);
+                layers.push(LayerSpec::Csrf);
             }
-            layers.push(Around::Sessions(self.sessions.clone()));
+            layers.push(LayerSpec::Sessions(self.sessions.clone()));
         }
         if arrangement.more_sessions == Some(place) {
-            layers.push(Around::Sessions(self.more.clone()));
+            layers.push(LayerSpec::Sessions(self.more.clone()));
         }
         if arrangement.strips == Some(place) {
-            layers.push(Around::Strip);
+            layers.push(LayerSpec::Strip);
         }
         if let Some(cache) = self.cache.clone().filter(|_| arrangement.cache == place) {
             let at = if arrangement.cache_first { 0 } else { layers.len() };
-            layers.insert(at, Around::Cache(cache));
+            layers.insert(at, LayerSpec::Cache(cache));
         }
         layers
     }
 }
 
-enum Around {
+enum LayerSpec {
     Cache(ResponseCacheLayer),
     Sessions(SessionLayer),
     Csrf,
     Strip,
 }
 
-/// Forgets what the layers further in said of caching, and says that all is for all.
+/// Removes the cache headers of inner layers, and marks everything as public.
 async fn strip(request: Request, next: Next) -> Response {
     let (parts, body) = next.run(request).await.into_parts();
     let mut response = Response::new(body);
@@ -277,7 +277,7 @@ async fn strip(request: Request, next: Next) -> Response {
             response.headers_mut().append(name, value.clone());
         }
     }
-    // What the handler itself said it said of what it saw.
+    // Public only if the handler marked its answer as not depending on the request.
     let said = if parts.headers.contains_key("x-plain") { "public, max-age=60" } else { "private" };
     response.headers_mut().insert("cache-control", HeaderValue::from_static(said));
     response
@@ -415,7 +415,7 @@ fn respond(plan: &Plan, parts: &Parts, seen: Vec<(&'static str, String)>) -> Res
     if plan.sets_cookie {
         response = response.header("set-cookie", format!("n={}", values(&parts.headers, "x-nonce")));
     }
-    // What may be said to be for all by a layer around.
+    // Marks an answer that an outer layer may declare public.
     if plan.vary.is_empty() && plan.cache_control.contains("max-age=60") && !plan.cache_control.contains("riv") {
         response = response.header("x-plain", "");
     }

@@ -1,12 +1,12 @@
-//! What an answer may have.
+//! Checks what an answer may contain.
 
 use http::HeaderMap;
 
-use crate::request::Asked;
+use crate::request::RequestSpec;
 use crate::site::{Answer, SEEN, World};
 
-/// Whether the answer was made for another request; or what is wrong with it.
-pub(crate) async fn verdict(asked: &Asked, answer: &Answer, world: &World) -> Result<bool, String> {
+/// Returns whether the answer was made for another request, or the violation.
+pub(crate) async fn verdict(asked: &RequestSpec, answer: &Answer, world: &World) -> Result<bool, String> {
     let Some(told) = answer.headers.get("x-echo") else { return no_echo(answer) };
     let told = told.to_str().unwrap();
     if !answer.body.is_empty() && answer.body != told {
@@ -21,7 +21,7 @@ pub(crate) async fn verdict(asked: &Asked, answer: &Answer, world: &World) -> Re
     let own = own.headers["x-echo"].to_str().unwrap();
     for (name, value) in lines(told) {
         let is_own = line(own, name) == Some(value);
-        // HEAD is answered with what a GET would be.
+        // HEAD is answered as GET.
         let is_head = name == "method" && asked.method == "HEAD" && value == "GET";
         // The response has allowed to be given to requests that say something else here.
         let is_allowed = SEEN.contains(&name) && !names(&answer.headers, "vary").contains(&name.to_owned());
@@ -35,7 +35,7 @@ pub(crate) async fn verdict(asked: &Asked, answer: &Answer, world: &World) -> Re
     Ok(true)
 }
 
-/// Answers that no handler made: 403 of the check of forms, 504 for want of a stored response.
+/// Answers that no handler made: 403 of the CSRF check, 504 without a stored response.
 fn no_echo(answer: &Answer) -> Result<bool, String> {
     match answer.status.as_u16() {
         403 | 404 | 504 | 500 => Ok(false),
@@ -44,7 +44,7 @@ fn no_echo(answer: &Answer) -> Result<bool, String> {
 }
 
 /// The rules for an answer that was made for another request.
-fn may_be_reused(asked: &Asked, answer: &Answer) -> Result<(), String> {
+fn may_be_reused(asked: &RequestSpec, answer: &Answer) -> Result<(), String> {
     let broken = |what: &str| Err(format!("stored and reused, {what}"));
     let said = names(&answer.headers, "cache-control");
     let vary = names(&answer.headers, "vary");

@@ -1,4 +1,4 @@
-//! What an attacker sends, byte by byte, over a connection of HTTP/1: what the response cache then gives to others.
+//! An attacker sends any bytes over an HTTP/1 connection: what the response cache then serves to others.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Tells what it saw of its target, and says that this is for all.
+/// Answers with the target that it saw, as a public response.
 async fn page(OriginalUri(original): OriginalUri, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -95,27 +95,27 @@ fn complete(attack: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_an_attacker_sends_is_given_to_no_other_client() {
+async fn an_attacker_s_requests_affect_no_other_client() {
     let clean = body(&send(serve().await, VICTIM).await).to_owned();
     assert!(clean.starts_with("GET ") && clean.contains("site.test"), "{clean}");
     for attack in ATTACKS {
         let attack = complete(attack);
-        // The attacker comes first, twice.
+        // The attacker's requests are first, twice.
         let server = serve().await;
         let own = body(&send(server, &attack).await).to_owned();
         send(server, &attack).await;
         assert_ne!(own, clean, "the attack cannot be seen: {attack}");
         assert_eq!(body(&send(server, VICTIM).await), clean, "{attack}");
-        // The victim comes first, and the attacker gets nothing of it.
+        // The victim's request is first; the attacker sees nothing of it.
         let server = serve().await;
         assert!(send(server, VICTIM).await.contains("; stored"));
         assert_eq!(body(&send(server, &attack).await), own, "{attack}");
     }
 }
 
-/// The cache is not left out in these: what differs is no part of the target, and the answer says so.
+/// These use the cache: the differing part does not belong to the target, and the response shows that it was cached.
 #[tokio::test]
-async fn what_a_handler_cannot_see_in_the_target_changes_nothing() {
+async fn parts_that_are_not_in_the_target_do_not_change_the_key() {
     let server = serve().await;
     let clean = body(&send(server, VICTIM).await).to_owned();
     for same in [
@@ -132,9 +132,9 @@ async fn what_a_handler_cannot_see_in_the_target_changes_nothing() {
     assert!(range.contains("fwd=bypass") && body(&range) == clean, "{range}");
 }
 
-/// Bytes that are no request reach no handler and leave nothing behind.
+/// Malformed requests reach no handler and store nothing.
 #[tokio::test]
-async fn malformed_requests_leave_nothing_behind() {
+async fn malformed_requests_store_nothing() {
     let server = serve().await;
     for malformed in [
         "GET /a/page#evil HTTP/1.1\r\nHost: site.test\r\n",

@@ -1,4 +1,4 @@
-//! A browser that keeps each cookie in the scope it was set for, as RFC 6265 section 5 has it.
+//! A browser that keeps the scope of each cookie (RFC 6265 section 5).
 
 use axum::Router;
 
@@ -12,7 +12,7 @@ pub(crate) struct Browser {
     pub(crate) cookies: Vec<Cookie>,
 }
 
-/// A cookie, and which requests it goes out with.
+/// A cookie and its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie {
     pub(crate) name: String,
@@ -50,7 +50,7 @@ impl Browser {
         Browser { client, host, cookies: Vec::new() }
     }
 
-    /// Goes on with another application at the same host.
+    /// Switches to another application at the same host.
     pub(crate) fn at(self, app: &Router) -> Browser {
         Browser { client: Client { app: app.clone(), ..self.client }, ..self }
     }

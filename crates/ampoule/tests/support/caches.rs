@@ -1,4 +1,4 @@
-//! Caches as different processes would have them, and creators that tell what they do.
+//! Caches as of different processes, and creators that report their calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,29 +10,29 @@ use ampoule::store::Store;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::stores::Spy;
+use super::stores::SpyStore;
 use super::{HOUR, Place, SECOND};
 
-/// A store, and caches on it as different processes would have them.
-pub(crate) struct Rig {
+/// A store, and caches on it as of different processes.
+pub(crate) struct CacheCluster {
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) spy: Arc<Spy>,
+    pub(crate) spy: Arc<SpyStore>,
     _folder: tempfile::TempDir,
 }
 
-impl Rig {
-    pub(crate) fn new(place: Place) -> Rig {
+impl CacheCluster {
+    pub(crate) fn new(place: Place) -> CacheCluster {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         let store = ampoule::store::open(&place.url(folder.path()), &super::store_options(clock.clone())).unwrap();
-        Rig { spy: Arc::new(Spy::new(store)), clock, _folder: folder }
+        CacheCluster { spy: Arc::new(SpyStore::new(store)), clock, _folder: folder }
     }
 
     pub(crate) fn backend_options(&self) -> BackendOptions {
         BackendOptions { clock: self.clock.clone(), store_timeout: Some(5 * SECOND), ..BackendOptions::default() }
     }
 
-    /// A process of its own, as far as the cache can tell.
+    /// A cache as of another process.
     pub(crate) fn process(&self, options: CacheOptions) -> CacheManager {
         let store: Arc<dyn Store> = self.spy.clone();
         CacheManager::new(Backend::store(store, &self.backend_options()), options).unwrap()
@@ -48,7 +48,7 @@ pub(crate) fn options() -> CacheOptions {
     CacheOptions { expire: HOUR, ..CacheOptions::default() }
 }
 
-/// Counts how often it creates.
+/// A creator that counts its calls.
 #[derive(Clone, Default)]
 pub(crate) struct Creator(Arc<AtomicUsize>);
 
@@ -64,18 +64,18 @@ impl Creator {
     }
 }
 
-/// A creator that has begun and waits until it is told to go on.
-pub(crate) struct Held {
+/// A running creator that waits until it is released.
+pub(crate) struct HeldCreator {
     began: Arc<Semaphore>,
     go_on: Arc<Semaphore>,
 }
 
-impl Held {
-    pub(crate) fn new() -> Held {
-        Held { began: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) }
+impl HeldCreator {
+    pub(crate) fn new() -> HeldCreator {
+        HeldCreator { began: Arc::new(Semaphore::new(0)), go_on: Arc::new(Semaphore::new(0)) }
     }
 
-    /// Begins to create in a task of its own, and returns when the creator has begun.
+    /// Starts to create in a task, and returns when the creator is running.
     pub(crate) async fn begin(
         &self,
         cache: &Cache<u32>,
@@ -109,7 +109,7 @@ pub(crate) async fn ask_in_parallel(cache: &Cache<usize>, count: usize, creator:
     asking.join_all().await
 }
 
-/// In memory alone, as without a store.
+/// Only in memory, without a store.
 pub(crate) fn in_memory(clock: &Arc<ManualClock>, options: CacheOptions) -> CacheManager {
     let backend = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
     CacheManager::new(Backend::memory(&backend), options).unwrap()

@@ -1,4 +1,4 @@
-//! What the tests over HTTP share: a small site, a client with a cookie jar, and stores that count or fail.
+//! Support for tests over HTTP: a small site, a client with a cookie jar, and stores that count or fail.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod browser;
@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 pub(crate) const SECRET: &str = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE";
 
-/// Where the tests keep their sessions.
+/// The places where tests keep sessions: each store, and the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Memory,
@@ -90,7 +90,7 @@ pub(crate) struct Site {
     pub(crate) app: Router,
     pub(crate) layer: SessionLayer,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) spy: Arc<stores::Spy>,
+    pub(crate) spy: Arc<stores::SpyStore>,
     place: Place,
     _dir: Arc<tempfile::TempDir>,
 }
@@ -106,7 +106,7 @@ impl Site {
         Site::build(place, &url, dir, |_| {}, change)
     }
 
-    /// A site on a server of the test's own, whose store has short limits.
+    /// A site on the test's own server, with short limits.
     pub(crate) fn at(url: &str, store: impl FnOnce(&mut StoreOptions), change: impl FnOnce(&mut Options)) -> Site {
         Site::build(Place::Memory, url, tempfile::tempdir().unwrap(), store, change)
     }
@@ -122,7 +122,7 @@ impl Site {
         let mut store = store_options(clock.clone());
         change_store(&mut store);
         let store = ampoule::store::open(url, &store).unwrap();
-        let spy = Arc::new(stores::Spy::new(store));
+        let spy = Arc::new(stores::SpyStore::new(store));
         Site::over(place, spy, clock, Arc::new(dir), change)
     }
 
@@ -133,7 +133,7 @@ impl Site {
 
     fn over(
         place: Place,
-        spy: Arc<stores::Spy>,
+        spy: Arc<stores::SpyStore>,
         clock: Arc<ManualClock>,
         dir: Arc<tempfile::TempDir>,
         change: impl FnOnce(&mut Options),
@@ -150,7 +150,7 @@ impl Site {
         Site { app: site::routes().layer(layer.clone()), layer, clock, spy, place, _dir: dir }
     }
 
-    /// A client that holds nothing.
+    /// A client without cookies.
     pub(crate) fn client(&self) -> Client {
         Client { app: self.app.clone(), jar: BTreeMap::new(), place: "http://site.test".into() }
     }
@@ -163,7 +163,7 @@ pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
     Options { secrets, cookie, clock, sweep_interval: None, ..Options::default() }
 }
 
-/// A browser, as far as cookies go.
+/// A client with a cookie jar.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) app: Router,
@@ -226,7 +226,7 @@ impl Client {
         }
     }
 
-    /// The value under a key, as the site tells it.
+    /// The value of a key, as the site returns it.
     pub(crate) async fn value(&mut self, key: &str) -> String {
         self.get(&format!("/get/{key}")).await.text
     }
@@ -241,7 +241,7 @@ pub(crate) async fn answer(response: Response<Body>) -> Answer {
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
-/// All that is logged, in memory.
+/// A log in memory.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 

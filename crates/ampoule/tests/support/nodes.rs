@@ -11,12 +11,12 @@ use ampoule::{Clock, Options, PoolOptions, SessionLayer, SystemClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Tell a process of this test binary that it is a node: on which store, what its data there are called, and its limits.
+/// The environment variables that make a process of this test binary a node: the store, the name of its data, the limits.
 const URL: &str = "AMPOULE_TEST_SERVER_URL";
 const NAME: &str = "AMPOULE_TEST_SERVER_NAME";
 const LIMITS: &str = "AMPOULE_TEST_SERVER_LIMITS";
 
-/// How long a node waits for its store, and how long it spares the requests with an old token.
+/// A node's time limit for its store, and its grace for old tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) store_timeout: Duration,
@@ -47,7 +47,7 @@ pub(crate) fn layer(url: &str, name: &str, limits: Limits) -> SessionLayer {
     SessionLayer::new(store, options).unwrap()
 }
 
-/// What a node does. It returns at once where no test asked for one.
+/// The main function of a node. Without its environment variables it returns at once.
 pub(crate) async fn serve() {
     let Ok(url) = std::env::var(URL) else { return };
     let limits = std::env::var(LIMITS).unwrap();
@@ -60,8 +60,7 @@ pub(crate) async fn serve() {
     axum::serve(listener, super::site::routes().layer(layer)).await.unwrap();
 }
 
-/// What the nodes of one test have in common. Each test binary that starts them has a test `server_process` that calls
-/// [`serve`].
+/// The nodes of one test. Each test binary that starts them has a test `server_process` that calls [`serve`].
 pub(crate) struct Cluster {
     pub(crate) url: String,
     pub(crate) name: String,
@@ -85,7 +84,7 @@ impl Cluster {
         (0..count).map(|_| Node::start(self)).collect()
     }
 
-    /// A node whose clock is off by so much, such as `+2d`; `None` where there is no libfaketime.
+    /// A node whose clock is off by this time, such as `+2d`; `None` without libfaketime.
     pub(crate) fn node_with_clock(&self, offset: &str) -> Option<Node> {
         let mut command = self.command();
         ampoule_test_servers::set_clock_off(&mut command, offset).then(|| Node::run(command))
@@ -105,7 +104,7 @@ pub(crate) struct Node {
     /// Stays open: a test runner says something after a minute, and would end with an error.
     _output: Lines<BufReader<ChildStdout>>,
     pub(crate) port: u16,
-    /// How far its clock was off at its start.
+    /// The offset of its clock at its start.
     pub(crate) clock_off: Duration,
 }
 
@@ -124,7 +123,7 @@ impl Node {
         Node { child, _output: lines, port: port.parse().unwrap(), clock_off: Duration::from_millis(clock_off) }
     }
 
-    /// As a power failure does it.
+    /// Kills the node, as a power failure does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -149,7 +148,7 @@ pub(crate) async fn ask(port: u16, method: &str, path: &str, cookie: &str) -> Op
     stream.read_to_string(&mut answer).await.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    // The session's own cookie comes last, after those that are expired.
+    // The session's own cookie is the last one, after removals.
     let set = head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).next_back();
     Some((status, set.map(str::to_owned), body.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! The routes that the tests ask for.
+//! The routes of the test site.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -163,7 +163,7 @@ async fn clear(session: Session) -> Result<&'static str, Error> {
     Ok("cleared")
 }
 
-/// Whose session it is, and how many seconds after it was made the user last logged in.
+/// The principal, and the seconds between the creation of the session and the last login.
 async fn principal(session: Session) -> Result<String, Error> {
     let (proved, made) = (session.authenticated_at().await?, session.created().await?);
     let since = proved.map_or_else(|| "never".to_owned(), |proved| proved.since(made).as_secs().to_string());
@@ -233,7 +233,7 @@ async fn take(session: Session, Path(key): Path<String>) -> Result<String, Error
     Ok(session.take::<String>(key.as_str()).await?.unwrap_or_else(|| "none".into()))
 }
 
-/// Does something to its session once the response has begun, and says in the body what came of it.
+/// Changes its session after the response has started, and writes the result into the body.
 async fn stream(session: Session, Path(what): Path<String>) -> Result<Body, Error> {
     session.keys().await?;
     let work = async move {
@@ -252,7 +252,7 @@ async fn stream(session: Session, Path(what): Path<String>) -> Result<Body, Erro
     Ok(Body::from_stream(futures_util::stream::once(work)))
 }
 
-/// Saves, and says itself what caches may do with the answer.
+/// Saves, and sets its own Cache-Control.
 async fn cached(
     session: Session,
     Path((directive, key, value)): Path<(String, String, String)>,

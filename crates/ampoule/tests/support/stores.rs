@@ -1,4 +1,4 @@
-//! Stores that tell what was asked of them, or fail on demand.
+//! Stores that count operations, or fail on demand.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -9,8 +9,8 @@ use ampoule_core::{
     Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
 };
 
-/// Counts calls, keeps what was written, and breaks down when it is told to.
-pub(crate) struct Spy {
+/// A store that counts calls, records writes, and fails on demand.
+pub(crate) struct SpyStore {
     store: Arc<dyn Store>,
     pub(crate) gets: AtomicUsize,
     pub(crate) puts: AtomicUsize,
@@ -20,9 +20,9 @@ pub(crate) struct Spy {
     mood: AtomicU8,
 }
 
-/// How a store behaves.
+/// The behaviour of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum StoreBehaviour {
     Works = 0,
     Refuses = 1,
     Hangs = 2,
@@ -30,25 +30,25 @@ pub(crate) enum Mood {
     Yields = 3,
 }
 
-impl Spy {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Spy {
-        Spy {
+impl SpyStore {
+    pub(crate) fn new(store: Arc<dyn Store>) -> SpyStore {
+        SpyStore {
             store,
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
             deletes: AtomicUsize::new(0),
             written: Mutex::default(),
-            mood: AtomicU8::new(Mood::Works as u8),
+            mood: AtomicU8::new(StoreBehaviour::Works as u8),
         }
     }
 
-    /// Calls since the last time: gets, puts, touches, deletes.
+    /// The calls since the last call of this: gets, puts, touches, deletes.
     pub(crate) fn calls(&self) -> [usize; 4] {
         [&self.gets, &self.puts, &self.touches, &self.deletes].map(|count| count.swap(0, Ordering::SeqCst))
     }
 
-    pub(crate) fn set_mood(&self, mood: Mood) {
+    pub(crate) fn set_mood(&self, mood: StoreBehaviour) {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
@@ -66,7 +66,7 @@ impl Spy {
     }
 }
 
-impl Store for Spy {
+impl Store for SpyStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         Reply::new(async move {
             self.in_the_mood(&self.gets).await?;

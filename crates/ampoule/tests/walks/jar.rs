@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_goes_where_its_domain_and_path_say() {
+    fn a_cookie_is_sent_according_to_domain_and_path() {
         let mut jar = Jar::default();
         jar.receive("a.example.com", "/x/y", "sid=host; Path=/; Secure", NOW);
         jar.receive("a.example.com", "/x/y", "sid=domain; Domain=.Example.com; Path=/", NOW);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_host_may_not_set_is_ignored() {
+    fn cookies_that_a_host_may_not_set_are_ignored() {
         let mut jar = Jar::default();
         for header in [
             "sid=1; Domain=b.example.com",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_replaced_in_its_place_and_removed_when_it_has_expired() {
+    fn a_value_is_replaced_in_place_and_removed_when_expired() {
         let mut jar = Jar::default();
         jar.receive("a.com", "/", "sid=1; Path=/", NOW);
         jar.receive("a.com", "/", "sid=2; Path=/; Domain=a.com", NOW);

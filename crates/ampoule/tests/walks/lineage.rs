@@ -1,11 +1,11 @@
-//! Which session came from which, as the events tell it.
+//! The lineage of sessions, from the events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 
 use ampoule::{EventKind, SessionId, Time};
 
-use crate::site::{Noted, Op, Report};
+use crate::site::{Op, RecordedEvent, Report};
 use crate::world::GRACE;
 
 /// A login, and the session that it came from.
@@ -13,14 +13,14 @@ use crate::world::GRACE;
 pub(crate) struct Fork {
     pub(crate) from: SessionId,
     pub(crate) step: usize,
-    /// Whether the data of the other session went along.
+    /// Whether the login took over the data of the other session.
     carried: bool,
 }
 
-/// What the site noted so far, in a form that can be asked.
+/// The site's notes so far, with queries.
 pub(crate) struct Lineage<'a> {
     pub(crate) reports: MutexGuard<'a, Vec<Report>>,
-    pub(crate) events: MutexGuard<'a, Vec<Noted>>,
+    pub(crate) events: MutexGuard<'a, Vec<RecordedEvent>>,
     forks: BTreeMap<SessionId, Fork>,
     /// The request that made each session.
     makers: BTreeMap<SessionId, usize>,
@@ -31,7 +31,7 @@ pub(crate) fn is_login(key: &str) -> bool {
 }
 
 impl<'a> Lineage<'a> {
-    pub(crate) fn new(reports: MutexGuard<'a, Vec<Report>>, events: MutexGuard<'a, Vec<Noted>>) -> Lineage<'a> {
+    pub(crate) fn new(reports: MutexGuard<'a, Vec<Report>>, events: MutexGuard<'a, Vec<RecordedEvent>>) -> Lineage<'a> {
         let (mut forks, mut makers) = (BTreeMap::new(), BTreeMap::new());
         for event in events.iter() {
             if let EventKind::Forked { from } = event.kind {
@@ -97,8 +97,8 @@ impl<'a> Lineage<'a> {
         false
     }
 
-    fn making(&self, id: SessionId) -> Option<&Noted> {
-        let is_made = |event: &&Noted| matches!(event.kind, EventKind::Forked { .. } | EventKind::Created);
+    fn making(&self, id: SessionId) -> Option<&RecordedEvent> {
+        let is_made = |event: &&RecordedEvent| matches!(event.kind, EventKind::Forked { .. } | EventKind::Created);
         self.events.iter().filter(is_made).find(|event| event.id == id)
     }
 
@@ -149,7 +149,7 @@ impl<'a> Lineage<'a> {
     /// Whether a request came with one of these tokens in a way that counts as a use of its session.
     pub(crate) fn was_used(&self, id: SessionId, issued: &BTreeMap<String, SessionId>) -> bool {
         self.reports.iter().any(|report| {
-            // A logout ends every session whose token came.
+            // A logout ends every session whose token was sent.
             let ends = matches!(report.op, Op::Logout | Op::Restart);
             report.id == Some(id) || ends && report.tokens.iter().any(|token| issued[token] == id)
         })

@@ -1,4 +1,4 @@
-//! Numbers that a seed determines.
+//! Seeded random numbers.
 
 /// Vigna's SplitMix64.
 pub(crate) struct Random(u64);
@@ -20,7 +20,7 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// Once in so many times.
+    /// True once in this number of calls, on average.
     pub(crate) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! The site that the walks ask, and what it notes of each request: an oracle that no client has.
+//! The site of the walks, and its notes on each request: an oracle that no client has.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
 
-use crate::store::Stepping;
+use crate::store::SteppingStore;
 
 /// What a request does with its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub(crate) enum Op {
     TakeVoucher,
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Sender {
     /// One of the browser's two tabs. They share its cookies, and each has a connection of its own.
     Tab(usize),
     /// It has sessions of its own, and those that it planted.
@@ -44,7 +44,7 @@ pub(crate) enum Who {
 /// One request, as the site knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    pub(crate) who: Who,
+    pub(crate) who: Sender,
     pub(crate) op: Op,
     pub(crate) host: &'static str,
     pub(crate) path: &'static str,
@@ -75,7 +75,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(who: Who, op: Op, host: &'static str, path: &'static str) -> Report {
+    pub(crate) fn new(who: Sender, op: Op, host: &'static str, path: &'static str) -> Report {
         Report {
             who,
             op,
@@ -101,12 +101,12 @@ impl Report {
         }
     }
 
-    /// Whether the handler was told that what it asked for is done.
+    /// Whether the handler's operation was acknowledged.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.done.is_some() && self.failed.is_none()
     }
 
-    /// Whether it may have been done, or not.
+    /// Whether the outcome is unknown.
     pub(crate) fn is_uncertain(&self) -> bool {
         self.done.is_none() || self.failed == Some(ErrorKind::Timeout)
     }
@@ -114,7 +114,7 @@ impl Report {
 
 /// An event, and when it was raised.
 #[derive(Clone, Debug)]
-pub(crate) struct Noted {
+pub(crate) struct RecordedEvent {
     pub(crate) kind: EventKind,
     pub(crate) id: SessionId,
     pub(crate) step: usize,
@@ -130,20 +130,20 @@ pub(crate) struct Noted {
     pub(crate) logged_in: Option<Time>,
 }
 
-/// What the site notes.
+/// The notes of the site.
 pub(crate) struct Notes {
     pub(crate) reports: Mutex<Vec<Report>>,
-    pub(crate) events: Mutex<Vec<Noted>>,
+    pub(crate) events: Mutex<Vec<RecordedEvent>>,
     pub(crate) step: AtomicUsize,
     /// The request that is polled; `NONE` for the oracle's own.
     pub(crate) current: AtomicUsize,
-    pub(crate) store: Arc<Stepping>,
+    pub(crate) store: Arc<SteppingStore>,
 }
 
 pub(crate) const NONE: usize = usize::MAX;
 
 impl Notes {
-    pub(crate) fn new(store: Arc<Stepping>) -> Arc<Notes> {
+    pub(crate) fn new(store: Arc<SteppingStore>) -> Arc<Notes> {
         let (reports, events) = (Mutex::default(), Mutex::default());
         Arc::new(Notes { reports, events, step: AtomicUsize::new(0), current: AtomicUsize::new(NONE), store })
     }
@@ -165,8 +165,16 @@ impl Notes {
             let device = record.as_ref().map_or(event.id, |record| record.identity.device_of(event.id));
             let origin = record.as_ref().and_then(|record| record.identity.origin);
             let logged_in = record.as_ref().and_then(|record| record.authenticated_at);
-            let noted =
-                Noted { kind: event.kind, id: event.id, step: self.now(), request, carried, device, origin, logged_in };
+            let noted = RecordedEvent {
+                kind: event.kind,
+                id: event.id,
+                step: self.now(),
+                request,
+                carried,
+                device,
+                origin,
+                logged_in,
+            };
             self.events.lock().unwrap().push(noted);
         }
     }
@@ -220,7 +228,7 @@ async fn handle(State(notes): State<Arc<Notes>>, Path(number): Path<usize>, sess
     done.map(drop)
 }
 
-/// As a poll does it that a page makes by itself.
+/// A background request of a page.
 async fn peek(notes: &Notes, number: usize, session: &Session) -> Result<(), Error> {
     let session = session.read_only();
     let (keys, principal) = (session.keys().await?, session.principal().await?);
@@ -232,7 +240,7 @@ async fn peek(notes: &Notes, number: usize, session: &Session) -> Result<(), Err
     Ok(())
 }
 
-/// Does it, and says what was taken out.
+/// Does the operation, and returns what was taken.
 async fn act(op: Op, number: usize, session: &Session) -> Result<Vec<String>, Error> {
     match op {
         Op::Read | Op::Peek => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! What must hold while all is quiet, and at the end of a walk.
+//! The assertions between rounds, and at the end of a walk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use ampoule::{Clock, EventKind, SessionId};
 
 use crate::lineage::{Lineage, is_login};
-use crate::site::{Op, Report, Who};
-use crate::world::{GRACE, HOSTS, PATHS, Seen, World};
+use crate::site::{Op, Report, Sender};
+use crate::world::{GRACE, HOSTS, Opened, PATHS, World};
 
 const IDLE: Duration = Duration::from_secs(24 * 3_600);
 
-/// What an operation leaves in its session.
+/// The value that an operation leaves in its session.
 fn key_of(op: Op, number: usize) -> Option<String> {
     match op {
         Op::Write | Op::Restart => Some(format!("write{number}")),
@@ -37,7 +37,7 @@ impl World {
         Lineage::new(self.notes.reports.lock().unwrap(), self.notes.events.lock().unwrap())
     }
 
-    /// What holds after each round.
+    /// Checks the assertions after each round.
     pub(crate) fn judge_round(&self, from: usize) -> Result<(), String> {
         let lineage = self.lineage();
         for (number, report) in lineage.reports.iter().enumerate().skip(from) {
@@ -53,7 +53,7 @@ impl World {
         Ok(())
     }
 
-    /// A token leads to the session that it was given out for, and shows nothing else.
+    /// A token opens only the session that it was issued for.
     fn no_elevation(&self, lineage: &Lineage<'_>, number: usize, report: &Report) -> Result<(), String> {
         let sessions: BTreeSet<SessionId> = report.tokens.iter().map(|token| self.issued[token]).collect();
         if report.id.is_some_and(|id| !sessions.contains(&id)) {
@@ -61,7 +61,7 @@ impl World {
         }
         let shown: BTreeSet<&str> = sessions.iter().flat_map(|session| lineage.logins(*session)).collect();
         let principal = report.principal.as_deref();
-        if report.who == Who::Attacker && principal.is_some_and(|principal| principal != "mallory") {
+        if report.who == Sender::Attacker && principal.is_some_and(|principal| principal != "mallory") {
             return Err(format!("no elevation: the attacker is {principal:?} in request {number}"));
         }
         if principal.is_some() && shown.is_empty() {
@@ -85,7 +85,7 @@ impl World {
         Ok(())
     }
 
-    /// A logout with a token of before a login does not end the login.
+    /// A logout with a token from before a login does not end the login.
     fn ends_no_login(&self, lineage: &Lineage<'_>) -> Result<(), String> {
         for event in lineage.events.iter().filter(|event| event.kind == EventKind::Destroyed) {
             let report = &lineage.reports[event.request];
@@ -153,7 +153,7 @@ impl World {
         })
     }
 
-    /// The cookies of a response take no session from the browser that lives, unless they give it one that came from it.
+    /// The cookies of a response do not replace a live session of the browser, except by one that came from it.
     pub(crate) fn judge_change(
         &self,
         number: usize,
@@ -200,7 +200,7 @@ impl World {
         Ok(())
     }
 
-    /// What holds at the end, a grace after the last request.
+    /// Checks the assertions at the end, a grace after the last request.
     pub(crate) fn judge_end(&self) -> Result<(), String> {
         let lineage = self.lineage();
         let mut seen: BTreeMap<SessionId, Vec<&String>> = BTreeMap::new();
@@ -266,7 +266,7 @@ impl World {
         before
     }
 
-    /// A token that was replaced, and whose successor has been used, is dead after the grace.
+    /// A replaced token whose successor has been used is invalid after the grace.
     fn old_tokens_end(&self, lineage: &Lineage<'_>, live: &BTreeMap<SessionId, Vec<&String>>) -> Result<(), String> {
         for (session, tokens) in live {
             // While a login holds a session, nothing is noted in it.
@@ -292,7 +292,7 @@ impl World {
         Ok(())
     }
 
-    /// From where it stands the browser reaches a session that works, and can log in.
+    /// With its cookies, the browser reaches a working session, and can log in.
     pub(crate) async fn judge_way_out(&mut self) -> Result<(), String> {
         let hosts = self.hosts();
         for (host, path) in hosts.iter().flat_map(|host| PATHS.map(|path| (*host, path))) {
@@ -315,7 +315,7 @@ impl World {
                     return Err(format!("no lock-out: request {number} at {host}{path} does not see {missing}"));
                 }
                 if matches!(op, Op::Login(_)) && report.principal.is_some_and(|principal| principal != "ada") {
-                    // Nothing of another user's session goes into a login.
+                    // A login takes over nothing of another user's session.
                     keys.clear();
                 }
                 keys.extend(key_of(op, number));
@@ -326,7 +326,7 @@ impl World {
 }
 
 /// A live session shows all that was acknowledged, to it and to those that it came from.
-fn shows_all(lineage: &Lineage<'_>, seen: &Seen) -> Result<(), String> {
+fn shows_all(lineage: &Lineage<'_>, seen: &Opened) -> Result<(), String> {
     let mut written: Vec<(usize, &Report)> = Vec::new();
     for (source, until) in lineage.sources(seen.id) {
         written.extend(lineage.written(source, until));
@@ -355,7 +355,7 @@ fn shows_all(lineage: &Lineage<'_>, seen: &Seen) -> Result<(), String> {
     Ok(())
 }
 
-/// What is taken out goes to one of all requests that ask.
+/// A taken value goes to only one of all requests.
 fn takes_once(lineage: &Lineage<'_>) -> Result<(), String> {
     let mut taken: BTreeMap<&String, Vec<(SessionId, usize)>> = BTreeMap::new();
     for report in lineage.reports.iter() {

@@ -19,8 +19,8 @@ use tower::ServiceExt;
 
 use crate::jar::Jar;
 use crate::random::Random;
-use crate::site::{self, NONE, Notes, Op, Report, Who};
-use crate::store::{LeftOut, Stepping};
+use crate::site::{self, NONE, Notes, Op, Report, Sender};
+use crate::store::{OmittedRule, SteppingStore};
 use crate::support;
 
 pub(crate) const HOSTS: [&str; 2] = ["shop.example.com", "www.example.com"];
@@ -30,7 +30,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How a walk goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
-    pub(crate) left_out: LeftOut,
+    pub(crate) left_out: OmittedRule,
     /// An attacker plants its cookies, and uses what it planted.
     pub(crate) attacks: bool,
     /// `__Host-` keeps planted cookies out.
@@ -48,7 +48,7 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// That of a walk.
-    pub(crate) fn of(seed: u64, left_out: LeftOut) -> Setting {
+    pub(crate) fn of(seed: u64, left_out: OmittedRule) -> Setting {
         let mut random = Random::new(seed ^ 0x5e77_1265);
         let host_prefix = random.one_in(6);
         Setting {
@@ -82,7 +82,7 @@ pub(crate) struct World {
     pub(crate) setting: Setting,
     pub(crate) random: Random,
     pub(crate) clock: Arc<ManualClock>,
-    store: Arc<Stepping>,
+    store: Arc<SteppingStore>,
     pub(crate) notes: Arc<Notes>,
     secrets: Vec<Secret>,
     domain: Option<&'static str>,
@@ -109,7 +109,7 @@ pub(crate) struct World {
 
 /// What a token leads to, as the oracle sees it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Opened {
     pub(crate) id: SessionId,
     pub(crate) keys: Vec<String>,
     pub(crate) count: u32,
@@ -120,7 +120,7 @@ impl World {
     pub(crate) fn new(seed: u64, setting: Setting) -> World {
         let clock = Arc::new(ManualClock::default());
         let memory = MemoryStore::new(MemoryBounds::default(), clock.clone());
-        let store = Arc::new(Stepping::new(memory, setting.left_out));
+        let store = Arc::new(SteppingStore::new(memory, setting.left_out));
         let mut world = World {
             setting,
             random: Random::new(seed),
@@ -194,19 +194,19 @@ impl World {
         events.iter().any(|event| event.request == number && event.kind == EventKind::Conflicting)
     }
 
-    // What may happen.
+    // The possible steps.
 
     /// Starts a request, and returns its number.
-    pub(crate) fn start(&mut self, who: Who, op: Op, host: &'static str, path: &'static str) -> usize {
+    pub(crate) fn start(&mut self, who: Sender, op: Op, host: &'static str, path: &'static str) -> usize {
         self.next_step();
         let mut report = Report::new(who, op, host, path);
         report.tokens = match who {
-            Who::Tab(_) => {
+            Sender::Tab(_) => {
                 let sent = self.jar.sent(host, path, self.clock.now());
                 sent.into_iter().filter(|cookie| cookie.name == self.name).map(|cookie| cookie.value.clone()).collect()
             }
-            Who::Attacker if self.stolen.is_empty() || self.random.one_in(5) => Vec::new(),
-            Who::Attacker => vec![self.stolen[self.random.below(self.stolen.len())].clone()],
+            Sender::Attacker if self.stolen.is_empty() || self.random.one_in(5) => Vec::new(),
+            Sender::Attacker => vec![self.stolen[self.random.below(self.stolen.len())].clone()],
         };
         report.started = self.notes.now();
         let cookies: Vec<String> = report.tokens.iter().map(|token| format!("{}={token}", self.name)).collect();
@@ -231,7 +231,7 @@ impl World {
         names.join(" ")
     }
 
-    /// Lets a request go on, until it waits for the store.
+    /// Resumes a request until it waits for the store.
     fn poll(&mut self, at: usize) {
         self.next_step();
         let Running { number, future, woken } = &mut self.running[at];
@@ -267,7 +267,7 @@ impl World {
             if self.issued.insert(token.clone(), id).is_none() {
                 self.order.push(token.clone());
             }
-            if report.who == Who::Attacker {
+            if report.who == Sender::Attacker {
                 self.stolen.push(token.clone());
             }
         }
@@ -279,7 +279,7 @@ impl World {
             report.id,
             report.left
         ));
-        if let Who::Tab(tab) = report.who {
+        if let Sender::Tab(tab) = report.who {
             self.wire[tab].push_back(number);
         }
         self.notes.reports.lock().unwrap()[number] = report;
@@ -420,9 +420,9 @@ impl World {
             Op::TakeVoucher,
         ];
         let is_attack = self.setting.attacks && self.random.one_in(4);
-        let who = if is_attack { Who::Attacker } else { Who::Tab(self.random.below(2)) };
+        let who = if is_attack { Sender::Attacker } else { Sender::Tab(self.random.below(2)) };
         let op = match (who, self.random.pick(&OPS)) {
-            (Who::Attacker, Op::Login(_)) => Op::Login("mallory"),
+            (Sender::Attacker, Op::Login(_)) => Op::Login("mallory"),
             (_, op) => op,
         };
         let (host, path) = (self.random.pick(self.hosts()), PATHS[usize::from(self.random.one_in(4))]);
@@ -473,7 +473,7 @@ impl World {
 
     /// A request of the browser that no other meets, from its first byte to its cookies.
     pub(crate) async fn ask(&mut self, op: Op, host: &'static str, path: &'static str) -> Result<Report, String> {
-        let number = self.start(Who::Tab(0), op, host, path);
+        let number = self.start(Sender::Tab(0), op, host, path);
         while !self.running.is_empty() {
             self.poll(0);
         }
@@ -482,14 +482,14 @@ impl World {
     }
 
     /// What a token leads to, without any trace of having looked.
-    pub(crate) fn look(&self, token: &str) -> Option<Seen> {
+    pub(crate) fn look(&self, token: &str) -> Option<Opened> {
         let mut headers = HeaderMap::new();
         headers.insert("cookie", HeaderValue::try_from(format!("{}={token}", self.name)).unwrap());
         let session = self.processes[0].0.begin(&headers);
         let mut looking = Box::pin(async {
             let id = session.id().await.unwrap()?;
             let messages = ampoule::Flash::of(&session).peek_messages().await.unwrap();
-            Some(Seen {
+            Some(Opened {
                 id,
                 keys: session.keys().await.unwrap(),
                 count: session.get("count").await.unwrap().unwrap_or_default(),
