@@ -1,4 +1,4 @@
-//! `ampoule cache`: what the stores of an application's caches hold, counted and cleared.
+//! `ampoule cache`: counts and clears what the stores of an application's caches hold.
 
 mod clear;
 mod source;
@@ -9,7 +9,7 @@ use ampoule_deploy::Registry;
 use self::source::Source;
 use crate::Failure;
 
-/// Which command, on which caches.
+/// The command and the caches.
 #[derive(clap::Args)]
 pub(crate) struct Cache {
     #[command(subcommand)]
@@ -22,8 +22,9 @@ pub(crate) struct Cache {
 enum Command {
     /// Counts what the stores hold, by reading all of it.
     Stats(stats::Stats),
-    /// Clears a namespace, what carries a tag, or everything, for every process that uses the store: at once, but where
-    /// memory stands before it and nothing tells it of changes, after `memory_expire`.
+    /// Clears a namespace, the values of a tag, or everything, for every process that uses the store. It takes effect at
+    /// once, except that a process with a memory tier that is not notified of changes keeps its values for up to
+    /// `memory_expire`.
     Clear(clear::Clear),
 }
 

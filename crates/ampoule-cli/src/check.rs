@@ -1,54 +1,54 @@
-//! `ampoule check`: would this file be served, and how, and do its stores answer?
+//! `ampoule check`: reports the faults and warnings of a file, the effective options, and whether its stores answer.
 
 use ampoule::{Error, SessionLayer};
 use ampoule_deploy::{Deployment, Fault, Faults, Registry};
 use serde_json::{Value, json};
 
 use crate::site::Site;
-use crate::text::say;
+use crate::text::print;
 use crate::{Failure, clocks, serve};
 
 #[derive(clap::Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     site: Site,
-    /// What was found as one JSON document on standard output, also if something is wrong: {"file", "app", "is_good",
-    /// "listen", "sessions", "notes", "options", "warnings", "faults"}.
+    /// Print the result as one JSON document, also if there are faults: {"file", "app", "is_good", "listen", "sessions",
+    /// "notes", "options", "warnings", "faults"}.
     #[arg(long)]
     json: bool,
 }
 
 impl Check {
     pub(crate) fn run(&self, registry: &Registry) -> Result<(), Failure> {
-        let (file, name) = self.site.place()?;
+        let (file, name) = self.site.file_and_app()?;
         let loaded = self.site.load_from(file, name, registry);
-        let found = match loaded {
-            Ok(deployment) => Found { pings: ping(&deployment)?, loaded: Ok(deployment) },
-            Err(faults) => Found { pings: Vec::new(), loaded: Err(faults) },
+        let report = match loaded {
+            Ok(deployment) => Report { pings: ping(&deployment)?, loaded: Ok(deployment) },
+            Err(faults) => Report { pings: Vec::new(), loaded: Err(faults) },
         };
         match self.json {
-            true => say(&found.json(&file.display().to_string(), name).to_string()).map(drop)?,
-            false => found.say(&file.display().to_string())?,
+            true => print(&report.json(&file.display().to_string(), name).to_string()).map(drop)?,
+            false => report.print(&file.display().to_string())?,
         }
-        found.failure().map_or(Ok(()), Err)
+        report.failure().map_or(Ok(()), Err)
     }
 }
 
-/// What a file describes or what is wrong with it, and which of its stores answer.
-struct Found {
+/// The result of loading the file, and of pinging its stores.
+struct Report {
     loaded: Result<Deployment, Faults>,
     pings: Vec<Ping>,
 }
 
-/// Whether the store of a layer answers, and how its clock differs; or why it does not.
+/// Whether the store of a layer answers, and whether its clock differs.
 struct Ping {
     layer: String,
-    /// Where its sessions are.
+    /// The description of the store.
     store: String,
     answer: Result<Option<String>, String>,
 }
 
-/// Servers are connected when they are first needed; here that is now. Stores warn in the log, such as of a server that
+/// Pings the store of each layer, which connects to its server. Stores write warnings to the log, such as about a server that
 /// evicts sessions.
 fn ping(deployment: &Deployment) -> Result<Vec<Ping>, Failure> {
     serve::log("warn");
@@ -68,7 +68,7 @@ fn ping(deployment: &Deployment) -> Result<Vec<Ping>, Failure> {
     })
 }
 
-impl Found {
+impl Report {
     fn failure(&self) -> Option<Failure> {
         let unreachable: Vec<&str> =
             self.pings.iter().filter_map(|ping| ping.answer.as_ref().err()).map(String::as_str).collect();
@@ -79,7 +79,7 @@ impl Found {
         }
     }
 
-    fn say(&self, file: &str) -> Result<(), Failure> {
+    fn print(&self, file: &str) -> Result<(), Failure> {
         let Ok(deployment) = &self.loaded else { return Ok(()) };
         let listen = listen(deployment).map(|listen| format!("would listen on {listen}"));
         let origins = deployment.origins.iter().map(|origin| format!("options of {origin}"));
@@ -89,7 +89,7 @@ impl Found {
         for line in
             listen.chain(deployment.notes.iter().cloned()).chain(origins).chain(warnings).chain(clocks).chain(good)
         {
-            say(&line)?;
+            print(&line)?;
         }
         Ok(())
     }

@@ -1,17 +1,17 @@
-//! Whether the clock of a store and this machine's agree.
+//! Compares the clock of a store with this machine's.
 
 use std::time::Duration;
 
 use ampoule::{Clock, SessionLayer, SystemClock, Time};
 
-/// Clocks that differ by more are worth a line.
+/// A larger difference is reported.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// memcached counts in seconds, and lags behind by up to two more.
+/// memcached's clock has a resolution of a second, and lags by up to two more.
 const TOLERANCE_OF_MEMCACHED: Duration = Duration::from_secs(4);
 
-/// What an operator should know of the clock of a layer's store, if it differs from this machine's: where a server keeps
-/// the time, it says when sessions end.
+/// Returns a warning if the clock of the layer's store differs from this machine's: a server that keeps the time determines
+/// when sessions end.
 pub(crate) fn difference(layer: &SessionLayer, store: Time) -> Option<String> {
     let here = SystemClock.now();
     let (difference, way) = if store > here { (store.since(here), "ahead of") } else { (here.since(store), "behind") };

@@ -1,4 +1,4 @@
-//! What stands before all apps: the word of trusted proxies, and the access log.
+//! The middleware around all apps: applies the headers of trusted proxies, writes the access log.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Once;
@@ -14,10 +14,10 @@ use axum::response::Response;
 
 use crate::listen::Peer;
 
-/// What is known of those who ask.
+/// The state of the middleware.
 pub(crate) struct Front {
     proxies: TrustedProxies,
-    /// The file says that clients come by https.
+    /// Whether the file declares that clients use https.
     is_https: bool,
     warned: Once,
 }
@@ -27,35 +27,35 @@ impl Front {
         Front { proxies, is_https, warned: Once::new() }
     }
 
-    /// Says once that browsers drop a cookie: it is `Secure`, and the request came by plain http from another machine, as far
-    /// as it is known.
-    fn warn_of_secure(&self, asked: &Asked, response: &Response) {
-        let is_plain = asked.scheme != Some(Scheme::HTTPS) && !self.is_https && !asked.claims_https && !asked.is_local;
+    /// Warns once that browsers drop a cookie: it is `Secure`, and the request apparently came over plain http from another
+    /// machine.
+    fn warn_about_secure_cookie(&self, info: &RequestInfo, response: &Response) {
+        let is_plain = info.scheme != Some(Scheme::HTTPS) && !self.is_https && !info.claims_https && !info.is_local;
         if is_plain && response.headers().get_all(SET_COOKIE).iter().any(is_secure) {
             self.warned.call_once(|| {
                 tracing::warn!(
-                    host = asked.host,
-                    "a Secure cookie answers a request that came by plain http: browsers drop it. Name the proxy that speaks \
-                     TLS in `trusted_proxies`, or write beaker.session.secure = false"
+                    host = info.host,
+                    "a Secure cookie was sent over plain http: browsers drop it. Name the proxy that has TLS in \
+                     `trusted_proxies`, or write beaker.session.secure = false"
                 );
             });
         }
     }
 }
 
-/// What of a request is needed when it is answered.
-struct Asked {
+/// The parts of a request that are needed after its response.
+struct RequestInfo {
     line: String,
     client: Option<IpAddr>,
     scheme: Option<Scheme>,
-    /// A header that is not believed says so.
+    /// Whether an untrusted header says that the client used https.
     claims_https: bool,
     is_local: bool,
     host: String,
     origin: Option<HeaderValue>,
 }
 
-pub(crate) async fn stand_before(
+pub(crate) async fn middleware(
     State(front): State<std::sync::Arc<Front>>,
     mut request: Request,
     next: Next,
@@ -64,24 +64,24 @@ pub(crate) async fn stand_before(
     if let Some(peer) = peer {
         request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
     }
-    let asked = front.ask(&mut request, peer);
+    let info = front.request_info(&mut request, peer);
     let started = Instant::now();
     let response = next.run(request).await;
-    log(&asked, &response, started);
-    front.warn_of_secure(&asked, &response);
+    log_access(&info, &response, started);
+    front.warn_about_secure_cookie(&info, &response);
     response
 }
 
 impl Front {
-    fn ask(&self, request: &mut Request, peer: Option<SocketAddr>) -> Asked {
+    fn request_info(&self, request: &mut Request, peer: Option<SocketAddr>) -> RequestInfo {
         let claims_https = claims_https(request.headers());
         let client = self.proxies.apply(request, peer.map(|peer| peer.ip()));
         let host = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         let host = host.unwrap_or_default();
-        Asked {
+        RequestInfo {
             line: format!("{} {}", request.method(), request.uri().path()),
             client: client.ip,
-            // A trusted proxy that says http means it.
+            // The scheme that a trusted proxy reports counts, also if it is http.
             claims_https: claims_https && client.scheme.is_none(),
             scheme: client.scheme,
             is_local: is_local(&host),
@@ -91,15 +91,15 @@ impl Front {
     }
 }
 
-/// A line for each request, without its query, where secrets travel; of one that was refused, such as by the check of forms,
-/// also where it says that it comes from and goes to.
-fn log(asked: &Asked, response: &Response, started: Instant) {
+/// Logs a line for each request, without its query, which may contain secrets. For a 403, such as of the check against
+/// cross-site requests, the line also has the headers Origin and Host.
+fn log_access(info: &RequestInfo, response: &Response, started: Instant) {
     let (status, took) = (response.status(), started.elapsed().as_secs_f64() * 1_000.0);
-    let client = asked.client.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
-    let (line, code) = (&asked.line, status.as_u16());
-    match &asked.origin {
+    let client = info.client.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+    let (line, code) = (&info.line, status.as_u16());
+    match &info.origin {
         Some(origin) if status == StatusCode::FORBIDDEN => {
-            let host = &asked.host;
+            let host = &info.host;
             tracing::info!(target: "access", "{client} {line} {code} {took:.1} ms (Origin {origin:?}, Host {host:?})");
         }
         _ => tracing::info!(target: "access", "{client} {line} {code} {took:.1} ms"),
@@ -113,7 +113,7 @@ fn claims_https(headers: &HeaderMap) -> bool {
     says(headers.get("x-forwarded-proto")) || says(headers.get(FORWARDED))
 }
 
-/// Browsers take `Secure` cookies of their own machine without TLS.
+/// Whether the host is the browser's own machine, from which browsers accept `Secure` cookies without TLS.
 fn is_local(host: &str) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return true };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');

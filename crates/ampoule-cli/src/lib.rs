@@ -1,5 +1,5 @@
-//! The `ampoule` command: serves an ini file, checks it, writes one with a fresh secret, begins projects and their
-//! modules, and looks after sessions and caches.
+//! The `ampoule` command: serves and checks ini files, writes one with a fresh secret, creates projects and their modules,
+//! and manages sessions and caches.
 //!
 //! A program with apps of its own gets the same commands:
 //!
@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use ampoule_deploy::Registry;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// The file that is served when the command line names none.
+/// The file that is served by default.
 const DEVELOPMENT: &str = "development.ini";
 
 /// Sessions for Rust web services: serves the apps of an ini file, as Pylons' `paster` did.
@@ -47,7 +47,7 @@ const DEVELOPMENT: &str = "development.ini";
 #[command(name = "ampoule", version, arg_required_else_help = false)]
 #[command(after_help = help::STORES, after_long_help = help::COMMAND)]
 struct Arguments {
-    /// Without a command, serves development.ini of this folder.
+    /// Without a command, serves development.ini in the current folder.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -57,58 +57,58 @@ enum Command {
     /// Serves the apps of an ini file until Ctrl-C or SIGTERM.
     #[command(after_long_help = help::SERVE)]
     Serve(site::Site),
-    /// Loads all that an ini file names, opens its stores, serves nothing, and says everything that is wrong.
+    /// Loads an ini file and opens its stores without serving it, and reports all faults.
     #[command(after_long_help = help::CHECK)]
     Check(check::Check),
     /// Writes an ini file for production, with a random secret of 256 bits.
     MakeConfig {
         /// The project: names the cookie and the app, such as my_project.
         name: String,
-        /// The file to write, for your eyes only (mode 0600).
+        /// The file to write, readable only by you (mode 0600).
         file: PathBuf,
-        /// Replace the file if it is there. Its secret is then lost, and all are logged out.
+        /// Replace the file if it exists. Its secret is lost, which logs out all users.
         #[arg(long)]
         force: bool,
     },
-    /// Writes a small project that builds: login, a layout, secure forms, pages for errors, an ini file, a Dockerfile, tests.
+    /// Creates a small project that builds: login, a layout, secure forms, error pages, an ini file, a Dockerfile, tests.
     New {
-        /// The project and its folder, such as shop.
+        /// The name of the project and of its folder, such as shop.
         name: String,
-        /// Depend on the published crates, also where the checkout that this command was built from is there.
+        /// Depend on the published crates, even if the checkout that this command was built from exists.
         #[arg(long)]
         published: bool,
     },
-    /// Writes a module for a page, with its route and a test, into src/controllers, and makes it known to the project.
+    /// Creates a module for a page in src/controllers, with its route and a test, and adds it to the project.
     Controller {
-        /// The module, such as basket or admin/users.
+        /// The name of the module, such as basket or admin/users.
         name: String,
     },
-    /// Writes a module for a resource, with the routes index, create, new, show, update, delete and edit, and a test.
+    /// Creates a module for a resource, with the routes index, create, new, show, update, delete and edit, and a test.
     Restcontroller {
-        /// One of them, such as note.
+        /// The singular of the resource's name, such as note.
         singular: String,
-        /// Many of them, such as notes or admin/notes: names the module and the path.
+        /// The plural, such as notes or admin/notes: the name of the module, and the path.
         plural: String,
     },
     /// Shows, ends, sweeps, counts and copies the sessions of a store.
     #[command(after_long_help = help::SESSIONS)]
     Sessions(sessions::Sessions),
-    /// Counts and clears what the stores of caches hold.
+    /// Counts and clears the values in the stores of caches.
     #[command(after_long_help = help::CACHE)]
     Cache(cache::Cache),
-    /// Prints what a shell needs to complete this command, such as for bash: eval "$(ampoule completions bash)".
+    /// Prints a completion script for a shell; for bash: eval "$(ampoule completions bash)".
     Completions { shell: clap_complete::Shell },
     /// Writes manual pages, one for each command.
     Man {
-        /// The folder, such as ~/.local/share/man/man1; it is made if it is not there.
+        /// The folder, such as ~/.local/share/man/man1; it is created if it does not exist.
         folder: PathBuf,
     },
 }
 
-/// Runs the command that the arguments of this process name, with these factories.
+/// Runs the command that this process's arguments name, with these factories.
 ///
-/// The exit code is 0 if all went well, 1 if something is wrong with the file, the address, the store or what was asked,
-/// and 2 if the arguments could not be read.
+/// The exit code is 0 for success, 1 for an error, which standard error describes, and 2 for invalid arguments. Wrong usage,
+/// `--help` and `--version` end the process without returning.
 pub fn main(registry: &Registry) -> ExitCode {
     let done = match Arguments::parse().command {
         Some(Command::Serve(site)) => serve::serve(&site, registry),
@@ -126,13 +126,13 @@ pub fn main(registry: &Registry) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
-            output::complain(&message);
+            output::print_error(&message);
             ExitCode::FAILURE
         }
     }
 }
 
-/// What is done where no command is named.
+/// Runs without a command: serves `development.ini`, or prints the help.
 fn serve_development(registry: &Registry) -> Result<(), Failure> {
     if has_development()? {
         return serve::serve(&site::Site::development(), registry);
@@ -141,13 +141,13 @@ fn serve_development(registry: &Registry) -> Result<(), Failure> {
     Err(Failure(format!("there is no {DEVELOPMENT} in this folder; name a file, or a command")))
 }
 
-/// What the commands that look into stores run on.
+/// The runtime of the commands that read stores.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure(format!("no threads to work with: {error}")))
 }
 
-/// The ini file that was named, or else development.ini of this folder.
+/// The ini file of the command line, or else development.ini in the current folder.
 fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
     match named {
         Some(file) => Ok(file),
@@ -159,11 +159,11 @@ fn ini_file(named: Option<&Path>) -> Result<&Path, Failure> {
     }
 }
 
-/// A folder that may not be looked into is not one without the file.
+/// Whether the current folder has a development.ini. An unreadable folder is an error.
 fn has_development() -> Result<bool, Failure> {
     let there = Path::new(DEVELOPMENT).try_exists();
     there.map_err(|error| Failure(format!("{DEVELOPMENT} cannot be reached: {error}")))
 }
 
-/// Why a command failed, in words for the user who typed it.
+/// The message of a failed command, one error per line.
 struct Failure(String);

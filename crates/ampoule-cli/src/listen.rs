@@ -1,4 +1,4 @@
-//! The sockets that `serve` listens at.
+//! The sockets that `serve` listens on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Failure;
 
-/// A socket that is bound.
+/// A bound socket.
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    /// With the file that goes with it, unless another process made it.
+    /// With its file, unless another process created it.
     #[cfg(unix)]
     Unix {
         listener: UnixListener,
@@ -33,7 +33,7 @@ pub(crate) enum Listener {
     },
 }
 
-/// The file of a Unix socket, which goes with its server.
+/// The file of a Unix socket, removed on drop.
 #[cfg(unix)]
 pub(crate) struct SocketFile(std::path::PathBuf);
 
@@ -44,27 +44,26 @@ impl Drop for SocketFile {
     }
 }
 
-/// The other end of a connection; none of a Unix socket.
+/// The address of a connection's other end; `None` for a Unix socket.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
 
 impl Listener {
-    /// The sockets that systemd or another process passed on (`LISTEN_FDS`), each with what it is for people; none if none
-    /// was.
+    /// The sockets that systemd or another process passed on (`LISTEN_FDS`), each with its printable address.
     ///
     /// # Errors
-    /// That one of them is of no kind that can be served.
-    pub(crate) fn passed_on() -> Result<Vec<(Listener, String)>, Failure> {
+    /// A socket is neither TCP nor Unix.
+    pub(crate) fn inherited() -> Result<Vec<(Listener, String)>, Failure> {
         let mut passed = listenfd::ListenFd::from_env();
         let all = (0..passed.len()).map(|number| {
-            take(&mut passed, number)
+            take_socket(&mut passed, number)
                 .map_err(|error| Failure(format!("socket {number} of LISTEN_FDS cannot be served: {error}")))
         });
         all.collect()
     }
 
     /// # Errors
-    /// That the address cannot be had, by its name.
+    /// The address cannot be bound.
     pub(crate) async fn bind(listen: &Listen) -> Result<Listener, Failure> {
         let bound = match listen {
             Listen::Tcp { host, port } => tcp(host, *port).await.map(Listener::Tcp),
@@ -74,11 +73,11 @@ impl Listener {
             Listen::Unix { .. } => Err(io::Error::other("this system has no Unix sockets")),
         };
         let shown = listen.to_string();
-        let place = shown.strip_prefix("http://").unwrap_or(&shown);
-        bound.map_err(|error| Failure(format!("cannot listen on {place}: {error}")))
+        let address = shown.strip_prefix("http://").unwrap_or(&shown);
+        bound.map_err(|error| Failure(format!("cannot listen on {address}: {error}")))
     }
 
-    /// The address as it was bound, for people.
+    /// The bound address, printable.
     pub(crate) fn address(&self, listen: &Listen) -> String {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map_or(listen.to_string(), |at| format!("http://{at}")),
@@ -87,12 +86,12 @@ impl Listener {
         }
     }
 
-    /// The next connection. What is wrong with one does not concern the others.
+    /// Accepts the next connection. The error of one does not affect the others.
     async fn accept(&mut self) -> (Connection, Peer) {
         match self {
             Listener::Tcp(listener) => {
                 let (connection, peer) = axum::serve::Listener::accept(listener).await;
-                // What is written is to go out: a response is whole, and a stream waits for what comes next.
+                // Sends writes at once: a response is written whole, and a stream may pause after each part.
                 let _ = connection.set_nodelay(true);
                 (Connection::Tcp(connection), Peer(Some(peer)))
             }
@@ -103,34 +102,39 @@ impl Listener {
         }
     }
 
-    /// Serves until `ending` says so, and gives requests that are under way the time that they need.
-    pub(crate) async fn serve(mut self, app: Router, limits: Arc<Bounds>, mut ending: watch::Receiver<bool>) {
+    /// Accepts connections until a shutdown is requested; each connection then finishes its current request.
+    pub(crate) async fn serve(
+        mut self,
+        app: Router,
+        limits: Arc<ConnectionLimits>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
         loop {
-            // One connection of each listener waits for a place; those behind it wait in the socket.
+            // One connection of each listener waits for a permit; further ones wait in the socket's queue.
             let next = async {
                 let accepted = self.accept().await;
-                (accepted, Arc::clone(&limits.places).acquire_owned().await)
+                (accepted, Arc::clone(&limits.permits).acquire_owned().await)
             };
-            let (accepted, place) = tokio::select! {
+            let (accepted, permit) = tokio::select! {
                 next = next => next,
-                () = told(&mut ending) => return,
+                () = shutdown_requested(&mut shutdown) => return,
             };
-            let (app, limits, ending) = (app.clone(), Arc::clone(&limits), ending.clone());
+            let (app, limits, shutdown) = (app.clone(), Arc::clone(&limits), shutdown.clone());
             tokio::spawn(async move {
-                let _place = place;
+                let _permit = permit;
                 match accepted {
-                    (Connection::Tcp(connection), peer) => limits.serve(connection, peer, app, ending).await,
+                    (Connection::Tcp(connection), peer) => limits.serve(connection, peer, app, shutdown).await,
                     #[cfg(unix)]
-                    (Connection::Unix(connection), peer) => limits.serve(connection, peer, app, ending).await,
+                    (Connection::Unix(connection), peer) => limits.serve(connection, peer, app, shutdown).await,
                 }
             });
         }
     }
 }
 
-/// Until the server is to end. What is waited for is a lock, which must not be held on.
-async fn told(ending: &mut watch::Receiver<bool>) {
-    drop(ending.wait_for(|told| *told).await);
+/// Waits until a shutdown is requested. Drops the guard that `wait_for` returns, which holds a lock.
+async fn shutdown_requested(shutdown: &mut watch::Receiver<bool>) {
+    drop(shutdown.wait_for(|requested| *requested).await);
 }
 
 enum Connection {
@@ -139,22 +143,22 @@ enum Connection {
     Unix(UnixStream),
 }
 
-/// What the clients of all listeners may hold together.
-pub(crate) struct Bounds {
+/// The limits on connections, shared by all listeners.
+pub(crate) struct ConnectionLimits {
     limits: Limits,
-    /// One for each connection.
-    places: Arc<Semaphore>,
+    /// A permit for each connection.
+    permits: Arc<Semaphore>,
 }
 
-impl Bounds {
-    pub(crate) fn new(limits: Limits) -> Arc<Bounds> {
-        Arc::new(Bounds { limits, places: Arc::new(Semaphore::new(limits.connections)) })
+impl ConnectionLimits {
+    pub(crate) fn new(limits: Limits) -> Arc<ConnectionLimits> {
+        Arc::new(ConnectionLimits { limits, permits: Arc::new(Semaphore::new(limits.connections)) })
     }
 
-    /// Until no connection is left.
-    pub(crate) async fn all_ended(&self) {
+    /// Waits until all connections are closed.
+    pub(crate) async fn all_closed(&self) {
         let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
-        drop(self.places.acquire_many(all).await);
+        drop(self.permits.acquire_many(all).await);
     }
 
     async fn serve<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -162,7 +166,7 @@ impl Bounds {
         connection: C,
         peer: Peer,
         app: Router,
-        mut ending: watch::Receiver<bool>,
+        mut shutdown: watch::Receiver<bool>,
     ) {
         let app = TowerToHyperService::new(app);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -176,7 +180,7 @@ impl Bounds {
         let mut connection = pin!(connection);
         let done = tokio::select! {
             done = connection.as_mut() => done,
-            () = told(&mut ending) => {
+            () = shutdown_requested(&mut shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -187,7 +191,7 @@ impl Bounds {
     }
 }
 
-fn take(passed: &mut listenfd::ListenFd, number: usize) -> io::Result<(Listener, String)> {
+fn take_socket(passed: &mut listenfd::ListenFd, number: usize) -> io::Result<(Listener, String)> {
     #[cfg(unix)]
     if let Ok(Some(listener)) = passed.take_unix_listener(number) {
         listener.set_nonblocking(true)?;
@@ -206,14 +210,14 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpListener> {
         Err(error)
             if host == "::" && ![io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied].contains(&error.kind()) =>
         {
-            // A machine without IPv6.
+            // The machine has no IPv6.
             TcpListener::bind(("0.0.0.0", port)).await
         }
         bound => bound,
     }
 }
 
-/// In place of a socket that nothing listens at any more, and of no other file.
+/// Binds a Unix socket. Replaces the file of a socket that nothing listens on any more, but no other file.
 #[cfg(unix)]
 fn unix(path: &std::path::Path, mode: u32) -> io::Result<Listener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};

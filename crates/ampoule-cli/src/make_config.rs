@@ -16,22 +16,22 @@ pub(crate) fn make_config(name: &str, file: &Path, force: bool, registry: &Regis
     match write(file, &text, force) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let message = "is there already; with --force it is replaced, its secret lost, and everybody logged out";
+            let message = "already exists; --force replaces it: its secret is lost, and all users are logged out";
             return Err(Failure(format!("{} {message}", file.display())));
         }
         Err(error) => return Err(Failure(format!("{} cannot be written: {error}", file.display()))),
     }
-    output::say(&format!("wrote {} with a fresh secret of 256 bits; keep it to yourself", file.display()));
+    output::print(&format!("wrote {} with a fresh secret of 256 bits; keep it to yourself", file.display()));
     if !own {
-        output::say(&format!(
+        output::print(&format!(
             "this program has no app `egg:{name}`, so the file serves the demo; change its `use` lines to yours"
         ));
     }
-    output::say(&format!("next: ampoule check {}", file.display()));
+    output::print(&format!("next: ampoule check {}", file.display()));
     Ok(())
 }
 
-/// The name becomes that of a cookie and of an egg.
+/// Checks the name, which becomes the name of a cookie and of an egg.
 fn check_name(name: &str) -> Result<(), Failure> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(good) {
@@ -42,8 +42,8 @@ fn check_name(name: &str) -> Result<(), Failure> {
     )))
 }
 
-/// Written beside its place and then linked or renamed to it: whole or not at all, and never over another file unless
-/// that is asked for.
+/// Writes a temporary file in the same folder, then links or renames it: the file is complete or does not exist, and an
+/// existing one is replaced only with `force`.
 fn write(file: &Path, text: &str, force: bool) -> io::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{:08x}", getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?));
@@ -68,23 +68,23 @@ fn ini(name: &str, own: bool) -> String {
     let apps = if own { own_app(name) } else { DEMO_APPS.to_owned() };
     format!(
         "\
-# {name} in production. The secret below signs every session's id: with it any login can be forged.
+# {name} in production. The secret below signs the token of every session: with it, any login can be forged.
 
 [DEFAULT]
-# With debug, weak secrets and cookies without TLS would be allowed.
+# debug = true allows weak secrets, and cookies without TLS.
 debug = false
-# Sessions are kept in files under data/sessions, cached values under data/cache.
+# Sessions are stored in files under data/sessions, cached values under data/cache.
 cache_dir = %(here)s/data
 
 [server:main]
 use = egg:Paste#http
-# A proxy that speaks TLS stands in front: without it browsers send no cookie, since it is for TLS alone.
+# Needs a proxy with TLS in front: browsers send the session's cookie only over TLS.
 host = 127.0.0.1
 port = 5000
-# Whose X-Forwarded-For, -Proto and -Host count: a proxy on this machine. Write its addresses if it is on another one, such
-# as 10.0.0.0/8; remove the line if clients connect without a proxy.
+# The proxies whose X-Forwarded-For, -Proto and -Host headers are trusted: one on this machine. For another machine, write
+# its address or network, such as 10.0.0.0/8; remove the line if clients connect without a proxy.
 trusted_proxies = 127.0.0.1
-# How many connections there are at once, and how many seconds each has for the head of its next request.
+# The maximum number of connections, and the seconds that each has for the head of its next request.
 #connection_limit = 800
 #channel_timeout = 30
 
@@ -92,43 +92,43 @@ trusted_proxies = 127.0.0.1
 use = egg:Beaker#beaker_session
 next = cached
 beaker.session.key = {name}
-# The cookie's name becomes __Host-{name}: no sibling domain can plant one then. It needs TLS, the path / and no domain.
+# The cookie's name becomes __Host-{name}, so no sibling domain can set it. This needs TLS, the path / and no domain.
 beaker.session.host_prefix = true
-# To change the secret without ending any login, put the new one first and this one on a line of its own below it,
-# indented; remove it when the sessions it signed have ended.
+# To change the secret without ending any login, put the new one first and the old one on an indented line below it; remove
+# the old one when the sessions that it signed have ended.
 beaker.session.secret = {}
-# Seconds without use after which a session ends, and seconds after which it ends in any case.
+# A session ends after timeout seconds without use, and after absolute_timeout seconds in any case.
 beaker.session.timeout = 86400
 beaker.session.absolute_timeout = 2592000
-# What a save outlives: process, or power, which waits for the disk.
+# A saved session survives the end of the process, or, with power, also a power failure: each save waits for the disk.
 beaker.session.durability = process
-# In place of files, a store that several machines share:
+# A store that several machines share, instead of files:
 #beaker.session.url = postgres://user:password@db.example/{name}
 #beaker.session.url = redis://cache.example/0
-# How many sessions one user may have at once; those unused longest end.
+# The maximum number of sessions per user; above it, the least recently used ones end.
 #beaker.session.sessions_per_principal = 5
-# A key that seals sessions before they reach the store, for one whose readers are not trusted.
+# A key that encrypts sessions before they are stored, for a store whose readers are not trusted.
 #beaker.session.encrypt_key = {}
 
-{CACHED}
+{CACHE_SECTION}
 {apps}",
         *secret, *encrypt_key
     )
 }
 
 /// The section of the cache.
-const CACHED: &str = "\
+const CACHE_SECTION: &str = "\
 [filter-app:cached]
 use = egg:Beaker#beaker_cache
 next = site
-# Values in memory before files that outlive a restart. Several machines share a store of their own:
+# Values are cached in memory, and in files that survive a restart. For several machines, a shared store:
 beaker.cache.type = file
 beaker.cache.memory_tier = true
 #beaker.cache.url = redis://cache.example/1
-# Seconds for which a value is fresh, and for which an old one may be given out while one request makes the next.
+# A value is fresh for expire seconds; for stale seconds more it is served while one request creates the next.
 beaker.cache.expire = 3600
 beaker.cache.stale = 60
-# Regions keep their values for times of their own; what they do not say they have from above.
+# Regions have options of their own, and inherit the others from above.
 #beaker.cache.regions = short_term, long_term
 #beaker.cache.short_term.expire = 60
 ";

@@ -1,10 +1,10 @@
-//! A line on the terminal that moves while something takes long.
+//! A progress line on the terminal for long operations.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Counts up on standard error, if that is a terminal and JSON was not asked for; says nothing otherwise.
+/// A counter on standard error; hidden with `--json` or if standard error is not a terminal.
 pub(crate) fn counter(what: &'static str, json: bool) -> ProgressBar {
     if json {
         return ProgressBar::hidden();

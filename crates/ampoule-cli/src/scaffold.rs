@@ -1,4 +1,4 @@
-//! `ampoule new`, `controller` and `restcontroller`: the beginnings of a project and of its modules.
+//! `ampoule new`, `controller` and `restcontroller`: create a project and its modules.
 
 mod controller;
 mod name;

@@ -1,4 +1,4 @@
-//! `ampoule serve`: listens, serves, and ends gracefully.
+//! `ampoule serve`: listens, serves, and shuts down gracefully.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -16,40 +16,40 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::front::{self, Front};
-use crate::listen::{Bounds, Listener};
+use crate::listen::{ConnectionLimits, Listener};
 use crate::site::Site;
 use crate::{Failure, clocks, output};
 
-/// How long requests that are under way may take when the server is to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// The time limit for requests in progress at a shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn serve(site: &Site, registry: &Registry) -> Result<(), Failure> {
-    log(&site.place().ok().and_then(|(file, _)| log_filter(file)).unwrap_or_else(|| "info".to_owned()));
+    log(&site.file_and_app().ok().and_then(|(file, _)| log_filter(file)).unwrap_or_else(|| "info".to_owned()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure(format!("no threads to serve with: {error}")))?;
     runtime.block_on(async { listen_and_serve(site.load(registry)?).await })
 }
 
-/// Writes the log to stderr, at these levels unless `RUST_LOG` says others: `debug`, or `warn,ampoule=debug`. It may not
-/// name spans, for which the filter would need regular expressions, and they a tenth of the time of a build.
+/// Writes the log to stderr, at the levels of `RUST_LOG` or else at these: `debug`, or `warn,ampoule=debug`. Filters by span
+/// are not supported: they need regular expressions, which take a tenth of the build time.
 pub(crate) fn log(levels: &str) {
     let asked = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse::<Targets>().ok());
     let filter = asked.or_else(|| levels.parse().ok()).unwrap_or_default();
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    // A program that set up a log of its own keeps it.
+    // Fails if the program has set up a log of its own, which then stays.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
-/// Asks the store once, for the log: it may not work, and where a server keeps the time, its clock says when sessions end.
-/// A store that is down now may answer later, so this ends nothing.
-async fn ask_store(layer: &SessionLayer) {
+/// Pings the store, and logs a warning if it does not answer or its clock differs. The server keeps running, since the store
+/// may answer later.
+async fn check_store(layer: &SessionLayer) {
     match layer.ping().await {
         Ok(time) => clocks::difference(layer, time).into_iter().for_each(|difference| tracing::warn!("{difference}")),
         Err(error) => tracing::warn!(
             session = layer.describe(),
             error = error.report(),
-            "the session store does not work now; requests that need a session will fail"
+            "the session store does not answer; requests that need a session will fail until it does"
         ),
     }
 }
@@ -60,27 +60,27 @@ async fn listen_and_serve(deployment: Deployment) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let listeners = listeners(&server).await?;
     for note in deployment.notes {
-        output::say(&note);
+        output::print(&note);
     }
     for warning in deployment.warnings {
-        output::say(&format!("warning: {warning}"));
+        output::print(&format!("warning: {warning}"));
     }
     for (_, address) in &listeners {
-        output::say(&format!("listening on {address} (Ctrl-C ends it)"));
+        output::print(&format!("listening on {address} (Ctrl-C ends it)"));
     }
     for layer in deployment.sessions {
-        tokio::spawn(async move { ask_store(&layer).await });
+        tokio::spawn(async move { check_store(&layer).await });
     }
     let front = Arc::new(Front::new(server.proxies, is_https));
-    let before = axum::middleware::from_fn_with_state(front, front::stand_before);
-    let app = Router::new().fallback_service(deployment.app).layer(before);
+    let front = axum::middleware::from_fn_with_state(front, front::middleware);
+    let app = Router::new().fallback_service(deployment.app).layer(front);
     let listeners = listeners.into_iter().map(|(listener, _)| listener).collect();
-    serve_until_told(listeners, app, Bounds::new(server.limits), signals).await
+    serve_until_signal(listeners, app, ConnectionLimits::new(server.limits), signals).await
 }
 
-/// The sockets that were passed on, else those of the file, each with its address for people.
+/// The sockets that were passed on, or else those of the file, each with its printable address.
 async fn listeners(server: &Server) -> Result<Vec<(Listener, String)>, Failure> {
-    let passed = Listener::passed_on()?;
+    let passed = Listener::inherited()?;
     if !passed.is_empty() {
         return Ok(passed);
     }
@@ -92,46 +92,47 @@ async fn listeners(server: &Server) -> Result<Vec<(Listener, String)>, Failure> 
     try_join_all(server.listen.iter().map(bind)).await
 }
 
-/// Until the first signal, and then until no request is under way, the grace is over, or the second one comes.
-async fn serve_until_told(
+/// Serves until the first signal, then until all connections are closed, the time limit passes, or a second signal arrives.
+async fn serve_until_signal(
     listeners: Vec<Listener>,
     app: Router,
-    bounds: Arc<Bounds>,
+    limits: Arc<ConnectionLimits>,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let (told, ending) = watch::channel(false);
-    let served = listeners.into_iter().map(|listener| listener.serve(app.clone(), Arc::clone(&bounds), ending.clone()));
+    let (shutdown, requested) = watch::channel(false);
+    let served =
+        listeners.into_iter().map(|listener| listener.serve(app.clone(), Arc::clone(&limits), requested.clone()));
     let served = tokio::spawn(join_all(served));
     notify("READY=1");
     signals.next().await;
-    tracing::info!("ending: no new requests; those under way have {GRACE:?}; a second signal ends them at once");
+    tracing::info!("shutting down: requests in progress have {SHUTDOWN_TIMEOUT:?}; a second signal aborts them");
     notify("STOPPING=1");
-    let _ = told.send(true);
+    let _ = shutdown.send(true);
     let ended = async {
         let _ = served.await;
-        bounds.all_ended().await;
+        limits.all_closed().await;
     };
     tokio::select! {
         () = ended => Ok(()),
-        () = tokio::time::sleep(GRACE) => {
-            tracing::warn!("requests were still under way after {GRACE:?}; they are cut off");
+        () = tokio::time::sleep(SHUTDOWN_TIMEOUT) => {
+            tracing::warn!("requests were still in progress after {SHUTDOWN_TIMEOUT:?}; they are aborted");
             Ok(())
         }
-        () = signals.next() => Err(Failure("a second signal came: requests that were under way are cut off".to_owned())),
+        () = signals.next() => Err(Failure("a second signal arrived: requests in progress are aborted".to_owned())),
     }
 }
 
-/// Tells systemd, if it started this process and wants to know.
+/// Notifies systemd, if it started this process with `Type=notify`.
 fn notify(state: &str) {
     #[cfg(unix)]
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Custom(state)]) {
-        tracing::warn!("systemd cannot be told {state}: {error}");
+        tracing::warn!("systemd cannot be notified of {state}: {error}");
     }
     #[cfg(not(unix))]
     let _ = state;
 }
 
-/// Ctrl-C, and SIGTERM where there is such a thing. What comes between two calls is not lost.
+/// Ctrl-C, and on Unix SIGTERM. There a signal between two calls of `next` is not lost.
 struct Signals {
     #[cfg(unix)]
     streams: [tokio::signal::unix::Signal; 2],

@@ -1,12 +1,12 @@
-//! `ampoule sessions`: what a store holds, shown, ended, swept, counted and copied.
+//! `ampoule sessions`: shows, ends, sweeps, counts and copies the sessions of a store.
 //!
-//! Every command works through the `Store` contract alone, so it does on any engine what it does on files.
+//! Every command uses only the `Store` contract, so it works the same on every store.
 
+mod concurrency;
 mod copy;
+mod entry;
 mod id;
-mod in_flight;
 mod list;
-mod look;
 mod order;
 mod revoke;
 mod row;
@@ -22,10 +22,10 @@ use ampoule::Error;
 use ampoule_deploy::Registry;
 
 use self::source::Source;
-pub(crate) use self::source::is_there;
+pub(crate) use self::source::check_exists;
 use crate::Failure;
 
-/// Which command, on which store.
+/// The command and the store.
 #[derive(clap::Args)]
 pub(crate) struct Sessions {
     #[command(subcommand)]
@@ -36,17 +36,17 @@ pub(crate) struct Sessions {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Lists sessions, a line each: whose they are, when they were made and used, when they end.
+    /// Lists sessions, one per line: principal, creation, last use, end.
     List(list::List),
     /// Shows one session with its values, which may be secret.
     Show(show::Show),
-    /// Ends sessions at once: no request that is under way brings them back.
+    /// Ends sessions at once: no request in progress brings them back.
     Revoke(revoke::Revoke),
-    /// Frees what has expired: sessions, the marks that ended ones leave for seconds, and cached values in the same store.
+    /// Removes expired records: sessions, the marks that ended sessions leave for seconds, cached values in the same store.
     Sweep(sweep::Sweep),
-    /// Counts what the store holds, by reading all of it.
+    /// Counts the sessions of the store, by reading all of them.
     Stats(stats::Stats),
-    /// Copies all sessions to another store: while nothing writes to either, or what changes meanwhile may be missed.
+    /// Copies all sessions to another store. Changes during the copy may be missed: stop what writes to either store.
     Copy(copy::Copy),
 }
 

@@ -1,4 +1,4 @@
-//! What is to be served: a file, an app of it, and what the environment and the command line say beside it.
+//! The arguments of `serve` and `check`: the file, the app, and options of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,26 @@ use ampoule_deploy::{Deployment, Faults, Listen, Registry, Server, load_with_env
 
 use crate::{DEVELOPMENT, Failure};
 
-/// What is to be served.
+/// The site to serve or check.
 #[derive(clap::Args)]
 pub(crate) struct Site {
-    /// The ini file; FILE#NAME is the app NAME of it.
+    /// The ini file; FILE#NAME selects the app NAME.
     #[arg(default_value = DEVELOPMENT)]
     file: PathBuf,
-    /// Which app and server of the file: [app:NAME] and [server:NAME]; main if none is said.
+    /// The app and server of the file: [app:NAME] and [server:NAME]. Default: main.
     #[arg(long)]
     name: Option<String>,
-    /// Where to listen, in place of what the file says: an address such as 0.0.0.0, or a host.
+    /// The address or host to listen on, such as 0.0.0.0, instead of the file's.
     #[arg(long)]
     host: Option<String>,
-    /// The port to listen at, in place of the file's; 0 lets the system choose.
+    /// The port to listen on, instead of the file's; 0 lets the system choose.
     #[arg(long)]
     port: Option<u16>,
-    /// Make every warning an error: nothing of the file is passed over then.
+    /// Turn every warning into an error, so that no option of the file is ignored.
     #[arg(long)]
     strict: bool,
-    /// Options that beat those of [DEFAULT], such as debug=true; those of sessions and caches, such as
-    /// beaker.session.timeout=60, beat all else.
+    /// Options that override those of [DEFAULT], such as debug=true; those of sessions and caches, such as
+    /// beaker.session.timeout=60, override those of all sections and the environment.
     #[arg(value_name = "OPTION=VALUE", value_parser = read_override)]
     overrides: Vec<(String, String)>,
 }
@@ -41,27 +41,27 @@ impl Site {
         Site { file: DEVELOPMENT.into(), name, host, port, strict: false, overrides: Vec::new() }
     }
 
-    /// The file, and the name of the app.
-    pub(crate) fn place(&self) -> Result<(&Path, &str), Failure> {
+    /// The path of the file, and the name of the app.
+    pub(crate) fn file_and_app(&self) -> Result<(&Path, &str), Failure> {
         let named = self.name.as_deref();
         let text = self.file.to_str().filter(|_| !self.file.exists());
         match (text.and_then(|text| text.rsplit_once('#')), named) {
             (Some((file, name)), None) if !name.is_empty() => Ok((Path::new(file), name)),
             (Some((_, name)), Some(named)) if name != named => {
-                Err(Failure(format!("FILE#{name} and --name {named} name two apps; one of the two is enough")))
+                Err(Failure(format!("FILE#{name} and --name {named} name different apps; write only one of them")))
             }
             (Some((file, _)), named) => Ok((Path::new(file), named.unwrap_or("main"))),
             (None, named) => Ok((&self.file, named.unwrap_or("main"))),
         }
     }
 
-    /// Everything that the file describes, with a server.
+    /// Loads the file. The result always has a server.
     pub(crate) fn load(&self, registry: &Registry) -> Result<Deployment, Failure> {
-        let (file, name) = self.place()?;
+        let (file, name) = self.file_and_app()?;
         Ok(self.load_from(file, name, registry)?)
     }
 
-    /// The same from the place that [`place`](Site::place) returned.
+    /// Loads the file and app that [`file_and_app`](Site::file_and_app) returned.
     pub(crate) fn load_from(&self, file: &Path, name: &str, registry: &Registry) -> Result<Deployment, Faults> {
         let mut deployment = load_with_environment(file, name, &self.overrides, environment(), registry)?;
         let server = deployment.server.get_or_insert_with(|| Server::new("127.0.0.1", 8080));
@@ -78,7 +78,7 @@ impl Site {
     }
 }
 
-/// The variables of this process whose names and values are text.
+/// The environment variables whose names and values are UTF-8.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -1,4 +1,4 @@
-//! What is printed: moments, text that others wrote, and lines whose reader may be gone.
+//! Prints lines, and formats times, sizes and user text for them.
 
 use std::io::{ErrorKind, Write};
 
@@ -9,11 +9,11 @@ use time::macros::format_description;
 
 use crate::Failure;
 
-/// The width where none is given.
-const USUAL: usize = 80;
+/// The width if it is not known.
+const DEFAULT_WIDTH: usize = 80;
 
-/// Prints a line, and says whether it is still read: a pipe that was closed, as by `| head`, is no error.
-pub(crate) fn say(text: &str) -> Result<bool, Failure> {
+/// Prints a line, and returns whether the output is still read: a pipe that was closed, as by `| head`, is not an error.
+pub(crate) fn print(text: &str) -> Result<bool, Failure> {
     match writeln!(std::io::stdout().lock(), "{}", clean(text)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
@@ -21,8 +21,8 @@ pub(crate) fn say(text: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Principals and values are what users typed. Characters that could move the cursor or turn the text round are written
-/// as JSON escapes, which is also what they are inside JSON.
+/// Escapes characters that could move the cursor or reverse the text: principals and values are user input. The escapes are
+/// JSON's, so JSON stays valid.
 pub(crate) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c != '\n'
@@ -39,18 +39,18 @@ pub(crate) fn clean(text: &str) -> String {
     out
 }
 
-/// One line of it: where a table or a sentence has no room for two.
+/// Does what [`clean`] does, and escapes line ends too, for a table or a sentence.
 pub(crate) fn clean_line(text: &str) -> String {
     clean(&text.replace('\n', "\u{0}")).replace("\\u0000", "\\n")
 }
 
-/// For people, in UTC: `2026-11-23 08:40:12Z`.
+/// A time in UTC for people: `2026-11-23 08:40:12Z`.
 pub(crate) fn moment(time: Time) -> String {
     format(time, format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z"))
         .unwrap_or_else(|| "never".to_owned())
 }
 
-/// How far a moment is from the present, in its largest unit: `3 min ago`, `in 2 h`.
+/// The distance of a time from the present, in its largest unit: `3 min ago`, `in 2 h`.
 pub(crate) fn relative(time: Time, now: Time) -> String {
     if time == Time::MAX {
         return "never".to_owned();
@@ -62,7 +62,7 @@ pub(crate) fn relative(time: Time, now: Time) -> String {
         0.0 => return "now".to_owned(),
         ..60.0 => (seconds, "s"),
         ..3_570.0 => (seconds / 60.0, "min"),
-        // Two days as hours: most sessions live for a day.
+        // Up to two days in hours, since most sessions live for a day.
         ..171_000.0 => (seconds / 3_600.0, "h"),
         _ => (seconds / 86_400.0, "d"),
     };
@@ -70,7 +70,7 @@ pub(crate) fn relative(time: Time, now: Time) -> String {
     if is_past { format!("{number} {unit} ago") } else { format!("in {number} {unit}") }
 }
 
-/// For programs, as RFC 3339 has it: `2026-11-23T08:40:12.345Z`; nothing for "never".
+/// A time for programs (RFC 3339): `2026-11-23T08:40:12.345Z`; `None` for "never".
 pub(crate) fn rfc3339(time: Time) -> Option<String> {
     format(time, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
 }
@@ -86,12 +86,12 @@ pub(crate) fn bytes(number: u64) -> String {
     indicatif::HumanBytes(number).to_string()
 }
 
-/// How wide the output may be: as `COLUMNS` says, or the terminal.
+/// The width of the output in columns: `COLUMNS`, or else the terminal's.
 pub(crate) fn width() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
     let terminal = console::Term::stdout();
     let measured = || terminal.size_checked().filter(|_| terminal.is_term()).map(|(_, columns)| usize::from(columns));
-    said.or_else(measured).unwrap_or(USUAL)
+    given.or_else(measured).unwrap_or(DEFAULT_WIDTH)
 }
 
 /// `1 session`, `2 sessions`, `12,345 sessions`.
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_cannot_steer_the_terminal() {
+    fn escape_sequences_in_user_text_are_escaped() {
         assert_eq!(clean("a\u{1b}[2J\u{9b}b\u{202e}\u{7f}"), "a\\u001b[2J\\u009bb\\u202e\\u007f");
         assert_eq!(clean("two\nlines ä 漢"), "two\nlines ä 漢");
         assert_eq!(clean_line("two\nlines"), "two\\nlines");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_not_many() {
+    fn one_is_singular() {
         assert_eq!((count(1, "session"), count(12_345, "session")), ("1 session".into(), "12,345 sessions".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! `ampoule cache` as it is typed, on a cache that the library filled, and the filter of an ini file.
+//! Runs `ampoule cache` on a cache that was filled through the library; and the cache filter of an ini file.
 
 mod support;
 
@@ -47,7 +47,7 @@ async fn site() -> (tempfile::TempDir, CacheManager) {
 }
 
 #[tokio::test]
-async fn stats_say_what_is_there_by_namespace() {
+async fn stats_count_values_by_namespace() {
     let (folder, manager) = site().await;
     manager.invalidate_tag("half:1").await.unwrap();
     let said = out(&cache(folder.path(), &["stats"]));
@@ -67,12 +67,12 @@ async fn stats_say_what_is_there_by_namespace() {
 }
 
 #[tokio::test]
-async fn what_is_cleared_counts_no_more_at_once() {
+async fn cleared_values_are_invalid_at_once() {
     let (folder, manager) = site().await;
     let users = manager.cache::<String>("users");
     let said = out(&cache(folder.path(), &["clear", "--tag", "half:0"]));
     assert_eq!(said.lines().count(), 2, "one for each store: {said}");
-    assert!(said.starts_with("what carries the tag half:0 is cleared in "), "{said}");
+    assert!(said.starts_with("the values with the tag half:0 are cleared in "), "{said}");
     assert_eq!((users.get("0").await, users.get("1").await.as_deref()), (None, Some("x")));
     cache(folder.path(), &["clear", "--namespace", "users"]);
     assert_eq!(users.get("1").await, None);
@@ -81,13 +81,13 @@ async fn what_is_cleared_counts_no_more_at_once() {
     let json = out(&cache(folder.path(), &["clear", "--tag", "half:0", "--json"]));
     let json: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert!(json["tag"] == "half:0" && json["store"].as_str().unwrap().starts_with("files in "), "{json}");
-    // The value, and what its namespace and what was cleared before are known by.
+    // The value, and the records of its namespace and of earlier clears.
     assert!(said.starts_with("4 records removed from "), "{said}");
     assert!(out(&cache(folder.path(), &["stats"])).contains("no values"));
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_said() {
+async fn invalid_arguments_and_sources_are_errors() {
     let (folder, _manager) = site().await;
     let fails = |arguments: &[&str], expected: &str| {
         let output = cache(folder.path(), arguments);
@@ -97,8 +97,8 @@ async fn what_cannot_be_done_is_said() {
     fails(&["clear"], "--namespace");
     fails(&["clear", "--all", "--tag", "x"], "cannot be used with");
     fails(&["stats", "--region", "elswhere"], "there is no cache region `elswhere`; did you mean `elsewhere`?");
-    fails(&["stats", "--region", "quick"], "in the memory of the process that serves");
-    fails(&["stats", "--url", "file:nowhere"], "there is nothing at nowhere");
+    fails(&["stats", "--region", "quick"], "in the memory of the serving process");
+    fails(&["stats", "--url", "file:nowhere"], "nowhere does not exist");
     fails(&["stats", "--url", "nowhere"], "expected a URL that starts with");
     std::fs::write(folder.path().join("none.ini"), "[app:main]\nuse = egg:ampoule-demo#api\n").unwrap();
     fails(&["stats", "--ini", "none.ini"], "has no cache filter; name a store with --url");
@@ -108,14 +108,14 @@ async fn what_cannot_be_done_is_said() {
     )
     .unwrap();
     fails(&["stats", "--ini", "wrong.ini"], "did you mean `type`?");
-    fails(&["stats", "--ini", "wrong.ini"], "a cache's options have a prefix: beaker.cache.expire");
+    fails(&["stats", "--ini", "wrong.ini"], "the options of a cache have a prefix: write beaker.cache.expire");
     let empty = tempfile::tempdir().unwrap();
     let output = cache(empty.path(), &["stats"]);
     assert!(err(&output).contains("name an ini file with --ini, or a store with --url"));
 }
 
 #[test]
-fn the_demo_says_where_its_cache_is() {
+fn the_demo_shows_the_store_of_its_cache() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
     let served = Served::start(folder.path());

@@ -1,4 +1,4 @@
-//! The command as it is typed.
+//! Runs the command with arguments of all kinds.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn folder_with(text: &str) -> tempfile::TempDir {
     folder
 }
 
-/// One request, as plain as it gets.
+/// Sends one request and returns the response.
 fn ask(base: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
     write!(stream, "{request}\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -37,7 +37,7 @@ fn ask(base: &str, request: &str) -> String {
 }
 
 #[test]
-fn serve_says_where_it_listens_and_where_sessions_are_and_ends_on_sigterm() {
+fn serve_prints_its_address_and_store_and_ends_on_sigterm() {
     let folder = folder_with(&development_ini());
     let served = Served::start(folder.path());
     let sessions = folder.path().canonicalize().unwrap().join("data/sessions");
@@ -57,11 +57,11 @@ fn serve_says_where_it_listens_and_where_sessions_are_and_ends_on_sigterm() {
     );
     let log = served.terminate();
     assert!(log.contains(" GET / 200 ") && !log.contains("hush"), "the access log has the path and no query: {log}");
-    assert!(log.contains("ending: no new requests") && !log.contains('\u{1b}'), "{log}");
+    assert!(log.contains("shutting down: requests in progress") && !log.contains('\u{1b}'), "{log}");
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_that_names_it() {
+fn a_port_in_use_is_an_error_that_names_it() {
     let folder = folder_with(&development_ini());
     let served = Served::start(folder.path());
     let port = served.base.rsplit(':').next().unwrap();
@@ -73,7 +73,7 @@ fn a_port_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[test]
-fn make_config_writes_a_file_that_is_served_and_never_writes_over_another() {
+fn make_config_writes_a_file_that_can_be_served_and_overwrites_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let made = run(folder.path(), &["make-config", "shop", "production.ini"]);
     assert!(made.status.success(), "{}", err(&made));
@@ -96,7 +96,7 @@ fn make_config_writes_a_file_that_is_served_and_never_writes_over_another() {
     );
     let again = run(folder.path(), &["make-config", "shop", "production.ini"]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(err(&again).contains("production.ini is there already; with --force"), "{}", err(&again));
+    assert!(err(&again).contains("production.ini already exists; --force"), "{}", err(&again));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     assert!(run(folder.path(), &["make-config", "shop", "production.ini", "--force"]).status.success());
     assert_ne!(std::fs::read_to_string(&path).unwrap(), text, "another secret");
@@ -118,7 +118,7 @@ fn make_config_refuses_names_that_could_break_the_file() {
 }
 
 #[test]
-fn check_says_everything_that_is_wrong_and_serves_nothing() {
+fn check_reports_all_faults_and_serves_nothing() {
     let text = development_ini()
         .replace("use = egg:ampoule-demo\n", "use = egg:ampoule-dmeo\n")
         .replace("port = 0", "port = many");
@@ -140,7 +140,7 @@ fn check_says_everything_that_is_wrong_and_serves_nothing() {
 }
 
 #[test]
-fn check_writes_one_json_document_whether_the_file_is_good_or_not() {
+fn check_writes_one_json_document_with_or_without_faults() {
     let folder = folder_with(&development_ini());
     let check = |arguments: &[&str]| {
         let output = run(folder.path(), &[&["check", "--json", "site.ini"], arguments].concat());
@@ -161,7 +161,7 @@ fn check_writes_one_json_document_whether_the_file_is_good_or_not() {
 }
 
 #[test]
-fn completions_and_manual_pages_know_every_command() {
+fn completions_and_manual_pages_contain_every_command() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let completions = run(folder.path(), &["completions", shell]);
@@ -181,7 +181,7 @@ fn completions_and_manual_pages_know_every_command() {
 }
 
 #[test]
-fn options_on_the_command_line_beat_the_file() {
+fn options_of_the_command_line_override_the_file() {
     let folder = folder_with(&development_ini());
     let output = run(folder.path(), &["check", "site.ini", "debug=false"]);
     assert_eq!(output.status.code(), Some(1));
@@ -192,7 +192,7 @@ fn options_on_the_command_line_beat_the_file() {
 }
 
 #[test]
-fn without_a_file_it_says_what_it_needs() {
+fn without_a_file_the_error_names_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));

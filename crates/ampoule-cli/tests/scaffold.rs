@@ -1,4 +1,4 @@
-//! What the scaffolds write, written, built and tested as a user does it.
+//! Creates projects and modules, builds and tests them.
 
 mod support;
 
@@ -26,8 +26,8 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// cargo in a project, with what is built here. Its own crates go through clippy as they are compiled, where that is there:
-/// `cargo clippy` would check all that they depend on once more.
+/// Runs cargo in a project, with this build's target folder. The project's own crates are compiled through clippy, if it is
+/// installed: `cargo clippy` would check all dependencies again.
 fn cargo(project: &Path, words: &[&str]) -> Said {
     let target = Path::new(env!("CARGO_BIN_EXE_ampoule")).ancestors().nth(2).unwrap().to_owned();
     let mut cargo = Command::new(env!("CARGO"));
@@ -40,7 +40,7 @@ fn cargo(project: &Path, words: &[&str]) -> Said {
 }
 
 #[test]
-fn a_new_project_with_new_modules_is_tidy_and_its_tests_pass() {
+fn a_new_project_with_new_modules_passes_its_tests_and_lints() {
     let folder = tempfile::tempdir().unwrap();
     let new = run(folder.path(), &["new", "tea-shop"]);
     assert!(new.ok && new.out.contains("cd tea-shop"), "{}{}", new.out, new.err);
@@ -72,7 +72,7 @@ fn a_new_project_with_new_modules_is_tidy_and_its_tests_pass() {
 }
 
 #[test]
-fn a_project_depends_on_the_checkout_or_on_the_published_crates_and_has_no_secret_of_another() {
+fn a_project_depends_on_the_checkout_or_the_published_crates_and_has_its_own_secret() {
     let folder = tempfile::tempdir().unwrap();
     let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
     assert!(run(folder.path(), &["new", "here"]).ok);
@@ -91,7 +91,7 @@ fn a_project_depends_on_the_checkout_or_on_the_published_crates_and_has_no_secre
 }
 
 #[test]
-fn nothing_is_overwritten_and_bad_names_are_refused() {
+fn no_file_is_overwritten_and_invalid_names_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let said = run(folder.path(), &["controller", "basket"]);
     assert!(said.err.contains("there is no Cargo.toml here"), "{}", said.err);
@@ -102,26 +102,26 @@ fn nothing_is_overwritten_and_bad_names_are_refused() {
     let before = std::fs::read(folder.path().join("src/controllers/basket.rs")).unwrap();
     for words in [&["controller", "basket"][..], &["restcontroller", "item", "basket"]] {
         let said = run(folder.path(), words);
-        assert!(!said.ok && said.err.contains("basket.rs is there already, and stays as it is"), "{}", said.err);
+        assert!(!said.ok && said.err.contains("basket.rs already exists and was not changed"), "{}", said.err);
     }
     assert_eq!(std::fs::read(folder.path().join("src/controllers/basket.rs")).unwrap(), before);
     for (words, expected) in [
         (&["controller", "Basket"][..], "expected 1 to 64 small letters"),
         (&["controller", "../basket"], "expected 1 to 64 small letters"),
-        (&["controller", "match"], "Rust or its crates have that name already"),
-        (&["restcontroller", "fish", "fish"], "the plural of `fish` is another word"),
+        (&["controller", "match"], "Rust or one of its crates uses that name"),
+        (&["restcontroller", "fish", "fish"], "expected a plural that differs from `fish`"),
         (&["controller", "serde_json"], "Cargo.toml depends on a crate of that name"),
         (&["controller", "admin/serde-json"], "Cargo.toml depends on a crate of that name"),
         (&["restcontroller", "x", "serde_json"], "Cargo.toml depends on a crate of that name"),
         (&["new", "2nd"], "expected 1 to 64 small letters"),
-        (&["new", "match"], "Rust or its crates have that name already"),
-        (&["new", "axum"], "it depends on a crate of that name"),
-        (&["new", "serde-json"], "it depends on a crate of that name"),
+        (&["new", "match"], "Rust or one of its crates uses that name"),
+        (&["new", "axum"], "a new project depends on a crate of that name"),
+        (&["new", "serde-json"], "a new project depends on a crate of that name"),
     ] {
         let said = run(folder.path(), words);
         assert!(!said.ok && said.err.contains(expected), "{words:?}: {}", said.err);
     }
     std::fs::create_dir(folder.path().join("shop")).unwrap();
     let said = run(folder.path(), &["new", "shop"]);
-    assert!(!said.ok && said.err.contains("shop is there already"), "{}", said.err);
+    assert!(!said.ok && said.err.contains("shop already exists"), "{}", said.err);
 }

@@ -1,4 +1,4 @@
-//! What the file, the environment, the command line and proxies say of serving.
+//! `serve` and `check`: options of the file, the environment and the command line, proxies, sockets, limits, signals.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{Served, ampoule, development_ini};
 
 const SECRET: &str = "PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E";
 
-/// The file of the original's documentation, with the demo's apps in the place of its eggs, and debug.
+/// The file of the Pylons book, with the demo's apps instead of its eggs, and debug.
 const SEED: &str = "\
 [DEFAULT]
 debug=true
@@ -67,7 +67,7 @@ fn serve(folder: &Path, arguments: &[&str]) -> Served {
 }
 
 fn answer(mut stream: impl Read + Write, request: &str) -> String {
-    // One with a body is complete.
+    // A response with a body is complete.
     let end = if request.contains("\r\n\r\n") { "" } else { "\r\nConnection: close\r\n\r\n" };
     write!(stream, "{request}{end}").unwrap();
     let mut answer = String::new();
@@ -89,12 +89,12 @@ fn the_seeds_file_serves_the_demos_apps() {
     }
     let said = served.said.join("\n");
     assert!(said.contains("session my_project_key: memory"), "{said}");
-    assert!(said.contains("warning: site.ini:29: [app:home] full_stack: passed over: "), "{said}");
-    assert!(said.contains("warning: site.ini:30: [app:home] cache_dir: passed over: "), "{said}");
+    assert!(said.contains("warning: site.ini:29: [app:home] full_stack: ignored: "), "{said}");
+    assert!(said.contains("warning: site.ini:30: [app:home] cache_dir: ignored: "), "{said}");
 }
 
 #[test]
-fn the_seeds_first_shape_keeps_sessions_under_its_cache_dir() {
+fn a_pylons_file_keeps_sessions_under_its_cache_dir() {
     let folder = folder_with(&format!(
         "[server:main]\nuse = egg:Paste#http\nport = 0\n[app:main]\nuse = egg:ampoule-demo\ncache_dir = %(here)s/data\n\
          beaker.session.key = foo\nbeaker.session.secret = {SECRET}\n"
@@ -106,7 +106,7 @@ fn the_seeds_first_shape_keeps_sessions_under_its_cache_dir() {
 }
 
 #[test]
-fn the_environment_is_read_and_check_says_where_each_value_comes_from() {
+fn the_environment_is_read_and_check_prints_the_origin_of_each_value() {
     let folder = folder_with(&development_ini());
     std::fs::write(folder.path().join("secret"), SECRET).unwrap();
     let env = [("AMPOULE_SESSION_SECRET_FILE", "secret"), ("AMPOULE_CACHE_EXPIRE", "5"), ("debug", "true")];
@@ -143,11 +143,11 @@ fn host_port_and_the_apps_name_come_from_the_command_line() {
         assert!(said.contains("session other: ") && said.contains("site.ini is good"), "{said}");
     }
     let two = check(&["site.ini#other", "--name", "main"]);
-    assert_eq!(two, "error: FILE#other and --name main name two apps; one of the two is enough\n");
+    assert_eq!(two, "error: FILE#other and --name main name different apps; write only one of them\n");
 }
 
 #[test]
-fn a_strict_check_makes_warnings_errors() {
+fn a_strict_check_turns_warnings_into_errors() {
     let folder = folder_with(SEED);
     let check = run(folder.path(), &["check", "site.ini"], &[]);
     assert!(check.status.success() && said(&check).contains("\nwarning: site.ini:29: "), "{}", said(&check));
@@ -158,15 +158,15 @@ fn a_strict_check_makes_warnings_errors() {
 }
 
 #[test]
-fn check_warns_of_secure_cookies_over_plain_http_where_others_reach_it() {
+fn check_warns_about_secure_cookies_over_plain_http_on_a_reachable_address() {
     let file = |server: &str| {
         folder_with(&format!(
             "[server:main]\nuse = egg:waitress\n{server}\n[app:main]\nuse = egg:ampoule-demo\nbeaker.session.type = memory\n\
              beaker.session.secret = {SECRET}\n"
         ))
     };
-    let warning = "warning: site.ini:1: [server:main] host: the cookie of session is Secure, and http://0.0.0.0:8080 is plain \
-                   http that others reach";
+    let warning = "warning: site.ini:1: [server:main] host: the cookie of session is Secure, but other machines reach \
+                   http://0.0.0.0:8080 over plain http";
     let check = |server: &str, more: &[&str]| {
         let folder = file(server);
         said(&run(folder.path(), &[&["check", "site.ini"], more].concat(), &[]))
@@ -199,7 +199,7 @@ fn a_secure_cookie_over_plain_http_is_logged_once() {
             let answer = ask(&served.base, &format!("GET / HTTP/1.1\r\n{headers}"));
             assert!(answer.contains("; Secure"), "{answer}");
         }
-        served.terminate().matches("a Secure cookie answers a request that came by plain http").count()
+        served.terminate().matches("a Secure cookie was sent over plain http").count()
     };
     assert_eq!(log_of(&["Host: localhost", "Host: 127.0.0.1:81", "Host: [::1]", "Host: shop.localhost"]), 0);
     assert_eq!(log_of(&["Host: shop.test\r\nX-Forwarded-Proto: https"]), 0);
@@ -207,7 +207,7 @@ fn a_secure_cookie_over_plain_http_is_logged_once() {
     assert_eq!(log_of(&["Host: shop.test\r\nX-Forwarded-Proto: http"]), 1);
 }
 
-/// The token of the form and the cookie of the page, which a proxy asked for.
+/// The form token and the cookie of a page that was requested through a proxy.
 fn form(base: &str, headers: &str) -> (String, String) {
     let page = ask(base, &format!("GET / HTTP/1.1\r\n{headers}"));
     let cookie = page.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
@@ -217,7 +217,7 @@ fn form(base: &str, headers: &str) -> (String, String) {
 }
 
 #[test]
-fn a_trusted_proxy_says_who_asks_and_for_which_site_in_the_log_and_to_the_check_of_forms() {
+fn the_client_and_host_of_a_trusted_proxy_are_logged_and_used_by_the_csrf_check() {
     for (trusted, status, client) in [("trusted_proxies = 127.0.0.1", "303", "9.9.9.9"), ("", "403", "127.0.0.1")] {
         let folder = folder_with(&development_ini().replace("port = 0", &format!("port = 0\n{trusted}")));
         let served = serve(folder.path(), &[]);
@@ -244,7 +244,7 @@ fn a_trusted_proxy_says_who_asks_and_for_which_site_in_the_log_and_to_the_check_
 
 #[cfg(unix)]
 #[test]
-fn a_unix_socket_is_served_and_goes_with_its_server() {
+fn a_unix_socket_is_served_and_its_file_removed_at_the_end() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
     let text = development_ini().replace(
@@ -253,7 +253,7 @@ fn a_unix_socket_is_served_and_goes_with_its_server() {
     );
     let folder = folder_with(&text);
     let socket = folder.path().join("site.sock");
-    // One that a killed server left behind.
+    // The socket file of a killed server.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let served = serve(folder.path(), &[]);
     assert!(served.said.contains(&"listening on unix:site.sock (Ctrl-C ends it)".to_owned()), "{:?}", served.said);
@@ -272,7 +272,7 @@ fn a_unix_socket_is_served_and_goes_with_its_server() {
 }
 
 #[test]
-fn several_addresses_are_listened_at() {
+fn a_server_can_listen_on_several_addresses() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let listen = format!("egg:waitress\nlisten = 127.0.0.1:0 127.0.0.1:{port}");
     let folder = folder_with(&development_ini().replace("egg:Paste#http\nhost = 127.0.0.1\nport = 0", &listen));
@@ -283,7 +283,7 @@ fn several_addresses_are_listened_at() {
 }
 
 #[test]
-fn the_files_log_levels_hold_unless_the_environment_says_others() {
+fn the_files_log_levels_apply_unless_rust_log_is_set() {
     let folder = folder_with(&(development_ini() + "\n[loggers]\nkeys = root\n[logger_root]\nlevel = WARN\n"));
     let log_of = |level: Option<&str>| {
         let mut command = ampoule();
@@ -311,7 +311,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n";
 const WHOLE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn clients_that_are_slow_or_idle_lose_their_connections() {
+fn connections_of_slow_and_idle_clients_are_closed() {
     let folder = folder_with_server("channel_timeout = 1\nmax_request_header_size = 9000");
     let served = serve(folder.path(), &[]);
     let mut slow: Vec<TcpStream> = (0..100).map(|_| connect(&served)).collect();
@@ -336,7 +336,7 @@ fn clients_that_are_slow_or_idle_lose_their_connections() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_for_one_that_ends() {
+fn connections_beyond_the_limit_wait_until_one_closes() {
     let folder = folder_with_server("connection_limit = 2");
     let served = serve(folder.path(), &[]);
     let held = [connect(&served), connect(&served)];
@@ -357,7 +357,7 @@ fn connections_beyond_the_limit_wait_for_one_that_ends() {
 
 #[cfg(unix)]
 #[test]
-fn a_first_signal_lets_requests_end_and_a_second_one_ends_them() {
+fn requests_finish_after_a_first_signal_and_are_aborted_by_a_second() {
     let folder = folder_with(&development_ini());
     for signals in [&["TERM"][..], &["TERM", "INT"], &["INT", "TERM"]] {
         let mut served = serve(folder.path(), &[]);
@@ -367,12 +367,12 @@ fn a_first_signal_lets_requests_end_and_a_second_one_ends_them() {
         under_way.write_all(format!("{head}Content-Length: 5\r\n\r\nn").as_bytes()).unwrap();
         assert!(ask(&served.base, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200 OK"));
         served.signal(signals[0]);
-        served.wait_for_log("ending: no new requests");
+        served.wait_for_log("shutting down: requests in progress");
         if let Some(second) = signals.get(1) {
             served.signal(second);
             let (status, log) = served.wait();
             assert_eq!(status.code(), Some(1), "{log}");
-            assert!(log.contains("error: a second signal came: "), "{log}");
+            assert!(log.contains("error: a second signal arrived: "), "{log}");
         } else {
             under_way.write_all(b"ame=").unwrap();
             let mut answer = String::new();
@@ -384,10 +384,10 @@ fn a_first_signal_lets_requests_end_and_a_second_one_ends_them() {
     }
 }
 
-/// As systemd does it: the socket is the third file, its readiness a datagram.
+/// As with systemd: the socket is file descriptor 3, readiness is a datagram.
 #[cfg(unix)]
 #[test]
-fn a_socket_that_is_passed_on_is_served_and_readiness_is_told() {
+fn a_socket_that_is_passed_on_is_served_and_systemd_is_notified() {
     use std::os::unix::net::UnixDatagram;
     let folder = folder_with(&development_ini().replace("port = 0", "port = 1"));
     let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
@@ -395,7 +395,7 @@ fn a_socket_that_is_passed_on_is_served_and_readiness_is_told() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let mut shell = std::process::Command::new("sh");
-    // Who is meant is the process that listens, which has the number of the shell that becomes it.
+    // LISTEN_PID is the process that listens: the shell, which execs the command.
     let script =
         format!("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec {} \"$@\"", env!("CARGO_BIN_EXE_ampoule"));
     shell.args(["-c", &script, "sh"]).env("NOTIFY_SOCKET", folder.path().join("notify")).env_remove("RUST_LOG");

@@ -1,4 +1,4 @@
-//! `ampoule sessions` as it is typed, on stores that were filled through the library.
+//! Runs `ampoule sessions` on stores that were filled through the library.
 
 #[path = "sessions/copying.rs"]
 mod copying;

@@ -1,5 +1,5 @@
-//! Two cookies of one name in a real browser: of the host and of a domain, of two paths, partitioned and not. From each
-//! pair a client that goes on with what it holds reaches its session, and the cookie that is in the way goes (promise P11).
+//! Two cookies of one name in a real browser: of the host and of a domain, of two paths, partitioned and not. With each pair
+//! the browser reaches its session again, and the obstructing cookie is expired (promise P11).
 
 mod support;
 
@@ -82,7 +82,7 @@ async fn cookies(client: &Client) -> Vec<String> {
 struct Case {
     name: &'static str,
     host: &'static str,
-    /// Where the first cookie is set.
+    /// The host at which the first cookie is set.
     folder: &'static str,
     before: fn(&mut CookieOptions),
     after: fn(&mut CookieOptions),
@@ -118,7 +118,7 @@ const CASES: [Case; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p11_a_browser_with_two_cookies_goes_on() {
+async fn p11_a_browser_with_two_cookies_keeps_its_session() {
     let Some(driver) = Driver::start() else { return };
     let profile = tempfile::tempdir().unwrap();
     let client = driver.browser(profile.path(), 800, false).await;
@@ -130,14 +130,14 @@ async fn p11_a_browser_with_two_cookies_goes_on() {
             let (old, new) = (site.serve(before).await, site.serve(after).await);
             let [old, new] = [old, new].map(|port| format!("{host}:{port}{folder}"));
             page(&client, &old, "/set/tea").await;
-            assert_eq!(page(&client, &new, "/get").await, "tea of none", "{name}: the session goes on");
+            assert_eq!(page(&client, &new, "/get").await, "tea of none", "{name}: the session continues");
             assert_eq!(cookies(&client).await.len(), 1, "{name}");
             page(&client, &new, first).await;
             let expected = if first == "/set/new" { "new of none" } else { "tea of ada" };
             assert_eq!(page(&client, &new, "/get").await, expected, "{name}, {first}");
             assert_eq!(page(&client, &new, "/get").await, expected, "{name}, {first}: and again");
             assert_eq!(cookies(&client).await.len(), 1, "{name}, {first}: one cookie is left");
-            // A cookie of the former scope that came alone stays, and leads nowhere; the next login expires it.
+            // A cookie of the former scope that is sent alone stays and opens nothing; the next login expires it.
             page(&client, &new, "/logout").await;
             assert_eq!(page(&client, &new, "/get").await, "nothing of none", "{name}, {first}");
             page(&client, &new, "/login/eve").await;
@@ -152,9 +152,9 @@ async fn p11_a_browser_with_two_cookies_goes_on() {
 /// The last case's cookie has a partition, and the driver neither deletes nor adds one.
 const PLANTABLE: usize = CASES.len() - 1;
 
-/// Another session's cookie in each other scope: neither counts, and the next request is clean.
+/// With another session's cookie in each other scope, both are ignored, and the next request has neither.
 #[tokio::test(flavor = "multi_thread")]
-async fn p11_a_browser_with_two_sessions_is_cleaned() {
+async fn p11_cookies_of_two_sessions_are_expired() {
     let Some(driver) = Driver::start() else { return };
     let profile = tempfile::tempdir().unwrap();
     let client = driver.browser(profile.path(), 800, false).await;

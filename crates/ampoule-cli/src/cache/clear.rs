@@ -1,11 +1,11 @@
-//! `ampoule cache clear`: makes values count no more.
+//! `ampoule cache clear`: invalidates values.
 
 use ampoule::cache::{Backend, CacheManager, CacheOptions};
 use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::progress::counter;
-use crate::text::{clean_line, count, say};
+use crate::text::{clean_line, count, print};
 
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
@@ -16,10 +16,10 @@ pub(super) struct Clear {
     /// All values that carry this tag, in every namespace.
     #[arg(long, conflicts_with = "all")]
     tag: Vec<String>,
-    /// Everything that the stores hold of caches, and nothing else; frees its space too.
+    /// Everything that the stores hold of caches, but nothing else; frees its space too.
     #[arg(long)]
     all: bool,
-    /// What was done as JSON, a line for each store and namespace or tag.
+    /// Print the result as JSON, a line for each store and namespace or tag.
     #[arg(long)]
     json: bool,
 }
@@ -40,12 +40,13 @@ impl Clear {
         for namespace in &self.namespace {
             manager.clear(namespace).await?;
             let (store, text) = (backend.describe(), format!("the namespace {} is cleared", clean_line(namespace)));
-            self.say(&json!({ "store": store, "namespace": namespace }), &format!("{text} in {store}"))?;
+            self.print(&json!({ "store": store, "namespace": namespace }), &format!("{text} in {store}"))?;
         }
         for tag in &self.tag {
             manager.invalidate_tag(tag).await?;
-            let (store, text) = (backend.describe(), format!("what carries the tag {} is cleared", clean_line(tag)));
-            self.say(&json!({ "store": store, "tag": tag }), &format!("{text} in {store}"))?;
+            let (store, text) =
+                (backend.describe(), format!("the values with the tag {} are cleared", clean_line(tag)));
+            self.print(&json!({ "store": store, "tag": tag }), &format!("{text} in {store}"))?;
         }
         Ok(())
     }
@@ -56,13 +57,13 @@ impl Clear {
         bar.finish_and_clear();
         let (store, removed) = (backend.describe(), removed?);
         let text = format!("{} removed from {store}", count(removed, "record"));
-        self.say(&json!({ "store": store, "removed": removed }), &text)
+        self.print(&json!({ "store": store, "removed": removed }), &text)
     }
 
-    fn say(&self, json: &Value, text: &str) -> Result<(), Failure> {
+    fn print(&self, json: &Value, text: &str) -> Result<(), Failure> {
         match self.json {
-            true => say(&json.to_string()).map(drop),
-            false => say(text).map(drop),
+            true => print(&json.to_string()).map(drop),
+            false => print(text).map(drop),
         }
     }
 }

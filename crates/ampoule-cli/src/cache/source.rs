@@ -1,44 +1,44 @@
-//! Where the caches come from: an ini file, or the URL of a store.
+//! The source of the caches: an ini file, or the URL of a store.
 
 use std::path::{Path, PathBuf};
 
 use ampoule::cache::{Backend, BackendOptions, CacheSettings};
 use ampoule_deploy::{Registry, load_with_environment};
 
-use crate::sessions::is_there;
+use crate::sessions::check_exists;
 use crate::site::environment;
 use crate::{Failure, ini_file};
 
-/// Which caches are meant.
+/// The arguments that select the caches.
 #[derive(clap::Args)]
 pub(super) struct Source {
-    /// The ini file whose caches are meant; development.ini, if it is there.
+    /// The ini file that configures the caches. Default: development.ini.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "url")]
     ini: Option<PathBuf>,
-    /// Which app of the file: [app:NAME].
+    /// The app of the file: [app:NAME].
     #[arg(long, global = true, default_value = "main")]
     name: String,
-    /// The store of this region alone.
+    /// Only the store of this region.
     #[arg(long, global = true, conflicts_with = "url")]
     region: Option<String>,
-    /// The store itself, such as file:data/cache or redis://cache.example, with the usual table or prefix.
+    /// The URL of a store, such as file:data/cache or redis://cache.example, with the default table or prefix.
     #[arg(long, global = true)]
     url: Option<String>,
 }
 
 impl Source {
-    /// The places to work on, each once.
+    /// Opens the stores, each once.
     pub(super) fn open(&self, registry: &Registry) -> Result<Vec<Backend>, Failure> {
         let backends = match &self.url {
             Some(url) => {
-                is_there(url)?;
+                check_exists(url)?;
                 let settings = CacheSettings::parse([("cache.url", url)]);
                 settings.map_err(|bad| Failure(bad.to_string()))?.manager()?.backends()
             }
-            None => self.of_file(ini_file(self.ini.as_deref())?, registry)?,
+            None => self.load_file(ini_file(self.ini.as_deref())?, registry)?,
         };
         let mut stores: Vec<Backend> = Vec::new();
-        // Memory before a store is that of another process.
+        // Without the memory tier, which is in the memory of another process.
         let in_store =
             |backend: Backend| backend.inner_store().map(|store| Backend::store(store, &BackendOptions::default()));
         for backend in backends.into_iter().filter(|backend| !is_memory(backend)).filter_map(in_store) {
@@ -48,15 +48,13 @@ impl Source {
         }
         match stores.is_empty() {
             true => Err(Failure(
-                "these caches are in the memory of the process that serves: no other can reach them; it forgets them when \
-                 it ends"
-                    .into(),
+                "these caches are in the memory of the serving process, which no other process can reach".into(),
             )),
             false => Ok(stores),
         }
     }
 
-    fn of_file(&self, file: &Path, registry: &Registry) -> Result<Vec<Backend>, Failure> {
+    fn load_file(&self, file: &Path, registry: &Registry) -> Result<Vec<Backend>, Failure> {
         let caches = load_with_environment(file, &self.name, &[], environment(), registry)?.caches;
         if caches.is_empty() {
             let message = "has no cache filter; name a store with --url";

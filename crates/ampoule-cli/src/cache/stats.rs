@@ -1,4 +1,4 @@
-//! `ampoule cache stats`: what there is, counted, by namespace.
+//! `ampoule cache stats`: counts the values of each namespace.
 
 use ampoule::cache::{Backend, NamespaceUsage, StoreUsage};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::progress::counter;
-use crate::text::{bytes, clean_line, moment, rfc3339, say, width};
+use crate::text::{bytes, clean_line, moment, print, rfc3339, width};
 
-/// Below this width the table does without the moments.
+/// The minimum width of a table with times.
 const WIDE: usize = 78;
 
 #[derive(clap::Args)]
 pub(super) struct Stats {
-    /// As JSON, on one line for each store.
+    /// Print JSON, one line for each store.
     #[arg(long)]
     json: bool,
 }
@@ -27,7 +27,7 @@ impl Stats {
             bar.finish_and_clear();
             let (usage, store) = (usage?, backend.describe());
             let text = if self.json { as_json(&store, &usage).to_string() } else { as_text(&store, &usage, width()) };
-            if !say(&text)? {
+            if !print(&text)? {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! For programs: a session without a cookie. Log in with JSON, and go on with the token. Its errors are JSON too.
+//! A JSON API with a session by bearer token instead of a cookie. Errors are JSON too.
 
 use ampoule::{Error, ErrorKind, Key, Session};
 use axum::extract::rejection::JsonRejection;
@@ -16,17 +16,17 @@ pub(crate) fn routes() -> Router {
         .route("/", get(visit))
         .route("/login", post(login))
         .route("/logout", post(logout))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "nothing is here"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "this path does not exist"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not support the method")
         })
 }
 
-/// An error as a program reads it (RFC 9457).
+/// An error in the format of RFC 9457.
 struct Problem {
     status: StatusCode,
     detail: String,
-    /// What a 401 asks for (RFC 9110 section 11.6.1).
+    /// The `WWW-Authenticate` of a 401 (RFC 9110 section 11.6.1).
     challenge: Option<&'static str>,
     is_transient: bool,
 }
@@ -36,8 +36,8 @@ impl Problem {
         Problem { status, detail: detail.into(), challenge: None, is_transient: false }
     }
 
-    /// A session's error. A missing login is a 401 here, since a program can send a token: RFC 6750 section 3 has the
-    /// challenge, with an error where a token came.
+    /// Converts a session's error. A missing login is a 401 with the challenge of RFC 6750 section 3, since a program can
+    /// send a token; the challenge has an error if the request had a token.
     fn of(error: &Error, headers: &HeaderMap) -> Problem {
         let (status, text) = error.kind().for_client();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -94,7 +94,7 @@ struct Token {
     token: String,
 }
 
-/// A real site checks a key here.
+/// Logs in with a name. A real site checks an API key here.
 async fn login(
     session: Session,
     headers: HeaderMap,

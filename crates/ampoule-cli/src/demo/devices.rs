@@ -1,4 +1,4 @@
-//! Where a user is logged in, as people know their devices, and how that is ended.
+//! The user's sessions, shown as devices, and the buttons that end them.
 
 use ampoule::{Error, ErrorKind, Key, SessionId, SessionInfo};
 use axum::http::HeaderMap;
@@ -9,14 +9,14 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::frame::Site;
-use super::page::{Answer, Page};
+use super::page::{Page, PageResult};
 
 const BROWSER: Key<String> = Key::new("browser");
 
-/// More are counted, and not shown.
+/// The maximum number of sessions that are shown; further ones are counted.
 const MAX_SHOWN: usize = 10;
 
-/// What a browser's name is found by, the more particular first: most browsers name others too.
+/// Browsers by a part of their User-Agent, the more specific first, since most browsers also name others.
 const BROWSERS: [(&str, &str); 14] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -50,20 +50,20 @@ pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/elsewhere", post(sign_out_elsewhere)).route("/device", post(sign_out_device))
 }
 
-/// Notes in the session of a login by which browser it is used.
+/// Stores the User-Agent in the session of a login.
 pub(crate) fn note_browser(page: &Page, headers: &HeaderMap) -> Result<(), Error> {
     let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     page.session.insert(BROWSER, browser.chars().take(200).collect::<String>())
 }
 
-/// The user's sessions, wherever they are; those in cookies are not known to the server.
+/// The user's sessions on all devices; empty if sessions are kept in cookies, which the server cannot list.
 pub(crate) async fn list(page: &Page) -> Result<Value, Error> {
     let sessions = match page.session.sessions().await {
         Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
         sessions => sessions?,
     };
     let (count, more) = (sessions.len(), sessions.len().saturating_sub(MAX_SHOWN));
-    // This one is shown whatever others there are.
+    // The current session is always shown.
     let (own, others): (Vec<SessionInfo>, _) = sessions.into_iter().partition(SessionInfo::is_current);
     let cards: Result<Vec<Value>, Error> =
         own.iter().chain(&others).take(MAX_SHOWN).map(|info| card(page, info)).collect();
@@ -91,7 +91,7 @@ fn find(names: &[(&'static str, &'static str)], browser: &str) -> Option<&'stati
     names.iter().find(|(mark, _)| browser.contains(mark)).map(|(_, name)| *name)
 }
 
-async fn sign_out_elsewhere(page: Page) -> Answer {
+async fn sign_out_elsewhere(page: Page) -> PageResult {
     let count = page.session.revoke_others().await?;
     page.flash.success(page.text("flash-elsewhere", [("count", count.into())]))?;
     page.session.save().await?;
@@ -103,8 +103,8 @@ struct Device {
     id: String,
 }
 
-/// The id of another's session ends nothing.
-async fn sign_out_device(page: Page, Form(device): Form<Device>) -> Answer {
+/// `revoke` ends only sessions of the same user.
+async fn sign_out_device(page: Page, Form(device): Form<Device>) -> PageResult {
     let has_ended = match SessionId::parse(&device.id) {
         Some(id) => page.session.revoke(id).await?,
         None => false,
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_have_the_names_that_people_know() {
+    fn user_agents_map_to_common_names() {
         for (user_agent, browser, system) in [
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox", "Linux"),
             (

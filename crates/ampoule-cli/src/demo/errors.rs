@@ -1,5 +1,4 @@
-//! The page for what went wrong, in place of a bare status. It is drawn without the session where that may be what is
-//! broken.
+//! The error page. After a server error it is rendered without the session, whose store may be the cause.
 
 use ampoule::{CsrfRejection, FailedRequest, Language, Session};
 use axum::extract::{FromRequestParts, State};
@@ -12,10 +11,10 @@ use minijinja::context;
 use minijinja::value::merge_maps;
 
 use super::frame::{Frame, Site};
-use super::lab::Outage;
+use super::instruments::Outage;
 use super::page::with_forms;
 
-/// Those that have a page. With debug that of 500 is the one that tells all.
+/// The statuses with an error page. With debug, a 500 has the page with the details of the error instead.
 pub(crate) const STATUSES: [u16; 11] = [400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503];
 
 pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response {
@@ -23,7 +22,7 @@ pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response
         return StatusCode::NOT_FOUND.into_response();
     };
     if failed.status.is_server_error() {
-        // It may be what failed, and asking its store again may take as long as it did before.
+        // The session may have failed, and its store may take as long to fail again.
         parts.extensions.remove::<Session>();
     }
     let user = user_of(&mut parts).await;
@@ -43,7 +42,7 @@ pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response
     let facts = context! {
         status => failed.status.as_u16(), number => failed.error_number, reason, back,
         outage => Outage::of(&parts.headers).map(|outage| outage.left),
-        // A form on this page leads here again.
+        // A login on this page returns to it.
         next => if reason == "login" { frame.here.clone() } else { String::new() },
     };
     let forms = match session {
@@ -53,7 +52,7 @@ pub(crate) async fn show(State(site): State<Site>, mut parts: Parts) -> Response
     frame.render("error", merge_maps([forms, context! { user }, facts]))
 }
 
-/// The visitor's name, if the session works. One that does not is asked once, and then no more.
+/// The user's name, if the session can be loaded. If not, removes the session, so that nothing else tries to load it.
 async fn user_of(parts: &mut Parts) -> Option<String> {
     let session = parts.extensions.get::<Session>()?.read_only();
     let user = session.get("user").await;
@@ -63,10 +62,10 @@ async fn user_of(parts: &mut Parts) -> Option<String> {
     user.ok()?
 }
 
-/// What a page with a form needs, where one is offered.
+/// The values for a form, if the page has one.
 ///
-/// A form that was sent without a session gets no new one: a page of another site may have sent it, without the cookie that
-/// the visitor has, and the new one would take its place.
+/// A form that was sent without a session creates no new one: another site's page may have sent it without the visitor's
+/// cookie, which the new session would replace.
 async fn forms(session: &Session, frame: &Frame, reason: &str) -> Value {
     let offers_forms = match reason {
         "login" => true,
@@ -77,7 +76,7 @@ async fn forms(session: &Session, frame: &Frame, reason: &str) -> Value {
     token.map_or_else(|| context! {}, |token| with_forms(frame, token))
 }
 
-/// Why a request was refused, as far as its visitor can do something about it.
+/// The reason for a rejection, if the visitor can do something about it.
 fn reason(failed: &FailedRequest) -> &'static str {
     let is = |rejection: CsrfRejection| failed.text == rejection.to_string();
     match failed.status {
@@ -88,7 +87,7 @@ fn reason(failed: &FailedRequest) -> &'static str {
     }
 }
 
-/// The page of this site that the request was sent from.
+/// The referring page, if it is one of this site.
 fn back(headers: &HeaderMap) -> Option<String> {
     let from: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
     let host = headers.get(HOST)?.to_str().ok()?;

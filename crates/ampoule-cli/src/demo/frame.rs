@@ -1,5 +1,5 @@
-//! What every page is drawn in: the templates, the links, the language. It needs no session, so that a page about a broken
-//! one can be drawn too.
+//! Renders pages: templates, links, language. It needs no session, so that the error page of a failed session can be
+//! rendered.
 
 use std::sync::{Arc, LazyLock};
 
@@ -30,19 +30,19 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("private.html", include_str!("templates/private.html")),
         ("error.html", include_str!("templates/error.html")),
     ] {
-        templates.add_template(name, text).expect("a template of ours is well formed");
+        templates.add_template(name, text).expect("the template is well formed");
     }
     templates
 });
 
-/// Where each app has the page for what went wrong.
+/// The path of the error page in each app.
 pub(crate) const ERROR_PAGE: &str = "/error/document";
 
-/// Where the three apps are mounted, and who may come.
+/// The mount paths of the three apps, and the debug option.
 #[derive(Clone)]
 pub(crate) struct Site {
     places: Arc<[(&'static str, String); 3]>,
-    /// Whether the site is on its developer's own machine.
+    /// The global option `debug`: the site runs on a developer's machine.
     pub(crate) debug: bool,
 }
 
@@ -51,22 +51,22 @@ impl Site {
         Site { places: Arc::new([("home", home), ("notes", notes), ("inspector", inspector)]), debug }
     }
 
-    /// The address of an app's first page.
-    pub(crate) fn place(&self, app: &str) -> &str {
+    /// The path of an app's first page.
+    pub(crate) fn mount_path(&self, app: &str) -> &str {
         self.places.iter().find(|(name, _)| *name == app).map_or("/", |(_, place)| place)
     }
 
-    /// The address of a page of the first app.
+    /// The path of a page of the first app.
     pub(crate) fn page(&self, path: &str) -> String {
-        format!("{}{path}", self.place("home").trim_end_matches('/'))
+        format!("{}{path}", self.mount_path("home").trim_end_matches('/'))
     }
 }
 
-/// A page's surroundings.
+/// The context of a page: site, language, path.
 pub(crate) struct Frame {
     pub(crate) site: Site,
     pub(crate) language: Language,
-    /// The address of this page, to come back to; empty if it was not asked for by GET.
+    /// The path of this page, to return to after a form; empty if the request was not a GET.
     pub(crate) here: String,
 }
 
@@ -84,28 +84,28 @@ impl Frame {
         texts::text(&self.language, name, values)
     }
 
-    /// How long ago a moment was, or how soon it comes: true in every time zone.
+    /// A time relative to now.
     pub(crate) fn ago(&self, time: Time) -> Value {
         times::element(time, &times::relative(&self.language, time))
     }
 
-    /// A moment to the second, in UTC: the server does not know the visitor's time zone, and no script asks for it.
+    /// A time in UTC, to the second: without a script, the server does not know the visitor's time zone.
     pub(crate) fn at(&self, time: Time) -> Value {
         times::element(time, &times::utc(time))
     }
 
-    /// A page: its template with its values.
+    /// Renders the page's template with these values.
     pub(crate) fn render(&self, name: &str, values: Value) -> Response {
-        let link = |app: &str| self.site.place(app).trim_end_matches('/').to_owned();
+        let link = |app: &str| self.site.mount_path(app).trim_end_matches('/').to_owned();
         let places = context! { home => link("home"), notes => link("notes"), inspector => link("inspector") };
         let (lang, dir) = (self.language.tag(), self.language.direction());
         let shared = context! { page => name, places, lang, dir, here => self.here.clone(), t => self.texts() };
         let template = TEMPLATES.get_template(&format!("{name}.html"));
         let html = template.and_then(|template| template.render(merge_maps([shared, values])));
-        Html(html.expect("a template of ours gets all its values")).into_response()
+        Html(html.expect("the template has all its values")).into_response()
     }
 
-    /// `t("name", value=1)` in a template.
+    /// The function `t("name", value=1)` of the templates.
     fn texts(&self) -> Value {
         let language = self.language.clone();
         Value::from_function(move |name: &str, values: Kwargs| -> Result<String, minijinja::Error> {

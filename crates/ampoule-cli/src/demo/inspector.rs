@@ -1,4 +1,4 @@
-//! All that the session holds. Reading it here neither writes it nor keeps it alive longer than any other page.
+//! Shows the content of the session. It reads the session as any page does: no write, no longer lifetime.
 
 use ampoule::{Error, Session};
 use axum::Router;
@@ -6,14 +6,14 @@ use axum::routing::{get, post};
 use minijinja::{Value, context};
 
 use super::frame::Site;
-use super::page::{Answer, Page};
+use super::page::{Page, PageResult};
 use super::xray;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(show)).route("/restart", post(restart))
 }
 
-async fn show(page: Page) -> Answer {
+async fn show(page: Page) -> PageResult {
     let (session, frame) = (&page.session, &page.frame);
     let entries = entries(session).await?;
     let is_new = session.is_new().await?;
@@ -25,15 +25,15 @@ async fn show(page: Page) -> Answer {
         expires => frame.at(session.expires().await?), expires_in => frame.ago(session.expires().await?),
         principal => session.principal().await?,
     };
-    let xray = match &page.lab {
-        Some(lab) if !is_new => xray::look(lab, session, frame).await?,
+    let xray = match &page.instruments {
+        Some(instruments) if !is_new => xray::values(instruments, session, frame).await?,
         _ => Value::UNDEFINED,
     };
     let values = context! { entries, facts, xray };
     if is_new { page.show_plain("inspector", values).await } else { page.show("inspector", values).await }
 }
 
-/// The values as JSON, whatever their types: they are stored self-describing. Those with a `_` are Ampoule's own.
+/// The values as JSON, which works for all types, since they are stored self-describing. Keys with a `_` are Ampoule's own.
 async fn entries(session: &Session) -> Result<Vec<Value>, Error> {
     let mut entries = Vec::new();
     for key in session.keys().await?.into_iter().filter(|key| !key.starts_with('_')) {
@@ -43,7 +43,7 @@ async fn entries(session: &Session) -> Result<Vec<Value>, Error> {
     Ok(entries)
 }
 
-async fn restart(page: Page) -> Answer {
+async fn restart(page: Page) -> PageResult {
     page.session.invalidate().await?;
     page.back_to("inspector")
 }

@@ -1,12 +1,12 @@
-//! What the demo's rooms look through: the session filter of this program's files, with a store that is watched.
+//! The demo's session filter, which records events and trips to the store, and simulates outages.
 //!
-//! It takes the place of `egg:Beaker#beaker_session`, whose options it has. Beside the layer that the file describes
-//! stand two over a store that is away, one for each [`OutagePolicy`]; a cookie says which of them a visitor's requests
-//! pass, so an outage concerns no other visitor, and opens no circuit breaker.
+//! It replaces `egg:Beaker#beaker_session` and has the same options. Beside the layer that the file describes, it has two
+//! whose store is unavailable, one for each [`OutagePolicy`]. A cookie selects the layer for a visitor's requests, so an
+//! outage affects no other visitor, and opens no circuit breaker.
 
-mod away;
 mod events;
-mod watched;
+mod outage;
+mod traced_store;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,19 +23,19 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::{Layer, ServiceExt, service_fn};
 
-pub(crate) use self::away::{OUTAGE, Outage, Policy};
 use self::events::Events;
-pub(crate) use self::events::Happened;
-pub(crate) use self::watched::Trip;
-use self::watched::{TRIPS, Trips, WatchedStore};
+pub(crate) use self::events::RecordedEvent;
+pub(crate) use self::outage::{OUTAGE_DURATION, Outage, Policy};
+pub(crate) use self::traced_store::Trip;
+use self::traced_store::{TRIPS, TracedStore, Trips};
 use super::frame::ERROR_PAGE;
 
-/// So many rooms may make requests of their own at once, for all visitors together.
-const AT_ONCE: usize = 2;
+/// The maximum number of simulations at once, of all visitors.
+const MAX_SIMULATIONS: usize = 2;
 
-/// In the extensions of each request that passes the filter. Not there where sessions are kept in their cookies.
+/// In the extensions of each request that passes the filter, except if sessions are kept in cookies.
 #[derive(Clone)]
-pub(crate) struct Lab(Arc<Inner>);
+pub(crate) struct Instruments(Arc<Inner>);
 
 struct Inner {
     /// The layer that the file describes.
@@ -44,18 +44,18 @@ struct Inner {
     options: Options,
     events: Arc<Events>,
     busy: Semaphore,
-    /// The sessions whose visitors are at it.
-    playing: Mutex<HashSet<SessionId>>,
+    /// The sessions of visitors whose simulation is running.
+    simulating: Mutex<HashSet<SessionId>>,
 }
 
-/// The right of a visitor's to have a room make requests.
-pub(crate) struct LabPermit<'a> {
+/// The permit for a visitor's simulation.
+pub(crate) struct SimulationPermit<'a> {
     inner: &'a Inner,
     id: SessionId,
     _busy: SemaphorePermit<'a>,
 }
 
-/// The layers of requests: while the store is there, and while it is away.
+/// The layers: one with the store, two without.
 struct Layers {
     there: SessionLayer,
     error: SessionLayer,
@@ -76,21 +76,21 @@ fn make(settings: &Settings, debug: bool) -> Result<(SessionLayer, Filter), Erro
     let (store, events) = (store::open(url, options)?, Arc::<Events>::default());
     let noted = Arc::clone(&events);
     let on_event = Some(EventHook::new(move |event| noted.note(event)));
-    let layer = |is_away, options| SessionLayer::new(WatchedStore { store: Arc::clone(&store), is_away }, options);
-    // No circuit opens there: the log would report an outage to the operator, although the store is up.
+    let layer = |is_away, options| SessionLayer::new(TracedStore { store: Arc::clone(&store), is_away }, options);
+    // Without a circuit breaker, which would report an outage to the operator although the store is up.
     let away = |on_outage| Options { on_outage, fail_fast_after: 0, sweep_interval: None, ..settings.options.clone() };
     let there = layer(false, Options { on_event, ..settings.options.clone() })?;
     let (error, anonymous) = (layer(true, away(OutagePolicy::Error))?, layer(true, away(OutagePolicy::Anonymous))?);
     let options = away(OutagePolicy::Error);
-    let (busy, playing) = (Semaphore::new(AT_ONCE), Mutex::default());
-    let lab = Lab(Arc::new(Inner { sessions: there.clone(), options, events, busy, playing }));
+    let (busy, simulating) = (Semaphore::new(MAX_SIMULATIONS), Mutex::default());
+    let instruments = Instruments(Arc::new(Inner { sessions: there.clone(), options, events, busy, simulating }));
     let layers = Layers { there: there.clone(), error, anonymous };
-    // What an app could not draw itself, since its session failed after it had answered.
+    // Error pages for a session that fails after the app has answered.
     let pages = StatusCodeRedirect::new(ERROR_PAGE)?.with_statuses([409, 413, 500, 503]).with_debug(debug);
-    Ok((there, Box::new(move |inner| around(&layers, lab, &pages, inner))))
+    Ok((there, Box::new(move |inner| around(&layers, instruments, &pages, inner))))
 }
 
-fn around(layers: &Layers, lab: Lab, pages: &StatusCodeRedirect, inner: App) -> App {
+fn around(layers: &Layers, instruments: Instruments, pages: &StatusCodeRedirect, inner: App) -> App {
     let under = |layer: &SessionLayer| {
         let service = app(layer.layer(inner.clone()));
         (app(pages.layer(service.clone())), service)
@@ -105,40 +105,41 @@ fn around(layers: &Layers, lab: Lab, pages: &StatusCodeRedirect, inner: App) -> 
         let is_html = |accept: &HeaderValue| accept.as_bytes().windows(9).any(|part| part == b"text/html");
         let is_for_people = request.headers().get(ACCEPT).is_some_and(is_html);
         let service = if is_for_people { with_pages.clone() } else { without.clone() };
-        request.extensions_mut().insert(lab.clone());
+        request.extensions_mut().insert(instruments.clone());
         TRIPS.scope(Trips::default(), service.oneshot(request))
     }))
 }
 
 impl Inner {
-    fn playing(&self) -> MutexGuard<'_, HashSet<SessionId>> {
-        self.playing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn simulating(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        self.simulating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for LabPermit<'_> {
+impl Drop for SimulationPermit<'_> {
     fn drop(&mut self) {
-        self.inner.playing().remove(&self.id);
+        self.inner.simulating().remove(&self.id);
     }
 }
 
-impl Lab {
-    /// The layer around the site, for requests that a room makes itself.
+impl Instruments {
+    /// The layer around the site, for simulated requests.
     pub(crate) fn sessions(&self) -> &SessionLayer {
         &self.0.sessions
     }
 
-    /// The right to make such requests; `None` while too many visitors do, or this one does, and without a session.
-    pub(crate) async fn permit(&self, id: Option<SessionId>) -> Option<LabPermit<'_>> {
-        const PATIENCE: Duration = Duration::from_secs(2);
+    /// Returns a permit for a simulation; `None` without a session, if this visitor's is running, or if too many are.
+    pub(crate) async fn permit(&self, id: Option<SessionId>) -> Option<SimulationPermit<'_>> {
+        const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
         let (id, inner) = (id?, &*self.0);
-        let busy = tokio::time::timeout(PATIENCE, inner.busy.acquire()).await.ok()?.ok()?;
-        // Not `then_some`: a permit that is not given would take the other one's session off the list when it is dropped.
-        inner.playing().insert(id).then(|| LabPermit { inner, id, _busy: busy })
+        let busy = tokio::time::timeout(PERMIT_TIMEOUT, inner.busy.acquire()).await.ok()?.ok()?;
+        // Not `then_some`, which would create a permit even if this visitor's other one exists: dropping it removes the
+        // session.
+        inner.simulating().insert(id).then(|| SimulationPermit { inner, id, _busy: busy })
     }
 
-    /// The last events of a session, the latest first.
-    pub(crate) fn events_of(&self, id: SessionId) -> Vec<Happened> {
+    /// The last events of a session, latest first.
+    pub(crate) fn events_of(&self, id: SessionId) -> Vec<RecordedEvent> {
         self.0.events.of(id)
     }
 
@@ -152,13 +153,13 @@ impl Lab {
         TRIPS.try_with(Trips::so_far).unwrap_or_default()
     }
 
-    /// The attributes of the cookie that the layer sends for a new session, in their order; of one with a timeout of its own
-    /// if that is said.
+    /// Returns the attributes of the cookie that the layer sends for a new session, in order; with `timeout`, for a session
+    /// with a timeout of its own.
     ///
     /// # Errors
-    /// Errors of saving a session in memory, which only a fault of this program causes.
+    /// Saving a session in memory fails, which only a bug causes.
     pub(crate) async fn attributes(&self, timeout: Option<Duration>) -> Result<Vec<(String, String)>, Error> {
-        // In memory, and only as long as this takes.
+        // A temporary session in memory.
         let layer = SessionLayer::new(MemoryStore::default(), self.0.options.clone())?;
         let mut headers = HeaderMap::new();
         let session = layer.begin(&headers);

@@ -1,4 +1,4 @@
-//! A list in the session: what one tab adds, another sees, and two at once lose nothing.
+//! A list in the session, shared by all tabs. Concurrent additions are all kept.
 
 use ampoule::Key;
 use axum::routing::{get, post};
@@ -7,18 +7,18 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::frame::Site;
-use super::page::{Answer, Page};
+use super::page::{Page, PageResult};
 
 const NOTES: Key<Vec<String>> = Key::new("notes");
 
-/// A session is read whole by each request that uses it, so a list in it has an end.
+/// The maximum number of notes: each request that uses a session reads all of it, so its lists must be bounded.
 const MAX_NOTES: usize = 100;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(list).post(add)).route("/remove", post(remove))
 }
 
-async fn list(page: Page) -> Answer {
+async fn list(page: Page) -> PageResult {
     let notes = page.session.get(NOTES).await?.unwrap_or_default();
     page.show("notes", context! { notes, most => MAX_NOTES }).await
 }
@@ -28,7 +28,7 @@ struct Note {
     text: String,
 }
 
-async fn add(page: Page, Form(note): Form<Note>) -> Answer {
+async fn add(page: Page, Form(note): Form<Note>) -> PageResult {
     let text: String = note.text.trim().chars().take(200).collect();
     if text.is_empty() {
         page.flash.error(page.text("flash-blank-note", []))?;
@@ -45,11 +45,11 @@ async fn add(page: Page, Form(note): Form<Note>) -> Answer {
     page.back_to("notes")
 }
 
-/// By its text, not its place: another tab may have moved the others.
-async fn remove(page: Page, Form(note): Form<Note>) -> Answer {
+/// Removes a note by its text, not its index, which another tab may have changed.
+async fn remove(page: Page, Form(note): Form<Note>) -> PageResult {
     let take = move |notes: &mut Vec<String>| {
-        if let Some(place) = notes.iter().position(|text| *text == note.text) {
-            notes.remove(place);
+        if let Some(index) = notes.iter().position(|text| *text == note.text) {
+            notes.remove(index);
         }
     };
     page.session.update(NOTES, take).await?;

@@ -1,4 +1,4 @@
-//! A store that goes away for ten seconds, for the visitor who asks for it, while the page goes on.
+//! Simulates an outage of the store for ten seconds, for one visitor.
 
 use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
@@ -9,23 +9,24 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::frame::Site;
-use super::lab::{OUTAGE, Outage, Policy};
-use super::page::{Answer, Page};
+use super::instruments::{OUTAGE_DURATION, Outage, Policy};
+use super::page::{Page, PageResult};
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/outage", get(show).post(begin))
 }
 
-async fn show(page: Page, headers: HeaderMap) -> Answer {
+async fn show(page: Page, headers: HeaderMap) -> PageResult {
     let Some(outage) = Outage::of(&headers) else {
         let visits: Option<u64> = page.session.get("visits").await?;
-        let facts = context! { visits, seconds => OUTAGE.as_secs(), is_possible => page.lab.is_some() };
+        let facts =
+            context! { visits, seconds => OUTAGE_DURATION.as_secs(), is_possible => page.instruments.is_some() };
         return page.show("outage", facts).await;
     };
     Ok(during(&page, outage).await)
 }
 
-/// What a handler finds that asks for its session now.
+/// Shows what a handler gets that reads the session during the outage.
 async fn during(page: &Page, outage: Outage) -> Response {
     let found = page.session.get::<u64>("visits").await;
     let error = found
@@ -33,7 +34,7 @@ async fn during(page: &Page, outage: Outage) -> Response {
         .err()
         .map(|error| context! { kind => error.kind().name(), status => error.kind().for_client().0 });
     let is_unreachable = page.session.is_unreachable().await.unwrap_or(true);
-    let (policy, seconds) = (outage.policy.name(), OUTAGE.as_secs());
+    let (policy, seconds) = (outage.policy.name(), OUTAGE_DURATION.as_secs());
     page.frame.render("outage", context! { left => outage.left, policy, seconds, error, is_unreachable })
 }
 
@@ -42,9 +43,9 @@ struct Choice {
     policy: String,
 }
 
-async fn begin(page: Page, Form(choice): Form<Choice>) -> Answer {
+async fn begin(page: Page, Form(choice): Form<Choice>) -> PageResult {
     let mut response = page.back_to_page("/outage")?;
-    if let Some(policy) = Policy::parse(&choice.policy).filter(|_| page.lab.is_some()) {
+    if let Some(policy) = Policy::parse(&choice.policy).filter(|_| page.instruments.is_some()) {
         response.headers_mut().append(SET_COOKIE, policy.cookie());
     }
     Ok(response)

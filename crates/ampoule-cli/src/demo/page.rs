@@ -1,4 +1,4 @@
-//! A page of a visitor with a session: its frame, the session, and what stands at its top.
+//! The extractor of a page with a session, and its helpers.
 
 use ampoule::{Error, Flash, Language, NextPage, Session};
 use axum::extract::{FromRef, FromRequestParts};
@@ -9,19 +9,19 @@ use minijinja::context;
 use minijinja::value::{Serde, Value, merge_maps};
 
 use super::frame::{Frame, Site};
-use super::lab::Lab;
+use super::instruments::Instruments;
 use super::texts;
 
-/// What goes wrong in the demo is the session's affair, and its error is a response.
-pub(crate) type Answer = Result<Response, Error>;
+/// The result of a handler. Its errors are the session's, which are responses.
+pub(crate) type PageResult = Result<Response, Error>;
 
-/// What a handler needs to answer with a page.
+/// The parts of a request that a handler needs to answer with a page.
 pub(crate) struct Page {
     pub(crate) frame: Frame,
     pub(crate) session: Session,
     pub(crate) flash: Flash,
-    /// What the rooms look through, if the session filter is the demo's.
-    pub(crate) lab: Option<Lab>,
+    /// The instruments, if the session filter is the demo's.
+    pub(crate) instruments: Option<Instruments>,
 }
 
 impl<S> FromRequestParts<S> for Page
@@ -35,29 +35,29 @@ where
         let session = Session::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
         let language = Language::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
         let frame = Frame::new(parts, Site::from_ref(state), language);
-        Ok(Page { frame, flash: Flash::of(&session), session, lab: parts.extensions.get().cloned() })
+        Ok(Page { frame, flash: Flash::of(&session), session, instruments: parts.extensions.get().cloned() })
     }
 }
 
 impl Page {
-    /// Back to an app's first page: the answer to every form, so that reloading sends nothing twice.
-    pub(crate) fn back_to(&self, app: &str) -> Answer {
-        Ok(Redirect::to(self.frame.site.place(app)).into_response())
+    /// Redirects to an app's first page. Every form is answered with a redirect, so that reloading does not submit it again.
+    pub(crate) fn back_to(&self, app: &str) -> PageResult {
+        Ok(Redirect::to(self.frame.site.mount_path(app)).into_response())
     }
 
-    /// Back to a page of the first app.
-    pub(crate) fn back_to_page(&self, path: &str) -> Answer {
+    /// Redirects to a page of the first app.
+    pub(crate) fn back_to_page(&self, path: &str) -> PageResult {
         Ok(Redirect::to(&self.frame.site.page(path)).into_response())
     }
 
-    /// Back to the page that a form names, if it is one of this site; otherwise to the first.
-    pub(crate) fn back_to_next(&self, next: Option<String>) -> Answer {
+    /// Redirects to the page that a form names, if it is one of this site, otherwise to the home page.
+    pub(crate) fn back_to_next(&self, next: Option<String>) -> PageResult {
         let next = next.map(NextPage::new).unwrap_or_default();
-        Ok(Redirect::to(next.or(self.frame.site.place("home"))).into_response())
+        Ok(Redirect::to(next.or(self.frame.site.mount_path("home"))).into_response())
     }
 
-    /// Back to a page of the first app, whose room has too many visitors.
-    pub(crate) async fn busy(&self, path: &str) -> Answer {
+    /// Redirects to a page of the first app with the message that too many simulations are running.
+    pub(crate) async fn busy(&self, path: &str) -> PageResult {
         self.flash.warning(self.text("flash-busy", []))?;
         self.session.save().await?;
         self.back_to_page(path)
@@ -68,21 +68,21 @@ impl Page {
         self.frame.text(name, values)
     }
 
-    /// A page with forms: its template with its values, and with what every page shows.
-    pub(crate) async fn show(&self, name: &str, values: Value) -> Answer {
+    /// Renders a page with forms.
+    pub(crate) async fn show(&self, name: &str, values: Value) -> PageResult {
         let token = self.session.csrf_token().await?;
         self.show_plain(name, merge_maps([with_forms(&self.frame, token), values])).await
     }
 
-    /// A page without forms, which makes no session.
-    pub(crate) async fn show_plain(&self, name: &str, values: Value) -> Answer {
+    /// Renders a page without forms, which creates no session.
+    pub(crate) async fn show_plain(&self, name: &str, values: Value) -> PageResult {
         let user: Option<String> = self.session.get("user").await?;
         let messages = Value::from(Serde(self.flash.pop_messages().await?));
         Ok(self.frame.render(name, merge_maps([context! { user, messages }, values])))
     }
 }
 
-/// What a page needs that has forms: the field that proves where they come from, and the languages to choose from.
+/// The values for a page with forms: the hidden field against cross-site requests, and the languages to choose from.
 pub(crate) fn with_forms(frame: &Frame, token: ampoule::CsrfToken) -> Value {
     let field = Value::from_function(move || Value::from(token.hidden_field()));
     let languages: Vec<_> =

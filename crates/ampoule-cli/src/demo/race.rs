@@ -1,7 +1,7 @@
-//! Sixty-four requests at once into one session, and the same once more as code does it that knows no better.
+//! Sends 64 concurrent requests that change one session: once with `update`, once with a naive read, change and write.
 //!
-//! The server makes them itself: not over the network, but each is a request of its own with the visitor's cookie, and
-//! passes the layer that is around the site. Each loads the session, takes its time, changes it and saves it.
+//! The server makes the requests itself, without the network, but each has the visitor's cookie and passes the layer around
+//! the site. Each loads the session, waits, changes it and saves it.
 
 use std::time::{Duration, Instant};
 
@@ -18,23 +18,23 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::frame::Site;
-use super::lab::Lab;
-use super::page::{Answer, Page};
+use super::instruments::Instruments;
+use super::page::{Page, PageResult};
 
-/// How many requests run at once.
+/// The number of concurrent requests of each kind.
 const RUNNERS: u8 = 64;
 
-/// What a handler does between its load and its save, such as asking a database.
-const WORK: Duration = Duration::from_millis(20);
+/// The time that a handler takes between load and save, such as for a query of a database.
+const WORK_DURATION: Duration = Duration::from_millis(20);
 
-/// A race takes a fraction of a second; one whose store hangs is given up.
-const LIMIT: Duration = Duration::from_secs(10);
+/// The time limit for a race, which normally takes a fraction of a second; a store may hang.
+const RACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const UPDATED: Key<Vec<u8>> = Key::new("race updated");
 const OVERWRITTEN: Key<Vec<u8>> = Key::new("race overwritten");
 const RACE: Key<Race> = Key::new("race");
 
-/// Whose change survived, of each kind: a bit for each request.
+/// The requests whose change was kept, of each kind: a bit for each request.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Race {
     updated: u64,
@@ -52,7 +52,9 @@ pub(crate) async fn last(page: &Page) -> Result<Value, Error> {
     let is_run = race.is_some();
     let Race { updated, overwritten, milliseconds } = race.unwrap_or_default();
     let (updated, overwritten) = (runners(updated), runners(overwritten));
-    Ok(context! { is_possible => page.lab.is_some(), is_run, runners => RUNNERS, updated, overwritten, milliseconds })
+    Ok(
+        context! { is_possible => page.instruments.is_some(), is_run, runners => RUNNERS, updated, overwritten, milliseconds },
+    )
 }
 
 fn runners(bits: u64) -> Vec<u8> {
@@ -63,14 +65,14 @@ fn bits(runners: Option<Vec<u8>>) -> u64 {
     runners.unwrap_or_default().into_iter().fold(0, |bits, runner| bits | 1 << (runner % RUNNERS))
 }
 
-async fn start(page: Page, headers: HeaderMap) -> Answer {
-    let Some(lab) = &page.lab else { return page.back_to("home") };
-    let Some(_permit) = lab.permit(page.session.id().await?).await else { return page.busy("/").await };
+async fn start(page: Page, headers: HeaderMap) -> PageResult {
+    let Some(instruments) = &page.instruments else { return page.back_to("home") };
+    let Some(_permit) = instruments.permit(page.session.id().await?).await else { return page.busy("/").await };
     page.session.insert(UPDATED, Vec::new())?;
     page.session.insert(OVERWRITTEN, Vec::new())?;
     page.session.save().await?;
     let began = Instant::now();
-    let _ = tokio::time::timeout(LIMIT, run(lab, &headers)).await;
+    let _ = tokio::time::timeout(RACE_TIMEOUT, run(instruments, &headers)).await;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     page.session.reload().await?;
     let (updated, overwritten) =
@@ -80,17 +82,17 @@ async fn start(page: Page, headers: HeaderMap) -> Answer {
     page.back_to_page("/#race")
 }
 
-/// Sends all requests, and waits for all answers.
-async fn run(lab: &Lab, headers: &HeaderMap) {
+/// Sends all requests and waits for the responses.
+async fn run(instruments: &Instruments, headers: &HeaderMap) {
     let lanes = Router::new()
         .route("/update/{runner}", get(update))
         .route("/overwrite/{runner}", get(overwrite))
-        .layer(lab.sessions().clone());
+        .layer(instruments.sessions().clone());
     let mut requests = JoinSet::new();
     for runner in 0..RUNNERS {
         for lane in ["update", "overwrite"] {
             let mut request = Request::new(Body::empty());
-            *request.uri_mut() = format!("/{lane}/{runner}").parse().expect("a path of ours is one");
+            *request.uri_mut() = format!("/{lane}/{runner}").parse().expect("the path is valid");
             let cookies = headers.get_all(COOKIE).iter();
             request.headers_mut().extend(cookies.map(|cookie| (COOKIE, cookie.clone())));
             requests.spawn(lanes.clone().oneshot(request));
@@ -101,14 +103,14 @@ async fn run(lab: &Lab, headers: &HeaderMap) {
 
 async fn update(session: Session, Path(runner): Path<u8>) -> Result<(), Error> {
     session.update(UPDATED, move |kept: &mut Vec<u8>| kept.push(runner)).await?;
-    tokio::time::sleep(WORK).await;
+    tokio::time::sleep(WORK_DURATION).await;
     session.save().await
 }
 
-/// Reads, changes, and writes back what it has made of what it read.
+/// Reads the list, changes it and writes it back, which overwrites concurrent changes.
 async fn overwrite(session: Session, Path(runner): Path<u8>) -> Result<(), Error> {
     let mut kept = session.get(OVERWRITTEN).await?.unwrap_or_default();
-    tokio::time::sleep(WORK).await;
+    tokio::time::sleep(WORK_DURATION).await;
     kept.push(runner);
     session.insert(OVERWRITTEN, kept)?;
     session.save().await

@@ -1,4 +1,4 @@
-//! A page that takes long to make, and is made once for all.
+//! A slow page that is cached for all visitors.
 
 use std::time::{Duration, Instant};
 
@@ -10,33 +10,33 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Site;
-use super::page::{Answer, Page};
+use super::page::{Page, PageResult};
 
-/// How long making the report takes.
-const TAKES: Duration = Duration::from_secs(2);
+/// The time that creating the report takes.
+const REPORT_DURATION: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/slow", get(show)).route("/slow/clear", post(clear))
 }
 
-/// What everybody sees.
+/// The content of the page, the same for all visitors.
 #[derive(Clone, Serialize, Deserialize)]
 struct Report {
-    /// The user it was made for, if there was one.
+    /// The user for whom it was created, if logged in.
     by: Option<String>,
     made: u64,
     process: u32,
 }
 
-/// The first request waits while it is made; those that come meanwhile wait with it, and later ones do not wait.
+/// Creates the report. Concurrent requests wait for the same report; later ones get it from the cache.
 #[cached(key = "report", namespace = "demo", tags = ["slow"])]
 async fn report(caches: &CacheManager, by: Option<String>) -> Report {
-    tokio::time::sleep(TAKES).await;
+    tokio::time::sleep(REPORT_DURATION).await;
     let made = Time::from(std::time::SystemTime::now()).as_millis();
     Report { by, made, process: std::process::id() }
 }
 
-async fn show(caches: CacheManager, page: Page) -> Answer {
+async fn show(caches: CacheManager, page: Page) -> PageResult {
     let by = page.session.get("user").await?;
     let started = Instant::now();
     let report = report(&caches, by).await;
@@ -50,7 +50,7 @@ async fn show(caches: CacheManager, page: Page) -> Answer {
     page.show("slow", values).await
 }
 
-async fn clear(caches: CacheManager, page: Page) -> Answer {
+async fn clear(caches: CacheManager, page: Page) -> PageResult {
     caches.invalidate_tag("slow").await?;
     page.flash.success(page.text("flash-cache-cleared", []))?;
     page.session.save().await?;

@@ -1,4 +1,4 @@
-//! The texts of the pages, in each language that the site speaks.
+//! The texts of the pages in all languages of the site.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use ampoule::{Language, Languages};
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
-/// By their tags; the first is what a visitor reads whose browser asks for none of them.
+/// The texts by language tag; the first language is the default.
 const TEXTS: [(&str, &str); 3] = [
     ("en", include_str!("locales/en.ftl")),
     ("de", include_str!("locales/de.ftl")),
@@ -20,20 +20,20 @@ static BUNDLES: LazyLock<Bundles> =
     LazyLock::new(|| TEXTS.iter().map(|(tag, text)| (*tag, bundle(tag, text))).collect());
 
 fn bundle(tag: &str, text: &str) -> FluentBundle<FluentResource> {
-    let mut bundle = FluentBundle::new_concurrent(vec![tag.parse().expect("a tag of ours is one")]);
-    // Names in another script need marks around them where the text runs the other way.
+    let mut bundle = FluentBundle::new_concurrent(vec![tag.parse().expect("the tag is valid")]);
+    // In right-to-left text, values in another script need isolation marks.
     bundle.set_use_isolating(tag == "ar");
-    let resource = FluentResource::try_new(text.to_owned()).expect("a text of ours is well formed");
-    bundle.add_resource(resource).expect("no text of ours stands twice");
+    let resource = FluentResource::try_new(text.to_owned()).expect("the texts are well formed");
+    bundle.add_resource(resource).expect("the texts have no duplicates");
     bundle
 }
 
-/// What the site offers.
+/// The languages of the site.
 pub(crate) fn languages() -> Languages {
-    Languages::new(TEXTS.iter().map(|(tag, _)| *tag)).expect("tags of ours are tags")
+    Languages::new(TEXTS.iter().map(|(tag, _)| *tag)).expect("the tags are valid")
 }
 
-/// The text under this name in the best of the languages that has it; the name itself if none has.
+/// The text of this name in the visitor's most preferred language that has it, or else the name.
 pub(crate) fn text<'a>(
     language: &Language,
     name: &str,
@@ -50,7 +50,7 @@ fn text_in(tag: &str, name: &str, values: &FluentArgs<'_>) -> Option<String> {
     Some(bundle.format_pattern(pattern, Some(values), &mut Vec::new()).into_owned())
 }
 
-/// Each language with its own name for itself.
+/// The languages with their names in themselves.
 pub(crate) fn names(language: &Language) -> Vec<(String, String)> {
     let none = FluentArgs::new();
     language.known().map(|tag| (tag.clone(), text_in(&tag, "language-name", &none).unwrap_or(tag))).collect()

@@ -1,4 +1,4 @@
-//! Moments as pages show them.
+//! Formats times for the pages.
 
 use ampoule::{Clock, Language, SystemClock, Time};
 use minijinja::Value;
@@ -13,7 +13,7 @@ pub(crate) fn utc(time: Time) -> String {
     format(time, format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC"))
 }
 
-/// `3 minutes ago`, or `in 3 minutes`, to the nearest of the largest unit of which there are two.
+/// `3 minutes ago` or `in 3 minutes`: rounded, in the largest unit with a value of at least two.
 pub(super) fn relative(language: &Language, time: Time) -> String {
     let now = SystemClock.now();
     let (direction, span) = if time > now { ("in", time.since(now)) } else { ("ago", now.since(time)) };
@@ -26,7 +26,7 @@ pub(super) fn relative(language: &Language, time: Time) -> String {
     texts::text(language, &format!("{direction}-{unit}"), [("n", ((seconds + length / 2) / length).into())])
 }
 
-/// A `<time>` element, which tells programs the moment whatever it tells people.
+/// A `<time>` element with the time for programs and the shown text for people.
 pub(super) fn element(time: Time, shown: &str) -> Value {
     let moment = format(time, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"));
     Value::from_safe_string(format!(r#"<time datetime="{moment}" dir="auto">{shown}</time>"#))

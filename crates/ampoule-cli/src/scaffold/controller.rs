@@ -9,7 +9,7 @@ use crate::{Failure, output};
 const CONTROLLER: &str = include_str!("controller.tmpl");
 const RESTCONTROLLER: &str = include_str!("restcontroller.tmpl");
 
-/// Where the modules of a project's pages lie.
+/// The folder of the modules of a project's pages.
 const FOLDER: &str = "src/controllers";
 
 pub(crate) fn controller(name: &str) -> Result<(), Failure> {
@@ -21,7 +21,9 @@ pub(crate) fn restcontroller(singular: &str, plural: &str) -> Result<(), Failure
     let one = name::module(singular)?;
     let path = name::path(plural)?;
     if path.last() == Some(&one) {
-        return Err(Failure(format!("the plural of `{singular}` is another word: its routes would not differ")));
+        return Err(Failure(format!(
+            "expected a plural that differs from `{singular}`: otherwise the routes would be the same"
+        )));
     }
     write(&path, &fill(RESTCONTROLLER, &[("path", &path.join("/")), ("one", &one), ("many", &path[path.len() - 1])]))
 }
@@ -35,19 +37,19 @@ fn write(path: &[String], text: &str) -> Result<(), Failure> {
     let folder = folders.iter().fold(PathBuf::from(FOLDER), |folder, name| folder.join(name));
     let own_folder = folder.join(&module[0]).join("mod.rs");
     if own_folder.exists() {
-        return Err(Failure(format!("{} is there already, and stays as it is", own_folder.display())));
+        return Err(Failure(format!("{} already exists and was not changed", own_folder.display())));
     }
     let file = folder.join(format!("{}.rs", module[0]));
     write_new(&file, text)?;
-    output::say(&format!("wrote {}, with a test", file.display()));
+    output::print(&format!("wrote {}, with a test", file.display()));
     for changed in wire::declare(Path::new(FOLDER), path)? {
-        output::say(&format!("declared it in {}", changed.display()));
+        output::print(&format!("declared it in {}", changed.display()));
     }
     match wire::route(path)? {
-        true => output::say(&format!("added its route to src/lib.rs: /{}", path.join("/"))),
+        true => output::print(&format!("added its route to src/lib.rs: /{}", path.join("/"))),
         false => {
-            output::say("add to your program, where its routes are, before their layers:");
-            output::say(&format!("  {}", wire::nest(path)));
+            output::print("add this line to the routes of your program, before their layers:");
+            output::print(&format!("  {}", wire::nest(path)));
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! Names of projects and modules, as Rust can have them.
+//! Checks the names of projects and modules.
 
 use crate::Failure;
 
-/// Words that Rust keeps for itself (The Rust Reference, keywords; 2024 edition), and names that mean something else.
-const TAKEN: [&str; 59] = [
+/// Rust's keywords (The Rust Reference, 2024 edition), and names with another meaning.
+const RESERVED: [&str; 59] = [
     "_",
     "abstract",
     "alloc",
@@ -65,7 +65,7 @@ const TAKEN: [&str; 59] = [
     "ampoule",
 ];
 
-/// A module's name: `-` becomes `_`, as Paste had it.
+/// Returns the name of the module: `-` becomes `_`, as in Paste.
 pub(super) fn module(name: &str) -> Result<String, Failure> {
     let module = name.replace('-', "_");
     let first = module.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
@@ -74,26 +74,26 @@ pub(super) fn module(name: &str) -> Result<String, Failure> {
         let expected = "expected 1 to 64 small letters, digits and `_`, a letter first, such as shopping_cart";
         return Err(Failure(format!("`{name}` cannot name a module: {expected}")));
     }
-    if TAKEN.contains(&module.as_str()) {
-        return Err(Failure(format!("`{name}` cannot name a module: Rust or its crates have that name already")));
+    if RESERVED.contains(&module.as_str()) {
+        return Err(Failure(format!("`{name}` cannot name a module: Rust or one of its crates uses that name")));
     }
     Ok(module)
 }
 
-/// The crates that a new project depends on.
+/// The dependencies of a new project.
 const DEPENDENCIES: [&str; 9] =
     ["ampoule_cli", "ampoule_deploy", "argon2", "askama", "axum", "serde", "serde_json", "tokio", "tower"];
 
-/// The name of a project, which is one of a module too.
+/// Checks the name of a project, which is also that of a module, and returns the module's.
 pub(super) fn project(name: &str) -> Result<String, Failure> {
     let module = module(name)?;
     match DEPENDENCIES.contains(&module.as_str()) {
-        true => Err(Failure(format!("`{name}` cannot name a project: it depends on a crate of that name"))),
+        true => Err(Failure(format!("`{name}` cannot name a project: a new project depends on a crate of that name"))),
         false => Ok(module),
     }
 }
 
-/// Refuses a module that would hide a crate: in its own folder `use NAME::…` would be ambiguous.
+/// Refuses the name of a dependency: in the module's folder, `use NAME::…` would be ambiguous.
 pub(super) fn not_a_dependency(module: &str, manifest: &str) -> Result<(), Failure> {
     match dependencies(manifest).any(|name| name == module) {
         true => Err(Failure(format!("`{module}` cannot name a module: Cargo.toml depends on a crate of that name"))),
@@ -101,7 +101,7 @@ pub(super) fn not_a_dependency(module: &str, manifest: &str) -> Result<(), Failu
     }
 }
 
-/// The names under which a project knows its crates: `name = …` in a section of dependencies, or a section of its own.
+/// The names of a manifest's dependencies: `name = …` in a section of dependencies, or a section `[dependencies.name]`.
 fn dependencies(manifest: &str) -> impl Iterator<Item = String> {
     let mut is_section = false;
     manifest.lines().filter_map(move |line| {
@@ -118,7 +118,7 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// A module within folders: `admin/users`.
+/// The names of the modules in a path such as `admin/users`.
 pub(super) fn path(name: &str) -> Result<Vec<String>, Failure> {
     name.split('/').map(module).collect()
 }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_hide_a_crate_is_refused() {
+    fn a_name_that_hides_a_crate_is_refused() {
         let manifest = "[package]\nname = \"shop\"\n[dependencies]\naxum = \"0.8\"\n#tower = \"1\"\nserde.workspace = true\n\
                         [target.'cfg(unix)'.dependencies.rustix]\nversion = \"1\"\n[dev-dependencies]\nserde-json = \"1\"\n";
         for name in ["axum", "serde", "rustix", "serde_json"] {

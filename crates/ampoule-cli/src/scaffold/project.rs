@@ -1,4 +1,4 @@
-//! `ampoule new`.
+//! `ampoule new`: creates a project.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::name;
 use super::template::{fill, write_new};
 use crate::{Failure, output};
 
-/// The files of a project: where they go, and what is in them.
+/// The files of a project: path and template.
 const FILES: [(&str, &str); 20] = [
     ("Cargo.toml", include_str!("project/Cargo.toml.tmpl")),
     ("README.md", include_str!("project/README.md.tmpl")),
@@ -36,7 +36,7 @@ pub(crate) fn new(name: &str, is_published: bool) -> Result<(), Failure> {
     let module = name::project(name)?;
     let folder = Path::new(name);
     if folder.exists() {
-        return Err(Failure(format!("{name} is there already, and stays as it is")));
+        return Err(Failure(format!("{name} already exists and was not changed")));
     }
     let secret = Secret::generate();
     let checkout = checkout().filter(|_| !is_published);
@@ -53,25 +53,25 @@ pub(crate) fn new(name: &str, is_published: bool) -> Result<(), Failure> {
     for (path, template) in FILES {
         write_new(&folder.join(path), &fill(template, &words))?;
     }
-    output::say(&format!("wrote the project {name}; next:"));
-    output::say(&format!("  cd {name}"));
-    output::say("  cargo test");
-    output::say("  cargo run        # serves it at http://127.0.0.1:5000/");
+    output::print(&format!("wrote the project {name}; next:"));
+    output::print(&format!("  cd {name}"));
+    output::print("  cargo test");
+    output::print("  cargo run        # serves it at http://127.0.0.1:5000/");
     if let Some(checkout) = checkout {
-        let place = checkout.display();
-        output::say(&format!("it depends on the checkout in {place}; with --published it depends on the registry"));
+        let folder = checkout.display();
+        output::print(&format!("it depends on the checkout in {folder}; with --published, on the published crates"));
     }
     Ok(())
 }
 
-/// The folder of crates that this command was built from, if it is still there: not one of the registry's, whose crates have
-/// their versions in their names.
+/// The folder of crates that this command was built from, if it is a checkout that still exists. In cargo's registry folder
+/// the crates have their versions in their names.
 fn checkout() -> Option<PathBuf> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     crates.join("ampoule/Cargo.toml").is_file().then(|| crates.to_owned())
 }
 
-/// Where a project has a crate of ours from, as its Cargo.toml says it.
+/// The source of one of our crates in the project's Cargo.toml: a path or a version.
 fn source(name: &str, checkout: Option<&Path>) -> String {
     match checkout {
         Some(crates) => format!("path = {:?}", crates.join(name).display().to_string()),

@@ -1,4 +1,4 @@
-//! Templates, and the files that they become.
+//! Fills templates and writes the files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::Failure;
 
-/// Writes a file that is not there yet, and the folders on the way to it.
+/// Writes a file that does not exist yet, and creates its folders.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let unable = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure(format!("{} is there already, and stays as it is", path.display())),
+        ErrorKind::AlreadyExists => Failure(format!("{} already exists and was not changed", path.display())),
         _ => Failure(format!("{} cannot be written: {error}", path.display())),
     };
     if let Some(folder) = path.parent() {
@@ -19,7 +19,7 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).map_err(unable)
 }
 
-/// A template with its words put in: `{{word}}`.
+/// Replaces each `{{word}}` of a template by its value.
 pub(super) fn fill(template: &str, words: &[(&str, &str)]) -> String {
     words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(&format!("{{{{{word}}}}}"), value))
 }

@@ -1,4 +1,4 @@
-//! Puts a new module into a project: its `mod` line, and its route.
+//! Adds a new module to a project: its `mod` line and its route.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use super::template::write_new;
 use crate::Failure;
 
-/// Behind this line of `src/lib.rs` stand the routes.
-const MARK: &str = "// The routes of new controllers stand here.";
+/// The line of `src/lib.rs` after which routes are added.
+const ROUTES_MARKER: &str = "// The routes of new controllers stand here.";
 
 /// The file of the routes.
 const ROUTES: &str = "src/lib.rs";
 
-/// Declares the module of this path, such as `admin/users`, and those above it; says which files it changed or wrote.
+/// Declares the module of this path, such as `admin/users`, and its parents. Returns the files that were changed or written.
 pub(super) fn declare(folder: &Path, path: &[String]) -> Result<Vec<PathBuf>, Failure> {
     let mut changed = Vec::new();
     for (depth, module) in path.iter().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn declare(folder: &Path, path: &[String]) -> Result<Vec<PathBuf>, Fa
     Ok(changed)
 }
 
-/// Adds the route, if the line is there behind which it belongs; says whether it is.
+/// Adds the route after the marker. Returns false if the file has no marker.
 pub(super) fn route(path: &[String]) -> Result<bool, Failure> {
     let file = Path::new(ROUTES);
     let Ok(text) = fs::read_to_string(file) else { return Ok(false) };
@@ -58,7 +58,7 @@ fn arguments(path: &[String]) -> (String, String) {
 /// The width of a call's arguments beyond which rustfmt gives each a line (`fn_call_width`).
 const CALL_WIDTH: usize = 60;
 
-/// The file of a module that has others: `admin.rs`, or `admin/mod.rs` where that is there.
+/// The file of a module with submodules: `admin.rs`, or `admin/mod.rs` if that exists.
 fn file_of(folder: &Path, path: &[String]) -> PathBuf {
     let folder = path.iter().fold(folder.to_owned(), |folder, name| folder.join(name));
     let inner = folder.join("mod.rs");
@@ -69,7 +69,7 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     fs::write(file, text).map_err(|error| Failure(format!("{} cannot be written: {error}", file.display())))
 }
 
-/// The text with the module among the others, in their order; `None` if it is there already.
+/// The text with the module added in alphabetical order; `None` if it is declared already.
 fn with_module(text: &str, module: &str) -> Option<String> {
     let name = |line: &str| {
         let line = line.strip_prefix("pub ").unwrap_or(line);
@@ -97,15 +97,15 @@ fn with_module(text: &str, module: &str) -> Option<String> {
 
 fn with_route(text: &str, path: &[String]) -> Option<String> {
     let mut lines: Vec<&str> = text.lines().collect();
-    let mark = lines.iter().position(|line| line.trim() == MARK)?;
-    let indent = &lines[mark][..lines[mark].len() - lines[mark].trim_start().len()];
+    let marker = lines.iter().position(|line| line.trim() == ROUTES_MARKER)?;
+    let indent = &lines[marker][..lines[marker].len() - lines[marker].trim_start().len()];
     let (path_text, routes) = arguments(path);
     let line = if path_text.len() + 2 + routes.len() > CALL_WIDTH {
         format!("{indent}.nest(\n{indent}    {path_text},\n{indent}    {routes},\n{indent})")
     } else {
         format!("{indent}{}", nest(path))
     };
-    lines.insert(mark + 1, &line);
+    lines.insert(marker + 1, &line);
     Some(lines.join("\n") + "\n")
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_stands_among_the_others_in_their_order_and_once() {
+    fn a_module_is_declared_once_and_in_order() {
         let text = "//! Pages.\n\npub mod account;\npub mod home;\n\nfn f() {}\n";
         let with = |module| with_module(text, module).unwrap();
         assert!(with("about").starts_with("//! Pages.\n\npub mod about;\npub mod account;\n"));
@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_route_stands_behind_its_mark() {
-        let text = format!("    Router::new()\n        {MARK}\n        .merge(x)\n");
+    fn a_route_is_added_after_the_marker() {
+        let text = format!("    Router::new()\n        {ROUTES_MARKER}\n        .merge(x)\n");
         let path = ["admin".to_owned(), "users".to_owned()];
         let nest = ".nest(\"/admin/users\", controllers::admin::users::routes())";
-        let expected = format!("    Router::new()\n        {MARK}\n        {nest}\n        .merge(x)\n");
+        let expected = format!("    Router::new()\n        {ROUTES_MARKER}\n        {nest}\n        .merge(x)\n");
         assert_eq!(with_route(&text, &path), Some(expected));
         assert_eq!(with_route("fn routes() {}", &path), None);
     }

@@ -1,4 +1,5 @@
-//! How much is asked of a store at once.
+//! The number of concurrent operations on a store.
 
-/// How many records are read or written at once: enough to hide a network's round trip, too few to hold up a site.
-pub(super) const IN_FLIGHT: usize = 32;
+/// The number of records that are read or written concurrently: enough to hide a network's round trip, few enough not to slow
+/// down a site.
+pub(super) const CONCURRENCY: usize = 32;

@@ -1,4 +1,4 @@
-//! `ampoule sessions copy`: from store to store, each session as it is.
+//! `ampoule sessions copy`: copies sessions from store to store unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -9,223 +9,237 @@ use ampoule_deploy::Registry;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 
-use super::in_flight::IN_FLIGHT;
-use super::look::look;
-use super::source::{Opened, Source, is_sealed, keeps_the_time, same_place};
+use super::concurrency::CONCURRENCY;
+use super::entry::read_entry;
+use super::source::{Selection, Source, has_own_clock, is_sealed, same_store};
 use super::walk::Walk;
 use crate::progress::counter;
-use crate::text::{count, say};
+use crate::text::{count, print};
 use crate::{Failure, output};
 
 #[derive(clap::Args)]
 pub(super) struct Copy {
-    /// Where to: the URL of a store, or an ini file, whose store is meant.
+    /// The target: the URL of a store, or an ini file, whose store is used.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Write over what is already there, rather than keep it.
+    /// Overwrite sessions that exist in the target. By default they are kept.
     #[arg(long)]
     overwrite: bool,
-    /// Where an earlier copy said that it goes on.
-    #[arg(long, value_name = "PLACE")]
+    /// Continue at the cursor that an interrupted copy printed.
+    #[arg(long, value_name = "CURSOR")]
     from: Option<String>,
-    /// What was done as JSON, on one line; of a copy that stopped it has where the next one goes on.
+    /// Print the result as JSON, on one line; after an interrupted copy it has the cursor for --from.
     #[arg(long)]
     json: bool,
 }
 
-/// What became of one record.
-enum Fate {
+/// The outcome for one record.
+enum CopyOutcome {
     Copied,
-    /// Written, and not found as it was written.
-    Unproved,
-    Already,
+    /// Written, but read back differently.
+    Unverified,
+    AlreadyThere,
     Expired,
     Damaged,
-    /// Of another layer than is meant.
-    Other,
+    /// Of a layer that was not selected.
+    OtherLayer,
 }
 
-/// What became of all.
+/// The outcomes for all records.
 #[derive(Default)]
-struct Tally {
+struct Counts {
     copied: u64,
     already: u64,
     expired: u64,
-    unproved: Vec<SessionId>,
+    unverified: Vec<SessionId>,
     damaged: Vec<SessionId>,
 }
 
 impl Copy {
-    pub(super) async fn run(&self, from: &Opened, source: &Source, registry: &Registry) -> Result<(), Failure> {
+    pub(super) async fn run(&self, from: &Selection, source: &Source, registry: &Registry) -> Result<(), Failure> {
         let to = source.open_target(&self.to, registry)?;
         check(&*from.store, &*to)?;
         let mode = if self.overwrite { PutMode::Always } else { PutMode::Create };
         let bar = counter("sessions copied", self.json);
         let mut walk = Walk::from(&*from.store, self.from.clone());
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         let done = tokio::select! {
-            done = copy_all(from, &*to, mode, &mut walk, &mut tally, &bar) => done.map_err(|error| error.report()),
+            done = copy_all(from, &*to, mode, &mut walk, &mut counts, &bar) => done.map_err(|error| error.report()),
             _ = tokio::signal::ctrl_c() => Err("stopped by Ctrl-C".to_owned()),
         };
         bar.finish_and_clear();
         match self.json {
-            true => say(&tally.json(done.is_err().then(|| walk.here())).to_string())?,
-            false => say(&tally.to_string())?,
+            true => print(&counts.json(done.is_err().then(|| walk.cursor())).to_string())?,
+            false => print(&counts.to_string())?,
         };
-        tally.complain();
+        counts.print_error();
         match done {
-            Err(why) => Err(Failure(format!("{why}\nnot all was copied; {}", go_on(walk.here())))),
-            Ok(()) if !tally.unproved.is_empty() => Err(Failure("not all was copied as it is".to_owned())),
+            Err(why) => {
+                Err(Failure(format!("{why}\nnot all sessions were copied; {}", how_to_continue(walk.cursor()))))
+            }
+            Ok(()) if !counts.unverified.is_empty() => {
+                Err(Failure("not all sessions were copied unchanged".to_owned()))
+            }
             Ok(()) => Ok(()),
         }
     }
 }
 
-/// What would go wrong, or lay open what is sealed.
+/// Refuses a copy to the same store, and one that would store sealed sessions unsealed.
 fn check(from: &dyn Store, to: &dyn Store) -> Result<(), Failure> {
     let message = match (from, to) {
-        _ if same_place(from, to) => "source and target are the same store",
+        _ if same_store(from, to) => "source and target are the same store",
         _ if is_sealed(from) && !is_sealed(to) => {
-            "the source is sealed and the target is not: name as --to an ini file with an encrypt_key"
+            "the source is sealed and the target is not: expected an ini file with an encrypt_key as --to"
         }
         _ => return Ok(()),
     };
     Err(Failure(message.to_owned()))
 }
 
-fn go_on(place: Option<&str>) -> String {
-    match place {
-        Some(place) => format!("the same command with --from {place} goes on"),
-        None => "the same command starts again; what is there already it passes over".to_owned(),
+fn how_to_continue(cursor: Option<&str>) -> String {
+    match cursor {
+        Some(cursor) => format!("the same command with --from {cursor} continues"),
+        None => "the same command starts again and skips what exists in the target".to_owned(),
     }
 }
 
 async fn copy_all(
-    source: &Opened,
+    source: &Selection,
     to: &dyn Store,
     mode: PutMode,
     walk: &mut Walk<'_>,
-    tally: &mut Tally,
+    counts: &mut Counts,
     bar: &ProgressBar,
 ) -> Result<(), Error> {
-    let (from, to) = (Side::of(&*source.store).await?, Side::of(to).await?);
+    let (from, to) = (Endpoint::of(&*source.store).await?, Endpoint::of(to).await?);
     while let Some(ids) = walk.page().await? {
-        let copies = stream::iter(ids).map(async |id| copy(source, &from, &to, mode, id).await.map(|fate| (id, fate)));
-        let mut copies = std::pin::pin!(copies.buffer_unordered(IN_FLIGHT));
-        while let Some((id, fate)) = copies.try_next().await? {
-            tally.add(id, &fate);
-            bar.set_position(tally.copied);
+        let copies =
+            stream::iter(ids).map(async |id| copy(source, &from, &to, mode, id).await.map(|outcome| (id, outcome)));
+        let mut copies = std::pin::pin!(copies.buffer_unordered(CONCURRENCY));
+        while let Some((id, outcome)) = copies.try_next().await? {
+            counts.add(id, &outcome);
+            bar.set_position(counts.copied);
         }
     }
     Ok(())
 }
 
-/// A store, and the clock that the deadlines of its values are of.
-struct Side<'a> {
+/// A store, and the clock that its deadlines refer to.
+struct Endpoint<'a> {
     store: &'a dyn Store,
     started: Instant,
-    /// What the clock said then.
+    /// The clock's time at `started`.
     at_start: Time,
 }
 
-impl<'a> Side<'a> {
-    /// A database reckons deadlines by its own clock, which `ping` tells. Redis and memcached return the deadline that the
-    /// writer reckoned by its own clock: this machine's agrees with that one if both are set by NTP, whatever the server's
-    /// says. A store without a server reads this machine's clock anyway. So only a database is asked, and a folder that can
-    /// only be read is copied too.
-    async fn of(store: &'a dyn Store) -> Result<Side<'a>, Error> {
-        let at_start = if keeps_the_time(store) { store.ping().await? } else { SystemClock.now() };
-        Ok(Side { store, started: Instant::now(), at_start })
+impl<'a> Endpoint<'a> {
+    /// Determines the store's clock. A database computes deadlines by its own clock, which `ping` returns. Redis and
+    /// memcached return the deadline that the writer computed by its own clock, which agrees with this machine's if both are
+    /// set by NTP. A store without a server uses this machine's clock. So only a database is pinged, which also allows
+    /// copying from a read-only folder.
+    async fn of(store: &'a dyn Store) -> Result<Endpoint<'a>, Error> {
+        let at_start = if has_own_clock(store) { store.ping().await? } else { SystemClock.now() };
+        Ok(Endpoint { store, started: Instant::now(), at_start })
     }
 
-    /// The present: a copy may take hours.
+    /// The store's present time.
     fn now(&self) -> Time {
         self.at_start + self.started.elapsed()
     }
 
-    /// How long this value lives on. One that never ends in one store does not end in another.
+    /// The remaining lifetime of a value; `Duration::MAX` if it never ends.
     fn left(&self, stored: &Stored) -> Duration {
         if stored.deadline == Time::MAX { Duration::MAX } else { stored.deadline.since(self.now()) }
     }
 
-    /// Whether the value is there, and lives on for so long.
+    /// Whether the stored value equals this one and has this remaining lifetime.
     fn has(&self, read: &Stored, value: &Bytes, lifetime: Duration) -> bool {
         let left = self.left(read);
         read.value == value && (left == lifetime || left.abs_diff(lifetime) <= TOLERANCE)
     }
 }
 
-/// A lifetime may differ by this after the copy: by the time that writing and reading took, and what clocks are rounded to.
-/// A session that ends within it may have ended before it is read back.
+/// The tolerated difference in lifetime after the copy: the time for writing and reading, and the rounding of clocks. A
+/// session that ends within this time may have ended before it is read back.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-async fn copy(source: &Opened, from: &Side<'_>, to: &Side<'_>, mode: PutMode, id: SessionId) -> Result<Fate, Error> {
-    let Some(found) = look(from.store, id).await? else { return Ok(Fate::Expired) };
-    let (Some(stored), State::Session(record)) = (found.stored, found.state) else { return Ok(Fate::Damaged) };
-    if !source.means(&record) {
-        return Ok(Fate::Other);
+async fn copy(
+    source: &Selection,
+    from: &Endpoint<'_>,
+    to: &Endpoint<'_>,
+    mode: PutMode,
+    id: SessionId,
+) -> Result<CopyOutcome, Error> {
+    let Some(found) = read_entry(from.store, id).await? else { return Ok(CopyOutcome::Expired) };
+    let (Some(stored), State::Session(record)) = (found.stored, found.state) else { return Ok(CopyOutcome::Damaged) };
+    if !source.includes(&record) {
+        return Ok(CopyOutcome::OtherLayer);
     }
     let lifetime = from.left(&stored);
     if lifetime.is_zero() {
-        return Ok(Fate::Expired);
+        return Ok(CopyOutcome::Expired);
     }
     let entry = Entry { value: stored.value.clone(), lifetime, tag: record.tag() };
-    let PutResult::Stored(_) = to.store.put(id.into(), entry, mode).await? else { return Ok(Fate::Already) };
+    let PutResult::Stored(_) = to.store.put(id.into(), entry, mode).await? else {
+        return Ok(CopyOutcome::AlreadyThere);
+    };
     Ok(match to.store.get(id.into()).await? {
-        Some(read) if to.has(&read, &stored.value, lifetime) => Fate::Copied,
-        None if lifetime < TOLERANCE => Fate::Expired,
-        _ => Fate::Unproved,
+        Some(read) if to.has(&read, &stored.value, lifetime) => CopyOutcome::Copied,
+        None if lifetime < TOLERANCE => CopyOutcome::Expired,
+        _ => CopyOutcome::Unverified,
     })
 }
 
-impl Tally {
-    fn add(&mut self, id: SessionId, fate: &Fate) {
-        match fate {
-            Fate::Copied => self.copied += 1,
-            Fate::Already => self.already += 1,
-            Fate::Expired => self.expired += 1,
-            Fate::Unproved => self.unproved.push(id),
-            Fate::Damaged => self.damaged.push(id),
-            Fate::Other => {}
+impl Counts {
+    fn add(&mut self, id: SessionId, outcome: &CopyOutcome) {
+        match outcome {
+            CopyOutcome::Copied => self.copied += 1,
+            CopyOutcome::AlreadyThere => self.already += 1,
+            CopyOutcome::Expired => self.expired += 1,
+            CopyOutcome::Unverified => self.unverified.push(id),
+            CopyOutcome::Damaged => self.damaged.push(id),
+            CopyOutcome::OtherLayer => {}
         }
     }
 
-    /// `stopped` says where the page starts that was not done, `None` for the beginning.
+    /// `stopped` is the cursor of an interrupted copy: `Some(None)` is the beginning.
     fn json(&self, stopped: Option<Option<&str>>) -> serde_json::Value {
         let ids = |ids: &[SessionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         serde_json::json!({
             "copied": self.copied,
             "already_there": self.already,
             "expired": self.expired,
-            "not_as_written": ids(&self.unproved),
+            "not_as_written": ids(&self.unverified),
             "damaged": ids(&self.damaged),
             "is_complete": stopped.is_none(),
             "next": stopped.flatten(),
         })
     }
 
-    /// Names what an operator must look at.
-    fn complain(&self) {
-        for (ids, what) in
-            [(&self.damaged, "is damaged and was left"), (&self.unproved, "is not there as it was written")]
-        {
+    /// Prints the ids of the sessions that an operator must check.
+    fn print_error(&self) {
+        for (ids, what) in [
+            (&self.damaged, "is damaged and was not copied"),
+            (&self.unverified, "was read back differently than written"),
+        ] {
             for id in ids {
-                output::complain(&format!("{id} {what}"));
+                output::print_error(&format!("{id} {what}"));
             }
         }
     }
 }
 
-impl std::fmt::Display for Tally {
+impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let number = |number: usize| indicatif::HumanCount(number as u64);
-        writeln!(f, "{} copied, and verified by reading back", count(self.copied, "session"))?;
-        writeln!(f, "{} already there", indicatif::HumanCount(self.already))?;
+        writeln!(f, "{} copied and verified by reading back", count(self.copied, "session"))?;
+        writeln!(f, "{} already in the target", indicatif::HumanCount(self.already))?;
         writeln!(f, "{} expired meanwhile", indicatif::HumanCount(self.expired))?;
-        if !self.unproved.is_empty() {
-            writeln!(f, "{} written, and not read back as written", number(self.unproved.len()))?;
+        if !self.unverified.is_empty() {
+            writeln!(f, "{} read back differently than written", number(self.unverified.len()))?;
         }
-        write!(f, "{} damaged, and left", number(self.damaged.len()))
+        write!(f, "{} damaged and not copied", number(self.damaged.len()))
     }
 }
 
@@ -236,35 +250,37 @@ mod tests {
 
     use super::*;
 
-    fn ending(deadline: Time) -> Stored {
+    fn stored(deadline: Time) -> Stored {
         Stored { value: Bytes::from_static(b"x"), version: Version(1), deadline }
     }
 
     #[test]
-    fn what_is_left_is_reckoned_by_the_store_s_own_present() {
+    fn the_remaining_lifetime_is_computed_by_the_store_s_clock() {
         const HOUR: Duration = Duration::from_secs(3_600);
         let store = MemoryStore::default();
         // A database whose clock is far ahead, and a copy that has run for a minute.
         let started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         let at_start = SystemClock.now() + 24 * HOUR;
-        let side = Side { store: &store, started, at_start };
-        let left = side.left(&ending(at_start + HOUR));
+        let endpoint = Endpoint { store: &store, started, at_start };
+        let left = endpoint.left(&stored(at_start + HOUR));
         assert!(left <= HOUR - Duration::from_secs(60) && left > HOUR - Duration::from_secs(70), "{left:?}");
-        assert_eq!(side.left(&ending(at_start)), Duration::ZERO);
-        assert_eq!(side.left(&ending(Time::MAX)), Duration::MAX, "for ever is for ever");
+        assert_eq!(endpoint.left(&stored(at_start)), Duration::ZERO);
+        assert_eq!(endpoint.left(&stored(Time::MAX)), Duration::MAX, "for ever is for ever");
     }
 
     #[test]
-    fn what_is_read_back_has_the_value_and_lives_as_long() {
+    fn a_copy_has_the_same_value_and_lifetime() {
         let store = MemoryStore::default();
-        let side = Side { store: &store, started: Instant::now(), at_start: SystemClock.now() };
+        let endpoint = Endpoint { store: &store, started: Instant::now(), at_start: SystemClock.now() };
         let (value, minute) = (Bytes::from_static(b"x"), Duration::from_secs(60));
-        let read = |lifetime| ending(side.now() + lifetime);
-        assert!(side.has(&read(minute), &value, minute));
-        assert!(side.has(&ending(Time::MAX), &value, Duration::MAX));
-        assert!(!side.has(&read(minute), &Bytes::from_static(b"y"), minute), "another value");
-        assert!(!side.has(&read(minute * 2), &value, minute), "too long");
-        assert!(!side.has(&read(minute / 2), &value, minute), "too short");
-        assert!(!side.has(&ending(Time::MAX), &value, minute) && !side.has(&read(minute), &value, Duration::MAX));
+        let read = |lifetime| stored(endpoint.now() + lifetime);
+        assert!(endpoint.has(&read(minute), &value, minute));
+        assert!(endpoint.has(&stored(Time::MAX), &value, Duration::MAX));
+        assert!(!endpoint.has(&read(minute), &Bytes::from_static(b"y"), minute), "another value");
+        assert!(!endpoint.has(&read(minute * 2), &value, minute), "too long");
+        assert!(!endpoint.has(&read(minute / 2), &value, minute), "too short");
+        assert!(
+            !endpoint.has(&stored(Time::MAX), &value, minute) && !endpoint.has(&read(minute), &value, Duration::MAX)
+        );
     }
 }

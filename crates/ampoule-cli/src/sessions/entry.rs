@@ -1,30 +1,30 @@
-//! One session of a store, as these tools see it: a damaged one is something to show, not the end of the work.
+//! Reads sessions of a store for the commands. A damaged session is an entry too, not an error.
 
 use ampoule::inspect::{Inspected, State, inspect};
 use ampoule::store::{Store, Stored};
 use ampoule::{Error, SessionId};
 use futures_util::{Stream, StreamExt, stream};
 
-use super::in_flight::IN_FLIGHT;
+use super::concurrency::CONCURRENCY;
 
-/// What was found under an id.
-pub(super) struct Look {
+/// The session of an id.
+pub(super) struct SessionEntry {
     pub(super) id: SessionId,
-    /// What the store returned; nothing if it could not even read it.
+    /// The stored value; `None` if the store cannot read it.
     pub(super) stored: Option<Stored>,
     pub(super) state: State,
 }
 
-/// The session of this id, if there is one.
-pub(super) async fn look(store: &dyn Store, id: SessionId) -> Result<Option<Look>, Error> {
+/// Reads the session of this id; `None` if it does not exist.
+pub(super) async fn read_entry(store: &dyn Store, id: SessionId) -> Result<Option<SessionEntry>, Error> {
     let found = inspect(store, id).await?;
-    Ok(found.map(|Inspected { stored, state, .. }| Look { id, stored, state }))
+    Ok(found.map(|Inspected { stored, state, .. }| SessionEntry { id, stored, state }))
 }
 
-/// The sessions of these ids, in their order, several read at once.
-pub(super) fn look_all<'a>(
+/// Reads the sessions of these ids concurrently, and returns them in order.
+pub(super) fn read_entries<'a>(
     store: &'a dyn Store,
     ids: Vec<SessionId>,
-) -> impl Stream<Item = Result<Option<Look>, Error>> + 'a {
-    stream::iter(ids).map(move |id| look(store, id)).buffered(IN_FLIGHT)
+) -> impl Stream<Item = Result<Option<SessionEntry>, Error>> + 'a {
+    stream::iter(ids).map(move |id| read_entry(store, id)).buffered(CONCURRENCY)
 }

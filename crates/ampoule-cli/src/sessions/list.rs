@@ -1,14 +1,14 @@
-//! `ampoule sessions list`: a line for each session.
+//! `ampoule sessions list`: prints a line for each session.
 
 use ampoule::inspect::State;
 use ampoule::{Clock, SessionId, SystemClock};
 use clap::builder::ArgPredicate;
 use futures_util::TryStreamExt;
 
-use super::look::{Look, look_all};
+use super::entry::{SessionEntry, read_entries};
 use super::order::{Order, Top};
 use super::row::{Fields, Row};
-use super::source::Opened;
+use super::source::Selection;
 use super::table;
 use super::walk::Walk;
 use crate::Failure;
@@ -17,10 +17,10 @@ use crate::text;
 
 #[derive(clap::Args)]
 pub(super) struct List {
-    /// Those of one principal alone, such as user:42.
+    /// Only the sessions of this principal, such as user:42.
     #[arg(long)]
     principal: Option<String>,
-    /// What stands first. All but `store` read every session before the first is shown.
+    /// The order. All but `store` read every session before the first is printed.
     #[arg(
         long,
         value_name = "ORDER",
@@ -28,103 +28,113 @@ pub(super) struct List {
         default_value = "used"
     )]
     sort: Order,
-    /// How many at most.
+    /// The maximum number of sessions.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     limit: u64,
-    /// Where an earlier list in the order of the store said that it goes on.
-    #[arg(long, value_name = "PLACE")]
+    /// Continue at the cursor that an earlier list in the order of the store printed.
+    #[arg(long, value_name = "CURSOR")]
     from: Option<String>,
-    /// A JSON object a line, with exact moments. In the order of the store, if more follow, the last one is {"next": PLACE}.
+    /// Print one JSON object per line, with exact times. In the order of the store, if more follow, the last is {"next":
+    /// CURSOR}.
     #[arg(long)]
     json: bool,
 }
 
-/// Where a list stopped: in which page, and after which of its sessions. A page may be longer than a list.
-struct Spot {
+/// The position at which a list continues: a page of the scan, and the last session of it that was printed, since a page may
+/// be longer than a list.
+struct Cursor {
     page: Option<String>,
     after: Option<String>,
 }
 
-/// How many digits of an id a spot has: enough among the sessions of a page.
-const DIGITS: usize = 12;
+/// The number of hex digits of an id in a cursor: enough to tell apart the sessions of a page.
+const CURSOR_DIGITS: usize = 12;
 
 impl List {
-    pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
+    pub(super) async fn run(&self, source: &Selection) -> Result<(), Failure> {
         if self.from.is_some() && self.sort != Order::Store {
-            let message = "--from goes on in the order of the store: expected --sort store beside it, or none";
+            let message = "--from continues in the order of the store: expected --sort store, or no --sort";
             return Err(Failure(message.to_owned()));
         }
         let bar = counter("sessions read", self.json || self.sort == Order::Store);
         let mut top = Top::new(self.sort, self.limit);
-        let next = self.walk(source, |look| {
+        let next = self.walk(source, |entry| {
             bar.inc(1);
-            // What needs no sorting is printed as it is read.
+            // Without sorting, entries are printed as they are read.
             if self.json && self.sort == Order::Store {
-                return say_json(&look);
+                return print_json(&entry);
             }
-            top.add(look);
+            top.add(entry);
             Ok(true)
         });
         let next = next.await?;
         bar.finish_and_clear();
-        let (count, looks) = top.finish();
+        let (count, entries) = top.finish();
         if !self.json {
-            return self.say(source, count, &looks, next);
+            return self.print(source, count, &entries, next);
         }
-        for look in &looks {
-            if !say_json(look)? {
+        for entry in &entries {
+            if !print_json(entry)? {
                 return Ok(());
             }
         }
         let next = next.map(|next| serde_json::json!({ "next": next }).to_string());
-        next.map_or(Ok(()), |next| text::say(&next).map(drop))
+        next.map_or(Ok(()), |next| text::print(&next).map(drop))
     }
 
-    fn say(&self, source: &Opened, count: u64, looks: &[Look], next: Option<String>) -> Result<(), Failure> {
-        if looks.is_empty() {
-            return text::say(&format!("no sessions{} in {}", source.of_layer(), source.store.describe())).map(drop);
+    fn print(
+        &self,
+        source: &Selection,
+        count: u64,
+        entries: &[SessionEntry],
+        next: Option<String>,
+    ) -> Result<(), Failure> {
+        if entries.is_empty() {
+            return text::print(&format!("no sessions{} in {}", source.of_layer(), source.store.describe())).map(drop);
         }
         let now = SystemClock.now();
-        let rows: Vec<Row> = looks.iter().map(|look| Row::of(look, now)).collect();
+        let rows: Vec<Row> = entries.iter().map(|entry| Row::of(entry, now)).collect();
         let mut out = table::render(&rows, self.sort.heading(), text::width());
-        if looks.iter().any(|look| matches!(look.state, State::Damaged(_))) {
-            out.push_str("\n\nWhat is damaged: `ampoule sessions show ID` says why,\nand `revoke ID` ends it.");
+        if entries.iter().any(|entry| matches!(entry.state, State::Damaged(_))) {
+            out.push_str(
+                "\n\nDamaged sessions: `ampoule sessions show ID` shows the reason,\nand `revoke ID` ends one.",
+            );
         }
         if let Some(next) = next {
-            out.push_str(&format!("\n\nMore follow: go on with --from {next}"));
+            out.push_str(&format!("\n\nMore follow: continue with --from {next}"));
         } else if count > rows.len() as u64 {
             out.push_str(&format!("\n\n{} of {}: --limit N shows more", rows.len(), text::count(count, "session")));
         }
-        text::say(&out).map(drop)
+        text::print(&out).map(drop)
     }
 
-    /// Gives `each` what there is, until no more is wanted, and says where more follow: in the order of the store it is enough
-    /// at the limit.
+    /// Calls `each` for every entry until it returns false, and in the order of the store up to the limit. Returns the cursor
+    /// if more follow.
     async fn walk(
         &self,
-        source: &Opened,
-        mut each: impl FnMut(Look) -> Result<bool, Failure>,
+        source: &Selection,
+        mut each: impl FnMut(SessionEntry) -> Result<bool, Failure>,
     ) -> Result<Option<String>, Failure> {
-        let Spot { page, mut after } = self.from.as_deref().map_or_else(Spot::start, Spot::read);
+        let Cursor { page, mut after } = self.from.as_deref().map_or_else(Cursor::start, Cursor::parse);
         let store = &*source.store;
         let mut walk = match &self.principal {
             Some(principal) => Walk::of(store, source.principal(principal).await?.sessions().await?),
             None => Walk::from(store, page),
         };
-        let enough = if self.sort == Order::Store { self.limit } else { u64::MAX };
+        let max_shown = if self.sort == Order::Store { self.limit } else { u64::MAX };
         let mut shown = 0;
         while let Some(mut ids) = walk.page().await? {
             ids.sort();
             let mut last = after.take();
             ids.retain(|id| last.as_ref().is_none_or(|last| digits(*id) > *last));
-            let mut looks = look_all(store, ids);
-            while let Some(look) = looks.try_next().await? {
-                let Some(look) = look.filter(|look| source.may_be_meant(look)) else { continue };
-                if shown == enough {
-                    return Ok(Some(Spot { page: walk.here().map(str::to_owned), after: last }.write()));
+            let mut entries = read_entries(store, ids);
+            while let Some(entry) = entries.try_next().await? {
+                let Some(entry) = entry.filter(|entry| source.may_include(entry)) else { continue };
+                if shown == max_shown {
+                    return Ok(Some(Cursor { page: walk.cursor().map(str::to_owned), after: last }.to_text()));
                 }
-                let id = look.id;
-                if !each(look)? {
+                let id = entry.id;
+                if !each(entry)? {
                     return Ok(None);
                 }
                 (shown, last) = (shown + 1, Some(digits(id)));
@@ -134,30 +144,31 @@ impl List {
     }
 }
 
-fn say_json(look: &Look) -> Result<bool, Failure> {
-    text::say(&serde_json::to_string(&Fields::of(look)).unwrap_or_default())
+fn print_json(entry: &SessionEntry) -> Result<bool, Failure> {
+    text::print(&serde_json::to_string(&Fields::of(entry)).unwrap_or_default())
 }
 
 fn digits(id: SessionId) -> String {
-    id.as_bytes()[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+    id.as_bytes()[..CURSOR_DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Spot {
-    fn start() -> Spot {
-        Spot { page: None, after: None }
+impl Cursor {
+    fn start() -> Cursor {
+        Cursor { page: None, after: None }
     }
 
-    /// `PAGE`, `PAGE/DIGITS` or `/DIGITS`.
-    fn read(text: &str) -> Spot {
-        let is_key = |digits: &str| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    /// Parses `PAGE`, `PAGE/DIGITS` or `/DIGITS`.
+    fn parse(text: &str) -> Cursor {
+        let is_key =
+            |digits: &str| digits.len() == CURSOR_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let (page, after) = match text.rsplit_once('/').filter(|(_, digits)| is_key(digits)) {
             Some((page, digits)) => (page, Some(digits.to_owned())),
             None => (text, None),
         };
-        Spot { page: Some(page.to_owned()).filter(|page| !page.is_empty()), after }
+        Cursor { page: Some(page.to_owned()).filter(|page| !page.is_empty()), after }
     }
 
-    fn write(&self) -> String {
+    fn to_text(&self) -> String {
         let after = self.after.as_ref().map(|digits| format!("/{digits}")).unwrap_or_default();
         format!("{}{after}", self.page.as_deref().unwrap_or_default())
     }
@@ -168,11 +179,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spot_is_read_as_it_was_written() {
+    fn a_cursor_survives_a_round_trip() {
         for text in ["3f", "3f/0123456789ab", "/0123456789ab", "a/b", "a/b/0123456789ab"] {
-            assert_eq!(Spot::read(text).write(), text);
+            assert_eq!(Cursor::parse(text).to_text(), text);
         }
-        let spot = Spot::read("a/b/0123456789ab");
-        assert_eq!((spot.page.as_deref(), spot.after.as_deref()), (Some("a/b"), Some("0123456789ab")));
+        let cursor = Cursor::parse("a/b/0123456789ab");
+        assert_eq!((cursor.page.as_deref(), cursor.after.as_deref()), (Some("a/b"), Some("0123456789ab")));
     }
 }

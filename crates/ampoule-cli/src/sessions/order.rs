@@ -1,30 +1,30 @@
-//! In which order sessions are listed, and the first ones in it.
+//! The order of a list, and the first sessions in it.
 
 use ampoule::inspect::State;
 use ampoule::{SessionId, Time};
 
-use super::look::Look;
+use super::entry::SessionEntry;
 use super::row::last_used;
 
-/// What stands first in a list.
+/// The order of a list.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(super) enum Order {
-    /// What was used last.
+    /// Last used first.
     Used,
-    /// What was made last.
+    /// Last made first.
     Made,
-    /// What ends next.
+    /// Next to end first.
     Ends,
-    /// By the name of the principal; the anonymous at the end.
+    /// By the name of the principal, anonymous sessions last.
     Principal,
-    /// What is largest.
+    /// Largest first.
     Size,
-    /// As the store has them: each is shown as it is read, and --from goes on.
+    /// The order of the store: each is printed as it is read, and --from continues.
     Store,
 }
 
 impl Order {
-    /// For people, above a list.
+    /// The heading of a list.
     pub(super) fn heading(self) -> &'static str {
         match self {
             Order::Used => "last used first",
@@ -32,17 +32,17 @@ impl Order {
             Order::Ends => "next to end first",
             Order::Principal => "by principal",
             Order::Size => "largest first",
-            Order::Store => "as the store has them",
+            Order::Store => "in the order of the store",
         }
     }
 
-    fn rank(self, look: &Look) -> Rank {
-        let deadline = look.stored.as_ref().map_or(Time::MAX, |stored| stored.deadline);
-        let size = look.stored.as_ref().map_or(0, |stored| stored.value.len());
+    fn rank(self, entry: &SessionEntry) -> Rank {
+        let deadline = entry.stored.as_ref().map_or(Time::MAX, |stored| stored.deadline);
+        let size = entry.stored.as_ref().map_or(0, |stored| stored.value.len());
         let first_if_late = |time: Time| -millis(time);
         let rank =
-            |is_last: bool, name: &str, number: i64| Rank { is_last, name: name.to_owned(), number, id: look.id };
-        match (&look.state, self) {
+            |is_last: bool, name: &str, number: i64| Rank { is_last, name: name.to_owned(), number, id: entry.id };
+        match (&entry.state, self) {
             (_, Order::Store) => rank(false, "", 0),
             (State::Damaged(_), _) => rank(true, "\u{10ffff}", 0),
             (State::Session(record), Order::Used) => rank(false, "", first_if_late(last_used(record, deadline))),
@@ -61,7 +61,7 @@ fn millis(time: Time) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What comes before what.
+/// The sort key.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_last: bool,
@@ -70,12 +70,12 @@ struct Rank {
     id: SessionId,
 }
 
-/// The first sessions of an order, of any number that are added, in room for about twice as many as are wanted.
+/// Collects the first sessions of an order, in memory for about twice the limit.
 pub(super) struct Top {
     order: Order,
     limit: usize,
     count: u64,
-    kept: Vec<(Rank, Look)>,
+    kept: Vec<(Rank, SessionEntry)>,
 }
 
 impl Top {
@@ -83,21 +83,21 @@ impl Top {
         Top { order, limit: usize::try_from(limit).unwrap_or(usize::MAX), count: 0, kept: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, look: Look) {
+    pub(super) fn add(&mut self, entry: SessionEntry) {
         self.count += 1;
-        self.kept.push((self.order.rank(&look), look));
+        self.kept.push((self.order.rank(&entry), entry));
         if self.kept.len() >= self.limit.saturating_mul(2).max(1_000) {
-            self.tidy();
+            self.truncate();
         }
     }
 
-    /// How many were added, and the first of them, in their order.
-    pub(super) fn finish(mut self) -> (u64, Vec<Look>) {
-        self.tidy();
-        (self.count, self.kept.into_iter().map(|(_, look)| look).collect())
+    /// Returns the number of added sessions, and the first of them in order.
+    pub(super) fn finish(mut self) -> (u64, Vec<SessionEntry>) {
+        self.truncate();
+        (self.count, self.kept.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    fn tidy(&mut self) {
+    fn truncate(&mut self) {
         if self.order != Order::Store {
             self.kept.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         }

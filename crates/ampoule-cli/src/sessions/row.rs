@@ -1,20 +1,20 @@
-//! A record in all its fields: for a table, and for programs.
+//! The fields of a session, for tables and for JSON.
 
 use ampoule::Time;
 use ampoule::inspect::State;
 use ampoule::store::Record;
 use serde::Serialize;
 
-use super::look::Look;
+use super::entry::SessionEntry;
 use crate::text::{bytes, clean_line, relative, rfc3339};
 
-/// What is told of a record as JSON. What a record does not have is null; `ends` is null for "never".
+/// The fields of a session as JSON. A missing one is null; `ends` is null for "never".
 #[derive(Default, Serialize)]
 pub(super) struct Fields {
     id: String,
     /// `session` or `damaged`.
     state: &'static str,
-    /// The name of the cookie, by which layers that share a store are told apart.
+    /// The name of the cookie, which distinguishes layers that share a store.
     layer: Option<String>,
     principal: Option<String>,
     made: Option<String>,
@@ -22,29 +22,29 @@ pub(super) struct Fields {
     logged_in: Option<String>,
     last_used: Option<String>,
     ends: Option<String>,
-    /// Seconds without use after which it ends.
+    /// The idle timeout in seconds.
     idle_seconds: Option<f64>,
     absolute_end: Option<String>,
-    /// Whether its idle time was set for it alone.
+    /// Whether the idle timeout was set for this session only.
     own_lifetime: Option<bool>,
     cookie_sent: Option<String>,
     /// In bytes, as stored.
     size: Option<usize>,
-    /// How many values it has.
+    /// The number of values.
     value_count: Option<usize>,
     damage: Option<String>,
 }
 
 impl Fields {
-    pub(super) fn of(look: &Look) -> Fields {
-        let stored = look.stored.as_ref();
+    pub(super) fn of(entry: &SessionEntry) -> Fields {
+        let stored = entry.stored.as_ref();
         let fields = Fields {
-            id: look.id.to_string(),
+            id: entry.id.to_string(),
             ends: stored.and_then(|stored| rfc3339(stored.deadline)),
             size: stored.map(|stored| stored.value.len()),
             ..Fields::default()
         };
-        match &look.state {
+        match &entry.state {
             State::Session(record) => fields.with(record, stored.map_or(Time::MAX, |stored| stored.deadline)),
             State::Damaged(why) => Fields { state: "damaged", damage: Some(why.clone()), ..fields },
         }
@@ -68,23 +68,24 @@ impl Fields {
     }
 }
 
-/// A use moves the store's deadline and leaves the record alone.
+/// The time of the last use. A use moves the store's deadline without writing the record, so it is computed from the
+/// deadline.
 pub(super) fn last_used(record: &Record, deadline: Time) -> Time {
     record.effective_lifetime().last_use(deadline).unwrap_or(record.accessed).max(record.accessed)
 }
 
-/// The name of a layer as its ini file has it, without what `host_prefix` puts before that of its cookie.
+/// The name of a layer as in its ini file, without the prefix that `host_prefix` adds to the cookie's name.
 pub(super) fn without_prefix(layer: &str) -> &str {
     layer.strip_prefix(HOST_PREFIX).unwrap_or(layer)
 }
 
-/// What a cookie's name may begin with (RFC 6265bis section 4.1.3.2).
+/// The cookie name prefix for host-only cookies (RFC 6265bis section 4.1.3.2).
 pub(super) const HOST_PREFIX: &str = "__Host-";
 
-/// A line of a table.
+/// A row of a table.
 pub(super) struct Row {
     pub(super) id: String,
-    /// Empty where the record cannot be read.
+    /// Empty if the record cannot be read.
     pub(super) layer: String,
     pub(super) principal: String,
     pub(super) made: String,
@@ -95,12 +96,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// With moments as they are from the present.
-    pub(super) fn of(look: &Look, now: Time) -> Row {
-        let stored = look.stored.as_ref();
+    /// A row with times relative to `now`.
+    pub(super) fn of(entry: &SessionEntry, now: Time) -> Row {
+        let stored = entry.stored.as_ref();
         let deadline = stored.map_or(Time::MAX, |stored| stored.deadline);
         let row = Row {
-            id: look.id.to_string(),
+            id: entry.id.to_string(),
             layer: String::new(),
             principal: "(damaged)".to_owned(),
             made: String::new(),
@@ -109,7 +110,7 @@ impl Row {
             size: stored.map(|stored| bytes(stored.value.len() as u64)).unwrap_or_default(),
             values: String::new(),
         };
-        let State::Session(record) = &look.state else { return row };
+        let State::Session(record) = &entry.state else { return row };
         Row {
             layer: clean_line(without_prefix(record.layer())),
             principal: record.principal().map_or_else(|| "-".to_owned(), clean_line),

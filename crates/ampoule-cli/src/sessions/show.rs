@@ -1,28 +1,28 @@
-//! `ampoule sessions show`: one session, whole.
+//! `ampoule sessions show`: prints one session with its values.
 
 use ampoule::Time;
 use ampoule::inspect::State;
 use ampoule::store::{Record, Store};
 use serde_json::{Map, Value};
 
-use super::id::{self, Named};
-use super::look::{Look, look};
+use super::entry::{SessionEntry, read_entry};
+use super::id::{self, IdArgument};
 use super::row::{Fields, last_used};
 use super::value;
 use crate::Failure;
-use crate::text::{bytes, clean_line, count, moment, say};
+use crate::text::{bytes, clean_line, count, moment, print};
 
-// Without -h: an id may start so.
+// Without -h, since an id may start with it.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Show {
-    /// The id of the session, or its first six characters or more.
-    #[arg(value_parser = id::read, allow_hyphen_values = true)]
-    id: Named,
-    /// Only the names of the values.
+    /// The id of the session, or its first six or more characters.
+    #[arg(value_parser = id::parse, allow_hyphen_values = true)]
+    id: IdArgument,
+    /// Print only the keys of the values.
     #[arg(long)]
     keys_only: bool,
-    /// As JSON, on one line.
+    /// Print JSON, on one line.
     #[arg(long)]
     json: bool,
     /// Print help.
@@ -33,35 +33,35 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
         let id = id::resolve(store, std::slice::from_ref(&self.id), self.json).await?[0];
-        let Some(found) = look(store, id).await? else {
-            return Err(Failure(format!("there is no session {id} in {}, or no more", store.describe())));
+        let Some(found) = read_entry(store, id).await? else {
+            return Err(Failure(format!("session {id} does not exist in {}, or has ended", store.describe())));
         };
         let record = match &found.state {
             State::Session(record) => record,
             State::Damaged(why) => return Err(Failure(format!("{id}: {why}"))),
         };
         match self.json {
-            true => self.say_json(&found, record),
-            false => self.say(&found, record),
+            true => self.print_json(&found, record),
+            false => self.print(&found, record),
         }
     }
 
-    fn say_json(&self, found: &Look, record: &Record) -> Result<(), Failure> {
+    fn print_json(&self, found: &SessionEntry, record: &Record) -> Result<(), Failure> {
         let mut all = serde_json::to_value(Fields::of(found)).unwrap_or_default();
         match self.keys_only {
             true => all["keys"] = record.keys().collect(),
             false => all["values"] = values(record),
         }
-        say(&all.to_string()).map(drop)
+        print(&all.to_string()).map(drop)
     }
 
-    fn say(&self, found: &Look, record: &Record) -> Result<(), Failure> {
+    fn print(&self, found: &SessionEntry, record: &Record) -> Result<(), Failure> {
         for (name, text) in header(found, record) {
-            if !say(&format!("{name:13}  {text}"))? {
+            if !print(&format!("{name:13}  {text}"))? {
                 return Ok(());
             }
         }
-        say(&format!("\n{}", self.values(record))).map(drop)
+        print(&format!("\n{}", self.values(record))).map(drop)
     }
 
     fn values(&self, record: &Record) -> String {
@@ -74,7 +74,7 @@ impl Show {
     }
 }
 
-fn header(found: &Look, record: &Record) -> Vec<(&'static str, String)> {
+fn header(found: &SessionEntry, record: &Record) -> Vec<(&'static str, String)> {
     let deadline = found.stored.as_ref().map_or(Time::MAX, |stored| stored.deadline);
     let size = found.stored.as_ref().map_or(0, |stored| stored.value.len());
     let life = &record.effective_lifetime();

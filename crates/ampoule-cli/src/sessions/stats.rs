@@ -1,4 +1,4 @@
-//! `ampoule sessions stats`: what there is, counted.
+//! `ampoule sessions stats`: counts sessions.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use ampoule::{Clock, SystemClock, Time};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
-use super::look::{Look, look_all};
-use super::source::Opened;
+use super::entry::{SessionEntry, read_entries};
+use super::source::Selection;
 use super::walk::Walk;
 use crate::Failure;
 use crate::progress::counter;
-use crate::text::{bytes, moment, rfc3339, say};
+use crate::text::{bytes, moment, print, rfc3339};
 
 #[derive(clap::Args)]
 pub(super) struct Stats {
-    /// As JSON, on one line.
+    /// Print JSON, on one line.
     #[arg(long)]
     json: bool,
 }
@@ -27,7 +27,7 @@ pub(super) struct Stats {
 struct Counts {
     sessions: u64,
     damaged: u64,
-    /// Named by the store, and expired, ended or gone when it was read. What ended leaves a mark, which is no session.
+    /// Keys that the scan returned whose session had expired or ended. An ended session leaves a mark for seconds.
     gone: u64,
     with_principal: u64,
     /// The first eight bytes of each principal's tag.
@@ -41,36 +41,36 @@ struct Counts {
 }
 
 impl Stats {
-    pub(super) async fn run(&self, source: &Opened) -> Result<(), Failure> {
+    pub(super) async fn run(&self, source: &Selection) -> Result<(), Failure> {
         let store = &*source.store;
         let mut counts = Counts::default();
         let bar = counter("records read", self.json);
         let now = SystemClock.now();
         let mut walk = Walk::from(store, None);
         while let Some(ids) = walk.page().await? {
-            let mut looks = look_all(store, ids);
-            while let Some(look) = looks.try_next().await? {
+            let mut entries = read_entries(store, ids);
+            while let Some(entry) = entries.try_next().await? {
                 bar.inc(1);
-                if look.as_ref().is_none_or(|look| source.may_be_meant(look)) {
-                    counts.add(look, now);
+                if entry.as_ref().is_none_or(|entry| source.may_include(entry)) {
+                    counts.add(entry, now);
                 }
             }
         }
         bar.finish_and_clear();
         match self.json {
-            true => say(&counts.json(store).to_string()).map(drop),
-            false => say(&counts.text(store)).map(drop),
+            true => print(&counts.json(store).to_string()).map(drop),
+            false => print(&counts.text(store)).map(drop),
         }
     }
 }
 
 impl Counts {
-    fn add(&mut self, look: Option<Look>, now: Time) {
-        let Some(look) = look else {
+    fn add(&mut self, entry: Option<SessionEntry>, now: Time) {
+        let Some(entry) = entry else {
             self.gone += 1;
             return;
         };
-        match (&look.state, &look.stored) {
+        match (&entry.state, &entry.stored) {
             (State::Session(record), Some(stored)) => {
                 self.add_session(record, stored.value.len() as u64, stored.deadline.since(now));
             }

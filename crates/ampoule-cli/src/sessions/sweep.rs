@@ -1,4 +1,4 @@
-//! `ampoule sessions sweep`: frees what has expired, until nothing waits.
+//! `ampoule sessions sweep`: removes all expired records.
 
 use std::time::Instant;
 
@@ -8,14 +8,14 @@ use serde_json::json;
 use super::source::expires_by_itself;
 use crate::Failure;
 use crate::progress::counter;
-use crate::text::{count, say};
+use crate::text::{count, print};
 
-/// How many records are looked at in one go.
+/// The number of records that one call of `Store::sweep` may visit.
 const BUDGET: usize = 1_000;
 
 #[derive(clap::Args)]
 pub(super) struct Sweep {
-    /// What was done as JSON, on one line: {"store": …, "removed": N, "seconds": …}.
+    /// Print the result as JSON, on one line: {"store": …, "removed": N, "seconds": …}.
     #[arg(long)]
     json: bool,
 }
@@ -23,8 +23,8 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) async fn run(&self, store: &dyn Store) -> Result<(), Failure> {
         if expires_by_itself(store) && !self.json {
-            let message = "frees what has expired by itself; there is nothing to sweep";
-            return say(&format!("{} {message}", store.describe())).map(drop);
+            let message = "removes expired records itself; there is nothing to sweep";
+            return print(&format!("{} {message}", store.describe())).map(drop);
         }
         let started = Instant::now();
         let removed = if expires_by_itself(store) { 0 } else { sweep(store, self.json).await? };
@@ -33,11 +33,12 @@ impl Sweep {
             true => json!({ "store": store.describe(), "removed": removed, "seconds": took }).to_string(),
             false => format!("{} swept in {took:.1} s", records(removed)),
         };
-        say(&text).map(drop)
+        print(&text).map(drop)
     }
 }
 
-/// A store cannot tell a session that expired from the mark of one that was ended before, or from a cached value.
+/// "Records" rather than sessions: a sweep cannot distinguish a session from the mark of an ended one, or from a cached
+/// value.
 fn records(number: u64) -> String {
     count(number, "expired record")
 }

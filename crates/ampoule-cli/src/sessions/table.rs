@@ -1,22 +1,23 @@
-//! A table of sessions that fits the terminal, with one line for each: columns go first, then ids and names are shortened.
+//! A table of sessions that fits the terminal, with one line for each: first columns are left out, then ids and names are
+//! shortened.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
 
 use super::row::Row;
 
-/// Between two columns, and where there is little room.
+/// The space between two columns, and on a narrow terminal.
 const GAP: usize = 2;
 const SMALL_GAP: usize = 1;
 
-/// Below this width there is little.
+/// A terminal below this width is narrow.
 const NARROW: usize = 60;
 
-/// Enough of an id to name it by, with its …
-const SHORT_ID: usize = 9;
+/// The minimum width of an id, with its …: enough to use it as a prefix.
+const MIN_ID_WIDTH: usize = 9;
 
-/// Of principals and layers.
-const SHORT_NAME: usize = 6;
+/// The minimum width of principals and layers.
+const MIN_NAME_WIDTH: usize = 6;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Column {
@@ -41,10 +42,10 @@ const ALL: [Column; 8] = [
     Column::Values,
 ];
 
-/// What can be missed, the first first.
+/// The columns that may be left out, in this order.
 const EXPENDABLE: [Column; 4] = [Column::Values, Column::Size, Column::Made, Column::Ends];
 
-/// A line that says whose sessions these are and what they are `sorted` by, the table, and a line on what had no room.
+/// Renders a heading with the layer and the order, the table, and a line with the columns that were left out.
 pub(super) fn render(rows: &[Row], sorted: &str, width: usize) -> String {
     let layer = only_layer(rows);
     let layout = Layout::fitting(rows, layer.is_none(), width);
@@ -65,14 +66,14 @@ pub(super) fn render(rows: &[Row], sorted: &str, width: usize) -> String {
     format!("{}\n\n{}{}", truncate_str(&heading, width, "…"), table.trim_fmt(), layout.missing())
 }
 
-/// The layer of all sessions, if it is one. A damaged session does not say its own.
+/// The layer of all sessions, if they have the same one. Damaged sessions, whose layer is not known, do not count.
 fn only_layer(rows: &[Row]) -> Option<&str> {
     let mut layers = rows.iter().map(|row| row.layer.as_str()).filter(|layer| !layer.is_empty());
     let first = layers.next().unwrap_or_default();
     layers.all(|layer| layer == first).then_some(first).filter(|layer| !layer.is_empty())
 }
 
-/// Which columns there are, and how wide.
+/// The columns and their widths.
 struct Layout {
     columns: Vec<Column>,
     widths: [usize; ALL.len()],
@@ -88,7 +89,7 @@ impl Layout {
         let gap = if width < NARROW { SMALL_GAP } else { GAP };
         let mut layout = Layout { columns: ALL.to_vec(), widths: widest, gap };
         for column in ALL {
-            layout.widths[column as usize] = widest[column as usize].min(column.shortest());
+            layout.widths[column as usize] = widest[column as usize].min(column.min_width());
         }
         layout.columns.retain(|column| with_layer || *column != Column::Layer);
         for column in EXPENDABLE {
@@ -123,11 +124,11 @@ impl Layout {
 }
 
 impl Column {
-    /// To how much it may be shortened.
-    fn shortest(self) -> usize {
+    /// The width to which the column may be shortened.
+    fn min_width(self) -> usize {
         match self {
-            Column::Id => SHORT_ID,
-            Column::Layer | Column::Principal => SHORT_NAME.max(self.title().len()),
+            Column::Id => MIN_ID_WIDTH,
+            Column::Layer | Column::Principal => MIN_NAME_WIDTH.max(self.title().len()),
             _ => usize::MAX,
         }
     }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal_and_each_session_has_one() {
+    fn each_session_is_one_line_no_wider_than_the_terminal() {
         let long = "漢字".repeat(60);
         let one = [row("shop", "user:42"), row("shop", &long), row("shop", "-")];
         let two = [row("shop", "user:42"), row(&long, &long), row("", "(damaged)")];
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn one_layer_stands_above_the_table_and_several_in_a_column() {
+    fn one_layer_is_in_the_heading_and_several_are_a_column() {
         let one = render(&[row("shop", "user:42"), row("", "(damaged)")], "last used first", 160);
         assert!(one.starts_with("layer shop, last used first\n\nid "), "{one}");
         assert!(one.contains(&"k".repeat(22)) && one.contains("1023.99 KiB"), "{one}");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told() {
+    fn columns_without_room_are_listed() {
         let table = render(&[row("shop", "user:42")], "last used first", 40);
         assert!(table.ends_with("\n\nNo room: values, size, made"), "{table}");
         assert!(table.contains("kkkkkkkk…") && table.contains("in 47 h"), "{table}");

@@ -1,18 +1,18 @@
-//! A stored value as JSON, whatever its type was.
+//! Converts stored values of any type to JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rmpv::Value as Packed;
 use serde_json::{Map, Value, json};
 
-/// How deep values may be nested. More than any program nests, and far from the end of the stack.
-const DEPTH: usize = 100;
+/// The maximum nesting of values: deeper than programs nest them, shallow enough for the stack.
+const MAX_DEPTH: usize = 100;
 
-/// What these bytes of MessagePack hold. Bytes become `{"$bytes": base64}`, extensions `{"$ext": type, "$bytes": …}`,
-/// and what cannot be decoded `{"$undecodable": base64, "$why": …}`.
+/// Converts MessagePack to JSON. Bytes become `{"$bytes": base64}`, extensions `{"$ext": type, "$bytes": …}`, and undecodable
+/// bytes `{"$undecodable": base64, "$why": …}`.
 pub(super) fn to_json(bytes: &[u8]) -> Value {
     let mut rest = bytes;
-    match rmpv::decode::read_value_with_max_depth(&mut rest, DEPTH) {
+    match rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH) {
         Ok(value) if rest.is_empty() => unpacked(value),
         Ok(_) => undecodable(bytes, "bytes follow its end"),
         Err(error) => undecodable(bytes, &error.to_string()),
@@ -51,7 +51,7 @@ fn float(value: f64) -> Value {
     if value.is_finite() { value.into() } else { value.to_string().into() }
 }
 
-/// A key that is no text is written as its JSON.
+/// A key that is not a string becomes its JSON text.
 fn entry((key, value): (Packed, Packed)) -> (String, Value) {
     let key = match unpacked(key) {
         Value::String(text) => text,
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_marked() {
+    fn undecodable_values_are_marked() {
         for bytes in [&b""[..], b"\x92\x01", b"\x01\x02", &[0x91; 5_000]] {
             let value = to_json(bytes);
             assert_eq!(value["$undecodable"], STANDARD.encode(bytes), "{value}");

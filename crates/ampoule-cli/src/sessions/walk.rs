@@ -1,18 +1,18 @@
-//! Goes through the sessions of a store, a page at a time. What else is in it, such as a cache, is passed over.
+//! Walks through the sessions of a store, page by page. Other records, such as a cache's, are skipped.
 
 use std::collections::HashSet;
 
 use ampoule::store::{Store, StoreKey};
 use ampoule::{Error, SessionId};
 
-/// How many sessions a page has, about.
-const PAGE: usize = 256;
+/// The approximate number of sessions per page.
+const PAGE_SIZE: usize = 256;
 
-/// A way through all sessions, each of them once: a store may name one twice.
+/// A walk through all sessions, each once, although a store's scan may return one twice.
 pub(super) struct Walk<'a> {
     store: &'a dyn Store,
-    /// Where the present page starts, from which the way can be gone again.
-    here: Option<String>,
+    /// The cursor of the current page, from which a walk can be repeated.
+    cursor: Option<String>,
     next: Next,
     /// The first eight bytes of each id, which are random.
     seen: HashSet<[u8; 8]>,
@@ -25,29 +25,29 @@ enum Next {
 }
 
 impl<'a> Walk<'a> {
-    /// Through all, from this place or from the beginning.
-    pub(super) fn from(store: &'a dyn Store, place: Option<String>) -> Walk<'a> {
-        Walk { store, here: place.clone(), next: Next::Page(place), seen: HashSet::new() }
+    /// A walk through all sessions, from this cursor or from the beginning.
+    pub(super) fn from(store: &'a dyn Store, cursor: Option<String>) -> Walk<'a> {
+        Walk { store, cursor: cursor.clone(), next: Next::Page(cursor), seen: HashSet::new() }
     }
 
-    /// Through these sessions, as one page.
+    /// A walk through these sessions, as one page.
     pub(super) fn of(store: &'a dyn Store, ids: Vec<SessionId>) -> Walk<'a> {
-        Walk { store, here: None, next: Next::Ids(ids), seen: HashSet::new() }
+        Walk { store, cursor: None, next: Next::Ids(ids), seen: HashSet::new() }
     }
 
-    /// Where the page starts that was given last, or that could not be read; `None` for the beginning.
-    pub(super) fn here(&self) -> Option<&str> {
-        self.here.as_deref()
+    /// The cursor of the last page, whether it was read or failed; `None` for the first.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
     }
 
-    /// The next page, if there is one.
+    /// Returns the next page, or `None` at the end.
     pub(super) async fn page(&mut self) -> Result<Option<Vec<SessionId>>, Error> {
         let mut ids: Vec<SessionId> = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return Ok(None),
             Next::Ids(ids) => ids,
-            Next::Page(place) => {
-                self.here = place;
-                let page = self.store.scan(self.here.as_deref(), PAGE).await?;
+            Next::Page(cursor) => {
+                self.cursor = cursor;
+                let page = self.store.scan(self.cursor.as_deref(), PAGE_SIZE).await?;
                 self.next = page.next.map_or(Next::End, |next| Next::Page(Some(next)));
                 page.keys.iter().filter_map(StoreKey::session_id).collect()
             }

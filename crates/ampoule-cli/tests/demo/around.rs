@@ -1,4 +1,4 @@
-//! What stands around the session, in a real browser: forms, messages, languages, error pages, other devices.
+//! Forms, messages, languages, error pages and other devices in a real browser.
 
 use crate::support::browser::{Driver, fill, open, picture, submit, text};
 use crate::support::{Served, development_ini, production_ini};
@@ -13,7 +13,7 @@ async fn choose(client: &Client, tag: &str) {
 }
 
 #[tokio::test]
-async fn what_another_page_sends_is_refused_and_a_message_is_shown_once() {
+async fn cross_site_requests_are_refused_and_messages_are_shown_once() {
     let Some(driver) = Driver::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
@@ -41,7 +41,7 @@ async fn what_another_page_sends_is_refused_and_a_message_is_shown_once() {
     );
     script(&client, &forged).await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert!(text(&client, "main").await.contains("a page of another site made it"));
+    assert!(text(&client, "main").await.contains("a page of another site sent it"));
     picture(&client, "forged").await;
 
     open(&client, &served, "/").await;
@@ -53,7 +53,7 @@ async fn what_another_page_sends_is_refused_and_a_message_is_shown_once() {
 }
 
 #[tokio::test]
-async fn a_language_is_kept_over_a_restart_also_from_right_to_left() {
+async fn a_language_survives_a_restart() {
     let Some(driver) = Driver::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
@@ -90,9 +90,9 @@ async fn fill_login(client: &Client, served: &Served) {
     submit(client, "#login button").await;
 }
 
-/// In debug an error tells all; in production a number, which stands in the log.
+/// With debug the page has the details; in production a number, which is also in the log.
 #[tokio::test]
-async fn what_goes_wrong_has_a_page() {
+async fn errors_have_pages_in_a_browser() {
     let Some(driver) = Driver::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
@@ -133,7 +133,7 @@ async fn what_goes_wrong_has_a_page() {
 
 /// From a page's script, as from any program.
 #[tokio::test]
-async fn a_program_logs_in_with_json_and_goes_on_with_its_token() {
+async fn a_program_logs_in_with_json_and_uses_its_token() {
     let Some(driver) = Driver::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
@@ -157,7 +157,7 @@ async fn a_program_logs_in_with_json_and_goes_on_with_its_token() {
 }
 
 #[tokio::test]
-async fn other_devices_are_listed_and_logged_out() {
+async fn other_devices_are_listed_and_can_be_logged_out() {
     let Some(driver) = Driver::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.ini"), development_ini()).unwrap();
@@ -168,7 +168,7 @@ async fn other_devices_are_listed_and_logged_out() {
     let phone = driver.browser(&folder.path().join("other"), 500, false).await;
     fill_login(&phone, &served).await;
     let devices = text(&phone, "#devices").await;
-    assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 1), "{devices}");
+    assert_eq!((devices.matches("this session").count(), devices.matches("last used").count()), (1, 1), "{devices}");
     assert_eq!(devices.matches("Chromium on Linux").count(), 2, "{devices}");
     assert_eq!(devices.matches("logged in ").count(), 2, "when each login was: {devices}");
     picture(&phone, "devices").await;
@@ -177,7 +177,7 @@ async fn other_devices_are_listed_and_logged_out() {
     submit(&phone, "#elsewhere button").await;
     assert_eq!(text(&phone, ".flash").await, "You were logged in nowhere else.");
     let devices = text(&phone, "#devices").await;
-    assert_eq!((devices.matches("this one").count(), devices.matches("last used").count()), (1, 0), "{devices}");
+    assert_eq!((devices.matches("this session").count(), devices.matches("last used").count()), (1, 0), "{devices}");
     phone.close().await.unwrap();
 }
 
@@ -204,11 +204,11 @@ async fn a_slow_page_is_fast_the_second_time_until_it_is_cleared() {
     open(&client, &served, "/slow").await;
     assert!(waited().await < 1_000);
     assert_eq!(text(&client, "#made").await, made);
-    // The answer to the form is the page itself, made anew.
+    // The response to the form redirects to the page, which is created again.
     submit(&client, "#clear button").await;
     assert!(waited().await >= 2_000);
     assert_ne!(text(&client, "#made").await, made);
-    assert_eq!(text(&client, ".flash").await, "The report is forgotten. The next visitor waits for a new one.");
+    assert_eq!(text(&client, ".flash").await, "The report was cleared. The next visitor waits for a new one.");
     client.set_window_size(500, 900).await.unwrap();
     choose(&client, "ar").await;
     open(&client, &served, "/slow").await;

@@ -1,5 +1,5 @@
-//! The main job in a real browser: log in, restart the server, still be logged in; log out, and the copied cookie is
-//! dead.
+//! The main scenario in a real browser: a login survives a restart of the server, and after the logout a copied cookie is
+//! invalid.
 
 use crate::support::browser::{Driver, assert_usable, fill, open, picture, submit, text};
 use crate::support::{Served, development_ini};
@@ -14,7 +14,7 @@ async fn log_in_restart_the_server_come_back_and_log_out() {
     let client = driver.browser(&folder.path().join("profile"), 1000, false).await;
 
     open(&client, &served, "/inspector").await;
-    assert!(text(&client, "main").await.contains("There is none yet"));
+    assert!(text(&client, "main").await.contains("You have no session yet"));
     open(&client, &served, "/").await;
     assert_eq!(text(&client, "#visits").await, "1");
     picture(&client, "home-anonymous").await;
@@ -49,7 +49,7 @@ async fn log_in_restart_the_server_come_back_and_log_out() {
     assert_eq!(client.get_named_cookie("ampoule_demo").await.unwrap().value(), cookie.value());
     open(&client, &served, "/private").await;
     assert_eq!(text(&client, "h1").await, "Not for you, yet.", "the copied cookie of before the logout is dead");
-    // As for a request that is slower than the logout: what it would save is refused, and it gets no cookie.
+    // As for a request that is slower than the logout: its save is refused, and it gets no cookie.
     open(&client, &served, "/").await;
     let told = text(&client, "body").await;
     assert!(told.contains("Your session ended") && !told.contains("Ada"), "{told}");
@@ -76,7 +76,7 @@ async fn notes_in_two_tabs(client: &Client, served: &Served) {
     picture(client, "notes").await;
 }
 
-/// Every page on a phone, light and dark, in three languages: it fits, and nothing keeps people from reading and using it.
+/// Every page on a phone, light and dark, in three languages: it fits and is accessible.
 #[tokio::test]
 async fn the_pages_can_be_read_and_used_on_a_phone() {
     let Some(driver) = Driver::start() else { return };
@@ -130,7 +130,7 @@ async fn the_pages_can_be_read_and_used_on_a_phone() {
     }
 }
 
-/// Where the system chooses the colours: what was kept is told from what was lost, and the page that is open from others.
+/// In forced colours, kept changes differ from lost ones, and the current page from others.
 #[tokio::test]
 async fn the_pages_can_be_read_in_forced_colours() {
     let Some(driver) = Driver::start() else { return };

@@ -2,6 +2,6 @@
 
 mod around;
 mod browser;
-mod rooms;
+mod pages;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! What the demo shows, over HTTP, as a visitor without scripts sees it.
+//! The demo's pages over HTTP, for a visitor without scripts.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn serve(folder: &Path) -> Served {
     Served::start(folder)
 }
 
-/// How many of the 64 changes of a kind were kept, as drawn and as said.
+/// The number of kept changes of a kind, equal in picture and text.
 fn kept(page: &Answer, kind: &str) -> usize {
     let figure = page.between(&format!("<figure id=\"{kind}\">"), "</figure>");
     let drawn = figure.matches("class=\"kept\"").count();
@@ -34,9 +34,9 @@ fn the_race_keeps_every_change_and_read_change_write_loses_most() {
     assert!(!inspector.contains("race updated"), "the lists of the race are gone: {inspector}");
 }
 
-/// The rooms need a store, and say so where sessions are kept in their cookies.
+/// The experiments need a store; the pages show that they are missing.
 #[test]
-fn sessions_in_cookies_have_pages_without_rooms() {
+fn with_sessions_in_cookies_the_experiments_are_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let key = "beaker.session.key = ampoule_demo\n";
     let ini = development_ini().replace(key, &format!("{key}beaker.session.type = cookie\n"));
@@ -53,9 +53,9 @@ fn sessions_in_cookies_have_pages_without_rooms() {
     assert!(visitor.submit("/race", "").body.contains("Hello, Ada."));
 }
 
-/// As many visitors as come: the races of two run at once, and none is answered with an error.
+/// Two races run at once; further visitors get a message, not an error.
 #[test]
-fn races_of_many_visitors_take_turns() {
+fn races_of_many_visitors_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let race = |_| {
@@ -74,7 +74,7 @@ fn races_of_many_visitors_take_turns() {
 }
 
 #[test]
-fn a_thief_with_copies_of_cookies_is_nobody() {
+fn a_thief_with_copied_cookies_gets_no_access() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
@@ -87,7 +87,7 @@ fn a_thief_with_copies_of_cookies_is_nobody() {
         assert!(row.contains("Nobody.") && !row.contains("class=\"bad\""), "{row}");
         assert!(row.contains(&format!("<code dir=\"ltr\">{why}</code>")), "{row}");
     }
-    assert!(page.body.contains("Logged in as Ada."), "the play leaves the visitor's own session alone");
+    assert!(page.body.contains("Logged in as Ada."), "the simulation does not change the visitor's own session");
     let copy = visitor.cookies.clone();
     let page = visitor.submit("/thief/mine", "");
     let row = page.between("<tr id=\"mine\">", "</tr>");
@@ -102,7 +102,7 @@ fn a_thief_with_copies_of_cookies_is_nobody() {
 }
 
 #[test]
-fn an_outage_is_one_visitors_own_and_loses_nothing() {
+fn an_outage_affects_one_visitor_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let (mut visitor, mut other) = (Visitor::new(&served.base), Visitor::new(&served.base));
@@ -110,12 +110,12 @@ fn an_outage_is_one_visitors_own_and_loses_nothing() {
     visitor.submit("/login", "name=Ada");
     other.get("/");
     for policy in ["error", "anonymous"] {
-        assert!(visitor.get("/outage").body.contains(" visits, and will have counted as many afterwards."));
+        assert!(visitor.get("/outage").body.contains(" visits. After the outage they will still be there."));
         let before = visitor.clone();
         let page = visitor.submit("/outage", &format!("policy={policy}"));
-        assert!(page.body.contains("The store is away") && page.body.contains("It comes back in"), "{}", page.body);
-        assert!(!page.body.contains("Ada"), "the page is drawn without the session: {}", page.body);
-        // More failures than would open the circuit breaker of all.
+        assert!(page.body.contains("The store is unavailable") && page.body.contains("It is back in"), "{}", page.body);
+        assert!(!page.body.contains("Ada"), "the page is rendered without the session: {}", page.body);
+        // More failures than would open the circuit breaker.
         for _ in 0..8 {
             let home = visitor.get("/");
             match policy {
@@ -125,12 +125,12 @@ fn an_outage_is_one_visitors_own_and_loses_nothing() {
                 }
                 _ => {
                     assert_eq!(home.status, 200, "{}", home.head);
-                    assert!(home.body.contains("you are a visitor that it does not know"), "{}", home.body);
+                    assert!(home.body.contains("you are an unknown visitor"), "{}", home.body);
                 }
             }
-            assert_eq!(visitor.get("/nowhere").status, 404, "a page that needs no session goes on");
+            assert_eq!(visitor.get("/nowhere").status, 404, "a page that does not need the session works");
         }
-        assert_eq!(other.get("/").status, 200, "the store of others is there");
+        assert_eq!(other.get("/").status, 200, "the store is available to others");
         // The browser drops the cookie of the outage after ten seconds.
         visitor.cookies.remove("ampoule_demo_outage").expect("the outage has a cookie");
         assert_eq!(visitor.cookies, before.cookies);
@@ -139,7 +139,7 @@ fn an_outage_is_one_visitors_own_and_loses_nothing() {
 }
 
 #[test]
-fn the_inspector_shows_what_lies_under_the_session() {
+fn the_inspector_shows_record_trips_events_and_cookie() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
@@ -167,7 +167,7 @@ fn the_inspector_shows_what_lies_under_the_session() {
 }
 
 #[test]
-fn devices_have_names_and_ten_are_shown_at_most() {
+fn devices_have_names_and_at_most_ten_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut page = None;
@@ -181,13 +181,13 @@ fn devices_have_names_and_ten_are_shown_at_most() {
     let page = page.unwrap();
     let devices = page.between("id=\"devices\">", "</ul>");
     assert_eq!((devices.matches("<li>").count(), devices.matches("<button").count()), (10, 9), "{devices}");
-    assert_eq!(devices.matches("this one").count(), 1, "{devices}");
+    assert_eq!(devices.matches("this session").count(), 1, "{devices}");
     assert!(devices.contains("Firefox on Linux") && devices.contains("Firefox on Windows"), "{devices}");
     assert!(page.body.contains("2 more are not shown."), "{}", page.body);
     assert_eq!(page.body.matches("Log out everywhere else").count(), 1);
 }
 
-/// Where all may come, a name proves nothing.
+/// A name proves nothing.
 #[test]
 fn in_production_two_visitors_of_one_name_are_two_users() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ fn in_production_two_visitors_of_one_name_are_two_users() {
 }
 
 #[test]
-fn blank_names_and_notes_say_so_and_a_language_comes_back_to_its_page() {
+fn blank_names_and_notes_are_rejected_and_a_language_returns_to_its_page() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
@@ -250,20 +250,20 @@ fn errors_have_pages() {
         assert_eq!(offers_login, status == 403, "{method} {path}: {}", page.body);
         assert_eq!(page.header("allow").is_some(), status == 405, "{}", page.head);
     }
-    // The login form of a refusal leads where the visitor wanted to go.
+    // A login on an error page leads to the requested page.
     let page = visitor.get("/private");
     assert!(page.body.contains("name=\"next\" value=\"/private\""), "{}", page.body);
     assert!(visitor.submit("/login", "name=Ada&next=/private").body.contains("Only for you, Ada."));
-    // A form of another session: one can go back to where it was.
+    // The error page of another session's form has a link back to it.
     let mut late = Visitor::new(&served.base);
     late.headers += &format!("Referer: {}/notes\r\n", served.base);
     let page = late.ask("POST", "/notes/", "application/x-www-form-urlencoded", "text=tea");
-    assert!(page.body.contains("<a href=\"/notes\">Back to where the form was</a>"), "{}", page.body);
+    assert!(page.body.contains("<a href=\"/notes\">Back to the form</a>"), "{}", page.body);
 }
 
-/// A store that is broken still gives a page, in the language that the browser asks for.
+/// It is in the language of Accept-Language.
 #[test]
-fn the_page_of_a_broken_store_needs_no_session() {
+fn the_error_page_of_a_broken_store_needs_no_session() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);

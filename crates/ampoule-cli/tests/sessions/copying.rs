@@ -1,4 +1,4 @@
-//! What `copy` carries from store to store, also when it is interrupted.
+//! `copy` between stores of all kinds, also interrupted.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,8 +20,8 @@ fn id(number: usize) -> SessionId {
     SessionId::new(*StoreKey::digest(&number.to_le_bytes()).as_bytes().first_chunk().unwrap())
 }
 
-/// So many records: sessions of a hundred principals, which live for one to three hours, one in ten for ever; and among
-/// fifty records one that a session left when it ended, and one of a cache.
+/// Writes this number of records: sessions of a hundred principals with lifetimes of one to three hours, one in ten without
+/// end; and in each fifty records the mark of an ended session, and a record of a cache.
 async fn fill(store: &dyn Store, count: usize) {
     let now = Time::from(std::time::SystemTime::now());
     for number in 0..count {
@@ -36,7 +36,7 @@ async fn fill(store: &dyn Store, count: usize) {
                 let mut record = Record::new(now, Lifetime::starting(now, idle, None), Text::new(LAYER));
                 record.set_principal(Some(&format!("user:{}", number % 100))).unwrap();
                 record.insert("number", &[0xcd, (number >> 8) as u8, number as u8]).unwrap();
-                // A touch has moved the deadline, and left the record as it was.
+                // A touch moves the deadline without changing the record.
                 let lifetime = idle.map_or(Duration::MAX, |idle| idle * (1 + number as u32 % 3));
                 Entry { value: record.encode(), lifetime, tag: record.tag() }
             }
@@ -46,12 +46,12 @@ async fn fill(store: &dyn Store, count: usize) {
     }
 }
 
-/// How many of so many records are sessions.
+/// The number of sessions among this number of records.
 const fn sessions_of(count: usize) -> usize {
     count - count / 50 * 2
 }
 
-/// Every session is there with its bytes, its deadline and its tag, and nothing else.
+/// Asserts that every session was copied with its bytes, deadline and tag, and that there are no other records.
 async fn assert_same(from: &dyn Store, to: &dyn Store) {
     let ids = sessions_in(from).await;
     let mut copied = all_keys(to).await;
@@ -72,14 +72,14 @@ async fn assert_same(from: &dyn Store, to: &dyn Store) {
     }
 }
 
-/// The number in front of these words.
+/// The number before these words.
 fn number(text: &str, words: &str) -> usize {
     let line = text.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("no `{words}` in {text}"));
     line.split(' ').next().unwrap().replace(',', "").parse().unwrap()
 }
 
-/// Where it says that it goes on.
-fn place(text: &str) -> Option<String> {
+/// The cursor in an error.
+fn cursor(text: &str) -> Option<String> {
     let rest = text.split("the same command with --from ").nth(1)?;
     rest.split(' ').next().map(str::to_owned)
 }
@@ -90,7 +90,7 @@ fn files_in(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_interrupted_goes_on_where_it_was() {
+async fn an_interrupted_copy_continues_at_its_cursor() {
     let site = Site::new();
     fill(&*site.store, 2_000).await;
     let target = site.path().join("target");
@@ -103,30 +103,37 @@ async fn a_copy_that_is_interrupted_goes_on_where_it_was() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let stopped = child.wait_with_output().unwrap();
     assert_eq!(stopped.status.code(), Some(1), "{}", err(&stopped));
-    assert!(err(&stopped).starts_with("error: stopped by Ctrl-C\nerror: not all was copied; "), "{}", err(&stopped));
-    let first = number(&out(&stopped), "copied, and verified");
+    assert!(
+        err(&stopped).starts_with("error: stopped by Ctrl-C\nerror: not all sessions were copied; "),
+        "{}",
+        err(&stopped)
+    );
+    let first = number(&out(&stopped), "copied and verified");
     assert!(first < sessions_of(2_000), "it was stopped: {first}");
-    let place = place(&err(&stopped)).expect("more than a page was copied");
-    let rest = site.run(&["copy", "--to", "file:target", "--from", &place]);
+    let cursor = cursor(&err(&stopped)).expect("more than a page was copied");
+    let rest = site.run(&["copy", "--to", "file:target", "--from", &cursor]);
     assert!(rest.status.success(), "{}", err(&rest));
-    let (second, already) = (number(&out(&rest), "copied, and verified"), number(&out(&rest), "already there"));
+    let (second, already) = (number(&out(&rest), "copied and verified"), number(&out(&rest), "already in the target"));
     assert!(
         second > 0 && second < sessions_of(2_000) && already < 600,
-        "it went on at {place}: {second} copied, {already} already there"
+        "it went on at {cursor}: {second} copied, {already} already there"
     );
     assert_same(&*site.store, &*open(&target)).await;
     let again = site.out(&["copy", "--to", "file:target"]);
-    assert_eq!((number(&again, "copied, and verified"), number(&again, "already there")), (0, sessions_of(2_000)));
+    assert_eq!(
+        (number(&again, "copied and verified"), number(&again, "already in the target")),
+        (0, sessions_of(2_000))
+    );
 }
 
 #[tokio::test]
-async fn a_copy_through_another_engine_comes_back_as_it_was() {
+async fn a_copy_to_another_engine_and_back_is_unchanged() {
     let site = Site::new();
     fill(&*site.store, 500).await;
     let there = site.out(&["copy", "--to", "sqlite:sessions.db"]);
-    assert_eq!(number(&there, "copied, and verified"), 480);
+    assert_eq!(number(&there, "copied and verified"), 480);
     let back = sessions(site.path(), &["copy", "--url", "sqlite:sessions.db", "--to", "file:back"]).output().unwrap();
-    assert_eq!(number(&out(&back), "copied, and verified"), 480, "{}", err(&back));
+    assert_eq!(number(&out(&back), "copied and verified"), 480, "{}", err(&back));
     assert_same(&*site.store, &*open(&site.path().join("back"))).await;
 }
 
@@ -137,7 +144,7 @@ async fn on_a_server(kind: Kind) {
     fill(&*site.store, 500).await;
     let url = server.url();
     let there = site.run(&["copy", "--to", url]);
-    assert_eq!(number(&out(&there), "copied, and verified"), 480, "{}", err(&there));
+    assert_eq!(number(&out(&there), "copied and verified"), 480, "{}", err(&there));
     let ask = |words: &[&str]| {
         let output = sessions(site.path(), &[words, &["--url", url]].concat()).output().unwrap();
         assert!(output.status.success(), "{words:?}: {}", err(&output));
@@ -154,7 +161,7 @@ async fn on_a_server(kind: Kind) {
     assert_eq!(ask(&["revoke", "--principal", "user:8"]), "5 sessions ended\n");
     ask(&["sweep"]);
     let back = sessions(site.path(), &["copy", "--url", url, "--to", "file:back"]).output().unwrap();
-    assert_eq!(number(&out(&back), "copied, and verified"), 470, "{}", err(&back));
+    assert_eq!(number(&out(&back), "copied and verified"), 470, "{}", err(&back));
     let back = open(&site.path().join("back"));
     for id in sessions_in(&*back).await {
         let (one, other) = (site.store.get(id.into()).await.unwrap(), back.get(id.into()).await.unwrap());
@@ -183,7 +190,7 @@ servers! {
 }
 
 #[tokio::test]
-async fn an_error_of_the_target_says_where_to_go_on() {
+async fn an_error_of_the_target_names_the_cursor() {
     let site = Site::new();
     fill(&*site.store, 600).await;
     let target = site.path().join("target");
@@ -194,14 +201,14 @@ async fn an_error_of_the_target_says_where_to_go_on() {
     let failed = site.run(&["copy", "--to", "file:target"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(err(&failed).starts_with("error: the session folder "), "{}", err(&failed));
-    let place = place(&err(&failed)).expect("more than a page was copied");
+    let cursor = cursor(&err(&failed)).expect("more than a page was copied");
     std::fs::remove_file(middle).unwrap();
-    assert!(site.run(&["copy", "--to", "file:target", "--from", &place]).status.success());
+    assert!(site.run(&["copy", "--to", "file:target", "--from", &cursor]).status.success());
     assert_same(&*site.store, &*open(&target)).await;
 }
 
 #[tokio::test]
-async fn what_the_target_has_is_kept_unless_it_is_to_be_written_over() {
+async fn sessions_in_the_target_are_kept_unless_overwritten() {
     let site = Site::new();
     fill(&*site.store, 20).await;
     let target = open(&site.path().join("target"));
@@ -210,28 +217,31 @@ async fn what_the_target_has_is_kept_unless_it_is_to_be_written_over() {
     let own = Entry { value: own.encode(), lifetime: Duration::MAX, tag: None };
     let _ = target.put(key, own.clone(), PutMode::Create).await.unwrap();
     let kept = site.out(&["copy", "--to", "file:target"]);
-    assert_eq!((number(&kept, "copied, and verified"), number(&kept, "already there")), (19, 1));
+    assert_eq!((number(&kept, "copied and verified"), number(&kept, "already in the target")), (19, 1));
     assert_eq!(target.get(key).await.unwrap().unwrap().value, own.value);
     let over = site.out(&["copy", "--to", "file:target", "--overwrite"]);
-    assert_eq!((number(&over, "copied, and verified"), number(&over, "already there")), (20, 0));
+    assert_eq!((number(&over, "copied and verified"), number(&over, "already in the target")), (20, 0));
     assert_same(&*site.store, &*target).await;
 }
 
 #[tokio::test]
-async fn damaged_records_are_left_and_named() {
+async fn damaged_records_are_not_copied_and_are_named() {
     let site = Site::new();
     fill(&*site.store, 20).await;
     let id = id(3);
     damage(&site.file(id));
     let output = site.run(&["copy", "--to", "file:target"]);
     assert!(output.status.success(), "{}", err(&output));
-    assert_eq!((number(&out(&output), "copied, and verified"), number(&out(&output), "damaged, and left")), (19, 1));
-    assert_eq!(err(&output), format!("error: {id} is damaged and was left\n"));
+    assert_eq!(
+        (number(&out(&output), "copied and verified"), number(&out(&output), "damaged and not copied")),
+        (19, 1)
+    );
+    assert_eq!(err(&output), format!("error: {id} is damaged and was not copied\n"));
     assert!(!record_file(&site.path().join("target"), id.into()).exists());
 }
 
 #[tokio::test]
-async fn a_store_is_not_copied_onto_itself_nor_sealed_sessions_into_the_open() {
+async fn a_copy_to_the_same_store_or_of_sealed_sessions_to_an_unsealed_store_is_refused() {
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
     let same = site.run(&["copy", "--to", "file:./sessions", "--overwrite"]);

@@ -1,4 +1,4 @@
-//! What `list`, `show` and `stats` tell.
+//! `list`, `show` and `stats`.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::site::{Site, damage, err, out};
 
 #[tokio::test]
-async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
+async fn list_prints_principals_and_continues_at_a_cursor() {
     let site = Site::new();
     for number in 0..12 {
         site.session((number % 2 == 0).then_some("user:42"), &[("n", &number.to_string())]).await;
@@ -42,11 +42,11 @@ async fn list_tells_whose_sessions_there_are_and_how_many_follow() {
     let ids: Vec<String> = site.ids().await.iter().map(ToString::to_string).collect();
     assert_eq!((listed, pages), (ids, 2), "5, 5 and 2, each once and in order");
     let page = site.out(&["list", "--sort", "store", "--limit", "5"]);
-    assert!(page.contains("\nMore follow: go on with --from "), "{page}");
+    assert!(page.contains("\nMore follow: continue with --from "), "{page}");
 }
 
 #[tokio::test]
-async fn list_is_sorted_as_it_is_asked() {
+async fn list_has_the_requested_order() {
     let site = Site::new();
     for (principal, text, timeout) in [("b", 10, 900), ("c", 30, 300), ("a", 20, 600)] {
         let session = site.layer.begin(&HeaderMap::new());
@@ -73,11 +73,11 @@ async fn list_is_sorted_as_it_is_asked() {
         assert_eq!(principals, expected, "{order:?}");
     }
     let wrong = site.run(&["list", "--sort", "made", "--from", "3f"]);
-    assert!(err(&wrong).contains("expected --sort store beside it"), "{}", err(&wrong));
+    assert!(err(&wrong).contains("expected --sort store, or no --sort"), "{}", err(&wrong));
 }
 
 #[tokio::test]
-async fn a_list_says_whose_layer_each_session_is_of_and_can_show_one() {
+async fn a_list_shows_the_layer_of_each_session_and_can_select_one() {
     let site = Site::new();
     let mut options = crate::site::options();
     options.cookie.name = "admin".to_owned();
@@ -106,7 +106,7 @@ async fn a_list_says_whose_layer_each_session_is_of_and_can_show_one() {
 }
 
 #[tokio::test]
-async fn list_by_principal_names_all_fields_of_its_sessions_alone() {
+async fn list_by_principal_has_all_fields_of_only_its_sessions() {
     let site = Site::new();
     let session = site.layer.begin(&HeaderMap::new());
     session.login("user:42").await.unwrap();
@@ -154,7 +154,7 @@ async fn a_table_fits_the_terminal() {
 }
 
 #[tokio::test]
-async fn what_users_typed_cannot_steer_the_terminal() {
+async fn escape_sequences_in_user_input_are_escaped() {
     let site = Site::new();
     site.session(Some("evil\u{1b}[2J\nuser:1"), &[("k\u{9b}", "\u{202e}")]).await;
     let id = site.ids().await[0].to_string();
@@ -186,9 +186,9 @@ async fn show_decodes_values_of_any_type() {
     assert!(!site.out(&["show", &id, "--keys-only"]).contains("tea"));
 }
 
-/// A login has a session of its own; that of before it waits until the login's token comes.
+/// A login creates a session of its own; the previous one ends when the login's token is first used.
 #[tokio::test]
-async fn a_login_is_listed_beside_what_it_came_from_until_its_token_comes() {
+async fn a_login_and_its_previous_session_are_listed_until_the_new_token_arrives() {
     let site = Site::new();
     let headers = site.session(None, &[("a", "b")]).await;
     let old = site.ids().await[0];
@@ -211,13 +211,13 @@ async fn a_login_is_listed_beside_what_it_came_from_until_its_token_comes() {
     assert_eq!(listed.iter().map(|line| line["id"].clone()).collect::<Vec<_>>(), [json!(new.to_string())]);
     let gone = site.run(&["show", &format!("{}…", &old.to_string()[..10])]);
     assert_eq!((gone.status.code(), out(&gone).as_str()), (Some(1), ""));
-    assert!(err(&gone).starts_with(&format!("error: there is no session {old} in ")), "{}", err(&gone));
+    assert!(err(&gone).starts_with(&format!("error: session {old} does not exist in ")), "{}", err(&gone));
     assert_eq!(site.json(&["show", &new.to_string()])[0]["values"]["a"], "b");
 }
 
 /// A cache may be in the same store.
 #[tokio::test]
-async fn what_is_no_session_is_passed_over() {
+async fn other_records_are_skipped() {
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
     let caches = CacheManager::new(
@@ -238,7 +238,7 @@ async fn what_is_no_session_is_passed_over() {
 }
 
 #[tokio::test]
-async fn the_start_of_an_id_names_it_if_no_other_starts_so() {
+async fn a_unique_prefix_selects_a_session() {
     let site = Site::new();
     let id = |other: u8| {
         let mut bytes = [0xfb; 16];
@@ -256,8 +256,7 @@ async fn the_start_of_an_id_names_it_if_no_other_starts_so() {
     let _ = site.store.put(id(2).into(), entry, PutMode::Create).await.unwrap();
     let ambiguous = site.run(&["show", "-_v7-_"]);
     assert_eq!(ambiguous.status.code(), Some(1));
-    let expected =
-        format!("error: `-_v7-_` is the start of 2 ids; name more of one:\nerror: {}\nerror: {}\n", id(1), id(2));
+    let expected = format!("error: `-_v7-_` is ambiguous, 2 ids start with it:\nerror: {}\nerror: {}\n", id(1), id(2));
     assert_eq!(err(&ambiguous), expected);
     let unknown = site.run(&["show", "aaaaaa"]);
     assert_eq!(
@@ -272,7 +271,7 @@ async fn the_start_of_an_id_names_it_if_no_other_starts_so() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
+async fn a_damaged_record_is_listed_as_damaged() {
     let site = Site::new();
     for _ in 0..3 {
         site.session(Some("user:42"), &[]).await;
@@ -287,8 +286,8 @@ async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
     assert_eq!(states, ["damaged", "damaged", "session"]);
     assert!(lines[0]["damage"].as_str().unwrap().contains("damaged"), "{}", lines[0]);
     let text = site.out(&["list"]);
-    assert!(text.contains("show ID` says why"), "{text}");
-    assert!(text.lines().nth(4).is_some_and(|line| line.contains("(damaged)")), "what is damaged stands last: {text}");
+    assert!(text.contains("show ID` shows the reason"), "{text}");
+    assert!(text.lines().nth(4).is_some_and(|line| line.contains("(damaged)")), "damaged sessions are last: {text}");
     let stats = &site.json(&["stats"])[0];
     assert_eq!((&stats["sessions"], &stats["damaged"]), (&json!(1), &json!(2)));
     let shown = site.run(&["show", &ids[1].to_string()]);
@@ -297,7 +296,7 @@ async fn a_damaged_record_is_shown_as_damaged_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn stats_count_what_there_is() {
+async fn stats_count_sessions_and_sizes() {
     let site = Site::new();
     for principal in [Some("user:1"), Some("user:1"), Some("user:2"), None] {
         site.session(principal, &[]).await;
@@ -320,7 +319,7 @@ async fn stats_count_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_closed_pipe_is_no_error() {
+async fn a_closed_pipe_is_not_an_error() {
     let site = Site::new();
     for _ in 0..400 {
         site.session(None, &[]).await;

@@ -1,4 +1,4 @@
-//! What `revoke` ends, beside others who write.
+//! `revoke`, also with concurrent writers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -29,7 +29,7 @@ async fn sessions_end_by_id_and_by_principal() {
     assert_eq!(site.out(&["revoke", "--", &id.to_string()]), "1 session ended\n", "it starts with `-`");
 }
 
-/// By the name of the cookie, only the sessions of that layer; without it, those of all layers of the store.
+/// With the name of a cookie, only the sessions of that layer are revoked; without it, those of all layers of the store.
 #[tokio::test]
 async fn a_principal_may_have_sessions_in_several_layers() {
     let site = Site::new();
@@ -51,9 +51,9 @@ async fn a_principal_may_have_sessions_in_several_layers() {
     assert_eq!(site.ids().await.len(), 1, "another user's stays");
 }
 
-/// A tag may name too many sessions, and none of another user ends by it.
+/// Principals may share a tag.
 #[tokio::test]
-async fn a_session_with_a_tag_of_another_principal_stays() {
+async fn a_session_of_another_principal_with_the_same_tag_stays() {
     let site = Site::new();
     site.session(Some("user:7"), &[]).await;
     let id = site.ids().await[0];
@@ -67,14 +67,14 @@ async fn a_session_with_a_tag_of_another_principal_stays() {
 }
 
 #[tokio::test]
-async fn all_end_only_when_that_is_said_twice() {
+async fn revoking_all_needs_a_confirmation() {
     let site = Site::new();
     for _ in 0..300 {
         site.session(None, &[]).await;
     }
     let refused = site.run(&["revoke", "--all"]);
     assert_eq!((refused.status.code(), out(&refused).as_str()), (Some(2), ""));
-    assert!(err(&refused).contains("without one, say --yes"), "{}", err(&refused));
+    assert!(err(&refused).contains("without one, write --yes"), "{}", err(&refused));
     assert_eq!(site.ids().await.len(), 300);
     assert_eq!(site.out(&["revoke", "--all", "--yes"]), "300 sessions ended\n");
     assert_eq!(site.ids().await, []);
@@ -89,7 +89,7 @@ async fn all_end_only_when_that_is_said_twice() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_can_be_ended() {
+async fn a_damaged_session_can_be_revoked() {
     let site = Site::new();
     site.session(Some("user:1"), &[]).await;
     site.session(Some("user:1"), &[]).await;
@@ -97,16 +97,16 @@ async fn a_damaged_record_can_be_ended() {
     damage(&site.file(ids[0]));
     assert_eq!(site.out(&["revoke", "--", &ids[0].to_string()]), "1 session ended\n");
     damage(&site.file(ids[1]));
-    // By its tag, for the record does not say whose it was.
+    // Found by its tag, since the record cannot be read.
     let of_layer = ["revoke", "--principal", "user:1", "--session", site.layer.name()];
     assert_eq!(site.out(&of_layer), "1 session ended\n");
     assert_eq!(site.ids().await, []);
 }
 
-/// A client saves as fast as it can, rotates its secret and logs in now and then. Once it is told that its session is gone,
-/// it must never come back, under any token.
+/// A client saves in a loop, and sometimes rotates its secret or logs in. After a save has returned that the session is gone,
+/// no token must open it again.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_writer_brings_back_what_was_revoked() {
+async fn no_concurrent_writer_restores_a_revoked_session() {
     for round in 0..5 {
         let site = Arc::new(Site::new());
         let mut headers = site.session(Some("user:42"), &[]).await;
@@ -160,7 +160,7 @@ async fn no_writer_brings_back_what_was_revoked() {
 }
 
 #[tokio::test]
-async fn a_session_is_ended_whatever_its_secret_and_requests_under_way_save_nothing() {
+async fn a_rotated_session_can_be_revoked_and_requests_in_progress_save_nothing() {
     let site = Site::new();
     let first = site.session(None, &[]).await;
     let id = site.ids().await[0];

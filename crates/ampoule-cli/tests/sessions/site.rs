@@ -32,7 +32,7 @@ impl Site {
         self.folder.path()
     }
 
-    /// A session that a client has, with its cookie.
+    /// Creates a session and returns the headers with its cookie.
     pub(crate) async fn session(&self, principal: Option<&str>, values: &[(&str, &str)]) -> HeaderMap {
         let session = self.layer.begin(&HeaderMap::new());
         session.set_principal(principal).unwrap();
@@ -75,7 +75,7 @@ impl Site {
         command
     }
 
-    /// What it prints, if all goes well.
+    /// The output of a command that must succeed.
     pub(crate) fn out(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}{}", out(&output), err(&output));
@@ -94,7 +94,7 @@ impl Site {
         record_file(&self.path().join("sessions"), id.into())
     }
 
-    /// Lets a session expire, whose record then waits for the sweep.
+    /// Lets a session expire, without sweeping its record.
     pub(crate) async fn expire(&self, id: SessionId) {
         let stored = self.store.get(id.into()).await.unwrap().unwrap();
         let entry = Entry { value: stored.value, lifetime: Duration::from_millis(1), tag: None };
@@ -113,7 +113,7 @@ pub(crate) fn open(path: &Path) -> Arc<dyn Store> {
     Arc::new(FileStore::open(path, FileOptions::default()).unwrap())
 }
 
-/// Saves, and gives back the headers with which the client comes again.
+/// Saves the session, and returns the headers of the client's next request.
 pub(crate) async fn finish(layer: &SessionLayer, session: &Session) -> HeaderMap {
     session.save().await.unwrap();
     let mut answer = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! Where the store comes from.
+//! The source of the store: ini files and URLs.
 
 use ampoule_test_servers::without_capabilities;
 
@@ -19,7 +19,7 @@ fn ini(filters: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn an_ini_file_says_which_store() {
+async fn the_store_of_an_ini_file_is_used() {
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
     let text = ini(&[("shop", "session.type = file, session.data_dir = %(here)s/sessions")]);
@@ -36,7 +36,7 @@ async fn an_ini_file_says_which_store() {
 }
 
 #[tokio::test]
-async fn of_several_stores_one_is_chosen() {
+async fn one_of_several_stores_must_be_selected() {
     let site = Site::new();
     let mut options = crate::site::options();
     options.cookie.name = "shop".to_owned();
@@ -61,10 +61,10 @@ async fn of_several_stores_one_is_chosen() {
     assert!(out(&same).contains("user:42"), "two layers over one store are one: {}", err(&same));
 }
 
-/// What may not be read is said, and is not taken for nothing.
+/// Also for a folder without permissions.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_store_that_may_not_be_read_is_not_an_empty_one() {
+async fn an_unreadable_store_is_an_error_and_not_empty() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
     site.session(Some("user:42"), &[]).await;
@@ -98,7 +98,7 @@ async fn a_store_that_may_not_be_read_is_not_an_empty_one() {
 }
 
 #[test]
-fn where_no_store_can_be_looked_into_it_is_said() {
+fn a_source_without_a_store_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("cookie.ini", &ini(&[("shop", "session.type = cookie")]));
@@ -109,16 +109,16 @@ fn where_no_store_can_be_looked_into_it_is_said() {
             &["list"][..],
             "there is no development.ini in this folder; name an ini file with --ini, or a store with --url",
         ),
-        (&["list", "--ini", "cookie.ini"], "keeps its sessions in their cookies"),
-        (&["list", "--ini", "memory.ini"], "sessions in memory are in that of the process that serves"),
+        (&["list", "--ini", "cookie.ini"], "keeps its sessions in cookies"),
+        (&["list", "--ini", "memory.ini"], "these sessions are in the memory of the serving process"),
         (&["list", "--ini", "none.ini"], "has no session filter; name a store with --url"),
         (&["list", "--ini", "absent.ini"], "absent.ini: cannot be read"),
-        (&["list", "--url", "file:absent"], "there is nothing at absent"),
+        (&["list", "--url", "file:absent"], "absent does not exist"),
         (&["list", "--url", "ftp://user:hunter2@host"], "expected a URL that starts with"),
     ] {
         let output = sessions(folder.path(), arguments).output().unwrap();
         assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""), "{arguments:?}");
         assert!(err(&output).contains(message) && !err(&output).contains("hunter2"), "{arguments:?}: {}", err(&output));
     }
-    assert!(!folder.path().join("absent").exists(), "who looks makes nothing");
+    assert!(!folder.path().join("absent").exists(), "reading creates no store");
 }

@@ -1,9 +1,9 @@
-//! What `sweep` frees.
+//! `sweep`.
 
 use crate::site::Site;
 
 #[tokio::test]
-async fn what_has_expired_is_freed_and_nothing_else() {
+async fn only_expired_records_are_removed() {
     let site = Site::new();
     for _ in 0..60 {
         site.session(Some("user:1"), &[]).await;

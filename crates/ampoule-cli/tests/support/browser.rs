@@ -1,4 +1,4 @@
-//! A real browser, driven: Debian's packages chromium and chromium-driver. Without them a test says so and passes, unless
+//! A real browser, driven: Debian's packages chromium and chromium-driver. Without them a test prints that and passes, unless
 //! `AMPOULE_TEST_REQUIRE_ALL` is set. With `AMPOULE_SCREENSHOTS=folder` it leaves pictures there.
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::Served;
 
-/// No window is narrower; a phone's screen is emulated.
+/// The minimum width of a window; narrower screens of phones are emulated.
 const NARROWEST: u32 = 500;
 
 pub(crate) struct Driver {
@@ -21,7 +21,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Starts the driver on a free port, or says what is missing.
+    /// Starts the driver on a free port. Prints what is missing if it is not installed.
     pub(crate) fn start() -> Option<Driver> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("chromedriver");
@@ -115,8 +115,8 @@ pub(crate) async fn fill(client: &Client, css: &str, value: &str) {
     client.find(Locator::Css(css)).await.unwrap().send_keys(value).await.unwrap();
 }
 
-/// What keeps people from reading and using the page that is open: nothing. With `AMPOULE_AXE`, the path of a copy of
-/// axe.min.js, by the rules of axe-core too.
+/// Asserts that the open page is accessible. With `AMPOULE_AXE`, the path of a copy of axe.min.js, also by the rules of
+/// axe-core.
 pub(crate) async fn assert_usable(client: &Client, what: &str) {
     let found = client.execute(include_str!("findings.js"), Vec::new()).await.unwrap();
     assert_eq!(found.as_str(), Some(""), "{what}: {}", found.as_str().unwrap_or_default());

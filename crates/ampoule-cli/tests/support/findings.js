@@ -1,4 +1,4 @@
-// What keeps people from reading and using a page: the findings, each as a line. The rules are those of WCAG 2.2 that a
+// Finds accessibility problems of a page, and returns each as a line. The rules are those of WCAG 2.2 that a
 // program can decide.
 const findings = [];
 const say = (rule, element, more) =>

@@ -15,7 +15,7 @@ pub(crate) fn development_ini() -> String {
     text.replace("port = 5000", "port = 0")
 }
 
-/// The development file as it would be where others can come.
+/// The development file without debug, as in production.
 pub(crate) fn production_ini() -> String {
     let line = |line: &str| match line.split_once(" = ") {
         Some(("debug", _)) => "debug = false".to_owned(),
@@ -47,12 +47,12 @@ impl Served {
         Served::start_with(folder, ampoule())
     }
 
-    /// As this command, which may have an environment of its own.
+    /// Serves with this command, which may set an environment.
     pub(crate) fn start_with(folder: &Path, command: Command) -> Served {
         Served::start_with_arguments(folder, command, &[])
     }
 
-    /// As this command, with arguments behind the file.
+    /// Serves with this command, with more arguments after the file.
     pub(crate) fn start_with_arguments(folder: &Path, mut command: Command, arguments: &[&str]) -> Served {
         command
             .args(["serve", "site.ini"])
@@ -74,7 +74,7 @@ impl Served {
         Served { child, base, said }
     }
 
-    /// Ends it as an operator does, and returns its log.
+    /// Ends the server with SIGTERM and returns its log.
     pub(crate) fn terminate(self) -> String {
         self.signal("TERM");
         let (status, log) = self.wait();
@@ -88,7 +88,7 @@ impl Served {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("there is a kill").success());
     }
 
-    /// Until its log has a line with this.
+    /// Waits until a line of the log contains this.
     pub(crate) fn wait_for_log(&mut self, part: &str) {
         let mut log = BufReader::new(self.child.stderr.as_mut().expect("it is piped"));
         let mut line = String::new();
@@ -98,7 +98,7 @@ impl Served {
         }
     }
 
-    /// Until it has ended; how, and what of its log was not yet read.
+    /// Waits until the server has ended; returns its status and the rest of its log.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("it was started");
         let mut log = String::new();

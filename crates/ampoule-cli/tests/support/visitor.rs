@@ -1,10 +1,10 @@
-//! A visitor without a browser: requests over HTTP, with the cookies that came.
+//! A client with a cookie jar.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// Keeps cookies as a browser does, and follows no redirect by itself.
+/// Keeps cookies as a browser does, and does not follow redirects by itself.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     base: String,
@@ -26,7 +26,7 @@ impl Answer {
         lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
     }
 
-    /// What stands between the first such texts.
+    /// The text between the first occurrences of these.
     pub(crate) fn between(&self, start: &str, end: &str) -> &str {
         let rest = self.body.split_once(start).unwrap_or_else(|| panic!("no {start} in {}", self.body)).1;
         rest.split_once(end).unwrap_or_else(|| panic!("no {end} in {rest}")).0

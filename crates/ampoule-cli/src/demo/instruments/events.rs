@@ -1,19 +1,19 @@
-//! The last events of all sessions, for the pages that show those of one.
+//! The last events of all sessions, for pages that show those of one session.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use ampoule::{Clock, Event, EventKind, SessionId, SystemClock, Time};
 
-/// So many are kept, of all sessions together: what an attacker raises costs no more than this.
+/// The maximum number of events of all sessions, so that an attacker cannot fill the memory.
 const MAX_EVENTS: usize = 4_096;
 
 #[derive(Default)]
-pub(super) struct Events(Mutex<VecDeque<Happened>>);
+pub(super) struct Events(Mutex<VecDeque<RecordedEvent>>);
 
-/// What happened to a session, and when.
+/// An event of a session, with its time.
 #[derive(Clone, Copy)]
-pub(crate) struct Happened {
+pub(crate) struct RecordedEvent {
     pub(crate) at: Time,
     pub(crate) kind: EventKind,
     id: SessionId,
@@ -25,11 +25,11 @@ impl Events {
         if events.len() == MAX_EVENTS {
             events.pop_front();
         }
-        events.push_back(Happened { at: SystemClock.now(), kind: event.kind, id: event.id });
+        events.push_back(RecordedEvent { at: SystemClock.now(), kind: event.kind, id: event.id });
     }
 
-    /// Those of one session, the latest first.
-    pub(super) fn of(&self, id: SessionId) -> Vec<Happened> {
+    /// The events of one session, latest first.
+    pub(super) fn of(&self, id: SessionId) -> Vec<RecordedEvent> {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events.iter().rev().filter(|event| event.id == id).copied().collect()
     }

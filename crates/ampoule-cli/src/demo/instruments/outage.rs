@@ -1,4 +1,4 @@
-//! Whether a visitor has asked for a store that is away: said by a cookie of that visitor alone, so no other one sees it.
+//! The simulated outage of a visitor, selected by a cookie, so that no other visitor is affected.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use axum::http::{HeaderMap, HeaderValue};
 
 const NAME: &str = "ampoule_demo_outage";
 
-/// How long the store is away.
-pub(crate) const OUTAGE: Duration = Duration::from_secs(10);
+/// The duration of an outage.
+pub(crate) const OUTAGE_DURATION: Duration = Duration::from_secs(10);
 
-/// What requests get that need the session meanwhile: `on_outage` of an ini file.
+/// The `on_outage` of an ini file: what a request gets that needs the session during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     Error,
     Anonymous,
 }
 
-/// An outage of one visitor's.
+/// The outage of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
     pub(crate) policy: Policy,
@@ -38,23 +38,23 @@ impl Policy {
         }
     }
 
-    /// The cookie that begins an outage. It holds the moment of the end, so a browser that keeps it for longer changes nothing.
+    /// The cookie that starts an outage. It contains the end, so it has no effect later even if the browser still sends it.
     pub(crate) fn cookie(self) -> HeaderValue {
-        let (name, until, seconds) = (self.name(), now() + OUTAGE.as_secs(), OUTAGE.as_secs());
+        let (name, until, seconds) = (self.name(), now() + OUTAGE_DURATION.as_secs(), OUTAGE_DURATION.as_secs());
         let text = format!("{NAME}={name}.{until}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax");
-        HeaderValue::try_from(text).expect("letters, digits and signs stand in a header")
+        HeaderValue::try_from(text).expect("the cookie is a valid header value")
     }
 }
 
 impl Outage {
-    /// The one that is under way, if there is one.
+    /// The visitor's current outage, if there is one.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Outage> {
         let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
         let mut pairs = pairs.filter_map(|pair| str::from_utf8(pair).ok()?.trim().split_once('='));
         let (_, value) = pairs.find(|(name, _)| *name == NAME)?;
         let (policy, until) = value.split_once('.')?;
         let left = until.parse::<u64>().ok()?.checked_sub(now())?;
-        let policy = Policy::parse(policy).filter(|_| (1..=OUTAGE.as_secs()).contains(&left))?;
+        let policy = Policy::parse(policy).filter(|_| (1..=OUTAGE_DURATION.as_secs()).contains(&left))?;
         Some(Outage { policy, left })
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_begins_an_outage_and_none_lasts_longer_than_ten_seconds() {
+    fn a_cookie_starts_an_outage_of_at_most_ten_seconds() {
         for policy in [Policy::Error, Policy::Anonymous] {
             let cookie = policy.cookie();
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();

@@ -1,4 +1,4 @@
-//! A store around the site's store: it notes each trip of the request that makes it, and one that is away refuses them all.
+//! A store around the site's store that records each request's trips, and during a simulated outage refuses all operations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,15 +7,15 @@ use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, T
 use ampoule::{Error, ErrorKind, Store, SweepReport, Time};
 
 tokio::task_local! {
-    /// Those of the request that is being answered.
+    /// The trips of the current request.
     pub(super) static TRIPS: Trips;
 }
 
-/// The trips of one request to the store, in the order in which they ended.
+/// The trips of one request to the store, in the order of their ends.
 #[derive(Clone, Default)]
 pub(super) struct Trips(Arc<Mutex<Vec<Trip>>>);
 
-/// One of them.
+/// One operation of the store.
 #[derive(Clone, Copy)]
 pub(crate) struct Trip {
     pub(crate) operation: &'static str,
@@ -33,14 +33,14 @@ impl Trips {
     }
 }
 
-pub(super) struct WatchedStore {
+pub(super) struct TracedStore {
     pub(super) store: Arc<dyn Store>,
-    /// Whether it refuses everything, as a store does that cannot be reached.
+    /// Whether it refuses all operations, as an unreachable store does.
     pub(super) is_away: bool,
 }
 
-impl WatchedStore {
-    fn ask<'a, T: Send + 'a>(
+impl TracedStore {
+    fn trace<'a, T: Send + 'a>(
         &'a self,
         operation: &'static str,
         call: impl FnOnce(&'a dyn Store) -> Reply<'a, T>,
@@ -55,45 +55,45 @@ impl WatchedStore {
 }
 
 fn away() -> Error {
-    Error::new(ErrorKind::Unavailable, "the demo's visitor has asked for a store that is away for ten seconds")
+    Error::new(ErrorKind::Unavailable, "a visitor of the demo started a simulated outage of ten seconds")
 }
 
-/// Nothing here follows a session in a stream, so what others change is not reported.
-impl Store for WatchedStore {
+/// Without `watch`: the demo has no streams that follow a session.
+impl Store for TracedStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        self.ask("get", |store| store.get(key))
+        self.trace("get", |store| store.get(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        self.ask("put", |store| store.put(key, entry, mode))
+        self.trace("put", |store| store.put(key, entry, mode))
     }
 
     fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        self.ask("put", |store| store.put_evictable(key, entry, mode))
+        self.trace("put", |store| store.put_evictable(key, entry, mode))
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
-        self.ask("touch", |store| store.touch(key, version, lifetime))
+        self.trace("touch", |store| store.touch(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        self.ask("delete", |store| store.delete(key))
+        self.trace("delete", |store| store.delete(key))
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.ask("keys_with_tag", |store| store.keys_with_tag(tag))
+        self.trace("keys_with_tag", |store| store.keys_with_tag(tag))
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        self.ask("scan", |store| store.scan(cursor, budget))
+        self.trace("scan", |store| store.scan(cursor, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
-        self.ask("sweep", |store| store.sweep(budget))
+        self.trace("sweep", |store| store.sweep(budget))
     }
 
     fn ping(&self) -> Reply<'_, Time> {
-        self.ask("ping", |store| store.ping())
+        self.trace("ping", |store| store.ping())
     }
 
     fn describe(&self) -> String {
