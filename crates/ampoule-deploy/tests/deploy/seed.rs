@@ -69,7 +69,7 @@ async fn the_seeds_apps_share_one_session() {
     }
 }
 
-/// Without debug its secret is too short to be served, and the error says so with its line.
+/// Without debug its secret is too short to be served, and the error has its line.
 #[test]
 fn the_seeds_secret_is_refused_in_production() {
     let faults = load(&seed(), "main", &[], &registry()).unwrap_err().0;
