@@ -8,7 +8,7 @@ use super::{Finding, TextFile};
 const MAX_LINES: usize = 400;
 const MAX_TEST_LINES: usize = 600;
 
-/// Counts neither doc comments nor a `#[cfg(test)] mod … { … }` at the end: both are there to be long where they help.
+/// Counts neither doc comments nor a `#[cfg(test)] mod … { … }` at the end: both may be long.
 pub(crate) fn check(rust: &[RustFile<'_>]) -> Vec<Finding> {
     rust.iter().filter_map(finding).collect()
 }

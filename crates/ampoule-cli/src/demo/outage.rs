@@ -26,7 +26,7 @@ async fn show(page: Page, headers: HeaderMap) -> PageResult {
     Ok(during(&page, outage).await)
 }
 
-/// Shows what a handler gets that reads the session during the outage.
+/// Shows the result of reading the session during the outage.
 async fn during(page: &Page, outage: Outage) -> Response {
     let found = page.session.get::<u64>("visits").await;
     let error = found

@@ -32,7 +32,7 @@ pub(super) fn element(time: Time, shown: &str) -> Value {
     Value::from_safe_string(format!(r#"<time datetime="{moment}" dir="auto">{shown}</time>"#))
 }
 
-/// In UTC; nothing for what comes after the year 9999.
+/// Formats a time in UTC; empty after the year 9999.
 fn format(time: Time, description: StaticFormatDescription) -> String {
     let moment = UtcDateTime::from_unix_timestamp_nanos(i128::from(time.as_millis()) * 1_000_000);
     moment.ok().and_then(|moment| moment.format(description).ok()).unwrap_or_default()

@@ -11,7 +11,7 @@ const NAME: &str = "ampoule_demo_outage";
 /// The duration of an outage.
 pub(crate) const OUTAGE_DURATION: Duration = Duration::from_secs(10);
 
-/// The `on_outage` of an ini file: what a request gets that needs the session during an outage.
+/// The option `on_outage`: the result for a request that needs the session during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     Error,
