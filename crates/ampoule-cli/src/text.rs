@@ -75,10 +75,11 @@ pub(crate) fn rfc3339(time: Time) -> Option<String> {
     format(time, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
 }
 
-/// The time in UTC; `None` for "never" and after the year 9999.
+/// The time in UTC; `None` for "never", which is the last moment of the year 9999.
 fn format(time: Time, description: StaticFormatDescription) -> Option<String> {
     let nanos = i128::from(time.as_millis()) * 1_000_000;
-    UtcDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(description).ok()
+    let time = UtcDateTime::from_unix_timestamp_nanos(nanos).ok().filter(|_| time < Time::MAX)?;
+    time.format(description).ok()
 }
 
 /// `312 B`, `1.20 KiB`.
