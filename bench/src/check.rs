@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use crate::measure;
 use crate::scenario::{IN_COOKIE, IN_MEMORY};
-use crate::sites::Who;
+use crate::sites::Subject;
 
 /// Compares each scenario with its ceilings.
 pub fn run(runtime: &Runtime) -> ExitCode {
@@ -19,10 +19,11 @@ pub fn run(runtime: &Runtime) -> ExitCode {
         }
     };
     for scenario in IN_MEMORY.iter().chain(&IN_COOKIE) {
-        let [bare, ours] = [Who::Bare, scenario.who].map(|who| measure::allocations(runtime, scenario, who));
+        let [bare, ours] =
+            [Subject::Bare, scenario.subject].map(|subject| measure::allocations(runtime, scenario, subject));
         let (allocations, instructions) = scenario.ceilings;
         line(&format!("{}: allocations over bare", scenario.name), ours.saturating_sub(bare), allocations);
-        let [bare, ours] = [Who::Bare, scenario.who].map(|who| measure::instructions(scenario, who));
+        let [bare, ours] = [Subject::Bare, scenario.subject].map(|subject| measure::instructions(scenario, subject));
         line(&format!("{}: instructions over bare", scenario.name), ours.saturating_sub(bare), instructions);
     }
     code

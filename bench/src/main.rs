@@ -39,10 +39,10 @@ fn main() -> ExitCode {
         ["--scale"] => scale::print(&runtime, None),
         ["--threads"] => threads::print(),
         ["--check"] => return check::run(&runtime),
-        ["--one", scenario, who, count] => {
-            measure::one(&runtime, scenario, who, count.parse().expect("a number"));
+        ["--one", scenario, subject, count] => {
+            measure::one(&runtime, scenario, subject, count.parse().expect("a number"));
         }
-        ["--turns", scenario, who] => turns::play(&runtime, scenario, who),
+        ["--turns", scenario, subject] => turns::play(&runtime, scenario, subject),
         #[cfg(feature = "sweeps")]
         ["--sweeps"] => sweeps::print(1_000_000, None),
         #[cfg(feature = "sweeps")]

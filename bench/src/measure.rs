@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::alloc;
 use crate::scenario::Scenario;
-use crate::sites::Who;
+use crate::sites::Subject;
 
 /// The cost of one request.
 #[derive(Clone, Copy, Default)]
@@ -30,9 +30,9 @@ impl Cost {
 }
 
 /// The exact number of allocations.
-pub fn allocations(runtime: &Runtime, scenario: &Scenario, who: Who) -> u64 {
+pub fn allocations(runtime: &Runtime, scenario: &Scenario, subject: Subject) -> u64 {
     runtime.block_on(async {
-        let mut ready = scenario.on(who).await;
+        let mut ready = scenario.on(subject).await;
         for _ in 0..100 {
             ready.ask().await;
         }
@@ -62,12 +62,12 @@ pub fn median(mut times: Vec<f64>) -> f64 {
 
 /// The instructions of one request by callgrind, from two runs that differ by 200 requests. The number does not depend on the
 /// load of the machine. valgrind has no SHA instructions, so hashes are counted as on an old processor.
-pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
+pub fn instructions(scenario: &Scenario, subject: Subject) -> u64 {
     let run = |count: u64| {
         let program = std::env::current_exe().expect("our own path");
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
-        valgrind.args(["--one", scenario.name, &format!("{who:?}"), &count.to_string()]);
+        valgrind.args(["--one", scenario.name, &format!("{subject:?}"), &count.to_string()]);
         valgrind.stderr(Stdio::piped()).spawn().expect("valgrind is installed (Debian: valgrind)")
     };
     // Both at once: they only count.
@@ -81,11 +81,11 @@ pub fn instructions(scenario: &Scenario, who: Who) -> u64 {
 }
 
 /// Runs `--one`, for callgrind and other profilers: only this number of requests.
-pub fn one(runtime: &Runtime, scenario: &str, who: &str, count: u64) {
+pub fn one(runtime: &Runtime, scenario: &str, subject: &str, count: u64) {
     let scenario = Scenario::named(scenario).expect("a known scenario");
-    let who = Who::named(who).expect("a known subject");
+    let subject = Subject::named(subject).expect("a known subject");
     runtime.block_on(async {
-        let mut ready = scenario.on(who).await;
+        let mut ready = scenario.on(subject).await;
         for _ in 0..count {
             ready.ask().await;
         }

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::measure::{median, time};
 use crate::scenario::Scenario;
-use crate::sites::{Site, Who, ours, shared};
+use crate::sites::{Site, Subject, ours, shared};
 use crate::turns;
 
 /// A part: its name and its time.
@@ -32,7 +32,7 @@ pub fn print(runtime: &Runtime) {
 
 fn table(name: &str, parts: &[Part]) {
     let scenario = Scenario::named(name).expect("it is known");
-    let times = turns::times(&scenario, &[Who::Bare, Who::Floor, Who::Ours, Who::TowerSessions]);
+    let times = turns::times(&scenario, &[Subject::Bare, Subject::Floor, Subject::Ours, Subject::TowerSessions]);
     let [bare, floor, ours, peer] = times[..] else { unreachable!("four were asked for") };
     let peer = peer - bare;
     let row = |what: &str, time: f64| println!("| {what} | {time:.0} ns | {:.2} |", time / peer);
@@ -163,7 +163,7 @@ fn handles(runtime: &Runtime) -> [f64; 2] {
     let layer = ours::layer();
     let mut site = Site::axum(ours::site(layer.clone()));
     let mut headers = HeaderMap::new();
-    let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut site));
+    let cookie = runtime.block_on(scenario.cookie(Subject::Ours, &mut site));
     headers.insert(COOKIE, HeaderValue::from_maybe_shared(shared(&cookie)).expect("a good value"));
     [false, true].map(|reads| {
         runtime.block_on(async {

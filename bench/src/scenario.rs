@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 
-use crate::sites::{Site, Who, shared};
+use crate::sites::{Site, Subject, shared};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Scenario {
     path: &'static str,
     neighbours: bool,
     /// Ours, with the session in memory or in its cookie.
-    pub who: Who,
+    pub subject: Subject,
     /// Our budget, as a share of the first peer's cost over bare; 0 for none.
     pub budget: f64,
     /// The ceilings of allocations and instructions over the same route without a session: the counts at the time of writing,
@@ -23,7 +23,7 @@ pub struct Scenario {
 }
 
 const fn scenario(name: &'static str, fill: &'static str, path: &'static str, budget: f64) -> Scenario {
-    Scenario { name, fill, path, neighbours: false, who: Who::Ours, budget, ceilings: (0, 0) }
+    Scenario { name, fill, path, neighbours: false, subject: Subject::Ours, budget, ceilings: (0, 0) }
 }
 
 impl Scenario {
@@ -32,7 +32,7 @@ impl Scenario {
     }
 
     const fn in_cookie(self) -> Scenario {
-        Scenario { who: Who::OursInCookie, ..self }
+        Scenario { subject: Subject::OursInCookie, ..self }
     }
 
     const fn at_most(self, allocations: u64, instructions: u64) -> Scenario {
@@ -74,9 +74,9 @@ impl Scenario {
         IN_MEMORY.into_iter().chain(IN_COOKIE).find(|scenario| scenario.name == name)
     }
 
-    pub async fn on(&self, who: Who) -> Ready {
-        let mut site = who.site().await;
-        let cookie = self.cookie(who, &mut site).await;
+    pub async fn on(&self, subject: Subject) -> Ready {
+        let mut site = subject.site().await;
+        let cookie = self.cookie(subject, &mut site).await;
         Ready { site, path: shared(self.path), cookie: shared(&cookie) }
     }
 
@@ -85,11 +85,11 @@ impl Scenario {
         Ready { site: Site::axum(router), path: shared(self.path), cookie: shared(cookie) }
     }
 
-    pub async fn cookie(&self, who: Who, site: &mut Site) -> String {
-        let mut cookie = match who {
+    pub async fn cookie(&self, subject: Subject, site: &mut Site) -> String {
+        let mut cookie = match subject {
             _ if self.fill.is_empty() => String::new(),
             // A site without sessions is sent the cookie that ours would be.
-            _ if who.is_plain() => self.who.site().await.fill(self.fill).await,
+            _ if subject.is_plain() => self.subject.site().await.fill(self.fill).await,
             _ => site.fill(self.fill).await,
         };
         if self.neighbours {

@@ -16,7 +16,7 @@ use tower::{Service, ServiceExt};
 
 /// The layer around the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Subject {
     /// Without a session.
     Bare,
     /// A layer that puts an `Arc` into each request, and handlers that extract it: the framework's cost of any such layer.
@@ -37,95 +37,95 @@ pub enum Who {
     ActixInCookie,
 }
 
-impl Who {
-    pub const ALL: &[Who] = &[
-        Who::Bare,
-        Who::Floor,
-        Who::Ours,
-        Who::OursInCookie,
-        Who::TowerSessions,
+impl Subject {
+    pub const ALL: &[Subject] = &[
+        Subject::Bare,
+        Subject::Floor,
+        Subject::Ours,
+        Subject::OursInCookie,
+        Subject::TowerSessions,
         #[cfg(feature = "peers")]
-        Who::TowerInCookie,
+        Subject::TowerInCookie,
         #[cfg(feature = "peers")]
-        Who::AxumSession,
+        Subject::AxumSession,
         #[cfg(feature = "peers")]
-        Who::BareActix,
+        Subject::BareActix,
         #[cfg(feature = "peers")]
-        Who::Actix,
+        Subject::Actix,
         #[cfg(feature = "peers")]
-        Who::ActixInCookie,
+        Subject::ActixInCookie,
     ];
 
     /// Those whose sessions are in memory.
-    pub const PEERS: &[Who] = &[
-        Who::TowerSessions,
+    pub const PEERS: &[Subject] = &[
+        Subject::TowerSessions,
         #[cfg(feature = "peers")]
-        Who::AxumSession,
+        Subject::AxumSession,
         #[cfg(feature = "peers")]
-        Who::Actix,
+        Subject::Actix,
     ];
 
     /// Those whose sessions are in the cookie, encrypted.
-    pub const PEERS_IN_COOKIE: &[Who] = &[
+    pub const PEERS_IN_COOKIE: &[Subject] = &[
         #[cfg(feature = "peers")]
-        Who::TowerInCookie,
+        Subject::TowerInCookie,
         #[cfg(feature = "peers")]
-        Who::ActixInCookie,
+        Subject::ActixInCookie,
     ];
 
     /// The subject with this name in `Debug`.
-    pub fn named(name: &str) -> Option<Who> {
-        Who::ALL.iter().copied().find(|who| format!("{who:?}") == name)
+    pub fn named(name: &str) -> Option<Subject> {
+        Subject::ALL.iter().copied().find(|subject| format!("{subject:?}") == name)
     }
 
     pub fn name(self) -> &'static str {
         match self {
-            Who::Bare => "bare axum",
-            Who::Floor => "a layer that does nothing",
-            Who::Ours | Who::OursInCookie => "Ampoule",
-            Who::TowerSessions => "tower-sessions 0.15",
+            Subject::Bare => "bare axum",
+            Subject::Floor => "a layer that does nothing",
+            Subject::Ours | Subject::OursInCookie => "Ampoule",
+            Subject::TowerSessions => "tower-sessions 0.15",
             #[cfg(feature = "peers")]
-            Who::TowerInCookie => "tower-sessions-cookie-store 0.5",
+            Subject::TowerInCookie => "tower-sessions-cookie-store 0.5",
             #[cfg(feature = "peers")]
-            Who::AxumSession => "axum_session 0.22",
+            Subject::AxumSession => "axum_session 0.22",
             #[cfg(feature = "peers")]
-            Who::BareActix => "bare actix-web",
+            Subject::BareActix => "bare actix-web",
             #[cfg(feature = "peers")]
-            Who::Actix | Who::ActixInCookie => "actix-session 0.11",
+            Subject::Actix | Subject::ActixInCookie => "actix-session 0.11",
         }
     }
 
     /// The routes without a session that it is compared with.
-    pub fn bare(self) -> Who {
+    pub fn bare(self) -> Subject {
         match self {
             #[cfg(feature = "peers")]
-            Who::BareActix | Who::Actix | Who::ActixInCookie => Who::BareActix,
-            _ => Who::Bare,
+            Subject::BareActix | Subject::Actix | Subject::ActixInCookie => Subject::BareActix,
+            _ => Subject::Bare,
         }
     }
 
     /// Whether there are no sessions.
     pub fn is_plain(self) -> bool {
-        matches!(self, Who::Bare | Who::Floor) || self == self.bare()
+        matches!(self, Subject::Bare | Subject::Floor) || self == self.bare()
     }
 
     pub async fn site(self) -> Site {
         match self {
-            Who::Bare => Site::axum(plain::bare()),
-            Who::Floor => Site::axum(plain::floor()),
-            Who::Ours => Site::axum(ours::site(ours::layer())),
-            Who::OursInCookie => Site::axum(ours::site(ours::in_cookie())),
-            Who::TowerSessions => Site::axum(tower_sessions::site()),
+            Subject::Bare => Site::axum(plain::bare()),
+            Subject::Floor => Site::axum(plain::floor()),
+            Subject::Ours => Site::axum(ours::site(ours::layer())),
+            Subject::OursInCookie => Site::axum(ours::site(ours::in_cookie())),
+            Subject::TowerSessions => Site::axum(tower_sessions::site()),
             #[cfg(feature = "peers")]
-            Who::TowerInCookie => Site::axum(tower_sessions::in_cookie()),
+            Subject::TowerInCookie => Site::axum(tower_sessions::in_cookie()),
             #[cfg(feature = "peers")]
-            Who::AxumSession => Site::axum(axum_session::site().await),
+            Subject::AxumSession => Site::axum(axum_session::site().await),
             #[cfg(feature = "peers")]
-            Who::BareActix => Site::Actix(actix::bare().await),
+            Subject::BareActix => Site::Actix(actix::bare().await),
             #[cfg(feature = "peers")]
-            Who::Actix => Site::Actix(actix::site().await),
+            Subject::Actix => Site::Actix(actix::site().await),
             #[cfg(feature = "peers")]
-            Who::ActixInCookie => Site::Actix(actix::in_cookie().await),
+            Subject::ActixInCookie => Site::Actix(actix::in_cookie().await),
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use crate::measure::{self, Cost};
 use crate::plot;
 use crate::scenario::{IN_COOKIE, IN_MEMORY, Scenario};
-use crate::sites::Who;
+use crate::sites::Subject;
 use crate::turns;
 
 /// The costs in one scenario: a layer that does nothing, ours, and each peer, all over their bare routes.
@@ -13,17 +13,17 @@ struct Row {
     scenario: Scenario,
     floor: Cost,
     ours: Cost,
-    peers: Vec<(Who, Cost)>,
+    peers: Vec<(Subject, Cost)>,
 }
 
 /// Sessions in memory. Draws the ratios into a file, if one is named.
 pub fn in_memory(runtime: &Runtime, with_instructions: bool, svg: Option<&str>) {
-    head("sessions in memory, over the bare routes", Who::PEERS);
+    head("sessions in memory, over the bare routes", Subject::PEERS);
     let rows: Vec<Row> =
-        IN_MEMORY.iter().map(|scenario| row(runtime, scenario, Who::PEERS, with_instructions)).collect();
+        IN_MEMORY.iter().map(|scenario| row(runtime, scenario, Subject::PEERS, with_instructions)).collect();
     if let Some(path) = svg {
         let bars = |row: &Row| {
-            let ratio = |(who, cost): &(Who, Cost)| (who.name(), row.ours.nanoseconds / cost.nanoseconds);
+            let ratio = |(subject, cost): &(Subject, Cost)| (subject.name(), row.ours.nanoseconds / cost.nanoseconds);
             (row.scenario.name, row.scenario.budget, row.peers.iter().map(ratio).collect())
         };
         plot::write(
@@ -38,41 +38,41 @@ pub fn in_memory(runtime: &Runtime, with_instructions: bool, svg: Option<&str>) 
 
 /// Sessions in their own cookies, encrypted, beside the peers' and what the cipher and base64 take alone.
 pub fn in_cookie(runtime: &Runtime) {
-    head("sessions in encrypted cookies, over the bare routes", Who::PEERS_IN_COOKIE);
+    head("sessions in encrypted cookies, over the bare routes", Subject::PEERS_IN_COOKIE);
     for scenario in &IN_COOKIE {
-        row(runtime, scenario, Who::PEERS_IN_COOKIE, false);
+        row(runtime, scenario, Subject::PEERS_IN_COOKIE, false);
     }
     println!();
     alone::print();
 }
 
-fn head(what: &str, peers: &[Who]) {
-    let columns: String = peers.iter().map(|who| format!(" {} | ratio |", who.name())).collect();
+fn head(what: &str, peers: &[Subject]) {
+    let columns: String = peers.iter().map(|subject| format!(" {} | ratio |", subject.name())).collect();
     println!("| {what} | a layer that does nothing | Ampoule | at most |{columns}");
     println!("|---|---|---|---|{}", "---|---|".repeat(peers.len()));
 }
 
-fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Who], with_instructions: bool) -> Row {
-    let mut subjects = vec![Who::Bare, Who::Floor, scenario.who];
+fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Subject], with_instructions: bool) -> Row {
+    let mut subjects = vec![Subject::Bare, Subject::Floor, scenario.subject];
     subjects.extend(peers);
-    subjects.extend(peers.iter().map(|who| who.bare()).filter(|bare| *bare != Who::Bare).take(1));
+    subjects.extend(peers.iter().map(|subject| subject.bare()).filter(|bare| *bare != Subject::Bare).take(1));
     let times = turns::times(scenario, &subjects);
-    let costs: Vec<(Who, Cost)> = subjects
+    let costs: Vec<(Subject, Cost)> = subjects
         .iter()
         .zip(times)
-        .map(|(who, nanoseconds)| {
-            let allocations = measure::allocations(runtime, scenario, *who);
-            let instructions = if with_instructions { measure::instructions(scenario, *who) } else { 0 };
-            (*who, Cost { nanoseconds, allocations, instructions })
+        .map(|(subject, nanoseconds)| {
+            let allocations = measure::allocations(runtime, scenario, *subject);
+            let instructions = if with_instructions { measure::instructions(scenario, *subject) } else { 0 };
+            (*subject, Cost { nanoseconds, allocations, instructions })
         })
         .collect();
-    let of = |wanted: Who| costs.iter().find(|(who, _)| *who == wanted).expect("it was measured").1;
-    let over = |who: Who| of(who).over(of(who.bare()));
+    let of = |wanted: Subject| costs.iter().find(|(subject, _)| *subject == wanted).expect("it was measured").1;
+    let over = |subject: Subject| of(subject).over(of(subject.bare()));
     let row = Row {
         scenario: *scenario,
-        floor: over(Who::Floor),
-        ours: over(scenario.who),
-        peers: peers.iter().map(|who| (*who, over(*who))).collect(),
+        floor: over(Subject::Floor),
+        ours: over(scenario.subject),
+        peers: peers.iter().map(|subject| (*subject, over(*subject))).collect(),
     };
     print(&row);
     row

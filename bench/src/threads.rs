@@ -9,7 +9,7 @@ use ampoule::{MemoryStore, SessionLayer, Store, Time};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::scenario::Scenario;
-use crate::sites::{Site, Who, ours};
+use crate::sites::{Site, Subject, ours};
 
 const TIME: Duration = Duration::from_secs(2);
 
@@ -40,7 +40,7 @@ fn requests(name: &str, threads: u32) -> f64 {
     let router = ours::site(ours::layer());
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            let cookie = runtime.block_on(scenario.cookie(Who::Ours, &mut Site::axum(router.clone())));
+            let cookie = runtime.block_on(scenario.cookie(Subject::Ours, &mut Site::axum(router.clone())));
             let (done, start, router) = (&done, &start, router.clone());
             scope.spawn(move || {
                 let mut ready = scenario.over(router, &cookie);

@@ -8,15 +8,15 @@ use tokio::runtime::Runtime;
 
 use crate::measure::median;
 use crate::scenario::Scenario;
-use crate::sites::Who;
+use crate::sites::Subject;
 
 const ROUNDS: usize = 21;
 const EACH: u32 = 5_000;
 const WARM_UP: u32 = 500;
 
 /// The nanoseconds of a request to each subject, medians of rounds.
-pub fn times(scenario: &Scenario, subjects: &[Who]) -> Vec<f64> {
-    let mut players: Vec<Player> = subjects.iter().map(|who| Player::start(scenario, *who)).collect();
+pub fn times(scenario: &Scenario, subjects: &[Subject]) -> Vec<f64> {
+    let mut players: Vec<Player> = subjects.iter().map(|subject| Player::start(scenario, *subject)).collect();
     let mut rounds = vec![Vec::new(); subjects.len()];
     for _ in 0..ROUNDS {
         for (player, round) in players.iter_mut().zip(&mut rounds) {
@@ -34,10 +34,10 @@ struct Player {
 }
 
 impl Player {
-    fn start(scenario: &Scenario, who: Who) -> Player {
+    fn start(scenario: &Scenario, subject: Subject) -> Player {
         let program = std::env::current_exe().expect("our own path");
         let mut command = Command::new(program);
-        command.args(["--turns", scenario.name, &format!("{who:?}")]);
+        command.args(["--turns", scenario.name, &format!("{subject:?}")]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts once more");
         let to = process.stdin.take();
         let from = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
@@ -60,11 +60,11 @@ impl Drop for Player {
 }
 
 /// Runs `--turns`: for each line of input, sends some requests and prints the time of one.
-pub fn play(runtime: &Runtime, scenario: &str, who: &str) {
+pub fn play(runtime: &Runtime, scenario: &str, subject: &str) {
     let scenario = Scenario::named(scenario).expect("a known scenario");
-    let who = Who::named(who).expect("a known subject");
+    let subject = Subject::named(subject).expect("a known subject");
     runtime.block_on(async {
-        let mut ready = scenario.on(who).await;
+        let mut ready = scenario.on(subject).await;
         for _ in std::io::stdin().lines() {
             for _ in 0..WARM_UP {
                 ready.ask().await;

@@ -1,4 +1,4 @@
-//! Who is measured, and at what.
+//! The subjects and the scenarios.
 
 /// Whose server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
