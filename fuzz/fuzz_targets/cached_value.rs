@@ -67,7 +67,7 @@ impl Store for Says {
     }
 
     fn scan<'a>(&'a self, _: Option<&'a str>, _: usize) -> Reply<'a, Page> {
-        // As the keys of values end: a checksum of what stands before, and the kind.
+        // As the keys of values end: a checksum of what precedes, and the kind.
         let mut key = [7; 32];
         let suffix = crc(&key[..28]) ^ u32::from_be_bytes([0xac, b'C', b'a', 1]);
         key[28..].copy_from_slice(&suffix.to_be_bytes());

@@ -26,7 +26,7 @@ pub(crate) const MAX_TAGS: usize = 64;
 /// What the values of a namespace or a tag must carry to count: a random number, exchanged to clear them.
 pub(crate) type Generation = [u8; 16];
 
-/// What stands before a value.
+/// What precedes a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) created: Time,

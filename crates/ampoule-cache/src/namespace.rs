@@ -13,7 +13,7 @@ use crate::memory::{About, MemoryKeyRef};
 use crate::options::CacheOptions;
 use crate::stats::Counters;
 
-/// Beyond so many times the time that creating takes, the chance of an early refresh is one in a million.
+/// Beyond this multiple of the time that creating takes, the chance of an early refresh is one in a million.
 const MAX_EARLY: f64 = 14.0;
 
 #[derive(Clone)]
@@ -159,7 +159,7 @@ impl Namespace {
         }
     }
 
-    /// A store that fails is no reason to fail: the caller goes on without it.
+    /// A store that fails is no reason to fail: the caller continues without it.
     pub(crate) fn report_outage(&self, error: &Error, what: &str) {
         self.counters.unavailable();
         tracing::debug!(cache = %self.name, error = %error.report(), what, "the cache's store failed");

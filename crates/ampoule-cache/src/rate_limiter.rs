@@ -24,7 +24,7 @@ const BOUNDS: MemoryBounds = MemoryBounds { entries: 1_000_000, bytes: 64 << 20 
 /// How many counts that have ended one that is written removes from memory.
 const SWEPT: usize = 8;
 
-/// How often something may happen: so many times at once, and in the long run as many in each `per`.
+/// How often something may happen: a burst at once, and in the long run the same number in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many times at once, from 1.
@@ -110,7 +110,7 @@ impl RateLimiter {
     /// Counts one under `key`, if the rate allows it.
     ///
     /// # Errors
-    /// Errors of the store; it may have been counted. Whether to go on without a limit then is the caller's choice.
+    /// Errors of the store; it may have been counted. Whether to continue without a limit then is the caller's choice.
     pub async fn admit(&self, key: &str) -> Result<Admission, Error> {
         let key = key::rate(&self.namespace, key);
         for _ in 0..self.rate.burst.saturating_add(EXTRA_ATTEMPTS) {

@@ -47,7 +47,7 @@ pub(crate) enum Outcome<'a> {
     TimedOut,
 }
 
-/// The right to create a value. It ends when it is dropped, also by a cancelled request, and the next caller goes on.
+/// The right to create a value. It ends when it is dropped, also by a cancelled request, and the next caller continues.
 pub(crate) struct Leader<'a> {
     result: OwnedMutexGuard<Option<Completed>>,
     joined: Joined<'a>,

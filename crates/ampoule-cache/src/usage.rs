@@ -52,7 +52,7 @@ pub struct NamespaceUsage {
 }
 
 impl Backend {
-    /// Counts what the store holds of caches, by reading all of it; other records are passed over. `seen` is told now
+    /// Counts what the store holds of caches, by reading all of it; other records are ignored. `seen` is told now
     /// and then how many were read.
     ///
     /// # Errors

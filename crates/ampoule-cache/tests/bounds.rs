@@ -17,7 +17,7 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 const MIB: usize = 1 << 20;
 const BOUNDS: MemoryBounds = MemoryBounds { entries: 100_000, bytes: MIB };
 
-/// With `AMPOULE_SEARCH=N` so many times as many.
+/// With `AMPOULE_SEARCH=N`, N times as many.
 fn many() -> usize {
     50_000 * std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }

@@ -264,7 +264,7 @@ impl MemoryStore {
         Ok(Page { keys, next: None })
     }
 
-    /// Each call goes on after the shard where the budget of the last one ended, so that no shard waits for another's
+    /// Each call continues after the shard where the budget of the last one ended, so that no shard waits for another's
     /// expiry.
     fn sweep_now(&self, budget: usize) -> SweepReport {
         let now = self.clock.now();

@@ -212,7 +212,7 @@ pub trait Watcher: Send {
 pub enum StoreEvent {
     /// This key was written or removed, or has expired.
     Key(StoreKey),
-    /// There may have been changes that were not reported: the connection was made anew.
+    /// There may have been changes that were not reported: the connection was opened again.
     Unknown,
     /// The connection is lost; until [`StoreEvent::Unknown`] comes nothing is reported.
     Lost,
@@ -286,7 +286,7 @@ pub enum PutResult {
 pub struct Page {
     /// The keys.
     pub keys: Vec<StoreKey>,
-    /// The cursor to go on from, as short text of the store's own that stays good for later, also in another process;
+    /// The cursor to continue from, as short text of the store's own that stays good for later, also in another process;
     /// `None` at the end.
     pub next: Option<String>,
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
-    /// What stands before `://`, in small letters.
+    /// What precedes `://`, in small letters.
     pub scheme: String,
     /// The name to log in with.
     pub user: Option<String>,

@@ -130,7 +130,7 @@ fn repeats(bytes: &[u8], period: usize) -> bool {
     start.iter().zip(rest).filter(|(one, other)| one != other).nth(rest.len() / 8).is_none()
 }
 
-/// Whether half of the bytes go on with the step of those before them, or seven of eight are next to the one before.
+/// Whether half of the bytes continue the step of those before them, or seven of eight are next to the one before.
 fn is_sequence(bytes: &[u8]) -> bool {
     let step = |pair: &[u8]| i16::from(pair[1]) - i16::from(pair[0]);
     let steady = bytes.windows(3).filter(|three| step(&three[..2]) == step(&three[1..])).count();

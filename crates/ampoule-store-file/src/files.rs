@@ -21,7 +21,7 @@ pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) options: FileOptions,
     pub(crate) turns: Turns,
-    /// Where the next sweep goes on.
+    /// Where the next sweep continues.
     pub(crate) swept: Mutex<Progress>,
 }
 
@@ -63,7 +63,7 @@ impl Files {
         }
     }
 
-    /// The file of a key and what stands before its value, whether its deadline has passed or not.
+    /// The file of a key and what precedes its value, whether its deadline has passed or not.
     pub(crate) fn record(&self, key: StoreKey) -> Result<Option<(File, Header)>, Error> {
         let Some(mut file) = self.open(key, private().read(true).write(true))? else { return Ok(None) };
         let mut bytes = Vec::with_capacity(HEADER);

@@ -30,7 +30,7 @@ const DEADLINE: usize = 12;
 pub(crate) const HEADER: usize = FIXED + 2 * DEADLINE;
 const CHECKSUM: usize = 4;
 
-/// What stands before the value.
+/// What precedes the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) version: Version,

@@ -38,7 +38,7 @@
 //! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late: also one that
 //! had expired by the clock before its user logged out, since that logout found nothing to end.
 //!
-//! A sweep looks at files for 4 ms at most and goes on in its next call, so it holds no thread and no lock for long.
+//! A sweep looks at files for 4 ms at most and continues in its next call, so it holds no thread and no lock for long.
 //!
 //! Not for network file systems: locks and renames are not reliable on all of them, and NFS locks no folder at all. Beaker's file store locks loading
 //! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.

@@ -17,7 +17,7 @@ pub(crate) struct Progress {
     position: usize,
     /// The folder that is being looked through, and the one in it.
     open: Vec<(PathBuf, ReadDir)>,
-    /// What the next sweep is to say before it goes on.
+    /// What the next sweep is to say before it continues.
     pub(crate) failed: Option<Error>,
 }
 
@@ -57,7 +57,7 @@ impl Progress {
         self.open.pop().map(|(folder, _)| folder)
     }
 
-    /// Goes on to the next place, and says whether the round is at its end.
+    /// Moves to the next place, and says whether the round is at its end.
     pub(crate) fn advance(&mut self) -> bool {
         self.open.clear();
         self.position = self.position.wrapping_add(1);

@@ -17,7 +17,7 @@ use crate::files::Files;
 use crate::folder::{TEMPORARY, hint_for, hint_of, parse_key, set_hint, unavailable};
 use crate::progress::Progress;
 
-/// A sweep goes on in its next call after so long, whatever its budget. With pauses of 10 ms between the calls, on two
+/// A sweep continues in its next call after so long, whatever its budget. With pauses of 10 ms between the calls, on two
 /// cores, writers notice 10 ms (their 99th percentile rises by half), and hardly notice 4.
 const MAX_TIME: Duration = Duration::from_millis(4);
 
@@ -28,7 +28,7 @@ const ABANDONED: Duration = Duration::from_secs(3_600);
 const DAMAGED: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl Files {
-    /// Looks at one file after another until the budget or the time is spent, and goes on there next time.
+    /// Looks at one file after another until the budget or the time is spent, and continues there next time.
     ///
     /// A place that cannot be looked through is an error of the next call, which then says nothing else, and is passed
     /// over: it must not keep all others from being swept.
@@ -141,7 +141,7 @@ fn leave(progress: &mut Progress) -> bool {
     folder.inspect(|tag| _ = fs::remove_dir(tag)).is_some()
 }
 
-/// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is passed over.
+/// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is ignored.
 pub(crate) fn for_each_file(
     folder: &Path,
     mut look: impl FnMut(&DirEntry) -> Result<(), Error>,

@@ -149,7 +149,7 @@ impl MemcachedStore {
         self.test_time().map_or_else(|| item.deadline(SystemClock.now()), |_| item.header.deadline)
     }
 
-    /// A value comes and goes on each server.
+    /// A value is written and removed on each server.
     async fn check(&self) -> Result<Time, Error> {
         let mut first = None;
         for (index, server) in self.0.servers.iter().enumerate() {

@@ -70,7 +70,7 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
     Ok((builder.into(), place))
 }
 
-/// What a connection begins with. The server itself ends what takes too long, since it goes on with a statement whose client
+/// What a connection begins with. The server itself ends what takes too long, since it continues with a statement whose client
 /// has gone: MariaDB any, MySQL what waits for a lock, which it counts in seconds.
 fn set_up(limit: Duration) -> Vec<String> {
     let seconds = limit.as_secs_f64().ceil().max(1.0);

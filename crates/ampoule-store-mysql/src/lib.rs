@@ -9,7 +9,7 @@
 //!
 //! Reading is one prepared statement, writing is one, each a step that the server does whole or not at all; the version
 //! stands in the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an
-//! application starts while its database is down, and goes on when it is back. A statement that was begun ends, even
+//! application starts while its database is down, and continues when it is back. A statement that was begun ends, even
 //! when the request that asked for it goes away.
 //!
 //! # The table
@@ -45,7 +45,7 @@
 //!
 //! # Time limits and locks
 //!
-//! The server goes on with a statement whose client has gone, so it is told the limit: connections of the store's own pool have
+//! The server continues with a statement whose client has gone, so it is told the limit: connections of the store's own pool have
 //! [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) as MariaDB's `max_statement_time`, and in whole seconds as `lock_wait_timeout` and
 //! `innodb_lock_wait_timeout`. For a pool of your own say so in its setup. Connections are `READ COMMITTED`. A connection
 //! whose server has become read only, by a switchover, is given up, and the statement sent on another.

@@ -129,8 +129,8 @@ impl Drop for Borrowed<'_> {
 /// How many times as long as a statement may take it is waited for behind a pooler.
 const PATIENCE: u32 = 10;
 
-/// How long a statement whose caller went away may go on before it is cancelled. Most end by then, and need no connection to
-/// be made anew.
+/// How long a statement whose caller went away may continue before it is cancelled. Most end by then, and need no connection to
+/// be opened again.
 const SOON: Duration = Duration::from_millis(100);
 
 /// Cancels what runs on a connection and closes it. Its place in the pool is taken until the server has ended the

@@ -9,7 +9,7 @@
 //!
 //! Reading is one statement, writing is one, each a step that the server does whole or not at all; the version stands in
 //! the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an application
-//! starts while its database is down, and goes on when it is back.
+//! starts while its database is down, and continues when it is back.
 //!
 //! # The table
 //!

@@ -20,7 +20,7 @@ impl ServerClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
     }
 
-    /// `None` tells one caller to ask the server; the others go on by what it said last.
+    /// `None` tells one caller to ask the server; the others use what it said last.
     pub(crate) fn now(&self) -> Option<Time> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (time, asked) = (*said)?;
@@ -58,6 +58,6 @@ mod tests {
         assert!(now >= Time::from_millis(1_000) && now < Time::from_millis(31_000), "{now:?}");
         *clock.0.lock().unwrap() = Some((Time::from_millis(1_000), Instant::now().checked_sub(2 * MAX_AGE).unwrap()));
         assert_eq!(clock.now(), None);
-        assert!(clock.now().unwrap() >= Time::from_millis(121_000), "the others go on by what it said last");
+        assert!(clock.now().unwrap() >= Time::from_millis(121_000), "the others use what it said last");
     }
 }

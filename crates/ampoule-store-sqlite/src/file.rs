@@ -1,6 +1,6 @@
 //! The file of the database: how it is made, and whether it is still the one that was opened.
 //!
-//! A process goes on writing into a file that was removed, and no other process finds what it has written. So the file at
+//! A process continues writing into a file that was removed, and no other process finds what it has written. So the file at
 //! the path is compared with the one that was opened, before each operation and after each write.
 
 use std::fs::{self, File, OpenOptions, TryLockError};

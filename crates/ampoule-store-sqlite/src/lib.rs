@@ -192,7 +192,7 @@ impl Inner {
 /// How many free pages a batch gives back at most.
 const PAGES: u32 = 16;
 
-/// A sweep goes on in its next call after so long, whatever its budget.
+/// A sweep continues in its next call after so long, whatever its budget.
 const MAX_TIME: Duration = Duration::from_millis(10);
 
 impl Store for SqliteStore {

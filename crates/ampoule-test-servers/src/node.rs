@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    /// Lets them go on (SIGCONT).
+    /// Resumes them (SIGCONT).
     pub fn resume(&self) {
         self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
@@ -192,7 +192,7 @@ fn has_running_threads(pid: &str) -> bool {
     threads.filter_map(|thread| state(&thread.path())).any(|state| state != "T")
 }
 
-/// The letter for what a process or a thread is doing, in its folder under `/proc`: it stands behind the name, which may
+/// The letter for what a process or a thread is doing, in its folder under `/proc`: it follows the name, which may
 /// hold anything.
 fn state(folder: &Path) -> Option<String> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;

@@ -78,7 +78,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
     Err(Failed::Start(format!("{command:?}: {}: {}", done.status, said.concat())))
 }
 
-/// Says that a test is passed over.
+/// Says that a test is skipped.
 pub(crate) fn missing(what: &str) {
     let line = format!("skipped: {what}");
     assert!(std::env::var_os("AMPOULE_TEST_REQUIRE_ALL").is_none(), "{line}");

@@ -16,7 +16,7 @@
 //! | P8 | **a leaked store is useless**: it cannot be used to hijack sessions |
 //! | P9 | **bounded**: memory, ids, keys, cookies, headers and sweeps |
 //! | P10 | **explicit outages**: a clear error within a time limit, only where the session is needed |
-//! | P11 | **no lock-out**: a client that goes on with what it holds reaches a working session |
+//! | P11 | **no lock-out**: a client that continues with what it holds reaches a working session |
 //!
 //! | cargo feature | what it brings |
 //! |---|---|

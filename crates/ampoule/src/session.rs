@@ -509,7 +509,7 @@ impl Session {
         Ok(self.load().await?.is_new())
     }
 
-    /// Returns whether the store could not be reached and the request goes on with an empty session that cannot be
+    /// Returns whether the store could not be reached and the request continues with an empty session that cannot be
     /// saved. It is always `false` without [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous). A page can say
     /// so, and hide what needs the session.
     ///

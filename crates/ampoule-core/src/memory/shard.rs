@@ -227,7 +227,7 @@ impl Shard {
         expired
     }
 
-    /// Adds live keys until there are so many; then says at which slot to go on.
+    /// Adds live keys until there are so many; then returns the slot to continue from.
     pub(super) fn scan(&self, from: usize, many: usize, now: Time, keys: &mut Vec<StoreKey>) -> Option<usize> {
         for (number, slot) in self.slots.iter().enumerate().skip(from) {
             if keys.len() >= many {

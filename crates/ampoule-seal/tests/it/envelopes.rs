@@ -54,7 +54,7 @@ fn an_older_secret_opens_and_says_so_until_it_is_removed() {
     let envelope = ring(&[GOLDEN]).sealer("p").seal(b"content", b"");
     let opened =
         |secrets: &[&str]| ring(secrets).sealer("p").open(&envelope, b"").map(|opened| (opened.plain, opened.current));
-    let third = "a third secret that stands before both others";
+    let third = "a third secret that precedes both others";
     assert_eq!(opened(&[GOLDEN, OTHER]), Some((b"content".to_vec(), true)));
     assert_eq!(opened(&[third, OTHER, GOLDEN]), Some((b"content".to_vec(), false)));
     assert_eq!(opened(&[third, OTHER]), None);

@@ -116,7 +116,7 @@ async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
     assert_eq!(first.await.unwrap().as_deref(), Some(&b"x"[..]));
 }
 
-/// The answer to a dropped question arrives when the server goes on, and is given to no other.
+/// The answer to a dropped question arrives when the server continues, and is given to no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_question_leaves_no_answer_to_the_next() {
     let Some(server) = Server::start(Kind::Memcached) else { return };

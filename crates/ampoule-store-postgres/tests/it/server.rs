@@ -123,7 +123,7 @@ async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
     assert!(waits.kind() == ErrorKind::Timeout && waits.report().contains("pool_timeout"), "{waits}");
 }
 
-/// One node sweeps at a time, and the rows that another is writing are passed over.
+/// One node sweeps at a time, and the rows that another is writing are skipped.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_nodes_may_sweep_at_once() {
     let Some(server) = shared(Kind::Postgres) else { return };

@@ -82,7 +82,7 @@ impl StoreBackend {
     /// # Errors
     /// `Gone` if the old session or the fork was ended meanwhile, in a way that ends the login too; `Superseded` if that was
     /// another login of the same user. After a `Timeout` the
-    /// login may have taken effect; its client is told nothing, and the old token goes on after the grace.
+    /// login may have taken effect; its client is told nothing, and the old token continues after the grace.
     pub(crate) async fn fork(&self, old: &Snapshot, fork: &Fork<'_>) -> Result<Snapshot, Error> {
         let mut guard = self.within_limit(async { Ok(self.locks.lock(old.key()).await) }).await?;
         let mut old = guard.latest.take().filter(|_| guard.writes() != old.writes).unwrap_or_else(|| old.clone());
@@ -115,7 +115,7 @@ impl StoreBackend {
     }
 
     /// The old session ended meanwhile. Where it had a principal, or another login of the same one has taken its place,
-    /// this login ends with it; otherwise it goes on with what its own request changed.
+    /// this login ends with it; otherwise it continues with what its own request changed.
     async fn fork_of_nothing(
         &self,
         fork: &Fork<'_>,

@@ -41,7 +41,7 @@ impl StoreBackend {
                     Ok(Some(found)) => live.push(found),
                     Ok(None) => is_stale |= ended.insert(id),
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        tracing::error!(session = %id, error = %error.report(), "a session of a principal is damaged, and passed over");
+                        tracing::error!(session = %id, error = %error.report(), "a session of a principal is damaged, and ignored");
                     }
                     Err(error) => return Err(error),
                 }

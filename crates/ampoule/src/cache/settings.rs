@@ -117,7 +117,7 @@ struct Region {
 }
 
 impl CacheSettings {
-    /// Reads pairs of name and value. Names outside the prefixes are passed over, so a whole section can be given.
+    /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given.
     ///
     /// # Errors
     /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.

@@ -29,7 +29,7 @@ use crate::layer::SessionLayer;
 ///          ▼            the application, with its routes  │
 /// ```
 ///
-/// It stands around a whole application. Put that into a router to go on from there:
+/// It is around a whole application. Put that into a router to continue from there:
 ///
 /// ```
 /// use ampoule::{CsrfLayer, ErrorHandler, Languages, MemoryStore, Options, Secret, SessionLayer, Stack, StatusCodeRedirect};

@@ -69,7 +69,7 @@ const OF_THE_FIRST: [HeaderName; 11] = [
 /// response stands. Of several such layers inside each other the innermost that has the status draws the page.
 ///
 /// It stands around the **whole** application, also around what finds its routes. In axum a layer that is added to a
-/// `Router` stands behind that; so put the router into another one:
+/// `Router` is inside the routing; so put the router into another one:
 ///
 /// ```
 /// use ampoule::{FailedRequest, StatusCodeRedirect};
@@ -110,7 +110,7 @@ impl StatusCodeRedirect {
         StatusCodeRedirect { statuses, ..self }
     }
 
-    /// For these statuses, and no others. What is no status is passed over.
+    /// For these statuses, and no others. A number that is not a status is ignored.
     #[must_use]
     pub fn with_statuses(self, statuses: impl IntoIterator<Item = u16>) -> StatusCodeRedirect {
         let statuses = statuses.into_iter().filter_map(|status| StatusCode::from_u16(status).ok()).collect();

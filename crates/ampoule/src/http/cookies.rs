@@ -67,7 +67,7 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// What stands behind the name, which a longer one may start with.
+/// What follows the name, which a longer one may start with.
 fn after_name<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let pair = trim_start(pair);
     // Most neighbours differ in their first letter.

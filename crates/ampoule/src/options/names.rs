@@ -164,7 +164,7 @@ pub(crate) fn without_strays(pairs: &mut Vec<(String, String)>) -> Vec<String> {
     }
     let is_there = |wanted: &str| pairs.iter().any(|(name, _)| name == wanted);
     let strays = STRAYS.iter().filter(|(name, _)| is_there(name)).map(|(name, instead)| {
-        format!("{name}: passed over, since the environment's options have a prefix; write {instead}")
+        format!("{name}: ignored, since the environment's options have a prefix; write {instead}")
     });
     let warnings = strays.collect();
     pairs.retain(|(name, _)| name.contains('.') || name.starts_with("AMPOULE_"));

@@ -57,7 +57,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads pairs of name and value. Names outside the prefixes are passed over, so a whole section can be given.
+    /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given.
     ///
     /// # Errors
     /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
@@ -246,7 +246,7 @@ fn secret_text(raw: &mut RawOptions, option: &'static str) -> (&'static str, Str
     match (raw.text(option), raw.text(by_file)) {
         (Some(_), Some(_)) => {
             let name = raw.full_name(option);
-            raw.fault(by_file, format!("{name} stands beside it; one of the two is enough"));
+            raw.fault(by_file, format!("{name} conflicts with it; set one of the two"));
             (by_file, String::new())
         }
         (None, Some(path)) => match read_secret_file(&path) {

@@ -33,7 +33,7 @@ impl Session {
     /// Renews the login of a user whose password has just changed, and ends all other sessions of the user: returns how
     /// many. Saves at once.
     ///
-    /// The session goes on in a session of its own, as after any login, bound to the new [`auth_hash`](Users::auth_hash);
+    /// The session continues in a session of its own, as after any login, bound to the new [`auth_hash`](Users::auth_hash);
     /// its client gets a new cookie. A session in its cookie cannot end others: those end when they next ask for their user.
     ///
     /// ```
@@ -94,7 +94,7 @@ impl Session {
         Ok(())
     }
 
-    /// A session that a login has frozen ends by itself, or goes on if that login never arrives.
+    /// A session that a login has frozen ends by itself, or continues if that login never arrives.
     async fn revoke_unless_frozen(&self, live: &Live) -> Result<(), Error> {
         if self.0.shared.backend.is_cookie() || live.is_frozen() {
             return Ok(());

@@ -64,7 +64,7 @@ enum Status {
     Live(Live),
     /// There was one, and this request deleted it.
     Deleted,
-    /// The store did not answer; the request goes on with an empty record, which is never saved.
+    /// The store did not answer; the request continues with an empty record, which is never saved.
     Unreachable(Arc<Record>),
 }
 

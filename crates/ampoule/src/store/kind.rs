@@ -30,7 +30,7 @@ pub(crate) const WORDS: [(&str, Engine); 12] = [
     ("ext:memcached", Engine::Memcached),
 ];
 
-/// What stands before `://`, if it can be shown: without that it may be a part of a login.
+/// What precedes `://`, if it can be shown: without that it may be a part of a login.
 pub(crate) fn scheme_of(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once("://")?;
     let is_name = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));

@@ -24,8 +24,8 @@ fn variables_without_the_prefix_change_nothing() {
     assert_eq!(
         settings.warnings,
         [
-            "debug: passed over, since the environment's options have a prefix; write AMPOULE_SESSION_DEBUG",
-            "cache_dir: passed over, since the environment's options have a prefix; write AMPOULE_SESSION_DATA_DIR",
+            "debug: ignored, since the environment's options have a prefix; write AMPOULE_SESSION_DEBUG",
+            "cache_dir: ignored, since the environment's options have a prefix; write AMPOULE_SESSION_DATA_DIR",
         ]
     );
     let weak = [("AMPOULE_SESSION_SECRET", "short"), ("debug", "true")];
@@ -108,7 +108,7 @@ fn a_secret_can_be_read_from_a_file() {
         assert!(said.starts_with(expected) && said.lines().count() == 1 && !said.contains("hush"), "{said}");
     }
     let both = said(&[SECRET, (name, &good)]);
-    assert_eq!(both, format!("{name}: AMPOULE_SESSION_SECRET stands beside it; one of the two is enough"));
+    assert_eq!(both, format!("{name}: AMPOULE_SESSION_SECRET conflicts with it; set one of the two"));
 }
 
 #[test]

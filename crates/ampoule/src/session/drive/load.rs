@@ -75,7 +75,7 @@ impl Session {
                 Lookup::of(Outcome::Unknown)
             }
             Err(error) if shared.options.on_outage == OutagePolicy::Anonymous && is_outage(&error) => {
-                tracing::warn!(session = %shared.name, error = %error.report(), "a request goes on without its session");
+                tracing::warn!(session = %shared.name, error = %error.report(), "a request continues without its session");
                 return self.state().unreachable(shared.blank(self.now()));
             }
             lookup => lookup?,
