@@ -159,7 +159,7 @@ impl Folder {
     }
 }
 
-/// Lower-case hexadecimal: some file systems do not tell capitals apart.
+/// Lower-case hexadecimal: some file systems do not tell capitals apart. These ten lines are no reason for a dependency.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::caught::{Caught, watch_panics};
+use super::caught_error::{CaughtError, watch_panics};
 use super::frames;
 use crate::csrf::escape;
 
@@ -47,7 +47,7 @@ impl ErrorHandler {
         ErrorHandler { debug }
     }
 
-    fn page(&self, caught: &Caught, request: &Asked) -> Response {
+    fn page(&self, caught: &CaughtError, request: &RequestInfo) -> Response {
         let bytes: [u8; 5] = ampoule_seal::internal::random_bytes();
         let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, message, location) = (caught.kind, &caught.message, caught.location());
@@ -66,16 +66,16 @@ impl ErrorHandler {
 pub(super) struct ErrorNumber(pub(super) String);
 
 /// What a page says of the request that failed.
-struct Asked {
+struct RequestInfo {
     method: Method,
     path: String,
     wants_html: bool,
 }
 
-impl Asked {
-    fn of(request: &Request<Body>) -> Asked {
+impl RequestInfo {
+    fn of(request: &Request<Body>) -> RequestInfo {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        Asked { method, path, wants_html: wants_html(request.headers()) }
+        RequestInfo { method, path, wants_html: wants_html(request.headers()) }
     }
 }
 
@@ -90,7 +90,7 @@ struct Details {
     all_calls: String,
 }
 
-fn details(caught: &Caught, request: &Asked) -> Details {
+fn details(caught: &CaughtError, request: &RequestInfo) -> Details {
     let mut what = format!("{} {}\n{}: {}\n", request.method, request.path, caught.kind, caught.message);
     if !caught.location().is_empty() {
         what.push_str(&format!("at {}\n", caught.location()));
@@ -175,17 +175,17 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let asked = Asked::of(&request);
+        let info = RequestInfo::of(&request);
         let handler = self.handler.clone();
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         Box::pin(async move {
             let answered = match called {
-                Ok(future) => Caught::panics_of(future).await,
-                Err(payload) => Err(Caught::of_panic(&*payload)),
+                Ok(future) => CaughtError::panics_of(future).await,
+                Err(payload) => Err(CaughtError::of_panic(&*payload)),
             };
             match answered {
-                Ok(response) => Ok(handler.replace(response?, &asked)),
-                Err(caught) => Ok(handler.page(&caught, &asked)),
+                Ok(response) => Ok(handler.replace(response?, &info)),
+                Err(caught) => Ok(handler.page(&caught, &info)),
             }
         })
     }
@@ -193,15 +193,15 @@ where
 
 impl ErrorHandler {
     /// A page in place of a response that an error made.
-    fn replace(&self, response: Response, asked: &Asked) -> Response {
+    fn replace(&self, response: Response, info: &RequestInfo) -> Response {
         if response.status() != StatusCode::INTERNAL_SERVER_ERROR
             || response.extensions().get::<ErrorNumber>().is_some()
         {
             return response;
         }
-        let of_session = response.extensions().get::<Arc<Error>>().map(|error| Caught::of_error(&**error));
-        match response.extensions().get::<Caught>().cloned().or(of_session) {
-            Some(caught) => keeping(response.headers(), self.page(&caught, asked)),
+        let of_session = response.extensions().get::<Arc<Error>>().map(|error| CaughtError::of_error(&**error));
+        match response.extensions().get::<CaughtError>().cloned().or(of_session) {
+            Some(caught) => keeping(response.headers(), self.page(&caught, info)),
             None => response,
         }
     }
@@ -217,13 +217,13 @@ fn keeping(replaced: &HeaderMap, mut page: Response) -> Response {
     page
 }
 
-impl Caught {
+impl CaughtError {
     /// What a future comes to, or the panic that it came to instead.
-    async fn panics_of<F: Future>(future: F) -> Result<F::Output, Caught> {
+    async fn panics_of<F: Future>(future: F) -> Result<F::Output, CaughtError> {
         let mut future = Box::pin(future);
         std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
-            Err(payload) => Poll::Ready(Err(Caught::of_panic(&*payload))),
+            Err(payload) => Poll::Ready(Err(CaughtError::of_panic(&*payload))),
         })
         .await
     }

@@ -24,7 +24,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::error_handler::ErrorNumber;
-use super::following;
+use super::subrequest;
 
 /// A text longer than this is no message that an error page would repeat.
 const MAX_TEXT: u64 = 4_096;
@@ -128,7 +128,7 @@ impl StatusCodeRedirect {
         for name in OF_THE_FIRST {
             first.headers.remove(name);
         }
-        following::apply(response, &mut first.headers, self.page.path());
+        subrequest::apply(response, &mut first.headers, self.page.path());
         first.extensions.insert(failed);
         Request::from_parts(first, Body::empty())
     }
@@ -176,7 +176,7 @@ fn merge(first: Response, mut page: Response) -> Response {
     *page.status_mut() = first.status();
     page.extensions_mut().insert(Drawn);
     let headers = page.headers_mut();
-    let kept = following::not_set_again(first.headers(), headers);
+    let kept = subrequest::not_set_again(first.headers(), headers);
     let own = headers.get_all(SET_COOKIE).iter().cloned().collect::<Vec<_>>();
     headers.remove(SET_COOKIE);
     for cookie in kept.into_iter().chain(own) {

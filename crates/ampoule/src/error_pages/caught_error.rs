@@ -27,7 +27,7 @@ struct Place {
 
 /// An error or a panic. Travels in the extensions of its response, for the layer that makes a page of it.
 #[derive(Clone)]
-pub(super) struct Caught {
+pub(super) struct CaughtError {
     /// `error` or `panic`.
     pub(super) kind: &'static str,
     /// What was said, and what it was caused by, each in its line.
@@ -35,15 +35,15 @@ pub(super) struct Caught {
     place: Place,
 }
 
-impl Caught {
-    pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Caught {
+impl CaughtError {
+    pub(super) fn of_panic(payload: &(dyn Any + Send)) -> CaughtError {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
         let place = LAST.with(RefCell::take).unwrap_or_default();
-        Caught { kind: "panic", message: message.unwrap_or_else(|| "a panic without a text".to_owned()), place }
+        CaughtError { kind: "panic", message: message.unwrap_or_else(|| "a panic without a text".to_owned()), place }
     }
 
-    pub(super) fn of_error(error: &(dyn std::error::Error + 'static)) -> Caught {
+    pub(super) fn of_error(error: &(dyn std::error::Error + 'static)) -> CaughtError {
         let causes = std::iter::successors(error.source(), |error| error.source());
         let mut message = error.to_string();
         for cause in causes.map(ToString::to_string) {
@@ -53,7 +53,7 @@ impl Caught {
                 message.push_str(&cause);
             }
         }
-        Caught { kind: "error", message, place: Place { location: String::new(), backtrace: backtrace() } }
+        CaughtError { kind: "error", message, place: Place { location: String::new(), backtrace: backtrace() } }
     }
 
     /// File and line, if they are known.
@@ -103,14 +103,14 @@ pub struct ServerError(Cause);
 
 enum Cause {
     Session(Error),
-    Other(Caught),
+    Other(CaughtError),
 }
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for ServerError {
     fn from(error: E) -> ServerError {
         let cause = match error.into().downcast::<Error>() {
             Ok(error) => Cause::Session(*error),
-            Err(other) => Cause::Other(Caught::of_error(&*other)),
+            Err(other) => Cause::Other(CaughtError::of_error(&*other)),
         };
         ServerError(cause)
     }
