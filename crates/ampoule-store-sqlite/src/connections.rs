@@ -1,7 +1,8 @@
 //! The connections: several readers, one writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ampoule_core::{Durability, Error};
 use rusqlite::Connection;
@@ -12,6 +13,9 @@ use crate::options::SqliteOptions;
 
 /// Prepared statements that a connection keeps: each of ours.
 const STATEMENTS: usize = 32;
+
+/// How long opening waits for others that are opening, or recovering, the same database.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Connections {
     /// Where they lead, if that is a file.
@@ -54,9 +58,9 @@ fn connect(
 ) -> rusqlite::Result<Connection> {
     let connection = open()?;
     // While the database is new, or is being recovered, even opening it waits for others.
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(OPEN_TIMEOUT)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    use_wal(&connection)?;
     let synchronous = match durability {
         Durability::None => "OFF",
         Durability::Process => "NORMAL",
@@ -66,4 +70,18 @@ fn connect(
     connection.busy_timeout(wait)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Of several connections that turn a new database to WAL at once, SQLite refuses some without waiting: each holds a lock
+/// that another needs.
+fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(busy) if error::is_busy(&busy) && start.elapsed() < OPEN_TIMEOUT => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            answer => return answer,
+        }
+    }
 }

@@ -120,6 +120,23 @@ async fn p7_several_that_notice_at_once_agree_on_the_new_file() {
     }
 }
 
+#[test]
+fn p7_several_that_make_a_new_database_at_once_all_open_it() {
+    for _ in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions.db");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    open(&path)
+                });
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn folders_above_it_are_made_for_their_owner_only() {
     let dir = tempfile::tempdir().unwrap();
