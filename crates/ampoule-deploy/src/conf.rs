@@ -130,7 +130,7 @@ impl Conf {
     /// `on`, `y`, `t` and `1` are true, and `false`, `no`, `off`, `n`, `f` and `0` are false, in upper or lower case.
     ///
     /// # Errors
-    /// The fault of the option if its value is none of these.
+    /// A fault that names the option, if it has any other value.
     pub fn bool(&self, option: &str, default: bool) -> Result<bool, Fault> {
         self.parse_bool(option, self.get(option), default)
     }

@@ -48,8 +48,7 @@ fn with_sessions_in_cookies_the_experiments_are_unavailable() {
         assert_eq!(page.status, 200, "{path}: {}", page.head);
         assert_eq!(page.body.contains("keeps its sessions in cookies"), path != "/inspector", "{path}: {}", page.body);
     }
-    visitor.get("/");
-    assert!(visitor.submit("/login", "name=Ada").body.contains("Hello, Ada."));
+    assert!(visitor.login("name=Ada").body.contains("Hello, Ada."));
     assert!(visitor.submit("/race", "").body.contains("Hello, Ada."));
 }
 
@@ -78,8 +77,7 @@ fn a_thief_with_copied_cookies_gets_no_access() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
-    visitor.get("/");
-    visitor.submit("/login", "name=Ada");
+    visitor.login("name=Ada");
     visitor.get("/thief");
     let page = visitor.submit("/thief/try", "");
     for (attempt, why) in [("copy", "gone"), ("early", "superseded"), ("late", "superseded"), ("two", "conflicting")] {
@@ -106,8 +104,7 @@ fn an_outage_affects_one_visitor_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let (mut visitor, mut other) = (Visitor::new(&served.base), Visitor::new(&served.base));
-    visitor.get("/");
-    visitor.submit("/login", "name=Ada");
+    visitor.login("name=Ada");
     other.get("/");
     for policy in ["error", "anonymous"] {
         assert!(visitor.get("/outage").body.contains(" visits. After the outage they will still be there."));
@@ -143,8 +140,7 @@ fn the_inspector_shows_record_trips_events_and_cookie() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
-    visitor.get("/");
-    visitor.submit("/login", "name=Ada&remember=yes");
+    visitor.login("name=Ada&remember=yes");
     visitor.get("/");
     let page = visitor.get("/inspector");
     let trips = page.between("<ol id=\"trips\">", "</ol>");
@@ -175,8 +171,7 @@ fn devices_have_names_and_at_most_ten_are_shown() {
         let mut visitor = Visitor::new(&served.base);
         let system = if number % 2 == 0 { "X11; Linux x86_64; rv:140.0" } else { "Windows NT 10.0; rv:140.0" };
         visitor.headers += &format!("User-Agent: Mozilla/5.0 ({system}) Gecko/20100101 Firefox/140.0\r\n");
-        visitor.get("/");
-        page = Some(visitor.submit("/login", "name=Ada"));
+        page = Some(visitor.login("name=Ada"));
     }
     let page = page.unwrap();
     let devices = page.between("id=\"devices\">", "</ul>");
@@ -195,8 +190,7 @@ fn in_production_two_visitors_of_one_name_are_two_users() {
     let served = Served::start(folder.path());
     let (mut ada, mut other) = (Visitor::new(&served.base), Visitor::new(&served.base));
     for visitor in [&mut ada, &mut other] {
-        visitor.get("/");
-        let page = visitor.submit("/login", "name=Ada");
+        let page = visitor.login("name=Ada");
         assert_eq!(page.between("id=\"devices\">", "</ul>").matches("<li>").count(), 1, "{}", page.body);
     }
     other.submit("/elsewhere", "");
@@ -205,8 +199,7 @@ fn in_production_two_visitors_of_one_name_are_two_users() {
     // With the tag it is the same user, in another browser.
     let name = page.between("<code dir=\"ltr\">Ada#", "<");
     let mut phone = Visitor::new(&served.base);
-    phone.get("/");
-    let page = phone.submit("/login", &format!("name=Ada%23{name}"));
+    let page = phone.login(&format!("name=Ada%23{name}"));
     assert_eq!(page.between("id=\"devices\">", "</ul>").matches("<li>").count(), 2, "{}", page.body);
 }
 
@@ -215,8 +208,7 @@ fn blank_names_and_notes_are_rejected_and_a_language_returns_to_its_page() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path());
     let mut visitor = Visitor::new(&served.base);
-    visitor.get("/");
-    assert!(visitor.submit("/login", "name=+++").body.contains("The name is blank."));
+    assert!(visitor.login("name=+++").body.contains("The name is blank."));
     assert!(visitor.submit("/login", "name=%23").body.contains("The name is blank."));
     visitor.get("/notes");
     assert!(visitor.submit("/notes/", "text=+").body.contains("The note is blank"));

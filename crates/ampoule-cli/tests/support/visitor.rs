@@ -43,6 +43,12 @@ impl Visitor {
         self.ask("GET", path, "", "")
     }
 
+    /// Sends the home page's form of the login.
+    pub(crate) fn login(&mut self, fields: &str) -> Answer {
+        self.get("/");
+        self.submit("/login", fields)
+    }
+
     /// Sends a form of the page that was opened last, and opens the page that follows.
     pub(crate) fn submit(&mut self, path: &str, fields: &str) -> Answer {
         let token =

@@ -98,6 +98,12 @@ mod tests {
         found(files).into_iter().map(|finding| finding.split_once(start).unwrap().1.to_owned()).collect()
     }
 
+    /// The cycles of a file whose module below it imports from it, if it has this text too.
+    fn cycles_with(text: &str) -> Vec<String> {
+        let one = format!("mod two;\n{text}\n");
+        cycles(&[("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")])
+    }
+
     #[test]
     fn two_files_that_import_each_other_are_found_once_at_the_line() {
         let found = found(&[
@@ -124,9 +130,7 @@ mod tests {
             "mod inner { use super::two::B; }",
         ];
         for way in ways {
-            let one = format!("mod two;\n{way}\n");
-            let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
-            assert_eq!(cycles(&files), ["one.rs -> one/two.rs -> one.rs"], "{way}");
+            assert_eq!(cycles_with(way), ["one.rs -> one/two.rs -> one.rs"], "{way}");
         }
     }
 
@@ -142,9 +146,7 @@ mod tests {
             "fn f() -> self::two::B { crate::one::two::B }",
         ];
         for way in ways {
-            let one = format!("mod two;\n{way}\n");
-            let files = [("src/lib.rs", "mod one;\n"), ("src/one.rs", &one), ("src/one/two.rs", "use super::A;\n")];
-            assert_eq!(cycles(&files), [""; 0], "{way}");
+            assert_eq!(cycles_with(way), [""; 0], "{way}");
         }
     }
 
