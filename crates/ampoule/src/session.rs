@@ -1,4 +1,4 @@
-//! `Session`: what a handler holds.
+//! `Session`: the handle that a handler works with.
 
 mod auth;
 mod cookie_action;
@@ -84,9 +84,9 @@ struct Inner {
     /// Whether the client itself sent the request, so that its cookies are what the client holds. The subrequest of an
     /// error page carries cookies that the client has not received yet.
     is_of_client: bool,
-    /// The request's, where it is to be told whose the session is.
+    /// The request's span, if the options ask for fingerprints on it.
     span: Option<Box<tracing::Span>>,
-    /// Whether the request has looked at its session at all.
+    /// Whether the request has touched its session.
     touched: AtomicBool,
     /// Reports a touch to an outer response cache.
     probe: Option<TouchProbe>,
@@ -100,7 +100,7 @@ struct Inner {
     chosen: Mutex<Chosen>,
 }
 
-/// What the application chose for this request; mostly nothing.
+/// What the application chose for this request; usually nothing.
 #[derive(Default)]
 struct Chosen {
     /// The token to use in place of the request's.
@@ -436,9 +436,9 @@ impl Session {
         self.read(|record| record.principal().map(str::to_owned)).await
     }
 
-    /// Sets the user that this session belongs to, in the application's own terms ("user:42"), or none. The sessions of
-    /// a user are listed and revoked by this text. A save with another principal creates a new session, as after a
-    /// [`login`](Session::login): call that where a user has proved who they are.
+    /// Sets the user that this session belongs to, in the application's own terms ("user:42"); `None` makes it a
+    /// visitor's. The sessions of a user are listed and revoked by this text. A save with another principal creates a
+    /// new session, as after a [`login`](Session::login): call `login` instead where a user has proved an identity.
     ///
     /// ```
     /// # use ampoule::*;
@@ -459,8 +459,8 @@ impl Session {
         self.change(Change::Principal(principal.map(str::to_owned)))
     }
 
-    /// Gives this session an idle timeout of its own, and its cookie an expiry of as much: "remember me". If the
-    /// absolute timeout would end the session earlier, it is moved.
+    /// Gives this session its own idle timeout, and its cookie an expiry of the same length: "remember me". If the
+    /// absolute timeout would end the session earlier, it is extended.
     ///
     /// ```
     /// # use ampoule::*;
@@ -489,8 +489,8 @@ impl Session {
         self.change(Change::Timeout(idle, self.now()))
     }
 
-    /// Returns whether the client came without a live session, or the session was invalidated in this request. A save
-    /// does not change the answer.
+    /// Returns whether the client sent no token of a live session, or the session was invalidated in this request. A
+    /// save does not change the answer.
     ///
     /// ```
     /// # use ampoule::*;
@@ -510,8 +510,8 @@ impl Session {
     }
 
     /// Returns whether the store could not be reached and the request continues with an empty session that cannot be
-    /// saved. It is always `false` without [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous). A page can say
-    /// so, and hide what needs the session.
+    /// saved: a page can say so, and hide what needs the session. Always `false` without
+    /// [`OutagePolicy::Anonymous`](crate::OutagePolicy::Anonymous).
     ///
     /// ```
     /// # use ampoule::*;
@@ -532,7 +532,7 @@ impl Session {
     }
 
     /// Returns the session's id, which stays the same for its whole life; `None` before a new session is first saved.
-    /// The id is no secret: it may be shown, logged, and stand in a URL. A login creates a session of its own, with
+    /// The id is not a secret: it may be shown, logged, and used in a URL. A login creates another session, with
     /// another id.
     ///
     /// ```
@@ -616,10 +616,10 @@ impl Session {
     /// [`ErrorKind::Invalid`] if the session was touched before, or is kept in its own cookie.
     pub fn set_id(&self, token: &str) -> Result<(), Error> {
         if self.0.shared.backend.is_cookie() {
-            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no token that stands for it"));
+            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no token that could select it"));
         }
         if self.state().is_loaded() {
-            return Err(Error::new(ErrorKind::Invalid, "set_id comes before anything is read from the session"));
+            return Err(Error::new(ErrorKind::Invalid, "call set_id before anything is read from the session"));
         }
         self.chosen().token = Some(token.to_owned());
         Ok(())
@@ -689,7 +689,7 @@ impl Session {
         self.read(|record| record.effective_lifetime().deadline(now)).await
     }
 
-    /// Whether browsers send the session's token by themselves, so that a page of another site could make them use it.
+    /// Whether browsers attach the session's token by themselves, so that a page of another site could use it.
     #[cfg(feature = "forms")]
     pub(crate) async fn is_ambient(&self) -> Result<bool, Error> {
         let state = self.load().await?;
@@ -761,7 +761,7 @@ impl Session {
     fn with_record<R>(&self, state: &State, read: impl FnOnce(&Record) -> R) -> R {
         match state.record() {
             Some(record) => read(record),
-            // Deleted in this request: there is nothing in it any more.
+            // The session was deleted in this request, so it is empty.
             None => read(&self.0.shared.blank(self.now())),
         }
     }
@@ -772,7 +772,7 @@ impl Session {
         self.state().change(change)
     }
 
-    /// The token of the session's forms, once there is one.
+    /// The token of the session's forms; `None` before one is created.
     pub(crate) async fn form_token(&self) -> Result<Option<[u8; 32]>, Error> {
         self.read(|record| record.form_token).await
     }
@@ -794,7 +794,7 @@ impl Session {
         self.0.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the request has looked at its session. Plain writes do: nothing is ever taken back.
+    /// Records that the request has touched its session. A write is enough: the flag is never cleared.
     fn note_touch(&self) {
         self.0.touched.store(true, Ordering::Relaxed);
         if let Some(probe) = &self.0.probe {
@@ -808,8 +808,8 @@ impl Session {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held but what a value's type does to decode itself, and an update's own
-        // function; both leave the state as it was.
+        // While the lock is held, only a value's `Deserialize` and an update's function can panic; both leave the state
+        // as it was.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -817,7 +817,7 @@ impl Session {
         self.0.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the client holds the session itself.
+    /// Whether the client holds the session itself, in its cookie.
     pub(crate) fn is_in_cookie(&self) -> bool {
         self.0.shared.backend.is_cookie()
     }

@@ -1,4 +1,4 @@
-//! Login and logout: where principal, fork and the time of authentication meet.
+//! Login and logout: the principal, the fork and the time of authentication.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::http::transport::Transport;
 
 impl Session {
     /// Logs `principal` in: a name in the application's own terms ("user:42"). Call it after the password, the key or
-    /// the code was checked, and then call [`save`](Session::save). Also call it for a step-up, where a user who is
-    /// logged in proves more.
+    /// the code was checked, and then call [`save`](Session::save). Also call it for a step-up, when a logged-in user
+    /// has passed a stronger check.
     ///
     /// ```
     /// # use ampoule::*;
@@ -54,9 +54,8 @@ impl Session {
     }
 
     /// Ends the session at once, as [`invalidate`](Session::invalidate) does. The response removes the cookie, unless
-    /// this request saves something afterwards, such as a flash message that says goodbye; that goes into a new
-    /// session. A request that came with a token from before a login ends the session before the login, never the
-    /// login's.
+    /// this request saves something afterwards, such as a flash message that says goodbye; that is saved in a new
+    /// session. A request with a token from before a login ends the session before the login, never the login's.
     ///
     /// ```
     /// # use ampoule::*;
@@ -145,9 +144,9 @@ impl Session {
         self.principal().await?.ok_or_else(anonymous)
     }
 
-    /// Returns the principal if the login is at most so old: for actions that a stolen or forgotten session must not be
-    /// able to do, such as changing the password. On [`ErrorKind::LoginRequired`], redirect the user to a page that
-    /// asks for the password again, and call [`login`](Session::login) there.
+    /// Returns the principal if the login is not older than `at_most`: for actions that a stolen or forgotten session
+    /// must not be able to do, such as changing the password. On [`ErrorKind::LoginRequired`], redirect the user to a
+    /// page that asks for the password again, and call [`login`](Session::login) there.
     ///
     /// ```
     /// # use ampoule::*;
@@ -164,7 +163,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] for a visitor, and after a login that is older; errors of loading the session.
+    /// [`ErrorKind::LoginRequired`] for a visitor, and for an older login; errors of loading the session.
     pub async fn require_fresh(&self, at_most: Duration) -> Result<String, Error> {
         let user = self.require_login().await?;
         let age = self.authenticated_at().await?.map(|proved| self.now().since(proved));
@@ -173,11 +172,11 @@ impl Session {
         }
         Err(Error::new(
             ErrorKind::LoginRequired,
-            format!("this takes a login of the last {} seconds", at_most.as_secs()),
+            format!("expected a login within the last {} seconds", at_most.as_secs()),
         ))
     }
 
-    /// Whether a client without a login may be asked for a token of the scheme `Bearer`.
+    /// Whether a client without a login may be asked for a `Bearer` token.
     #[cfg(feature = "auth")]
     pub(crate) fn takes_bearer(&self) -> bool {
         self.0.shared.options.transports.contains(&Transport::Bearer)

@@ -1,40 +1,40 @@
-//! What the client is told about its token: derived in one place, once, at the end of the request.
+//! Which cookie the response sends: decided in one place, once, at the end of the request.
 
-/// Where the session stands for its client when the response begins.
+/// The state of the session when the response begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionNow {
-    /// There is none, or none that this request may speak for.
+    /// There is no session, or none that this request may send a token of.
     Absent,
-    /// This request ended it.
+    /// This request ended the session.
     Ended,
-    /// This request made it: it is new, or a login.
+    /// This request created the session: a new one, or a login.
     Made,
-    /// The client's own session, under a token that this request rotated.
+    /// The client's own session, with a token that this request rotated.
     Rotated {
-        /// Whether a write after the handler proved that the new token is still current.
+        /// Whether a write after the handler verified that the new token is still current.
         renewed: bool,
     },
-    /// The client's own session, under the token that it has.
+    /// The client's own session, with the token that the client sent.
     Kept {
-        /// Whether the client should have the token again.
+        /// Whether the token should be sent to the client again.
         is_due: bool,
-        /// Whether a write after the handler proved that it is still good.
+        /// Whether a write after the handler verified that the token is still valid.
         renewed: bool,
     },
 }
 
-/// What is sent.
+/// The cookie that the response sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CookieAction {
-    /// Nothing: what the client has, or has not, is right.
+    /// None: the client's cookie, or the lack of one, is right.
     Nothing,
-    /// The session's token.
+    /// The session's token, or the sealed session.
     Send,
-    /// That the client's cookie is no more.
+    /// A removal of the client's cookie.
     Remove,
 }
 
-/// What is sent to a client whose session stands so, and which holds a cookie of the name or not.
+/// Decides the cookie by the session's state, and by whether the client holds a cookie of that name.
 pub(super) fn cookie_action(session: SessionNow, holds_cookie: impl FnOnce() -> bool) -> CookieAction {
     match session {
         SessionNow::Made | SessionNow::Rotated { renewed: true } | SessionNow::Kept { is_due: true, renewed: true } => {

@@ -1,4 +1,4 @@
-//! The sessions of one user: listed, and ended.
+//! The sessions of one user: lists and ends them.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::backend::{Caller, Lineage, Snapshot, StoreBackend};
 use crate::event::EventKind;
 use crate::shared::Shared;
 
-/// How often the sessions of a principal are listed again while new ones appear.
+/// How often the sessions of a principal are listed again while logins create new ones.
 const ATTEMPTS: u32 = 64;
 
 /// One device of a principal, and the state of its session when it was listed.
@@ -40,7 +40,7 @@ impl SessionInfo {
         self.snapshot.id
     }
 
-    /// Returns whether it is the session of the request that asked.
+    /// Returns whether it is the session of the present request.
     pub fn is_current(&self) -> bool {
         self.current
     }
@@ -65,7 +65,7 @@ impl SessionInfo {
         self.snapshot.deadline
     }
 
-    /// Returns a value of it, such as the user agent or the address that the application keeps there.
+    /// Returns one of its values, such as the user agent or the address that the application keeps there.
     ///
     /// # Errors
     /// [`ErrorKind::Value`] if the stored value is not a `T`.
@@ -81,14 +81,14 @@ impl fmt::Debug for SessionInfo {
 }
 
 impl Shared {
-    /// The sessions of a principal that the asking session may see.
+    /// The sessions of a principal that the requesting session may see.
     async fn visible(&self, principal: &str, own: Option<&Caller>) -> Result<Vec<Snapshot>, Error> {
         let found = self.listed()?.live_of(principal).await?;
         let Some(own) = own else { return Ok(found) };
         self.listed()?.seen_by(own, found, self.options.clock.now()).await
     }
 
-    /// The devices of a principal. The asking session represents its own device.
+    /// The devices of a principal. The requesting session represents its own device.
     pub(crate) async fn devices_of(&self, principal: &str, own: Option<&Caller>) -> Result<Vec<SessionInfo>, Error> {
         let mut infos: Vec<SessionInfo> = Vec::new();
         for snapshot in self.visible(principal, own).await? {
@@ -111,10 +111,10 @@ impl Shared {
         self.end(&found).await
     }
 
-    /// Ends all sessions of a principal but the asking one.
+    /// Ends all sessions of a principal but the requesting one.
     pub(crate) async fn revoke_all_but(&self, principal: &str, own: Option<&Caller>) -> Result<usize, Error> {
         let mut ended = 0;
-        // Repeated, since a login that was under way may have created another session.
+        // Repeated, since a concurrent login may have created another session.
         for _ in 0..ATTEMPTS {
             let mut found = self.visible(principal, own).await?;
             found.retain(|found| own.is_none_or(|own| own.session.id != found.id));
@@ -125,7 +125,7 @@ impl Shared {
                 ended += usize::from(self.end(&found).await?);
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be ended"))
+        Err(Error::new(ErrorKind::Conflict, "new logins of the principal appeared in each attempt to end its sessions"))
     }
 
     async fn end(&self, found: &Snapshot) -> Result<bool, Error> {
@@ -140,22 +140,22 @@ impl Shared {
         self.backend.store().ok_or_else(|| {
             Error::new(
                 ErrorKind::Invalid,
-                "sessions in cookies are kept by their clients: they cannot be listed or revoked",
+                "sessions in cookies cannot be listed or revoked: only their clients hold them",
             )
         })
     }
 }
 
-/// Whether `one` represents a device rather than `other`: a session whose token a client has sent comes first, then the
-/// latest login.
+/// Whether `one` represents a device rather than `other`: a session whose token a client has sent precedes one whose
+/// token has not been sent; then the latest login.
 fn is_preferred(one: &SessionInfo, other: &SessionInfo) -> bool {
     let order = |info: &SessionInfo| (!info.snapshot.record.identity.is_unconfirmed, info.authenticated_at());
     order(one) > order(other)
 }
 
 impl Session {
-    /// Lists the live sessions of this session's principal, one for each device, the last used first. The list is empty
-    /// if the session has no principal.
+    /// Lists the live sessions of this session's principal, one for each device, the last used first. Returns an empty
+    /// list if the session has no principal.
     ///
     /// ```
     /// # use ampoule::*;
@@ -184,8 +184,8 @@ impl Session {
         self.unless_ended(listed, own.as_ref())
     }
 
-    /// Ends another session of the same principal by its id, and returns whether it was there. The id of this session
-    /// [deletes](Session::delete) it. The id of another user's session ends nothing.
+    /// Ends another session of the same principal by its id, and returns whether there was one. The id of this session
+    /// [deletes](Session::delete) it; the id of another user's session ends nothing.
     ///
     /// ```
     /// # use ampoule::*;
@@ -213,8 +213,7 @@ impl Session {
     }
 
     /// Ends all other sessions of the same principal, and returns how many: "sign out everywhere else". Sessions of the
-    /// same device stay: a login that descends from this session, or one that a second click on the login's button made
-    /// beside it.
+    /// same device stay: a login that descends from this session, or one from a second click on the login button.
     ///
     /// ```
     /// # use ampoule::*;
@@ -232,13 +231,13 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`sessions`](Session::sessions); [`ErrorKind::Invalid`] if this session has an unsaved login, since then this
-    /// session would be ended as well.
+    /// As [`sessions`](Session::sessions); [`ErrorKind::Invalid`] if this session has an unsaved login, since this
+    /// session would then be ended as well.
     pub async fn revoke_others(&self) -> Result<usize, Error> {
         let Some(principal) = self.principal().await? else { return Ok(0) };
         let own = self.state().live().map(Live::caller);
         if own.is_none() || self.state().changes().forks(Some(&principal)) {
-            return Err(Error::new(ErrorKind::Invalid, "save the session before all others are ended"));
+            return Err(Error::new(ErrorKind::Invalid, "save the session's login before ending the other sessions"));
         }
         let revoked = Box::pin(self.0.shared.revoke_all_but(&principal, own.as_ref())).await;
         self.unless_ended(revoked, own.as_ref())

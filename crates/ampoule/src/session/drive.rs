@@ -1,4 +1,4 @@
-//! The only place that does I/O for a session: it asks the state what is to be done, does it, and tells the state.
+//! The only module that does I/O for a session: it asks the state what to do, does it, and reports the result.
 
 mod finish;
 mod load;
@@ -8,8 +8,8 @@ mod take;
 use super::Session;
 
 impl Session {
-    /// The right to do I/O for this session: of the tasks of one request one loads or saves at a time. It ends when the
-    /// guard is dropped, also by a cancelled request.
+    /// Acquires the lock for the session's I/O: of the tasks of one request, one at a time loads or saves. The lock is
+    /// released when the guard is dropped, also when the request is cancelled.
     async fn io(&self) -> tokio::sync::MutexGuard<'_, ()> {
         match self.0.io.try_lock() {
             Ok(io) => io,

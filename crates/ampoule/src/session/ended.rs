@@ -1,4 +1,4 @@
-//! The end of a session, for what outlasts the request: sockets, streams, tasks.
+//! `Session::ended`: a future for sockets, streams and tasks that outlast the request.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::shared::Shared;
 
 impl Session {
     /// Resolves when the session has ended: by a logout, a revocation, a limit or its timeout, in this process or any
-    /// other. For what outlasts its request: a WebSocket, a stream of events, a task.
+    /// other. For a WebSocket, a stream of events, or a task that outlasts its request.
     ///
     /// ```
     /// # async fn next_message() -> Option<String> { None }
@@ -32,18 +32,19 @@ impl Session {
     ///
     /// | the end comes | it resolves |
     /// |---|---|
-    /// | in this process, through this layer | at once |
-    /// | in another process or layer, and the store tells of changes, as Redis does | at once; within 30 seconds where what it told was missed |
+    /// | in another process or layer, and the store reports changes, as Redis does | at once; within 30 seconds if a report was lost |
+    /// | in another process or layer, and the store does not report changes | within 5 seconds |
     /// | in another process or layer, and the store does not tell | within 5 seconds |
     /// | by the timeout | as in the two rows above |
     ///
-    /// It resolves where [`reload`](Session::reload) says `false`: also for a session that was never saved, and for one that a
-    /// login has left behind, which the page should open again with its new cookie. While the store cannot be reached it
-    /// waits. A session in its own cookie is ended by nothing but its deadline, as this request knows it.
+    /// Where the future resolves, [`reload`](Session::reload) returns `false`: also for a session that was never saved,
+    /// and for one that a login has replaced, which the page should open again with its new cookie. While the store
+    /// cannot be reached, the future waits. A session in its own cookie ends only by its deadline, as this request
+    /// knows it.
     ///
-    /// It holds no lock, does not count as a use, and keeps the session neither alive nor loaded. Each call looks at the store
-    /// now and at the intervals above, so pin one outside of a loop, as above, rather than making one for each message. It
-    /// takes a runtime of tokio.
+    /// The future holds no lock, does not count as a use, and keeps the session neither alive nor loaded. Each call
+    /// reads the store at once and then at the intervals above, so pin one future outside of a loop, as above, rather
+    /// than creating one for each message. It needs a tokio runtime.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let session = self.clone();
         async move {

@@ -1,11 +1,11 @@
-//! Whose a request is, on its span: as fingerprints, which tell nothing to a reader of logs.
+//! Fingerprints of a session and its user on the request's span: they reveal neither to a reader of the logs.
 
 use ampoule_seal::Signer;
 
 use super::Session;
 
 impl Session {
-    /// Tells the request's span whose the session is, where the options ask for it.
+    /// Records the session's fingerprints on the request's span, if the options ask for it.
     pub(super) fn trace(&self) {
         let (Some(span), Some(signer)) = (&self.0.span, &self.0.shared.fingerprints) else { return };
         let (id, principal) = {
@@ -13,7 +13,7 @@ impl Session {
             let Some(live) = state.live() else { return };
             (live.snapshot.id.to_string(), live.snapshot.record.principal().map(|user| fingerprint(signer, user)))
         };
-        // Not under the state's lock: a subscriber is the application's code.
+        // Called without the state's lock, since a subscriber is the application's code.
         span.record("session", fingerprint(signer, &id));
         if let Some(user) = principal {
             span.record("user", user);

@@ -1,4 +1,4 @@
-//! What a handler can do to a session's life: a new token, an end, a new beginning.
+//! The lifecycle of a session: rotation, deletion, invalidation.
 
 use ampoule_core::{Error, ErrorKind};
 
@@ -92,7 +92,7 @@ impl Session {
         self.end(Some(self.0.shared.blank(self.now()))).await
     }
 
-    /// Drops the changes since the session was loaded or saved, with a pending login and a pending new token.
+    /// Drops the changes since the session was loaded or saved, also a pending login and a pending rotation.
     ///
     /// ```
     /// # use ampoule::*;
@@ -129,7 +129,7 @@ impl Session {
     pub fn set_cookie_domain(&self, domain: &str) -> Result<(), Error> {
         let domain = set_cookie::domain(domain)?;
         if self.0.shared.name.starts_with("__Host-") {
-            return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has no domain"));
+            return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- cannot have a domain"));
         }
         self.chosen().domain = Some(domain);
         Ok(())
@@ -154,7 +154,7 @@ impl Session {
     pub fn set_cookie_path(&self, path: &str) -> Result<(), Error> {
         let path = set_cookie::path(path)?;
         if self.0.shared.name.starts_with("__Host-") && path != "/" {
-            return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- has the path /"));
+            return Err(Error::new(ErrorKind::Invalid, "a cookie whose name starts with __Host- needs the path /"));
         }
         self.chosen().path = Some(path);
         Ok(())

@@ -1,4 +1,4 @@
-//! Logins of an application's users, bound to what ends them when it changes.
+//! Logins that end when a hash of the user changes, such as that of the password.
 
 use ampoule_core::Error;
 use ampoule_core::internal::Change;
@@ -10,8 +10,8 @@ use crate::backend::Lineage;
 
 impl Session {
     /// Logs this user in, as [`login`](Session::login) does, and binds the session to the user's
-    /// [`auth_hash`](Users::auth_hash): when that changes, the session ends. Call it after the password was checked, and
-    /// [`save`](Session::save) then.
+    /// [`auth_hash`](Users::auth_hash): when the hash changes, the session ends. Call it after the password was
+    /// checked, and then call [`save`](Session::save).
     ///
     /// ```
     /// # use ampoule::{Error, Session, Users};
@@ -30,11 +30,12 @@ impl Session {
         self.change(Change::AuthHash(digest))
     }
 
-    /// Renews the login of a user whose password has just changed, and ends all other sessions of the user: returns how
+    /// Renews the login of a user whose password has just changed, ends all other sessions of the user, and returns how
     /// many. Saves at once.
     ///
-    /// The session continues in a session of its own, as after any login, bound to the new [`auth_hash`](Users::auth_hash);
-    /// its client gets a new cookie. A session in its cookie cannot end others: those end when they next ask for their user.
+    /// The user continues in a new session, as after any login, bound to the new [`auth_hash`](Users::auth_hash); the
+    /// client gets a new cookie. Sessions in cookies cannot be ended by others: they end when a request of theirs next
+    /// loads its user.
     ///
     /// ```
     /// # use ampoule::{Error, Session, Users};
@@ -45,13 +46,13 @@ impl Session {
     /// }
     /// ```
     ///
-    /// Change the database first. Until this returns, another request of the same session that asks for its user finds a hash
-    /// that has changed, and ends the session: the error is then [`ErrorKind::Gone`](ampoule_core::ErrorKind::Gone), and the
-    /// user logs in with the new password.
+    /// Change the database first. Until this method returns, another request of the same session that loads its user
+    /// finds a changed hash and ends the session: the error is then [`ErrorKind::Gone`](ampoule_core::ErrorKind::Gone),
+    /// and the user logs in with the new password.
     ///
     /// # Errors
-    /// As [`save`](Session::save) and [`revoke_others`](Session::revoke_others). After one of the latter the login is
-    /// renewed, and the other sessions end when they next ask for their user.
+    /// As [`save`](Session::save) and [`revoke_others`](Session::revoke_others). If only the latter fails, the login is
+    /// renewed, and the other sessions end when a request of theirs next loads its user.
     pub async fn renew_login<U: Users>(&self, users: &U, user: &U::User) -> Result<usize, Error> {
         self.login_user(users, user).await?;
         self.save().await?;
@@ -69,7 +70,8 @@ impl Session {
         Ok(verified.is_some())
     }
 
-    /// Writes the digest by the first secret, so that an older one can be removed one day. The next request tries again.
+    /// Replaces the digest of an older secret by one of the first secret, so that the older secret can be removed one
+    /// day. If that fails, the next request tries again.
     async fn renew_auth_hash(&self, digest: [u8; 32]) {
         if self.state().is_changed() {
             return;
@@ -84,8 +86,8 @@ impl Session {
         }
     }
 
-    /// Ends a session whose login does not stand any more, as if it were revoked: this request has no session, and sends no
-    /// cookie, since another response may be on its way with that of a new login.
+    /// Ends a session whose login is no longer valid, as if it were revoked. This request then has no session, and
+    /// sends no cookie, since another response may be on its way with the cookie of a new login.
     pub(crate) async fn end_login(&self, why: &'static str) -> Result<(), Error> {
         let Some(live) = self.state().live().cloned() else { return Ok(()) };
         tracing::info!(session = %self.0.shared.name, id = %live.snapshot.id, why, "a login ends");
@@ -94,7 +96,8 @@ impl Session {
         Ok(())
     }
 
-    /// A session that a login has frozen ends by itself, or continues if that login never arrives.
+    /// Ends a session, unless a login has frozen it: then it ends by itself, or continues if that login is never
+    /// confirmed.
     async fn revoke_unless_frozen(&self, live: &Live) -> Result<(), Error> {
         if self.0.shared.backend.is_cookie() || live.is_frozen() {
             return Ok(());
@@ -103,7 +106,7 @@ impl Session {
     }
 }
 
-/// The principal's length goes first, so that no two pairs are one text.
+/// The principal's length comes first, so that different pairs have different texts.
 fn message(principal: &str, hash: &[u8]) -> Vec<u8> {
     [&(principal.len() as u64).to_le_bytes(), principal.as_bytes(), hash].concat()
 }

@@ -1,4 +1,4 @@
-//! A view of a session that leaves no trace.
+//! A read-only view of a session.
 
 use ampoule_core::internal::codec;
 use ampoule_core::{AsKey, Error, KeyOf, Time};

@@ -1,4 +1,4 @@
-//! What the response says of the session: its token, what depends on it, and what must not be stored.
+//! The headers that a response gets because of its session: cookies, `Vary`, `Cache-Control`.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ use crate::http::scopes::{self, Expired};
 use crate::http::set_cookie::{self, CookieOptions, CookieScope};
 use crate::http::transport::Transport;
 
-/// No response expires more cookies than this, since each is a header, and proxies refuse many.
+/// The most cookies that one response expires. Each is a header, and proxies refuse responses with many.
 const MAX_EXPIRED: usize = 48;
 
 impl Session {
-    /// Adds to the response's headers what its client must know.
+    /// Adds the headers that the client must receive.
     pub(super) fn respond(&self, state: &State, rules: &Renewal<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let options = &self.0.shared.options;
         for transport in &options.transports {
@@ -33,8 +33,8 @@ impl Session {
         let action = cookie_action(state.session_now(rules), || self.0.credentials.has_cookie(&self.0.shared.name));
         let expired = self.scopes_to_expire(state, rules, action);
         if action != CookieAction::Nothing || !expired.is_empty() || state.is_unreachable() {
-            // Nothing between us and the client must store a response with a session's token; that, and a missing Vary, are
-            // what CVE-2023-30861 (Flask) was. What was made without the session is for no other client and no other time.
+            // No cache on the way may store a response with a session's token: together with a missing Vary, this was
+            // CVE-2023-30861 (Flask). A response that was created without the session depends on no client.
             forbid_storing(headers);
         }
         // First, since a browser that knows no partitions, or takes two scopes for one, keeps what comes last.
@@ -49,13 +49,13 @@ impl Session {
         Ok(())
     }
 
-    /// The transport by which the session came, or on which a new one goes out; `None` where the application hands tokens
-    /// out by itself.
+    /// The transport by which the client sent its token, or the first for a new session; `None` if the application
+    /// hands tokens out by itself.
     pub(super) fn transport(&self, state: &State) -> Option<&Transport> {
         if self.chosen().token.is_some() { None } else { self.0.shared.options.transports.get(state.via()) }
     }
 
-    /// What decides whether the token is due again.
+    /// The rules by which a token is sent again.
     pub(super) fn renewal<'a>(&'a self, state: &State) -> Renewal<'a> {
         let shared = &self.0.shared;
         Renewal {
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    /// What the client is to hold.
+    /// The value that the client should hold.
     fn value(&self, state: &State) -> Option<CookieValue> {
         let live = state.live()?;
         Some(self.0.shared.backend.cookie_value(&live.credential, &live.snapshot.record))
@@ -79,7 +79,7 @@ impl Session {
         let max_age = state.live().and_then(|live| shared.options.cookie.max_age(&live.snapshot.record.lifetime));
         let text = value.as_deref().map_or(Cow::default(), |value| pieces::text(&shared.name, value));
         let mut pieces = text.chunks(pieces::room(&shared.name));
-        // What the client has and the session has not is removed.
+        // A cookie that the client holds, and the session does not use, is removed.
         let held = match (shared.backend.is_cookie(), pieces.len()) {
             (true, _) => pieces::held(&self.0.credentials.cookies, &shared.name),
             (false, 0) => 1,
@@ -99,8 +99,8 @@ impl Session {
         Ok(())
     }
 
-    /// The scopes whose cookies are in the way. They are expired together with an answer that settles which cookie counts:
-    /// the session's own, its removal, or, where two sessions came, that none does.
+    /// The scopes whose cookies conflict with the session's. They are expired together with a response that settles
+    /// which cookie counts: the session's own, its removal, or, if two sessions' tokens were sent, none.
     fn scopes_to_expire(&self, state: &State, rules: &Renewal<'_>, action: CookieAction) -> Vec<Expired> {
         let shared = &self.0.shared;
         let in_the_way = state.in_the_way();
@@ -141,7 +141,7 @@ impl Session {
     }
 }
 
-/// A header's value that logs hide.
+/// A header value that is marked as sensitive, so that logs hide it.
 fn sensitive(value: &[u8]) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value).ok()?;
     value.set_sensitive(true);

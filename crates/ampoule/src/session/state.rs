@@ -1,4 +1,6 @@
-//! What one request knows and wants of its session: a state machine that does no I/O.
+//! The state of a session within one request: a state machine that does no I/O.
+//!
+//! [`drive`](super::drive) asks it what to do, does it, and reports the result.
 //!
 //! [`drive`](super::drive) asks it what is to be done, does that, and reports what came of it.
 
@@ -13,7 +15,7 @@ use ampoule_seal::Credential;
 
 use crate::backend::{Caller, Ended, Found, Lineage, Lookup, Outcome, Snapshot, VerifiedToken};
 
-/// The state behind a session's handle. Locked for moments only, never across an await.
+/// The state behind a session's handle. Its lock is held for moments only, never across an await.
 #[derive(Default)]
 pub(super) struct State {
     status: Status,
@@ -21,15 +23,15 @@ pub(super) struct State {
     view: Option<Arc<Record>>,
     /// Changes that are not yet saved.
     changes: ChangeLog,
-    /// The session is to have a new secret when it is next saved.
+    /// Whether the next save replaces the session's secret.
     rotates: bool,
-    /// What the client came with, if it counted.
+    /// The session whose token the client sent, if it was selected.
     came: Option<Came>,
-    /// Further sessions whose tokens came.
+    /// Further sessions whose tokens the client sent.
     others: Vec<Snapshot>,
-    /// Several tokens came, so there are cookies in the way.
+    /// Several tokens were sent, so some of the client's cookies are to be expired.
     is_crowded: bool,
-    /// No live session came, or it was invalidated.
+    /// No token of a live session was sent, or the session was invalidated.
     is_new: bool,
     /// Something was written in this request.
     wrote: bool,
@@ -37,11 +39,11 @@ pub(super) struct State {
     ended: bool,
     /// Whether the changes may have been saved already, by a save whose outcome is not known.
     is_in_doubt: bool,
-    /// After the handler, a conditional write of this request proved that the client's token is still the session's.
+    /// After the handler, a conditional write of this request verified that the client's token is still current.
     renewed: bool,
 }
 
-/// The session that the client came with, as it was then.
+/// The session whose token the client sent, as the request found it.
 struct Came {
     token: VerifiedToken,
     id: SessionId,
@@ -50,19 +52,19 @@ struct Came {
     last_use: Time,
 }
 
-/// What is known of the session.
+/// The result of the lookup, and of what this request did since.
 #[derive(Default)]
 enum Status {
-    /// Nothing has looked.
+    /// Not looked up yet.
     #[default]
     Unloaded,
-    /// There is none yet; the record is what a new one starts from.
+    /// There is no session; a new one starts from this record.
     New(Arc<Record>),
-    /// The session whose token came ended moments ago. The record is what a login starts from.
+    /// The session whose token was sent ended moments ago. A login starts from this record.
     Ended(Arc<Record>, Ended),
-    /// There is one.
+    /// There is a live session.
     Live(Live),
-    /// There was one, and this request deleted it.
+    /// This request deleted the session.
     Deleted,
     /// The store did not answer; the request continues with an empty record, which is never saved.
     Unreachable(Arc<Record>),
@@ -73,34 +75,34 @@ enum Status {
 pub(super) struct Live {
     pub(super) credential: Credential,
     pub(super) digest: [u8; 32],
-    /// The digest of the secret that the client came with; that of its own secret for a session that this request made.
+    /// The digest of the secret in the client's token; for a session that this request created, that of its own secret.
     pub(super) presented: [u8; 32],
-    /// Whether the request has its current secret, not the one before it.
+    /// Whether the client sent the current secret, not the previous one.
     pub(super) is_current: bool,
     pub(super) snapshot: Snapshot,
     /// When the request loaded it.
     pub(super) loaded: Time,
 }
 
-/// Which of a client's cookies of one name are to be expired.
+/// The cookies of the session's name that are to be expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InTheWay {
     None,
-    /// Those of other scopes than the session's.
+    /// Those in other scopes than the session's.
     Others,
-    /// Those of every scope.
+    /// Those in every scope.
     All,
 }
 
-/// What a save is to do.
+/// What a save has to do.
 pub(super) enum PendingSave {
-    /// Nothing was changed.
+    /// Nothing has changed.
     Nothing,
-    /// Keep a session for the first time; a login, as one that comes from there.
+    /// Write a new session; `Some` for a login that comes from this session.
     Create(Option<Lineage>),
-    /// Keep a login in a session of its own.
+    /// Write a login as a new session, and freeze the one that it comes from.
     Fork,
-    /// Write what was changed.
+    /// Write the changes.
     Commit,
 }
 
@@ -110,17 +112,17 @@ impl Live {
         Live { digest, credential, presented: digest, is_current: true, snapshot, loaded }
     }
 
-    /// Whether a login holds the session still: requests that were under way leave it alone.
+    /// Whether a login has frozen the session: concurrent requests must not write to it.
     pub(super) fn is_frozen(&self) -> bool {
         self.snapshot.record.identity.frozen_until.is_some_and(|until| self.loaded < until)
     }
 
-    /// The end of a freeze that was over when the request loaded the session: its save thaws it.
+    /// The end of a freeze that had passed when the request loaded the session: a save then thaws it.
     pub(super) fn thaws(&self) -> Option<Time> {
         self.snapshot.record.identity.frozen_until.filter(|until| self.loaded >= *until)
     }
 
-    /// It, as the one that asks for the sessions of its principal.
+    /// The session as the caller that lists or ends the sessions of its principal.
     pub(super) fn caller(&self) -> Caller {
         Caller { session: self.snapshot.clone(), thaws: self.thaws() }
     }
@@ -132,7 +134,7 @@ impl Live {
 }
 
 impl State {
-    // What it knows.
+    // Queries.
 
     pub(super) fn is_loaded(&self) -> bool {
         !matches!(self.status, Status::Unloaded)
@@ -143,7 +145,7 @@ impl State {
         self.view.as_ref().or_else(|| self.saved())
     }
 
-    /// The record as it is kept, or as a new one starts.
+    /// The stored record, or the one that a new session starts from.
     fn saved(&self) -> Option<&Arc<Record>> {
         match &self.status {
             Status::New(record) | Status::Ended(record, _) | Status::Unreachable(record) => Some(record),
@@ -175,17 +177,18 @@ impl State {
         &self.changes
     }
 
-    /// Which cookies are in the way of the one that counts.
+    /// Which of the client's cookies conflict with the one that counts.
     pub(super) fn in_the_way(&self) -> InTheWay {
         match self.is_crowded {
             false => InTheWay::None,
-            // The next request is to come without them. Of a session that ended moments ago another response may tell.
+            // The next request should come without them. If a session ended moments ago, another response may still be
+            // on its way.
             true if self.came.is_none() && !matches!(self.status, Status::Ended(..)) => InTheWay::All,
             true => InTheWay::Others,
         }
     }
 
-    /// Which of the layer's transports the session came by; the first for a new one.
+    /// The index of the transport that the token came by; the first for a new session.
     pub(super) fn via(&self) -> usize {
         self.came.as_ref().map_or(0, |came| came.token.via)
     }
@@ -201,11 +204,11 @@ impl State {
         differs || (self.rotates && matches!(self.status, Status::Unloaded | Status::Live(_)))
     }
 
-    // Its transitions.
+    // Transitions.
 
-    /// Takes note of what the tokens of the request led to, and says whether that decides.
+    /// Applies the result of the lookup, and returns whether it was the first.
     pub(super) fn loaded(&mut self, lookup: Lookup, blank: impl FnOnce() -> Record) -> Result<bool, Error> {
-        // Of two tasks of one request that look at once, one decides.
+        // Of two concurrent lookups of one request, the first decides.
         if self.is_loaded() {
             return Ok(false);
         }
@@ -226,7 +229,7 @@ impl State {
         self.learned().map(|()| true)
     }
 
-    /// Takes note that the store cannot tell.
+    /// Records that the store could not be reached.
     pub(super) fn unreachable(&mut self, blank: Record) -> Result<(), Error> {
         if self.is_loaded() {
             return Ok(());
@@ -236,14 +239,14 @@ impl State {
         self.learned()
     }
 
-    /// Records a change and, where the session is loaded, does it. A change that fails leaves no trace.
+    /// Records a change and, if the session is loaded, applies it. A change that fails has no effect.
     pub(super) fn change(&mut self, change: Change) -> Result<(), Error> {
         let is_identity = matches!(change, Change::Principal(_) | Change::Login(_));
         if let Some(record) = self.record() {
             self.view = Some(change.applied(record)?);
         }
         self.changes.push(change)?;
-        // What a login starts from depends on whose session it was.
+        // The base of a login depends on whose session it was.
         if is_identity { self.replay() } else { Ok(()) }
     }
 
@@ -251,27 +254,27 @@ impl State {
         self.rotates
     }
 
-    /// Takes out the changes to one key, unless all were cleared.
+    /// Takes out the changes of one key, unless all values were cleared.
     pub(super) fn split_off(&mut self, key: &str) -> Option<ChangeLog> {
         self.changes.split_off(key)
     }
 
-    /// Whether what it saves may have been saved already.
+    /// Whether the changes of a save may have been written already.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.is_in_doubt
     }
 
-    /// Takes note whether it is unknown what became of a save.
+    /// Records whether the outcome of a save is unknown.
     pub(super) fn in_doubt(&mut self, is_in_doubt: bool) {
         self.is_in_doubt = is_in_doubt;
     }
 
-    /// Asks for a new secret.
+    /// Requests a new secret.
     pub(super) fn rotate(&mut self) {
         self.rotates = true;
     }
 
-    /// Forgets what was changed since the session was loaded or saved.
+    /// Drops the changes since the session was loaded or saved.
     pub(super) fn revert(&mut self) {
         self.is_in_doubt = false;
         self.changes.clear();
@@ -279,7 +282,7 @@ impl State {
         self.rotates = false;
     }
 
-    /// Does the pending changes again to what is kept.
+    /// Applies the pending changes to the stored record again.
     pub(super) fn replay(&mut self) -> Result<(), Error> {
         let view = match self.saved() {
             Some(saved) if !self.changes.is_empty() => {
@@ -293,42 +296,42 @@ impl State {
         Ok(())
     }
 
-    /// What the changes apply to: nothing of another user's session goes into a login.
+    /// The record that the changes apply to: a login takes nothing over from another user's session.
     fn base(&self, saved: &Record) -> Record {
         let principal = saved.principal();
         let is_anothers = principal.is_some() && self.changes.principal().is_some_and(|new| new != principal);
         let mut base = if is_anothers { saved.emptied() } else { saved.clone() };
         if self.changes.forks(principal) {
-            // A login has forms of its own.
+            // A login gets a new form token.
             base.form_token = None;
         }
         base
     }
 
-    /// Takes note of what has been written of the same session, or read of it again.
+    /// Applies a record of the same session that was written or read again.
     pub(super) fn refreshed(&mut self, snapshot: Snapshot) -> Result<(), Error> {
         let Status::Live(live) = &mut self.status else { return Ok(()) };
         live.snapshot = snapshot;
         self.learned()
     }
 
-    /// Takes note that a write after the handler found the session as the client's token knows it.
+    /// Records that a write after the handler found the client's token to be current.
     pub(super) fn renewed(&mut self) {
         self.renewed = true;
     }
 
-    /// Takes note that what has proved the client's token came before the end of the handler.
+    /// Records that the token was last verified before the end of the handler.
     pub(super) fn unproved(&mut self) {
         self.renewed = false;
     }
 
-    /// Takes note that this request ended its session: what follows starts from the record, or is an error.
+    /// Records that this request ended its session: later changes start from `next`, or are errors.
     pub(super) fn ended(&mut self, next: Option<Record>) {
         self.ended = true;
         self.forget(next.map_or(Status::Deleted, |next| Status::New(Arc::new(next))));
     }
 
-    /// Takes note that the session has ended elsewhere.
+    /// Records that another request ended the session.
     pub(super) fn lost(&mut self, blank: Record, lineage: Lineage) {
         self.forget(Status::Ended(Arc::new(blank), Ended { lineage, forked_for: None }));
     }
@@ -339,25 +342,25 @@ impl State {
         self.is_new = true;
     }
 
-    /// What follows from what has just been learned of the session.
+    /// Updates what depends on the session's record.
     fn learned(&mut self) -> Result<(), Error> {
         self.is_in_doubt = false;
         if let Status::Live(live) = &mut self.status {
-            // Another request may have rotated it meanwhile.
+            // Another request may have rotated the token meanwhile.
             live.is_current = live.snapshot.record.identity.current == live.digest;
         }
         self.replay()
     }
 }
 
-/// The error of what needs a cookie, once the response has begun.
+/// The error for a save that must send a cookie after the response has begun.
 pub(super) fn too_late() -> Error {
     let message = "the response has begun, so its client can no longer be told of a session that is new, rotates, logs in, \
                    or is in its cookie";
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// The error of what needs the session that this request deleted.
+/// The error for a use of the session that this request deleted.
 pub(super) fn deleted() -> Error {
     let message = "the session was deleted in this request; invalidate() ends a session and begins a new one";
     Error::new(ErrorKind::Gone, message)
@@ -408,7 +411,7 @@ mod tests {
         vec![Change::insert("a", &1).unwrap()]
     }
 
-    /// What a save does, in a word.
+    /// What a save does, in a few words.
     fn saves(state: &mut State, has_begun: bool) -> &'static str {
         match state.begin_save(has_begun) {
             Ok((PendingSave::Nothing, _)) => "nothing",
@@ -507,6 +510,6 @@ mod tests {
         };
         let next = state.next(&live, &edit).unwrap().unwrap();
         assert_eq!((next.get("a"), next.principal()), (Some(&[1][..]), None));
-        assert_eq!(state.record().unwrap().principal(), Some("ada"), "it is seen, and saved by the next");
+        assert_eq!(state.record().unwrap().principal(), Some("ada"), "the request sees it, and the next save writes it");
     }
 }

@@ -1,11 +1,10 @@
-//! How a response cache learns that a session was touched, wherever the session's layer stands.
+//! Tells a response cache that a session was touched, whatever layers are between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether any session of a request was touched. A response cache places it into the request; the session layers that
-/// the request then passes through give it to their sessions. It does not depend on the response, which a layer between
-/// may replace.
+/// Whether any session of a request was touched. A response cache places it into the request, and the session layers
+/// inside the cache give it to their sessions. It does not depend on the response, which a layer between may replace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TouchProbe(Arc<AtomicBool>);
 
@@ -15,7 +14,7 @@ impl TouchProbe {
         extensions.get().cloned()
     }
 
-    /// Without a cache there is none.
+    /// Without the response cache there is none.
     #[cfg(all(feature = "axum", not(feature = "cache")))]
     pub(crate) fn of(_: &http::Extensions) -> Option<TouchProbe> {
         None

@@ -1,4 +1,4 @@
-//! A session that is one struct of the application's.
+//! `Typed`: a session as one struct of the application.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::Session;
 
-/// A struct that is a session's content, under one key.
+/// A struct that is stored in a session under one key.
 pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {
-    /// The key under which the session holds it, 1 to 255 bytes: one that nothing else in the session has.
+    /// The key under which the session holds it, 1 to 255 bytes, not used for anything else in the session.
     const KEY: &'static str;
 }
 
-/// The session as one struct of the application's own: loaded, changed, saved. In axum a handler takes it as an argument.
+/// The session as one struct of the application: loaded, changed, saved. In axum a handler takes it as an argument.
 ///
 /// ```
 /// use ampoule::{Error, SessionData, Typed};
@@ -24,7 +24,7 @@ pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 's
 /// #[derive(Default, Deserialize, Serialize)]
 /// struct MySession {
 ///     visits: u32,
-///     #[serde(default)] // Of a release later than the sessions that are there.
+///     #[serde(default)] // Sessions of an earlier release lack it.
 ///     theme: Option<String>,
 /// }
 ///
@@ -39,21 +39,21 @@ pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 's
 /// }
 /// ```
 ///
-/// It reads as the struct does, and changes by [`update`](Typed::update) alone: there is no `&mut`. If another request saved
-/// first, the save runs each update again on what that request wrote, so no change of either is lost (promise P1), whether
-/// they are of one field or of several. A change that overwrites a field with what was read before (`mine.visits = 7`) overwrites
-/// that of the other request, as any assignment does: compute from the argument instead. Beside it the [`Session`] has its own keys,
-/// login and all; [`session`](Typed::session) returns it.
+/// It dereferences to the struct for reading, and changes only by [`update`](Typed::update): there is no `&mut`. If
+/// another request saved first, the save runs each update again on what that request wrote, so no change of either is
+/// lost (promise P1), whether they concern one field or several. A change that assigns a value which was read before
+/// (`mine.visits = 7`) overwrites the other request's: compute it from the closure's argument instead. The [`Session`]
+/// keeps its other keys, its login and all else; [`session`](Typed::session) returns it.
 ///
-/// The whole struct is encoded at each save, and all of its fields are one value: for large parts that change apart, use
-/// keys of their own. A session that is kept in its own cookie cannot promise P1.
+/// The whole struct is encoded at each save, as one value: store large parts that change separately under keys of their
+/// own. A session that is kept in its own cookie cannot promise P1.
 pub struct Typed<T> {
     session: Session,
     value: T,
 }
 
 impl<T: SessionData> Typed<T> {
-    /// Loads the struct of this session, or its default where the session has none.
+    /// Loads the struct of this session, or its default if the session has none.
     ///
     /// ```
     /// # use ampoule::*;
@@ -71,14 +71,15 @@ impl<T: SessionData> Typed<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::get`]: also where the struct has changed so that it cannot read what an earlier release stored.
+    /// As [`Session::get`]: for example if the struct has changed so that it cannot read what an earlier release
+    /// stored.
     pub async fn of(session: &Session) -> Result<Typed<T>, Error> {
         let value = session.get(T::KEY).await?.unwrap_or_default();
         Ok(Typed { session: session.clone(), value })
     }
 
-    /// Changes the struct, here at once and in the store at the next save. The function may run several times, each time on
-    /// what is stored then: it should do nothing but compute. As [`Session::update`].
+    /// Changes the struct, here at once and in the store at the next save. As with [`Session::update`], the function
+    /// may run several times, each time on the stored value: it should do nothing but compute.
     ///
     /// ```
     /// # use ampoule::*;
@@ -104,8 +105,8 @@ impl<T: SessionData> Typed<T> {
         Ok(())
     }
 
-    /// Saves the session, this struct and all else that the request changed in it, and reads the struct as it is stored now:
-    /// with what other requests have saved meanwhile.
+    /// Saves the session, with this struct and all other changes of the request, and then reads the struct as it is
+    /// stored, with what other requests have saved meanwhile.
     ///
     /// ```
     /// # use ampoule::*;
@@ -147,7 +148,7 @@ impl<T> Deref for Typed<T> {
     }
 }
 
-/// Without what it holds.
+/// Shows the type, not its values.
 impl<T> fmt::Debug for Typed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").field("session", &self.session).finish_non_exhaustive()

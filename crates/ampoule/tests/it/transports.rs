@@ -172,7 +172,7 @@ async fn the_application_can_select_the_session_itself() {
     assert_eq!(new.headers["cache-control"], "no-store");
     assert_eq!(send(&site, "POST", &format!("/given/{}", new.text), &[]).await.text, "2 requests");
     let late = send(&site, "POST", &format!("/given-late/{}", new.text), &[]).await;
-    assert_eq!(late.text, "set_id comes before anything is read from the session");
+    assert_eq!(late.text, "call set_id before anything is read from the session");
     // Also where cookies are the rule: then none is sent.
     let site = with_routes(Site::new(Place::Memory));
     let new = send(&site, "POST", "/given/-", &[]).await;

@@ -1,4 +1,4 @@
-//! The end of the request: what is still to be written.
+//! The end of the request: saves, confirms and renews.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::session::Session;
 use crate::session::state::due::Renewal;
 use crate::session::state::{Live, State};
 
-/// How often a token is proved again, where others write meanwhile.
+/// How often a token is verified again while other requests write.
 const ATTEMPTS: u32 = 64;
 
 impl Session {
-    /// Ends the request at once if nothing waits for the store: the way of all that only read.
+    /// Ends the request without a future if no store call is needed, as for all requests that only read.
     #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "the layer alone takes it"))]
     pub(crate) fn finish_now(&self, headers: &mut HeaderMap) -> Option<Result<(), Error>> {
         let state = self.state();
@@ -30,8 +30,7 @@ impl Session {
         Some(self.respond(&state, &rules, headers))
     }
 
-    /// Ends the request. Where something could not be written the headers tell all the same what the client must know of
-    /// what was.
+    /// Ends the request. If a write fails, the headers still tell the client of the writes that succeeded.
     pub(crate) async fn finish(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<(), Error> {
         if !self.is_touched() {
             self.begin_response();
@@ -51,7 +50,7 @@ impl Session {
             || state.to_touch(rules).is_some()
     }
 
-    /// Brings the store up to date.
+    /// Writes what the store lacks: changes, a confirmation, the new idle deadline.
     async fn settle(&self, status: StatusCode) -> Result<(), Error> {
         let saves = self.0.shared.options.auto_save && !status.is_server_error();
         if saves && !self.state().is_unreachable() && self.state().is_changed() {
@@ -60,17 +59,17 @@ impl Session {
         self.warn_if_unsaved(status);
         let _io = self.io().await;
         self.confirm().await?;
-        // It is not what the request came for, so a failure is for the log alone.
+        // The request succeeded without it, so a failure is only logged.
         match self.keep_alive().await {
             Err(error) if error.kind() != ErrorKind::Superseded => {
-                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "a session's use could not be noted");
+                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline of a session could not be moved");
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Changes that a failed request leaves behind are meant to be lost; those of others are a mistake.
+    /// A failed request's changes are meant to be lost; in any other request, unsaved changes are a mistake.
     fn warn_if_unsaved(&self, status: StatusCode) {
         let state = self.state();
         if state.is_changed() && !status.is_client_error() && !status.is_server_error() {
@@ -79,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Notes that the client has the secret or the login that it was sent, the first time that it comes with it.
+    /// Confirms the session's new secret or login when the client first sends its token.
     pub(super) async fn confirm(&self) -> Result<(), Error> {
         let live = self.state().to_confirm().filter(|_| self.0.is_of_client).cloned();
         let (Some(live), Backend::Store(store)) = (live, &self.0.shared.backend) else { return Ok(()) };
@@ -100,7 +99,7 @@ impl Session {
         self.keep_limit(store, limit, &login, &before, &own).await
     }
 
-    /// Returns the session as it then is; `None` if the next request has to do it again.
+    /// Returns the confirmed session; `None` if the next request must try again.
     async fn confirm_alone(&self, store: &StoreBackend, live: &Live) -> Result<Option<Snapshot>, Error> {
         let nothing = ChangeLog::default();
         let edit = Edit { confirms: true, ..self.edit(live, &nothing) };
@@ -119,7 +118,7 @@ impl Session {
         Ok(Some(confirmed))
     }
 
-    /// Ends a login that is presented after others have taken all places.
+    /// Ends a login that is first presented after other devices have reached the limit.
     async fn turn_away(&self, store: &StoreBackend, live: &Live, error: Error) -> Result<(), Error> {
         let login = &live.snapshot;
         store.end(login).await?;
@@ -131,7 +130,7 @@ impl Session {
         Err(error)
     }
 
-    /// Of several logins that met at the limit, those beyond it end when their tokens are presented.
+    /// Ends the logins beyond the limit, if several were saved concurrently.
     async fn keep_limit(
         &self,
         store: &StoreBackend,
@@ -141,7 +140,7 @@ impl Session {
         own: &Snapshot,
     ) -> Result<(), Error> {
         let mut ended = Vec::new();
-        // A device has one place, so of a second click's sessions that which came last stays.
+        // A device counts once, so of the sessions of a double click the last presented stays.
         for sibling in store.siblings(own).await? {
             if !sibling.record.identity.is_unconfirmed && store.end(&sibling).await? {
                 ended.push(sibling);
@@ -157,13 +156,12 @@ impl Session {
         self.state().ended(None);
         match limit.policy {
             SessionLimitPolicy::Refuse => Err(limit.reached()),
-            // As if the login that takes its place had come a moment later.
+            // As if the login that displaced it had arrived a moment later.
             SessionLimitPolicy::EndOldest => Ok(()),
         }
     }
 
-    /// Moves the idle deadline, and proves that the client's token is still the session's where it is to be sent again,
-    /// each when a tenth of its time has gone.
+    /// Moves the idle deadline when a tenth of it has passed, and verifies the client's token before it is sent again.
     async fn keep_alive(&self) -> Result<(), Error> {
         let (renews, touches) = {
             let state = self.state();
@@ -184,7 +182,7 @@ impl Session {
         }
     }
 
-    /// Writes when the cookie was sent, which proves the token too.
+    /// Writes the time at which the cookie is sent, which also verifies the token.
     async fn write_use(&self, live: &Live) -> Result<(), Error> {
         let nothing = ChangeLog::default();
         let edit = Edit { sends_cookie: true, ..self.edit(live, &nothing) };
@@ -200,8 +198,8 @@ impl Session {
         Ok(())
     }
 
-    /// Moves the deadline of the session as this request knows it, which proves the token. Where others have written
-    /// meanwhile it looks again.
+    /// Touches the session in the version that this request knows, which verifies the token. On a conflict it reads the
+    /// session again and retries.
     async fn prove(&self, store: &StoreBackend, mut live: Live) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             if store.touch(&live.snapshot, self.now()).await? {
@@ -210,7 +208,7 @@ impl Session {
                 state.renewed();
                 return Ok(());
             }
-            // A newer version may be that of a save of this request, which got no answer.
+            // The newer version may be a save of this request whose answer was lost.
             if self.state().is_in_doubt() {
                 return Ok(());
             }

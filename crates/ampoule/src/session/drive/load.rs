@@ -1,4 +1,4 @@
-//! Loading, loading again, and ending.
+//! Loads, reloads and ends a session.
 
 use std::pin::Pin;
 use std::sync::MutexGuard;
@@ -11,11 +11,11 @@ use crate::options::OutagePolicy;
 use crate::session::Session;
 use crate::session::state::{State, unreachable};
 
-/// A look-up that is under way.
+/// A lookup that waits for the store.
 type Later<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 impl Session {
-    /// Loads the session, unless that is done, and counts as a use of it. The state is locked when it returns.
+    /// Loads the session, if it is not loaded, and counts as a use. The returned state is locked.
     pub(in crate::session) async fn load(&self) -> Result<MutexGuard<'_, State>, Error> {
         self.note_use();
         self.load_once().await
@@ -28,19 +28,19 @@ impl Session {
         }
         let Some(later) = self.look_up()? else { return Ok(self.state()) };
         if let Ok(_io) = self.0.io.try_lock() {
-            // Another task of this request may have done it.
+            // Another task of this request may have loaded it.
             if self.loaded().is_none() {
                 later.await?;
             }
             return Ok(self.state());
         }
-        // What the look-up began with is too old after a wait.
+        // The time of the first lookup is too old after a wait.
         drop(later);
         let _io = self.io().await;
         self.load_under().await
     }
 
-    /// Loads the session, unless that is done, with the right to do I/O.
+    /// Loads the session, if it is not loaded. The caller holds the I/O lock.
     pub(super) async fn load_under(&self) -> Result<MutexGuard<'_, State>, Error> {
         if let Some(state) = self.loaded() {
             return Ok(state);
@@ -51,12 +51,13 @@ impl Session {
         Ok(self.state())
     }
 
-    /// The state, if the session is loaded.
+    /// The locked state, if the session is loaded.
     fn loaded(&self) -> Option<MutexGuard<'_, State>> {
         Some(self.state()).filter(|state| state.is_loaded())
     }
 
-    /// Loads the session, at once or later: in a box, so that futures which memory answers at once stay small.
+    /// Starts the lookup; `None` if the store answered at once. The rest is boxed, so that futures of the memory store
+    /// stay small.
     fn look_up(&self) -> Result<Option<Later<'_>>, Error> {
         self.check_cookie()?;
         let (shared, given) = (&self.0.shared, self.chosen().token.clone());
@@ -83,21 +84,21 @@ impl Session {
         let events = std::mem::take(&mut lookup.events);
         let decides = self.state().loaded(lookup, || shared.blank(self.now()))?;
         self.trace();
-        // Not under the state's lock: the hook is the application's code.
+        // Called without the state's lock, since the hook is the application's code.
         for (kind, id) in events.into_iter().filter(|_| decides) {
             self.report(kind, id);
         }
         Ok(())
     }
 
-    /// What the tokens of a request say, for the audit and, where it may be an attack, for the log.
+    /// Reports what the tokens of a request indicate: to the audit hook and, if it may be an attack, to the log.
     fn report(&self, kind: EventKind, id: SessionId) {
         let shared = &self.0.shared;
         let warning = match kind {
             EventKind::Replayed => {
-                "a token came that was replaced by a newer one, which has been used: it may be stolen"
+                "a request sent a token that a newer one had replaced: it may be stolen"
             }
-            EventKind::Conflicting => "the tokens of two sessions came with one request, so neither counts",
+            EventKind::Conflicting => "a request sent the tokens of two sessions, so neither counts",
             _ => "",
         };
         if !warning.is_empty() {
@@ -106,12 +107,12 @@ impl Session {
         shared.tell(kind, id, None);
     }
 
-    /// Loads the session again, with what other requests have saved, and returns whether it still lives. Unsaved
-    /// changes stay, on top of what is loaded.
+    /// Loads the session again, with the changes that other requests have saved, and returns whether it is still alive.
+    /// Unsaved changes are kept and applied on top.
     ///
     /// For requests that last: call it between the messages of a WebSocket or the events of a stream. A session that
-    /// was ended, or replaced by a login, stays ended: it is empty, and saving it returns [`ErrorKind::Gone`]. A
-    /// rotation of its token by another request changes nothing.
+    /// was ended, or replaced by a login, stays ended: it is empty, and saving it returns [`ErrorKind::Gone`]. If
+    /// another request rotates the token, this session continues.
     ///
     /// ```
     /// # async fn next_message() -> Option<String> { None }
@@ -144,7 +145,7 @@ impl Session {
         let mut state = self.state();
         match found {
             Some(found) if found.record.identity.frozen_until.is_none() => state.refreshed(found).map(|()| true),
-            // Another login has frozen it, and it may live on.
+            // Another login has frozen it; the session may still thaw.
             Some(_) => {
                 state.lost(self.0.shared.blank(self.now()), Lineage { device: known.device(), origin: None });
                 Ok(false)
@@ -156,7 +157,7 @@ impl Session {
         }
     }
 
-    /// Ends every session whose token came: the one that counts first, then what belongs to it.
+    /// Ends every session whose token the request sent: first the selected one, then the others.
     pub(in crate::session) async fn end(&self, next: Option<Record>) -> Result<(), Error> {
         self.note_use();
         let _io = self.io().await;
@@ -171,7 +172,7 @@ impl Session {
                     self.end_one(&session).await?;
                 }
             }
-            // It cannot be read, and must not keep its client out.
+            // It cannot be read, and must not lock its client out.
             Err(error) if error.kind() == ErrorKind::Corrupt => self.discard_damaged().await?,
             Err(error) => return Err(error),
         }
@@ -185,8 +186,8 @@ impl Session {
             shared.tell(EventKind::Destroyed, session.id, session.record.principal());
             return Ok(());
         };
-        // The response of its login has arrived, so the session before the login does not come back. The session itself ends
-        // last: a logout that is cut off can be done again with its token.
+        // The response of its login has arrived, so the session before the login must not thaw. The session itself ends
+        // last, so that an interrupted logout can be repeated with its token.
         if let Some(old) = session.record.identity.awaits() {
             store.end_frozen(old, None).await?;
         }

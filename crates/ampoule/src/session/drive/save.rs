@@ -1,4 +1,4 @@
-//! Saving, so that a request that is dropped at any await loses and breaks nothing.
+//! Saves a session. A request that is dropped at any await loses nothing.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Session {
         let _io = self.io().await;
         if self.load_under().await?.is_to_confirm_first() {
             Box::pin(self.confirm()).await?;
-            // A login may freeze the session before the response begins, so that the token is to be proved once more.
+            // A login may freeze the session before the response begins, so the token must be verified again.
             self.state().unproved();
         }
         let (pending, unsaved) = {
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// Whether the session is in its cookie, which has been sent.
+    /// Whether the session is in its cookie, and the cookie has been sent.
     pub(super) fn is_sealed_away(&self) -> bool {
         self.has_begun() && self.0.shared.backend.is_cookie()
     }
@@ -93,7 +93,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the request sees, as the record of a session that begins now.
+    /// The record of a session that begins now, with the request's changes.
     fn first_record(&self, credential: &Credential, changes: &ChangeLog, now: Time) -> Result<Arc<Record>, Error> {
         self.state().first(
             || self.0.shared.blank(now),
@@ -183,7 +183,7 @@ impl Session {
         unsaved.saved_as(live, rotates)
     }
 
-    /// Writes an edit, of which it is not known, from here to an answer, whether it is done.
+    /// Writes an edit. From here until the store answers, it is unknown whether the edit was written.
     pub(super) async fn commit_edit(
         &self,
         base: &Snapshot,
@@ -193,14 +193,14 @@ impl Session {
         self.state().in_doubt(true);
         let result = match self.0.shared.backend.commit(base, next, edit).try_now() {
             Ok(result) => result,
-            // In a box, so that futures which memory answers at once stay small.
+            // Boxed, so that futures of the memory store stay small.
             Err(later) => Box::pin(later).await,
         };
-        // What was written is learned next, which ends the doubt.
+        // The written record is applied next, which settles whether the edit was written.
         result.inspect_err(|error| self.state().in_doubt(error.kind() == ErrorKind::Timeout || edit.is_in_doubt))
     }
 
-    /// An edit of these changes and nothing else.
+    /// An edit of these changes alone.
     pub(super) fn edit<'a>(&self, live: &Live, changes: &'a ChangeLog) -> Edit<'a> {
         Edit {
             changes,
@@ -216,8 +216,8 @@ impl Session {
     }
 }
 
-/// The changes on their way into a store. If the way ends early, by an error or a dropped future, they go back to
-/// where they came from, before those that were made meanwhile.
+/// Changes that are being saved. If the save fails or its future is dropped, they return to the session, before any
+/// later changes.
 pub(super) struct Unsaved<'a> {
     pub(super) session: &'a Session,
     pub(super) changes: ChangeLog,

@@ -1,4 +1,4 @@
-//! Taking a value out for good: one of all requests that ask gets it.
+//! `take`: removes a value and gives it to one request only.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +11,8 @@ use crate::session::Session;
 use crate::session::state::{Live, too_late};
 
 impl Session {
-    /// Removes the value under `key` for good, and returns it to exactly one of all requests that ask: for a voucher,
-    /// or the state of an OAuth login. The removal is saved at once; other changes of this request are not.
+    /// Removes the value under `key`, and returns it to exactly one of all concurrent requests: for a voucher, or the
+    /// state of an OAuth login. The removal is saved at once; other changes of this request are not.
     ///
     /// ```
     /// # use ampoule::*;
@@ -47,7 +47,7 @@ impl Session {
             (live, own)
         };
         let (Some(live), Some(own)) = (live, own) else {
-            // Nothing that others see: it was put there by this request.
+            // No other request sees it: this request inserted it.
             self.change(Change::Remove(key.to_owned()))?;
             return Ok(Some(value));
         };
@@ -56,7 +56,7 @@ impl Session {
         taken.as_deref().map(codec::decode).transpose()
     }
 
-    /// Commits what the request did to this key, and its removal.
+    /// Commits this request's changes of the key, and its removal.
     async fn take_stored(
         &self,
         key: &str,
@@ -67,7 +67,7 @@ impl Session {
         let taken = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&taken);
         let take = move |old: Option<&[u8]>| {
-            // Another may have put a value of another type there since.
+            // Another request may have replaced it by a value of another type.
             old.map(check).transpose()?;
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = old.map(<[u8]>::to_vec);
             Ok(None)

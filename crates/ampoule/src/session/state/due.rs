@@ -1,4 +1,4 @@
-//! What is left to do at the end of the request.
+//! The work that is left at the end of a request.
 
 use ampoule_core::Clock;
 
@@ -9,18 +9,18 @@ use crate::http::transport::Transport;
 use crate::session::cookie_action::SessionNow;
 
 impl State {
-    /// Every session whose token came, the one that counts first.
+    /// Every session whose token the client sent, the selected one first.
     pub(in crate::session) fn sessions(&self) -> Vec<Snapshot> {
         self.live().map(|live| live.snapshot.clone()).into_iter().chain(self.others.iter().cloned()).collect()
     }
 
-    /// The session whose token came and still counts, for which something may be due.
+    /// The session whose token the client sent, if it is still the request's session.
     fn kept(&self) -> Option<(&Live, &Came)> {
         let (live, came) = (self.live()?, self.came.as_ref()?);
         (live.snapshot.id == came.id).then_some((live, came))
     }
 
-    /// The session, if this request is the first that comes with its current secret, or with the token of its login.
+    /// The session, if this request is the first with its current secret, or with the token of its login.
     pub(in crate::session) fn to_confirm(&self) -> Option<&Live> {
         let (live, came) = self.kept()?;
         let identity = &live.snapshot.record.identity;
@@ -29,8 +29,8 @@ impl State {
         (came_with_it && (rotated || identity.is_unconfirmed)).then_some(live)
     }
 
-    /// Whether a login or a rotation is to wait until the login that its token came from is confirmed: what that forked from
-    /// ends with it.
+    /// Whether a login or a rotation must wait until the login that its token came from is confirmed: otherwise the new
+    /// session would end with the unconfirmed one.
     pub(in crate::session) fn is_to_confirm_first(&self) -> bool {
         self.to_confirm().is_some_and(|live| {
             let record = &live.snapshot.record;
@@ -38,7 +38,7 @@ impl State {
         })
     }
 
-    /// The session, if the client's token is to be proved once more before it is sent: it was rotated, or is due again.
+    /// The session, if the client's token must be verified before it is sent: after a rotation, or if it is due again.
     pub(in crate::session) fn to_renew(&self, rules: &Renewal<'_>) -> Option<&Live> {
         let (live, came) = self.kept()?;
         let is_rotated = live.digest != came.token.digest;
@@ -53,8 +53,8 @@ impl State {
         (may_be_due && is_due()).then_some(live)
     }
 
-    /// Whether the client's cookie should be sent again: it was made by an older key, a tenth of its age has gone, its
-    /// age has changed, or others are in its way.
+    /// Whether the client's cookie should be sent again: an older key signed it, a tenth of its age has passed, its age
+    /// has changed, or other cookies conflict with it.
     fn is_due(&self, live: &Live, came: &Came, rules: &Renewal<'_>) -> bool {
         let record = &live.snapshot.record;
         let age = rules.cookie.max_age(&record.lifetime);
@@ -65,14 +65,14 @@ impl State {
             || matches!(rules.transport, Some(Transport::Cookie)) && (is_old || is_another_age)
     }
 
-    /// Where the session stands for its client, from which follows what the client is told.
+    /// The session's state, which decides the cookie.
     pub(in crate::session) fn session_now(&self, rules: &Renewal<'_>) -> SessionNow {
         let Some(live) = self.live() else {
             return if self.ended { SessionNow::Ended } else { SessionNow::Absent };
         };
         let Some((_, came)) = self.kept() else { return SessionNow::Made };
         if rules.is_in_cookie {
-            // What was due is written at the end of the request, unless that only looked.
+            // Changes are written at the end of the request, unless it only read.
             return SessionNow::Kept { is_due: self.wrote, renewed: true };
         }
         if live.digest != came.token.digest {
@@ -83,15 +83,15 @@ impl State {
     }
 }
 
-/// What decides whether a token is due again.
+/// The rules by which a token is sent again.
 pub(in crate::session) struct Renewal<'a> {
     pub(in crate::session) clock: &'a dyn Clock,
     /// Whether a use moves the idle deadline.
     pub(in crate::session) moves_deadline: bool,
-    /// On what the session travels; nothing where the application hands its token out.
+    /// The session's transport; `None` if the application hands the token out.
     pub(in crate::session) transport: Option<&'a Transport>,
     /// Whether the session itself is in the cookie.
     pub(in crate::session) is_in_cookie: bool,
-    /// What says how old the cookie of a session may get.
+    /// The options that limit the age of a session's cookie.
     pub(in crate::session) cookie: &'a CookieOptions,
 }

@@ -1,4 +1,4 @@
-//! What a save takes out of the state, and what it puts back.
+//! What a save takes out of the state, and puts back if it fails.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::{Live, PendingSave, State, Status, deleted, too_late, unreachable};
 use crate::backend::{Edit, Lineage, ended};
 
 impl State {
-    /// What a save is to do, and the changes, which are taken out until it is known what became of them. Once the response
-    /// has begun no header can be sent any more.
+    /// Returns what a save has to do, and takes out the changes until the outcome is known. Once the response has begun
+    /// no header can be sent any more.
     pub(in crate::session) fn begin_save(&mut self, has_begun: bool) -> Result<(PendingSave, ChangeLog), Error> {
         let pending = match &self.status {
             Status::Unloaded | Status::Deleted => return Err(deleted()),
             Status::Unreachable(_) => return Err(unreachable()),
-            // The client has another login of the same user already, and has come with its token.
+            // The client already has another login of the same user, and has sent its token.
             Status::Ended(_, by) if self.changes.forks(None) && !self.is_login_of(by.forked_for.as_deref()) => {
                 PendingSave::Create(Some(by.lineage))
             }
@@ -33,7 +33,7 @@ impl State {
         Ok((pending, std::mem::take(&mut self.changes)))
     }
 
-    /// The device of a session of the same user, whose token came besides others, so that none counted.
+    /// The lineage of a session of the same user whose token was sent together with others, so that none was selected.
     fn lineage_of_others(&self) -> Option<Lineage> {
         let principal = self.changes.principal().flatten()?;
         let other = self.others.iter().find(|other| other.record.principal() == Some(principal))?;
@@ -44,7 +44,7 @@ impl State {
         principal.is_some() && self.changes.principal() == Some(principal)
     }
 
-    /// The record with the edit, which it stays for the request. `None` if that writes nothing after all.
+    /// Applies an edit to the record, which becomes the request's view. `None` if the edit changes nothing.
     pub(in crate::session) fn next(&mut self, live: &Live, edit: &Edit<'_>) -> Result<Option<Arc<Record>>, Error> {
         let saved = &live.snapshot.record;
         let mut next = self.with_no_more(saved, edit.changes)?;
@@ -57,7 +57,7 @@ impl State {
         Ok(Some(next))
     }
 
-    /// The record of a session that begins now, which it stays for the request until it is known whether it was saved.
+    /// The record of a session that begins now. It is the request's view until the save succeeds or fails.
     pub(in crate::session) fn first(
         &mut self,
         blank: impl FnOnce() -> Record,
@@ -71,8 +71,8 @@ impl State {
         Ok(first)
     }
 
-    /// The record with these changes and no others. Mostly it is what the request sees; but another task may have made
-    /// changes since these were taken out, which are not of this save.
+    /// The record with these changes alone. Usually it is the request's view; but another task may have made changes
+    /// since these were taken out, which are not part of this save.
     fn with_no_more(&mut self, saved: &Arc<Record>, changes: &ChangeLog) -> Result<Arc<Record>, Error> {
         if changes.is_empty() {
             return Ok(Arc::clone(saved));
@@ -87,22 +87,22 @@ impl State {
         Ok(Arc::new(record))
     }
 
-    /// What is being saved is what the request sees, unless there is more already.
+    /// Makes the record that is being saved the request's view, unless there are later changes.
     fn see(&mut self, record: &Arc<Record>) {
         if self.changes.is_empty() {
             self.view = Some(Arc::clone(record));
         }
     }
 
-    /// Puts back changes that were not saved, before those that were made meanwhile.
+    /// Puts back changes that were not saved, before those that were made since.
     pub(in crate::session) fn restore(&mut self, unsaved: ChangeLog) {
         let newer = std::mem::replace(&mut self.changes, unsaved);
-        // What was accepted once is accepted again.
+        // A change that was accepted once is accepted again.
         let _ = self.changes.append(newer);
         let _ = self.replay();
     }
 
-    /// Takes note of a save, and whether it did what was asked of the secret.
+    /// Records a save, and whether it rotated the secret.
     pub(in crate::session) fn saved_as(&mut self, live: Live, is_rotated: bool) -> Result<(), Error> {
         self.wrote = true;
         self.rotates &= !is_rotated;
@@ -110,7 +110,7 @@ impl State {
         self.learned()
     }
 
-    /// Takes note that what was asked for is saved, though nothing had to be written.
+    /// Records a save that had nothing to write.
     pub(in crate::session) fn settled(&mut self, is_rotated: bool) {
         self.rotates &= !is_rotated;
         let _ = self.replay();
