@@ -33,7 +33,7 @@ pub(crate) enum Backend {
     Cookie(CookieBackend),
 }
 
-/// What a client is given to hold.
+/// The value that a client holds for its session.
 pub(crate) enum CookieValue {
     Token(Token),
     Sealed(String),
@@ -51,7 +51,8 @@ impl std::ops::Deref for CookieValue {
 }
 
 impl Backend {
-    /// Looks up the session of a request: that of the token that the application gave, or of those that came with it.
+    /// Looks up the session of a request: by `given`, the token that the application selected, or by the tokens in the
+    /// credentials.
     pub(crate) fn load(
         &self,
         credentials: &Credentials,
@@ -64,12 +65,12 @@ impl Backend {
         }
     }
 
-    /// The ids of the tokens that came.
+    /// The ids in the request's tokens.
     pub(crate) fn ids(&self, credentials: &Credentials, given: Option<&str>, context: &Context<'_>) -> Vec<SessionId> {
         self.store().map_or(Vec::new(), |store| store.tokens(credentials, given, context).ids().collect())
     }
 
-    /// Keeps a session for the first time.
+    /// Writes a new session.
     pub(crate) fn create(&self, credential: Credential, record: Arc<Record>, now: Time) -> Reply<'_, Snapshot> {
         match self {
             Backend::Store(store) => store.create(credential, record, now),
@@ -77,7 +78,8 @@ impl Backend {
         }
     }
 
-    /// Writes `next`, which is `base` with the edit, or what others have made of `base` with the edit.
+    /// Writes `next`, which is `base` with the edit applied; on a conflict, applies the edit to what other writers
+    /// stored.
     pub(crate) fn commit<'a>(
         &'a self,
         base: &'a Snapshot,
@@ -90,7 +92,7 @@ impl Backend {
         }
     }
 
-    /// Keeps a login in a session of its own, and freezes the one that it came from.
+    /// Writes a login as a new session, and freezes the session that it comes from.
     pub(crate) async fn fork(&self, old: &Snapshot, fork: &Fork<'_>) -> Result<Snapshot, Error> {
         match self {
             Backend::Store(store) => store.fork(old, fork).await,
@@ -98,7 +100,7 @@ impl Backend {
         }
     }
 
-    /// What the client holds of a session.
+    /// The value that the client holds of a session.
     pub(crate) fn cookie_value(&self, credential: &Credential, record: &Record) -> CookieValue {
         match self {
             Backend::Store(store) => CookieValue::Token(store.sign(credential)),

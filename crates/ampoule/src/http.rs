@@ -1,4 +1,4 @@
-//! Bytes in and headers out: what a request brings, and what a response says. Nothing here knows a session or a store.
+//! Reads requests' headers and writes responses' headers. Nothing here knows a session or a store.
 
 pub(crate) mod cookies;
 pub(crate) mod credentials;

@@ -12,10 +12,10 @@ use crate::event::EventKind;
 use crate::http::cookies::Cookies;
 use crate::http::pieces;
 
-/// As many values of a name are opened. More than a browser sends; each costs a cipher.
+/// The most values of one name that are decrypted: more than a browser sends. Each costs a decryption.
 const MAX_CANDIDATES: usize = 16;
 
-/// The bytes of an id.
+/// The length of an id in bytes.
 const ID: usize = size_of::<SessionId>();
 
 pub(crate) struct CookieBackend {
@@ -29,8 +29,8 @@ impl CookieBackend {
         CookieBackend { sealer, name: name.to_owned(), max_size: pieces::capacity(name, max_pieces) }
     }
 
-    /// The one live record that the cookies hold. Of a session's older and newer record the newer counts; of two sessions
-    /// none does.
+    /// Finds the one live record in the cookies. Of an older and a newer record of one session the newer counts; of two
+    /// sessions neither counts.
     pub(super) fn load(&self, cookies: &Cookies, now: Time) -> Result<Lookup, Error> {
         let (mut expired, mut newest, mut opened) = (None, None::<Found>, 0);
         for text in pieces::joined(cookies, &self.name).take(MAX_CANDIDATES) {
@@ -61,7 +61,7 @@ impl CookieBackend {
         Ok(Some(Found { token, is_current: true, snapshot, loaded: now }))
     }
 
-    /// The session, if its cookie has room for it.
+    /// Returns the session as the cookie holds it, if it fits.
     pub(super) fn keep(&self, credential: Credential, record: Arc<Record>) -> Result<Snapshot, Error> {
         let (size, most) = (ampoule_seal::internal::sealed_text_len(ID + record.encoded_len()), self.max_size);
         if size > most {
@@ -71,7 +71,7 @@ impl CookieBackend {
         Ok(snapshot(credential.id(), record))
     }
 
-    /// What is sealed into a cookie: the id, 16 bytes, then the record in its stored format.
+    /// Seals a session for its cookie: the id, 16 bytes, then the record in its stored format.
     pub(super) fn seal(&self, credential: &Credential, record: &Record) -> String {
         let content = [&credential.id()[..], &record.encode()].concat();
         self.sealer.seal_text(&content, self.name.as_bytes())
@@ -82,7 +82,7 @@ fn snapshot(id: [u8; ID], record: Arc<Record>) -> Snapshot {
     Snapshot { id: SessionId::new(id), version: Version(0), deadline: record.deadline(), record, writes: 0 }
 }
 
-/// Two sessions: which one is the client's cannot be told.
+/// Cookies of two sessions: it is unknown which one is the client's.
 fn conflict(one: &Snapshot, other: &Snapshot) -> Lookup {
     let others = vec![one.clone(), other.clone()];
     let events = others.iter().map(|other| (EventKind::Conflicting, other.id)).collect();

@@ -1,4 +1,4 @@
-//! What a save does to a session's record, and does again to what other writers have made of it.
+//! The change that a save makes to a session's record, and applies again to what other writers stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use super::snapshot::superseded;
 pub(crate) struct Edit<'a> {
     pub(crate) changes: &'a ChangeLog,
     pub(crate) now: Time,
-    /// The end of a login's freeze that the request found to be over.
+    /// The end of a freeze that had passed when the request loaded the session.
     pub(crate) thaws: Option<Time>,
-    /// Whether the changes may have been written already, by a save whose outcome is not known.
+    /// Whether the changes may have been written already, by a save whose outcome is unknown.
     pub(crate) is_in_doubt: bool,
     /// The digest of the secret that the request presented.
     pub(crate) presented: [u8; 32],
     /// The digest of the secret to take its place, if the request asked for a rotation.
     pub(crate) rotate_to: Option<[u8; 32]>,
-    /// Whether the client is to be sent its cookie.
+    /// Whether the client will be sent its cookie.
     pub(crate) sends_cookie: bool,
-    /// Whether the login that made this session is confirmed by it.
+    /// Whether this edit confirms the login that created the session.
     pub(crate) confirms: bool,
     pub(crate) grace: Duration,
 }
 
 impl Edit<'_> {
-    /// What others have written, with this edit.
+    /// Applies the edit to a record that another writer stored.
     ///
     /// # Errors
-    /// `Superseded` if a login froze the session after this request had loaded it; what an update's function returns.
+    /// `Superseded` if a login froze the session after this request had loaded it; the error of an update's function.
     pub(super) fn replay(&self, theirs: &Record) -> Result<Arc<Record>, Error> {
         let mut record = theirs.clone();
         self.changes.apply(&mut record)?;
@@ -39,12 +39,12 @@ impl Edit<'_> {
         Ok(Arc::new(record))
     }
 
-    /// All of the edit but the changes of the application.
+    /// Applies all of the edit but the application's changes.
     ///
     /// # Errors
     /// `Superseded` if a login froze the session after this request had loaded it.
     pub(crate) fn stamp(&self, record: &mut Record) -> Result<(), Error> {
-        // Another freeze than the one that was found is that of a login since then.
+        // A freeze that this request did not see belongs to a login since then.
         if record.identity.frozen_until.is_some() && record.identity.frozen_until != self.thaws {
             return Err(superseded());
         }
@@ -62,7 +62,7 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Notes that the client has what it was sent: the current secret, or the token of its login.
+    /// Records that the client holds the current secret, or the token of its login.
     fn confirm(&self, identity: &mut Identity) {
         if let Some(previous) = &mut identity.previous
             && identity.current == self.presented
@@ -75,7 +75,7 @@ impl Edit<'_> {
         }
     }
 
-    /// Only the current secret rotates, and only while no other is good.
+    /// Only the current secret may rotate, and only while no other is valid.
     pub(crate) fn may_rotate(&self, identity: &Identity) -> bool {
         identity.current == self.presented && identity.previous.is_none_or(|previous| !previous.is_good(self.now))
     }
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    /// The current and the previous secret after an edit, and until when the previous one is good.
+    /// The current and the previous secret after an edit, and until when the previous one is valid.
     fn after(record: &Record, presented: u8, rotate_to: Option<u8>) -> (u8, Option<(u8, Option<Time>)>) {
         let nothing = ChangeLog::default();
         let mut record = record.clone();
@@ -126,12 +126,12 @@ mod tests {
     fn only_the_current_secret_rotates_and_only_while_no_other_is_good() {
         let past = NOW - Duration::from_millis(1);
         let confirmed = Some((1, Some(NOW + GRACE)));
-        // A rotation, then what each secret does with it.
+        // A rotation, then a request with each secret.
         assert_eq!(after(&record(1, None), 1, Some(2)), (2, Some((1, None))));
         assert_eq!(
             after(&record(2, Some((1, None))), 1, Some(3)),
             (2, Some((1, None))),
-            "the previous one asks in vain"
+            "the previous secret does not rotate"
         );
         assert_eq!(after(&record(2, Some((1, None))), 2, Some(3)), (2, confirmed), "the current one confirms first");
         assert_eq!(after(&record(2, confirmed), 2, Some(3)), (2, confirmed), "within the grace");

@@ -1,11 +1,11 @@
-//! A login: a session of its own under a new id, and the one that it came from frozen until the login is confirmed.
+//! A login: a new session under a new id, and the session before it, frozen until the login is confirmed.
 //!
 //! 1. Put the fork, which names the old session and carries its data.
-//! 2. Freeze the old session, by compare-and-put. On conflict load it again, rebuild the fork, repeat: so nothing that was
-//!    acknowledged before is missing in the fork. The login takes effect here.
-//! 3. When a request comes with the fork's token, the old session becomes a tombstone, and the fork is confirmed.
+//! 2. Freeze the old session by a conditional put. On a conflict load it again, rebuild the fork, and repeat, so that
+//! every acknowledged write is in the fork. The login takes effect here.
+//! 3. When a request sends the fork's token, the old session becomes a tombstone, and the fork is confirmed.
 //!
-//! A response that is lost between 2 and 3 loses nothing: after the grace the old session thaws when it is saved to.
+//! A response that is lost between 2 and 3 loses nothing: after the grace, a save thaws the old session.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use super::snapshot::{Ended, Lineage, Read, Snapshot, ended, gone};
 use super::store::{ATTEMPTS, StoreBackend};
 use crate::inspect::{gave_up, pause};
 
-/// What a login makes.
+/// A login that is to be saved as a new session.
 pub(crate) struct Fork<'a> {
-    /// What the request changed, the login among it.
+    /// The request's changes, including the login.
     pub(crate) changes: &'a ChangeLog,
-    /// Of the new session.
+    /// The id and secret of the new session.
     pub(crate) credential: Credential,
-    /// The rules of a session that begins now.
+    /// The deadlines of a session that begins now.
     pub(crate) lifetime: Lifetime,
-    /// Where the login comes from, if not from a session that lives.
+    /// Where the login comes from, if not from a live session.
     pub(crate) lineage: Option<Lineage>,
     pub(crate) layer: &'a Text,
     pub(crate) now: Time,
-    /// What tells how long the freeze lasts, when it is written.
+    /// The clock by which the freeze ends.
     pub(crate) clock: &'a dyn Clock,
     pub(crate) is_cookie: bool,
 }
@@ -40,8 +40,8 @@ impl Fork<'_> {
         SessionId::new(self.credential.id())
     }
 
-    /// The record of the login. It carries the data of an anonymous visitor's session, and of the same principal's; over
-    /// another user's session it starts empty.
+    /// The record of the login. It carries the data of an anonymous session, or of a session of the same principal;
+    /// over another user's session it starts empty.
     pub(crate) fn record(&self, old: Option<&Snapshot>) -> Result<Record, Error> {
         let mut record = match old.map(|old| &old.record).filter(|old| self.carries(old)) {
             None => Record::new(self.now, self.lifetime, self.layer.clone()),
@@ -80,9 +80,9 @@ impl StoreBackend {
     /// Puts the fork and freezes the old session.
     ///
     /// # Errors
-    /// `Gone` if the old session or the fork was ended meanwhile, in a way that ends the login too; `Superseded` if that was
-    /// another login of the same user. After a `Timeout` the
-    /// login may have taken effect; its client is told nothing, and the old token continues after the grace.
+    /// `Gone` if the old session or the fork was ended meanwhile, in a way that ends the login too; `Superseded` if
+    /// another login of the same user ended it. After a `Timeout` the login may have taken effect; its client is not
+    /// told, and can use the old token again after the grace.
     pub(crate) async fn fork(&self, old: &Snapshot, fork: &Fork<'_>) -> Result<Snapshot, Error> {
         let mut guard = self.within_limit(async { Ok(self.locks.lock(old.key()).await) }).await?;
         let mut old = guard.latest.take().filter(|_| guard.writes() != old.writes).unwrap_or_else(|| old.clone());
@@ -114,8 +114,8 @@ impl StoreBackend {
         self.give_back(&written, gave_up(ATTEMPTS)).await
     }
 
-    /// The old session ended meanwhile. Where it had a principal, or another login of the same one has taken its place,
-    /// this login ends with it; otherwise it continues with what its own request changed.
+    /// Continues a login whose old session ended meanwhile. If that session had a principal, or another login of the
+    /// same principal replaced it, this login ends too; otherwise it continues with its own request's changes.
     async fn fork_of_nothing(
         &self,
         fork: &Fork<'_>,
@@ -137,20 +137,20 @@ impl StoreBackend {
         }
     }
 
-    /// The record of the login. What an anonymous session holds may be planted, and is left behind where there is no room
-    /// for it: it prevents no login.
+    /// The record of the login. If the data of an anonymous session does not fit, it is left out: an attacker may have
+    /// planted it, and it must not prevent a login.
     fn fork_record(&self, fork: &Fork<'_>, old: Option<&Snapshot>) -> Result<Arc<Record>, Error> {
         let record = fork.record(old)?;
         let Some(old) = old.filter(|old| old.record.principal().is_none() && record.data_len() > self.rules.max_size)
         else {
             return Ok(Arc::new(record));
         };
-        tracing::warn!(session = %old.id, "a login leaves the data of its visitor behind: with it, they would be too large");
+        tracing::warn!(session = %old.id, "a login does not carry the data of its visitor: the record would be too large");
         let emptied = Snapshot { record: Arc::new(old.record.emptied()), ..old.clone() };
         fork.record(Some(&emptied)).map(Arc::new)
     }
 
-    /// Writes the fork's record: for the first time, or over what this login wrote before.
+    /// Writes the fork's record: creates it, or replaces what this login wrote before.
     async fn write_fork(
         &self,
         fork: &Fork<'_>,
@@ -163,13 +163,13 @@ impl StoreBackend {
             PutResult::Stored(version) => {
                 Ok(Snapshot { version, deadline: record.deadline(), record, ..written.clone() })
             }
-            // It was revoked before its client knew of it.
+            // It was revoked before its client received it.
             PutResult::Conflict => Err(gone()),
         }
     }
 
-    /// The old session's record from now on. Requests that are under way read it, and save nothing to it. A freeze of another
-    /// login is never shortened.
+    /// The frozen record of the old session. Concurrent requests can read it, and save nothing to it. The freeze of
+    /// another login is never shortened.
     fn frozen(&self, old: &Record, now: Time) -> Arc<Record> {
         let mut frozen = old.clone();
         frozen.accessed = now;
@@ -177,18 +177,18 @@ impl StoreBackend {
         Arc::new(frozen)
     }
 
-    /// Leaves no session behind that its client is not told of, where the outcome is known.
+    /// Removes the written fork after an error, since its client will not be told of it.
     async fn give_back<T>(&self, written: &Snapshot, error: Error) -> Result<T, Error> {
         if error.kind() != ErrorKind::Timeout
             && let Err(error) = self.take_back(written).await
         {
-            tracing::warn!(session = %written.id, error = %error.report(), "the record of a login that failed could not be removed");
+            tracing::warn!(session = %written.id, error = %error.report(), "the record of a failed login could not be removed");
         }
         Err(error)
     }
 
-    /// Notes that a request came with the fork's token: the old session ends, then the fork is confirmed. Both may be done
-    /// again; in this order a crash between them is repaired by the next request.
+    /// Confirms a fork whose token a request sent: ends the old session, then writes the confirmation. Both can be
+    /// repeated; in this order, the next request repairs a crash between them.
     pub(crate) async fn confirm(&self, fork: &Snapshot, edit: &Edit<'_>) -> Result<Snapshot, Error> {
         if let Some(old) = fork.record.identity.awaits() {
             self.end_frozen(old, fork.record.principal()).await?;
@@ -198,8 +198,8 @@ impl StoreBackend {
         self.commit(fork, Arc::new(next), edit).await
     }
 
-    /// Ends the session that a login forked from, unless it has thawed: then its client has gone on with it. If it is a login
-    /// that no request has come with, the one before it ends first.
+    /// Ends the session that a login forked from, unless it has thawed: then its client continues to use it. If that
+    /// session is itself an unconfirmed login, the session before it ends first.
     pub(crate) async fn end_frozen(&self, old: SessionId, forked_for: Option<&str>) -> Result<(), Error> {
         let mut chain: Vec<Snapshot> = Vec::new();
         let mut next = Some(old);

@@ -1,4 +1,4 @@
-//! The sessions of one principal: listed, and no more of them than are allowed.
+//! The sessions of one principal: lists them, and enforces their limit.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -9,27 +9,27 @@ use super::snapshot::{Ended, Read, Snapshot, ended, gone, superseded};
 use super::store::{ATTEMPTS, StoreBackend};
 use crate::options::{Limit, SessionLimitPolicy};
 
-/// The login that is counted.
+/// The login that is checked against the limit.
 pub(crate) struct Contender<'a> {
     pub(crate) principal: &'a str,
     pub(crate) device: Option<SessionId>,
     pub(crate) now: Time,
 }
 
-/// A session that asks for those of its principal.
+/// The session whose request lists or ends the sessions of its principal.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) session: Snapshot,
-    /// The end of a login's freeze that the request found to be over.
+    /// The end of a freeze that had passed when the request loaded the session.
     pub(crate) thaws: Option<Time>,
 }
 
 impl StoreBackend {
-    /// The live sessions of a principal in this layer, the last used first; of those used in one millisecond in the order
-    /// of their ids.
+    /// The live sessions of a principal in this layer, the last used first; of those used in the same millisecond,
+    /// ordered by id.
     ///
-    /// A session that was listed and has ended when it is read may have ended for a login that came after the list, so the list
-    /// is made again: each login is found under its own id or under that of the session before it.
+    /// If a listed session has ended when it is read, a login that came after the list may have replaced it. The list
+    /// is then read again, so each login is found under its own id or under that of the session before it.
     pub(crate) async fn live_of(&self, principal: &str) -> Result<Vec<Snapshot>, Error> {
         let mut ended = HashSet::new();
         for _ in 0..ATTEMPTS {
@@ -41,7 +41,7 @@ impl StoreBackend {
                     Ok(Some(found)) => live.push(found),
                     Ok(None) => is_stale |= ended.insert(id),
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        tracing::error!(session = %id, error = %error.report(), "a session of a principal is damaged, and ignored");
+                        tracing::error!(session = %id, error = %error.report(), "a damaged session of a principal is ignored");
                     }
                     Err(error) => return Err(error),
                 }
@@ -55,8 +55,8 @@ impl StoreBackend {
         Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be listed"))
     }
 
-    /// The other sessions of this one's device and principal: a second click on a login's button makes one. They came from the
-    /// same session or are older; a login that came after this session, and from it, is none of them.
+    /// The other sessions of the same device and principal, such as those of a double click on the login button. They
+    /// forked from the same session or are older; a later login that forked from this session is not included.
     pub(crate) async fn siblings(&self, session: &Snapshot) -> Result<Vec<Snapshot>, Error> {
         let Some(principal) = session.record.principal() else { return Ok(Vec::new()) };
         let mut live = self.live_of(principal).await?;
@@ -69,8 +69,9 @@ impl StoreBackend {
         Ok(live)
     }
 
-    /// What a session may see and end of its principal's, once that is known to stand: of a login that came after it, and
-    /// may be on its way to the client, nothing. `found` was listed before, so it holds no login that took its place.
+    /// The sessions of a principal that a session may see and end, after checking that the session is still live. It
+    /// sees no login that came after it, which may be on its way to the client. `found` was listed before the check, so
+    /// it has no login that replaced the session.
     pub(crate) async fn seen_by(
         &self,
         caller: &Caller,
@@ -92,7 +93,7 @@ impl StoreBackend {
         Ok(found)
     }
 
-    /// Whether a login came from this session, or from the same one but later.
+    /// Whether a login forked from this session, or later from the same one as this session.
     fn is_login_after(&self, other: &Snapshot, own: &Snapshot, now: Time) -> bool {
         let (origin, own_origin) = (other.record.identity.origin, own.record.identity.origin);
         let order = |session: &Snapshot| (session.record.authenticated_at, session.id);
@@ -104,7 +105,7 @@ impl StoreBackend {
         }
     }
 
-    /// Makes a place for a login that is about to be saved, and returns the sessions that it ended for that.
+    /// Makes room for a login that is about to be saved, and returns the sessions that were ended for it.
     pub(crate) async fn make_place(&self, limit: Limit, login: &Contender<'_>) -> Result<Vec<Snapshot>, Error> {
         match limit.policy {
             SessionLimitPolicy::Refuse => self.find_place(limit, login).await.map(|_| Vec::new()),
@@ -114,8 +115,8 @@ impl StoreBackend {
         }
     }
 
-    /// Refuses a login where other devices have taken all places, and returns those devices. Sessions that no request has
-    /// presented take no place: they may never be.
+    /// Refuses a login if other devices have reached the limit, and returns those devices. Sessions whose tokens no
+    /// request has sent do not count: they may never be used.
     pub(crate) async fn find_place(&self, limit: Limit, login: &Contender<'_>) -> Result<HashSet<SessionId>, Error> {
         if limit.policy != SessionLimitPolicy::Refuse {
             return Ok(HashSet::new());
@@ -130,11 +131,12 @@ impl StoreBackend {
         Err(limit.reached())
     }
 
-    /// Keeps the limit once a login is presented, and returns the sessions that it ended: several may have met, and the
-    /// login itself may be one that has to go. Those that were there before it stay where logins are refused.
+    /// Enforces the limit when a login is first presented, and returns the sessions that were ended. Several logins may
+    /// have been saved concurrently, so the login itself may have to end. With the policy `refuse`, the sessions that
+    /// existed before the login stay.
     ///
-    /// Each login counts after it is written, so the last of those that meet sees all. All sort alike, so none ends one that
-    /// another would keep, and the first in order stays.
+    /// Each login counts after it is written, so the last of several concurrent ones sees all. All use the same order,
+    /// so none ends a session that another would keep, and the first in that order stays.
     pub(crate) async fn keep_limit(
         &self,
         limit: Limit,
@@ -157,8 +159,8 @@ impl StoreBackend {
         found.retain(|session| Some(session.device()) != login.device && !self.may_be_on_its_way(session, login.now));
     }
 
-    /// Ends the sessions of all but the first so many devices, in the order that `count` leaves. Each is ended only in the
-    /// version that was counted.
+    /// Ends the sessions of all devices but the first `places`, in the order that `count` leaves. Each is ended only in
+    /// the version that was counted.
     async fn end_beyond(
         &self,
         login: &Contender<'_>,
@@ -182,14 +184,14 @@ impl StoreBackend {
         Err(Error::new(ErrorKind::Conflict, "the principal's sessions change faster than they can be counted"))
     }
 
-    /// Whether the response with its token may not have arrived yet.
+    /// Whether the response with the session's token may not have arrived yet.
     fn may_be_on_its_way(&self, session: &Snapshot, now: Time) -> bool {
         let made = session.record.authenticated_at.unwrap_or(session.record.created);
         session.record.identity.is_unconfirmed && now.since(made) < self.rules.grace
     }
 }
 
-/// Those whose devices are not among the first so many.
+/// The sessions whose devices are not among the first `places`.
 fn beyond(sessions: Vec<Snapshot>, places: usize) -> Vec<Snapshot> {
     let mut kept: HashSet<SessionId> = HashSet::new();
     let is_beyond = |session: &Snapshot| {

@@ -1,4 +1,4 @@
-//! From tokens to a session: which of those that came counts.
+//! From tokens to a session: finds the one that counts.
 
 use ampoule_core::{Error, ErrorKind, Record, Reply, SessionId, Store, Stored, Time};
 use ampoule_seal::internal::same_digest;
@@ -10,13 +10,13 @@ use crate::event::EventKind;
 use crate::http::credentials::Credentials;
 use crate::http::transport::Transport;
 
-/// Of so many sessions the tokens may count. A browser sends one; more are stale or planted.
+/// The most sessions whose tokens are compared. A browser sends one token; more are stale or planted.
 const MAX_TOKENS: usize = 4;
 
-/// As many tokens that verify are looked up, since those of sessions that have ended may stand before the one that lives.
+/// The most verified tokens that are looked up: tokens of ended sessions may precede that of the live one.
 const MAX_LOOKUPS: usize = 16;
 
-/// What a look-up depends on besides what came.
+/// What a lookup depends on besides the credentials.
 pub(crate) struct Context<'a> {
     /// The name of the cookie.
     pub(crate) name: &'a str,
@@ -24,14 +24,14 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Time,
 }
 
-/// A token with our signature.
+/// A token whose signature is ours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VerifiedToken {
     pub(crate) credential: Credential,
     pub(crate) digest: [u8; 32],
     /// Whether the first key signed it.
     pub(crate) has_current_key: bool,
-    /// Which of the layer's transports brought it.
+    /// The index of the transport that it came by.
     pub(crate) via: usize,
 }
 
@@ -41,7 +41,7 @@ impl VerifiedToken {
     }
 }
 
-/// The tokens of a request that verify, each once.
+/// The verified tokens of a request, without duplicates.
 #[derive(Default)]
 pub(super) struct Tokens {
     first: Option<VerifiedToken>,
@@ -50,34 +50,34 @@ pub(super) struct Tokens {
     is_overfull: bool,
 }
 
-/// A live session, and the token that led to it.
+/// A live session, and the token that selected it.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) token: VerifiedToken,
-    /// Whether the token's secret is the current one, not the one before it.
+    /// Whether the token's secret is the current one, not the previous one.
     pub(crate) is_current: bool,
     pub(crate) snapshot: Snapshot,
     pub(crate) loaded: Time,
 }
 
-/// What the tokens of a request led to.
+/// The result of looking up the tokens of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup {
     pub(crate) outcome: Outcome,
-    /// Further live sessions whose tokens came; a logout ends them too.
+    /// Further live sessions whose tokens were sent; a logout ends them too.
     pub(crate) others: Vec<Snapshot>,
-    /// What an audit wants to know of the tokens.
+    /// The audit events that the tokens cause.
     pub(crate) events: Vec<(EventKind, SessionId)>,
-    /// Whether several tokens verified, so that the client holds cookies that are in the way.
+    /// Whether several tokens verified, so that the client holds cookies that should be expired.
     pub(crate) is_crowded: bool,
 }
 
-/// Where one request stands.
+/// Which session the request has.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// No token that counts: a save begins a new session.
+    /// None: a save creates a new session.
     Unknown,
-    /// The session ended moments ago.
+    /// A session that ended moments ago.
     Ended(Ended),
     Found(Found),
 }
@@ -93,10 +93,10 @@ impl Lookup {
 }
 
 impl StoreBackend {
-    /// The tokens that came with a request, or the one that the application gave.
+    /// The tokens of a request, or the one that the application gave.
     pub(super) fn tokens(&self, credentials: &Credentials, given: Option<&str>, context: &Context<'_>) -> Tokens {
         let mut tokens = Tokens::default();
-        // Checking a signature costs little, so all are checked.
+        // Verifying a signature is cheap, so all tokens are verified.
         let mut verify = |via, text: &[u8]| {
             if let Some(Verified { credential, digest, current }) = self.signer.verify(text) {
                 tokens.add(VerifiedToken { credential, digest, has_current_key: current, via });
@@ -109,7 +109,7 @@ impl StoreBackend {
         tokens
     }
 
-    /// Looks the tokens up, one after the other.
+    /// Looks up the tokens, one after the other.
     pub(super) fn load(&self, tokens: Tokens, now: Time) -> Reply<'_, Lookup> {
         let Some(first) = tokens.first else { return Reply::ready(Ok(Lookup::of(Outcome::Unknown))) };
         let first = self.look_up(first, now);
@@ -122,7 +122,7 @@ impl StoreBackend {
         self.store.get(key).map(move |answer| self.judge(token, answer?, writes, now))
     }
 
-    /// What lies under a token's id, and whether its secret opens it.
+    /// Checks the token's secret against the record that is stored under its id.
     fn judge(&self, token: VerifiedToken, stored: Option<Stored>, writes: u64, now: Time) -> Result<Lookup, Error> {
         let id = token.id();
         let Some(stored) = stored else { return Ok(Lookup::unknown(EventKind::Expired, id)) };
@@ -136,7 +136,7 @@ impl StoreBackend {
         })
     }
 
-    /// Several tokens that verify, such as a cookie of a former domain, or one that a sibling domain planted.
+    /// Looks up several verified tokens: one may be a cookie of a former domain, or planted by a sibling domain.
     async fn load_several(&self, first: Reply<'_, Lookup>, tokens: Tokens, now: Time) -> Result<Lookup, Error> {
         let mut has_more = tokens.is_overfull;
         let mut found = Several::default();
@@ -161,7 +161,7 @@ impl Tokens {
         let same = |other: &VerifiedToken| other.id() == token.id() && same_digest(&other.digest, &token.digest);
         match &mut self.first {
             None => self.first = Some(token),
-            // Of one token under two signatures that of the first key counts.
+            // If one token has two signatures, the first key's counts.
             Some(first) if same(first) => first.has_current_key |= token.has_current_key,
             Some(_) if self.more.iter().any(same) => {}
             Some(_) if self.more.len() < MAX_LOOKUPS - 1 => self.more.push(token),
@@ -170,7 +170,7 @@ impl Tokens {
     }
 }
 
-/// What several tokens led to.
+/// The results of several tokens.
 #[derive(Default)]
 struct Several {
     live: Vec<Found>,
@@ -196,8 +196,8 @@ impl Several {
         Ok(())
     }
 
-    /// Dead tokens do not count. Those of one session, or of a session and its fork, count as one: the newest. If those of
-    /// two sessions remain, or tokens that were not looked up, none counts.
+    /// Tokens of ended sessions do not count. Tokens of one session, or of a session and its fork, count as one: the
+    /// newest. If tokens of two sessions remain, or some were not looked up, none counts.
     fn outcome(mut self, has_more: bool) -> Result<Lookup, Error> {
         let is_crowded = true;
         let Some(first) = self.live.first() else {
@@ -208,7 +208,7 @@ impl Several {
             let outcome = ended.map_or(Outcome::Unknown, Outcome::Ended);
             return Ok(Lookup { events: self.events, is_crowded, ..Lookup::of(outcome) });
         };
-        // A secret that was rotated away is no sign of theft while the current one comes with it.
+        // A rotated secret is no sign of theft if the current one was sent too.
         let live: Vec<SessionId> = self.live.iter().map(|found| found.snapshot.id).collect();
         self.events.retain(|(_, id)| !live.contains(id));
         let via = self.live.iter().map(|found| found.token.via).min().unwrap_or(first.token.via);
@@ -228,7 +228,7 @@ impl Several {
     }
 }
 
-/// The newest of these, if all are of one session or of a session and its forks.
+/// The newest of these, if all belong to one session or to a session and its forks.
 fn newest<'a>(found: impl Iterator<Item = &'a Found>) -> Option<&'a Found> {
     let mut newest: Option<&Found> = None;
     for found in found {
@@ -257,7 +257,7 @@ fn is_newer(one: &Found, other: &Found) -> bool {
     awaits(one, other) || (!awaits(other, one) && one.record.authenticated_at > other.record.authenticated_at)
 }
 
-/// Whether a secret opens a session, and if so, whether it is the current one.
+/// Compares a secret with a session's: `None` if it does not match, else whether it is the current one.
 fn opens(digest: &[u8; 32], record: &Record, now: Time) -> Option<bool> {
     if same_digest(&record.identity.current, digest) {
         return Some(true);

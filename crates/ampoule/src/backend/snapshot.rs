@@ -1,19 +1,19 @@
-//! A session as it is stored in a store, and the errors of finding another there.
+//! A session as it is stored, and the errors when it has ended.
 
 use std::sync::Arc;
 
 use ampoule_core::internal::{Content, Text, Tombstone};
 use ampoule_core::{Error, ErrorKind, Record, SessionId, StoreKey, Stored, Time, Version};
 
-/// A session as it was found or last written. Cloning it shares the record.
+/// A session as it was read or last written. Clones share the record.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) id: SessionId,
     pub(crate) version: Version,
-    /// When the store drops it, by the store's clock.
+    /// The deadline in the store, by the store's clock.
     pub(crate) deadline: Time,
     pub(crate) record: Arc<Record>,
-    /// How many writes of this process its write lock had seen.
+    /// How many writes of this process its write lock had counted.
     pub(super) writes: u64,
 }
 
@@ -22,27 +22,27 @@ impl Snapshot {
         self.id.into()
     }
 
-    /// The session that its device is named after.
+    /// The id of the device's first session.
     pub(crate) fn device(&self) -> SessionId {
         self.record.identity.device_of(self.id)
     }
 
-    /// When it was last used, to a tenth of its idle time.
+    /// When it was last used, to a tenth of its idle timeout.
     pub(crate) fn last_use(&self) -> Time {
         self.record.effective_lifetime().last_use(self.deadline).unwrap_or(self.record.accessed)
     }
 }
 
-/// Where a login comes from: what makes it a sibling of others.
+/// Where a login comes from, by which its siblings are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lineage {
     pub(crate) device: SessionId,
-    /// The session whose token came with it, if that has ended or is frozen by this login.
+    /// The session whose token the login's request sent, if it has ended or this login froze it.
     pub(crate) origin: Option<SessionId>,
 }
 
 impl Lineage {
-    /// Of a login over this session.
+    /// The lineage of a login over this session.
     pub(crate) fn of(old: &Snapshot) -> Lineage {
         Lineage { device: old.device(), origin: Some(old.id) }
     }
@@ -51,19 +51,19 @@ impl Lineage {
 /// A session that ended moments ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// What a login takes over of it.
+    /// The lineage that a login takes over from it.
     pub(crate) lineage: Lineage,
-    /// Whose login took its place.
+    /// The principal of the login that replaced it.
     pub(crate) forked_for: Option<String>,
 }
 
-/// What lies under a session's key.
+/// The record that is stored under a session's key.
 pub(super) enum Read {
     Session(Snapshot),
     Ended(Ended),
 }
 
-/// Reads a record; `None` if it belongs to another layer on the same store.
+/// Decodes a record; `None` if it belongs to another layer on the same store.
 pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> Result<Option<Read>, Error> {
     let Stored { value, version, deadline } = stored;
     Ok(match Content::decode(value)? {
@@ -76,7 +76,7 @@ pub(super) fn read(id: SessionId, stored: Stored, writes: u64, layer: &Text) -> 
 }
 
 pub(crate) fn gone() -> Error {
-    Error::new(ErrorKind::Gone, "the session has ended while this request was under way; nothing was saved")
+    Error::new(ErrorKind::Gone, "the session ended while this request was running; nothing was saved")
 }
 
 /// The error for a request whose session has ended: by a login of its own user, or otherwise.
@@ -86,15 +86,15 @@ pub(crate) fn ended(forked_for: Option<&str>) -> Error {
 
 pub(crate) fn superseded() -> Error {
     let message =
-        "the user logged in while this request was under way; nothing was saved to the session before the login";
+        "the user logged in while this request was running; nothing was saved to the session before the login";
     Error::new(ErrorKind::Superseded, message)
 }
 
-/// The session of this record, for tests.
+/// Decodes a session, for tests.
 #[cfg(test)]
 pub(crate) fn read_session(id: SessionId, stored: Stored, layer: &str) -> Snapshot {
     match read(id, stored, 0, &Text::new(layer)) {
         Ok(Some(Read::Session(snapshot))) => snapshot,
-        _ => panic!("it is no session of this layer"),
+        _ => panic!("not a session of this layer"),
     }
 }

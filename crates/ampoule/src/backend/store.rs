@@ -1,10 +1,10 @@
-//! How a session is found, written and ended in a store that others write at the same time.
+//! Reads, writes and ends sessions in a store that other writers use at the same time.
 //!
-//! Each step is one operation of the store, and between any two of them other requests, other processes and crashes may
-//! come. Nothing here knows requests or cookies.
+//! Each step is one operation of the store. Other requests, other processes and crashes may come between any two of
+//! them. Nothing here knows requests or cookies.
 //!
 //! - **Commit**: put with the version that was loaded. On conflict load again, replay the edit, retry.
-//! - **End**: put a tombstone with the version that was loaded, so that what is written meanwhile ends too.
+//! - **End**: put a tombstone with the version that was loaded, so that concurrent writes end too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,30 +22,30 @@ use super::write_locks::{WriteGuard, WriteLocks};
 use crate::inspect::{bury, gave_up, pause};
 use crate::observe;
 
-/// How often a conflict is met with another try before the error is handed to the caller.
+/// How often a conflict is retried before the caller gets the error.
 pub(super) const ATTEMPTS: u32 = 64;
 
-/// A store, and the locks by which the writers of this process wait for each other.
+/// A store, and the locks that serialize the writers of this process.
 pub(crate) struct StoreBackend {
     pub(super) store: Arc<GuardedStore>,
     pub(super) signer: Signer,
     pub(super) locks: WriteLocks,
-    /// The name of the layer, which its records carry.
+    /// The name of the layer, which is in its records.
     pub(super) layer: Text,
     pub(super) rules: StoreRules,
 }
 
-/// What the options say about records in a store.
+/// The options that concern records in a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoreRules {
     pub(crate) max_size: usize,
-    /// How long what has been replaced or ended is still known.
+    /// How long a replaced secret and an ended session are remembered.
     pub(crate) grace: Duration,
-    /// How long a writer may wait for others and for the store, together.
+    /// How long a writer may wait for other writers and for the store, together.
     pub(crate) limit: Option<Duration>,
 }
 
-/// A record on its way into the store.
+/// A record that is being put.
 struct PendingPut<'a> {
     record: Arc<Record>,
     result: Reply<'a, PutResult>,
@@ -56,7 +56,7 @@ impl StoreBackend {
         StoreBackend { store: Arc::new(store), signer, locks: WriteLocks::new(), layer, rules }
     }
 
-    /// The store with its limits.
+    /// The guarded store.
     pub(crate) fn inner(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store) as Arc<dyn Store>
     }
@@ -73,7 +73,7 @@ impl StoreBackend {
         self.signer.sign(credential)
     }
 
-    /// The session of this id, whatever secret opens it.
+    /// The session with this id, without a check of a secret.
     pub(crate) async fn find(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
         match self.read(id).await? {
             Some(Read::Session(snapshot)) => Ok(Some(snapshot)),
@@ -81,17 +81,17 @@ impl StoreBackend {
         }
     }
 
-    /// Whether the session of this id lives, and no login has left it behind.
+    /// Whether the session with this id is live, and no login has replaced it.
     pub(crate) async fn lives(&self, id: SessionId) -> Result<bool, Error> {
         Ok(self.find(id).await?.is_some_and(|found| found.record.identity.frozen_until.is_none()))
     }
 
-    /// What tells of changes, if the store does.
+    /// A watcher of the store's changes, if the store reports them.
     pub(crate) fn watch(&self) -> Option<Box<dyn Watcher>> {
         self.store.watch()
     }
 
-    /// What lies under the key of this id.
+    /// Reads the record of this id.
     pub(super) async fn read(&self, id: SessionId) -> Result<Option<Read>, Error> {
         let writes = self.locks.writes(id.into());
         match self.store.get(id.into()).await? {
@@ -100,7 +100,7 @@ impl StoreBackend {
         }
     }
 
-    /// Writes a session for the first time.
+    /// Writes a new session.
     pub(crate) fn create(&self, credential: Credential, record: Arc<Record>, now: Time) -> Reply<'_, Snapshot> {
         let id = SessionId::new(credential.id());
         let put = match self.put(id, record, PutMode::Create, now) {
@@ -110,15 +110,16 @@ impl StoreBackend {
         let (record, writes) = (put.record, self.locks.writes(id.into()));
         put.result.map(move |result| match result? {
             PutResult::Stored(version) => Ok(Snapshot { id, version, deadline: record.deadline(), record, writes }),
-            // One in 2^128: it is the random generator that is broken, and going on would be fixation.
+            // The probability is 1 in 2^128, so the random generator is broken, and to continue would be fixation.
             PutResult::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
         })
     }
 
-    /// Writes `next`, which is `base` with the edit, or what others have made of `base` with the edit.
+    /// Writes `next`, which is `base` with the edit applied; on a conflict, applies the edit to what other writers
+    /// stored.
     ///
     /// # Errors
-    /// `Gone` if the session no longer exists; it is not made again. `Superseded` if a login forked from it.
+    /// `Gone` if the session no longer exists; it is not created again. `Superseded` if a login forked from it.
     pub(crate) fn commit<'a>(
         &'a self,
         base: &'a Snapshot,
@@ -137,7 +138,7 @@ impl StoreBackend {
         if guard.writes() != base.writes {
             return Reply::new(self.retry(guard, None, base, edit));
         }
-        // Mostly no other has written meanwhile, and the first try is it.
+        // Usually no other writer is faster, and the first attempt succeeds.
         let first = match self.put(base.id, next, PutMode::Replace(base.version), edit.now) {
             Ok(put) => put,
             Err(error) => return Reply::ready(Err(error)),
@@ -156,7 +157,7 @@ impl StoreBackend {
         }
     }
 
-    /// Writes what may have been written already, unless the session is another than it was: that may be its own doing.
+    /// Repeats a write that may have succeeded, unless the session has changed: that change may be the first attempt's.
     async fn commit_again(&self, base: &Snapshot, next: Arc<Record>, now: Time) -> Result<Snapshot, Error> {
         let guard = self.within_limit(async { Ok(self.locks.lock(base.key()).await) }).await?;
         match self.put_record(base.id, &next, PutMode::Replace(base.version), now).await? {
@@ -165,14 +166,14 @@ impl StoreBackend {
                 Ok(guard.wrote(base, next, version, deadline))
             }
             PutResult::Conflict => {
-                let message = "an earlier save got no answer, and the session has changed since: reload() shows whether it was done";
+                let message = "an earlier save timed out, and the session has changed since: call reload() to see whether that save succeeded";
                 Err(Error::new(ErrorKind::Timeout, message))
             }
         }
     }
 
-    /// Writers that wait for each other share one limit: what is waited for a lock is not granted once more for the
-    /// write. A write that is given up here may have been done, as after any timeout.
+    /// Writers that wait for each other share one limit: the time spent waiting for a lock counts too. A write that
+    /// times out may have been done, as after any timeout.
     pub(super) async fn within_limit<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(limit) = self.rules.limit else { return work.await };
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
@@ -181,7 +182,7 @@ impl StoreBackend {
         })
     }
 
-    /// Tries until no other writer is in between, beginning with what is being written, if anything is.
+    /// Retries until no other writer is faster, starting with the put that is pending, if any.
     async fn retry(
         &self,
         mut guard: WriteGuard<'_>,
@@ -189,7 +190,7 @@ impl StoreBackend {
         base: &Snapshot,
         edit: &Edit<'_>,
     ) -> Result<Snapshot, Error> {
-        // The writer before has left what it wrote, after this request had loaded and before it had the lock.
+        // The previous writer left its record after this request had loaded and before it acquired the lock.
         let was_written = guard.writes() != base.writes;
         let mut latest = guard.latest.take().filter(|_| was_written);
         let mut is_fresh = latest.is_some() || !was_written;
@@ -214,7 +215,7 @@ impl StoreBackend {
         Err(gave_up(ATTEMPTS))
     }
 
-    /// The session as another has written it.
+    /// Reads the session as another writer stored it.
     async fn reload(&self, id: SessionId, attempt: u32) -> Result<Snapshot, Error> {
         observe::conflict();
         pause(attempt).await;
@@ -225,7 +226,7 @@ impl StoreBackend {
         }
     }
 
-    /// Begins to write a record, if it is not too large.
+    /// Starts to put a record, if it is not too large.
     fn put(&self, id: SessionId, record: Arc<Record>, mode: PutMode, now: Time) -> Result<PendingPut<'_>, Error> {
         let (size, most) = (record.data_len(), self.rules.max_size);
         if size > most {
@@ -241,7 +242,7 @@ impl StoreBackend {
         Ok(PendingPut { record, result })
     }
 
-    /// Writes a record, and says which version it has, unless another write came between.
+    /// Puts a record, and returns its version, or `None` on a conflict.
     pub(super) async fn put_record(
         &self,
         id: SessionId,
@@ -252,12 +253,13 @@ impl StoreBackend {
         self.put(id, Arc::clone(record), mode, now)?.result.await
     }
 
-    /// Moves the deadline of this version of the session, and says whether there is still this version.
+    /// Moves the deadline of this version of the session, and returns whether the version still exists.
     pub(crate) fn touch(&self, found: &Snapshot, now: Time) -> Reply<'_, bool> {
         self.store.touch(found.key(), found.version, found.record.effective_lifetime().left(now))
     }
 
-    /// Ends a session, and says whether it still lived. When this returns, no request that is under way can bring it back.
+    /// Ends a session, and returns whether it was still live. When this returns, no concurrent request can bring the
+    /// session back.
     pub(crate) async fn end(&self, found: &Snapshot) -> Result<bool, Error> {
         let mut current = found.clone();
         for attempt in 0..ATTEMPTS {
@@ -273,18 +275,18 @@ impl StoreBackend {
         Err(gave_up(ATTEMPTS))
     }
 
-    /// Puts a tombstone in the place of this version, and says whether it was still that version.
+    /// Replaces this version by a tombstone, and returns whether the version still existed.
     pub(super) async fn bury(&self, found: &Snapshot, forked_for: Option<&str>) -> Result<bool, Error> {
         let tombstone = Tombstone { device: found.device(), forked_for: forked_for.map(str::to_owned) };
         bury(&*self.store, found.id, found.version, tombstone, self.rules.grace).await
     }
 
-    /// Removes a record that cannot be read, with which nothing else can be done.
+    /// Removes a record that cannot be read.
     pub(crate) async fn discard_damaged(&self, id: SessionId) -> Result<(), Error> {
         self.store.delete(id.into()).await.map(drop)
     }
 
-    /// Removes a record that no client was told of, in the version that was written.
+    /// Removes a record that no client was told of, if it is still the version that was written.
     pub(super) async fn take_back(&self, written: &Snapshot) -> Result<(), Error> {
         let nothing = Entry { value: Bytes::new(), lifetime: Duration::ZERO, tag: None };
         self.store.put(written.key(), nothing, PutMode::Replace(written.version)).await.map(drop)

@@ -1,4 +1,4 @@
-//! Locks by which the writers of one session in one process wait for each other, rather than for conflicts.
+//! Locks that serialize the writers of one session in one process, instead of letting them conflict.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::snapshot::Snapshot;
 
-/// Sessions share this many locks. Two that meet in one wait for each other's writes and lose nothing else.
+/// The number of locks. Two sessions that share one wait for each other's writes and lose nothing else.
 const LOCKS: usize = 1_024;
 
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(super) struct WriteLocks(Arc<[WriteLock]>);
 
 #[derive(Default)]
 struct WriteLock {
-    /// What the last writer left for those that waited behind it.
+    /// The last writer's record, for the writers that wait.
     latest: Mutex<Option<Snapshot>>,
     waiting: AtomicUsize,
     writes: AtomicU64,
@@ -28,7 +28,7 @@ impl WriteLocks {
     }
 
     /// How many writes this process has made under this session's lock. A writer that finds more of them than when it
-    /// loaded can spare itself a write that would conflict.
+    /// loaded need not try a put that would conflict.
     pub(super) fn writes(&self, key: StoreKey) -> u64 {
         self.of(key).writes.load(Ordering::Acquire)
     }
@@ -52,11 +52,11 @@ impl WriteLocks {
     }
 }
 
-/// The right to write the sessions of one lock.
+/// The right to write the sessions of one lock; released on drop.
 pub(super) struct WriteGuard<'a> {
     kept: MutexGuard<'a, Option<Snapshot>>,
-    /// This session as the writer before has just written it, if there was one and it was the same session. The store
-    /// may have a newer one by another process, and then refuses the version.
+    /// The record of the previous writer, if it wrote the same session. Another process may have stored a newer one;
+    /// the put then conflicts.
     pub(super) latest: Option<Snapshot>,
     lock: &'a WriteLock,
 }
@@ -71,7 +71,7 @@ impl<'a> WriteGuard<'a> {
         self.lock.writes.load(Ordering::Acquire)
     }
 
-    /// Counts a write, and leaves what was written to the next writer, if one waits.
+    /// Counts a write, and leaves its record to the next writer, if one waits.
     pub(super) fn wrote(
         mut self,
         before: &Snapshot,
@@ -88,7 +88,7 @@ impl<'a> WriteGuard<'a> {
     }
 }
 
-/// A writer that waits for a lock, until it has it or is dropped.
+/// A writer that waits for a lock; it is counted until it has the lock or is dropped.
 struct Waiting<'a>(&'a WriteLock);
 
 impl Waiting<'_> {

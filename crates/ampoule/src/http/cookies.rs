@@ -1,8 +1,8 @@
-//! Finds our cookies in what a client sent.
+//! Finds the session's cookies in a request's headers.
 //!
-//! The header is scanned, not parsed into a jar: servers get cookies of every neighbour on the domain, and a malformed
-//! one must not cost the user the session (in Python's parser, and so in Beaker, a JSON value before ours does).
-//! RFC 6265 section 5.4 says how a client writes the header; nothing says what it puts into it.
+//! The header is scanned, not parsed into a jar: it has the cookies of every application on the domain, and a malformed
+//! one must not cost the user the session (in Python's parser, and so in Beaker, a JSON value before the session's
+//! cookie does). RFC 6265 section 5.4 specifies the header's form; no specification limits the values.
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
@@ -27,13 +27,14 @@ impl Cookies {
 
     /// The values of all cookies with exactly this name, in the order in which they were sent.
     ///
-    /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed, since a Unicode space before a
-    /// name is how `__Host-` is forged past a server that trims more. One pair of double quotes around a value goes.
+    /// Names are compared as bytes, case-sensitively; only spaces and tabs are trimmed: with a Unicode space before the
+    /// name, `__Host-` could be forged past a server that trims more. One pair of double quotes around a value is
+    /// removed.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.pairs().filter_map(move |pair| value_of(after_name(pair, name.as_bytes())?))
     }
 
-    /// The cookies that may be pieces of one value, each with its index: 0 for one of this name, and 1 to 9 for `name.1`
+    /// The cookies that may be pieces of one value, each with its index: 0 for the plain name, and 1 to 9 for `name.1`
     /// to `name.9`. One pass over the header finds all of them.
     pub(crate) fn pieces<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a [u8])> {
         self.pairs().filter_map(move |pair| {
@@ -51,7 +52,7 @@ impl Cookies {
     }
 }
 
-/// What stands between semicolons. A sealed cookie is long, and `memchr` looks at many of its bytes at once.
+/// The parts between semicolons. A sealed cookie is long, and `memchr` compares many bytes at once.
 struct Pairs<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Pairs<'a> {
@@ -67,17 +68,17 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// What follows the name, which a longer one may start with.
+/// The rest of a pair after the name; `None` if it does not start with the name.
 fn after_name<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let pair = trim_start(pair);
-    // Most neighbours differ in their first letter.
+    // Most other cookies differ in their first letter.
     if pair.first() != name.first() {
         return None;
     }
     pair.strip_prefix(name)
 }
 
-/// The value behind an equals sign, without the white space and the quotes around it.
+/// The value after an equals sign, without the white space and the quotes around it.
 fn value_of(rest: &[u8]) -> Option<&[u8]> {
     let value = trim(trim_start(rest).strip_prefix(b"=")?);
     Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
@@ -98,7 +99,7 @@ fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// The work that cookies make, for tests that compare it with their length: bytes that are looked at or copied.
+/// Counts the bytes that are compared or copied, for tests that relate them to the header's length.
 #[cfg(test)]
 pub(super) mod steps {
     use std::cell::Cell;
@@ -109,7 +110,7 @@ pub(super) mod steps {
         STEPS.set(STEPS.get() + bytes);
     }
 
-    /// How many this makes.
+    /// The number of bytes that `work` counts.
     pub(in crate::http) fn of(work: impl FnOnce()) -> usize {
         let before = STEPS.get();
         work();

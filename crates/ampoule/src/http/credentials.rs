@@ -1,4 +1,4 @@
-//! What a request brings, on all ways that its layer knows.
+//! The tokens of a request, from each transport of its layer.
 
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Uri};
@@ -6,10 +6,10 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use super::cookies::Cookies;
 use super::transport::Transport;
 
-/// The tokens of a request, unverified, and what a browser matched its cookies against.
+/// The tokens of a request, unverified, and the host and path that its cookies matched.
 pub(crate) struct Credentials {
     pub(crate) cookies: Cookies,
-    /// Tokens that came otherwise, each with the index of its transport.
+    /// Tokens of other transports, each with the index of its transport.
     others: Vec<(usize, Vec<u8>)>,
     target: Option<Target>,
 }
@@ -39,7 +39,7 @@ impl Credentials {
         credentials
     }
 
-    /// What may be tokens, each with the index of its transport, in the order of the transports.
+    /// Calls `each` with every possible token and the index of its transport, in the order of the transports.
     pub(crate) fn each_token(&self, cookie: &str, transports: &[Transport], mut each: impl FnMut(usize, &[u8])) {
         for (via, transport) in transports.iter().enumerate() {
             if matches!(transport, Transport::Cookie) {
@@ -66,7 +66,7 @@ impl Credentials {
         Some(authority.host().to_ascii_lowercase())
     }
 
-    /// The path that the request was sent to, where it is known.
+    /// The path that the request was sent to, or `/` if it is unknown.
     pub(crate) fn path(&self) -> &str {
         self.target.as_ref().and_then(|target| target.path.as_ref()).map_or("/", PathAndQuery::path)
     }
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(
             Credentials::of(&headers, None, &[Transport::Cookie]).host(),
             None,
-            "without cookies it is not asked for"
+            "without cookies the host is not needed"
         );
     }
 

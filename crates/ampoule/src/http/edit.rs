@@ -2,7 +2,7 @@
 
 use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderValue, VARY};
 
-/// Says that the response depends on this header, unless it says so already (RFC 9110 section 12.5.5).
+/// Adds a header name to `Vary`, unless it is there already (RFC 9110 section 12.5.5).
 pub(crate) fn add_vary(headers: &mut HeaderMap, name: HeaderValue) {
     match headers.entry(VARY) {
         Entry::Vacant(place) => _ = place.insert(name),
@@ -16,8 +16,8 @@ pub(crate) fn add_vary(headers: &mut HeaderMap, name: HeaderValue) {
     }
 }
 
-/// Keeps shared caches from storing the response: `no-store`, unless the handler said `private` or `no-store` itself.
-/// Anything else that it said, such as `public`, gives way (RFC 9111 section 5.2.2).
+/// Keeps shared caches from storing the response: sets `no-store`, unless the handler has set `private` or `no-store`.
+/// Other directives, such as `public`, are replaced (RFC 9111 section 5.2.2).
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     let is_strict = |directive: &[u8]| {
         // `private="field"` restricts that field alone.

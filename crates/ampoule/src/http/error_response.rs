@@ -1,12 +1,12 @@
-//! The response that replaces one whose session could not be brought up to date.
+//! The response for an error of the session.
 
 use ampoule_core::Error;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-/// The response for an error of the session: the status and text of
-/// [`ErrorKind::for_client`](crate::ErrorKind::for_client), the text where the body can hold one (axum's can), and
-/// `Retry-After: 1` where the same request may succeed then. A handler that returns the error itself gets the same.
+/// Returns the response for an error of the session: the status and text of
+/// [`ErrorKind::for_client`](crate::ErrorKind::for_client), with the text only if the body type can hold it (axum's
+/// can), and `Retry-After: 1` if a retry may succeed. A handler that returns the error itself gets the same response.
 pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
     let (status, text) = error.kind().for_client();
     let mut response = Response::new(body_of(text));
@@ -20,7 +20,7 @@ pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
     response
 }
 
-/// Text as a body of any type that we know how to make; an empty body otherwise.
+/// Text as a body of a type that is known here; otherwise an empty body.
 fn body_of<R: Default + 'static>(text: &'static str) -> R {
     let mut body = R::default();
     let any: &mut dyn std::any::Any = &mut body;

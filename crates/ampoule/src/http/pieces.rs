@@ -1,15 +1,15 @@
 //! A value larger than one cookie, spread over several: `name`, `name.1`, `name.2`, …
 //!
 //! The first piece says how many there are, as `count.text`; base64url has no dot, so a value in one piece needs none.
-//! The value is authenticated as a whole, so pieces that do not belong together are no session.
+//! The value is authenticated as a whole, so pieces that do not belong together are rejected.
 //!
-//! A client may send several cookies of one name: a subdomain can set one, and so can a page below another path. Which
-//! of them belong together only decryption tells, so the ways to join them are tried, within bounds: of the first 16
-//! different cookies of the plain name, and the first 4 of each further piece, at most 16 ways. A value in one piece is
-//! found among 16, and one in two pieces (the default of `max_pieces`) among any 4 of each. Of more pieces, the ways are
-//! tried first in which the pieces stand at the same place among those of their names, as whole values do that were set
-//! one after the other; then others, up to the bound. The work is linear in the length of the header, with one pass over
-//! it, and at most 16 times the largest value is decrypted.
+//! A client may send several cookies of one name: a subdomain can set one, and so can a page below another path. Only
+//! decryption shows which of them belong together, so combinations are tried, within bounds: of the first 16 different
+//! cookies of the plain name, and the first 4 of each further piece, at most 16 combinations. A value in one piece is
+//! found among 16, and one in two pieces (the default of `max_pieces`) among any 4 of each. With more pieces,
+//! combinations in which all pieces have the same position among the cookies of their names come first, since a browser
+//! sends values that were set one after the other in that order; then others, up to the bound. The work is linear in
+//! the length of the header, with one pass over it, and at most 16 times the largest value is decrypted.
 
 use std::borrow::Cow;
 
@@ -21,10 +21,10 @@ const MAX_COOKIE: usize = 4_096;
 /// The most pieces a value may have. Servers and proxies commonly refuse headers of over 16 KiB.
 pub(crate) const MAX_PIECES: usize = 9;
 
-/// How many values are tried, and how many different cookies of the plain name are looked at.
+/// The most values that are tried, and the most different cookies of the plain name.
 const MAX_WAYS: usize = 16;
 
-/// How many different cookies are looked at for each further piece.
+/// The most different cookies of each further piece.
 const MAX_ALIKE: usize = 4;
 
 /// The name of a piece: the first has the plain name.
@@ -32,17 +32,17 @@ pub(crate) fn name_of(name: &str, index: usize) -> Cow<'_, str> {
     if index == 0 { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}.{index}")) }
 }
 
-/// How many characters fit into so many pieces under this name.
+/// How many characters fit into this number of pieces under this name.
 pub(crate) fn capacity(name: &str, pieces: usize) -> usize {
     pieces * room(name) - if pieces > 1 { 2 } else { 0 }
 }
 
-/// Room for text in a piece: name, dot and digit are the longest name of a piece.
+/// How many characters of text fit into a piece: name, dot and digit are the longest name of a piece.
 pub(crate) fn room(name: &str) -> usize {
     MAX_COOKIE.saturating_sub(name.len() + 2)
 }
 
-/// The text that is cut into pieces, each as long as there is [`room`] for but the last.
+/// The text that is cut into pieces, each of [`room`] characters but the last.
 pub(crate) fn text<'a>(name: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
     if value.len() <= room(name) {
         return Cow::Borrowed(value);
@@ -51,13 +51,13 @@ pub(crate) fn text<'a>(name: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
     Cow::Owned([count.to_string().as_bytes(), b".", value].concat())
 }
 
-/// How many pieces the client holds, live or stale: those to expire when fewer are needed.
+/// How many pieces the client holds, live or stale: if fewer are needed, the others are expired.
 pub(crate) fn held(cookies: &Cookies, name: &str) -> usize {
     cookies.pieces(name).map(|(index, _)| index).filter(|index| *index < MAX_PIECES).max().map_or(0, |last| last + 1)
 }
 
-/// The values that the client's pieces can be joined to, at most [`MAX_WAYS`]. One way of each first piece comes before
-/// the second of any, so that a planted one does not use up the bound.
+/// The values that the client's pieces can be joined to, at most [`MAX_WAYS`]. One combination of each first piece
+/// comes before the second of any, so that a planted piece does not use up the bound.
 pub(crate) fn joined<'a>(cookies: &'a Cookies, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let held = Held::of(cookies, name);
     let mut turns = 0..held.firsts.len * MAX_WAYS;
@@ -65,7 +65,7 @@ pub(crate) fn joined<'a>(cookies: &'a Cookies, name: &'a str) -> impl Iterator<I
     std::iter::from_fn(next).take(MAX_WAYS)
 }
 
-/// The pieces that a client holds, as far as they are looked at.
+/// The pieces that a client sent, within the bounds.
 struct Held<'a> {
     firsts: Alike<'a, MAX_WAYS>,
     others: [Alike<'a, MAX_ALIKE>; MAX_PIECES - 1],
@@ -84,7 +84,7 @@ impl<'a> Held<'a> {
         held
     }
 
-    /// The value that starts with this piece, joined in one of the ways; `None` if there are not so many.
+    /// The value that starts with this piece, joined in the given combination; `None` if there are fewer.
     fn way(&self, first: usize, way: usize) -> Option<Cow<'a, [u8]>> {
         let first = self.firsts.pieces[first];
         let [count @ b'2'..=b'9', b'.', start @ ..] = first else {
@@ -100,7 +100,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// Different cookies of one name, the first that were sent.
+/// The first different cookies of one name.
 #[derive(Clone, Copy)]
 struct Alike<'a, const N: usize> {
     pieces: [&'a [u8]; N],
@@ -110,7 +110,7 @@ struct Alike<'a, const N: usize> {
 impl<'a, const N: usize> Alike<'a, N> {
     const NONE: Self = Alike { pieces: [&[]; N], len: 0 };
 
-    /// What is empty or longer than a browser's cookie is no piece of ours.
+    /// Ignores pieces that are empty or longer than a browser's cookie.
     fn add(&mut self, piece: &'a [u8]) {
         if self.len == N || piece.is_empty() || piece.len() > MAX_COOKIE {
             return;
@@ -124,7 +124,8 @@ impl<'a, const N: usize> Alike<'a, N> {
     }
 }
 
-/// Which cookie of each name a way takes, where there are so many of each: first those at the same place, then the mixes.
+/// The position of the cookie to take for each name: first the same position for all names, then the mixed
+/// combinations.
 fn places(counts: impl Iterator<Item = usize> + Clone, way: usize) -> Option<[usize; MAX_PIECES - 1]> {
     let most = counts.clone().max()?;
     let all: usize = counts.clone().product();
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(all(&cookies(&many), "s").len(), MAX_WAYS);
     }
 
-    /// As the docs of this module promise it: with each of the true pieces behind three planted ones.
+    /// Tests the bounds that this module documents, with each of the true pieces behind three planted ones.
     #[test]
     fn planted_pieces_lock_nobody_out_within_the_bounds() {
         let one = (1..MAX_WAYS).map(|number| format!("s=planted{number}; ")).collect::<String>() + "s=true";
@@ -202,7 +203,7 @@ mod tests {
             let header: String = firsts.chain((0..4).map(|number| piece("s.1", "", number, second))).collect();
             assert!(all(&cookies(&header), "s").contains(&b"truetrue".to_vec()), "{header}");
         }
-        // Nine pieces behind or before whole planted values, and behind single planted pieces.
+        // Nine pieces after or before whole planted values, and after single planted pieces.
         let value = |text: &str| (1..9).fold(format!("s=9.{text}"), |all, index| format!("{all}; s.{index}={text}"));
         let expected = "true".repeat(9).into_bytes();
         for place in 0..4 {
@@ -218,7 +219,7 @@ mod tests {
         }
     }
 
-    /// Bytes that are looked at, compared, copied and decrypted, for headers that are made to cost much.
+    /// Counts the bytes that are compared, copied and decrypted, for headers that are built to be expensive.
     #[test]
     fn a_longer_header_costs_no_more_work_for_each_byte() {
         let long = "A".repeat(1_000);

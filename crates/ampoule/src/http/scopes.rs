@@ -1,28 +1,28 @@
-//! The scopes that a cookie of one name may have been set in: where a stale or planted one is expired.
+//! The scopes in which a cookie of one name may have been set: stale or planted ones are expired there.
 //!
-//! A browser tells cookies of one name apart by domain and path, and sends all that match without saying which is which
-//! (RFC 6265 section 5.4). So each scope that can have matched the request is expired.
+//! A browser distinguishes cookies of one name by domain and path, and sends all that match without their scopes (RFC
+//! 6265 section 5.4). So each scope that can have matched the request is expired.
 
 use std::net::IpAddr;
 
 use super::set_cookie::{self, CookieOptions, CookieScope};
 
-/// No request finds more scopes than this.
+/// The most scopes of one request.
 const MAX_SCOPES: usize = 16;
 
-/// Of those, no more cookies than this: each may be partitioned or not.
+/// The most cookies in these scopes: each scope may have a partitioned and an unpartitioned one.
 const MAX_COOKIES: usize = 20;
 
-/// A cookie that is in the way.
+/// A cookie to expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expired {
     pub(crate) scope: CookieScope,
     pub(crate) partitioned: bool,
 }
 
-/// The cookies of these scopes, partitioned and not: a browser keeps both beside each other, and a removal is for one of
-/// them. Partitioned ones need `secure`. Of the scope that counts, which holds the session, only the other form goes,
-/// unless it is named as `own`.
+/// The cookies of these scopes, partitioned and not: a browser keeps both, and a removal applies to one of them.
+/// Partitioned cookies need `secure`. In the scope that holds the session only the other form is expired, unless it is
+/// listed as `own`.
 pub(crate) fn in_both_forms(
     cookie: &CookieOptions,
     own: Option<CookieScope>,
@@ -37,8 +37,8 @@ pub(crate) fn in_both_forms(
     present.chain(other).take(MAX_COOKIES).collect()
 }
 
-/// Every scope that a cookie of this request may have, besides the one that counts: by each domain that the host belongs
-/// to and each part of the path, at most 16. Those that an application names come first.
+/// Every scope that a cookie of this request may have, except the one that counts: each domain that the host belongs
+/// to, with each part of the path, at most 16. Those that the application lists come first.
 pub(crate) fn besides(
     counts: &CookieScope,
     former: &[CookieScope],
@@ -59,7 +59,7 @@ pub(crate) fn besides(
     scopes
 }
 
-/// The host alone, the configured domain, and each domain above the host that has a dot.
+/// No domain, the configured domain, and each domain above the host that contains a dot.
 fn domains(counts: &CookieScope, host: Option<&str>) -> Vec<Option<String>> {
     let mut domains = vec![None];
     domains.extend(counts.domain.clone().map(Some));

@@ -1,7 +1,7 @@
-//! A cookie's attributes: what is valid in them, and the Set-Cookie header that they make.
+//! A cookie's attributes: their validation, and the Set-Cookie header.
 //!
-//! The header is written here and not by the crate `cookie`, which has no `Priority`, brings the crate `time` with it, and
-//! formats all attributes anew for each response; a layer formats its attributes once.
+//! The crate `cookie` is not used, since it has no `Priority`, depends on the crate `time`, and formats all attributes
+//! for each response; a layer formats its attributes once.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,44 +14,44 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// How the session's cookie is sent.
 ///
-/// The defaults are for production: only over TLS, out of reach of scripts, not with requests that other sites start,
-/// and gone when the browser closes.
+/// The defaults are for production: the cookie is sent only over TLS, is hidden from scripts, is not sent with requests
+/// that other sites start, and is removed when the browser closes.
 ///
-/// End a literal with `..CookieOptions::default()`: a later version may have more of them.
+/// End a literal with `..CookieOptions::default()`: a later version may add options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieOptions {
-    /// The cookie's name, without the prefix that [`host_prefix`](CookieOptions::host_prefix) may put before it. `session`
-    /// by default.
+    /// The cookie's name, without the prefix that [`host_prefix`](CookieOptions::host_prefix) may add. `session` by
+    /// default.
     pub name: String,
     /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
     pub expires: CookieExpires,
-    /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain is
-    /// often of another application.
+    /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain often
+    /// belongs to another application.
     pub domain: Option<String>,
     /// The path below which the cookie is sent. `/` by default.
     pub path: String,
-    /// Only over TLS, and to loopback. `true` by default; Beaker's is false.
+    /// Whether the cookie is sent only over TLS, and to loopback. `true` by default; Beaker's is false.
     pub secure: bool,
-    /// Not for scripts. `true` by default; Beaker's is false.
+    /// Whether the cookie is hidden from scripts. `true` by default; Beaker's is false.
     pub httponly: bool,
     /// Whether requests that other sites start carry the cookie. [`SameSite::Lax`] by default.
     pub samesite: SameSite,
-    /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default. A browser
-    /// that still has a cookie of the other kind sends both: they are told apart as two scopes are.
+    /// Whether the cookie belongs to the top-level site in whose frame it was set (CHIPS). `false` by default. A
+    /// browser that still holds an unpartitioned cookie of the name sends both; they are handled like cookies of two
+    /// scopes.
     pub partitioned: bool,
-    /// Which cookies Chromium removes last where a site has more than it keeps, 180 for each domain: an attribute of
-    /// Chromium's own, which other browsers pass over. `None`, the default, sends none, which is
-    /// [`CookiePriority::Medium`].
+    /// Which cookies Chromium removes last if a site has more than it keeps, 180 for each domain. Other browsers ignore
+    /// the attribute. `None`, the default, sends none, which equals [`CookiePriority::Medium`].
     pub priority: Option<CookiePriority>,
-    /// Whether `__Host-` is put before the name: a browser then takes the cookie only over TLS, from this host, for the
-    /// path `/`, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2). By default, where `secure`, `path`
-    /// and `domain` allow it. With it a domain or path that is chosen at run time is an error.
+    /// Whether the name is sent with the prefix `__Host-`: a browser then accepts the cookie only over TLS, from this
+    /// host, for the path `/`, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2). By default, if
+    /// `secure`, `path` and `domain` allow it. With the prefix, choosing a domain or path at run time is an error.
     pub host_prefix: HostPrefix,
-    /// Scopes that the cookie had before, by domain and path: where a client still sends one of them beside the present
-    /// one, it is expired. Scopes above the host and path of a request are found without being named here. None by
+    /// Earlier scopes of the cookie, by domain and path: if a client still sends such a cookie together with the
+    /// present one, it is expired. Scopes above the host and path of a request are found without being listed. None by
     /// default.
     pub former_scopes: Vec<CookieScope>,
-    /// How many cookies a session in its cookie may fill, 1 to 9. 2 by default, some 8000 characters: servers and
+    /// How many cookies a session in its cookie may fill, 1 to 9. 2 by default, about 8000 characters: servers and
     /// proxies commonly refuse more than 8 to 16 KiB of headers.
     pub max_pieces: usize,
     #[doc(hidden)]
@@ -82,18 +82,18 @@ impl Default for CookieOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostPrefix {
-    /// Where the attributes allow it: with `secure`, for the path `/`, without a domain.
+    /// If the attributes allow it: with `secure`, for the path `/`, without a domain.
     WherePossible,
     /// Always; attributes that forbid it are an error.
     Always,
-    /// Never: the name is sent as it was given. The default of an ini file, where Beaker's `key` is the cookie's name.
+    /// Never: the name is sent as it is. The default of an ini file, where Beaker's `key` is the cookie's name.
     Never,
 }
 
-/// Where a cookie is sent.
+/// The domain and path that a cookie is sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieScope {
-    /// The domain that gets the cookie, with its subdomains; `None` for the host that set it alone.
+    /// The domain that gets the cookie, with its subdomains; `None` for only the host that set it.
     pub domain: Option<String>,
     /// The path below which the cookie is sent.
     pub path: String,
@@ -103,11 +103,11 @@ pub struct CookieScope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookieExpires {
-    /// When the browser is closed, as far as browsers still do that.
+    /// When the browser is closed, in browsers that still do so.
     Session,
     /// As late as browsers allow: after 400 days without use.
     Never,
-    /// So long after it was sent; it is sent again when a tenth of it has gone and the session is used.
+    /// This long after it was sent; it is sent again when a tenth of the time has passed and the session is used.
     After(Duration),
 }
 
@@ -115,15 +115,15 @@ pub enum CookieExpires {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Never: who follows a link to the site arrives logged out.
+    /// Never: a user who follows a link to the site arrives logged out.
     Strict,
     /// With links that are followed, not with forms, frames or scripts of other sites.
     Lax,
-    /// Always; browsers then demand `secure`.
+    /// Always; browsers then require `secure`.
     None,
 }
 
-/// How long Chromium keeps a cookie of a site that has too many: those of low priority are removed first, and those of high
+/// Which of a site's cookies Chromium removes if there are too many: those of low priority first, and those of high
 /// priority last.
 ///
 /// ```
@@ -152,7 +152,8 @@ impl CookieOptions {
         }
     }
 
-    /// Writes domains as they are compared, in lower case and without a dot in front, once they are checked.
+    /// Converts domains to the form in which they are compared: lower case, without a leading dot. Call it after
+    /// validation.
     pub(crate) fn normalize(&mut self) {
         let former = self.former_scopes.iter_mut().map(|scope| &mut scope.domain);
         for text in former.chain([&mut self.domain]).flatten() {
@@ -164,7 +165,7 @@ impl CookieOptions {
         self.secure && self.path == "/" && self.domain.is_none()
     }
 
-    /// How old the cookie may get. A lifetime of the session's own ("remember me") is the cookie's too.
+    /// The cookie's maximum age. A lifetime of the session's own ("remember me") is also the cookie's.
     pub(crate) fn max_age(&self, lifetime: &Lifetime) -> Option<Duration> {
         let age = match (lifetime.own, lifetime.idle, self.expires) {
             (true, Some(idle), _) => idle,
@@ -175,12 +176,12 @@ impl CookieOptions {
         Some(age.min(MAX_AGE))
     }
 
-    /// The name as it is sent.
+    /// The name that is sent.
     pub(crate) fn sent_name(&self) -> String {
         if self.has_host_prefix() { format!("__Host-{}", self.name) } else { self.name.clone() }
     }
 
-    /// What is wrong with these options, each with the option's name in settings.
+    /// Returns what is wrong with these options, each with the option's name in settings.
     pub(crate) fn validate(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         let mut check = |option, result: Result<(), Error>| {
@@ -241,7 +242,7 @@ pub(crate) fn domain(text: &str) -> Result<String, Error> {
     Err(invalid("a cookie's domain is a host name such as example.com, of letters, digits, - and dots"))
 }
 
-/// Checks a path: it goes into the header as it is, so it holds no `;` and no control character.
+/// Checks a path: it is written into the header unchanged, so it must have no `;` and no control character.
 pub(crate) fn path(text: &str) -> Result<String, Error> {
     let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b';';
     if text.starts_with('/') && text.len() <= 1_024 && text.bytes().all(is_plain) {
@@ -250,8 +251,8 @@ pub(crate) fn path(text: &str) -> Result<String, Error> {
     Err(invalid("a cookie's path starts with / and has at most 1024 printable ASCII characters, no ;"))
 }
 
-/// All attributes of the cookie but its expiry, with the domain and the path that a request chose. What they are made of was
-/// checked when it came in.
+/// All attributes of the cookie but its expiry, with the domain and the path that a request chose. The options were
+/// validated before.
 pub(crate) fn attributes(options: &CookieOptions, domain: Option<&str>, path: Option<&str>) -> String {
     let domain = domain.or(options.domain.as_deref());
     let parts = [
@@ -277,8 +278,8 @@ pub(crate) fn attributes(options: &CookieOptions, domain: Option<&str>, path: Op
     parts.concat()
 }
 
-/// The Set-Cookie header of a cookie (RFC 6265 section 4.1.1) with these [`attributes`], or of its removal where it has no
-/// value. It is marked as sensitive, so that layers that log headers hide its value, and HTTP/2 puts it into no table.
+/// The Set-Cookie header of a cookie (RFC 6265 section 4.1.1) with these [`attributes`], or of its removal if there is
+/// no value. It is marked as sensitive, so that logging layers hide its value, and HTTP/2 does not index it.
 pub(crate) fn set_cookie(
     name: &str,
     value: Option<&[u8]>,
@@ -297,7 +298,7 @@ pub(crate) fn set_cookie(
     Ok(header)
 }
 
-/// Max-Age is exact whatever the client's clock says; Expires is for those that do not know it.
+/// Max-Age does not depend on the client's clock; Expires is for clients that do not know Max-Age.
 fn expiry(age: Duration, at: SystemTime) -> String {
     format!("; Max-Age={}; Expires={}", age.as_secs(), httpdate::fmt_http_date(at))
 }

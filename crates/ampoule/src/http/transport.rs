@@ -8,9 +8,10 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 
 /// One way for a session's token to travel.
 ///
-/// [`Options::transports`](crate::Options::transports) lists those that a layer tries, in order: the first that brings the
-/// token of a live session counts. The response uses the same transport, and a new session goes out on the first. On
-/// every transport only a token that this server signed is looked up, and none becomes a session (promise P3).
+/// [`Options::transports`](crate::Options::transports) lists the transports that a layer tries, in order: the first
+/// with the token of a live session counts. The response uses the same transport, and a new session uses the first. On
+/// every transport only tokens that this server signed are looked up, and a client's token never becomes a session's
+/// (promise P3).
 ///
 /// ```
 /// use ampoule::{Options, Transport};
@@ -19,28 +20,28 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 /// let options = Options { transports: vec![Transport::Cookie, Transport::Bearer], ..Options::default() };
 /// ```
 ///
-/// Browsers attach cookies by themselves, also to requests that other sites make; the other ways they do not, so those
-/// need no secure forms.
+/// Browsers attach cookies by themselves, also to requests that other sites make. They do not do so with the other
+/// transports, which therefore need no secure forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
-    /// The session's cookie: the only one by default.
+    /// The session's cookie: the only transport by default.
     Cookie,
-    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). Nothing is sent back by itself: the handler that
-    /// logs a client in returns [`Session::token`](crate::Session::token), and again after
+    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). The response carries no token: the handler that logs a
+    /// client in returns [`Session::token`](crate::Session::token), and again after
     /// [`regenerate_id`](crate::Session::regenerate_id).
     Bearer,
-    /// A header of this name, such as `X-Session-Id`, with the token as its value. The response that makes a session or
-    /// gives it a new id has it too.
+    /// A header of this name, such as `X-Session-Id`, with the token as its value. A response that creates a session or
+    /// rotates its token carries the header too.
     Header(HeaderName),
-    /// What a function of the application finds in the request's headers. Nothing is sent back by itself.
+    /// A function of the application that finds the token in the request's headers. The response carries no token.
     Function(FindId),
 }
 
 impl Transport {
-    /// The transport of this function, which gets the request's headers and returns the token, if there is one.
+    /// Creates a transport from a function that gets the request's headers and returns the token, if there is one.
     ///
-    /// It runs for each request, also for those that leave their session alone, so it should be quick.
+    /// The function runs for each request, even if the session is not touched, so it should be quick.
     ///
     /// ```
     /// use ampoule::Transport;
@@ -53,13 +54,13 @@ impl Transport {
         Transport::Function(FindId(Arc::new(find)))
     }
 
-    /// Whether a browser attaches it by itself, or may do so for all we know.
+    /// Whether browsers attach the token by themselves, or may do so for all that is known.
     #[cfg(feature = "forms")]
     pub(crate) fn is_ambient(&self) -> bool {
         matches!(self, Transport::Cookie | Transport::Function(_))
     }
 
-    /// The header that a response depends on: `*` for what we do not know.
+    /// The header that a response depends on: `*` if it is unknown.
     pub(crate) fn vary(&self) -> HeaderValue {
         match self {
             Transport::Cookie => HeaderValue::from_static("Cookie"),
@@ -69,7 +70,7 @@ impl Transport {
         }
     }
 
-    /// The tokens that a request brings on this way; cookies are looked at elsewhere.
+    /// The tokens that a request carries on this transport; cookies are read elsewhere.
     pub(super) fn tokens(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
         match self {
             Transport::Cookie => Vec::new(),
@@ -82,7 +83,7 @@ impl Transport {
     }
 }
 
-/// The credentials of the scheme `Bearer`, whose name is in any case (RFC 9110 section 11.1).
+/// The credentials of the scheme `Bearer`, whose name is case-insensitive (RFC 9110 section 11.1).
 fn bearer(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, token) = value.split_at_checked(6)?;
     let is_bearer = scheme.eq_ignore_ascii_case(b"bearer") && token.starts_with(b" ");
@@ -101,7 +102,7 @@ impl fmt::Debug for FindId {
     }
 }
 
-/// The same function, not one that does the same.
+/// Equal if both are the same function object.
 impl PartialEq for FindId {
     fn eq(&self, other: &FindId) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -110,7 +111,7 @@ impl PartialEq for FindId {
 
 impl Eq for FindId {}
 
-/// Reads transports as settings have them: `cookie, bearer, header X-Session-Id`.
+/// Reads transports from settings: `cookie, bearer, header X-Session-Id`.
 pub(crate) fn parse(text: &str) -> Option<Vec<Transport>> {
     let one = |word: &str| match word.split_ascii_whitespace().collect::<Vec<_>>()[..] {
         [word] if word.eq_ignore_ascii_case("cookie") => Some(Transport::Cookie),
@@ -122,17 +123,17 @@ pub(crate) fn parse(text: &str) -> Option<Vec<Transport>> {
     words.map(one).collect::<Option<Vec<_>>>().filter(|transports| !transports.is_empty())
 }
 
-/// What is wrong with a list of transports.
+/// Returns what is wrong with a list of transports.
 pub(crate) fn fault(transports: &[Transport]) -> Option<String> {
     let forbidden = |transport: &Transport| match transport {
         Transport::Header(name) if *name == COOKIE || *name == AUTHORIZATION => Some(name.clone()),
         _ => None,
     };
     if let Some(name) = transports.iter().find_map(forbidden) {
-        return Some(format!("the header {name} has a transport of its own: cookie, or bearer"));
+        return Some(format!("the header {name} has its own transport: write cookie or bearer"));
     }
     let twice = transports.iter().enumerate().find(|(index, transport)| transports[..*index].contains(transport));
-    twice.map(|(_, transport)| format!("{transport:?} stands twice"))
+    twice.map(|(_, transport)| format!("duplicate transport {transport:?}"))
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Shared {
                 ended += usize::from(self.end(&found).await?);
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "new logins of the principal appeared in each attempt to end its sessions"))
+        Err(Error::new(ErrorKind::Conflict, "the principal logs in faster than its sessions can be ended"))
     }
 
     async fn end(&self, found: &Snapshot) -> Result<bool, Error> {

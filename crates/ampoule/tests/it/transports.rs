@@ -198,7 +198,7 @@ fn settings_choose_transports() {
     for (pairs, said) in [
         (vec![("session.transports", "jwt")], "session.transports: expected cookie, bearer or header NAME"),
         (vec![("session.transports", "header Cookie")], "the header cookie has a transport of its own"),
-        (vec![("session.transports", "bearer, bearer")], "Bearer stands twice"),
+        (vec![("session.transports", "bearer, bearer")], "duplicate transport Bearer"),
         (vec![("session.use_cookies", "true"), ("session.transports", "bearer")], "it contradicts `transports`"),
         (vec![("session.use_cookies", "maybe")], "session.use_cookies: expected true or false, found `maybe`"),
     ] {
