@@ -1,4 +1,4 @@
-//! Protected routes, where a login leads to, and the user. For axum.
+//! Protected routes, the page after a login, and the user of a request. For axum.
 
 mod next_page;
 mod refusal;

@@ -1,4 +1,4 @@
-//! Secure forms: a token in the session, which a page of ours can know and a page of another site cannot.
+//! Secure forms: a token in the session, which pages of this site can read and pages of other sites cannot.
 
 #[cfg(feature = "forms")]
 mod body;

@@ -1,5 +1,4 @@
-//! Pages in place of bare statuses, panics and errors: Pylons' `StatusCodeRedirect` and `ErrorHandler`, and the order in
-//! which layers stand.
+//! Pages for statuses, panics and errors: Pylons' `StatusCodeRedirect` and `ErrorHandler`, and the order of all layers.
 
 mod caught_error;
 mod error_handler;

@@ -15,7 +15,7 @@ use crate::session::Session;
 const CATEGORIES: &[&str] = &["warning", "notice", "error", "success"];
 const DEFAULT: &str = "notice";
 
-/// At most so many messages wait; beyond that the oldest are dropped.
+/// The most messages that wait; beyond it the oldest are dropped.
 const MAX_MESSAGES: usize = 50;
 
 /// A message that a page shows.
@@ -25,7 +25,7 @@ pub struct FlashMessage {
     pub category: String,
     /// Plain text, which a template escapes.
     pub text: String,
-    /// Data that belong to the message, such as a link that undoes the action. `Null` for none.
+    /// Data of the message, such as a link that undoes the action; `Null` if there are none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
@@ -242,7 +242,7 @@ impl Flash {
         self.push_with(category, text, Value::Null)
     }
 
-    /// Adds a message with data that belong to it.
+    /// Adds a message with data.
     ///
     /// ```
     /// # use ampoule::*;

@@ -1,4 +1,4 @@
-//! Where a login leads to: a page of this site, and never another's.
+//! The page to continue with after a login: always one of this site.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -9,14 +9,14 @@ use percent_encoding::percent_decode_str;
 
 const NAME: &str = "next";
 
-/// The longest page that is kept. Encoded, it takes three times as much in a header.
+/// The longest page that is kept, in bytes. Percent-encoded, it may be three times as long in a header.
 const MAX_LEN: usize = 2_048;
 
-/// How often a path may have been encoded.
+/// How many times a path may have been percent-encoded.
 const MAX_ENCODINGS: usize = 4;
 
-/// The page that a client asked for before it was sent to the login page: the parameter `next` of the request's query, if
-/// it is a path of this site.
+/// The page that a client requested before it was sent to the login page: the parameter `next` of the request's query,
+/// if it is a path of this site.
 ///
 /// ```
 /// use ampoule::{Error, NextPage, Session};
@@ -34,19 +34,21 @@ const MAX_ENCODINGS: usize = 4;
 /// ```
 ///
 /// A link with `?next=https://evil.example/` would lead a user from your login page to a copy of it (an open redirect,
-/// CWE-601). So there is no page unless the text is a path, with or without a query, that
+/// CWE-601). So the page is only accepted if the text is a path, with or without a query, that
 ///
-/// - starts with one `/`, and has no space, control character, backslash, quote or character beyond ASCII as it stands;
-/// - has no segment that is empty, blank, `.` or `..`, but for an empty one at the end, and no backslash or control
-///   character: as it stands, and however often it is percent-decoded, since proxies and servers decode and tidy up paths;
+/// - starts with one `/`, and has no space, control character, backslash, quote or non-ASCII character;
+/// - has no segment that is empty, blank, `.` or `..`, except an empty one at the end, and no backslash or control
+/// character: neither as it is written nor after any number of percent-decodings, since proxies and servers decode and
+/// normalize paths;
 /// - has at most 2,048 bytes.
 ///
-/// Of several parameters `next` none counts.
+/// If there are several parameters `next`, none is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextPage(Option<String>);
 
 impl NextPage {
-    /// The page of this text, such as the value of a form's hidden field, if it is safe.
+    /// Creates the page from a text, such as the value of a form's hidden field. A text that is not safe results in no
+    /// page.
     ///
     /// ```
     /// use ampoule::NextPage;
@@ -58,17 +60,18 @@ impl NextPage {
         NextPage(Some(text.into()).filter(|text| is_local(text)))
     }
 
-    /// Its path and query, if there is one.
+    /// Returns the page's path and query, if there is a page.
     pub fn path(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
-    /// Its path and query, or this page of the application's.
+    /// Returns the page's path and query, or `otherwise`.
     pub fn or<'a>(&'a self, otherwise: &'a str) -> &'a str {
         self.path().unwrap_or(otherwise)
     }
 
-    /// The address of the login page, `login`, that leads on to this page: for the action of its form.
+    /// Returns the address of the login page `login` with this page as its parameter `next`: for the action of its
+    /// form.
     ///
     /// ```
     /// use ampoule::NextPage;
@@ -100,20 +103,20 @@ impl<S: Sync> FromRequestParts<S> for NextPage {
     }
 }
 
-/// Whether a browser, and whatever stands between it and us, takes this for a path of the same site.
+/// Whether a browser, and every proxy before this server, takes the text for a path of the same site.
 fn is_local(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>`#".contains(&byte);
     text.len() <= MAX_LEN && text.bytes().all(is_plain) && is_tidy(text.split('?').next().unwrap_or_default())
 }
 
-/// Whether a path stays where it is, however often it is decoded and tidied up.
+/// Whether a path stays the same after any number of percent-decodings and normalizations.
 fn is_tidy(path: &str) -> bool {
     let mut path = Cow::Borrowed(path);
     for _ in 0..=MAX_ENCODINGS {
         if !has_plain_segments(&path) {
             return false;
         }
-        // What is no UTF-8 may be a slash to a decoder that is not strict.
+        // Invalid UTF-8 may be a slash to a lenient decoder.
         let Ok(decoded) = percent_decode_str(&path).decode_utf8() else { return false };
         if decoded == path {
             return true;
@@ -127,7 +130,7 @@ fn has_plain_segments(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
-        // Some servers drop what follows a semicolon.
+        // Some servers drop the part after a semicolon.
         let name = segment.split(';').next().unwrap_or_default().trim();
         let is_trailing_slash = segment.is_empty() && segments.peek().is_none();
         if matches!(name, "." | "..") || (name.is_empty() && !is_trailing_slash) {
@@ -137,7 +140,7 @@ fn has_plain_segments(path: &str) -> bool {
     !path.contains(is_odd)
 }
 
-/// Control characters, line separators, and what some take for a slash.
+/// Control characters, line separators, and characters that some programs take for a slash.
 fn is_odd(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
@@ -150,9 +153,9 @@ mod tests {
 
     use super::*;
 
-    /// The path that a browser goes to on the same site; `None` for another site, or another scheme. As the URL standard
-    /// of WHATWG has it: what is around an address and tabs and line ends in it are dropped, a backslash is a slash, two
-    /// slashes begin a host, and dot segments are resolved, encoded ones too.
+    /// The path on the same site that a browser resolves the text to; `None` for another site, or another scheme. By
+    /// WHATWG's URL standard: surrounding white space, and tabs and line ends inside, are dropped; a backslash is a
+    /// slash; two slashes begin a host; dot segments are resolved, encoded ones too.
     fn resolve(text: &str) -> Option<String> {
         let text = text.trim_matches(|c: char| c <= ' ').replace(['\t', '\n', '\r'], "");
         let path = text.split(['?', '#']).next().unwrap_or_default().replace('\\', "/");
@@ -370,7 +373,7 @@ mod tests {
         fn what_is_kept_stays_on_the_site(lead in prop_oneof![Just(""), Just("/"), Just("/a")], rest in prop_oneof![pieces(), any::<String>()]) {
             let page = NextPage::new(format!("{lead}{rest}"));
             let Some(path) = page.path() else { return Ok(()) };
-            // As a browser resolves it, and as one would after servers on the way have decoded it and tidied it up.
+            // As a browser resolves it, and as one would after proxies and servers have decoded and normalized it.
             let mut path = path.to_owned();
             for _ in 0..6 {
                 let leads_to = resolve(&path);

@@ -1,4 +1,4 @@
-//! What a client is answered whose session does not open a protected route.
+//! The responses to a client whose session may not use a protected route.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::next_page::NextPage;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// A redirect to the login page for a browser that opens a page; `None` for any other client, and for the login page
-/// itself, which would be sent to itself for ever.
+/// A redirect to the login page, for a browser that opens a page; `None` for any other client, and for the login page
+/// itself, which would redirect to itself forever.
 pub(super) fn to_login(parts: &Parts, login: &str) -> Option<Response> {
     let target = parts.extensions.get().map_or(&parts.uri, |OriginalUri(uri)| uri);
     let is_login_page = login.split('?').next() == Some(target.path());
@@ -33,9 +33,9 @@ fn page_of(uri: &Uri) -> NextPage {
     uri.path_and_query().map_or_else(NextPage::default, |page| NextPage::new(page.as_str()))
 }
 
-/// A login is needed: one of the last `fresh`, if that is said.
+/// The response if a login is needed, or a login that is not older than `fresh`.
 ///
-/// A 401 names a scheme (RFC 9110 section 15.5.2), which a session that travels in cookies alone has not.
+/// A 401 names an authentication scheme (RFC 9110 section 15.5.2); a session that travels only in cookies has none.
 pub(super) fn login_required(parts: &Parts, takes_bearer: bool, fresh: Option<Duration>) -> Response {
     let mut response = answer(StatusCode::FORBIDDEN, "Please log in first.\n");
     if takes_bearer {
@@ -45,7 +45,8 @@ pub(super) fn login_required(parts: &Parts, takes_bearer: bool, fresh: Option<Du
     response
 }
 
-/// RFC 6750 section 3: a parameter at least, and no error where no token came. RFC 9470 section 3: a login that is too old.
+/// The challenge has at least one parameter, and no error if no token was sent (RFC 6750 section 3). A login that is
+/// too old has an error code of its own (RFC 9470 section 3).
 fn challenge(headers: &HeaderMap, fresh: Option<Duration>) -> HeaderValue {
     match fresh {
         Some(fresh) => {
@@ -61,12 +62,12 @@ fn no_token() -> HeaderValue {
     HeaderValue::from_static("Bearer realm=\"session\"")
 }
 
-/// A user without the permission.
+/// The response to a user without the permission.
 pub(super) fn forbidden() -> Response {
     answer(StatusCode::FORBIDDEN, "You may not do this.\n")
 }
 
-/// An answer that no cache keeps; the session's layer says that it depends on the session.
+/// A response that no cache keeps; the session's layer adds `Vary`.
 fn answer(status: StatusCode, text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -76,14 +77,14 @@ fn answer(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// Whether a browser opens a page, rather than a script asks for data.
+/// Whether a browser opens a page, as opposed to a script that fetches data.
 fn is_navigation(parts: &Parts) -> bool {
     let mode = parts.headers.get(SEC_FETCH_MODE);
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     is_read && mode.is_none_or(|mode| mode == "navigate") && accepts_html(&parts.headers)
 }
 
-/// Whether a client asks for HTML by its name: programs accept `*/*`.
+/// Whether a client accepts HTML by name: programs send `*/*`.
 fn accepts_html(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     ranges.filter_map(|range| str::from_utf8(range).ok()).any(is_html)

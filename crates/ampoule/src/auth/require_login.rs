@@ -1,4 +1,4 @@
-//! The layer around routes that only users may call.
+//! `RequireLogin`: the layer around routes that only users may call.
 
 use std::fmt;
 use std::future::Future;
@@ -22,10 +22,10 @@ use crate::session::Session;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Whether a request is permitted; a response where that could not be found out.
+/// Decides whether a request is permitted; `Err` is the response if that could not be decided.
 type Permit = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Result<bool, Response>> + Send + Sync;
 
-/// Lets only logged-in sessions through to the routes that it surrounds.
+/// Admits only requests with a logged-in session to the routes inside it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,22 +52,24 @@ type Permit = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Result<bool, Respon
 /// # Ok(()) }
 /// ```
 ///
-/// | the session | a browser that opens a page | another client |
+/// | the session | a browser that opens a page gets | another client gets |
 /// |---|---|---|
 /// | is logged in | the route | the route |
 /// | is not, or not [freshly](RequireLogin::fresh) | 303 to the login page with [`?next=`](crate::NextPage) | 401 with a challenge for `Bearer` where that is one of the [transports](crate::Options::transports), else 403, since a login form is no scheme of RFC 9110 section 11 |
 /// | has no [permission](RequireLogin::permit) | 403 | 403 |
 /// | cannot be loaded | the error's response, such as 503 | the same |
 ///
-/// A browser opens a page by a GET or HEAD that accepts `text/html` by name, and whose `Sec-Fetch-Mode`, if it sends one, is
-/// `navigate`. `next` is the path and query that the client asked for, whatever `nest` took from it.
+/// A request counts as a browser's that opens a page if it is a GET or HEAD, accepts `text/html` by name, and has
+/// `Sec-Fetch-Mode: navigate` or no such header. `next` is the path and query that the client requested, including what
+/// `nest` removed.
 ///
-/// A refusal is `no-store`, and varies as the session does. A request that comes through has used its session, so it moves
-/// the idle deadline. With a [`UserLayer`](crate::UserLayer) further out the user is loaded too: one that is gone, or whose
-/// password changed since the login, is not logged in. Routes outside the layer cost nothing.
+/// A refusal is `no-store`, and varies as the session does. A request that is admitted has used its session, so it
+/// moves the idle deadline. With a [`UserLayer`](crate::UserLayer) further out the user is loaded too: a user who is
+/// gone, or whose password changed since the login, is not logged in. Routes outside the layer cost nothing.
 ///
-/// It stands inside the session's layer: in axum, added before it. Of several layers of sessions it asks the nearest.
-/// `Router::layer` protects the fallback too; `Router::route_layer` leaves unknown paths a 404.
+/// The layer must be inside the session's layer: in axum, add it before that one. If there are several session layers,
+/// it uses the innermost around it. `Router::layer` protects the fallback too; with `Router::route_layer`, unknown
+/// paths remain a 404.
 #[derive(Clone)]
 pub struct RequireLogin {
     login: Arc<str>,
@@ -76,28 +78,29 @@ pub struct RequireLogin {
 }
 
 impl RequireLogin {
-    /// Sends browsers to this login page: a path, or an address of another site's.
+    /// Creates a layer that sends browsers to this login page: a path, or an address on another site.
     ///
     /// # Panics
-    /// If it cannot stand in a header, or has a fragment.
+    /// If the address cannot be sent in a header, or has a fragment.
     pub fn new(login: &str) -> RequireLogin {
         let is_valid = HeaderValue::from_str(login).is_ok() && login.is_ascii() && !login.contains('#');
         assert!(is_valid && !login.is_empty(), "expected the path of a login page, such as /login; found {login:?}");
         RequireLogin { login: login.into(), fresh: None, permits: Vec::new() }
     }
 
-    /// Asks for a login that is not older than this, as [`Session::require_fresh`] does: for what a stolen or forgotten
-    /// session should not be able to do. The page may be one that asks for the password alone, and calls
+    /// Requires a login that is not older than `at_most`, as [`Session::require_fresh`] does: for actions that a stolen
+    /// or forgotten session should not be able to do. The login page may then ask for the password alone, and calls
     /// [`login`](Session::login) again.
     #[must_use]
     pub fn fresh(self, at_most: Duration) -> RequireLogin {
         RequireLogin { fresh: Some(at_most), ..self }
     }
 
-    /// Lets a logged-in session through if this function says so, and answers 403 otherwise. Of several all must.
+    /// Admits a logged-in session only if this function returns `true`, and responds with 403 otherwise. If called
+    /// several times, all functions must agree.
     ///
-    /// It takes what an extractor of axum takes out of the request, or a tuple of them: the [`Session`], the
-    /// [`User`](crate::User), the path's parameters. Extractors that need the router's state do not work here.
+    /// The function takes an axum extractor, or a tuple of them: the [`Session`], the [`User`](crate::User), the path's
+    /// parameters. Extractors that need the router's state cannot be used.
     #[must_use]
     pub fn permit<E, F, R>(mut self, is_permitted: F) -> RequireLogin
     where
@@ -134,11 +137,11 @@ impl RequireLogin {
 
     async fn check_login(&self, session: &Session, user: Option<CurrentUser>) -> Result<(), Error> {
         if session.is_unreachable().await? {
-            let message = "the session store could not be reached, and this route takes a login";
+            let message = "the session store could not be reached, and this route needs a login";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         if let Some(user) = user {
-            // A login that does not stand any more ends here.
+            // A login that is no longer valid ends here.
             user.load(session).await?;
         }
         match self.fresh {
@@ -172,7 +175,7 @@ impl<S> Layer<S> for RequireLogin {
     }
 }
 
-/// A service that only logged-in sessions reach. Made by [`RequireLogin`].
+/// A service that only admits requests with a logged-in session. Created by [`RequireLogin`].
 #[derive(Clone, Debug)]
 pub struct RequireLoginService<S> {
     layer: RequireLogin,

@@ -1,4 +1,4 @@
-//! A throttle of logins: guesses are slowed down, and no user is locked out by the guesses of others.
+//! A throttle of logins: it slows down guessing, and no user is locked out by others' guesses.
 
 pub(crate) mod attempt;
 mod known_device;
@@ -21,28 +21,28 @@ use tower_service::Service;
 use self::known_device::KnownDevices;
 use crate::layer::SessionLayer;
 
-/// Where a request's client is found: see [`LoginThrottleOptions::address`].
+/// A function that finds a client's address: see [`LoginThrottleOptions::address`].
 pub type FindAddress = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
-/// How many logins may fail. One that succeeds is not counted.
+/// How many logins may fail. Successful logins are not counted.
 ///
 /// End a literal with `..LoginThrottleOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct LoginThrottleOptions {
-    /// Of one principal, from all devices together that have never logged in as it: 10 at once and in each hour by default,
-    /// 240 a day. NIST SP 800-63B section 5.2.2 allows 100 in a row.
+    /// The rate for one principal, for all devices together that have never logged in as it: 10 at once and per hour by
+    /// default, 240 a day. NIST SP 800-63B section 5.2.2 allows 100 in a row.
     pub by_principal: Rate,
-    /// From one address, whatever the principals: 100 at once and in each hour by default, since an office may have one
-    /// address. An IPv6 address counts with all of its /64, which a client has to itself (RFC 6177).
+    /// The rate for one address, for all principals together: 100 at once and per hour by default, since an office may
+    /// share one address. An IPv6 address counts as its /64, which belongs to one client (RFC 6177).
     pub by_address: Rate,
-    /// Of one principal, from one device that has logged in as it before: 10 at once and in each quarter of an hour by
-    /// default.
+    /// The rate for one principal, for one device that has logged in as it before: 10 at once and per quarter of an
+    /// hour by default.
     pub by_known_device: Rate,
-    /// Where a request's client is. `None`, the default, takes the connection's other end, which axum tells where the
+    /// Finds the client's address. `None`, the default, takes the connection's peer address, which axum provides if the
     /// application is served with `into_make_service_with_connect_info::<SocketAddr>()`. **Behind a proxy that is the
-    /// proxy's**: there, give a function that reads what your trusted proxies say, such as
-    /// `ampoule_deploy::Client` of a request, which `trusted_proxies` filled. Where the function returns `None` the address is
-    /// unknown, and logins are counted by principal alone.
+    /// proxy's address**: provide a function that reads what your trusted proxies report, such as
+    /// `ampoule_deploy::Client` of a request, which `trusted_proxies` filled. If the function returns `None` the
+    /// address is unknown, and logins are counted by principal alone.
     pub address: Option<FindAddress>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -61,8 +61,8 @@ impl Default for LoginThrottleOptions {
     }
 }
 
-/// Slows down the guessing of passwords, over a [cache](crate::cache::Backend). The layer goes around the login's route, whose
-/// handler takes [`LoginAttempts`](crate::LoginAttempts).
+/// Slows down the guessing of passwords; its counts are in a [cache backend](crate::cache::Backend). Put the layer
+/// around the login route, whose handler takes [`LoginAttempts`](crate::LoginAttempts).
 ///
 /// ```
 /// use ampoule::cache::Backend;
@@ -72,7 +72,7 @@ impl Default for LoginThrottleOptions {
 /// use axum::{Form, Router, routing::post};
 ///
 /// async fn login(session: Session, logins: LoginAttempts, Form(form): Form<Login>) -> Result<Response> {
-///     let attempt = logins.begin(&form.name).await?; // 429 where there were too many
+///     let attempt = logins.begin(&form.name).await?; // 429 after too many
 ///     let Some(user) = verify(&form).await else {
 ///         return Ok(Redirect::to("/login?wrong").into_response()); // stays counted
 ///     };
@@ -93,21 +93,22 @@ impl Default for LoginThrottleOptions {
 /// # Ok(()) }
 /// ```
 ///
-/// **An attempt counts when it begins**, so that guesses which are sent at once are counted too, by a conditional put: among all
-/// processes that share the store no more than the [rates](LoginThrottleOptions) allow pass. One that succeeds is taken back.
+/// **An attempt counts when it begins**, by a conditional put, so that guesses which are sent at once are counted too:
+/// all processes that share the store together admit no more than the [rates](LoginThrottleOptions) allow. A successful
+/// attempt is subtracted again.
 ///
-/// | the client | is counted | refused means |
+/// | the client | is counted by | consequence |
 /// |---|---|---|
-/// | has never logged in as this principal | by its address, and by the principal together with all such clients | guesses from many addresses are slowed down as from one |
-/// | has, by the signed cookie that [`succeeded`](crate::LoginAttempt::succeeded) sends | by this device and principal alone | an attacker who fills the other counts does not lock it out |
+/// | has never logged in as this principal | its address, and the principal together with all such clients | guesses from many addresses are slowed down like guesses from one |
+/// | has logged in before, by the signed cookie that [`succeeded`](crate::LoginAttempt::succeeded) sends | this device and principal alone | an attacker who exhausts the other counts does not lock it out |
 ///
-/// So an attacker who guesses can keep a user from logging in **on a new device**, and never on one on which the user has logged
-/// in before. The cookie tells nothing of the principal, opens nothing, and lasts 400 days; each login gives it a new number (OWASP, "Slow Down
-/// Online Guessing Attacks with Device Cookies"). Unknown names are counted as known ones are, so the answer does not tell
-/// which there are.
+/// So an attacker can keep a user from logging in **on a new device**, but never on a device on which the user has
+/// logged in before. The cookie does not reveal the principal, grants no access, and lasts 400 days; each login gives
+/// it a new number (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Unknown names are counted like
+/// known ones, so the response does not reveal which names exist.
 ///
-/// While the store is down, logins are refused with 503 rather than let through uncounted. In a [memory](Backend::memory) of
-/// its own each process counts alone; a store that forgets under pressure, such as memcached, forgets counts too.
+/// While the store is down, logins are refused with 503 rather than admitted uncounted. With a [memory
+/// backend](Backend::memory), each process counts alone; a store that evicts, such as memcached, loses counts too.
 #[derive(Clone)]
 pub struct LoginThrottle(Arc<Inner>);
 
@@ -121,11 +122,12 @@ struct Inner {
 }
 
 impl LoginThrottle {
-    /// A throttle of the logins of these sessions, whose secrets sign the cookie of known devices and whose cookie's
-    /// attributes it has. Its name is that of the session's cookie and `-device`.
+    /// Creates a throttle for the logins of these sessions. It signs the cookie of known devices with the sessions'
+    /// secrets, and sends it with their cookie's attributes. The cookie's name is that of the session's cookie and
+    /// `-device`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a rate that cannot be.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an invalid rate.
     pub fn new(
         sessions: &SessionLayer,
         backend: &Backend,
@@ -145,7 +147,7 @@ impl LoginThrottle {
     }
 }
 
-/// The other end of the connection.
+/// The connection's peer address.
 fn connected_to(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0.ip())
 }
@@ -175,7 +177,7 @@ impl<S> Layer<S> for LoginThrottle {
     }
 }
 
-/// A service whose handlers can take [`LoginAttempts`](crate::LoginAttempts). Made by [`LoginThrottle`].
+/// A service whose handlers can take [`LoginAttempts`](crate::LoginAttempts). Created by [`LoginThrottle`].
 #[derive(Clone, Debug)]
 pub struct LoginThrottleService<S> {
     throttle: LoginThrottle,

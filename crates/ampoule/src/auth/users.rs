@@ -1,4 +1,4 @@
-//! The user of a request: who the application says that the session's principal is.
+//! The user of a request: the application's own value for the session's principal.
 
 use std::any::Any;
 use std::fmt;
@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::axum::MissingLayer;
 use crate::session::Session;
 
-/// The users of an application: how the one of a session is found, and what ends the session when it changes.
+/// The users of an application: how a session's user is found, and which change of the user ends the session.
 ///
 /// ```
 /// use ampoule::Users;
@@ -54,31 +54,31 @@ pub trait Users: Send + Sync + 'static {
     /// The application's own user.
     type User: Send + Sync + 'static;
 
-    /// What the user's sessions are found by, for ever: see [`Session::login`].
+    /// Returns the text by which the user's sessions are found, which must never change: see [`Session::login`].
     fn principal(&self, user: &Self::User) -> String;
 
-    /// The user of this principal; `None` for one that is gone or locked, whose session then ends.
+    /// Loads the user of this principal; `None` if the user is gone or locked, and the session then ends.
     ///
-    /// An error is [`ErrorKind::Unavailable`] for the request, unless it is an [`Error`] of ours.
+    /// The request's error is [`ErrorKind::Unavailable`], unless this method returns an [`Error`] of ours.
     fn load(&self, principal: &str) -> impl Future<Output = Result<Option<Self::User>, BoxError>> + Send;
 
-    /// What ends the user's sessions when it changes: the hash of the password, a role, a number that "sign out
-    /// everywhere" counts up. Django calls it `get_session_auth_hash`.
+    /// Returns bytes whose change ends the user's sessions: the hash of the password, a role, a number that "sign out
+    /// everywhere" increments. Django calls it `get_session_auth_hash`.
     ///
     /// A session keeps a keyed digest of it (HMAC-SHA-256, by the first of [`Options::secrets`](crate::Options::secrets)),
     /// never the bytes themselves.
     fn auth_hash(&self, user: &Self::User) -> impl AsRef<[u8]>;
 }
 
-/// Finds the user of each request that asks: by the extractor [`User`], or by [`RequireLogin`](crate::RequireLogin). Once
-/// a request; one that does not ask costs nothing.
+/// Loads the user of a request for the extractor [`User`] and for [`RequireLogin`](crate::RequireLogin), once per
+/// request. A request that uses neither costs nothing.
 ///
-/// The user is loaded by the session's principal, and then the [`auth_hash`](Users::auth_hash) is compared with that of the
-/// login, in constant time. If it has changed, or the user is gone, the session is ended as if it were revoked, and the
-/// request has no user. So is a session whose login came by [`Session::login`] alone: begin logins with
-/// [`Session::login_user`]. What reads nothing but [`Session::principal`] asks for no user, and compares nothing.
+/// The user is loaded by the session's principal, and then the [`auth_hash`](Users::auth_hash) is compared with that of
+/// the login, in constant time. If it has changed, or the user is gone, the session is ended as if it were revoked, and
+/// the request has no user. The same happens to a session whose login came by [`Session::login`] alone: log users in
+/// with [`Session::login_user`]. Code that reads only [`Session::principal`] loads no user and compares no hash.
 ///
-/// It stands inside the session's layer, and outside of [`RequireLogin`](crate::RequireLogin):
+/// The layer must be inside the session's layer, and outside of [`RequireLogin`](crate::RequireLogin):
 ///
 /// ```
 /// # use ampoule::{MemoryStore, Options, Secret, SessionLayer, Users};
@@ -106,7 +106,7 @@ pub trait Users: Send + Sync + 'static {
 pub struct UserLayer(Arc<dyn LoadUser>);
 
 impl UserLayer {
-    /// Of these users, which may be shared as an `Arc`.
+    /// Creates the layer for these users, which may be shared as an `Arc`.
     pub fn new<U: Users>(users: U) -> UserLayer {
         UserLayer(Arc::new(users))
     }
@@ -134,9 +134,9 @@ impl<U: Users> Users for Arc<U> {
     }
 }
 
-/// The user of the request, of the application's own type, as an extractor. A request without one is answered 403, or by the
-/// login page where [`RequireLogin`](crate::RequireLogin) stands around the route; `Option<User<T>>` is for pages that both
-/// may see. It reads as the user itself does.
+/// The user of the request, of the application's own type, as an extractor. A request without a user gets a 403, or the
+/// login page if [`RequireLogin`](crate::RequireLogin) is around the route; `Option<User<T>>` is for pages that
+/// visitors may see too. It dereferences to the user.
 ///
 /// ```
 /// use ampoule::User;
@@ -201,7 +201,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`Users`] of any type.
 trait LoadUser: Send + Sync {
-    /// The user of this principal, if the session's login still stands.
+    /// Loads the user of this principal, if the session's login is still valid.
     fn load_user<'a>(
         &'a self,
         session: &'a Session,
@@ -220,7 +220,7 @@ impl<U: Users> LoadUser for U {
                 session.end_login("its user is gone").await?;
                 return Ok(None);
             };
-            // Copied, so that nothing of the application's is held across an await.
+            // Copied, so that no borrow of the application's value is held across an await.
             let hash = self.auth_hash(&user).as_ref().to_vec();
             if session.verify_auth_hash(principal, &hash).await? {
                 return Ok(Some(Arc::new(user) as AnyUser));
@@ -238,7 +238,7 @@ fn unavailable(error: BoxError) -> Error {
     }
 }
 
-/// The user of one request, once one was asked for, and whose principal that is.
+/// The user of one request, once it was loaded, and its principal.
 #[derive(Clone)]
 pub(super) struct CurrentUser {
     users: Arc<dyn LoadUser>,
@@ -250,7 +250,7 @@ impl CurrentUser {
         extensions.get().cloned()
     }
 
-    /// The user of the request. After a login or logout in this request it is another.
+    /// Returns the user of the request. A login or logout in this request changes it.
     pub(super) async fn load(&self, session: &Session) -> Result<Option<AnyUser>, Error> {
         let Some(principal) = session.principal().await? else { return Ok(None) };
         if let Some((_, user)) = self.loaded().as_ref().filter(|(known, _)| *known == principal) {
@@ -274,7 +274,7 @@ impl<S> Layer<S> for UserLayer {
     }
 }
 
-/// A service whose requests can ask for their user. Made by [`UserLayer`].
+/// A service whose requests can load their user. Created by [`UserLayer`].
 #[derive(Clone, Debug)]
 pub struct UserService<S> {
     layer: UserLayer,

@@ -1,4 +1,4 @@
-//! Finds the token in a request's body, and leaves the body readable.
+//! Finds the token in a request's body, and keeps the body readable.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, Request};
 
 use super::rejection::CsrfRejection;
 
-/// The tokens that a body holds, and the request as its handler gets it.
+/// The tokens in a body, and the request for its handler.
 pub(super) struct Searched {
     pub(super) tokens: Vec<String>,
     pub(super) request: Request<Body>,
 }
 
-/// Looks for `field` in at most `limit` bytes of a form's body. Bodies of other types have none.
+/// Searches at most `limit` bytes of a form's body for `field`. Bodies of other types have none.
 pub(super) async fn search(request: Request<Body>, field: &str, limit: usize) -> Result<Searched, CsrfRejection> {
     let kind = media_type(request.headers());
     if kind == "application/x-www-form-urlencoded" {
@@ -42,7 +42,7 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(content_type(headers)).ok()
 }
 
-/// The handler gets the form without the field, as if it had never been there.
+/// The handler gets the form without the field.
 async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) -> Result<Searched, CsrfRejection> {
     let (mut parts, body) = request.into_parts();
     let form = collect(body, limit).await?;
@@ -60,8 +60,8 @@ async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) ->
     Ok(Searched { tokens, request: Request::from_parts(parts, Body::from(body)) })
 }
 
-/// All of a body, in one buffer: a client may send it byte by byte, and each piece kept by itself takes many times its
-/// length.
+/// Collects a body into one buffer: a client may send it byte by byte, and storing each piece by itself takes many
+/// times its length.
 async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CsrfRejection> {
     let (mut body, mut all) = (body.into_data_stream(), Vec::new());
     while let Some(piece) = body.next().await {
@@ -74,8 +74,8 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CsrfRejection> {
     Ok(all)
 }
 
-/// Reads as far as the field alone, so that a long upload behind it is never held in memory. The handler gets all of it,
-/// the field too.
+/// Reads up to the field alone, so that a long upload after it is never held in memory. The handler gets the whole
+/// body, including the field.
 async fn search_multipart(
     request: Request<Body>,
     boundary: &str,
@@ -107,18 +107,18 @@ async fn find_field(mut form: multer::Multipart<'_>, field: &str) -> Result<Opti
     Ok(None)
 }
 
-/// A body that is read for the search, and what was read of it.
+/// A body that is read for the search, and the bytes that were read.
 struct Source {
     body: Fuse<BodyDataStream>,
-    /// What was handed on.
+    /// The bytes that were passed on.
     seen: Vec<Bytes>,
-    /// How many bytes that is.
+    /// The number of bytes that were passed on.
     len: usize,
-    /// What was read after that.
+    /// The bytes that were read since.
     gathered: Vec<u8>,
-    /// How many bytes may still be read; none once there was one more.
+    /// How many more bytes may be read; `None` after the limit was exceeded.
     left: Option<usize>,
-    /// Whether a piece was handed on that was not looked at yet.
+    /// Whether the last piece that was passed on was not searched yet.
     rest: bool,
 }
 
@@ -128,9 +128,9 @@ impl Source {
         Source { body, seen: Vec::new(), len: 0, gathered: Vec::new(), left: Some(limit), rest: false }
     }
 
-    /// Hands on what was gathered, if it is an eighth of all before it, or if nothing follows. multer looks for a boundary
-    /// in all that it has, again for each piece: with pieces that grow it looks at each byte nine times at most, and reads
-    /// an eighth more than it needs.
+    /// Passes on the bytes that were read, if they are an eighth of all before them, or if none follow. multer searches
+    /// all its bytes for a boundary, again for each piece: with growing pieces it searches each byte nine times at
+    /// most, and an eighth more is read than necessary.
     fn hand_on(&mut self, is_last: bool) -> Option<Bytes> {
         if self.gathered.is_empty() || (self.gathered.len() < self.len / 8 && !is_last) {
             return None;
@@ -150,7 +150,7 @@ impl Stream for Tee {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // multer takes all it can get before it looks at any of it.
+        // multer reads all available bytes before it searches any.
         if std::mem::take(&mut source.rest) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -177,7 +177,7 @@ impl Stream for Tee {
 mod tests {
     use super::*;
 
-    /// What multer looks at if it looks for something that does not come.
+    /// The number of bytes that multer searches if there is no boundary.
     async fn work(len: usize, piece: usize) -> usize {
         let pieces =
             vec![b'x'; len].chunks(piece).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>();
@@ -197,7 +197,7 @@ mod tests {
         for piece in [1, 2, 100, 4_000] {
             for len in [10_000, 100_000, 1_000_000] {
                 let work = work(len, piece).await;
-                assert!(work <= 10 * len, "{work} bytes are looked at for {len} in pieces of {piece}");
+                assert!(work <= 10 * len, "{work} bytes are searched for {len} in pieces of {piece}");
             }
         }
     }

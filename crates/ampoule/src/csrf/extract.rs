@@ -1,4 +1,4 @@
-//! For handlers: the token for their pages, and a check for one of them alone.
+//! Extractors: the token for pages, and a check for a single handler.
 
 use axum_core::body::Body;
 use axum_core::extract::{FromRequest, FromRequestParts};
@@ -20,8 +20,8 @@ impl<S: Sync> FromRequestParts<S> for CsrfToken {
     }
 }
 
-/// An extractor around another one, which rejects forged requests first (Pylons' `authenticate_form`): for one handler.
-/// For a whole site use [`CsrfLayer`](crate::CsrfLayer).
+/// An extractor that rejects forged requests before another extractor runs (Pylons' `authenticate_form`): for one
+/// handler. For a whole site use [`CsrfLayer`](crate::CsrfLayer).
 ///
 /// ```
 /// use ampoule::AuthenticateForm;

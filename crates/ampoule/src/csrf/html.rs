@@ -1,4 +1,4 @@
-//! HTML that a template writes as it is.
+//! HTML that a template must not escape.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 /// HTML that is already escaped: a template must not escape it again.
 ///
-/// With the feature `askama`, a template of askama writes it as it is: `{{ form }}`. With the feature `minijinja` it
-/// becomes a safe value of minijinja: `context! { form }`. In other engines write `{{ form|safe }}` or what they have
-/// for it.
+/// With the feature `askama`, a template of askama writes it unescaped: `{{ form }}`. With the feature `minijinja` it
+/// becomes a safe value of minijinja: `context! { form }`. In other engines write `{{ form|safe }}` or their
+/// equivalent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeHtml(String);
 
@@ -18,7 +18,7 @@ impl SafeHtml {
         SafeHtml(html)
     }
 
-    /// The HTML.
+    /// Returns the HTML.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -65,7 +65,7 @@ pub(super) fn start_tag<'a>(
     Ok(tag)
 }
 
-/// Writes text so that HTML takes it for nothing else, in an attribute or between tags.
+/// Appends text, escaped for HTML attributes and for text between tags.
 pub(crate) fn escape(text: &str, html: &mut String) {
     for letter in text.chars() {
         match letter {

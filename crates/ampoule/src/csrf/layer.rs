@@ -63,7 +63,7 @@ pub struct CsrfLayer {
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where a token is looked for.
+/// Where a token is searched for.
 #[derive(Clone)]
 pub(super) struct Policy {
     from_query: bool,
@@ -71,7 +71,7 @@ pub(super) struct Policy {
     exempt: Arc<Exempt>,
 }
 
-/// Marks a request whose token was verified, so that a second check passes although the first removed the token.
+/// Marks a request whose token was verified, so that a second check passes although the first has removed the token.
 #[derive(Clone, Copy)]
 struct Verified;
 
@@ -110,8 +110,8 @@ impl CsrfLayer {
         CsrfLayer { policy: Policy::default(), origins: Some(OriginLayer::new()) }
     }
 
-    /// Accepts requests from pages of this origin too, as long as they have the token. Write the origin as a browser
-    /// does: `https://shop.example`, in lower case, without the scheme's default port and without a slash at the end.
+    /// Also accepts requests from pages of this origin, if they have the token. Write the origin as a browser does:
+    /// `https://shop.example`, in lower case, without the scheme's default port and without a slash at the end.
     ///
     /// ```
     /// use ampoule::CsrfLayer;
@@ -134,8 +134,8 @@ impl CsrfLayer {
         Ok(self)
     }
 
-    /// Checks the token alone: for sites behind a proxy that changes `Host`, whose users have browsers without
-    /// `Sec-Fetch-Site`.
+    /// Disables the check of the origin: for sites behind a proxy that changes `Host`, whose users have browsers
+    /// without `Sec-Fetch-Site`. The token is still checked.
     ///
     /// ```
     /// use ampoule::CsrfLayer;
@@ -175,8 +175,8 @@ impl CsrfLayer {
         self
     }
 
-    /// Lets the requests pass unchecked for which this function returns `true`: those that are authenticated in another
-    /// way, such as the signed calls of another service.
+    /// Exempts the requests for which this function returns `true`: those that are authenticated in another way, such
+    /// as the signed calls of another service.
     ///
     /// ```
     /// use ampoule::CsrfLayer;
@@ -189,8 +189,8 @@ impl CsrfLayer {
         self
     }
 
-    /// Runs tower-http's check of the origin, if it is enabled. Since it passes every GET, it gets a POST with the same
-    /// headers.
+    /// Runs tower-http's check of the origin, if it is enabled. Since that check passes every GET, it is given a POST
+    /// with the same headers.
     fn is_from_here(&self, request: &Request<Body>) -> bool {
         let Some(origins) = &self.origins else { return true };
         if (self.policy.exempt)(request.method(), request.uri()) {
@@ -220,7 +220,7 @@ impl Default for CsrfLayer {
 }
 
 impl Policy {
-    /// The request, for its handler, if it has proved itself.
+    /// Returns the request for its handler, if its origin and token are right.
     pub(super) async fn check(&self, request: Request<Body>) -> Result<Request<Body>, CsrfRejection> {
         if request.extensions().get::<Verified>().is_some() || (self.exempt)(request.method(), request.uri()) {
             return Ok(request);
@@ -316,8 +316,8 @@ where
     }
 }
 
-/// Whether the request opens a connection that a page can read and write: a WebSocket of HTTP/1.1, or a tunnel of the later
-/// versions, whose CONNECT has a path if it names a protocol (RFC 8441 section 4), and only then (RFC 9113 section 8.5).
+/// Whether the request opens a connection that a page can read and write: a WebSocket of HTTP/1.1, or an extended
+/// CONNECT of a later version, which has a path (RFC 8441 section 4); a plain CONNECT has none (RFC 9113 section 8.5).
 fn is_handshake(request: &Request<Body>) -> bool {
     const PROTOCOL: &[u8] = b"websocket";
     let names_it =
@@ -329,7 +329,7 @@ fn is_handshake(request: &Request<Body>) -> bool {
     }
 }
 
-/// The service inside the check of origins: its answer means that the request passed.
+/// The service inside the check of origins: if it is called, the request has passed.
 struct Passed;
 
 impl Service<Request<()>> for Passed {

@@ -1,4 +1,4 @@
-//! Why a request was refused, in words for the user who sent it.
+//! The rejection of a request, as a text for the user who sent it.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum CsrfRejection {
     CrossOrigin,
     /// The token was not found within the part of the body that may be searched: 413.
     TooLarge,
-    /// The body is not of its `Content-Type`: 400.
+    /// The body does not match its `Content-Type`: 400.
     Malformed,
     /// No session layer is around the route: 500.
     NoSession(MissingLayer),
@@ -67,7 +67,7 @@ impl fmt::Display for CsrfRejection {
 }
 
 impl std::error::Error for CsrfRejection {
-    /// `Display` has the session's error, so the next in the chain is that one's cause.
+    /// `Display` shows the session's error, so the next error in the chain is that one's source.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             CsrfRejection::Session(error) => error.source(),
@@ -88,7 +88,7 @@ impl IntoResponse for CsrfRejection {
             CsrfRejection::NoSession(error) => error.into_response(),
             CsrfRejection::Session(error) => error.into_response(),
             refused => {
-                tracing::warn!(reason = ?refused, "a request that may be forged was refused");
+                tracing::warn!(reason = ?refused, "a possibly forged request was refused");
                 (refused.status(), format!("{refused}\n")).into_response()
             }
         }

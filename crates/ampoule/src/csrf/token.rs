@@ -150,7 +150,7 @@ impl Session {
         if let Some(token) = self.form_token().await? {
             return Ok(CsrfToken(token));
         }
-        // Where another request has made one first, that one stays: a page may have it.
+        // If another request created one first, that one stays: a page may have it.
         self.change(Change::FormToken(ampoule_seal::internal::random_bytes()))?;
         self.save().await?;
         let token = self.form_token().await?;

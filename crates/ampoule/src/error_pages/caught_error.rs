@@ -1,4 +1,4 @@
-//! What went wrong in a handler, with what is known of the place.
+//! An error or panic of a handler, with its location and backtrace.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -11,11 +11,11 @@ use ampoule_core::Error;
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
-/// Whether places are looked for in full, which is slow: set by an error handler with debug.
+/// Whether backtraces are captured, which is slow: enabled by an error handler with debug.
 static IN_DETAIL: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Of the panic that this thread is in.
+    /// Where the current panic of this thread is.
     static LAST: RefCell<Option<Place>> = const { RefCell::new(None) };
 }
 
@@ -25,12 +25,12 @@ struct Place {
     backtrace: Option<Arc<Backtrace>>,
 }
 
-/// An error or a panic. Travels in the extensions of its response, for the layer that makes a page of it.
+/// An error or a panic. It is passed in the extensions of its response to the layer that creates a page from it.
 #[derive(Clone)]
 pub(super) struct CaughtError {
     /// `error` or `panic`.
     pub(super) kind: &'static str,
-    /// What was said, and what it was caused by, each in its line.
+    /// The message and those of its causes, one per line.
     pub(super) message: String,
     place: Place,
 }
@@ -47,7 +47,7 @@ impl CaughtError {
         let causes = std::iter::successors(error.source(), |error| error.source());
         let mut message = error.to_string();
         for cause in causes.map(ToString::to_string) {
-            // Many errors say their cause themselves.
+            // Many errors include their cause's message.
             if !message.ends_with(&cause) {
                 message.push_str("\nbecause: ");
                 message.push_str(&cause);
@@ -61,7 +61,7 @@ impl CaughtError {
         &self.place.location
     }
 
-    /// The calls that led there, without those of the panic itself.
+    /// The backtrace without the frames of the panic itself.
     pub(super) fn backtrace(&self) -> Option<String> {
         let text = self.place.backtrace.as_ref()?.to_string();
         let own = text.find("rust_begin_unwind").and_then(|start| Some(start + text[start..].find('\n')? + 1));
@@ -73,7 +73,7 @@ fn backtrace() -> Option<Arc<Backtrace>> {
     IN_DETAIL.load(Ordering::Relaxed).then(|| Arc::new(Backtrace::force_capture()))
 }
 
-/// Has panics say where they are, beside what the hook that is there does with them.
+/// Adds a panic hook that records where a panic is; the previous hook still runs.
 pub(super) fn watch_panics(in_detail: bool) {
     static ONCE: Once = Once::new();
     if in_detail {
@@ -89,8 +89,9 @@ pub(super) fn watch_panics(in_detail: bool) {
     });
 }
 
-/// Any error, as a handler's answer: a 500 that tells its client nothing, and an [`ErrorHandler`](super::ErrorHandler) all.
-/// An [`Error`] of the session stays what it is: a 503 while the store is down, a 403 where a login is missing.
+/// Any error as a handler's response: a 500 that shows the client no details, while an
+/// [`ErrorHandler`](super::ErrorHandler) gets all. An [`Error`] of the session keeps its own response: a 503 while the
+/// store is down, a 403 if a login is missing.
 ///
 /// ```
 /// use ampoule::ServerError;

@@ -1,4 +1,4 @@
-//! `ErrorHandler`: a page for what a handler did not foresee.
+//! `ErrorHandler`: a page for panics and unexpected errors.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,14 +18,14 @@ use super::caught_error::{CaughtError, watch_panics};
 use super::frames;
 use crate::csrf::escape;
 
-/// Turns panics, [`ServerError`](crate::ServerError)s and other errors with the status 500 into a page: with all that is
-/// known, down to a backtrace with the application's own calls first, in debug; otherwise with a number that stands in the
-/// log, beside the rest.
+/// Turns panics, [`ServerError`](crate::ServerError)s and other errors with the status 500 into a page. With debug it
+/// shows all details, including a backtrace with the application's own calls first; otherwise it shows a number, under
+/// which the log has the details.
 ///
-/// What the failed request changed in its session is not saved, unless the handler had saved it; then the page has its
-/// cookie. The layer stands
-/// around the session's, and within [`StatusCodeRedirect`](crate::StatusCodeRedirect), whose page learns the number too:
-/// [`Stack`](crate::Stack) does that.
+/// What the failed request changed in its session is not saved, unless the handler had saved it; then the page's
+/// response has the session's cookie. The layer belongs around the session's, and inside
+/// [`StatusCodeRedirect`](crate::StatusCodeRedirect), whose page gets the number too: [`Stack`](crate::Stack) puts them
+/// in this order.
 ///
 /// ```
 /// use ampoule::ErrorHandler;
@@ -34,14 +34,14 @@ use crate::csrf::escape;
 /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(ErrorHandler::new(false));
 /// ```
 ///
-/// It adds to the process's panic hook, which still runs, so that it learns where a panic was.
+/// It adds a hook to the process's panic hook, which still runs, to learn where a panic was.
 #[derive(Clone, Debug)]
 pub struct ErrorHandler {
     debug: bool,
 }
 
 impl ErrorHandler {
-    /// With or without debug. **Never with debug where others can reach it**: the page shows paths and values.
+    /// Creates the layer. **Never enable debug where others can reach the server**: the page shows paths and values.
     pub fn new(debug: bool) -> ErrorHandler {
         watch_panics(debug);
         ErrorHandler { debug }
@@ -61,11 +61,11 @@ impl ErrorHandler {
     }
 }
 
-/// Under which number the log knows what happened.
+/// The number under which the log has the details.
 #[derive(Clone)]
 pub(super) struct ErrorNumber(pub(super) String);
 
-/// What a page says of the request that failed.
+/// The data of the failed request that a page shows.
 struct RequestInfo {
     method: Method,
     path: String,
@@ -83,7 +83,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
 }
 
-/// What is known of a failure: of the calls that led there those of the application, and then all.
+/// The details of a failure: the backtrace's frames of the application, and then all.
 struct Details {
     what: String,
     own_calls: String,
@@ -153,7 +153,7 @@ impl<S> Layer<S> for ErrorHandler {
     }
 }
 
-/// A service that answers panics and errors with a page. Made by [`ErrorHandler`].
+/// A service that turns panics and errors into a page. Created by [`ErrorHandler`].
 #[derive(Clone, Debug)]
 pub struct ErrorHandlerService<S> {
     handler: ErrorHandler,
@@ -192,7 +192,7 @@ where
 }
 
 impl ErrorHandler {
-    /// A page in place of a response that an error made.
+    /// Replaces the response of an error by a page.
     fn replace(&self, response: Response, info: &RequestInfo) -> Response {
         if response.status() != StatusCode::INTERNAL_SERVER_ERROR
             || response.extensions().get::<ErrorNumber>().is_some()
@@ -207,7 +207,8 @@ impl ErrorHandler {
     }
 }
 
-/// The page, with what the response that it replaces tells of what was done: a login may have been saved before the error.
+/// Copies to the page the headers of the replaced response that report what was done: a login may have been saved
+/// before the error.
 fn keeping(replaced: &HeaderMap, mut page: Response) -> Response {
     for name in [SET_COOKIE, VARY, HeaderName::from_static("clear-site-data")] {
         for value in replaced.get_all(&name) {
@@ -218,7 +219,7 @@ fn keeping(replaced: &HeaderMap, mut page: Response) -> Response {
 }
 
 impl CaughtError {
-    /// What a future comes to, or the panic that it came to instead.
+    /// Runs a future, and returns its output or its panic.
     async fn panics_of<F: Future>(future: F) -> Result<F::Output, CaughtError> {
         let mut future = Box::pin(future);
         std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

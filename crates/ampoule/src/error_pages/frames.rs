@@ -1,9 +1,9 @@
-//! The calls of a backtrace, told apart by whose code they are in.
+//! The frames of a backtrace, told apart by whose code they are in.
 
-/// Where the source of a library lies: that of Rust itself, and what cargo has downloaded.
+/// The folders of libraries' sources: those of Rust itself, and of the crates that cargo has downloaded.
 const FOREIGN_FOLDERS: [&str; 4] = ["/rustc/", "/rustlib/src/", "/.cargo/registry/", "/.cargo/git/"];
 
-/// Whose calls lie around every handler, where a binary does not say its files.
+/// Crates whose frames are around every handler, for binaries whose backtraces name no files.
 const LIBRARIES: [&str; 17] = [
     "std",
     "core",
@@ -24,11 +24,11 @@ const LIBRARIES: [&str; 17] = [
     "ampoule_core",
 ];
 
-/// The modules of this crate that call handlers; a program may have its name.
+/// The modules of this crate that call handlers; a program may have the crate's name.
 const OURS: [&str; 8] =
     ["auth::", "cache::", "csrf::", "error_pages::", "flash::", "language::", "service::", "session::"];
 
-/// The frames of the application's own code, as they stand in the text of a backtrace.
+/// The frames of the application's own code, as the backtrace prints them.
 pub(super) fn of_application(backtrace: &str) -> String {
     let mut own = String::new();
     let mut frame: Vec<&str> = Vec::new();
@@ -58,10 +58,10 @@ fn is_of_application(frame: &[&str]) -> bool {
     !is_of_library(function) && !file.as_ref().is_some_and(is_foreign)
 }
 
-/// A function without a path is one of C, or the program's entry.
+/// A function without a path is a C function, or the program's entry.
 fn is_of_library(function: &str) -> bool {
     let path = function.trim_start_matches(['<', '&', '(']).trim_start_matches("dyn ");
-    // `<F as tower_service::Service>::call`: a type without a path stands for any.
+    // `<F as tower_service::Service>::call`: a type without a path is a type parameter.
     let path = match path.split_once(" as ") {
         Some((name, of)) if !name.contains("::") => of,
         _ => path,

@@ -1,4 +1,4 @@
-//! The order in which layers stand.
+//! `Stack`: all layers of a site in their order.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use super::error_handler::ErrorHandler;
 use super::status_code_redirect::StatusCodeRedirect;
 use crate::layer::SessionLayer;
 
-/// All layers of a site, each where it belongs.
+/// All layers of a site, in the right order.
 ///
 /// ```text
 ///  request │                                              ▲ response
@@ -29,7 +29,7 @@ use crate::layer::SessionLayer;
 ///          ▼            the application, with its routes  │
 /// ```
 ///
-/// It is around a whole application. Put that into a router to continue from there:
+/// Put it around a whole application. To add further layers, put the result into a router:
 ///
 /// ```
 /// use ampoule::{CsrfLayer, ErrorHandler, Languages, MemoryStore, Options, Secret, SessionLayer, Stack, StatusCodeRedirect};
@@ -61,7 +61,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The session's layer alone.
+    /// Creates a stack with the session's layer alone.
     pub fn new(sessions: SessionLayer) -> Stack {
         Stack {
             sessions,
@@ -74,27 +74,27 @@ impl Stack {
         }
     }
 
-    /// With secure forms.
+    /// Adds secure forms.
     #[cfg(feature = "forms")]
     #[must_use]
     pub fn csrf(self, csrf: crate::csrf::CsrfLayer) -> Stack {
         Stack { csrf: Some(csrf), ..self }
     }
 
-    /// With languages.
+    /// Adds languages.
     #[cfg(feature = "language")]
     #[must_use]
     pub fn languages(self, languages: crate::language::Languages) -> Stack {
         Stack { languages: Some(languages), ..self }
     }
 
-    /// With a page for panics and errors.
+    /// Adds a page for panics and errors.
     #[must_use]
     pub fn error_handler(self, error_handler: ErrorHandler) -> Stack {
         Stack { error_handler: Some(error_handler), ..self }
     }
 
-    /// With a page for bare statuses.
+    /// Adds a page for statuses without one.
     #[must_use]
     pub fn status_code_redirect(self, status_code_redirect: StatusCodeRedirect) -> Stack {
         Stack { status_code_redirect: Some(status_code_redirect), ..self }

@@ -1,4 +1,4 @@
-//! `StatusCodeRedirect`: the application's own page for a bare status.
+//! `StatusCodeRedirect`: the application's own page for a status.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -26,10 +26,10 @@ use tower_service::Service;
 use super::error_handler::ErrorNumber;
 use super::subrequest;
 
-/// A text longer than this is no message that an error page would repeat.
+/// The longest text, in bytes, that is passed to an error page as a message.
 const MAX_TEXT: u64 = 4_096;
 
-/// Headers that speak of the body which is replaced.
+/// Headers that describe the body, which is replaced.
 const OF_THE_BODY: [HeaderName; 12] = [
     CONTENT_TYPE,
     CONTENT_LENGTH,
@@ -45,7 +45,7 @@ const OF_THE_BODY: [HeaderName; 12] = [
     SET_COOKIE,
 ];
 
-/// Headers of a request that make no sense in one for another page.
+/// Headers of a request that do not apply to a request for another page.
 const OF_THE_FIRST: [HeaderName; 11] = [
     CONTENT_TYPE,
     CONTENT_LENGTH,
@@ -60,15 +60,15 @@ const OF_THE_FIRST: [HeaderName; 11] = [
     IF_UNMODIFIED_SINCE,
 ];
 
-/// Answers 400, 401, 403 and 404, and outside debug 500, with a page of the application's own: by a second request, made
+/// Answers 400, 401, 403 and 404, and outside debug 500, with a page of the application: it sends a second request,
 /// inside the process, to a path such as `/error/document`. The client sees the first status and address.
 ///
-/// The page is found by GET, and takes a [`FailedRequest`]. The cookies that the first response sets are kept, which
-/// Pylons lost, and known to the second request as a browser's next would know them; so are headers such as
-/// `WWW-Authenticate` and `Retry-After`. The second request is never redirected itself: if it fails too, the first
-/// response stands. Of several such layers inside each other the innermost that has the status draws the page.
+/// The second request is a GET, and its handler takes a [`FailedRequest`]. The cookies that the first response sets are
+/// kept (Pylons lost them), and the second request sends them as a browser's next request would; headers such as
+/// `WWW-Authenticate` and `Retry-After` are kept too. The second request is never redirected itself: if it fails too,
+/// the first response is sent. Of several nested layers, the innermost that handles the status creates the page.
 ///
-/// It stands around the **whole** application, also around what finds its routes. In axum a layer that is added to a
+/// The layer must be around the **whole** application, including its routing. In axum a layer that is added to a
 /// `Router` is inside the routing; so put the router into another one:
 ///
 /// ```
@@ -92,17 +92,18 @@ pub struct StatusCodeRedirect {
 }
 
 impl StatusCodeRedirect {
-    /// For 400, 401, 403, 404 and 500.
+    /// Creates the layer for 400, 401, 403, 404 and 500.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if this is no path.
+    /// [`ErrorKind::Config`] if `page` is not a path.
     pub fn new(page: &str) -> Result<StatusCodeRedirect, Error> {
         let bad = || Error::new(ErrorKind::Config, format!("expected a path such as /error/document, not `{page}`"));
         let page = page.parse().ok().filter(|_| page.starts_with('/')).ok_or_else(bad)?;
         Ok(StatusCodeRedirect { page, statuses: Arc::new([]) }.with_statuses([400, 401, 403, 404, 500]))
     }
 
-    /// With debug, 500 is left to the page of [`ErrorHandler`](crate::ErrorHandler), which then tells all.
+    /// With debug, 500 is not handled, so that the page of [`ErrorHandler`](crate::ErrorHandler) is sent, which then
+    /// shows all details.
     #[must_use]
     pub fn with_debug(self, debug: bool) -> StatusCodeRedirect {
         let is_kept = |status: &&StatusCode| !debug || **status != StatusCode::INTERNAL_SERVER_ERROR;
@@ -110,7 +111,7 @@ impl StatusCodeRedirect {
         StatusCodeRedirect { statuses, ..self }
     }
 
-    /// For these statuses, and no others. A number that is not a status is ignored.
+    /// Sets the statuses that are handled, in place of the default ones. A number that is not a status is ignored.
     #[must_use]
     pub fn with_statuses(self, statuses: impl IntoIterator<Item = u16>) -> StatusCodeRedirect {
         let statuses = statuses.into_iter().filter_map(|status| StatusCode::from_u16(status).ok()).collect();
@@ -134,20 +135,20 @@ impl StatusCodeRedirect {
     }
 }
 
-/// What an error page is shown for. An extractor: of a request that was made to the page itself it is a 404, or
-/// `None` of an `Option`.
+/// The request that an error page is shown for, as an extractor. For a request that a client made to the page itself it
+/// is a 404, or `None` as an `Option`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FailedRequest {
-    /// What the client is answered.
+    /// The status of the response.
     pub status: StatusCode,
-    /// How it asked.
+    /// The method of the request.
     pub method: Method,
-    /// For what it asked.
+    /// The address of the request.
     pub uri: Uri,
-    /// What the response said, if that was plain text of up to 4096 bytes: `Please log in first.`
+    /// The text of the response, if it was plain text of up to 4096 bytes: `Please log in first.`
     pub text: String,
-    /// The number under which the log knows of it, for what [`ErrorHandler`](crate::ErrorHandler) caught.
+    /// The number under which the log has the details, if [`ErrorHandler`](crate::ErrorHandler) caught the error.
     pub error_number: Option<String>,
 }
 
@@ -167,11 +168,11 @@ impl<S: Sync> OptionalFromRequestParts<S> for FailedRequest {
     }
 }
 
-/// Marks a response that an error page has drawn, so that a redirect further out leaves it as it is.
+/// Marks a response that an error page created, so that a redirect further out does not replace it.
 #[derive(Clone, Copy)]
 struct Drawn;
 
-/// The page's body under the first response's status, with the headers of both.
+/// The page's body with the first response's status, and the headers of both.
 fn merge(first: Response, mut page: Response) -> Response {
     *page.status_mut() = first.status();
     page.extensions_mut().insert(Drawn);
@@ -198,7 +199,7 @@ fn merge(first: Response, mut page: Response) -> Response {
     page
 }
 
-/// The text of a short response, which stays as it is.
+/// Reads the text of a short response, which is returned unchanged.
 async fn text_of(response: Response) -> (Response, String) {
     let is_text = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let is_short = response.body().size_hint().exact().is_some_and(|size| size <= MAX_TEXT);
@@ -219,7 +220,7 @@ impl<S> Layer<S> for StatusCodeRedirect {
     }
 }
 
-/// A service whose bare statuses become pages. Made by [`StatusCodeRedirect`].
+/// A service that replaces statuses by pages. Created by [`StatusCodeRedirect`].
 #[derive(Clone, Debug)]
 pub struct StatusCodeRedirectService<S> {
     redirect: StatusCodeRedirect,
@@ -262,7 +263,7 @@ where
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             let page = inner.call(redirect.follow(first, response.headers(), failed)).await?;
             if !page.status().is_success() {
-                tracing::warn!(page = %redirect.page, status = %page.status(), "there is no error page: does it stand around the router?");
+                tracing::warn!(page = %redirect.page, status = %page.status(), "the error page was not found: is the layer around the router?");
                 return Ok(response);
             }
             Ok(merge(response, page))

@@ -1,9 +1,9 @@
-//! What a browser would have made of a response's cookies by its next request.
+//! The cookies of a second request: those that a browser would send after the first response.
 
 use cookie::Cookie;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
-/// Puts the cookies that a response sets into the headers of a request that follows it to this path.
+/// Applies the cookies that a response sets to the headers of a following request to this path.
 pub(super) fn apply(response: &HeaderMap, request: &mut HeaderMap, path: &str) {
     for cookie in set_cookies(response) {
         if !is_sent_to(cookie.path().unwrap_or("/"), path) {
@@ -22,7 +22,7 @@ pub(super) fn apply(response: &HeaderMap, request: &mut HeaderMap, path: &str) {
     }
 }
 
-/// The cookies of an earlier response that a later one does not set again (RFC 6265 section 4.1.1: one of a name).
+/// The cookies of an earlier response that a later one does not set (RFC 6265 section 4.1.1: each name once).
 pub(super) fn not_set_again(earlier: &HeaderMap, later: &HeaderMap) -> Vec<HeaderValue> {
     let same = |one: &Cookie<'_>, other: &Cookie<'_>| {
         (one.name(), one.domain(), one.path()) == (other.name(), other.domain(), other.path())

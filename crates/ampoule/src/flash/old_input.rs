@@ -1,4 +1,4 @@
-//! Old input: what was typed into a form that was rejected, until the form shows it again.
+//! Old input: the fields of a rejected form, kept until the form is shown again.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::Flash;
 
-/// The most bytes of names and values that are kept of one form; a field beyond them is left out. A session in its cookie
-/// has room for less.
+/// The most bytes of names and values that are kept of one form; a field that does not fit is left out. A session in
+/// its cookie has less room.
 const MAX_BYTES: usize = 16_384;
 const MAX_BYTES_IN_COOKIE: usize = 2_048;
 
-/// A field with one of these in its name, in any case and without signs between, is never kept.
+/// A field whose name contains one of these, in any case and with the signs between words removed, is never kept.
 const SECRET_PARTS: [&str; 14] = [
     "passw",
     "passphrase",
@@ -31,10 +31,10 @@ const SECRET_PARTS: [&str; 14] = [
     "cvv",
 ];
 
-/// Nor is one that has one of these as a word.
+/// A field whose name has one of these as a word is not kept either.
 const SECRET_WORDS: [&str; 7] = ["pin", "tan", "otp", "totp", "mfa", "iban", "ssn"];
 
-/// What was typed into a form: the fields that [`Flash::keep_input`] kept. Plain text, which a template escapes.
+/// What a user typed into a form: the fields that [`Flash::keep_input`] kept. Plain text, which a template escapes.
 ///
 /// ```
 /// # use ampoule::*;
@@ -55,28 +55,28 @@ const SECRET_WORDS: [&str; 7] = ["pin", "tan", "otp", "totp", "mfa", "iban", "ss
 pub struct OldInput(Vec<(String, String)>);
 
 impl OldInput {
-    /// The value of a field, the first if it has several.
+    /// Returns the value of a field; the first, if it has several.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// The values of a field: of check boxes, or a list in which several lines may be chosen.
+    /// Returns the values of a field: of check boxes, or of a list with several selected lines.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether nothing was kept, as when the form is opened for the first time.
+    /// Returns whether nothing was kept, as when the form is opened for the first time.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The fields and their values, in their order.
+    /// Returns the fields and their values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// Without what was typed.
+/// Shows no values.
 impl fmt::Debug for OldInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OldInput({} fields)", self.0.len())
@@ -84,9 +84,9 @@ impl fmt::Debug for OldInput {
 }
 
 impl Flash {
-    /// Keeps what was typed into a form that is rejected, so that the form can show it again after a redirect. `form` is
-    /// the form's name on this site. What an earlier request kept of the same form is replaced. The handler saves the
-    /// session as usual.
+    /// Keeps what a user typed into a form that is rejected, so that the form can show it again after a redirect.
+    /// `form` is the form's name on this site. It replaces what an earlier request kept of the same form. The handler
+    /// saves the session as usual.
     ///
     /// `input` is what the handler took as `Form`: a list of pairs, a map, or a struct that implements `Serialize`.
     ///
@@ -109,13 +109,15 @@ impl Flash {
     /// }
     /// ```
     ///
-    /// A field is never kept whose name says that it is a secret, in any case and with or without signs between its words:
-    /// one that contains `passw`, `passphrase`, `passcode`, `kennwort`, `motdepasse`, `contrase`, `pwd`, `secret`, `token`,
-    /// `csrf`, `credential`, `cardnumber`, `cvc` or `cvv`, or that has the word `pin`, `tan`, `otp`, `totp`, `mfa`, `iban` or
-    /// `ssn`. [`keep_input_without`](Flash::keep_input_without) leaves out more, such as a password whose field has another name.
+    /// A field whose name indicates a secret is never kept, in any case and with or without signs between its words: a
+    /// name that contains `passw`, `passphrase`, `passcode`, `kennwort`, `motdepasse`, `contrase`, `pwd`, `secret`,
+    /// `token`, `csrf`, `credential`, `cardnumber`, `cvc` or `cvv`, or that has the word `pin`, `tan`, `otp`, `totp`,
+    /// `mfa`, `iban` or `ssn`. [`keep_input_without`](Flash::keep_input_without) leaves out further fields, such as a
+    /// password whose field has another name.
     ///
-    /// It waits until the form is shown, and at most as long as the session lives. Of one form at most 16 KiB are kept, and 2 KiB where the session is in its cookie; a field that has no room is left
-    /// out whole. Files, and what is neither a text, a number, a boolean nor a list of them, are left out too.
+    /// The input waits until the form is shown, and at most as long as the session lives. At most 16 KiB of one form
+    /// are kept, and 2 KiB if the session is in its cookie; a field that does not fit is left out whole. Files, and
+    /// values that are neither a text, a number, a boolean nor a list of these, are left out too.
     ///
     /// # Errors
     /// [`ErrorKind::Value`] if `input` cannot be encoded; [`ErrorKind::Invalid`] if the form's name is longer than 200 bytes.
@@ -123,7 +125,8 @@ impl Flash {
         self.keep_input_without(&[], form, input)
     }
 
-    /// As [`keep_input`](Flash::keep_input), without these fields, whose names are compared in any case.
+    /// Keeps input as [`keep_input`](Flash::keep_input) does, without these fields, whose names are compared in any
+    /// case.
     ///
     /// ```
     /// # use ampoule::*;
@@ -146,9 +149,9 @@ impl Flash {
         form: &str,
         input: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
-        // Without what serde says, which may quote a value.
+        // serde's message is dropped, since it may quote a value.
         let input = serde_json::to_value(input)
-            .map_err(|_| Error::new(ErrorKind::Value, "the input of a form is no list of pairs, map or struct"))?;
+            .map_err(|_| Error::new(ErrorKind::Value, "expected the input of a form as a list of pairs, a map or a struct"))?;
         let max = if self.session.is_in_cookie() { MAX_BYTES_IN_COOKIE } else { MAX_BYTES };
         let (mut kept, mut bytes) = (Vec::new(), 0);
         for (name, value) in pairs(input) {
@@ -162,8 +165,8 @@ impl Flash {
         self.session.insert(&self.input_key(form)?, kept)
     }
 
-    /// Returns what was kept of a form, once: it is removed, and the removal saved at once. Where nothing was kept it writes
-    /// nothing, and the result is empty.
+    /// Returns what was kept of a form, once: it is removed, and the removal is saved at once. If nothing was kept, it
+    /// writes nothing and returns an empty result.
     ///
     /// ```
     /// # use ampoule::*;
@@ -181,20 +184,20 @@ impl Flash {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::take`](crate::Session::take); the input then still waits.
+    /// As [`Session::take`](crate::Session::take); the input is then still kept.
     pub async fn old_input(&self, form: &str) -> Result<OldInput, Error> {
         Ok(OldInput(self.session.take(&self.input_key(form)?).await?.unwrap_or_default()))
     }
 
     fn input_key(&self, form: &str) -> Result<String, Error> {
         if form.len() > 200 {
-            return Err(Error::new(ErrorKind::Invalid, "the name of a form has at most 200 bytes"));
+            return Err(Error::new(ErrorKind::Invalid, "expected a form name of at most 200 bytes"));
         }
         Ok(format!("{}.input.{form}", self.key))
     }
 }
 
-/// The fields of a form: of a struct or a map, or of a list of pairs.
+/// The fields of a form: of a struct, a map, or a list of pairs.
 fn pairs(input: Value) -> Vec<(String, String)> {
     let fields: Vec<(String, Value)> = match input {
         Value::Object(fields) => fields.into_iter().collect(),

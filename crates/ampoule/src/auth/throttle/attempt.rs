@@ -1,4 +1,4 @@
-//! One attempt to log in: counted when it begins, taken back when it succeeds.
+//! One login attempt: counted when it begins, subtracted again when it succeeds.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,7 +17,7 @@ use super::LoginThrottle;
 use super::known_device::Marks;
 use crate::observe;
 
-/// The attempts of a request's client to log in, as an extractor. It takes a [`LoginThrottle`](crate::LoginThrottle) around
+/// The login attempts of a request's client, as an extractor. It needs a [`LoginThrottle`](crate::LoginThrottle) around
 /// the route.
 #[derive(Clone)]
 pub struct LoginAttempts {
@@ -26,8 +26,8 @@ pub struct LoginAttempts {
     marks: Marks,
 }
 
-/// An attempt to log in that has been counted. Without [`succeeded`](LoginAttempt::succeeded) it stays so.
-#[must_use = "an attempt that is not said to have succeeded counts as a wrong guess"]
+/// A login attempt that was counted. Without a call of [`succeeded`](LoginAttempt::succeeded) it stays counted.
+#[must_use = "without a call of `succeeded` the attempt counts as a wrong guess"]
 pub struct LoginAttempt {
     attempts: LoginAttempts,
     principal: String,
@@ -53,20 +53,20 @@ impl Count {
 }
 
 impl LoginAttempts {
-    /// Counts an attempt to log in as this principal. Call it before the password is looked at.
+    /// Counts an attempt to log in as this principal. Call it before the password is checked.
     ///
-    /// `principal` is any text that stands for the user: what the login form's name leads to, in one spelling, so that
-    /// `Ada` and `ada` do not count apart where they are one user. A name that no user has is counted as well.
+    /// `principal` is any text that identifies the user, in one spelling: if `Ada` and `ada` are one user, pass the
+    /// same text for both. A name that no user has is counted as well.
     ///
     /// # Errors
-    /// [`LoginRefused`], which is a response: 429 where there were too many, 503 while the store is down.
+    /// [`LoginRefused`], which is a response: 429 after too many attempts, 503 while the store is down.
     pub async fn begin(&self, principal: &str) -> Result<LoginAttempt, LoginRefused> {
         let mut attempt = LoginAttempt { attempts: self.clone(), principal: principal.to_owned(), counted: Vec::new() };
         match self.throttle.0.devices.number(&self.marks, principal) {
             Some(number) => attempt.count(Count::KnownDevice, number).await?,
             None => {
                 if let Some(address) = self.address {
-                    // First, since a client whose address is refused must not fill the counts of principals.
+                    // First, so that a client whose address is refused does not fill the counts of principals.
                     attempt.count(Count::Address, network_of(address)).await?;
                 }
                 attempt.count(Count::Principal, principal.to_owned()).await?;
@@ -93,20 +93,20 @@ impl LoginAttempt {
             }
             Admission::Refused { retry_after } => {
                 observe::login_refused(count.name());
-                tracing::info!(by = count.name(), ?retry_after, "a login is refused, since too many have failed");
+                tracing::info!(by = count.name(), ?retry_after, "a login is refused: too many have failed");
                 Err(LoginRefused::TooMany { retry_after })
             }
         }
     }
 
-    /// Takes the count back, since the login has succeeded, and makes the device a known one: the result goes into the
-    /// response, as `(device, Redirect::to("/"))`. Call it when the session is saved.
+    /// Subtracts the attempt again, since the login has succeeded, and makes the device a known one. Put the result
+    /// into the response, as `(device, Redirect::to("/"))`. Call it when the session is saved.
     ///
-    /// If the store fails, the attempt stays counted, which the log tells: the login stands.
+    /// If the store fails, the attempt stays counted, and the log has a warning: the login is not affected.
     pub async fn succeeded(self) -> KnownDevice {
         for (count, key) in &self.counted {
             if let Err(error) = self.attempts.limiter(*count).give_back(key).await {
-                tracing::warn!(by = count.name(), error = %error.report(), "a login that succeeded stays counted");
+                tracing::warn!(by = count.name(), error = %error.report(), "a successful login stays counted");
             }
         }
         let cookie = self.attempts.throttle.0.devices.remember(&self.attempts.marks, &self.principal);
@@ -114,7 +114,7 @@ impl LoginAttempt {
     }
 }
 
-/// The text by which an address is counted: an IPv6 client can take any address of its /64.
+/// The text by which an address is counted: an IPv6 client can use any address of its /64.
 fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -122,13 +122,13 @@ fn network_of(address: IpAddr) -> String {
     }
 }
 
-/// The cookie of a device that has logged in, as part of a response. Without it the login works, and the next one from this
-/// device counts as one from an unknown device.
+/// The cookie of a device that has logged in, as a part of a response. Without it the login works, and the next one
+/// from this device counts as one from an unknown device.
 #[must_use = "the cookie goes into the response: (device, Redirect::to(\"/\"))"]
 pub struct KnownDevice(Option<HeaderValue>);
 
 impl KnownDevice {
-    /// Adds the cookie to these headers, where no tuple of axum's makes the response.
+    /// Adds the cookie to these headers, for a response that is not a tuple of axum's.
     pub fn add_to(self, headers: &mut HeaderMap) {
         headers.extend(self.0.map(|cookie| (SET_COOKIE, cookie)));
     }
@@ -143,17 +143,17 @@ impl IntoResponseParts for KnownDevice {
     }
 }
 
-/// Why a login may not be attempted now. As a response it is a 429 with `Retry-After` (RFC 6585 section 4), or that of the
-/// error.
+/// Why a login may not be attempted now. As a response it is a 429 with `Retry-After` (RFC 6585 section 4), or the
+/// response of the error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoginRefused {
-    /// Too many have failed.
+    /// Too many logins have failed.
     TooMany {
-        /// After this time one may be attempted.
+        /// After this time the next may be attempted.
         retry_after: Duration,
     },
-    /// They could not be counted.
+    /// The attempt could not be counted.
     Failed(Error),
 }
 
@@ -208,7 +208,7 @@ const NO_LAYER: &str = "this handler takes LoginAttempts, but no LoginThrottle i
 const NO_ADDRESS: &str = "a LoginThrottle does not know the client's address: serve the application with \
                           into_make_service_with_connect_info::<SocketAddr>(), or set LoginThrottleOptions::address";
 
-/// A 500 that says what the program must change.
+/// A 500 response that says what the program must change.
 fn mistake(message: &'static str) -> Response {
     tracing::error!("{message}");
     (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()

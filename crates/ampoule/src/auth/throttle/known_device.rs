@@ -1,4 +1,4 @@
-//! Devices that have logged in before, known by a signed cookie.
+//! Devices that have logged in before, recognized by a signed cookie.
 
 use ampoule_core::{Error, ErrorKind, SessionId, StoreKey};
 use ampoule_seal::{Credential, KeyRing, Signer};
@@ -8,21 +8,21 @@ use crate::http::cookies::Cookies;
 use crate::http::set_cookie::{MAX_AGE, set_cookie};
 use crate::shared::Shared;
 
-/// How many principals one device may be known for: those that logged in last.
+/// The most principals that one device is known for: the last that logged in.
 const MAX_PRINCIPALS: usize = 4;
 
-/// The length of the number of a mark; the rest is its digest.
+/// The length of the number in a mark; the rest is its digest.
 const NUMBER: usize = 22;
 
-/// Makes and reads the cookie. It holds a mark for each principal that has logged in on the device: a random number, and the
-/// keyed digest of it and the principal.
+/// Creates and reads the cookie. It holds a mark for each principal that has logged in on the device: a random number,
+/// and the keyed digest of the number and the principal.
 pub(super) struct KnownDevices {
     signer: Signer,
     cookie: String,
     attributes: String,
 }
 
-/// What a client's cookie holds, unverified.
+/// The marks in a client's cookie, unverified.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks(Vec<String>);
 
@@ -44,7 +44,7 @@ impl KnownDevices {
         Marks(marks.take(2 * MAX_PRINCIPALS).map(str::to_owned).collect())
     }
 
-    /// The number of the device, if it has logged in as this principal.
+    /// The number of the device, if it has a verified mark of this principal.
     pub(super) fn number(&self, marks: &Marks, principal: &str) -> Option<String> {
         let mark = marks.0.iter().find(|mark| self.is_of(mark, principal))?;
         mark.get(..NUMBER).map(str::to_owned)
@@ -56,7 +56,7 @@ impl KnownDevices {
         })
     }
 
-    /// The cookie of a device on which this principal has just logged in, under a fresh number.
+    /// The cookie of a device on which this principal has just logged in, with a new number.
     pub(super) fn remember(&self, marks: &Marks, principal: &str) -> Result<HeaderValue, Error> {
         let number = SessionId::new(Credential::random().id());
         let mark = format!("{number}{}", StoreKey::new(self.signer.digest(&message(number, principal))));
