@@ -10,9 +10,10 @@ use crate::session::Session;
 use crate::session::read_only::ReadOnly;
 use crate::session::typed::{SessionData, Typed};
 
-/// A handler asked for a session where none was put: its route lies outside the [`SessionLayer`](crate::SessionLayer).
+/// The rejection of a handler that takes a session although its route is outside the
+/// [`SessionLayer`](crate::SessionLayer).
 ///
-/// As a response it is a 500 that says so, since the program must change.
+/// As a response it is a 500 whose text tells the developer what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingLayer;
 

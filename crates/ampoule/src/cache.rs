@@ -10,7 +10,7 @@
 //! # async fn slow_report() -> String { String::new() }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // As an ini file has it; CacheManager::new takes the same from code.
+//! // The options of an ini file; CacheManager::new takes the same as values.
 //! let settings = CacheSettings::parse([
 //!     ("cache.type", "memory"),
 //!     ("cache.regions", "short_term, long_term"),
@@ -23,10 +23,10 @@
 //!
 //! | to cache | use |
 //! |---|---|
-//! | a value | [`CacheManager::cache`], and what [`Cache`] and [`Entry`] can |
-//! | what a function returns | the macro [`cached`] |
+//! | a value | [`CacheManager::cache`], and the methods of [`Cache`] and [`Entry`] |
+//! | the result of a function | the macro [`cached`] |
 //! | responses that a shared cache may store | [`ResponseCacheLayer`] |
-//! | how often something happened, to limit it | [`RateLimiter`] |
+//! | nothing, but to limit how often something happens | [`RateLimiter`] |
 
 mod function;
 mod layer;
@@ -69,7 +69,7 @@ pub use ampoule_cache_macros::CacheKey;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// What cannot be part of a key does not compile:
+/// An argument that cannot be part of a key does not compile; name the key's parts instead:
 ///
 /// ```compile_fail,E0277
 /// # use ampoule::{Session, cache::{CacheManager, cached}};
@@ -108,16 +108,16 @@ pub use self::layer::{CacheLayer, CacheService};
 pub use self::response::{ResponseCacheLayer, ResponseCacheService, TargetUri};
 pub use self::settings::CacheSettings;
 
-/// What the code that [`cached`] makes calls. Not for others.
+/// Called by the code that [`cached`] generates; not for other uses.
 #[doc(hidden)]
 pub mod macros {
     pub use super::function::{key, region};
 
-    /// The type inside what a fallible function returns, whatever it is called there.
+    /// The types in a fallible function's return type, whatever alias the function uses.
     pub trait Fallible {
-        /// The value of a success.
+        /// The type of a success.
         type Ok;
-        /// The failure.
+        /// The type of a failure.
         type Err;
     }
 

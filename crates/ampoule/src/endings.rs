@@ -1,4 +1,4 @@
-//! Who waits for the end of which session, and how they learn of it.
+//! Futures that wait for the end of a session, and how they are woken.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,30 +10,30 @@ use tokio::sync::Notify;
 
 use crate::backend::StoreBackend;
 
-/// How often a session is looked at in a store that does not tell of changes.
+/// How often a session is read in a store that does not report changes.
 pub(crate) const POLL: Duration = Duration::from_secs(5);
 
-/// How often in one that does: what it misses is found then.
+/// How often in one that does, to find missed reports.
 const POLL_WATCHED: Duration = Duration::from_secs(30);
 
-/// Whether a session that cannot be read will not be read again.
+/// Whether the error means that the session will never be readable.
 pub(crate) fn is_final(error: &Error) -> bool {
     !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }
 
-/// Who waits for the end of which session, in one layer of this process.
+/// The waiters for the ends of sessions, in one layer of this process.
 #[derive(Clone, Default)]
 pub(crate) struct Endings(Arc<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// Each with the number of those that wait.
+    /// Each session's notifier, with the number of its waiters.
     sessions: Mutex<HashMap<SessionId, (Arc<Notify>, usize)>>,
     is_following: AtomicBool,
 }
 
 impl Endings {
-    /// Wakes those that wait for this session, so that they look at it.
+    /// Wakes the waiters of this session, which then read it.
     pub(crate) fn wake(&self, id: SessionId) {
         if let Some((notify, _)) = self.0.sessions().get(&id) {
             notify.notify_waiters();
@@ -45,7 +45,7 @@ impl Endings {
         let waiter = Waiter::new(&self.0, id);
         loop {
             let poll = if self.follow(store) { POLL_WATCHED } else { POLL };
-            // Before the look, so that an end between the look and the wait is not missed.
+            // Before the read, so that an end between the read and the wait is not missed.
             let mut woken = std::pin::pin!(waiter.notify.notified());
             woken.as_mut().enable();
             match store.lives(id).await {
@@ -57,7 +57,7 @@ impl Endings {
         }
     }
 
-    /// Begins to follow what the store tells, once for all that wait, and says whether it tells anything.
+    /// Starts to follow the store's reports, once for all waiters, and returns whether the store reports anything.
     fn follow(&self, store: &StoreBackend) -> bool {
         if self.0.is_following.load(Ordering::SeqCst) {
             return true;
@@ -76,8 +76,8 @@ impl Waiting {
     }
 }
 
-/// The task that follows the store, as long as anything waits. When it ends, also with its runtime, the next to wait
-/// begins another.
+/// The task that follows the store while there are waiters. When it ends, also because its runtime ends, the next
+/// waiter starts another.
 struct Following(Weak<Waiting>);
 
 impl Following {
@@ -88,7 +88,7 @@ impl Following {
             if waiting.sessions().is_empty() {
                 return;
             }
-            // Of what may have been missed those that wait learn when they look again: all at once would be too many.
+            // The waiters find missed reports at their next regular read: to wake all at once would be too much load.
             if let Ok(StoreEvent::Key(key)) = told
                 && let Some(id) = key.session_id()
             {
@@ -106,7 +106,7 @@ impl Drop for Following {
     }
 }
 
-/// One that waits. Dropping it ends the wait.
+/// A waiter. Dropping it ends the wait.
 struct Waiter<'a> {
     waiting: &'a Waiting,
     id: SessionId,

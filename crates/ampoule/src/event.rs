@@ -1,4 +1,4 @@
-//! What an audit wants to know of the lives of sessions.
+//! Events in the lifecycle of sessions, for an audit log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use ampoule_core::SessionId;
 pub struct Event<'a> {
     /// What happened.
     pub kind: EventKind,
-    /// The session's id, by which it can be found and ended, but not used.
+    /// The session's id, by which tools find and end it; it grants no access.
     pub id: SessionId,
-    /// Whose it is, if that is known.
+    /// The session's principal, if it is known.
     pub principal: Option<&'a str>,
 }
 
@@ -34,26 +34,26 @@ pub enum EventKind {
     Created,
     /// A login was saved as a session of its own.
     Forked {
-        /// The session that it came from, which ends when the login's token is first presented.
+        /// The id of the session that the login came from, which ends when the login's token is first sent.
         from: SessionId,
     },
     /// A session has a new token.
     Rotated,
-    /// A session was ended: deleted, invalidated, revoked, or pushed out by the limit of its principal.
+    /// A session was ended: deleted, invalidated, revoked, or ended by its principal's limit.
     Destroyed,
-    /// A request came with a token that this server once gave out, and there is no such session any more: it has timed
-    /// out, or was ended elsewhere. Raised for each such request; not for sessions whose clients do not return.
+    /// A request sent a token that this server once issued, and there is no such session any more: it has timed out, or
+    /// was ended elsewhere. Raised for each such request; not for sessions whose clients do not return.
     Expired,
-    /// A request came with a token of a live session that was replaced by a newer one, and is no longer good. It may be a
-    /// stolen cookie: the client that was sent the newer token has used it. The request has no session.
+    /// A request sent a token of a live session that a newer token replaced, and that is no longer valid. It may be a
+    /// stolen cookie: the client that received the newer token has used it. The request has no session.
     Replayed,
-    /// A request came with the tokens of two live sessions, such as a cookie that a sibling domain planted beside ours, so
-    /// neither counts. Raised once for each of them.
+    /// A request sent the tokens of two live sessions, such as a cookie that a sibling domain planted in addition to
+    /// ours, so neither counts. Raised once for each of them.
     Conflicting,
 }
 
 impl EventKind {
-    /// The kind in a word, as for a label: `created`, `rotated`.
+    /// Returns the kind in a word, as for a label: `created`, `rotated`.
     pub fn name(self) -> &'static str {
         match self {
             EventKind::Created => "created",
@@ -72,7 +72,7 @@ impl EventKind {
 pub struct EventHook(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
 
 impl EventHook {
-    /// The hook that calls this function.
+    /// Creates a hook that calls this function.
     pub fn new(hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> EventHook {
         EventHook(Arc::new(hook))
     }

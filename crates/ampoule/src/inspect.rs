@@ -1,4 +1,4 @@
-//! Sessions as tools see them: an operator's commands, which have a store and no request.
+//! Sessions for tools: an operator's commands, which have a store and no request.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -23,36 +23,36 @@ use std::time::Duration;
 use ampoule_core::internal::{Content, Tombstone};
 use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, SessionId, Store, Stored, Version};
 
-/// How often a conflict is met with another try.
+/// How often a conflict is retried.
 const ATTEMPTS: u32 = 64;
 
-/// How long an ended session is still known: [`Options::rotation_grace`](crate::Options::rotation_grace) by default.
+/// How long an ended session is remembered: the default of [`Options::rotation_grace`](crate::Options::rotation_grace).
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a store holds under a session's id.
+/// The record that a store holds under a session's id.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Inspected {
-    /// What the store returned; `None` if it could not read it.
+    /// What the store returned; `None` if it could not read the record.
     pub stored: Option<Stored>,
-    /// The session, or why there is none to be seen.
+    /// The session, or the reason why it cannot be shown.
     pub state: State,
 }
 
-/// Whether a session could be read.
+/// Whether a session could be decoded.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "nearly all are sessions")]
 pub enum State {
-    /// It could.
+    /// The session.
     Session(ampoule_core::Record),
-    /// It could not, for this reason.
+    /// The reason why it could not be decoded.
     Damaged(String),
 }
 
-/// The session of this id. `None` if there is none, or it has ended and only requests under way still learn of it.
+/// Reads the session with this id. `None` if there is none, or if it has ended.
 ///
 /// # Errors
-/// Those of the store; damage is no error here.
+/// Errors of the store; a damaged session is not an error.
 pub async fn inspect<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<Option<Inspected>, Error> {
     let stored = match store.get(id.into()).await {
         Ok(Some(stored)) => stored,
@@ -70,11 +70,12 @@ pub async fn inspect<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<Opti
     Ok(Some(Inspected { stored: Some(stored), state }))
 }
 
-/// Ends the session of this id, and says whether there was one. No request that is under way brings it back (promise P2).
-/// A damaged one is removed.
+/// Ends the session with this id, and returns whether there was one. No concurrent request brings it back (promise P2).
+/// A damaged session is removed.
 ///
 /// # Errors
-/// Those of the store. [`ErrorKind::Conflict`] after 64 tries against other writers: the session then still lives.
+/// Errors of the store. [`ErrorKind::Conflict`] after 64 attempts against other writers: the session is then still
+/// live.
 pub async fn end<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<bool, Error> {
     for attempt in 0..ATTEMPTS {
         let Some(found) = inspect(store, id).await? else { return Ok(false) };
@@ -85,7 +86,7 @@ pub async fn end<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<bool, Er
                     return Ok(true);
                 }
             }
-            // It has no version to go by, or nothing that could be made of it.
+            // A damaged record has no version to compare, or no session to end.
             _ => return store.delete(id.into()).await,
         }
         pause(attempt).await;
@@ -93,7 +94,7 @@ pub async fn end<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<bool, Er
     Err(gave_up(ATTEMPTS))
 }
 
-/// Puts a tombstone in the place of this version, and says whether it was still that version.
+/// Replaces this version by a tombstone, and returns whether the version still existed.
 pub(crate) async fn bury<S: Store + ?Sized>(
     store: &S,
     id: SessionId,
@@ -106,8 +107,8 @@ pub(crate) async fn bury<S: Store + ?Sized>(
     Ok(matches!(result, PutResult::Stored(_)))
 }
 
-/// Writers of other processes have no common lock, so they spread: up to a millisecond more for each try, at random.
-/// The first conflicts cost no wait.
+/// Waits before a retry. Writers of other processes have no common lock, so their retries are spread: up to a
+/// millisecond more for each attempt, at random. The first retries do not wait.
 pub(crate) async fn pause(attempt: u32) {
     if attempt > 2 {
         let random = u32::from_le_bytes(ampoule_seal::internal::random_bytes());

@@ -1,4 +1,4 @@
-//! The language of a session: what its user chose, or else what the browser asks for, among what the application has.
+//! The language of a session: the user's choice, else the browser's preference, among the application's languages.
 
 use std::fmt;
 use std::future::Future;
@@ -20,13 +20,13 @@ use unic_langid::{CharacterDirection, LanguageIdentifier};
 
 use crate::session::Session;
 
-/// The session's key for the user's choice.
+/// The session's key of the user's choice.
 const LANG: Key<String> = Key::new("lang");
 
-/// At most so many ranges of a header are read.
+/// The most ranges of a header that are read.
 const MAX_RANGES: usize = 32;
 
-/// Longer tags are skipped, in bytes. RFC 5646 section 4.4.1 finds 35 to be enough.
+/// The longest tag, in bytes; longer ones are skipped. RFC 5646 section 4.4.1 finds 35 to be enough.
 const MAX_TAG: usize = 64;
 
 /// The languages of an application, as a layer. Handlers inside it can take a [`Language`].
@@ -96,7 +96,7 @@ impl Languages {
         self.0.iter().map(ToString::to_string)
     }
 
-    /// The best first, the default last.
+    /// The languages for a request, the best first, the default last.
     fn negotiate(&self, wanted: &[LanguageIdentifier]) -> Vec<LanguageIdentifier> {
         let found = negotiate_languages(wanted, &self.0, self.0.first(), NegotiationStrategy::Filtering);
         found.into_iter().cloned().collect()
@@ -319,7 +319,7 @@ impl<S: Sync> FromRequestParts<S> for Language {
     }
 }
 
-/// What the browser asks for, the most wanted first; what it refuses (`q=0`) and `*` left out.
+/// The languages that the browser prefers, the most preferred first, without those that it refuses (`q=0`) and `*`.
 fn asked(headers: &HeaderMap) -> Vec<LanguageIdentifier> {
     let values = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
     let read = |range: &str| {
@@ -335,7 +335,7 @@ fn asked(headers: &HeaderMap) -> Vec<LanguageIdentifier> {
     wanted.into_iter().map(|(tag, _)| tag).collect()
 }
 
-/// The languages that are offered to a request, and whether its handler negotiated one.
+/// The languages that a request can negotiate, and whether its handler did.
 #[derive(Clone)]
 struct Offer {
     known: Languages,

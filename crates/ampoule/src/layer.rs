@@ -354,8 +354,8 @@ impl SessionLayer {
         self.0.revoke_all_but(principal, None).await
     }
 
-    /// Returns the fingerprint by which a principal, or the text of a session's id, stands in the spans of requests: to find
-    /// what the log has of a user. `None` without [`Options::trace_fingerprints`].
+    /// Returns the fingerprint of a principal, or of the text of a session's id, in the spans of requests: to find a
+    /// user's requests in the log. `None` without [`Options::trace_fingerprints`].
     ///
     /// ```
     /// # use ampoule::*;
@@ -387,7 +387,7 @@ impl SessionLayer {
     }
 }
 
-/// The keys that seal records, if there are any.
+/// The keys that seal records, if they are configured.
 fn encryption(options: &Options) -> Option<KeyRing> {
     KeyRing::new(options.encryption_keys.clone()).ok()
 }

@@ -29,7 +29,7 @@
 //! | `forms` | [secure forms][CsrfLayer]: state-changing requests of other sites are rejected |
 //! | `language` | [the language of a session][Language], negotiated among those of the application |
 //! | `error-pages` | [pages][StatusCodeRedirect] for statuses, panics and errors, and [all layers in their order][Stack] |
-//! | `sea-orm` | [`merge`]: a model of a database that was kept in a session, set beside its row |
+//! | `sea-orm` | [`merge`]: compares a database model that was kept in a session with its current row |
 //! | `askama`, `minijinja` | [`SafeHtml`] in their templates |
 //! | `metrics` | counters and histograms for the recorder of the crate `metrics`; the spans of `tracing` are always there |
 //!
@@ -41,10 +41,11 @@
 //! | `ampoule_session_conflicts` | | saves that met another writer, and tried again |
 //! | `ampoule_sessions` | `event` | created, forked, rotated, destroyed, expired, replayed, conflicting |
 //! | `ampoule_swept` | `store` | expired values that were removed |
-//! | `ampoule_cache` | `cache`, `event` | what a cache was asked, and what came of it |
-//! | `ampoule_logins_refused` | `by` | logins that a throttle refused, by what they were counted |
+//! | `ampoule_cache` | `cache`, `event` | the lookups of a cache, and their outcomes |
+//! | `ampoule_logins_refused` | `by` | logins that a throttle refused, by the count that was exceeded |
 //!
-//! Their descriptions reach a recorder that is installed before the layer is made; call `describe_metrics` after a later one.
+//! Their descriptions reach a recorder that is installed before the layer is created; call `describe_metrics` after a
+//! later one.
 //!
 //! # A first session
 //!
@@ -91,7 +92,7 @@
 //! }
 //! ```
 //!
-//! [`Settings::parse`] reads the environment, or an ini file's pairs of name and value. One option is needed:
+//! [`Settings::parse`] reads the environment, or an ini file's pairs of name and value. One option is required:
 //!
 //! ```sh
 //! export AMPOULE_SESSION_SECRET=$(openssl rand -base64 32)
@@ -99,7 +100,7 @@
 //! cargo run
 //! ```
 //!
-//! In code the same layer is made of [`Options`] and a store, by its type or by [URL](store::open):
+//! In code the same layer is created from [`Options`] and a store, by its type or by [URL](store::open):
 //!
 //! ```
 //! use ampoule::{Options, Secret, SessionLayer, store};
@@ -228,7 +229,7 @@ pub use self::session::devices::SessionInfo;
 pub use self::session::read_only::ReadOnly;
 pub use self::session::typed::{SessionData, Typed};
 
-/// The code of the README is compiled as the tests are.
+/// Compiles the code of the README with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,27 +1,27 @@
-//! Database models that were kept in a session, set beside what the database has now. For SeaORM.
+//! Compares database models that were kept in a session with their current rows. For SeaORM.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter,
 };
 
-/// What became of a model since it was put into the session.
+/// The result of [`merge`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Merged<M> {
-    /// The database has the same.
+    /// The row has not changed.
     Unchanged(M),
-    /// Its row has changed.
+    /// The row has changed.
     Changed {
-        /// As the session had it.
+        /// The model from the session.
         stored: M,
-        /// As the database has it.
+        /// The model from the database.
         current: M,
     },
-    /// Its row is gone; this is what the session had.
+    /// The row is gone; this is the model from the session.
     Gone(M),
 }
 
 impl<M> Merged<M> {
-    /// The row as it is now, if there still is one.
+    /// Returns the current row, if there still is one.
     pub fn current(self) -> Option<M> {
         match self {
             Merged::Unchanged(current) | Merged::Changed { current, .. } => Some(current),
@@ -30,10 +30,10 @@ impl<M> Merged<M> {
     }
 }
 
-/// Fetches the current row of a model by its primary key and says whether the model is still right: what SQLAlchemy's
-/// `merge` was for in Pylons. It reads, and never writes: what the session had is not saved by accident.
+/// Fetches the current row of a model by its primary key, and compares the model with it: the use of SQLAlchemy's
+/// `merge` in Pylons. It reads and never writes, so that the session's copy is not saved by accident.
 ///
-/// A model goes into the session as any value does, and comes back detached from the database:
+/// A model is stored in the session like any value, and is detached from the database when it is read:
 ///
 /// ```
 /// use ampoule::{Error, Merged, ServerError, Session, merge};
@@ -66,12 +66,13 @@ impl<M> Merged<M> {
 /// }
 /// ```
 ///
-/// **Often the primary key alone is better**: a session is read whole by each request, a copy in it grows old, and a
-/// change of the model's fields leaves values in sessions that no longer decode ([`ErrorKind::Value`](crate::ErrorKind)).
-/// Keep the model where what the user saw matters, as in an order that is about to be confirmed.
+/// **Often it is better to store only the primary key**: each request reads the whole session, a copy in it becomes
+/// outdated, and a change of the model's fields leaves values in sessions that no longer decode
+/// ([`ErrorKind::Value`](crate::ErrorKind)). Keep the model if it matters what the user saw, as in an order that is
+/// about to be confirmed.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn merge<M, C>(stored: M, db: &C) -> Result<Merged<M>, DbErr>
 where
     M: ModelTrait + PartialEq,

@@ -1,9 +1,9 @@
-//! Counters of sessions, with the feature `metrics`; without it these functions are empty. Those of the store are kept by
-//! `GuardedStore`.
+//! Counters of sessions, with the feature `metrics`; without it these functions are empty. The counters of the store
+//! are in `GuardedStore`.
 
 use crate::event::EventKind;
 
-/// A save met another writer and tries again.
+/// Counts a save that met another writer and tries again.
 pub(crate) fn conflict() {
     #[cfg(feature = "metrics")]
     metrics::counter!("ampoule_session_conflicts").increment(1);
@@ -15,7 +15,7 @@ pub(crate) fn event(kind: EventKind) {
     metrics::counter!("ampoule_sessions", "event" => kind.name()).increment(1);
 }
 
-/// A login was refused, counted by this.
+/// Counts a refused login, by the count that was exceeded.
 #[cfg(feature = "throttle")]
 #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
 pub(crate) fn login_refused(by: &'static str) {
@@ -25,8 +25,8 @@ pub(crate) fn login_refused(by: &'static str) {
 
 /// Describes all metrics of Ampoule to the recorder of the crate `metrics`: those of sessions, of their store and of caches.
 ///
-/// Each [`SessionLayer`](crate::SessionLayer) does so when it is made. A program that installs its recorder later calls this
-/// then; calling it again changes nothing.
+/// Each [`SessionLayer`](crate::SessionLayer) does so when it is created. A program that installs its recorder later
+/// calls this function then; calling it again has no effect.
 ///
 /// ```
 /// // metrics_exporter_prometheus::PrometheusBuilder::new().install()?;
@@ -40,7 +40,7 @@ pub fn describe_metrics() {
         "ampoule_sessions",
         "Sessions that were created, forked by a login, rotated, destroyed, expired, replayed or conflicting"
     );
-    describe_counter!("ampoule_logins_refused", "Logins that a throttle refused, by what they were counted");
+    describe_counter!("ampoule_logins_refused", "Logins that a throttle refused, by the count that was exceeded");
     ampoule_core::internal::describe_metrics();
     #[cfg(feature = "cache")]
     ampoule_cache::describe_metrics();

@@ -83,7 +83,7 @@ pub struct Options {
     /// the store then fail at once instead of waiting for it. 0 disables it.
     pub fail_fast_after: usize,
     /// How many sessions of one principal may live at once; `None`, the default, sets no limit. They are counted when a
-    /// session gets a principal or a new id, also correctly when many log in at once.
+    /// session gets a principal or a new id; concurrent logins are counted correctly.
     pub sessions_per_principal: Option<usize>,
     /// What happens beyond [`sessions_per_principal`](Options::sessions_per_principal): by default the sessions that
     /// were unused longest end.
@@ -95,13 +95,13 @@ pub struct Options {
     /// A function that is called when a session is created, gets a new token, ends or is found to have ended: for an
     /// audit log. It runs within the request, so it should be quick.
     pub on_event: Option<EventHook>,
-    /// Whether a request's span of `tracing` is told whose it is: the fields `session` and `user` get a fingerprint of the
-    /// session's id and of its principal once the session is loaded, and again after a login. `false` by default.
+    /// Whether fingerprints of the session's id and of its principal are recorded in the fields `session` and `user` of
+    /// a request's `tracing` span, once the session is loaded and again after a login. `false` by default.
     ///
-    /// It is the span that is current around the layer, and records only fields that it was made with:
-    /// `info_span!("request", session = Empty, user = Empty)`. A fingerprint is 16 hexadecimal digits of a keyed hash
-    /// (HMAC-SHA-256 by the first of the secrets), so that logs name no user; [`SessionLayer::fingerprint`] tells that of a known
-    /// one. A token is never recorded.
+    /// The span must be current around the layer, and must declare the fields: `info_span!("request", session = Empty,
+    /// user = Empty)`. A fingerprint is 16 hexadecimal digits of a keyed hash (HMAC-SHA-256 by the first of the
+    /// secrets), so that logs name no user; [`SessionLayer::fingerprint`] returns that of a known user. A token is
+    /// never recorded.
     ///
     /// [`SessionLayer::fingerprint`]: crate::SessionLayer::fingerprint
     pub trace_fingerprints: bool,
@@ -114,7 +114,7 @@ pub struct Options {
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// What a request gets that needs its session while the store is down.
+/// What a request that needs its session gets while the store is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutagePolicy {
@@ -140,15 +140,15 @@ pub enum SessionLimitPolicy {
     Refuse,
 }
 
-/// What is wrong with an option.
+/// An invalid option.
 pub(crate) struct Fault {
-    /// Its name in settings.
+    /// The option's name in settings.
     pub(crate) option: &'static str,
     pub(crate) message: String,
 }
 
 impl Fault {
-    /// The option's field.
+    /// The name of the option's field in code.
     fn field(&self) -> &'static str {
         match self.option {
             "cookie_domain" => "cookie.domain",
@@ -165,7 +165,7 @@ impl Fault {
     }
 }
 
-/// How many devices of one principal may have a session, and what happens beyond.
+/// How many devices of one principal may have a session, and what happens beyond that number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     pub(crate) most: usize,
@@ -216,7 +216,7 @@ impl Options {
         self.sessions_per_principal.map(|most| Limit { most, policy: self.at_session_limit })
     }
 
-    /// Checks the options; faults are named by field.
+    /// Checks the options; errors name their fields.
     pub(crate) fn check(&self) -> Result<(), BadOptions> {
         let in_code =
             |fault: Fault| InvalidOption { name: format!("Options::{}", fault.field()), message: fault.message };
@@ -224,7 +224,7 @@ impl Options {
         if faults.is_empty() { Ok(()) } else { Err(BadOptions(faults)) }
     }
 
-    /// Everything that is wrong, with the names that options have in settings.
+    /// Returns every invalid option, with its name in settings.
     pub(crate) fn validate(&self) -> Vec<Fault> {
         let mut faults = self.cookie.validate();
         let mut check = |wrong: bool, option, message: &str| {

@@ -1,4 +1,4 @@
-//! The layer as tower knows it: thin glue around `begin` and `finish`.
+//! The layer as a tower service: a thin adapter of `begin` and `finish`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,9 +28,9 @@ impl<S> Layer<S> for SessionLayer {
     }
 }
 
-/// A service whose requests have a [`Session`] in their extensions. Made by [`SessionLayer`].
+/// A service whose requests have a [`Session`] in their extensions. Created by [`SessionLayer`].
 ///
-/// The inner service may have any body; that of the response is axum's, so that an error of the session can replace it.
+/// The inner service may have any body; the response has axum's, so that an error of the session can replace it.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     layer: SessionLayer,
@@ -95,9 +95,9 @@ where
         loop {
             match state.as_mut().project() {
                 StateProject::Handling { inner, session } => {
-                    // A body that is axum's already, as a router's is, stays as it is.
+                    // A body that is axum's already, as a router's is, is not boxed again.
                     let mut response = ready!(inner.poll(cx))?.map(Body::new);
-                    // Most requests end here: no future is made for an untouched session, or one that was only read.
+                    // Most requests end here: an untouched session, or one that was only read, needs no future.
                     if !session.is_touched() || finish_now(session, &mut response) {
                         return Poll::Ready(Ok(response));
                     }
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// Whether the client has sent the request, and not an error page that follows a response.
+/// Whether the client sent the request, as opposed to an error page's second request.
 #[cfg(feature = "error-pages")]
 fn is_of_client<B>(request: &Request<B>) -> bool {
     request.extensions().get::<crate::error_pages::FailedRequest>().is_none()
@@ -124,7 +124,7 @@ fn is_of_client<B>(_: &Request<B>) -> bool {
     true
 }
 
-/// Whether the response could be completed without the store.
+/// Completes the response if it needs no store call, and returns whether it did.
 fn finish_now(session: &Session, response: &mut Response<Body>) -> bool {
     let failed = response.extensions().get::<Arc<Error>>().is_some();
     !failed && session.finish_now(response.headers_mut()).is_some_and(|done| done.is_ok())
@@ -140,7 +140,7 @@ async fn finish(session: Session, mut response: Response<Body>) -> Response<Body
         Err(error) => {
             log(&session, &error, "the session could not be brought up to date; the response is replaced");
             let mut replaced = error_response(&error);
-            // They tell the client of what was done before the error, such as a login.
+            // They tell the client what was done before the error, such as a login.
             let cookies = response.headers().get_all(SET_COOKIE).iter();
             replaced.headers_mut().extend(cookies.map(|cookie| (SET_COOKIE, cookie.clone())));
             replaced
@@ -148,7 +148,7 @@ async fn finish(session: Session, mut response: Response<Body>) -> Response<Body
     }
 }
 
-/// An error that its client brought about, such as a page that asks for a login, is no fault of the server.
+/// Logs an error. One that the client caused, such as a page that requires a login, is not the server's fault.
 fn log(session: &Session, error: &Error, what: &str) {
     match error.kind().for_client() {
         (400..500, _) => tracing::info!(?session, error = %error.report(), "{what}"),

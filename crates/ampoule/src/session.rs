@@ -616,7 +616,10 @@ impl Session {
     /// [`ErrorKind::Invalid`] if the session was touched before, or is kept in its own cookie.
     pub fn set_id(&self, token: &str) -> Result<(), Error> {
         if self.0.shared.backend.is_cookie() {
-            return Err(Error::new(ErrorKind::Invalid, "a session in its own cookie has no token that could select it"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a session in its own cookie has no token that could select it",
+            ));
         }
         if self.state().is_loaded() {
             return Err(Error::new(ErrorKind::Invalid, "call set_id before anything is read from the session"));

@@ -1,4 +1,4 @@
-//! What all sessions of a layer share.
+//! The state that all sessions of a layer share.
 
 use ampoule_core::internal::{Sweeper, Text};
 use ampoule_core::{Lifetime, Record, SessionId, Time};
@@ -11,42 +11,42 @@ use crate::http::transport::Transport;
 use crate::observe;
 use crate::options::Options;
 
-/// What all sessions of a layer share.
+/// The state that all sessions of a layer share.
 pub(crate) struct Shared {
     pub(crate) name: String,
-    /// The name again, as records carry it; empty for sessions in cookies, which are sealed under it.
+    /// The name again, as it is in records; empty for sessions in cookies, which are sealed under the name.
     pub(crate) layer: Text,
     pub(crate) options: Options,
-    /// Those of the cookie, where a request chooses none of its own.
+    /// The cookie's attributes, if a request chooses no others.
     pub(crate) attributes: String,
     pub(crate) backend: Backend,
     pub(crate) sweeper: Sweeper,
-    /// What waits for the end of a session.
+    /// The waiters for the ends of sessions.
     pub(crate) endings: Endings,
-    /// Digests what a request's span is told, where the options ask for it.
+    /// Digests the fingerprints on a request's span, if the options ask for them.
     pub(crate) fingerprints: Option<Signer>,
-    /// Digests what ends a login when it changes.
+    /// Digests the users' `auth_hash`es.
     #[cfg(feature = "auth")]
     pub(crate) auth_hashes: Signer,
 }
 
 impl Shared {
-    /// The rules of a session that begins now.
+    /// The deadlines of a session that begins now.
     pub(crate) fn lifetime(&self, now: Time) -> Lifetime {
         Lifetime::starting(now, self.options.idle_timeout, self.options.absolute_timeout)
     }
 
-    /// A session that begins now.
+    /// The record of a session that begins now.
     pub(crate) fn blank(&self, now: Time) -> Record {
         Record::new(now, self.lifetime(now), self.layer.clone())
     }
 
-    /// What a look-up depends on besides what came.
+    /// What a lookup depends on besides the credentials.
     pub(crate) fn context(&self, now: Time) -> Context<'_> {
         Context { name: &self.name, transports: &self.options.transports, now }
     }
 
-    /// Whether a response would have two cookies that a browser takes for one.
+    /// Whether the cookies of two layers would overwrite each other in a browser.
     pub(crate) fn has_cookie_of(&self, other: &Shared) -> bool {
         let (own, theirs) = (&self.options, &other.options);
         let use_cookies = [own, theirs].iter().all(|options| options.transports.contains(&Transport::Cookie));
@@ -54,7 +54,7 @@ impl Shared {
         use_cookies && are_one && self.name == other.name
     }
 
-    /// Counts an event, and passes it to what waits for it and to the hook.
+    /// Counts an event, wakes the session's waiters, and calls the hook.
     pub(crate) fn tell(&self, kind: EventKind, id: SessionId, principal: Option<&str>) {
         observe::event(kind);
         match kind {

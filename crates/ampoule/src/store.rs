@@ -1,4 +1,4 @@
-//! What a store is, for those who write one, and the stores there are: by their types, or by URL.
+//! The stores: opened by URL or created by their types; and the contract, for authors of stores.
 //!
 //! ```
 //! use ampoule::store::{self, StoreOptions};
@@ -8,7 +8,7 @@
 //! # Ok::<(), ampoule::Error>(())
 //! ```
 //!
-//! | URL | cargo feature | kept where |
+//! | URL | cargo feature | storage |
 //! |---|---|---|
 //! | `memory:` | | in this process |
 //! | `file:data/sessions` | `file` (on by default) | a folder of files |
@@ -18,17 +18,17 @@
 //! | `redis://host`, `rediss://`, `redis+sentinel://a,b/master`, `redis+cluster://a,b`, `valkey…` | `redis`; `redis-sentinel`, `redis-cluster` | Redis or Valkey |
 //! | `memcached://a,b` | `memcached` | memcached, which may evict sessions |
 //!
-//! TLS to a server is one more feature: `tls-ring` or `tls-aws-lc-rs`. `sqlite` compiles SQLite in, `sqlite-unbundled` links the
-//! system's. A URL that needs a feature which is missing is an error that names it.
+//! TLS to a server needs one more feature: `tls-ring` or `tls-aws-lc-rs`. `sqlite` compiles SQLite in,
+//! `sqlite-unbundled` links the system's. A URL whose feature is not enabled is an error that names the feature.
 //!
-//! A path is as it is written; SQLAlchemy's `sqlite:///data.db` (relative) and `sqlite:////srv/data.db` are read too: see
-//! [`file_path`].
+//! A path is used as it is written; SQLAlchemy's `sqlite:///data.db` (relative) and `sqlite:////srv/data.db` are
+//! accepted too: see [`file_path`].
 //!
-//! In a URL of a server a name or a password is percent-encoded: `@` is `%40`, `/` is `%2F`. Parameters are those of the
-//! database's own tools, such as `?sslmode=verify-full`; SQLAlchemy's `postgresql+psycopg2://` and `mysql+pymysql://` are
-//! read too.
+//! In a server's URL, names and passwords are percent-encoded: `@` is `%40`, `/` is `%2F`. The parameters are those of
+//! the database's own tools, such as `?sslmode=verify-full`; SQLAlchemy's `postgresql+psycopg2://` and
+//! `mysql+pymysql://` are accepted too.
 //!
-//! What each promises stands in the first lines of its crate's documentation.
+//! The documentation of each store's crate begins with the promises that the store keeps.
 
 mod kind;
 mod open;

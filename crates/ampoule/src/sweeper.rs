@@ -1,4 +1,4 @@
-//! Frees expired sessions, in the background.
+//! Removes expired sessions in the background.
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ impl Sweep for Shared {
 }
 
 impl Shared {
-    /// Starts a task that sweeps, unless there is one.
+    /// Starts the sweeper's task, if it is not running.
     pub(crate) fn start_sweeping(self: &Arc<Shared>) {
-        // Where there is no timer nothing can wait for the next turn.
+        // Without a timer the task could not wait.
         let interval = self.options.sweep_interval.filter(|_| self.options.store_timeout.is_some());
         if let Some(interval) = interval.filter(|_| !self.backend.is_cookie()) {
             Sweeper::start(self, interval);

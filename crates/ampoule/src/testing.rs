@@ -1,4 +1,4 @@
-//! What a test of an application needs: the cookies of a client that is logged in, without a request that logs it in.
+//! For tests of applications: the cookies of a client that is logged in, without a request that logs it in.
 //!
 //! ```
 //! use ampoule::{MemoryStore, Options, Secret, Session, SessionLayer, testing};
@@ -36,8 +36,8 @@ pub async fn logged_in(layer: &SessionLayer, principal: &str) -> Result<HeaderVa
     cookies_of(layer, &session).await
 }
 
-/// Saves a session of this layer, as its request's handler would, and returns the `Cookie` header of its client: for a session
-/// that holds something, or a login of `Users`.
+/// Saves a session of this layer as a request would, and returns the `Cookie` header of its client: for a session that
+/// holds values, or a login of `Users`.
 ///
 /// ```
 /// # use ampoule::*;
@@ -57,10 +57,10 @@ pub async fn logged_in(layer: &SessionLayer, principal: &str) -> Result<HeaderVa
 /// # Ok(()) }
 /// ```
 ///
-/// Where tokens travel otherwise, [`Session::token`] returns what the client holds.
+/// If tokens travel by another transport, [`Session::token`] returns the client's.
 ///
 /// # Errors
-/// Errors of saving; [`ErrorKind::Invalid`] if the layer sends no cookies, or the session's client has received its own.
+/// Errors of saving; [`ErrorKind::Invalid`] if the layer sends no cookies, or the session has already sent its cookie.
 pub async fn cookies_of(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Error> {
     session.save().await?;
     let mut headers = HeaderMap::new();
@@ -71,5 +71,5 @@ pub async fn cookies_of(layer: &SessionLayer, session: &Session) -> Result<Heade
         return Err(Error::new(ErrorKind::Invalid, "the response of this session sends no cookie"));
     }
     HeaderValue::from_bytes(&pairs.join(&b"; "[..]))
-        .map_err(|cause| Error::new(ErrorKind::Invalid, "the cookies are no header").because(cause))
+        .map_err(|cause| Error::new(ErrorKind::Invalid, "the cookies cannot be sent in a header").because(cause))
 }

@@ -1,32 +1,32 @@
-//! What a function that is cached needs: its cache, and its part of a key.
+//! The run-time parts of `cached`: a function's cache, and the start of its keys.
 
 use ampoule_cache::{Cache, CacheManager, Cacheable, KeyWriter};
 
-/// The cache of a function. A function has no way to tell that its region is missing, so this is reported in the log, and
-/// the function is called through as if there were no cache.
+/// The cache of a function. A function cannot return the error of a missing region, so the error is logged, and the
+/// function runs as if there were no cache.
 pub fn region<T: Cacheable>(manager: &CacheManager, region: Option<&str>, namespace: &str) -> Option<Cache<T>> {
     let Some(region) = region else { return Some(manager.cache(namespace)) };
     manager
         .cache_in(region, namespace)
-        .inspect_err(|error| tracing::error!(error = %error.report(), namespace, "not cached"))
+        .inspect_err(|error| tracing::error!(error = %error.report(), namespace, "the cache region of a function is missing; it is not cached"))
         .ok()
 }
 
-/// How a key of a function begins. `closure` is the name of the type of a closure in the function `own`, which is
-/// `function` or the one that invalidates it: `shop::Users<Db>::user<u8>::{{closure}}`.
+/// The start of a function's keys. `closure` is the type name of a closure in the function `own`, which is `function`
+/// or the one that invalidates it: `shop::Users<Db>::user<u8>::{{closure}}`.
 pub fn key(closure: &str, own: &str, function: &str) -> KeyWriter {
     let (path, generics) = split(closure, own).unwrap_or((closure, ""));
     KeyWriter::key_of(&(path, function, generics))
 }
 
-/// The path before the name of a function, and the types that stand after it: `shop::Users<Db>::` and `<u8>`.
+/// The path before a function's name, and the types after it: `shop::Users<Db>::` and `<u8>`.
 fn split<'a>(closure: &'a str, own: &str) -> Option<(&'a str, &'a str)> {
     let name = closure.trim_end_matches("::{{closure}}");
     let (path, generics) = name.split_at(start_of_generics(name)?);
     Some((path.strip_suffix(own)?, generics))
 }
 
-/// Where the brackets begin that this ends with, or its end.
+/// The position of the brackets at the end of the name, or its length.
 fn start_of_generics(name: &str) -> Option<usize> {
     if !name.ends_with('>') {
         return Some(name.len());
@@ -34,7 +34,7 @@ fn start_of_generics(name: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, letter) in name.char_indices().rev() {
         match letter {
-            // The arrow of a function's type is no bracket.
+            // The arrow of a function's type is not a bracket.
             '>' if !name[..at].ends_with('-') => depth += 1,
             '<' if depth == 1 => return Some(at),
             '<' => depth = depth.checked_sub(1)?,

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::response::TargetUri;
 
-/// Places a [`CacheManager`] into each request, where handlers find it as an extractor. In Pylons it was
+/// Places a [`CacheManager`] into each request, which handlers take as an extractor. In Pylons it was
 /// `environ['beaker.cache']`.
 ///
 /// ```
@@ -29,7 +29,7 @@ use super::response::TargetUri;
 pub struct CacheLayer(CacheManager);
 
 impl CacheLayer {
-    /// The layer that places these caches.
+    /// Creates a layer that places this manager.
     pub fn new(manager: CacheManager) -> CacheLayer {
         CacheLayer(manager)
     }
@@ -43,7 +43,7 @@ impl<S> Layer<S> for CacheLayer {
     }
 }
 
-/// What [`CacheLayer`] makes of a service.
+/// A service whose requests have a [`CacheManager`] in their extensions. Created by [`CacheLayer`].
 #[derive(Clone, Debug)]
 pub struct CacheService<S> {
     manager: CacheManager,
@@ -63,7 +63,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        // For a response cache further in: what stands between may rewrite the URI.
+        // For a response cache further in: layers between may rewrite the URI.
         TargetUri::keep(&mut request);
         request.extensions_mut().insert(self.manager.clone());
         self.inner.call(request)

@@ -30,16 +30,16 @@ pub use self::key::TargetUri;
 use self::status::{CacheStatus, Forward};
 use self::stored::{Stored, StoredResponse};
 
-/// How long it is remembered that a response could not be stored, so that requests for it do not wait for each other.
+/// How long requests for a response that could not be stored do not wait for each other.
 const UNCACHEABLE: Duration = Duration::from_secs(10);
-/// The same for a response that says that something failed.
+/// The same for a response of a failure.
 const FAILED: Duration = Duration::from_secs(1);
 
-/// Says what a response is marked with, by its request.
+/// Returns the tags of a response, from its request.
 type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 
-/// Stores the responses that say that a shared cache may store them, and answers other requests with them: a shared cache
-/// by RFC 9111, in the process of the application.
+/// Stores the responses that allow storage by a shared cache, and answers further requests with them: a shared cache by
+/// RFC 9111, in the application's process.
 ///
 /// ```
 /// use ampoule::cache::{Backend, CacheManager, CacheOptions, ResponseCacheLayer};
@@ -60,48 +60,49 @@ type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 ///
 /// # What is stored
 ///
-/// A response to GET that says `Cache-Control: public` with a lifetime, or `s-maxage`; nothing else, whatever the region
-/// says. **That word is the handler's promise** that its response depends on nothing but the target URI, the host, and
-/// the header fields that it names in `Vary`: the same promise that a CDN takes it at. A handler that reads a cookie of
-/// its own, the client's address or what a layer put into the request's extensions, and says `public` all the same,
-/// breaks it.
+/// A response to GET with `Cache-Control: public` and a lifetime, or with `s-maxage`; nothing else, whatever the
+/// region's options. **The directive is the handler's promise** that its response depends on nothing but the target
+/// URI, the host, and the header fields that it names in `Vary`; a CDN relies on the same promise. A handler that reads
+/// a cookie of its own, the client's address or an extension that a layer put into the request, and still sends
+/// `public`, breaks it.
 ///
 /// **Never stored**, whatever the handler says:
 ///
 /// - a response whose request touched a session in any way, of a layer inside or outside of this one;
-/// - one with `Set-Cookie`, or `Vary: Cookie` or `*`; `private`, `no-store` or `no-cache`; a `Cache-Control` that cannot
-///   be read without doubt;
-/// - one to a request with `Authorization` or another header whose name is one of credentials (`X-Api-Key`,
-///   `X-Session-Id`, `X-Remote-User`), a body, `Range`, `Upgrade`, `If-Match` or a header that names another method; such
-///   a request is not answered from stored responses either;
-/// - a part (206), a switch of protocols (101), an answer on an error page, a body of unknown length (such as a stream),
-///   and one larger than the region's `max_value_size`.
+/// - one with `Set-Cookie`, or `Vary: Cookie` or `*`; `private`, `no-store` or `no-cache`; a `Cache-Control` that
+/// cannot be parsed unambiguously;
+/// - one to a request with `Authorization` or another header that commonly has credentials (`X-Api-Key`,
+/// `X-Session-Id`, `X-Remote-User`), a body, `Range`, `Upgrade`, `If-Match` or a header that overrides the method; such
+/// a request is not answered from stored responses either;
+/// - a partial response (206), a switch of protocols (101), an error page's response, a body of unknown length (such as
+/// a stream), and one larger than the region's `max_value_size`.
 ///
 /// # The key
 ///
-/// The target URI with its whole query and the `Host`, byte for byte: nothing is decoded, sorted, left out or brought
-/// into one form, so that a handler sees no difference that the key does not have. Both the URI that the client sent and
-/// what `Router::nest` made of it are in it, and so are header fields that stand for a part of the URI (`Forwarded`,
-/// `X-Forwarded-Host`, `X-Original-URL`, `Origin` and their like). Requests with cookies and without share no response.
-/// Each stored response is compared with the request by its own `Vary` before it is used.
+/// The target URI with its whole query and the `Host`, byte for byte. Nothing is decoded, sorted, omitted or
+/// normalized, so that a handler cannot see a difference that the key does not have. The key has both the URI that the
+/// client sent and what `Router::nest` made of it, and the header fields that may replace a part of the URI
+/// (`Forwarded`, `X-Forwarded-Host`, `X-Original-URL`, `Origin` and similar ones). Requests with cookies and requests
+/// without share no response. Each stored response is compared with the request by its own `Vary` before it is used.
 ///
-/// # What requests and responses say
+/// # Directives of requests and responses
 ///
-/// `Cache-Control` of requests counts as RFC 9111 section 5.2.1 has it, but `max-stale`, which only the response can
-/// allow: by `stale-while-revalidate` and `stale-if-error` (RFC 5861), as far as the region's `stale` reaches. A stored
-/// response has an `ETag`; `If-None-Match` and `If-Modified-Since` are answered with 304, HEAD from the response to GET.
-/// `Age` says how old a response is, `Cache-Status` (RFC 9211) what the cache did. A request by POST, PUT, DELETE and
-/// their like that did not fail invalidates what is stored for its target URI (RFC 9111 section 4.4).
+/// `Cache-Control` of requests is obeyed as RFC 9111 section 5.2.1 specifies, except `max-stale`: only the response can
+/// allow stale use, by `stale-while-revalidate` and `stale-if-error` (RFC 5861), within the region's `stale`. A stored
+/// response has an `ETag`; `If-None-Match` and `If-Modified-Since` are answered with 304, and HEAD is answered from the
+/// response to GET. `Age` gives the age of a response, `Cache-Status` (RFC 9211) the action of the cache. A successful
+/// request by POST, PUT, DELETE or a similar method invalidates the stored responses for its target URI (RFC 9111
+/// section 4.4).
 ///
-/// # Where it goes
+/// # Position among the layers
 ///
-/// Anywhere. Outside of [`SessionLayer`](crate::SessionLayer) it saves most; outside of a layer that compresses it
-/// stores nothing compressed, since that has no length. Within another response cache it does nothing. A layer of your
-/// own that **rewrites the URI** and stands further out must call [`TargetUri::keep`] first, unless it only loses what
-/// the handler cannot see either.
+/// The position is free. Outside of [`SessionLayer`](crate::SessionLayer) it saves the most work; outside of a
+/// compression layer it stores no compressed responses, since they have no length. Inside another response cache it
+/// does nothing. A layer of your own that **rewrites the URI** and is further out must call [`TargetUri::keep`] first,
+/// unless the handler cannot see what the rewrite removes either.
 ///
-/// Clients choose paths and queries, so they choose how many responses are stored: memory is bounded, a store is by the
-/// lifetimes alone.
+/// Clients choose paths and queries, so they determine how many responses are stored: memory is bounded, but a store is
+/// bounded only by the lifetimes.
 #[derive(Clone)]
 pub struct ResponseCacheLayer(Arc<Inner>);
 
@@ -113,12 +114,12 @@ struct Inner {
 }
 
 impl ResponseCacheLayer {
-    /// Stores responses under this namespace, in the default region.
+    /// Creates a layer that stores responses under this namespace, in the default region.
     pub fn new(manager: &CacheManager, namespace: &str) -> ResponseCacheLayer {
         ResponseCacheLayer::of(manager, manager.cache(namespace))
     }
 
-    /// Stores responses under this namespace, in this region.
+    /// Creates a layer that stores responses under this namespace, in this region.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no such region.
@@ -131,8 +132,8 @@ impl ResponseCacheLayer {
         ResponseCacheLayer(Arc::new(Inner { manager: manager.clone(), responses, tags }))
     }
 
-    /// What a response is marked with, by the head of its request, so that it can be removed with
-    /// [`CacheManager::invalidate_tag`]: at most 63 tags.
+    /// Sets the function that returns the tags of a response from the head of its request, at most 63.
+    /// [`CacheManager::invalidate_tag`] removes the responses with a tag.
     #[must_use]
     pub fn tags(mut self, tags: impl Fn(&Parts) -> Vec<String> + Send + Sync + 'static) -> ResponseCacheLayer {
         Arc::make_mut(&mut self.0).tags = Arc::new(tags);
@@ -148,7 +149,7 @@ impl<S> Layer<S> for ResponseCacheLayer {
     }
 }
 
-/// A service whose responses are stored. Made by [`ResponseCacheLayer`].
+/// A service whose responses are stored. Created by [`ResponseCacheLayer`].
 #[derive(Clone, Debug)]
 pub struct ResponseCacheService<S> {
     layer: ResponseCacheLayer,
@@ -176,7 +177,7 @@ where
     }
 }
 
-/// A request that is answered, with the handler that may be called once for it.
+/// A request, and the handler that may be called once for it.
 struct Exchange<'a, S> {
     parts: &'a Parts,
     tags: Vec<String>,
@@ -184,7 +185,7 @@ struct Exchange<'a, S> {
     outcome: Option<Outcome>,
 }
 
-/// What became of the handler's response.
+/// What happened to the handler's response.
 enum Outcome {
     Stored,
     /// It is for this request alone.
@@ -206,7 +207,8 @@ impl Inner {
         }
     }
 
-    /// Calls the handler; a request that may have changed something invalidates what is stored (RFC 9111 section 4.4).
+    /// Calls the handler. A request that may have changed something invalidates stored responses (RFC 9111 section
+    /// 4.4).
     async fn unsafe_method<S>(&self, inner: S, request: Request<Body>) -> Response
     where
         S: Service<Request<Body>, Response = Response, Error = Infallible>,
@@ -225,7 +227,7 @@ impl Inner {
         CacheStatus::Forwarded(Forward::Method).on(response)
     }
 
-    /// Answers a request whose own response is not stored: HEAD, since a handler may leave out the body, and
+    /// Answers a request whose own response is not stored: HEAD, since a handler may omit the body, and
     /// `only-if-cached`.
     async fn stored_only<S>(&self, inner: S, request: Request<Body>) -> Response
     where
@@ -269,8 +271,8 @@ impl Inner {
         }
     }
 
-    /// The answer from what is stored, or from the handler as the one request that calls it; or else why the handler is to
-    /// be called for this request alone.
+    /// Returns the stored response, or that of the handler if this request is the one that calls it. The error is the
+    /// reason to call the handler for this request alone.
     async fn find<S>(&self, exchange: &mut Exchange<'_, S>) -> Result<Response, Forward>
     where
         S: Service<Request<Body>, Response = Response, Error = Infallible>,
@@ -278,7 +280,7 @@ impl Inner {
         let headers = &exchange.parts.headers;
         let primary = key::primary(exchange.parts);
         let (mut key, mut selected) = (primary.clone(), Vec::new());
-        // The second time with the header fields that select the response.
+        // The second lookup uses the header fields that select the response.
         for _ in 0..2 {
             let stored = self.stored_or_created(&key, &selected, exchange).await;
             let now = self.responses.now();
@@ -303,7 +305,7 @@ impl Inner {
         Err(Forward::Miss)
     }
 
-    /// What is stored under a key. Where the handler is called for it, the exchange says what became of its response.
+    /// Returns what is stored under a key, or calls the handler; the exchange then has the outcome of its response.
     async fn stored_or_created<S>(&self, key: &str, selected: &[String], exchange: &mut Exchange<'_, S>) -> Stored
     where
         S: Service<Request<Body>, Response = Response, Error = Infallible>,
@@ -333,7 +335,7 @@ impl Inner {
         }
     }
 
-    /// Forgets by which header fields a response is selected: a later one varies by others.
+    /// Removes the list of header fields by which responses are selected: a newer response varies by others.
     async fn forget(&self, primary: &str) {
         if let Err(error) = self.responses.remove(primary).await {
             tracing::warn!(cache = self.responses.namespace(), error = %error.report(), "the header fields of Vary could not be forgotten");
@@ -341,7 +343,7 @@ impl Inner {
     }
 }
 
-/// Where a response varies by others than those that had been known, they are to be learnt anew.
+/// The list of header fields to store if a response varies by others than the known ones.
 fn variants(names: Vec<String>, selected: &[String]) -> Created<Stored> {
     let created = Created::new(Stored::Variants(names));
     if selected.is_empty() { created } else { created.expire(FAILED) }
@@ -350,14 +352,14 @@ fn variants(names: Vec<String>, selected: &[String]) -> Created<Stored> {
 fn uncacheable(status: StatusCode) -> Created<Stored> {
     let created = Created::new(Stored::Uncacheable);
     match status {
-        // Where an older response may still be used, it is.
+        // If an older response may still be used, it is.
         status if status.is_server_error() => Created::failure(Stored::Uncacheable).expire(FAILED),
         status if status.is_client_error() => created.expire(FAILED),
         _ => created.expire(UNCACHEABLE),
     }
 }
 
-/// The handler's own response, or an older one if that may be used where the handler failed.
+/// Returns the handler's response, or an older one if that may be used after a failure of the handler.
 fn in_place_of(stored: Stored, response: Response, request: &http::HeaderMap, now: ampoule_core::Time) -> Response {
     let older: Option<Arc<StoredResponse>> = match stored {
         Stored::Response(stored) if response.status().is_server_error() => Some(stored),

@@ -12,7 +12,7 @@ use crate::options::shown::shown;
 use crate::options::stores::{For, read_place};
 use crate::store::{self, StoreOptions};
 
-/// All options: first those that say where values are, then those that say how they are kept there.
+/// All options: first those of the place where values are stored, then those of how they are cached.
 const OPTIONS: [&str; 32] = [
     "type",
     "url",
@@ -48,7 +48,7 @@ const OPTIONS: [&str; 32] = [
     "memory_expire",
 ];
 
-/// Where values are. Regions that agree in these share their place.
+/// The options of the place. Regions that agree in these share one backend.
 const PLACE: &[&str] = OPTIONS.split_at(23).0;
 
 const CACHE: Names = Names {
@@ -58,7 +58,7 @@ const CACHE: Names = Names {
     options: &OPTIONS,
     foreign: &[
         ("key_length", "remove it: keys may be of any length"),
-        ("lock_dir", "remove it: who creates a value is agreed upon in the store"),
+        ("lock_dir", "remove it: processes agree on one creator by a lease in the store"),
         ("file_dir", "use data_dir"),
         ("dbm_dir", "use type = file and data_dir"),
         ("log_file", "remove it: logging is set up by the program (tracing)"),
@@ -73,12 +73,12 @@ const CACHE: Names = Names {
 /// A cache and its regions, read from text.
 ///
 /// Names are Beaker's, under the prefixes `beaker.cache.`, `cache.` or `ampoule.cache.`; `regions` lists the regions,
-/// and `REGION.option` is an option of one. **A region has every option of the top that it does not set itself**; of
-/// Beaker's only some were handed down, and not `url`. In the environment an option is written `AMPOULE_CACHE_EXPIRE`.
+/// and `REGION.option` is an option of one. **A region inherits every option that it does not set itself**; Beaker's
+/// regions inherited only some, and not `url`. In the environment an option is written `AMPOULE_CACHE_EXPIRE`.
 ///
-/// | option | what it says | default |
+/// | option | meaning | default |
 /// |---|---|---|
-/// | `type`, `url`, `data_dir` | where: see [`store`](crate::store); `cache_dir` puts files under `cache/` | `memory`, as in Beaker |
+/// | `type`, `url`, `data_dir` | the store: see [`store`](crate::store); `cache_dir` puts files under `cache/` | `memory`, as in Beaker |
 /// | `memory_tier` | memory before the store: `true` or `false` | `false` |
 /// | `max_entries`, `max_bytes` | the bounds of memory | 100000, 67108864 |
 /// | `enabled`, `expire`, `stale`, `early`, `lease`, `shared_lease`, `failure_expire`, `max_value_size`, `memory_expire` | as in [`CacheOptions`]; times in whole seconds | as there |
@@ -112,7 +112,7 @@ struct Region {
     url: String,
     store: StoreOptions,
     memory_tier: bool,
-    /// What was said of its place, by which regions know that they share it.
+    /// The options of the place, by which regions share a backend.
     place: Vec<(&'static str, String)>,
 }
 
@@ -120,7 +120,8 @@ impl CacheSettings {
     /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given.
     ///
     /// # Errors
-    /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
+    /// Returns all invalid options: unknown ones with the nearest known name, and invalid values with what was
+    /// expected.
     pub fn parse(
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<CacheSettings, BadOptions> {
@@ -148,7 +149,7 @@ impl CacheSettings {
         let top = RawOptions::sort(&CACHE, of_top);
         let mut read = |raw: RawOptions| {
             let (region, found) = Region::read(raw, cache_dir.clone());
-            // What is wrong at the top is wrong in every region that has it from there.
+            // An option that a region inherits is reported once.
             found.into_iter().for_each(|fault| {
                 if !faults.contains(&fault) {
                     faults.push(fault)
@@ -166,16 +167,17 @@ impl CacheSettings {
         if faults.is_empty() { Ok(settings) } else { Err(BadOptions(faults)) }
     }
 
-    /// The option that a name speaks of, if it is one of a cache's: `expire` for `beaker.cache.expire` and
-    /// `AMPOULE_CACHE_EXPIRE`, `short_term.expire` for that of a region. It may be unknown.
+    /// Returns the option that a name stands for, if it is an option of a cache: `expire` for `beaker.cache.expire` and
+    /// `AMPOULE_CACHE_EXPIRE`, `short_term.expire` for a region's. The option may be unknown.
     pub fn option_of(name: &str) -> Option<std::borrow::Cow<'_, str>> {
         CACHE.option_of(name)
     }
 
-    /// The caches that these settings describe; opens their stores. Regions that say the same of their place share it.
+    /// Creates the manager of these settings, and opens its stores. Regions whose options of the place are equal share
+    /// a backend.
     ///
     /// # Errors
-    /// Those of opening a store.
+    /// Errors of opening a store.
     pub fn manager(&self) -> Result<CacheManager, Error> {
         let mut open = vec![(self.top.place.clone(), self.top.open()?)];
         let mut manager = CacheManager::new(open[0].1.clone(), self.top.options.clone())?;
@@ -192,7 +194,7 @@ impl CacheSettings {
     }
 }
 
-/// Without its URL, which may hold a login.
+/// Hides the URL, which may contain a login.
 impl std::fmt::Debug for Region {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Region")
@@ -211,7 +213,7 @@ impl Region {
         let defaults = StoreOptions {
             table: "ampoule_cache".to_owned(),
             prefix: "ampoule:cache:".to_owned(),
-            // What is lost can be created again.
+            // A value that is lost can be created again.
             durability: Durability::None,
             ..StoreOptions::default()
         };
@@ -226,7 +228,7 @@ impl Region {
         let mut memory_tier = false;
         raw.bool("memory_tier", &mut memory_tier);
         if memory_tier && url == "memory:" {
-            raw.fault("memory_tier", "it puts memory before a store, but a type or url is missing");
+            raw.fault("memory_tier", "it puts memory before a store; set a type or url");
         }
         let options = read_options(&mut raw);
         (Region { options, backend, url, store, memory_tier, place }, raw.faults)
@@ -261,7 +263,7 @@ fn read_options(raw: &mut RawOptions) -> CacheOptions {
     options
 }
 
-/// `regions = short_term, long_term`, in whatever prefix.
+/// Reads `regions = short_term, long_term`, under any prefix.
 fn region_names(pairs: &[(String, String)]) -> Vec<String> {
     let list = pairs.iter().find(|(name, _)| CACHE.option_of(name).as_deref() == Some("regions"));
     let list = list.map_or("", |(_, list)| list);

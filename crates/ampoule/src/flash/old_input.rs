@@ -150,8 +150,9 @@ impl Flash {
         input: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
         // serde's message is dropped, since it may quote a value.
-        let input = serde_json::to_value(input)
-            .map_err(|_| Error::new(ErrorKind::Value, "expected the input of a form as a list of pairs, a map or a struct"))?;
+        let input = serde_json::to_value(input).map_err(|_| {
+            Error::new(ErrorKind::Value, "expected the input of a form as a list of pairs, a map or a struct")
+        })?;
         let max = if self.session.is_in_cookie() { MAX_BYTES_IN_COOKIE } else { MAX_BYTES };
         let (mut kept, mut bytes) = (Vec::new(), 0);
         for (name, value) in pairs(input) {

@@ -1,10 +1,10 @@
-//! What is wrong with options.
+//! The errors of options.
 
 use std::fmt;
 
 use ampoule_core::{Error, ErrorKind};
 
-/// An option that is wrong.
+/// An invalid option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidOption {
@@ -14,7 +14,7 @@ pub struct InvalidOption {
     pub message: String,
 }
 
-/// Every option that is wrong, not the first alone.
+/// All invalid options, not just the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadOptions(pub Vec<InvalidOption>);
 

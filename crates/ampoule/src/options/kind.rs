@@ -1,23 +1,23 @@
-//! Where sessions are kept, as settings say it.
+//! Where sessions are stored, read from settings.
 
 use std::fmt;
 
 use super::shown::shown;
 use crate::store::StoreOptions;
 
-/// Where sessions are kept: the options `type`, `url`, `data_dir` and `cache_dir`. Its `Debug` shows no login.
+/// Where sessions are stored: the options `type`, `url`, `data_dir` and `cache_dir`. Its `Debug` shows no login.
 #[derive(Clone)]
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "a program has one or two")]
 pub enum Kind {
     /// In the cookie itself. `type = cookie`.
     Cookie,
-    /// In a store. Without a `type`, the one that `url` means; or files, where `data_dir` or `cache_dir` says where they
-    /// may lie; or memory, as in Beaker.
+    /// In a store. Without a `type`, the store is chosen by `url`; or it is files, if `data_dir` or `cache_dir` is
+    /// given; or memory, as in Beaker.
     Store {
-        /// Which store and where, as [`store::open`](crate::store::open) takes it.
+        /// The store's URL, as [`store::open`](crate::store::open) takes it.
         url: String,
-        /// How it works.
+        /// The store's options.
         options: StoreOptions,
     },
 }

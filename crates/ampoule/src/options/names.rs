@@ -1,22 +1,23 @@
-//! The names of options in ini files, and what is said of a name that is unknown.
+//! The names of options in ini files, and the messages for unknown names.
 
 use std::borrow::Cow;
 
 /// The names of a kind of options: the session's, or the cache's.
 pub(crate) struct Names {
-    /// Before an option. Beaker knows the first two.
+    /// The prefixes of an option. Beaker knows the first two.
     pub(crate) prefixes: [&'static str; 3],
-    /// Before an option in the environment, where names are capitals without dots.
+    /// The prefix in the environment, where names are in capitals without dots.
     pub(crate) environment: &'static str,
-    /// Beaker's deprecated prefix. Other programs' options start so too: a name counts if it is near a known one.
+    /// Beaker's deprecated prefix. Other programs' options start with it too: a name counts only if it is close to a
+    /// known one.
     pub(crate) underscore: &'static str,
-    /// Every option, as Beaker calls it where Beaker has it.
+    /// Every option, by Beaker's name if Beaker has it.
     pub(crate) options: &'static [&'static str],
-    /// Options of Beaker's that mean nothing here, with what to do instead. To accept and ignore them would mislead.
+    /// Options of Beaker's that have no meaning here, with advice. To accept and ignore them would mislead.
     pub(crate) foreign: &'static [(&'static str, &'static str)],
 }
 
-/// The session's.
+/// The options of sessions.
 pub(crate) const SESSION: Names = Names {
     prefixes: ["beaker.session.", "session.", "ampoule.session."],
     environment: "AMPOULE_SESSION_",
@@ -101,12 +102,12 @@ const FOREIGN: [(&str, &str); 18] = [
     ("log_file", "remove it: logging is set up by the program (tracing)"),
 ];
 
-/// How the options of the session and of the cache start, which stand in one file.
+/// The prefixes of the options of sessions and caches, which are in one file.
 const FAMILIES: [&str; 6] =
     ["beaker.session.", "session.", "ampoule.session.", "beaker.cache.", "cache.", "ampoule.cache."];
 
 impl Names {
-    /// The option that a full name speaks of, if it is of this kind.
+    /// The option that a full name stands for, if it is of this kind.
     pub(crate) fn option_of<'a>(&self, name: &'a str) -> Option<Cow<'a, str>> {
         let in_environment = || name.strip_prefix(self.environment).map(|option| option.to_ascii_lowercase().into());
         let with_underscore = || name.strip_prefix(self.underscore).filter(|option| self.is_near(option));
@@ -118,8 +119,8 @@ impl Names {
         nearest(option, self.options).is_some() || self.foreign.iter().any(|(foreign, _)| *foreign == option)
     }
 
-    /// What to say of a line of a secret that looks like an option: `timeout = 60`, which is indented by mistake. Its name
-    /// is said if it is a known one alone, since it may be a part of a secret otherwise.
+    /// The message for a line of a secret that looks like an option: `timeout = 60`, which is indented by mistake. The
+    /// name is shown only if it is a known one, since it may be a part of a secret otherwise.
     pub(crate) fn misplaced(&self, line: &str) -> Option<String> {
         let (before, after) = line.split_once(['=', ':'])?;
         let name = before.trim_end();
@@ -138,10 +139,10 @@ impl Names {
         Some(format!("a line below it looks like {option}: {why}"))
     }
 
-    /// What to say of an option that is none of ours.
+    /// The message for an unknown option.
     pub(crate) fn unknown(&self, option: &str) -> String {
         if let Some((_, advice)) = self.foreign.iter().find(|(name, _)| *name == option) {
-            return format!("an option of Beaker's that Ampoule has not: {advice}");
+            return format!("an option of Beaker's that Ampoule does not have: {advice}");
         }
         if option.starts_with("sa.") {
             return "an option of SQLAlchemy's: use url, max_connections, pool_timeout and their like".to_owned();
@@ -153,8 +154,8 @@ impl Names {
     }
 }
 
-/// Takes those names out that may be another program's: of the environment, which is known by a name with its prefix, all
-/// that have none. Returns what to say of those that look like ours.
+/// Removes names that may belong to another program: if one name has the environment's prefix, all names without a
+/// prefix. Returns messages about those that look like ours.
 pub(crate) fn without_strays(pairs: &mut Vec<(String, String)>) -> Vec<String> {
     const STRAYS: [(&str, &str); 2] = [("debug", "AMPOULE_SESSION_DEBUG"), ("cache_dir", "AMPOULE_SESSION_DATA_DIR")];
     let has_prefix =
@@ -171,8 +172,8 @@ pub(crate) fn without_strays(pairs: &mut Vec<(String, String)>) -> Vec<String> {
     warnings
 }
 
-/// What is wrong with a name that is outside our prefixes but looks as if it meant them: `beaker.sesion.key`,
-/// `AMPOULE_SESION_KEY`. The cache's may stand beside the session's.
+/// The message for a name outside our prefixes that looks like a misspelt one: `beaker.sesion.key`,
+/// `AMPOULE_SESION_KEY`. Names of caches are accepted among those of sessions.
 pub(crate) fn misspelt_prefix(name: &str) -> Option<String> {
     if let Some((family, _)) = name.strip_prefix("AMPOULE_").and_then(|rest| rest.split_once('_')) {
         let is_misspelt = !["SESSION", "CACHE"].contains(&family) && nearest(family, &["session", "cache"]).is_some();
@@ -185,7 +186,7 @@ pub(crate) fn misspelt_prefix(name: &str) -> Option<String> {
     (!is_known).then(|| format!("expected a name that starts with {owner}.session. or {owner}.cache."))
 }
 
-/// The known word that a misspelt one is closest to, if it is close.
+/// The known word that is closest to a misspelt one, if it is close.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &&str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), name);
     let best = known.iter().copied().min_by_key(distance)?;

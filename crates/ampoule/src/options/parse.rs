@@ -1,4 +1,4 @@
-//! Values from text. Strict: in Beaker `use_cookies = False` means true, since any text is true.
+//! Parses values from text. Strictly: in Beaker `use_cookies = False` means true, since any text is true.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::invalid::InvalidOption;
 use super::names::{Names, misspelt_prefix, nearest};
 
-/// The options that were given, and what was wrong with them.
+/// The options that were given, and the errors found in them.
 #[derive(Clone)]
 pub(crate) struct RawOptions {
     names: &'static Names,
@@ -16,7 +16,7 @@ pub(crate) struct RawOptions {
 }
 
 impl RawOptions {
-    /// Sorts pairs of name and value: ours, misspelt ones, and others that are none of our business.
+    /// Sorts pairs of name and value: known names, misspelt ones, and others, which are ignored.
     pub(crate) fn sort(
         names: &'static Names,
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
@@ -36,7 +36,7 @@ impl RawOptions {
         raw
     }
 
-    /// Takes an option, which was given under this full name.
+    /// Adds an option that was given under this full name.
     pub(crate) fn add(&mut self, option: &str, name: String, value: String) {
         let Some(known) = self.names.options.iter().find(|known| **known == option) else {
             let message = self.names.unknown(option);
@@ -47,13 +47,13 @@ impl RawOptions {
             return self.faults.push(InvalidOption { name, message });
         }
         if let Some((other, _)) = self.values.get(known) {
-            let message = format!("the same option stands under the name {other}");
+            let message = format!("the same option is given under the name {other}");
             return self.faults.push(InvalidOption { name, message });
         }
         self.values.insert(known, (name, value.trim().to_owned()));
     }
 
-    /// The full name under which an option was given, for what is found out about it later.
+    /// The full name under which an option was given, for later messages.
     pub(crate) fn full_name(&self, option: &str) -> String {
         self.values.get(option).map_or_else(|| option.to_owned(), |(name, _)| name.clone())
     }
@@ -67,7 +67,7 @@ impl RawOptions {
         self.values.get(option).map(|(_, value)| value.clone())
     }
 
-    /// The option's value, if it is given; a fault if it cannot be read.
+    /// Parses the option's value, if it is given; an invalid value is recorded as an error.
     pub(crate) fn parse<T>(&mut self, option: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let text = self.text(option)?;
         let value = read(&text);
@@ -111,7 +111,7 @@ impl RawOptions {
         }
     }
 
-    /// One of a closed set of words, without regard to case.
+    /// Parses one of a closed set of words, case-insensitively.
     pub(crate) fn word<T: Copy>(&mut self, option: &str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let text = self.text(option)?;
@@ -124,10 +124,10 @@ impl RawOptions {
     }
 }
 
-/// What only the cache's options need.
+/// Methods for the cache's options alone.
 #[cfg(feature = "cache")]
 impl RawOptions {
-    /// These options where they are given, and those of `self` where they are not; with the faults of `self` alone.
+    /// Adds the options of `under` that `self` does not have; the errors are those of `self` alone.
     pub(crate) fn over(mut self, under: &RawOptions) -> RawOptions {
         for (option, value) in &under.values {
             self.values.entry(option).or_insert_with(|| value.clone());
@@ -135,7 +135,7 @@ impl RawOptions {
         self
     }
 
-    /// The options of these names as they were given.
+    /// The values of these options, for those that were given.
     pub(crate) fn texts(&self, options: &[&'static str]) -> Vec<(&'static str, String)> {
         options.iter().filter_map(|option| Some((*option, self.text(option)?))).collect()
     }

@@ -20,10 +20,11 @@ use crate::store;
 /// A layer's settings, read from text.
 ///
 /// Names are Beaker's, under the prefixes `beaker.session.`, `session.` or `ampoule.session.`; `cache_dir` and `debug`
-/// stand alone. `debug = true` is for a developer's own machine: it allows a weak secret, with a warning, and cookies
-/// without TLS. In the environment an option is written `AMPOULE_SESSION_TIMEOUT`, and `std::env::vars()` can be given
-/// as it is: where one name has that prefix, those without a prefix are another program's. `secret_file` and
-/// `encrypt_key_file` name files that hold what `secret` and `encrypt_key` would, such as those that a container is given.
+/// have no prefix. `debug = true` is for a developer's own machine: it allows a weak secret, with a warning, and
+/// cookies without TLS. In the environment an option is written `AMPOULE_SESSION_TIMEOUT`, and `std::env::vars()` can
+/// be passed unchanged: if one name has that prefix, names without a prefix are taken as another program's.
+/// `secret_file` and `encrypt_key_file` name files with the values of `secret` and `encrypt_key`, such as the secrets
+/// that a container mounts.
 ///
 /// ```
 /// use ampoule::Settings;
@@ -45,12 +46,12 @@ use crate::store;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What the layer is made with.
+    /// The options of the layer.
     pub options: Options,
-    /// Where its sessions are kept.
+    /// Where its sessions are stored.
     pub kind: Kind,
-    /// What an operator should hear although it is allowed, such as a weak secret in debug. [`layer`](Settings::layer)
-    /// writes what stands here to the log.
+    /// Warnings for the operator, such as about a weak secret in debug. [`layer`](Settings::layer) writes them to the
+    /// log.
     pub warnings: Vec<String>,
     /// Whether the warnings were logged.
     warned: Arc<Once>,
@@ -60,7 +61,8 @@ impl Settings {
     /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given.
     ///
     /// # Errors
-    /// All options that are wrong: unknown ones with the nearest known name, values with what was expected.
+    /// Returns all invalid options: unknown ones with the nearest known name, and invalid values with what was
+    /// expected.
     pub fn parse(
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<Settings, BadOptions> {
@@ -96,13 +98,14 @@ impl Settings {
         }
     }
 
-    /// The option that a name speaks of, if it is one of a session's: `timeout` for `beaker.session.timeout`,
-    /// `session.timeout`, `ampoule.session.timeout`, `session_timeout` and `AMPOULE_SESSION_TIMEOUT`. It may be unknown.
+    /// Returns the option that a name stands for, if it is an option of a session: `timeout` for
+    /// `beaker.session.timeout`, `session.timeout`, `ampoule.session.timeout`, `session_timeout` and
+    /// `AMPOULE_SESSION_TIMEOUT`. The option may be unknown.
     pub fn option_of(name: &str) -> Option<Cow<'_, str>> {
         names::SESSION.option_of(name)
     }
 
-    /// The layer that these settings describe; opens its store, and logs the warnings if no layer of these settings did.
+    /// Creates the layer of these settings: opens its store, and logs the warnings, once for these settings.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) or another if the store cannot be opened.
@@ -179,7 +182,7 @@ fn read_cookie_options(raw: &mut RawOptions, options: &mut Options) {
     }
 }
 
-/// `use_cookies = false` alone leaves it to the application to find the id, as in Beaker.
+/// With `use_cookies = false` alone the application finds the id itself, as in Beaker.
 fn read_transports(raw: &mut RawOptions, options: &mut Options) {
     let expected = "cookie, bearer or header NAME, or several of them with commas between";
     let listed = raw.parse("transports", expected, transport::parse);
@@ -196,7 +199,8 @@ fn read_transports(raw: &mut RawOptions, options: &mut Options) {
     };
 }
 
-/// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: 1 and 0 are refused with the two readings.
+/// Beaker reads 1 as true and 0 as false, and larger numbers as seconds: since 1 and 0 could mean either, they are
+/// errors.
 fn cookie_expires(text: &str) -> Option<CookieExpires> {
     match (seconds(text), boolean(text)) {
         (Some(time), _) => (time.as_secs() > 1).then_some(CookieExpires::After(time)),
@@ -206,8 +210,8 @@ fn cookie_expires(text: &str) -> Option<CookieExpires> {
     }
 }
 
-/// One secret a line: a list is written with continuation lines, since a secret may hold any other character. An option
-/// that was indented by mistake would be such a line too, and is never taken for a secret.
+/// Reads one secret per line: a list is written with continuation lines, since a secret may contain any other
+/// character. An option that was indented by mistake would be such a line too, and is never taken for a secret.
 fn read_secrets(raw: &mut RawOptions, option: &'static str, debug: bool, warnings: &mut Vec<String>) -> Vec<Secret> {
     let mut allow_weak = debug;
     raw.bool("insecure_weak_secret", &mut allow_weak);
@@ -234,13 +238,13 @@ fn read_secrets(raw: &mut RawOptions, option: &'static str, debug: bool, warning
     secrets
 }
 
-/// What is weak, by the name of its option.
+/// The message for a weak secret, which names its option's kind.
 fn named(option: &str, weak: &dyn std::fmt::Display) -> String {
     let of = if option.starts_with("secret") { "the secret" } else { "the key" };
     weak.to_string().replacen("the secret", of, 1)
 }
 
-/// The text of a secret, and the option that has it: itself, or the one that names a file.
+/// The text of a secret, and the option that it came from: `secret` itself, or the one that names a file.
 fn secret_text(raw: &mut RawOptions, option: &'static str) -> (&'static str, String) {
     let by_file = if option == "secret" { "secret_file" } else { "encrypt_key_file" };
     match (raw.text(option), raw.text(by_file)) {
@@ -261,7 +265,7 @@ fn secret_text(raw: &mut RawOptions, option: &'static str) -> (&'static str, Str
 }
 
 /// # Errors
-/// What is wrong with the file, without what it holds.
+/// The reason why the file is invalid, without its content.
 fn read_secret_file(path: &str) -> Result<String, String> {
     const MAX_BYTES: u64 = 65_536;
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! How a URL is shown where its login must not be.
+//! Shows a URL without its login.
 
 use crate::store::scheme_of;
 
-/// A store's URL for logs: that of a server by its scheme alone, since its login may stand anywhere behind that.
+/// A store's URL for logs: only the scheme of a server's URL, since its login may be anywhere after that.
 pub(crate) fn shown(url: &str) -> String {
     match url.split_once(':') {
         Some(("memory" | "file" | "sqlite", _)) => url.to_owned(),

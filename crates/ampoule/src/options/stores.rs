@@ -1,4 +1,4 @@
-//! Where sessions are kept, from text: `type`, `url`, and what each store wants to know.
+//! Where sessions are stored, read from `type`, `url`, and each store's options.
 
 use std::path::PathBuf;
 
@@ -9,21 +9,21 @@ use super::names::nearest;
 use super::parse::{RawOptions, boolean};
 use crate::store::{Engine, StoreOptions, WORDS, file_path};
 
-/// What `type` says.
+/// The value of `type`.
 enum Word {
     Cookie,
-    /// Beaker's `ext:database`: whichever database the URL means.
+    /// Beaker's `ext:database`: the database is chosen by the URL.
     Database,
     Store(Engine),
 }
 
-/// What differs between sessions and caches.
+/// The differences between sessions and caches.
 pub(crate) struct For {
     /// The folder in `cache_dir`, and the name of a database in a folder.
     pub(crate) folder: &'static str,
-    /// Whether there is `type = cookie`, and files are meant where only a folder is given.
+    /// Whether `type = cookie` is allowed, and a folder without a type means files.
     pub(crate) is_session: bool,
-    /// What holds where nothing is said.
+    /// The defaults of the store's options.
     pub(crate) defaults: StoreOptions,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn read_kind(raw: &mut RawOptions, cache_dir: Option<String>) -> Kind
     }
 }
 
-/// The URL of the store, and how it works; `None` for the cookie.
+/// The URL of the store and its options; `None` for the cookie.
 pub(crate) fn read_place(
     raw: &mut RawOptions,
     cache_dir: Option<String>,
@@ -71,9 +71,9 @@ fn read_word(raw: &mut RawOptions, is_session: bool) -> Option<Word> {
     None
 }
 
-/// The URL that was given, if it is one, and of the kind that `type` says.
+/// The given URL, if it is one, and of the kind that `type` names.
 fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<String> {
-    // Beaker's have no scheme: `127.0.0.1:11211;127.0.0.2:11211`.
+    // Beaker's URLs of memcached have no scheme: `127.0.0.1:11211;127.0.0.2:11211`.
     if let Some(Word::Store(Engine::Memcached)) = word
         && !url.contains("://")
     {
@@ -89,7 +89,7 @@ fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<S
     if let Some(Word::Store(wanted)) = word
         && wanted != engine
     {
-        raw.fault("url", format!("it is of a store of another kind than `type` says: {}", engine.name()));
+        raw.fault("url", format!("it is not a URL of the store that `type` names: {}", engine.name()));
     }
     if !engine.is_compiled_in() {
         raw.fault("url", engine.missing().to_string());
@@ -100,7 +100,7 @@ fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<S
     Some(url)
 }
 
-/// What is meant where there is no URL.
+/// The URL to use if none is given.
 fn default_url(raw: &mut RawOptions, word: Option<Word>, data_dir: Option<PathBuf>, place: &For) -> Option<String> {
     let engine = match word {
         Some(Word::Store(engine)) => engine,

@@ -510,6 +510,10 @@ mod tests {
         };
         let next = state.next(&live, &edit).unwrap().unwrap();
         assert_eq!((next.get("a"), next.principal()), (Some(&[1][..]), None));
-        assert_eq!(state.record().unwrap().principal(), Some("ada"), "the request sees it, and the next save writes it");
+        assert_eq!(
+            state.record().unwrap().principal(),
+            Some("ada"),
+            "the request sees it, and the next save writes it"
+        );
     }
 }

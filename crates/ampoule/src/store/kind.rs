@@ -1,8 +1,8 @@
-//! The engines by name: the words of `type`, the schemes of URLs, the features that compile them in.
+//! The engines by name: the words of `type`, the schemes of URLs, and the cargo features.
 
 use ampoule_core::{Error, ErrorKind};
 
-/// What keeps sessions, other than their own cookie.
+/// A store engine: everything that can keep sessions except their own cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Memory,
@@ -14,7 +14,7 @@ pub(crate) enum Engine {
     Memcached,
 }
 
-/// Every word of `type`, Beaker's among them. What Beaker calls `ext:database` is known by its URL.
+/// Every word of `type`, including Beaker's. Beaker's `ext:database` is chosen by its URL.
 pub(crate) const WORDS: [(&str, Engine); 12] = [
     ("memory", Engine::Memory),
     ("file", Engine::File),
@@ -30,7 +30,7 @@ pub(crate) const WORDS: [(&str, Engine); 12] = [
     ("ext:memcached", Engine::Memcached),
 ];
 
-/// What precedes `://`, if it can be shown: without that it may be a part of a login.
+/// The scheme of a URL, if it can be shown: without `://` it may be a part of a login.
 pub(crate) fn scheme_of(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once("://")?;
     let is_name = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -38,7 +38,7 @@ pub(crate) fn scheme_of(url: &str) -> Option<&str> {
 }
 
 impl Engine {
-    /// The engine that a URL's scheme means.
+    /// The engine of a URL, by its scheme.
     pub(crate) fn of_url(url: &str) -> Result<Engine, Error> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         // `redis+cluster`, and `rediss`, which is Redis with TLS.
@@ -59,7 +59,7 @@ impl Engine {
         })
     }
 
-    /// The cargo feature that compiles it in.
+    /// The cargo feature that compiles the engine in.
     pub(crate) fn feature(self) -> &'static str {
         match self {
             Engine::Memory => "",
@@ -72,12 +72,12 @@ impl Engine {
         }
     }
 
-    /// The word of `type` for it.
+    /// The engine's word of `type`.
     pub(crate) fn name(self) -> &'static str {
         if self == Engine::Memory { "memory" } else { self.feature() }
     }
 
-    /// A URL of its kind.
+    /// An example of its URLs.
     pub(crate) fn example(self) -> &'static str {
         match self {
             Engine::Memory => "memory:",

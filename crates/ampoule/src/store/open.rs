@@ -1,4 +1,4 @@
-//! From a URL to a store.
+//! Opens a store by URL.
 
 use std::sync::Arc;
 
@@ -9,34 +9,34 @@ use super::kind::Engine;
 #[cfg(any(feature = "file", feature = "sqlite-unbundled"))]
 use super::path::FileUrl;
 
-/// How a store that is opened by URL works. Each engine takes what it knows of it.
+/// The options of a store that is opened by URL. Each engine uses those that apply to it.
 ///
-/// End a literal with `..StoreOptions::default()`: a later version may have more of them.
+/// End a literal with `..StoreOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// The table, in databases: `ampoule_sessions` by default.
     pub table: String,
-    /// The schema that the table is in, in PostgreSQL; by default the first of the search path.
+    /// The table's schema, in PostgreSQL; by default the first of the search path.
     pub schema: Option<String>,
-    /// Whether a missing table is made: `true` by default.
+    /// Whether a missing table is created: `true` by default.
     pub migrate: bool,
-    /// Whether PostgreSQL keeps prepared statements under names; `None` by default, for those connections that do not lead
-    /// to a pooler.
+    /// Whether PostgreSQL connections use named prepared statements. By default, `None`, those that do not lead to a
+    /// pooler use them.
     pub prepared_statements: Option<bool>,
-    /// What TLS trusts and shows, in PostgreSQL, MySQL and Redis.
+    /// The certificates of TLS, in PostgreSQL, MySQL and Redis.
     pub tls: TlsFiles,
-    /// What the names of keys start with, in Redis and memcached: `ampoule:` by default.
+    /// The prefix of keys, in Redis and memcached: `ampoule:` by default.
     pub prefix: String,
     /// How many replicas must have received a write, in Redis: 0 by default.
     pub replicas: usize,
-    /// What a save outlives, in files and SQLite; [`Durability::Process`] by default.
+    /// What a save survives, in files and SQLite; [`Durability::Process`] by default.
     pub durability: Durability,
-    /// How much memory holds at most.
+    /// The bounds of the memory store.
     pub bounds: MemoryBounds,
-    /// How the store uses its connections, where it has a server.
+    /// How a store with a server uses its connections.
     pub pool: PoolOptions,
-    /// What tells the time. By default the server's own clock, where there is a server, and else the system's; another is
-    /// for tests.
+    /// The clock. By default the server's own, for a store with a server, and else the system's; another clock is for
+    /// tests.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -61,12 +61,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// The store at a URL: see the table of [the module](crate::store). Files are opened at once, servers when they are first needed,
-/// so an application starts while they are down.
+/// Opens the store at a URL: see the table of [the module](crate::store). Files are opened at once, but servers are
+/// connected to at their first use, so an application can start while they are down.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an invalid URL, or an engine that this program was built
-/// without; the message names the cargo feature. Those of opening a file.
+/// without; the message names the cargo feature. Errors of opening a file.
 pub fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     match Engine::of_url(url)? {
         Engine::Memory => Ok(Arc::new(MemoryStore::new(options.bounds, clock_of(options)))),

@@ -1,7 +1,7 @@
-//! Which folder or file a URL names.
+//! The folder or file that a URL names.
 //!
-//! The path is what follows the scheme, as it is written and without any encoding. Two slashes begin what other libraries
-//! read in different ways, so only those forms are accepted that have one meaning.
+//! The path is the text after the scheme, unchanged and without any encoding. Libraries interpret two slashes
+//! differently, so only unambiguous forms are accepted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use ampoule_core::{Error, ErrorKind};
 
 use super::kind::Engine;
 
-/// The drivers that SQLAlchemy names in a scheme: `sqlite+pysqlite:///data.db`.
+/// The drivers of SQLAlchemy in a scheme: `sqlite+pysqlite:///data.db`.
 const DRIVERS: [&str; 3] = ["", "pysqlite", "aiosqlite"];
 
-/// A URL of a store in files.
+/// A URL of files or SQLite.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileUrl {
     pub(crate) path: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) struct FileUrl {
     pub(crate) lock_wait: Option<Duration>,
 }
 
-/// The folder of a `file:` URL or the file of a `sqlite:` URL; `None` for a URL of another store.
+/// Returns the folder of a `file:` URL or the file of a `sqlite:` URL; `None` for a URL of another store.
 ///
 /// | URL | path |
 /// |---|---|
@@ -42,8 +42,8 @@ pub(crate) struct FileUrl {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if the URL names no path, or could name two: `sqlite:///srv/data.db` where there is a folder `/srv`
-/// and no folder `srv` is hardly meant to be relative.
+/// [`ErrorKind::Config`] if the URL names no path, or is ambiguous: `sqlite:///srv/data.db` is hardly meant to be
+/// relative if there is a folder `/srv` and no folder `srv`.
 pub fn file_path(url: &str) -> Result<Option<PathBuf>, Error> {
     Ok(FileUrl::parse(url)?.map(|url| url.path))
 }
@@ -91,8 +91,8 @@ fn database_of(place: &str) -> Result<PathBuf, Error> {
     Ok(path.into())
 }
 
-/// What three slashes mean to SQLAlchemy is another file to sqlx. Where the folder exists only as sqlx would read it, the
-/// writer hardly meant SQLAlchemy's.
+/// SQLAlchemy reads three slashes as a relative path, sqlx as an absolute one. If only the folder of sqlx's reading
+/// exists, the path is refused.
 fn unambiguous(path: &str) -> Result<&str, Error> {
     match path.split_once('/') {
         Some((first, _)) if !first.is_empty() && !Path::new(first).is_dir() && Path::new("/").join(first).is_dir() => {
@@ -116,7 +116,7 @@ fn two_slashes(scheme: &str, path: &str) -> Error {
     ))
 }
 
-/// What stands after the `?` is never a part of the path.
+/// The part after `?` is never a part of the path.
 fn parameters(engine: Engine, scheme: &str, query: &str) -> Result<Option<Duration>, Error> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -130,7 +130,7 @@ fn parameters(engine: Engine, scheme: &str, query: &str) -> Result<Option<Durati
         };
     }
     url.only(&["timeout", "mode", "check_same_thread"])?;
-    // It is about Python's threads.
+    // A parameter about Python's threads.
     url.take(&["check_same_thread"]);
     if let Some(mode) = url.take(&["mode"]).filter(|mode| mode != "rwc") {
         return Err(wrong(format!("expected mode=rwc in the URL, which is the default, found `{mode}`")));

@@ -193,7 +193,7 @@ fn all_faults_are_reported_at_once_by_name() {
         "found `fill`; did you mean `file`?",
         "cache.expire: expected a whole number of seconds, found `soon`",
         "cache.expires: there is no such option; did you mean `expire`?",
-        "cache.key_length: an option of Beaker's that Ampoule has not: remove it: keys may be of any length",
+        "cache.key_length: an option of Beaker's that Ampoule does not have: remove it: keys may be of any length",
         "cache.early: expected a number from 0 (never early) to 100",
         "cache.short_term.expire: expected from a millisecond to a year",
         "cache.short_term.exprie: there is no such option; did you mean `expire`?",

@@ -75,7 +75,7 @@ fn the_deprecated_prefix_of_beaker_is_accepted() {
     assert!(said(&[("session.secret", GOOD), ("session_timout", "5")]).ends_with("did you mean `timeout`?"));
     assert!(said(&[("session.secret", GOOD), ("session_lock_dir", "/x")]).contains("an option of Beaker's"));
     assert!(
-        said(&[("session.secret", GOOD), ("session_secret", GOOD)]).contains("stands under the name session.secret")
+        said(&[("session.secret", GOOD), ("session_secret", GOOD)]).contains("is given under the name session.secret")
     );
     assert!(Settings::parse([("session.secret", GOOD), ("session_greeting_text", "hi")]).is_ok(), "another program's");
     let fault = CacheSettings::parse([("cache_expire", "soon"), ("cache_max_age", "60")]).unwrap_err().to_string();

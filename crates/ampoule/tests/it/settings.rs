@@ -334,7 +334,7 @@ fn each_invalid_option_has_its_message() {
         (
             "session.lock_dir",
             "x",
-            "session.lock_dir: an option of Beaker's that Ampoule has not: remove it: locks are in the store's own folder",
+            "session.lock_dir: an option of Beaker's that Ampoule does not have: remove it: locks are in the store's own folder",
         ),
         (
             "beaker.sesion.key",
@@ -347,7 +347,7 @@ fn each_invalid_option_has_its_message() {
         assert_eq!(parse(&[(name, value)]).unwrap_err(), [*expected], "{name} = {value}");
     }
     let twice = parse(&[("session.key", "a"), ("beaker.session.key", "b")]).unwrap_err();
-    assert_eq!(twice, ["beaker.session.key: the same option stands under the name session.key"]);
+    assert_eq!(twice, ["beaker.session.key: the same option is given under the name session.key"]);
     let insecure = parse(&[("session.samesite", "none"), ("session.secure", "false")]).unwrap_err();
     assert!(insecure[0].starts_with("session.secure: samesite = none and partitioned need secure"), "{insecure:?}");
 }

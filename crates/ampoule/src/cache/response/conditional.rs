@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 
-/// The response, or 304 in its place if the request's conditions say that the client has it.
+/// Returns the response, or a 304 if the request's conditions match it.
 pub(super) fn answer(request: &HeaderMap, response: Response) -> Response {
     if response.status() != StatusCode::OK || !is_known(request, response.headers()) {
         return response;
@@ -21,7 +21,7 @@ pub(super) fn answer(request: &HeaderMap, response: Response) -> Response {
     response
 }
 
-/// `If-None-Match` goes before `If-Modified-Since`.
+/// `If-None-Match` takes precedence over `If-Modified-Since`.
 fn is_known(request: &HeaderMap, response: &HeaderMap) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
         return response.get(ETAG).is_some_and(|etag| matches(request, etag.as_bytes()));
@@ -42,7 +42,7 @@ fn matches(request: &HeaderMap, etag: &[u8]) -> bool {
     lists.flat_map(tags).any(|tag| tag == "*" || opaque(tag.as_bytes()) == etag)
 }
 
-/// The tags of a list. A tag may have commas between its quotes.
+/// The tags of a list. A tag may contain commas between its quotes.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {

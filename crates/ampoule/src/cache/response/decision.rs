@@ -15,31 +15,31 @@ use super::stored::StoredResponse;
 use crate::session::Session;
 use crate::session::touch_probe::TouchProbe;
 
-/// A response that varies by more header fields is not stored.
+/// The most header fields in `Vary` of a stored response.
 const MAX_VARY: usize = 16;
 
-/// What shows at which sessions and languages a handler looked.
+/// Records which sessions and languages a handler used.
 pub(super) struct Cacheability {
-    /// Of the layers outside of the cache.
+    /// The session of the layers outside of the cache.
     session: Option<Session>,
-    /// Of those inside.
+    /// The probe for layers inside the cache.
     probe: TouchProbe,
     #[cfg(feature = "language")]
     negotiated: Option<Arc<std::sync::atomic::AtomicBool>>,
 }
 
-/// What becomes of a response.
+/// What to do with a response.
 pub(super) enum Decision {
-    /// It is stored, for as long as it is fresh.
+    /// Store it under the key, for as long as it is fresh.
     Store(Arc<StoredResponse>, Duration),
-    /// It could be, under a key with these header fields of the request.
+    /// Store it under a key with these header fields of the request.
     Vary(Vec<String>, Response),
-    /// It is not.
+    /// Do not store it.
     Uncacheable(Response),
 }
 
 impl Cacheability {
-    /// To be called before the handler: places a probe into the request.
+    /// Places a probe into the request. Call it before the handler.
     pub(super) fn of(request: &mut Request<Body>) -> Cacheability {
         let probe = TouchProbe::default();
         request.extensions_mut().insert(probe.clone());
@@ -51,7 +51,7 @@ impl Cacheability {
         }
     }
 
-    /// To be called after it. Of the header fields of the `request`, the key has those that are `selected`.
+    /// Decides about the response after the handler. `selected` are the header fields of the `request` in the key.
     pub(super) async fn decide(
         &self,
         response: Response,
@@ -83,7 +83,7 @@ impl Cacheability {
         Decision::Store(Arc::new(stored), lifetime)
     }
 
-    /// Whether the session of any layer was touched, further out or further in.
+    /// Whether the session of any layer was touched, outside or inside of the cache.
     fn is_session_touched(&self) -> bool {
         let outer = self.session.as_ref().is_some_and(|session| session.chain().any(Session::is_touched));
         outer || self.probe.is_set()
@@ -100,7 +100,7 @@ impl Cacheability {
     fn add_negotiated(&self, _: &mut HeaderMap) {}
 }
 
-/// How long a response is fresh that says that a shared cache may store it, and says nothing against it.
+/// How long a response is fresh if it explicitly allows storage by a shared cache and nothing forbids it.
 fn explicit_lifetime(response: &Response, now: Time) -> Option<Duration> {
     let headers = response.headers();
     if headers.contains_key(SET_COOKIE) || headers.contains_key(CONTENT_RANGE) || selecting_fields(headers).is_none() {
@@ -109,8 +109,8 @@ fn explicit_lifetime(response: &Response, now: Time) -> Option<Duration> {
     policy::freshness_lifetime(response.status(), headers, now.into())
 }
 
-/// The header fields of requests that `Vary` names, in lower case and in order; `None` if they are not all known. What
-/// varies by cookies is the affair of one client.
+/// The request header fields that `Vary` names, in lower case and sorted; `None` if they cannot all be determined. A
+/// response that varies by cookies is for one client only.
 fn selecting_fields(headers: &HeaderMap) -> Option<Vec<String>> {
     let lines: Option<Vec<&str>> = headers.get_all(VARY).iter().map(|value| value.to_str().ok()).collect();
     let lines = lines?.join(",").to_ascii_lowercase();

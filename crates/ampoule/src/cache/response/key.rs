@@ -1,4 +1,4 @@
-//! What a stored response is found by, and which requests have none.
+//! The keys of stored responses, and the requests that bypass the cache.
 
 use ampoule_core::StoreKey;
 use axum::extract::OriginalUri;
@@ -16,8 +16,9 @@ use super::status::Forward;
 use crate::session::touch_probe::TouchProbe;
 
 /// The target URI (RFC 9110 section 7.1) as the client sent it, in the extensions of a request whose URI was changed
-/// since. A layer that rewrites URIs places it, unless one is there; axum's `Router::nest` places an `OriginalUri`, which
-/// counts too. [`CacheLayer`](crate::cache::CacheLayer) places it, so that what stands inside it may rewrite freely.
+/// since. A layer that rewrites URIs places it, unless it is there already; axum's `Router::nest` places an
+/// `OriginalUri`, which is used too. [`CacheLayer`](crate::cache::CacheLayer) places it, so that layers inside it may
+/// rewrite URIs freely.
 ///
 /// ```
 /// use ampoule::cache::TargetUri;
@@ -31,7 +32,7 @@ use crate::session::touch_probe::TouchProbe;
 pub struct TargetUri(pub Uri);
 
 impl TargetUri {
-    /// Places the request's URI into its extensions, unless there is one. To be called before the URI is changed.
+    /// Places the request's URI into its extensions, unless there is one. Call it before changing the URI.
     pub fn keep<B>(request: &mut Request<B>) {
         if request.extensions().get::<TargetUri>().is_none() {
             let uri = request.uri().clone();
@@ -40,8 +41,9 @@ impl TargetUri {
     }
 }
 
-/// Header fields with which a request is neither answered from stored responses nor its response stored: credentials, a
-/// part of a representation, preconditions for the handler (RFC 9111 section 4.3.2), another protocol, a body.
+/// Header fields whose requests bypass the cache: they are not answered from stored responses, and their responses are
+/// not stored. They are credentials, ranges, preconditions for the handler (RFC 9111 section 4.3.2), upgrades, and
+/// bodies.
 const BYPASSING: [HeaderName; 9] = [
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
@@ -54,12 +56,12 @@ const BYPASSING: [HeaderName; 9] = [
     TRANSFER_ENCODING,
 ];
 
-/// What the names of header fields have that credentials travel in, beside those above: a session's own transport, and what
-/// a proxy that has authenticated the client says of it.
+/// Parts of the names of further header fields with credentials: a session's own transport, and what a proxy reports of
+/// the client that it has authenticated.
 const CREDENTIALS: [&str; 8] =
     ["auth", "token", "session", "api-key", "remote-user", "x-user", "client-cert", "identity"];
 
-/// Why a request must go to the handler whatever is stored; `None` if it need not.
+/// Why a request bypasses the cache; `None` if it does not.
 pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
     let headers = request.headers();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -71,7 +73,7 @@ pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
     let is_other = |name: &str| name.contains("method") || CREDENTIALS.iter().any(|word| name.contains(word));
     let is_other = headers.keys().any(|name| is_other(name.as_str()));
     let is_bypassing = BYPASSING.iter().any(|name| headers.contains_key(name));
-    // Another response cache further out decides.
+    // A response cache further out decides.
     let is_inside = TouchProbe::of(request.extensions()).is_some();
     if has_body || is_other || is_bypassing || is_inside || follows_failure(request) {
         return Some(Forward::Bypass);
@@ -79,7 +81,7 @@ pub(super) fn bypass(request: &Request<Body>) -> Option<Forward> {
     policy::forbids_storing(headers).then_some(Forward::Request)
 }
 
-/// Whether it asks for an error page: what that says is of another request.
+/// Whether the request is for an error page, whose content depends on another request.
 #[cfg(feature = "error-pages")]
 fn follows_failure(request: &Request<Body>) -> bool {
     request.extensions().get::<crate::error_pages::FailedRequest>().is_some()
@@ -91,8 +93,8 @@ fn follows_failure(_: &Request<Body>) -> bool {
 }
 
 /// The primary key: the target URI as the client sent it and as the handler sees it, with all header fields that may
-/// stand for a part of it, byte for byte. Requests with cookies and without share nothing, so that what cookies bring
-/// about neither gets to clients without any nor keeps their responses from being stored.
+/// replace a part of it, byte for byte. Requests with cookies and requests without share no key, so that responses that
+/// depend on cookies neither reach clients without cookies nor keep their responses from being stored.
 pub(super) fn primary(parts: &Parts) -> String {
     let target = parts.extensions.get().map(|TargetUri(uri)| uri);
     let original = parts.extensions.get().map(|OriginalUri(uri)| uri);
@@ -107,19 +109,19 @@ pub(super) fn primary(parts: &Parts) -> String {
     key + &selecting(&names, &parts.headers)
 }
 
-/// Whether applications and frameworks take a part of the URI from this header field: what "unkeyed input" of cache
-/// poisoning is (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is not one.
+/// Whether applications and frameworks take a part of the URI from this header field: the "unkeyed input" of cache
+/// poisoning (J. Kettle, Practical Web Cache Poisoning, 2018). The client's own address is not a part.
 fn is_of_target(name: &str) -> bool {
     const WORDS: &str = "host forwarded origin rewrite override scheme proto prefix path url uri script-name https ssl";
     !name.ends_with("forwarded-for") && WORDS.split(' ').any(|word| name.contains(word))
 }
 
-/// The key of a response that was selected by these header fields too (RFC 9111 section 4.1).
+/// The key of a response that these header fields select, too (RFC 9111 section 4.1).
 pub(super) fn variant(primary: &str, names: &[String], headers: &HeaderMap) -> String {
     format!("{primary}\nvary{}", selecting(names, headers))
 }
 
-/// What these header fields of a request say, each value on its own: none has a line's end, and what is not ASCII is
+/// The values of these header fields of a request, one per line: no value contains a line end, and non-ASCII bytes are
 /// escaped.
 fn selecting(names: &[impl AsRef<str>], headers: &HeaderMap) -> String {
     let mut text = String::new();
@@ -132,12 +134,12 @@ fn selecting(names: &[impl AsRef<str>], headers: &HeaderMap) -> String {
     text
 }
 
-/// A digest of what these header fields of a request say, to be compared.
+/// A digest of the values of these header fields of a request, for comparison.
 pub(super) fn selection(names: &[String], headers: &HeaderMap) -> String {
     StoreKey::digest(selecting(names, headers).as_bytes()).to_string()
 }
 
-/// What all responses for a target URI are marked with, so that an unsafe request can invalidate them.
+/// The tag of all responses for a target URI, by which an unsafe request invalidates them.
 pub(super) fn tag(namespace: &str, parts: &Parts) -> String {
     let uri = match (parts.extensions.get(), parts.extensions.get()) {
         (Some(TargetUri(uri)), _) | (None, Some(OriginalUri(uri))) => uri,
@@ -149,7 +151,7 @@ pub(super) fn tag(namespace: &str, parts: &Parts) -> String {
     format!("responses of {namespace}: {} {:?}", host.escape_ascii(), uri.path_and_query())
 }
 
-/// The head of a request for the whole response, whatever the client has of it already.
+/// The head of a request without its conditions, for the whole response.
 pub(super) fn unconditional(parts: &Parts) -> Parts {
     let mut parts = parts.clone();
     for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {

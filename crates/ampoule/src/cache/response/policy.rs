@@ -1,8 +1,9 @@
-//! What RFC 9111 says of storing a response and of reusing it, as the crate `http-cache-semantics` decides it.
+//! RFC 9111's rules for storing and reusing responses, as the crate `http-cache-semantics` implements them.
 //!
-//! That crate gets a view: the header fields that its decisions need, each once and in lower case, since it knows
-//! directives by their exact text and reads the first value of a header field. What cannot be read without doubt is not
-//! stored. Its heuristics are off: a response without an explicit lifetime has none. `Vary` is dealt with by the keys.
+//! That crate gets a view with only the header fields that its decisions need, each once and in lower case, since it
+//! matches directives by their exact text and reads only the first value of a header field. A header that cannot be
+//! parsed unambiguously is not stored. Heuristic lifetimes are disabled: a response without an explicit lifetime has
+//! none. `Vary` is handled by the keys.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,11 +20,11 @@ const SHARED: CacheOptions = CacheOptions {
     ignore_cargo_cult: false,
 };
 
-/// No response is stored for longer.
+/// The longest lifetime of a stored response.
 const MAX_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 
-/// How long a response is fresh that says, by `public` or `s-maxage`, that a shared cache may store it; `None` for any
-/// other.
+/// How long a response is fresh if `public` or `s-maxage` allow storage by a shared cache; `None` for any other
+/// response.
 pub(super) fn freshness_lifetime(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let said = directives(headers)?;
     if !has(&said, "public") && !has(&said, "s-maxage") {
@@ -34,8 +35,8 @@ pub(super) fn freshness_lifetime(status: StatusCode, headers: &HeaderMap, now: S
     (policy.is_storable() && !lifetime.is_zero()).then_some(lifetime)
 }
 
-/// Whether a stored response may answer a request, and for how many seconds it is fresh. After the handler has `failed`
-/// the response may be older than otherwise.
+/// Whether a stored response may answer a request, and for how many seconds it is fresh. If the handler has `failed`,
+/// the response may be older.
 pub(super) fn reuse(
     request: &HeaderMap,
     (status, headers, received): (StatusCode, &HeaderMap, SystemTime),
@@ -56,8 +57,7 @@ pub(super) fn reuse(
     }
 }
 
-/// For how many seconds a response says that it may be used although it is stale (RFC 5861). `s-maxage` takes that back,
-/// as RFC 9111 section 5.2.2.10 has it.
+/// For how many seconds a stale response may be used (RFC 5861). `s-maxage` forbids it (RFC 9111 section 5.2.2.10).
 fn stale_allowance(headers: &HeaderMap, failed: bool) -> i64 {
     let said = directives(headers).unwrap_or_default();
     if ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage"].iter().any(|name| has(&said, name)) {
@@ -69,8 +69,8 @@ fn stale_allowance(headers: &HeaderMap, failed: bool) -> i64 {
     value.map_or(-1, |seconds: u32| seconds.into())
 }
 
-/// Whether a request says that nothing of it may be stored, or may say so: then it is not answered from stored
-/// responses either.
+/// Whether a request forbids storing, or cannot be parsed unambiguously: it is then not answered from stored responses
+/// either.
 pub(super) fn forbids_storing(request: &HeaderMap) -> bool {
     directives(request).is_none_or(|said| has(&said, "no-store"))
 }
@@ -80,8 +80,8 @@ pub(super) fn is_only_if_cached(request: &HeaderMap) -> bool {
     directives(request).is_some_and(|said| has(&said, "only-if-cached"))
 }
 
-/// All directives of `Cache-Control` in one line, in lower case; `None` if they cannot be read without doubt: text that is
-/// not ASCII, and commas or backslashes between quotes.
+/// All directives of `Cache-Control` in one line, in lower case; `None` if they cannot be parsed unambiguously:
+/// non-ASCII text, and commas or backslashes between quotes.
 fn directives(headers: &HeaderMap) -> Option<String> {
     let lines: Option<Vec<&str>> = headers.get_all(CACHE_CONTROL).iter().map(|value| value.to_str().ok()).collect();
     let line = lines?.join(",").to_ascii_lowercase();
@@ -98,7 +98,7 @@ fn has(directives: &str, wanted: &str) -> bool {
     pairs(directives).any(|(name, _)| name == wanted)
 }
 
-/// Without `max-stale`, by which a client would have what the response does not allow.
+/// Without `max-stale`, which would allow a client more than the response does.
 fn request_view(request: &HeaderMap, said: &str) -> Request<()> {
     let mut view = Request::new(());
     let kept: Vec<&str> = said.split(',').filter(|piece| !piece.trim().starts_with("max-stale")).collect();
@@ -115,8 +115,8 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
     }
 }
 
-/// What the crate decides of a response to a plain GET; `None` if `Age`, `Date` or `Expires` say several things, or
-/// `Age` no number.
+/// The policy of a response to a plain GET; `None` if `Age`, `Date` or `Expires` have several values, or `Age` is not a
+/// number.
 fn policy(status: StatusCode, headers: &HeaderMap, received: SystemTime) -> Option<CachePolicy> {
     let mut view = Response::new(());
     *view.status_mut() = status;

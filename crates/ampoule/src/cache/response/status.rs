@@ -1,4 +1,4 @@
-//! `Cache-Status` (RFC 9211): what the cache did.
+//! `Cache-Status` (RFC 9211): the action of the cache.
 
 use axum_core::response::Response;
 use http::header::{HeaderName, HeaderValue};
@@ -8,11 +8,11 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What the cache did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CacheStatus {
-    /// A stored response was reused; it is fresh for so many seconds, or has been stale for as many.
+    /// A stored response was reused; the number of seconds that it is still fresh, or negative if stale.
     Hit(i64),
     /// The handler was called.
     Forwarded(Forward),
-    /// The handler was called for want of a stored response, and its response was stored.
+    /// The handler was called since there was no stored response, and its response was stored.
     Stored,
     /// The request asked for a stored response only, and there is none.
     OnlyIfCached,
@@ -21,11 +21,11 @@ pub(super) enum CacheStatus {
 /// Why a request was forwarded to the handler: the words of RFC 9211 section 2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Forward {
-    /// Neither is it answered from stored responses nor is its response stored.
+    /// The request bypasses the cache.
     Bypass,
     /// Its method is not GET or HEAD.
     Method,
-    /// There was no stored response, or none that may be stored.
+    /// There was no stored response.
     Miss,
     /// The stored response was selected by other request headers.
     VaryMiss,
@@ -49,7 +49,7 @@ impl Forward {
 }
 
 impl CacheStatus {
-    /// Adds the header.
+    /// Adds the header to a response.
     pub(super) fn on(self, mut response: Response) -> Response {
         let text = match self {
             CacheStatus::Hit(ttl) => format!("ampoule; hit; ttl={ttl}"),

@@ -1,4 +1,4 @@
-//! A response as it is stored, and answered with.
+//! A response as it is stored, and the responses made from it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,9 +19,9 @@ use super::{conditional, key, policy};
 pub(super) enum Stored {
     /// A response.
     Response(Arc<StoredResponse>),
-    /// The names of the header fields by which one of several responses is selected.
+    /// The names of the header fields that select one of several responses.
     Variants(Vec<String>),
-    /// The response could not be stored: for a while requests do not wait for each other.
+    /// The response could not be stored: for some time requests do not wait for each other.
     Uncacheable,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct StoredResponse {
     body: Raw,
     /// When it was received from the handler, in milliseconds since 1970.
     received: u64,
-    /// The header fields that its `Vary` names, and a digest of what its request said in them.
+    /// The header fields in its `Vary`, and a digest of their values in its request.
     vary: Vec<String>,
     selection: String,
 }
@@ -56,12 +56,12 @@ impl StoredResponse {
         StoredResponse { status, headers, body: Raw(body), received, vary, selection }
     }
 
-    /// The answer to a request that caused this response to be stored.
+    /// The response to the request that caused the storage.
     pub(super) fn answer_first(&self, request: &HeaderMap, now: Time) -> Response {
         CacheStatus::Stored.on(conditional::answer(request, self.response(self.header_map(), now)))
     }
 
-    /// The answer to another request, if the response is its own and may be reused for it.
+    /// The response to another request, if it may be reused for that.
     pub(super) fn reuse(&self, request: &HeaderMap, now: Time, failed: bool) -> Result<Response, Forward> {
         if key::selection(&self.vary, request) != self.selection {
             return Err(Forward::VaryMiss);
@@ -100,7 +100,7 @@ impl StoredResponse {
     }
 }
 
-/// Header fields that speak of one connection, not of the response (RFC 9110 section 7.6.1).
+/// Header fields that concern one connection, not the response (RFC 9110 section 7.6.1).
 fn is_of_the_connection(name: &HeaderName) -> bool {
     let names = [CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
     names.contains(name) || name == "keep-alive" || name == "proxy-connection"
@@ -112,7 +112,7 @@ fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 
-/// Bytes, encoded as such rather than as a list of numbers.
+/// Bytes that are encoded as such rather than as a list of numbers.
 #[derive(Clone, Debug)]
 struct Raw(Bytes);
 
