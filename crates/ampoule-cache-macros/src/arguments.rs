@@ -1,4 +1,4 @@
-//! The arguments of a function, and which of them are parts of its key.
+//! The arguments of a function, and those that are parts of its key.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -8,8 +8,8 @@ use syn::{Error, FnArg, Ident, PatIdent, Signature, Type};
 
 use crate::attributes::Attributes;
 
-/// What of the arguments a key is made of: all that the function's body can see of them, but the caches and what is to be
-/// skipped. Of a pattern these are the names that it binds.
+/// The names that a key is made of: all names that the function's body can see of its arguments, except the caches and
+/// those that are skipped. For a pattern these are the names that it binds.
 pub(crate) fn key_parts(attributes: &Attributes, sig: &Signature) -> syn::Result<Vec<Ident>> {
     let caches = caches(attributes, sig)?;
     let mut names = Vec::new();
@@ -33,7 +33,7 @@ pub(crate) fn key_parts(attributes: &Attributes, sig: &Signature) -> syn::Result
     }
     match attributes.skip.iter().find(|skipped| !all.contains(skipped)) {
         Some(unknown) => {
-            let message = format!("no argument is called `{unknown}`; there are {}", list(&all));
+            let message = format!("no argument is named `{unknown}`; there are {}", list(&all));
             Err(Error::new(unknown.span(), message))
         }
         None => Ok(names),
@@ -44,7 +44,7 @@ fn list(names: &[Ident]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The names that an argument has in the body of the function.
+/// The names that an argument has in the function's body.
 fn bound_names(argument: &FnArg) -> Vec<Ident> {
     match argument {
         FnArg::Receiver(receiver) => vec![Ident::from(receiver.self_token)],
@@ -68,7 +68,7 @@ impl<'ast> Visit<'ast> for BoundNames {
     }
 }
 
-/// Where the caches are: as the attribute says, or the argument of that type.
+/// The expression of the caches: the attribute's, or the argument of that type.
 pub(crate) fn caches(attributes: &Attributes, sig: &Signature) -> syn::Result<TokenStream> {
     if let Some(caches) = &attributes.caches {
         return Ok(quote!(#caches));

@@ -1,4 +1,4 @@
-//! What stands between the brackets of `cached`.
+//! The arguments of the attribute `cached`.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -30,12 +30,12 @@ impl Parse for Attributes {
             let name: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
             if seen.contains(&name.to_string()) {
-                return Err(Error::new(name.span(), format!("`{name}` stands here twice")));
+                return Err(Error::new(name.span(), format!("duplicate `{name}`")));
             }
             seen.push(name.to_string());
             attributes.take(&name, input)?;
             if attributes.key.is_some() && !attributes.skip.is_empty() {
-                let message = "`key` names all that the key is made of: with it nothing else is to be skipped";
+                let message = "`key` names all parts of the key, so `skip` has no effect; remove one of the two";
                 return Err(Error::new(name.span(), message));
             }
             if !input.is_empty() {

@@ -39,8 +39,8 @@ pub(crate) fn expand(mut input: DeriveInput) -> syn::Result<TokenStream> {
     })
 }
 
-/// Writes the names of the variant and of its fields, so that another order of either is no other meaning of the same key,
-/// and then the fields.
+/// Writes the names of the variant and of its fields, and then the fields, so that the same key never means fields or
+/// variants in another order.
 fn arm(path: &TokenStream, name: &str, fields: &Fields) -> TokenStream {
     let members: Vec<_> = fields.members().collect();
     let spans = fields.iter().map(|field| field.ty.span());

@@ -1,4 +1,4 @@
-//! From a function to the same function with a cache before it, and one that invalidates.
+//! Expands a function to one with a cache, and another that invalidates.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -12,14 +12,14 @@ use crate::template::Part;
 pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<TokenStream> {
     let ItemFn { attrs, vis, sig, block, .. } = function;
     if sig.asyncness.is_none() {
-        return Err(Error::new_spanned(sig.fn_token, "`cached` is for asynchronous functions: async fn"));
+        return Err(Error::new_spanned(sig.fn_token, "`cached` needs an asynchronous function: async fn"));
     }
     let ReturnType::Type(_, returned) = &sig.output else {
-        return Err(Error::new_spanned(&sig, "`cached` is for functions that return something"));
+        return Err(Error::new_spanned(&sig, "`cached` needs a function that returns a value"));
     };
     let is_fallible = is_named(returned, "Result");
     if attributes.keep_failures && !is_fallible {
-        return Err(Error::new_spanned(returned, "`keep_failures` is for functions that return a Result"));
+        return Err(Error::new_spanned(returned, "`keep_failures` needs a function that returns a Result"));
     }
     let fallible = quote!(#returned as ::ampoule::cache::macros::Fallible);
     let (value, get) = match (is_fallible, attributes.keep_failures) {
@@ -44,7 +44,7 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
             let #key = #own_key;
             let #tags: [::std::string::String; _] = [#(::std::format!(#words)),*];
             let #create = move || async move {
-                // Says what the block returns, which its `?` cannot tell by itself.
+                // Gives the block's type, which its `?` operators cannot infer.
                 #[allow(unreachable_code, clippy::all)]
                 if false {
                     let returned: #returned = loop {};
@@ -62,12 +62,12 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
     })
 }
 
-/// A name that the function's own code neither sees nor hides.
+/// A name that neither sees nor shadows a name in the function's own code.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// The cache of the function, if its region is there.
+/// The cache of the function, if its region exists.
 fn find(attributes: &Attributes, sig: &Signature, value: &TokenStream) -> syn::Result<TokenStream> {
     let caches = caches(attributes, sig)?;
     let region = match &attributes.region {
@@ -85,8 +85,8 @@ fn find(attributes: &Attributes, sig: &Signature, value: &TokenStream) -> syn::R
     Ok(quote!(::ampoule::cache::macros::region::<#value>(&#caches, #region, #namespace) #version))
 }
 
-/// What the key of a value is made of: the function with its type parameters, and the parts that the attribute names, or
-/// else the arguments.
+/// The parts of a key: the function with its type parameters, and the parts that the attribute names, or else the
+/// arguments.
 struct Key {
     function: String,
     parts: Vec<TokenStream>,
@@ -101,14 +101,14 @@ impl Key {
         Ok(Key { function: sig.ident.to_string(), parts })
     }
 
-    /// The expression of the key, in the body of the function of this name.
+    /// The expression of the key, inside the function of this name.
     fn written_in(&self, own: &Ident) -> TokenStream {
         let (function, own, key) = (&self.function, own.to_string(), local("key"));
         let parts = self
             .parts
             .iter()
             .map(|part| quote_spanned!(part.span()=> ::ampoule::cache::CacheKey::write_key(&#part, &mut #key);));
-        // The name of a closure's type holds the path of the function around it, with the types that it is generic over.
+        // The type name of a closure contains the path of the surrounding function, with its type arguments.
         quote! {{
             let mut #key = ::ampoule::cache::macros::key(::core::any::type_name_of_val(&|| ()), #own, #function);
             #(#parts)*
@@ -135,8 +135,8 @@ fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &
         #[doc = #doc]
         #[doc = ""]
         #[doc = "# Errors"]
-        #[doc = "Those of the store: the value may still be given out then."]
-        #[allow(dead_code, unused_mut, unused_variables, clippy::all, clippy::pedantic, reason = "made beside a function that is cached")]
+        #[doc = "Errors of the store: the value may then still be returned."]
+        #[allow(dead_code, unused_mut, unused_variables, clippy::all, clippy::pedantic, reason = "generated for a cached function")]
         #vis #sig {
             match #find {
                 ::core::option::Option::Some(#cache) => #cache.entry_with(#key).remove().await,
@@ -153,7 +153,7 @@ mod tests {
     fn refused(attributes: &str, function: &str) -> String {
         let expanded = syn::parse_str::<Attributes>(attributes)
             .and_then(|attributes| expand(&attributes, syn::parse_str(function)?));
-        expanded.expect_err("it is wrong").to_string()
+        expanded.expect_err("the attribute is invalid").to_string()
     }
 
     #[test]
@@ -161,28 +161,28 @@ mod tests {
         let good = "async fn f(caches: &CacheManager, id: u8) -> u8 { id }";
         for (attributes, function, expected) in [
             ("regoin = \"x\"", good, "`cached` has no `regoin`; it has region, key,"),
-            ("key = \"a\", key = \"b\"", good, "`key` stands here twice"),
+            ("key = \"a\", key = \"b\"", good, "duplicate `key`"),
             ("key = \"{id\"", good, "expected `{` and `}` in pairs"),
             ("key = \"}\"", good, "expected `{` and `}` in pairs"),
             ("key = \"{}\"", good, "expected an expression in the braces of `key`, such as `user.id`; found ``"),
             ("key = \"{id:?}\"", good, "such as `user.id`; found `id:?`"),
-            ("key = \"{id}\", skip = [id]", good, "with it nothing else is to be skipped"),
-            ("skip = [di]", good, "no argument is called `di`; there are `caches`, `id`"),
+            ("key = \"{id}\", skip = [id]", good, "so `skip` has no effect"),
+            ("skip = [di]", good, "no argument is named `di`; there are `caches`, `id`"),
             ("", "async fn f(c: &CacheManager, list: &mut Vec<u8>) -> u8 { 1 }", "expected `skip = [argument]`"),
             ("expire = 0", good, "expected seconds, one or more"),
             ("expire = \"60\"", good, "expected integer literal"),
-            ("", "fn f(caches: &CacheManager) -> u8 { 1 }", "is for asynchronous functions"),
-            ("", "async fn f(caches: &CacheManager) {}", "is for functions that return something"),
+            ("", "fn f(caches: &CacheManager) -> u8 { 1 }", "needs an asynchronous function"),
+            ("", "async fn f(caches: &CacheManager) {}", "needs a function that returns a value"),
             ("", "async fn f(id: u8) -> u8 { id }", "`cached` needs a CacheManager"),
             ("", "async fn f(&self, id: u8) -> u8 { id }", "caches = \"self.caches\""),
-            ("keep_failures = true", good, "is for functions that return a Result"),
+            ("keep_failures = true", good, "needs a function that returns a Result"),
         ] {
             let said = refused(attributes, function);
             assert!(said.contains(expected), "{attributes} {function}: {said}");
         }
     }
 
-    /// What the key is made of besides the function.
+    /// The parts of the key besides the function.
     fn parts(attributes: &str, function: &str) -> Vec<String> {
         let function: ItemFn = syn::parse_str(function).unwrap();
         let key = Key::new(&syn::parse_str(attributes).unwrap(), &function.sig).unwrap();

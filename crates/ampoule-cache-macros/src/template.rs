@@ -9,11 +9,11 @@ pub(crate) enum Part {
     Expression(Box<Expr>),
 }
 
-/// Reads the parts. Braces are doubled to mean themselves, as in `format!`.
+/// Parses the parts. Braces are doubled to be text, as in `format!`.
 ///
 /// # Errors
-/// For braces without a partner and for what is no expression, such as `id:04` and `id:?`: a key is made of values, not of
-/// how they are shown.
+/// For unpaired braces, and for braces without an expression, such as `id:04` and `id:?`: a key is made of values, not
+/// of their formatting.
 pub(crate) fn parse_template(template: &LitStr) -> syn::Result<Vec<Part>> {
     let (mut parts, mut text) = (Vec::new(), String::new());
     let whole = template.value();
@@ -40,7 +40,7 @@ pub(crate) fn parse_template(template: &LitStr) -> syn::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Where the brace ends that this begins with.
+/// The position of the brace that closes the first one.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
     for (at, letter) in text.char_indices() {

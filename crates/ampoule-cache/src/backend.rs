@@ -1,4 +1,4 @@
-//! Where values are: in memory, in a store, or in both.
+//! `Backend`: the place of a cache's values: in memory, in a store, or in both.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use crate::options::BackendOptions;
 use crate::remote::Remote;
 use crate::single_flight::SingleFlight;
 
-/// Where the values of regions are. Cloning it shares it.
+/// The place of the values of regions. Clones share one backend.
 ///
 /// ```
 /// use ampoule_cache::{Backend, BackendOptions};
@@ -35,31 +35,31 @@ pub(crate) struct Inner {
     pub(crate) store: Option<Remote>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) flights: SingleFlight,
-    /// Counts invalidations; what begins takes the number along.
+    /// Counts invalidations: what begins now records the number, and compares it later.
     moment: AtomicU64,
     values: InvalidationLog,
     tags: InvalidationLog,
     namespaces: InvalidationLog,
     is_listening: AtomicBool,
     sweeper: Sweeper,
-    /// `None` where no task may run.
+    /// The task that sweeps; `None` if no task can run.
     sweep_interval: Option<Duration>,
 }
 
 impl Backend {
-    /// In the memory of this process alone.
+    /// Creates a backend in the memory of this process alone.
     pub fn memory(options: &BackendOptions) -> Backend {
         Backend::build(Some(Memory::new(options.bounds)), None, options)
     }
 
-    /// In a store, which every read asks: other processes' changes are seen at once.
+    /// Creates a backend in a store. Every read is a read of the store, so changes by other processes are seen at once.
     pub fn store(store: Arc<dyn Store>, options: &BackendOptions) -> Backend {
         Backend::build(None, Some(store), options)
     }
 
-    /// In memory before a store: values that were lately used are given out without asking the store, for as long as
-    /// [`memory_expire`](crate::CacheOptions::memory_expire) allows. Where the store tells of changes
-    /// ([`Store::watch`]), a changed value is mostly dropped from memory at once.
+    /// Creates a backend with memory before a store: recently used values are returned without a read of the store, for
+    /// as long as [`memory_expire`](crate::CacheOptions::memory_expire) allows. If the store reports changes
+    /// ([`Store::watch`]), a changed value is usually dropped from memory at once.
     pub fn tiers(store: Arc<dyn Store>, options: &BackendOptions) -> Backend {
         Backend::build(Some(Memory::new(options.bounds)), Some(store), options)
     }
@@ -76,12 +76,12 @@ impl Backend {
             namespaces: InvalidationLog::default(),
             is_listening: AtomicBool::new(false),
             sweeper: Sweeper::default(),
-            // Where there is no timer nothing can wait for the next turn.
+            // Without a timer the task could not wait.
             sweep_interval: options.sweep_interval.filter(|_| options.store_timeout.is_some()),
         }))
     }
 
-    /// What this is, in a few words for the operator; no password.
+    /// Returns the kind of the backend, in a few words for the operator, without a password.
     pub fn describe(&self) -> String {
         match (&self.0.memory, &self.0.store) {
             (Some(_), Some(remote)) => format!("memory before {}", remote.store().describe()),
@@ -90,15 +90,15 @@ impl Backend {
         }
     }
 
-    /// The store as it was given, for tools that look into it; `None` for memory alone.
+    /// Returns the store that was given, for tools that read it; `None` for memory alone.
     pub fn inner_store(&self) -> Option<Arc<dyn Store>> {
         self.0.store.as_ref().map(|remote| Arc::clone(remote.store().inner()))
     }
 
-    /// Makes what carries this tag count no more, in every namespace.
+    /// Invalidates all values with this tag, in every namespace.
     ///
     /// # Errors
-    /// Those of the store: the values may still be given out then.
+    /// Errors of the store: the values may then still be returned.
     pub async fn invalidate_tag(&self, tag: &str) -> Result<(), Error> {
         self.0.clear(key::tag(tag)).await
     }
@@ -132,7 +132,7 @@ impl Sweep for Inner {
 }
 
 impl Inner {
-    /// Starts the task that sweeps, unless there is one.
+    /// Starts the sweeper's task, if it is not running.
     pub(crate) fn start_sweeping(self: &Arc<Self>) {
         if let Some(interval) = self.sweep_interval {
             Sweeper::start(self, interval);
@@ -143,7 +143,7 @@ impl Inner {
         self.clock.now()
     }
 
-    /// The number that what begins now takes along.
+    /// The present number of invalidations.
     pub(crate) fn moment(&self) -> u64 {
         self.moment.load(Ordering::SeqCst)
     }
@@ -152,17 +152,17 @@ impl Inner {
         self.moment.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Whether what began at a moment was removed by its key since.
+    /// Whether the value's key was invalidated since `began`.
     pub(crate) fn is_removed(&self, entry: StoreKey, began: u64) -> bool {
         self.values.any_since([&entry], began)
     }
 
-    /// Whether what began at a moment was invalidated by its namespace or a tag since.
+    /// Whether the value's namespace or one of its tags was invalidated since `began`.
     pub(crate) fn is_invalidated(&self, namespace: StoreKey, tags: &[StoreKey], began: u64) -> bool {
         self.namespaces.any_since([&namespace], began) || self.tags.any_since(tags, began)
     }
 
-    /// Forgets a value in this process, and whatever is being made of it; returns the moment.
+    /// Removes a value from this process, and discards a creation in progress; returns the number of the invalidation.
     pub(crate) fn forget(&self, key: MemoryKeyRef<'_>, entry: StoreKey) -> u64 {
         let moment = self.next_moment();
         self.values.add(entry, moment);
@@ -201,7 +201,7 @@ impl Inner {
         }
     }
 
-    /// Begins to listen to what others change, once, where there is memory that it matters to.
+    /// Starts to follow the store's changes, once, if there is memory before the store.
     pub(crate) fn listen(self: &Arc<Self>) {
         let (Some(_), Some(remote)) = (&self.memory, &self.store) else { return };
         if self.is_listening.swap(true, Ordering::Relaxed) {
@@ -223,7 +223,7 @@ impl Inner {
             },
             StoreEvent::Unknown => self.forget_everything(),
             StoreEvent::Lost => {
-                tracing::warn!("the cache's store tells of no changes; memory_expire bounds what is old")
+                tracing::warn!("the cache's store reports no changes; memory_expire bounds the age of values in memory")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `CacheKey`: what can be part of the key of a cached value.
+//! `CacheKey`: types that can be part of a cached value's key.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use ampoule_core::Bytes;
 
-/// What can be part of the key of a cached value: two values that differ write different bytes.
+/// A type whose values can be part of a cached value's key: different values write different bytes.
 ///
 /// Derive it for types of your own: `#[derive(CacheKey)]` (in `ampoule::cache`) writes the names of the type, of the
-/// variant and of its fields, and then the fields. std's scalars, strings, paths, addresses, tuples, arrays, slices,
-/// ordered collections and pointers to them have it.
+/// variant and of its fields, and then the fields. It is implemented for std's scalars, strings, paths, addresses,
+/// tuples, arrays, slices, ordered collections and pointers to these.
 ///
-/// What has no value of its own has it not: locks, cells, atomics, connections, `&mut` references, a request, a session.
-/// Nor have maps and sets without an order. Floating-point numbers are written by their bits, so that 0.0 and -0.0 are
-/// two keys, and every NaN is one.
+/// It is not implemented for types without a value of their own: locks, cells, atomics, connections, `&mut` references,
+/// a request, a session; nor for maps and sets without an order. Floating-point numbers are written as bits, so that
+/// 0.0 and -0.0 are two keys, and every NaN is one.
 ///
 /// ```
 /// use ampoule_cache::{CacheKey, KeyWriter};
@@ -42,8 +42,8 @@ use ampoule_core::Bytes;
 /// assert_ne!(KeyWriter::key_of(&words(&["a", "bc"])), KeyWriter::key_of(&words(&["ab", "c"])));
 /// ```
 ///
-/// An implementation by hand writes the same parts, in the same order, for every value of its type; where their number
-/// or type differs it writes first what tells them apart, such as the number.
+/// A manual implementation writes the same parts, in the same order, for every value of its type. If their number or
+/// types differ, it first writes what distinguishes them, such as the number.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of the key of a cached value",
     label = "`{Self}` does not implement `CacheKey`",
@@ -52,37 +52,37 @@ use ampoule_core::Bytes;
     note = "or leave the argument out, if the value does not depend on it: `#[cached(skip = [argument])]`"
 )]
 pub trait CacheKey {
-    /// Writes what tells this value apart from all others of its type.
+    /// Writes bytes that distinguish this value from all others of its type.
     fn write_key(&self, key: &mut KeyWriter);
 }
 
-/// Where a [`CacheKey`] is written to.
+/// The buffer that a [`CacheKey`] is written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyWriter(Vec<u8>);
 
-/// How a key that was written begins: as no text does, so that it differs from every key that is a text.
+/// The first byte of a key that was written. No text starts with it, so the key differs from every text key.
 const FIRST: u8 = 0xff;
 
 impl KeyWriter {
-    /// A key without parts.
+    /// Creates a key without parts.
     pub fn new() -> KeyWriter {
         KeyWriter(vec![FIRST])
     }
 
-    /// The key of this value alone.
+    /// Creates a key of this value alone.
     pub fn key_of(value: &(impl CacheKey + ?Sized)) -> KeyWriter {
         let mut key = KeyWriter::new();
         value.write_key(&mut key);
         key
     }
 
-    /// Writes bytes of any number, with their number before them.
+    /// Writes bytes of variable length, after their length.
     pub fn write(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.0.extend_from_slice(bytes);
     }
 
-    /// Writes bytes whose number is the same for every value.
+    /// Writes bytes of fixed length.
     fn write_fixed<const N: usize>(&mut self, bytes: [u8; N]) {
         self.0.extend_from_slice(&bytes);
     }
@@ -103,7 +103,7 @@ impl Default for KeyWriter {
     }
 }
 
-/// `$value` is a value of the type, `$written` what is written of it.
+/// `$value` is a value of the type, `$written` the bytes to write.
 macro_rules! implement {
     ($($type:ty: $value:ident => $written:expr;)*) => {$(
         impl CacheKey for $type {

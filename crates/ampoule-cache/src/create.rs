@@ -1,4 +1,4 @@
-//! How a value is found or created: looked up, waited for, created by one caller.
+//! Finds or creates a value: one caller creates it, the others wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use crate::memory::Cached;
 use crate::single_flight::{Leader, Outcome};
 use crate::value::{Cacheable, Created};
 
-/// Whether this process may create.
+/// Whether this process may create the value.
 enum Right<T> {
     Granted(Lease),
-    /// Another process creates, and there is an old value meanwhile.
+    /// Another process creates it, and there is a stale value meanwhile.
     Refused,
-    /// Another process has created, as was seen by a look that began at this moment.
+    /// Another process has created it, as a read that began at this moment has shown.
     Created(Cached<Arc<T>>, Instant),
 }
 
 impl Lookup<'_> {
-    /// The value; the caller creates it if it is absent and no other caller is creating it.
+    /// Returns the value; creates it if it is absent and no other caller is creating it.
     pub(crate) async fn get_or_create<T: Cacheable, E>(
         &self,
         create: impl AsyncFnOnce() -> Result<Created<T>, E>,
@@ -59,7 +59,7 @@ impl Lookup<'_> {
         T::clone(&cached.value)
     }
 
-    /// Creates the value, if no other process does.
+    /// Creates the value as this process's leader, unless another process does.
     async fn lead<T: Cacheable, E>(
         &self,
         leader: Leader<'_>,
@@ -77,7 +77,7 @@ impl Lookup<'_> {
         };
         let as_of = Instant::now();
         let (creation, found) = Creation::begin::<T>(self).await;
-        // Another process may have created it between the first look and the lease.
+        // Another process may have created it between the first read and the lease.
         let is_newer = |cached: &Cached<Arc<T>>| {
             old.as_ref().is_none_or(|old| cached.about.created != old.about.created)
                 && !self.namespace.is_due(&cached.about)
@@ -92,7 +92,7 @@ impl Lookup<'_> {
         value
     }
 
-    /// Calls the creator, and keeps what it makes. An old value is served instead of a failure.
+    /// Runs the creator, and stores its value. If the creator fails, a stale value is returned instead of the failure.
     async fn run<T: Cacheable, E>(
         &self,
         creation: Creation<'_>,
@@ -124,7 +124,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// Takes the lease, or waits until another process has created the value, or has had time enough.
+    /// Acquires the lease, or waits until another process has created the value or the lease's time is over.
     async fn acquire_right<T: Cacheable>(&self, has_old: bool) -> Right<T> {
         let (namespace, options) = (self.namespace, &self.namespace.options);
         let Some(remote) = namespace.backend.store.as_ref().filter(|_| options.shared_lease) else {

@@ -1,4 +1,4 @@
-//! One creation of a value: what was so when it began, and whether what was made may be kept.
+//! The creation of a value: the state when it began, which decides whether the value may be stored.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::remote::{MAX_CREATION, Remote};
 use crate::single_flight::Leader;
 use crate::value::{Cacheable, Created};
 
-/// What is known when a creator begins, so that what is removed or cleared meanwhile is noticed.
+/// The state when a creator begins, by which a removal or invalidation in the meantime is detected.
 pub(crate) struct Creation<'a> {
     lookup: &'a Lookup<'a>,
     began: u64,
     asked: Time,
-    /// The same by a clock that is never set.
+    /// The same by a monotonic clock.
     instant: Instant,
     condition: PutMode,
-    /// Of the namespace and the tags; `None` if there is no store that answers.
+    /// The generations of the namespace and the tags; `None` if there is no store, or it does not answer.
     generations: Option<Vec<Generation>>,
 }
 
 impl<'a> Creation<'a> {
-    /// Begins; returns also what has been created since the caller looked.
+    /// Begins a creation; also returns the value if another caller has created it since the lookup.
     pub(crate) async fn begin<T: Cacheable>(lookup: &'a Lookup<'a>) -> (Creation<'a>, Option<Cached<Arc<T>>>) {
         let backend = &lookup.namespace.backend;
         backend.start_sweeping();
@@ -51,7 +51,7 @@ impl<'a> Creation<'a> {
         (Creation { lookup, began, asked, instant, condition: found.condition, generations }, found.cached)
     }
 
-    /// Keeps what was created where nothing happened to it meanwhile, and gives it to those who wait.
+    /// Stores the created value unless it was invalidated meanwhile, and gives it to the waiting callers.
     pub(crate) async fn finish<T: Cacheable>(self, leader: Leader<'_>, created: Created<T>, took: Duration) {
         let (lookup, namespace) = (self.lookup, self.lookup.namespace);
         let expire = created.expire.unwrap_or(lookup.expire);
@@ -63,7 +63,7 @@ impl<'a> Creation<'a> {
             Ok(body) => body,
             Err(error) => {
                 namespace.report_unfit(&error);
-                // All callers that wait would make the same.
+                // All waiting callers would create the same.
                 return leader.complete(value, Instant::now());
             }
         };
@@ -79,15 +79,15 @@ impl<'a> Creation<'a> {
             until: namespace.until(now, self.asked, expire),
         };
         let Some(as_of) = self.put(&about, body, leader.is_awaited()).await else { return };
-        // What is cleared from here on finds the value in memory.
+        // From here on, an invalidation finds the value in memory.
         lookup.remember(Cached { about, value: Arc::<T>::clone(&value) });
         if !lookup.is_invalidated(self.began) {
             leader.complete(value, as_of);
         }
     }
 
-    /// Puts the value into the store, if there is one that answers. Returns the moment at which it was still right, and
-    /// `None` if it is not any more.
+    /// Puts the value into the store, if there is one that answers. Returns the last moment at which the value was
+    /// known to be valid, and `None` if it no longer is.
     async fn put(&self, about: &About, body: Bytes, is_awaited: bool) -> Option<Instant> {
         let (lookup, namespace) = (self.lookup, self.lookup.namespace);
         let (Some(remote), Some(generations)) = (&namespace.backend.store, &self.generations) else {
@@ -102,7 +102,7 @@ impl<'a> Creation<'a> {
             Ok(PutResult::Conflict) => return None,
             Err(error) => {
                 namespace.report_outage(&error, "write");
-                // A write of which nothing is known may have met the mark of a removal.
+                // A put with an unknown outcome may have met the mark of a removal.
                 return (error.kind() != ErrorKind::Timeout).then(Instant::now);
             }
         }
@@ -121,7 +121,7 @@ impl<'a> Creation<'a> {
     ) -> Result<PutResult, Error> {
         let (lookup, namespace) = (self.lookup, self.lookup.namespace);
         let lifetime = namespace.lifetime(about.expires.since(about.created));
-        // The generations must outlive a value that is kept longer than was known when creating it began.
+        // If the value is kept longer than was known at the beginning, its generations must be kept longer too.
         if lifetime > namespace.lifetime(lookup.expire) {
             let now = namespace.backend.now();
             if remote.lasting_generations(lookup.generation_keys(), now, lifetime).await? != generations {

@@ -1,4 +1,4 @@
-//! The caches of a request, as an extractor for axum.
+//! The axum extractor of the caches.
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
@@ -7,9 +7,9 @@ use http::request::Parts;
 
 use crate::manager::CacheManager;
 
-/// A handler asked for a cache where none was put: its route lies outside the layer that places it.
+/// The rejection of a handler that takes a cache although its route is outside the layer that places it.
 ///
-/// As a response it is a 500 that says so, since the program must change.
+/// As a response it is a 500 whose text tells the developer what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingCacheLayer;
 

@@ -23,10 +23,10 @@ const FORMAT: u8 = 1;
 /// The most tags of one value.
 pub(crate) const MAX_TAGS: usize = 64;
 
-/// What the values of a namespace or a tag must carry to count: a random number, exchanged to clear them.
+/// The random number that values of a namespace or a tag must carry to be valid. It is replaced to invalidate them.
 pub(crate) type Generation = [u8; 16];
 
-/// What precedes a value.
+/// The part of a record before the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) created: Time,
@@ -37,11 +37,11 @@ pub(crate) struct Header {
     pub(crate) tags: Vec<(StoreKey, Generation)>,
 }
 
-/// A record of a cache.
+/// A decoded record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Value(Header, Bytes),
-    /// The value was removed; a caller that was creating it then must not put it back.
+    /// The value was removed; a caller that was creating it at the time must not store it.
     Removed,
 }
 
@@ -62,10 +62,10 @@ impl Record {
     }
 
     /// # Errors
-    /// [`ErrorKind::Corrupt`] for what no cache wrote, or what was damaged since.
+    /// [`ErrorKind::Corrupt`] if the bytes are damaged or not a cache's record.
     pub(crate) fn decode(bytes: &Bytes) -> Result<Record, Error> {
         Record::read(bytes)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a cached value is damaged, or not one of this cache"))
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a cached value is damaged, or was not written by a cache"))
     }
 
     fn read(bytes: &Bytes) -> Option<Record> {
@@ -92,7 +92,7 @@ impl Header {
         bytes.extend_from_slice(&self.expires.as_millis().to_le_bytes());
         bytes.extend_from_slice(&u32::try_from(self.took.as_millis()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(&self.generation);
-        // Namespaces are cut and tags counted when they are given.
+        // Namespaces are shortened and tags counted before.
         bytes.extend_from_slice(&(self.namespace.len() as u16).to_le_bytes());
         bytes.extend_from_slice(self.namespace.as_bytes());
         bytes.push(self.tags.len() as u8);
@@ -119,7 +119,7 @@ impl Header {
     }
 }
 
-/// What of a record is still to be read.
+/// The rest of a record that is being read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,4 +1,4 @@
-//! Which keys were invalidated, and when, as this process counts.
+//! The keys that were invalidated in this process, in their order.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -6,25 +6,25 @@ use std::sync::{PoisonError, RwLock};
 
 use ampoule_core::StoreKey;
 
-/// How many keys are remembered: as many as a table of 8,192 places holds. Beyond it the oldest are forgotten, and all that
-/// began before them counts as invalidated.
+/// The most keys that are remembered, as many as fit a table of 8,192 slots. Beyond it the oldest are forgotten, and
+/// everything that began before them counts as invalidated.
 const MAX_KEYS: usize = 7_168;
 
-/// Keys with the moment at which each was last invalidated. Moments are numbers that only grow.
+/// Keys with the number of the last invalidation of each. Numbers only grow.
 #[derive(Default)]
 pub(crate) struct InvalidationLog {
-    /// The last moment of all, so that most questions need no lock.
+    /// The last number of all, so that most checks need no lock.
     newest: AtomicU64,
     entries: RwLock<Entries>,
 }
 
-/// Of a key only the first bytes are remembered, as a number: if those of two are the same, both count as invalidated,
+/// Only the first bytes of a key are remembered, as a number: if two keys have the same, both count as invalidated,
 /// which is safe.
 #[derive(Default)]
 struct Entries {
     at: HashMap<u64, u64>,
     order: VecDeque<(u64, u64)>,
-    /// All keys count as invalidated at this moment.
+    /// The number of the last invalidation of all keys.
     floor: u64,
 }
 
@@ -44,7 +44,7 @@ impl InvalidationLog {
         self.publish(moment);
     }
 
-    /// All keys at once.
+    /// Invalidates all keys.
     pub(crate) fn add_all(&self, moment: u64) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         *entries = Entries { floor: moment, ..Entries::default() };
@@ -53,11 +53,11 @@ impl InvalidationLog {
 
     fn publish(&self, moment: u64) {
         self.newest.fetch_max(moment, Ordering::SeqCst);
-        // What the caller does next, such as to remove the value from memory, comes after it for all threads.
+        // The caller's next actions, such as removing the value from memory, are ordered after it for all threads.
         fence(Ordering::SeqCst);
     }
 
-    /// Whether what began at that moment was invalidated since by any of these keys.
+    /// Whether any of these keys was invalidated since `began`.
     pub(crate) fn any_since<'a>(&self, keys: impl IntoIterator<Item = &'a StoreKey>, began: u64) -> bool {
         if self.newest.load(Ordering::SeqCst) <= began {
             return false;
@@ -94,7 +94,7 @@ mod tests {
         let log = InvalidationLog::default();
         (0..MAX_KEYS + 10).for_each(|number| log.add(key(number), number as u64 + 1));
         assert!(log.entries.read().unwrap().at.len() <= MAX_KEYS);
-        assert!(log.any_since(&[key(0)], 0), "forgotten, so to be on the safe side");
+        assert!(log.any_since(&[key(0)], 0), "forgotten keys count as invalidated");
         assert!(log.any_since(&[key(usize::MAX)], 5) && !log.any_since(&[key(usize::MAX)], 10));
         log.add_all(1_000_000);
         assert!(log.any_since(&[key(7)], 999_999));

@@ -1,39 +1,40 @@
-//! What the records of a cache are called in its store.
+//! The keys of a cache's records in its store.
 
 use std::borrow::Cow;
 
 use ampoule_core::StoreKey;
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A cached value.
     Entry = 1,
-    /// What the entries of a namespace must carry to count.
+    /// The generation of a namespace.
     Namespace = 2,
-    /// The right to create a value.
+    /// The lease to create a value.
     Lease = 3,
-    /// What the entries with a tag must carry to count.
+    /// The generation of a tag.
     Tag = 4,
-    /// When what a rate limits may happen again.
+    /// The count of a rate limiter's key.
     Rate = 5,
 }
 
 const KINDS: [Kind; 5] = [Kind::Entry, Kind::Namespace, Kind::Lease, Kind::Tag, Kind::Rate];
 
 impl Kind {
-    /// How the key of such a record ends: a checksum of the digest before it, and the kind. Tools know the keys of caches
-    /// among others by it, and all bytes of a key are as good as random, whichever of them a store spreads its keys by.
+    /// The end of such a record's key: a checksum of the digest before it, and the kind. By it tools recognize the keys
+    /// of caches among others. All bytes of a key are as good as random, so a store can distribute its keys by any of
+    /// them.
     fn suffix(self, digest: &[u8]) -> [u8; 4] {
         let mark = u32::from_be_bytes([0xac, b'C', b'a', self as u8]);
         (crc32fast::hash(digest) ^ mark).to_be_bytes()
     }
 }
 
-/// How many bytes of a key are its digest's.
+/// The length of the digest in a key, in bytes.
 const DIGEST: usize = 28;
 
-/// The digest of these parts. Their lengths go in too, so that no two lists of parts are one text.
+/// The digest of these parts. Their lengths are included, so that different lists of parts have different digests.
 pub(crate) fn digest(parts: &[&[u8]]) -> StoreKey {
     let mut text = Vec::with_capacity(128);
     for part in parts {
@@ -50,10 +51,10 @@ fn record(kind: Kind, parts: &[&[u8]]) -> StoreKey {
     StoreKey::new(bytes)
 }
 
-/// The longest namespace that is stored as it is, in bytes.
+/// The longest namespace that is stored unchanged, in bytes.
 const MAX_NAMESPACE: usize = 1_000;
 
-/// A namespace as it is stored: one that is too long is cut, and known by its digest.
+/// A namespace as it is stored: one that is too long is shortened, and identified by its digest.
 pub(crate) fn stored(namespace: &str) -> Cow<'_, str> {
     if namespace.len() <= MAX_NAMESPACE {
         return namespace.into();
@@ -62,13 +63,13 @@ pub(crate) fn stored(namespace: &str) -> Cow<'_, str> {
     format!("{start}… {}", StoreKey::digest(namespace.as_bytes())).into()
 }
 
-/// The value under a key, of the namespace and type that this digest stands for.
+/// The key of an entry, in the namespace and type that `values` identifies.
 pub(crate) fn entry(values: StoreKey, key: &[u8]) -> StoreKey {
     record(Kind::Entry, &[b"entry", values.as_bytes(), key])
 }
 
-/// The lease to create the value of this entry. Its digest is another one, so that a store does not keep the two in one
-/// place.
+/// The lease to create an entry's value. Its digest differs from the entry's, so that a store does not keep both in the
+/// same place.
 pub(crate) fn lease(entry: StoreKey) -> StoreKey {
     record(Kind::Lease, &[b"lease", entry.as_bytes()])
 }
@@ -88,7 +89,7 @@ pub(crate) fn rate(namespace: &str, key: &str) -> StoreKey {
     record(Kind::Rate, &[b"rate", namespace.as_bytes(), key.as_bytes()])
 }
 
-/// What kind of a cache's record this key is of; `None` for all other keys.
+/// The kind of a cache's record by its key; `None` for all other keys.
 pub(crate) fn kind(key: StoreKey) -> Option<Kind> {
     let (digest, suffix) = key.as_bytes().split_at(DIGEST);
     KINDS.into_iter().find(|kind| kind.suffix(digest) == suffix)
@@ -117,7 +118,7 @@ mod tests {
         assert_ne!(namespace("x"), tag("x"));
     }
 
-    /// Whichever byte a store chooses a shard, a slot or a lock by.
+    /// By any byte a store may choose a shard, a slot or a lock.
     #[test]
     fn every_byte_of_a_key_is_as_good_as_random() {
         let make: [fn(usize) -> StoreKey; 4] = [

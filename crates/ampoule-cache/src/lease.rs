@@ -1,4 +1,4 @@
-//! The agreement of several processes on one creator: a record of its own, which one of them can create.
+//! The lease by which processes agree on one creator: a record that only one of them can create.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use crate::backend::Inner;
 use crate::key;
 
-/// The right to create a value that this process took from all others. It ends with its deadline, and when it is
-/// dropped. The default one agrees with no other process: where there is no store, or none that answers.
+/// The exclusive right to create a value among all processes. It ends with its deadline, and when it is dropped. The
+/// default is no lease, for caches without a store or whose store does not answer.
 #[derive(Default)]
 pub(crate) struct Lease(Option<Held>);
 
@@ -21,7 +21,7 @@ struct Held {
 }
 
 impl Lease {
-    /// `None` if another process has it.
+    /// Returns `None` if another process holds the lease.
     pub(crate) async fn acquire(
         backend: &Arc<Inner>,
         entry: StoreKey,
@@ -36,7 +36,7 @@ impl Lease {
         })
     }
 
-    /// Gives it back. If that fails, it ends with its deadline.
+    /// Releases the lease. If that fails, it ends with its deadline.
     pub(crate) async fn release(mut self) {
         if let Some(held) = self.0.take() {
             held.release().await;
@@ -45,7 +45,7 @@ impl Lease {
 }
 
 impl Held {
-    /// A lease that ended and was acquired by another process has another version, and stays.
+    /// If the lease ended and another process acquired it, its version differs, and it is not removed.
     async fn release(self) {
         if let Some(remote) = &self.backend.store {
             let _ = remote.put(self.key, Bytes::new(), Duration::ZERO, PutMode::Replace(self.version)).await;
@@ -53,7 +53,7 @@ impl Held {
     }
 }
 
-/// A creator that is cancelled gives it back as soon as it can, so that others need not wait for the deadline.
+/// A cancelled creator releases the lease in a task, so that others need not wait for the deadline.
 impl Drop for Lease {
     fn drop(&mut self) {
         if let (Some(held), Ok(runtime)) = (self.0.take(), Handle::try_current()) {

@@ -1,4 +1,4 @@
-//! Cache regions over the stores of Ampoule: what holds sessions can hold a cache.
+//! Cache regions over the stores of Ampoule: every store for sessions can hold a cache.
 //!
 //! Applications use it as `ampoule::cache`, with the feature `cache` of [`ampoule`], which adds settings from an ini
 //! file, layers and the macro `cached`.
@@ -12,19 +12,19 @@
 //! - **Removed is removed.** If a value is removed, cleared or invalidated by its tag while a caller creates it from older
 //!   data, the created value is not kept, in this process or in any other. Each of these operations is one command, on every
 //!   store.
-//! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created anew a
-//!   little before it expires.
+//! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created
+//! again a little before it expires.
 //! - **Readers do not see an outage.** While the store is down, creators are called, still one at a time in a process.
 //!
-//! | to learn | read |
+//! | topic | read |
 //! |---|---|
-//! | where values are kept | [`Backend`] |
-//! | how long, and which caller creates them | [`CacheOptions`] |
-//! | how to get and put them | [`Cache`], [`Entry`] |
+//! | where values are stored | [`Backend`] |
+//! | how long they are kept, and which caller creates them | [`CacheOptions`] |
+//! | how to get and insert them | [`Cache`], [`Entry`] |
 //! | how to limit how often something happens | [`RateLimiter`] |
-//! | what a key can be | a text, or a [`CacheKey`] |
+//! | which keys they have | a text, or a [`CacheKey`] |
 //!
-//! # What cannot be kept
+//! # What it cannot promise
 //!
 //! - A value in memory before a store may be as old as [`memory_expire`](CacheOptions::memory_expire), unless the store
 //!   reports changes and no report is lost.
@@ -41,7 +41,7 @@
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 
-// Each item says its feature, where docs.rs builds the pages.
+// docs.rs shows the feature of each item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! One value that is looked up: in memory, then in the store.
+//! The lookup of one value: in memory, then in the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use crate::namespace::Namespace;
 use crate::remote::Remote;
 use crate::value::Cacheable;
 
-/// A value that is asked for.
+/// One value, its tags and its expiry.
 pub(crate) struct Lookup<'a> {
     pub(crate) namespace: &'a Namespace,
     pub(crate) entry: StoreKey,
     pub(crate) memory_key: MemoryKey,
-    /// The generations that the value is to carry besides its namespace's.
+    /// The keys of the generations that the value must carry in addition to its namespace's.
     pub(crate) tags: Vec<StoreKey>,
     pub(crate) expire: Duration,
 }
 
-/// What there is.
+/// The result of a lookup.
 pub(crate) struct Found<T> {
-    /// A value that counts, fresh or stale.
+    /// The valid value, fresh or stale.
     pub(crate) cached: Option<Cached<Arc<T>>>,
-    /// Under which condition another one may be put in its place.
+    /// The mode of a put that replaces it.
     pub(crate) condition: PutMode,
     pub(crate) is_reachable: bool,
 }
@@ -44,7 +44,7 @@ impl<'a> Lookup<'a> {
         Lookup { namespace, entry, memory_key, tags, expire: expire.unwrap_or(namespace.options.expire) }
     }
 
-    /// Looks into memory, then into the store. A store that fails has nothing.
+    /// Reads memory, then the store. A store that fails counts as empty.
     pub(crate) async fn find<T: Cacheable>(&self) -> Found<T> {
         let cached = self.in_memory();
         match &self.namespace.backend.store {
@@ -53,7 +53,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// A value in memory that may be given out, as far as the process knows.
+    /// The value in memory, if it may be returned as far as this process knows.
     pub(crate) fn in_memory<T: Cacheable>(&self) -> Option<Cached<Arc<T>>> {
         let namespace = self.namespace;
         let cached = namespace.backend.memory.as_ref()?.get(self.memory_key.borrow())?;
@@ -126,7 +126,7 @@ impl<'a> Lookup<'a> {
         Ok((lives.then(|| Cached { about, value: Arc::new(value) }), condition))
     }
 
-    /// Puts a value into memory, if there is memory and nothing happened to the value since it was begun.
+    /// Puts a value into memory, if there is memory and the value was not invalidated since its creation or read began.
     pub(crate) fn remember(&self, cached: Cached) {
         let backend = &self.namespace.backend;
         let Some(memory) = &backend.memory else { return };
@@ -137,7 +137,7 @@ impl<'a> Lookup<'a> {
         };
         if cached.about.until > backend.now() && !is_invalid() {
             memory.insert(self.memory_key.clone(), cached);
-            // A removal that came between the check and the insertion did not find it.
+            // A removal between the check and the insertion did not find the value.
             std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
             if is_invalid() {
                 memory.remove(self.memory_key.borrow());
@@ -145,18 +145,18 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Whether what began then was removed or invalidated since.
+    /// Whether the value was removed or invalidated since `began`.
     pub(crate) fn is_invalidated(&self, began: u64) -> bool {
         let backend = &self.namespace.backend;
         backend.is_removed(self.entry, began) || backend.is_invalidated(self.namespace.key, &self.tags, began)
     }
 
-    /// What a value carries the generations of: the namespace and the tags.
+    /// The keys of the generations that the value carries: those of the namespace and the tags.
     pub(crate) fn generation_keys(&self) -> impl Iterator<Item = StoreKey> {
         [self.namespace.key].into_iter().chain(self.tags.iter().copied())
     }
 
-    /// What the store holds for a value that carries these generations.
+    /// The record of a value that carries these generations.
     pub(crate) fn record(&self, about: &About, generations: &[Generation], body: Bytes) -> Bytes {
         let header = Header {
             created: about.created,
@@ -169,7 +169,7 @@ impl<'a> Lookup<'a> {
         Record::Value(header, body).encode()
     }
 
-    /// Puts a value, whatever is there.
+    /// Puts a value, whatever is stored.
     pub(crate) async fn insert<T: Cacheable>(&self, value: T) -> Result<(), Error> {
         let (namespace, backend) = (self.namespace, &self.namespace.backend);
         backend.start_sweeping();
@@ -192,7 +192,7 @@ impl<'a> Lookup<'a> {
             let _ = remote.put(self.entry, record, lifetime, PutMode::Always).await?;
         }
         let is_invalidated = self.is_invalidated(about.began);
-        // A caller that is creating the value, or asked the store for it, began before it was put.
+        // A caller that is creating the value, or reading it from the store, began before this put.
         about.began = backend.forget(self.memory_key.borrow(), self.entry);
         if !is_invalidated || backend.store.is_none() {
             self.remember(Cached { about, value: Arc::new(value) });
@@ -200,7 +200,7 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// Removes the value, and whatever is being made of it.
+    /// Removes the value, and discards a creation in progress.
     pub(crate) async fn remove(&self) -> Result<(), Error> {
         let backend = &self.namespace.backend;
         backend.start_sweeping();

@@ -45,7 +45,7 @@ struct Inner {
 
 #[derive(Clone)]
 struct Region {
-    /// Its number in the manager.
+    /// The index of the region in the manager.
     number: usize,
     backend: Backend,
     options: CacheOptions,

@@ -1,4 +1,4 @@
-//! The tier in memory: decoded values, of which moka forgets the least used when there are too many.
+//! The tier in memory: decoded values, in a moka cache that evicts the least used.
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
@@ -8,38 +8,37 @@ use std::time::Duration;
 use ampoule_core::{MemoryBounds, StoreKey, Time};
 use moka::Equivalent;
 
-/// What an entry takes besides its key, its tags and its value, measured: moka's entry with its two lists and its table,
-/// what must be known of the value, and the allocations.
+/// The measured size of an entry without its key, tags and value: moka's entry with its two lists and its table, the
+/// metadata, and the allocations.
 const OVERHEAD: usize = 360;
 
-/// What a value of any type is in memory.
+/// A value of any type in memory.
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 
-/// A cached value with what must be known of it. What a hit needs lies here, in moka's own entry, and only the value
-/// elsewhere.
+/// A cached value and its metadata. A hit needs only moka's own entry and the value.
 #[derive(Clone)]
 pub(crate) struct Cached<V = AnyValue> {
     pub(crate) about: About,
     pub(crate) value: V,
 }
 
-/// What must be known of a cached value.
+/// The metadata of a cached value.
 #[derive(Clone)]
 pub(crate) struct About {
-    /// From then on it is stale.
+    /// When it becomes stale.
     pub(crate) expires: Time,
-    /// When creating it, or asking the store for it, began, as the process counts invalidations.
+    /// The number of invalidations when its creation, or its read from the store, began.
     pub(crate) began: u64,
-    /// The same by the clock.
+    /// The time at which it began.
     pub(crate) asked: Time,
     /// How long creating it took.
     pub(crate) took: Duration,
     pub(crate) created: Time,
-    /// From then on memory need not hold it.
+    /// When memory may drop it.
     pub(crate) until: Time,
-    /// The tags that it can be invalidated by; usually empty.
+    /// The digests of its tags; usually empty.
     pub(crate) tags: Option<Arc<[StoreKey]>>,
-    /// The bytes of the value, as it is encoded.
+    /// The size of the encoded value, in bytes.
     pub(crate) size: usize,
 }
 
@@ -49,19 +48,19 @@ impl About {
     }
 }
 
-/// Tags as they are kept.
+/// Converts tags to the form that is kept.
 pub(crate) fn tags(tags: impl ExactSizeIterator<Item = StoreKey>) -> Option<Arc<[StoreKey]>> {
     (tags.len() > 0).then(|| tags.collect())
 }
 
 impl Cached {
-    /// The same, if the value is of this type.
+    /// Converts it, if the value is of this type.
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Option<Cached<Arc<T>>> {
         let value = self.value.downcast().ok()?;
         Some(Cached { about: self.about, value })
     }
 
-    /// What it takes of memory beside its key, about: the bytes of the value stand for what it holds elsewhere.
+    /// The approximate size without the key: the encoded size stands for that of the value's allocations.
     fn weight(&self) -> usize {
         let tags = size_of_val(self.about.tags());
         OVERHEAD.saturating_add(self.about.size).saturating_add(tags).saturating_add(size_of_val(&*self.value))
@@ -74,7 +73,7 @@ impl<T: Send + Sync + 'static> Cached<Arc<T>> {
     }
 }
 
-/// What a value is found by in memory.
+/// The key of a value in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryKey {
     values: u128,
@@ -84,13 +83,13 @@ pub(crate) struct MemoryKey {
 /// The same, borrowed.
 #[derive(Clone, Copy)]
 pub(crate) struct MemoryKeyRef<'a> {
-    /// Which namespace and type, by the beginning of a digest; 0 where the key alone says all.
+    /// The start of a digest of namespace and type; 0 if the key alone identifies the value.
     pub(crate) values: u128,
     pub(crate) key: &'a [u8],
 }
 
 impl<'a> MemoryKeyRef<'a> {
-    /// Where a value of a store is: its key there is one of all.
+    /// The key of a value in a store, where keys are unique.
     pub(crate) fn of(entry: &'a StoreKey) -> MemoryKeyRef<'a> {
         MemoryKeyRef { values: 0, key: entry.as_bytes() }
     }
@@ -114,7 +113,7 @@ impl Hash for MemoryKey {
 
 impl Hash for MemoryKeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // A part of the digest spreads as well as all of it; equality looks at all.
+        // A part of the digest is enough for hashing; equality compares all of it.
         state.write_u32(self.values as u32);
         state.write(self.key);
     }
@@ -130,12 +129,12 @@ pub(crate) struct Memory(moka::sync::Cache<MemoryKey, Cached>);
 
 impl Memory {
     pub(crate) fn new(bounds: MemoryBounds) -> Memory {
-        // Every entry weighs so much at least that no more of them fit than are allowed.
+        // Every entry has a minimal weight, by which no more entries fit than are allowed.
         let least = bounds.bytes.div_ceil(bounds.entries.max(1));
         let weigh = move |key: &MemoryKey, cached: &Cached| {
             u32::try_from(cached.weight().saturating_add(key.key.len()).max(least)).unwrap_or(u32::MAX)
         };
-        // moka could tell by itself what has expired, at a sixth of the price of every hit; see `sweep`.
+        // moka could expire values by itself, which would make every hit a sixth slower; see `sweep`.
         Memory(moka::sync::Cache::builder().max_capacity(bounds.bytes as u64).weigher(weigh).build())
     }
 
@@ -155,7 +154,7 @@ impl Memory {
         self.0.invalidate_all();
     }
 
-    /// Frees what has expired and was not asked for since. It looks at all values, which are no more than memory may hold.
+    /// Removes expired values that no lookup has removed. It visits all values, whose number is bounded.
     pub(crate) fn sweep(&self, now: Time) -> u64 {
         let mut removed = 0;
         for (key, cached) in &self.0 {

@@ -1,4 +1,4 @@
-//! The values of one namespace and one type, as one region keeps them.
+//! The values of one namespace and one type, in one region.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,14 @@ const MAX_EARLY: f64 = 14.0;
 #[derive(Clone)]
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
-    /// The key of its generation.
+    /// The key of the namespace's generation.
     pub(crate) key: StoreKey,
     pub(crate) backend: Arc<Inner>,
     pub(crate) options: CacheOptions,
     pub(crate) counters: Arc<Counters>,
-    /// What the type of the values looks like.
+    /// The schema fingerprint of the type.
     fingerprint: [u8; 32],
-    /// The namespace, the type and its version: what the keys of all values are made from.
+    /// The digest of the namespace, the type and its version, from which the keys of all values are made.
     values: StoreKey,
 }
 
@@ -43,7 +43,7 @@ impl Namespace {
         Namespace { name: name.into(), key, backend, options, counters, fingerprint, values }
     }
 
-    /// The same for values of another version of the type.
+    /// The namespace for another version of the type.
     pub(crate) fn with_version(&self, version: u32) -> Namespace {
         Namespace { values: values(&self.name, &self.fingerprint, version), ..self.clone() }
     }
@@ -53,7 +53,7 @@ impl Namespace {
         key::entry(self.values, key)
     }
 
-    /// Where memory keeps a value: where there is a store, under the key that this knows it by.
+    /// The key of a value in memory: its key in the store, if there is one.
     pub(crate) fn memory_key<'a>(&self, key: &'a [u8], entry: &'a StoreKey) -> MemoryKeyRef<'a> {
         match &self.backend.store {
             Some(_) => MemoryKeyRef::of(entry),
@@ -66,7 +66,7 @@ impl Namespace {
         MemoryKeyRef { values, key }
     }
 
-    /// A fresh value in memory, found without an await; what a hit costs.
+    /// Returns a fresh value in memory, without an await: the whole path of a hit.
     pub(crate) fn try_now<T: Clone + 'static>(&self, key: &[u8]) -> Option<T> {
         let memory = self.backend.memory.as_ref().filter(|_| self.options.enabled)?;
         let cached = match &self.backend.store {
@@ -84,22 +84,22 @@ impl Namespace {
         Some(value)
     }
 
-    /// Whether it was not invalidated by its namespace or a tag, as far as this process knows.
+    /// Whether neither its namespace nor a tag was invalidated, as far as this process knows.
     pub(crate) fn is_valid(&self, about: &About) -> bool {
         !self.backend.is_invalidated(self.key, about.tags(), about.began)
     }
 
-    /// Whether memory may give it out without asking the store.
+    /// Whether memory may return it without a read of the store.
     pub(crate) fn is_recent(&self, about: &About, now: Time) -> bool {
         self.backend.store.is_none() || now.since(about.asked) < self.options.memory_expire
     }
 
-    /// Whether it may be given out, fresh or stale.
+    /// Whether it may be returned, fresh or stale.
     pub(crate) fn lives(&self, about: &About, now: Time) -> bool {
         now < about.expires + self.options.stale
     }
 
-    /// Whether one caller should create it anew: it is stale, or its end is near and the dice say so.
+    /// Whether one caller should create it again: it is stale, or it is near its end and the random choice says so.
     pub(crate) fn is_due(&self, about: &About) -> bool {
         let now = self.backend.now();
         if now >= about.expires {
@@ -109,7 +109,7 @@ impl Namespace {
         if took.is_zero() || left > self.early_within(took) {
             return false;
         }
-        // The dice of XFetch: -ln of a number between 0 and 1.
+        // The random number of XFetch: -ln of a number between 0 and 1.
         let dice = -(1.0 - fastrand::f64()).ln();
         took.as_secs_f64() * self.options.early * dice >= left.as_secs_f64()
     }
@@ -126,21 +126,21 @@ impl Namespace {
         };
     }
 
-    /// Until when memory should hold a value that was made now, for so long, from what was so when it was asked for.
+    /// The time until which memory holds a value that is created now and was requested at `asked`.
     pub(crate) fn until(&self, now: Time, asked: Time, expire: Duration) -> Time {
         let end = now + expire + self.options.stale;
         if self.backend.store.is_some() { end.min(asked + self.options.memory_expire) } else { end }
     }
 
-    /// How long a store keeps a value that is fresh for so long.
+    /// How long a store keeps a value that is fresh for `expire`.
     pub(crate) fn lifetime(&self, expire: Duration) -> Duration {
         expire.saturating_add(self.options.stale)
     }
 
-    /// The value's bytes.
+    /// Encodes a value.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if it cannot be encoded, [`ErrorKind::TooLarge`].
+    /// [`ErrorKind::Value`] if the value cannot be encoded, [`ErrorKind::TooLarge`] if it exceeds the region's limit.
     pub(crate) fn encode<T: Serialize>(&self, value: &T) -> Result<Bytes, Error> {
         let bytes = codec::encode(value)?;
         let (size, max) = (bytes.len(), self.options.max_value_size);
@@ -151,22 +151,22 @@ impl Namespace {
         Ok(bytes.into())
     }
 
-    /// A value that is given out and cannot be kept.
+    /// Logs that a value is returned but not stored.
     pub(crate) fn report_unfit(&self, error: &Error) {
         let is_first = error.kind() != ErrorKind::TooLarge || self.counters.too_large() == 0;
         if is_first {
-            tracing::warn!(cache = %self.name, error = %error.report(), "a value is given out and not kept");
+            tracing::warn!(cache = %self.name, error = %error.report(), "a value is returned but not cached");
         }
     }
 
-    /// A store that fails is no reason to fail: the caller continues without it.
+    /// Logs an error of the store. The caller continues without the store.
     pub(crate) fn report_outage(&self, error: &Error, what: &str) {
         self.counters.unavailable();
         tracing::debug!(cache = %self.name, error = %error.report(), what, "the cache's store failed");
     }
 
     pub(crate) fn report_damage(&self, error: &Error) {
-        tracing::warn!(cache = %self.name, error = %error.report(), "a cached value cannot be read and is created anew");
+        tracing::warn!(cache = %self.name, error = %error.report(), "a damaged cached value is created again");
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a region keeps its values, and how a backend works.
+//! The options of a region and of a backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 
-/// How a region keeps its values: for how long, and which caller creates them.
+/// The options of a region: for how long values are kept, and which caller creates them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct CacheOptions {
     /// Zero by default: all callers wait for the new value. (`stale-while-revalidate` and `stale-if-error` of RFC 5861;
     /// Beaker always did the first, without a bound.)
     pub stale: Duration,
-    /// How early a value that is in demand is created anew before it expires: the factor β of XFetch (Vattani,
+    /// How early a value that is in demand is created again before it expires: the factor β of XFetch (Vattani,
     /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). 1 by default. Near the
     /// end of a value's life, one caller creates the next value while the others get the present one. Each call is
     /// chosen at random; the probability grows with the time that creating takes, and as the end comes near. 0 disables
@@ -101,26 +101,27 @@ impl CacheOptions {
     }
 }
 
-/// How a [`Backend`](crate::Backend) works.
+/// The options of a [`Backend`](crate::Backend).
 ///
 /// End a literal with `..BackendOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct BackendOptions {
-    /// The bounds of memory, where there is memory: 100,000 values and 64 MiB by default. Beyond them the least used
-    /// values are removed.
+    /// The bounds of memory, if the backend has memory: 100,000 values and 64 MiB by default. Beyond them the least
+    /// used values are removed.
     pub bounds: MemoryBounds,
     /// The time limit on each operation of the store: a second by default. `None` disables it.
     pub store_timeout: Option<Duration>,
-    /// The circuit opens for a second after so many failures of the store in a row, 5 by default: the store is not
-    /// called meanwhile. Reads and writes have a circuit each. 0 disables it.
+    /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: the store
+    /// is not called meanwhile. Reads and writes have a circuit each. 0 disables it.
     pub fail_fast_after: usize,
-    /// About how often a process that keeps values removes the expired ones, from memory and from the store: 60 seconds
-    /// by default. The first value that it keeps starts a task, which ends with the backend. Expired values are never
-    /// returned, swept or not, but they take space: in memory until its bounds are reached, and in files, SQLite,
-    /// PostgreSQL and MySQL for ever. Redis and memcached remove them by themselves. With `None`, call
-    /// [`CacheManager::sweep`](crate::CacheManager::sweep). No task runs without a [`store_timeout`](Self::store_timeout).
+    /// About how often a process removes expired values, from memory and from the store: 60 seconds by default. The
+    /// first value that it stores starts a task, which ends with the backend. Expired values are never returned, swept
+    /// or not, but they take space: in memory until its bounds are reached, and in files, SQLite, PostgreSQL and MySQL
+    /// until they are swept. Redis and memcached remove them by themselves. With `None`, call
+    /// [`CacheManager::sweep`](crate::CacheManager::sweep). No task runs without a
+    /// [`store_timeout`](Self::store_timeout).
     pub sweep_interval: Option<Duration>,
-    /// What tells the time; the system's clock by default.
+    /// The clock; the system's by default.
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

@@ -1,4 +1,4 @@
-//! How often something may happen: counted exactly among all processes that share the store.
+//! A rate limiter whose counts are exact among all processes that share the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,30 +11,31 @@ use ampoule_core::{
 use crate::backend::Backend;
 use crate::key;
 
-/// How often one count is tried again after another writer was faster. Each such writer took one of the `burst`, so that
-/// few more than these are met before the limit is.
+/// How often a count is retried after a conflict, in addition to `burst`. Each writer that was faster took one of the
+/// `burst`, so the limit is reached after a few more.
 const EXTRA_ATTEMPTS: u32 = 64;
 
-/// How long a caller waits that met more writers than that.
+/// How long a caller should wait after more conflicts than that.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// What a limiter in memory keeps at most: beyond it the oldest counts are forgotten.
+/// The bounds of a limiter in memory: beyond them the oldest counts are removed.
 const BOUNDS: MemoryBounds = MemoryBounds { entries: 1_000_000, bytes: 64 << 20 };
 
-/// How many counts that have ended one that is written removes from memory.
+/// The most ended counts that a write removes from memory.
 const SWEPT: usize = 8;
 
-/// How often something may happen: a burst at once, and in the long run the same number in each `per`.
+/// A rate: a burst at once, and on average the same number in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many times at once, from 1.
+    /// How many are admitted at once, at least 1.
     pub burst: u32,
-    /// In which time as many become possible again, one after the other: with 10 in an hour, one every six minutes.
+    /// The time in which the burst becomes available again, one after the other: with 10 in an hour, one every six
+    /// minutes.
     pub per: Duration,
 }
 
 impl Rate {
-    /// `burst` in each `per`.
+    /// Creates a rate of `burst` in each `per`.
     pub const fn new(burst: u32, per: Duration) -> Rate {
         Rate { burst, per }
     }
@@ -44,20 +45,20 @@ impl Rate {
     }
 }
 
-/// Whether something may happen now.
+/// The answer of a [`RateLimiter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Admission {
-    /// It may, and is counted.
+    /// Admitted, and counted.
     Admitted,
-    /// It may not, and is not counted. After this time one may.
+    /// Refused, and not counted.
     Refused {
-        /// How long to wait.
+        /// How long to wait until the next is admitted.
         retry_after: Duration,
     },
 }
 
-/// Limits how often something happens under each key: logins of a user, requests of a client. Cloning it shares it.
+/// Limits how often something happens under each key: logins of a user, requests of a client. Clones share one limiter.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -73,25 +74,26 @@ pub enum Admission {
 /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// Each count is a conditional put of one small record, which ends by itself: of any number of concurrent callers in any
-/// number of processes no more than the rate allows are admitted. A refusal writes nothing. It is the generic cell rate
-/// algorithm (ITU-T I.371): the record is the moment at which the key will be free again.
+/// Each count is a conditional put of one small record, which expires by itself: all concurrent callers in all
+/// processes together are admitted no more often than the rate allows. A refusal writes nothing. The algorithm is the
+/// generic cell rate algorithm (ITU-T I.371): the record is the moment at which the key is free again.
 ///
-/// - In a store all processes count together. In memory each process counts alone, and so does each limiter; there the oldest
-///   counts are forgotten when more than a million keys, or 64 MiB, are in use.
-/// - The time is that of the backend's clock. Processes whose clocks differ count differently by as much.
+/// - In a store all processes count together. In memory each process counts alone, and so does each limiter; the oldest
+/// counts are removed when more than a million keys, or 64 MiB, are in use.
+/// - The time is that of the backend's clock. If the clocks of processes differ, so do their counts.
 /// - Keys are stored as digests.
 #[derive(Clone)]
 pub struct RateLimiter {
     backend: Backend,
-    /// In place of the backend's store, where it has none.
+    /// In place of the backend's store, if it has none.
     memory: Option<Arc<MemoryStore>>,
     namespace: Arc<str>,
     rate: Rate,
 }
 
 impl RateLimiter {
-    /// A limiter of this namespace. Two of one namespace in one store count together, and need the same rate.
+    /// Creates a limiter of this namespace. Two limiters of one namespace in one store count together, and need the
+    /// same rate.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a burst of 0, or a rate of more than one in a millisecond.
@@ -110,7 +112,7 @@ impl RateLimiter {
     /// Counts one under `key`, if the rate allows it.
     ///
     /// # Errors
-    /// Errors of the store; it may have been counted. Whether to continue without a limit then is the caller's choice.
+    /// Errors of the store: the call may have been counted. The caller decides whether to continue without a limit.
     pub async fn admit(&self, key: &str) -> Result<Admission, Error> {
         let key = key::rate(&self.namespace, key);
         for _ in 0..self.rate.burst.saturating_add(EXTRA_ATTEMPTS) {
@@ -128,10 +130,11 @@ impl RateLimiter {
         Ok(Admission::Refused { retry_after: BUSY })
     }
 
-    /// Takes one count back, as of something that turned out to be harmless.
+    /// Takes one count back, for example for an event that proved harmless.
     ///
     /// # Errors
-    /// Errors of the store, and [`ErrorKind::Conflict`] if many others count at the same time: it stays counted.
+    /// Errors of the store, and [`ErrorKind::Conflict`] if many other callers count at the same time: the count then
+    /// stays.
     pub async fn give_back(&self, key: &str) -> Result<(), Error> {
         let key = key::rate(&self.namespace, key);
         for _ in 0..self.rate.burst.saturating_add(EXTRA_ATTEMPTS) {
@@ -141,29 +144,29 @@ impl RateLimiter {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "a rate is counted by others faster than a count can be taken back"))
+        Err(Error::new(ErrorKind::Conflict, "other callers counted first in each attempt to take a count back"))
     }
 
-    /// How far ahead of the present the free moment may lie. Intervals are whole milliseconds.
+    /// How far ahead of the present the free moment may be. Intervals are whole milliseconds.
     fn window(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.rate.interval().as_millis()).unwrap_or(u64::MAX)) * self.rate.burst
     }
 
-    /// The moment at which the key is free, and the version of the record that says so.
+    /// The moment at which the key is free, and the version of its record.
     async fn read(&self, key: StoreKey) -> Result<(Time, Option<Version>), Error> {
         let Some(stored) = self.store().get(key).await? else { return Ok((Time::ZERO, None)) };
-        // What cannot be read is replaced, in the version that was read.
+        // A damaged record is replaced, in the version that was read.
         let free_at = <[u8; 8]>::try_from(&*stored.value)
             .map_or(Time::ZERO, |bytes| Time::from_millis(u64::from_le_bytes(bytes)));
         Ok((free_at, Some(stored.version)))
     }
 
-    /// Whether this was written; a moment that has passed removes the record.
+    /// Writes the moment, and returns whether it was written; a moment that has passed removes the record.
     async fn write(&self, key: StoreKey, free_at: Time, now: Time, version: Option<Version>) -> Result<bool, Error> {
         let value = Bytes::copy_from_slice(&free_at.as_millis().to_le_bytes());
         let entry = Entry { value, lifetime: free_at.since(now), tag: None };
         let mode = version.map_or(PutMode::Create, PutMode::Replace);
-        // A store that is full forgets a count rather than refusing what it counts.
+        // If the store is full, a count is lost rather than the event refused.
         let is_written = matches!(self.store().put_evictable(key, entry, mode).await?, PutResult::Stored(_));
         if is_written {
             self.sweep().await;
@@ -171,8 +174,7 @@ impl RateLimiter {
         Ok(is_written)
     }
 
-    /// Counts that have ended take no room for long: each one that is written pays for some of them in memory, and in a store
-    /// the backend's own task removes them.
+    /// Removes some ended counts from memory with each write. In a store the backend's task removes them.
     async fn sweep(&self) {
         match &self.memory {
             Some(memory) => drop(memory.sweep(SWEPT).await),
@@ -260,7 +262,7 @@ mod tests {
             let now = one.backend.0.now();
             let ((free_at, version), seen_by_two) = (one.read(key).await.unwrap(), two.read(key).await.unwrap().1);
             assert!(one.write(key, now + MINUTE, now, version).await.unwrap());
-            assert!(!two.write(key, now + MINUTE, now, seen_by_two).await.unwrap(), "another was faster");
+            assert!(!two.write(key, now + MINUTE, now, seen_by_two).await.unwrap(), "another caller was faster");
             assert!(one.write(key, free_at, now, one.read(key).await.unwrap().1).await.unwrap());
         }
         let given_back = (0..4).map(|number| {
@@ -314,7 +316,7 @@ mod tests {
     }
 
     proptest! {
-        /// In no stretch of time more than the burst, and what becomes possible in it.
+        /// In any period, no more than the burst and what became available in the period.
         #[test]
         fn no_stretch_of_time_has_more_than_its_share(burst in 1_u32..6, steps in prop::collection::vec(0_u64..40_000, 1..80)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! The namespaces that a process uses, so that every request finds the same.
+//! The namespaces that a process uses, so that all requests share them.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::namespace::Namespace;
 use crate::stats::{CacheStats, Counters};
 
-/// How many namespaces are kept that no cache is held of. With more, all of those are forgotten: what is kept in memory of
-/// them stays, and is found again.
+/// The most namespaces that are kept although no cache holds them. With more, all of those are dropped: their values
+/// stay in memory, and are found again.
 const MAX_UNUSED: usize = 1_024;
 
 /// Namespaces by name, then by region and type.
@@ -20,11 +20,11 @@ struct Known {
     by_name: BTreeMap<Box<str>, Named>,
     /// How many there are in all.
     count: usize,
-    /// How many of them a cache was held of when they were last counted.
+    /// How many of them were held by a cache when they were last counted.
     used: usize,
 }
 
-/// What is kept under one name.
+/// The namespaces of one name.
 struct Named {
     counters: Arc<Counters>,
     namespaces: Vec<(Id, Arc<Namespace>)>,
@@ -55,7 +55,7 @@ impl Registry {
         namespace
     }
 
-    /// Forgets those that no cache is held of, if they may be too many.
+    /// Drops the namespaces that no cache holds, if there may be too many.
     pub(crate) fn sweep(&self) {
         let mut known = self.known();
         if known.count >= MAX_UNUSED {
@@ -86,7 +86,7 @@ impl Named {
         self.namespaces.iter().find(|(known, _)| *known == id).map(|(_, namespace)| Arc::clone(namespace))
     }
 
-    /// Forgets the namespaces that no cache is held of; `false` if a cache is held of none of this name, in no version.
+    /// Drops the namespaces that no cache holds; `false` if none of this name is held, in any version.
     fn retain_used(&mut self) -> bool {
         self.namespaces.retain(|(_, namespace)| Arc::strong_count(namespace) > 1);
         !self.namespaces.is_empty() || Arc::strong_count(&self.counters) > 1

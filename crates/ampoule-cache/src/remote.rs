@@ -1,4 +1,4 @@
-//! What a cache asks of its store: records, generations, marks.
+//! The operations of a cache on its store: records, generations, marks.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -12,28 +12,28 @@ use futures_util::future::join_all;
 use crate::format::{Generation, Record};
 use crate::options::BackendOptions;
 
-/// How long creating a value may take. One that took longer is not kept: nothing would tell whether it was removed
-/// meanwhile.
+/// How long creating a value may take. A value that took longer is not stored: no mark would show whether it was
+/// removed meanwhile.
 pub(crate) const MAX_CREATION: Duration = Duration::from_secs(300);
 
-/// How long the mark of a removed value stays: longer than creating may take, by what the put of a created value may be
-/// under way and by what a store rounds deadlines to.
+/// How long the mark of a removed value is kept: longer than creating may take, plus the duration of the created
+/// value's put and a store's rounding of deadlines.
 const MARK_LIFETIME: Duration = Duration::from_secs(360);
 
-/// How long a generation that was exchanged stays, unless something is stored that carries it.
+/// How long a replaced generation is kept, unless a value that carries it is stored.
 const RENEWED_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// How often a generation that others exchange at the same time is asked for again.
+/// How often a generation is read again while other processes replace it.
 const MAX_ATTEMPTS: u32 = 16;
 
-/// Of how many generations a process remembers how long they stay.
+/// The most generations whose deadlines a process remembers.
 const MAX_PROLONGED: usize = 8_192;
 
 /// The store of a cache.
 pub(crate) struct Remote {
     store: GuardedStore,
-    /// Which generations this process has made or prolonged, and until when they stay at least, by its own clock. The
-    /// deadlines that the store returns may be of another clock.
+    /// The deadlines, by this process's clock, until which the generations that it has created or prolonged are kept at
+    /// least. The deadlines that the store returns may be of another clock.
     prolonged: Mutex<HashMap<StoreKey, (Version, Time)>>,
 }
 
@@ -61,12 +61,12 @@ impl Remote {
         self.store.put(key, Entry { value, lifetime, tag: None }, mode).await
     }
 
-    /// Marks a value as removed, so that a creator that has begun does not put it back.
+    /// Marks a value as removed, so that a creator that has begun does not store it.
     pub(crate) async fn remove(&self, key: StoreKey) -> Result<(), Error> {
         self.put(key, Record::Removed.encode(), MARK_LIFETIME, PutMode::Always).await.map(drop)
     }
 
-    /// Exchanges a generation.
+    /// Replaces a generation.
     pub(crate) async fn renew(&self, key: StoreKey) -> Result<(), Error> {
         let generation = Bytes::copy_from_slice(&random_generation()?);
         self.put(key, generation, RENEWED_LIFETIME, PutMode::Always).await.map(drop)
@@ -77,7 +77,7 @@ impl Remote {
         Ok(self.get(key).await?.and_then(|stored| Generation::try_from(&*stored.value).ok()))
     }
 
-    /// Whether each of these is still of this generation.
+    /// Whether each of these keys still has its generation.
     pub(crate) async fn are_current(
         &self,
         expected: impl Iterator<Item = (StoreKey, Generation)>,
@@ -86,7 +86,7 @@ impl Remote {
         Ok(all(expected.map(is_current)).await?.into_iter().all(|is_current| is_current))
     }
 
-    /// The generations of all of these, created where absent. They outlive a value that carries them and lives for
+    /// The generations of these keys, created if absent. They outlive a value that carries them and lives for
     /// `lifetime`, if creating it begins `now`, by this process's clock, and takes no longer than it may.
     pub(crate) async fn lasting_generations(
         &self,
@@ -114,7 +114,7 @@ impl Remote {
                         return Ok(generation);
                     }
                 }
-                // What cannot be one is replaced, in the version that was read.
+                // An invalid record is replaced, in the version that was read.
                 Err(_) => {
                     let mode = PutMode::Replace(stored.version);
                     if let Some(generation) = self.offer(key, now, least, mode).await? {
@@ -123,11 +123,11 @@ impl Remote {
                 }
             }
         }
-        let message = format!("the generation of a namespace or a tag was exchanged by others {MAX_ATTEMPTS} times");
+        let message = format!("other processes replaced the generation of a namespace or a tag {MAX_ATTEMPTS} times");
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Puts a fresh generation there; `None` if another process was first.
+    /// Creates a random generation; `None` if another process was first.
     async fn offer(
         &self,
         key: StoreKey,
@@ -145,7 +145,7 @@ impl Remote {
         }
     }
 
-    /// Makes a generation stay long enough; `false` if it is not of this version any more.
+    /// Prolongs a generation; `false` if its version has changed.
     async fn prolong(&self, key: StoreKey, version: Version, now: Time, least: Duration) -> Result<bool, Error> {
         let is_there = self.store.touch(key, version, ample(least)).await?;
         if is_there {
@@ -154,12 +154,13 @@ impl Remote {
         Ok(is_there)
     }
 
-    /// Whether this process made it sure that a generation stays until then.
+    /// Whether this process has ensured that a generation is kept until then.
     fn lasts(&self, key: StoreKey, version: Version, until: Time) -> bool {
         self.prolonged().get(&key).is_some_and(|(known, least)| *known == version && *least >= until)
     }
 
-    /// What is forgotten when there are too many is prolonged once more than it had to be.
+    /// Remembers a deadline. If there are too many, all are dropped, and generations are prolonged more often than
+    /// necessary.
     fn remember(&self, key: StoreKey, version: Version, least: Time) {
         let mut prolonged = self.prolonged();
         if prolonged.len() >= MAX_PROLONGED && !prolonged.contains_key(&key) {
@@ -173,13 +174,13 @@ impl Remote {
     }
 }
 
-/// Long enough that values of the next hour, and for as long again as one lives, need not prolong it.
+/// A lifetime that also covers the values of the next hour, and as long again as one lives.
 fn ample(least: Duration) -> Duration {
     least.saturating_mul(2).saturating_add(Duration::from_secs(3_600))
 }
 
-/// Waits for all answers, also when one is an error. Of many operations a half-open circuit refuses some; those that it
-/// tries must not be cancelled for that, or the store would never be found to answer again.
+/// Waits for all results, even if one is an error. A half-open circuit refuses some of many operations; those that it
+/// admits must not be cancelled, or the circuit would never close.
 async fn all<T, F>(asked: impl Iterator<Item = F>) -> Result<Vec<T>, Error>
 where
     F: Future<Output = Result<T, Error>>,

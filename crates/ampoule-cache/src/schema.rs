@@ -1,9 +1,9 @@
-//! What a type looks like to serde, as a digest: part of the key of its values, so that a program whose type has other
-//! fields does not read what the one before it wrote.
+//! A digest of a type's schema as serde sees it. It is part of the key of the type's values, so that a program whose
+//! type has other fields does not read what the program before it wrote.
 //!
-//! A deserializer that notes every question and answers with empty values walks through the type: names of structs,
-//! fields and variants, and the types in them. Of an enum it sees the names of all variants and what is inside the
-//! first. It stops where a type refuses an empty value, always at the same place.
+//! A deserializer records every call and returns empty values, and so walks through the type: names of structs, fields
+//! and variants, and the types in them. Of an enum it records the names of all variants and the content of the first.
+//! It stops where a type refuses an empty value, always at the same place.
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ use serde::de::{
 
 type Refused = serde::de::value::Error;
 
-/// How deep and how long it looks: types may contain themselves.
+/// The depth and length of the walk: types may contain themselves.
 const MAX_DEPTH: u8 = 8;
 const MAX_STEPS: u16 = 2_000;
 
-/// The digest of a type: its name, and what it looks like.
+/// The digest of a type's name and schema.
 pub(crate) fn schema_fingerprint<T: DeserializeOwned>() -> [u8; 32] {
     let mut notes = Notes { text: format!("{}:", std::any::type_name::<T>()), steps: 0 };
     let refused = T::deserialize(Walk { notes: &mut notes, depth: 0 }).is_err();
@@ -56,13 +56,13 @@ impl Walk<'_> {
         Walk { depth: self.depth + 1, notes: self.notes }
     }
 
-    /// Whether to look into what may be there or not.
+    /// Whether to look into an optional part.
     fn goes_on(&self) -> bool {
         self.depth < MAX_DEPTH && self.notes.steps < MAX_STEPS / 2
     }
 }
 
-/// Those that are answered with one empty value.
+/// Types for which one empty value is returned.
 macro_rules! simple {
     ($($deserialize:ident $visit:ident $empty:expr;)*) => {$(
         fn $deserialize<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
@@ -177,13 +177,13 @@ impl<'de> Deserializer<'de> for Walk<'_> {
         visitor.visit_enum(Parts { walk: self.inside(), names: variants.iter(), left: 0 })
     }
 
-    /// As MessagePack, which the values are stored in.
+    /// As for MessagePack, in which the values are stored.
     fn is_human_readable(&self) -> bool {
         false
     }
 }
 
-/// What is inside: so many parts, or parts of these names.
+/// The parts inside: a number of them, or those of these names.
 struct Parts<'a> {
     walk: Walk<'a>,
     names: std::slice::Iter<'static, &'static str>,
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    /// Types of one name that differ deep inside, as those of two deployments do.
+    /// The notes of types of one name that differ deep inside, as those of two deployments do.
     fn notes<T: DeserializeOwned>() -> String {
         let mut notes = Notes { text: String::new(), steps: 0 };
         let _ = T::deserialize(Walk { notes: &mut notes, depth: 0 });

@@ -1,4 +1,4 @@
-//! Which values are being created in this process, one caller each, and who waits for them.
+//! The values that are being created in this process, by one caller each, and the callers that wait for them.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::memory::{AnyValue, MemoryKey};
 
-/// How long a caller waits before the log is told of it.
+/// How long a caller waits before a warning is logged.
 const THRESHOLD: Duration = Duration::from_secs(5);
 
-/// A list that is empty gives back what more places than this take.
+/// An empty map releases its capacity beyond this.
 const MAX_IDLE: usize = 1_024;
 
 /// The values that are being created.
@@ -25,44 +25,44 @@ pub(crate) struct SingleFlight(Mutex<HashMap<MemoryKey, Arc<Flight>>>);
 struct Flight {
     key: MemoryKey,
     result: Arc<tokio::sync::Mutex<Option<Completed>>>,
-    /// How many have joined, the leader among them.
+    /// The number of callers that have joined, including the leader.
     joined: AtomicUsize,
     warned: AtomicBool,
 }
 
-/// What a leader made for those who wait.
+/// A created value, for the waiting callers.
 struct Completed {
     value: AnyValue,
-    /// It is what was right at this moment: for callers that came later it may be too old.
+    /// When the value was known to be valid: callers that came later need a newer one.
     as_of: Instant,
 }
 
-/// What came of waiting.
+/// The result of waiting.
 pub(crate) enum Outcome<'a> {
     /// The caller is to create the value.
     Leader(Leader<'a>),
     /// Another caller has created it.
     Shared(AnyValue),
-    /// The time is over, and another caller is still creating. The next call does not wait for that one.
+    /// The time limit is over, and another caller is still creating. The next call does not wait for that one.
     TimedOut,
 }
 
-/// The right to create a value. It ends when it is dropped, also by a cancelled request, and the next caller continues.
+/// The right to create a value. When it is dropped, also because the request is cancelled, the next caller gets it.
 pub(crate) struct Leader<'a> {
     result: OwnedMutexGuard<Option<Completed>>,
     joined: Joined<'a>,
 }
 
 tokio::task_local! {
-    /// The flights whose creators are running, each called by the one before it.
+    /// The flights whose creators are running, each inside the one before it.
     static CREATING: Vec<Arc<Flight>>;
 }
 
 impl SingleFlight {
-    /// Waits until this caller is the leader, or gets what another one created after the caller came.
+    /// Waits until this caller is the leader, or another caller has created a value after this one came.
     ///
     /// # Panics
-    /// If the caller is the creator of this very value, which would wait for itself.
+    /// If the caller is the creator of this very value, since it would wait for itself.
     pub(crate) async fn lead_or_wait(&self, key: &MemoryKey, limit: Duration, namespace: &str) -> Outcome<'_> {
         let came = Instant::now();
         let joined = self.join(key);
@@ -78,14 +78,14 @@ impl SingleFlight {
         }
     }
 
-    /// The right to create the value, if no caller has it.
+    /// Returns the right to create the value, if no caller has it.
     pub(crate) fn try_lead(&self, key: &MemoryKey) -> Option<Leader<'_>> {
         let joined = self.join(key);
         let result = Arc::clone(&joined.flight.result).try_lock_owned().ok()?;
         Some(Leader { result, joined })
     }
 
-    /// Callers that come from now on do not get what is being created: it may be of before a removal.
+    /// Callers that come from now on do not get the value that is being created: it may be older than a removal.
     pub(crate) fn forget(&self, key: &MemoryKey) {
         self.map().remove(key);
     }
@@ -116,7 +116,7 @@ impl SingleFlight {
 }
 
 impl Leader<'_> {
-    /// Runs the creator, so that it is known as one: if it asks for this value it is told so.
+    /// Runs the creator, so that a lookup of the same value inside it is recognized.
     pub(crate) async fn create<T>(&self, creator: impl Future<Output = T>) -> T {
         let mut flights = CREATING.try_with(Vec::clone).unwrap_or_default();
         flights.push(Arc::clone(&self.joined.flight));
@@ -128,20 +128,20 @@ impl Leader<'_> {
         self.joined.flight.joined.load(Ordering::Relaxed) > 1
     }
 
-    /// Gives the value to those who wait, and came before `as_of`.
+    /// Gives the value to the callers that came before `as_of`.
     pub(crate) fn complete(mut self, value: AnyValue, as_of: Instant) {
         *self.result = Some(Completed { value, as_of });
     }
 }
 
-/// A caller's part in a flight; the last one to leave takes it off the list.
+/// A caller's part in a flight; the last one to leave removes the flight.
 struct Joined<'a> {
     flights: &'a SingleFlight,
     flight: Arc<Flight>,
 }
 
 impl Joined<'_> {
-    /// The right to create, or `None` if it is not free within the limit.
+    /// Waits for the right to create; `None` if it is not free within the limit.
     async fn wait(&self, limit: Duration, namespace: &str) -> Option<OwnedMutexGuard<Option<Completed>>> {
         let flight = &*self.flight;
         if let Ok(result) = Arc::clone(&flight.result).try_lock_owned() {
@@ -169,7 +169,7 @@ impl Joined<'_> {
         timeout(limit - patience, free).await.ok()
     }
 
-    /// Takes this flight off the list, if it is not another one's by now.
+    /// Removes this flight, unless another one has replaced it.
     fn forget(&self, map: &mut HashMap<MemoryKey, Arc<Flight>>) {
         if map.get(&self.flight.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.flight)) {
             map.remove(&self.flight.key);
@@ -182,7 +182,7 @@ impl Joined<'_> {
 
 impl Drop for Joined<'_> {
     fn drop(&mut self) {
-        // Under the lock of the list, by which others join.
+        // Under the lock of the map, by which other callers join.
         let mut map = self.flights.map();
         if self.flight.joined.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.forget(&mut map);
@@ -242,7 +242,7 @@ mod tests {
         let leading = leader(turn(&flights).await);
         assert!(matches!(turn(&flights).await, Outcome::TimedOut));
         drop(leader(turn(&flights).await));
-        assert!(leading.joined.flight.warned.load(Ordering::Relaxed), "the log was told of it");
+        assert!(leading.joined.flight.warned.load(Ordering::Relaxed), "a warning was logged");
     }
 
     /// Two futures of one task may wait for each other's values; a creator cannot wait for its own.

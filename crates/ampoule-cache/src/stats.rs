@@ -1,29 +1,29 @@
-//! What a cache did, counted.
+//! The counters of a cache.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What happened in a cache since this process began to use it.
+/// The counters of a cache since this process began to use it.
 ///
 /// With the feature `metrics` each is also the counter `ampoule_cache`, with the labels `cache` (the namespace) and
 /// `event` (the name of the field).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Fresh values given out.
+    /// Fresh values that were returned.
     pub hits: u64,
     /// Lookups that found no value.
     pub misses: u64,
-    /// Values given out though they had expired, as `stale` allows.
+    /// Expired values that were returned, as `stale` allows.
     pub stale: u64,
-    /// Callers that waited for another one's value and got it.
+    /// Callers that waited for another caller's value and got it.
     pub waits: u64,
     /// Values that were created.
     pub creations: u64,
     /// Creators that failed.
     pub failures: u64,
-    /// Operations of the store that failed; the callers went on without it.
+    /// Operations of the store that failed; the callers continued without it.
     pub unavailable: u64,
-    /// Values that were not kept, since they are too large.
+    /// Values that were not stored, since they are too large.
     pub too_large: u64,
 }
 
@@ -39,7 +39,7 @@ macro_rules! counters {
 
         impl Counters {
             $(
-                /// Counts one; returns how many there were before.
+                /// Adds one; returns the count before.
                 pub(crate) fn $event(&self) -> u64 {
                     #[cfg(feature = "metrics")]
                     metrics::counter!("ampoule_cache", "cache" => self.namespace.clone(), "event" => stringify!($event)).increment(1);
@@ -60,7 +60,7 @@ counters!(hits misses stale waits creations failures unavailable too_large);
 #[cfg(feature = "metrics")]
 #[doc(hidden)]
 pub fn describe_metrics() {
-    metrics::describe_counter!("ampoule_cache", "What a cache was asked, and what came of it");
+    metrics::describe_counter!("ampoule_cache", "The lookups of a cache, and their outcomes");
 }
 
 impl Counters {

@@ -1,4 +1,4 @@
-//! What a store holds of caches, for tools: counted, and removed altogether.
+//! For tools: counts the records of caches in a store, and removes them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,40 +10,40 @@ use crate::backend::Backend;
 use crate::format::{Generation, Header, Record};
 use crate::key::{self, Kind};
 
-/// How many records are read at once.
+/// How many records are read concurrently.
 const CONCURRENCY: usize = 32;
-/// How many keys a page of the walk has, about.
+/// About how many keys a page of the walk has.
 const MAX_PAGE: usize = 256;
 
-/// What [`Backend::store_usage`] found.
+/// The result of [`Backend::store_usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreUsage {
     /// The namespaces, by name.
     pub namespaces: BTreeMap<String, NamespaceUsage>,
-    /// Marks of values that were lately removed.
+    /// Marks of recently removed values.
     pub removed: u64,
-    /// Values that are being created, in any process.
+    /// Leases of values that are being created, in any process.
     pub leases: u64,
-    /// Namespaces and tags that are known.
+    /// Generations of namespaces and tags.
     pub generations: u64,
     /// Counts of rate limiters.
     pub rates: u64,
-    /// Records that cannot be read; the next caller that asks for one creates it anew.
+    /// Records that cannot be decoded; the next caller that needs one creates it again.
     pub damaged: u64,
 }
 
-/// What a store holds of one namespace.
+/// The records of one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NamespaceUsage {
-    /// Values that are given out.
+    /// Fresh values.
     pub fresh: u64,
-    /// Values that have expired and are kept for as long as `stale` allows.
+    /// Expired values that are kept for as long as `stale` allows.
     pub stale: u64,
-    /// Values that were cleared, and wait for their end.
+    /// Values that were invalidated, and are kept until they expire.
     pub cleared: u64,
-    /// The size of all of them, in bytes.
+    /// The size of all these values, in bytes.
     pub bytes: u64,
     /// When the oldest was created.
     pub oldest: Option<Time>,
@@ -52,11 +52,11 @@ pub struct NamespaceUsage {
 }
 
 impl Backend {
-    /// Counts what the store holds of caches, by reading all of it; other records are ignored. `seen` is told now
-    /// and then how many were read.
+    /// Counts the records of caches in the store, by reading all of them; other records are ignored. `seen` is called
+    /// from time to time with the number of records that were read.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where there is only memory; those of the store.
+    /// [`ErrorKind::Invalid`] for a backend in memory alone; errors of the store.
     pub async fn store_usage(&self, mut seen: impl FnMut(u64)) -> Result<StoreUsage, Error> {
         let store = self.required_store()?;
         let mut reader = Reader { store: &*store, generations: HashMap::new() };
@@ -74,11 +74,11 @@ impl Backend {
         Ok(usage)
     }
 
-    /// Removes everything that the store holds of caches, and nothing else. To make values count no more, clearing
-    /// their namespace is one command; this also frees their space at once.
+    /// Removes all records of caches from the store, and no others, and returns how many. To invalidate values,
+    /// clearing their namespace is one command; this also frees their space at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] where there is only memory; those of the store.
+    /// [`ErrorKind::Invalid`] for a backend in memory alone; errors of the store.
     pub async fn wipe(&self, mut seen: impl FnMut(u64)) -> Result<u64, Error> {
         let store = self.required_store()?;
         let mut removed = 0;
@@ -93,19 +93,19 @@ impl Backend {
 
     fn required_store(&self) -> Result<Arc<dyn Store>, Error> {
         self.inner_store().ok_or_else(|| {
-            let message = "a cache in memory is in that of the process that serves: no other can reach it";
+            let message = "a cache in memory cannot be reached from another process than the one that serves";
             Error::new(ErrorKind::Invalid, message)
         })
     }
 }
 
-/// Goes through the keys of caches, each once.
+/// Iterates over the keys of caches, each once.
 struct Walk<'a> {
     store: &'a dyn Store,
     seen: HashSet<StoreKey>,
-    /// Those of the last page that are still to be given out.
+    /// The keys of the last page that were not returned yet.
     left: Vec<StoreKey>,
-    /// Where the next page begins; `None` after the last.
+    /// The cursor of the next page; `None` after the last.
     next: Option<Option<String>>,
 }
 
@@ -114,7 +114,7 @@ impl Walk<'_> {
         Walk { store, seen: HashSet::new(), left: Vec::new(), next: Some(None) }
     }
 
-    /// So many keys as are read at once; `None` at the end.
+    /// The next keys, as many as are read concurrently; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<StoreKey>>, Error> {
         while self.left.is_empty() {
             let Some(cursor) = self.next.take() else { return Ok(None) };
@@ -127,12 +127,12 @@ impl Walk<'_> {
     }
 }
 
-/// What lies under a key; `Err` if the store says that it is damaged.
+/// The record under a key; `Err` if the store reports damage.
 type Read = Result<Option<Stored>, Damaged>;
 
 struct Damaged;
 
-/// Reads records, and the generations that they carry, each once.
+/// Reads records, and the generations that they carry, each generation once.
 struct Reader<'a> {
     store: &'a dyn Store,
     generations: HashMap<StoreKey, Option<Generation>>,
@@ -169,7 +169,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether the namespace and the tags of a value are still of its generations.
+    /// Whether the value carries the present generations of its namespace and tags.
     async fn is_valid(&mut self, header: &Header) -> Result<bool, Error> {
         let namespace = (key::namespace(&header.namespace), header.generation);
         for (key, then) in std::iter::once(namespace).chain(header.tags.iter().copied()) {

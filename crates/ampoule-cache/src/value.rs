@@ -1,17 +1,17 @@
-//! What can be cached, and what a creator returns.
+//! The values that can be cached, and the return type of a creator.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value that can be cached: any type that serde can write and read. With `Option<T>` absence is cached too. With
-/// `Arc<T>` a hit in memory does not copy a large value.
+/// A value that can be cached: any type that serde can serialize and deserialize. With `Option<T>` absence is cached
+/// too. With `Arc<T>` a hit in memory does not copy a large value.
 pub trait Cacheable: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Cacheable for T {}
 
-/// A value that a creator returns, with how long it is kept.
+/// A value that a creator returns, with its expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created<T> {
     pub(crate) value: T,
