@@ -32,7 +32,7 @@ pub(crate) fn expand(attributes: &Attributes, function: ItemFn) -> syn::Result<T
     };
     let find = find(attributes, &sig, &value)?;
     let key = Key::new(attributes, &sig)?;
-    let own_key = key.written_in(&sig.ident);
+    let own_key = key.expression(&sig.ident);
     let words = &attributes.tags;
     let expire = attributes.expire.as_ref().map(|seconds| quote!(.expire(::core::time::Duration::from_secs(#seconds))));
     let invalidate = invalidate(&vis, &sig, &find, &key);
@@ -102,7 +102,7 @@ impl Key {
     }
 
     /// The expression of the key, inside the function of this name.
-    fn written_in(&self, own: &Ident) -> TokenStream {
+    fn expression(&self, own: &Ident) -> TokenStream {
         let (function, own, key) = (&self.function, own.to_string(), local("key"));
         let parts = self
             .parts
@@ -130,7 +130,7 @@ fn invalidate(vis: &syn::Visibility, sig: &Signature, find: &TokenStream, key: &
     let doc = format!("Removes what `{}` has cached for these arguments.", sig.ident);
     sig.ident = format_ident!("invalidate_{}", sig.ident);
     sig.output = syn::parse_quote!(-> ::core::result::Result<(), ::ampoule::Error>);
-    let (key, cache) = (key.written_in(&sig.ident), local("cache"));
+    let (key, cache) = (key.expression(&sig.ident), local("cache"));
     quote! {
         #[doc = #doc]
         #[doc = ""]
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_where_it_stands() {
+    fn errors_name_the_mistake() {
         let good = "async fn f(caches: &CacheManager, id: u8) -> u8 { id }";
         for (attributes, function, expected) in [
             ("regoin = \"x\"", good, "`cached` has no `regoin`; it has region, key,"),

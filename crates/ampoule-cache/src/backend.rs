@@ -212,7 +212,7 @@ impl Inner {
         }
     }
 
-    fn learn(&self, changed: StoreEvent) {
+    fn handle_event(&self, changed: StoreEvent) {
         match changed {
             StoreEvent::Key(key) => match key::kind(key) {
                 Some(Kind::Entry) => {
@@ -233,7 +233,7 @@ async fn follow(backend: Weak<Inner>, mut watch: Box<dyn Watcher>) {
     loop {
         let changed = watch.next().await;
         let Some(backend) = backend.upgrade() else { return };
-        backend.learn(changed);
+        backend.handle_event(changed);
     }
 }
 

@@ -567,7 +567,7 @@ impl<T: Cacheable> Entry<'_, T> {
             return create().await.map(|created| created.value);
         }
         if let Err(error) = self.check_tags() {
-            self.namespace.report_unfit(&error);
+            self.namespace.report_uncacheable(&error);
             return create().await.map(|created| created.value);
         }
         // Behind a pointer, so that a hit does not pay for the size of what a miss takes.

@@ -61,12 +61,12 @@ pub trait CacheKey {
 pub struct KeyWriter(Vec<u8>);
 
 /// The first byte of a key that was written. No text starts with it, so the key differs from every text key.
-const FIRST: u8 = 0xff;
+const PREFIX: u8 = 0xff;
 
 impl KeyWriter {
     /// Creates a key without parts.
     pub fn new() -> KeyWriter {
-        KeyWriter(vec![FIRST])
+        KeyWriter(vec![PREFIX])
     }
 
     /// Creates a key of this value alone.
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_to_a_value_writes_the_value() {
+    fn pointers_write_the_value_that_they_point_to() {
         let expected = key("text");
         assert_eq!(key(Cow::Borrowed("text")), expected);
         assert_eq!(key("text".to_owned()), expected);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_written_is_no_text() {
+    fn written_keys_differ_from_text_keys() {
         assert!(std::str::from_utf8(&KeyWriter::new().into_bytes()).is_err());
     }
 
@@ -316,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_that_differ_have_keys_that_differ(one in parts(), other in parts()) {
+        fn different_values_have_different_keys(one in parts(), other in parts()) {
             prop_assert_eq!(one == other, key(&one) == key(&other));
         }
     }

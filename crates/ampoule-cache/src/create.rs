@@ -11,7 +11,7 @@ use crate::single_flight::{Leader, Outcome};
 use crate::value::{Cacheable, Created};
 
 /// Whether this process may create the value.
-enum Right<T> {
+enum CreationRight<T> {
     Granted(Lease),
     /// Another process creates it, and there is a stale value meanwhile.
     Refused,
@@ -31,7 +31,8 @@ impl Lookup<'_> {
         let mut has_missed = false;
         loop {
             if let Some(cached) = self.find::<T>().await.cached {
-                let leader = namespace.is_due(&cached.about).then(|| flights.try_lead(&self.memory_key)).flatten();
+                let leader =
+                    namespace.should_refresh(&cached.about).then(|| flights.try_lead(&self.memory_key)).flatten();
                 return match leader {
                     Some(leader) => self.lead(leader, Some(cached), create).await,
                     None => Ok(self.serve(&cached, has_missed)),
@@ -67,10 +68,10 @@ impl Lookup<'_> {
         create: impl AsyncFnOnce() -> Result<Created<T>, E>,
     ) -> Result<T, E> {
         let lease = match (self.acquire_right(old.is_some()).await, &old) {
-            (Right::Granted(lease), _) => lease,
-            (Right::Refused, Some(old)) => return Ok(self.serve(old, false)),
-            (Right::Refused, None) => Lease::default(),
-            (Right::Created(cached, as_of), _) => {
+            (CreationRight::Granted(lease), _) => lease,
+            (CreationRight::Refused, Some(old)) => return Ok(self.serve(old, false)),
+            (CreationRight::Refused, None) => Lease::default(),
+            (CreationRight::Created(cached, as_of), _) => {
                 leader.complete(cached.erase().value, as_of);
                 return Ok(self.serve(&cached, true));
             }
@@ -80,7 +81,7 @@ impl Lookup<'_> {
         // Another process may have created it between the first read and the lease.
         let is_newer = |cached: &Cached<Arc<T>>| {
             old.as_ref().is_none_or(|old| cached.about.created != old.about.created)
-                && !self.namespace.is_due(&cached.about)
+                && !self.namespace.should_refresh(&cached.about)
         };
         if let Some(cached) = found.filter(is_newer) {
             lease.release().await;
@@ -125,35 +126,35 @@ impl Lookup<'_> {
     }
 
     /// Acquires the lease, or waits until another process has created the value or the lease's time is over.
-    async fn acquire_right<T: Cacheable>(&self, has_old: bool) -> Right<T> {
+    async fn acquire_right<T: Cacheable>(&self, has_old: bool) -> CreationRight<T> {
         let (namespace, options) = (self.namespace, &self.namespace.options);
         let Some(remote) = namespace.backend.store.as_ref().filter(|_| options.shared_lease) else {
-            return Right::Granted(Lease::default());
+            return CreationRight::Granted(Lease::default());
         };
         let waiting = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {
             match Lease::acquire(&namespace.backend, self.entry, options.lease).await {
-                Ok(Some(lease)) => return Right::Granted(lease),
+                Ok(Some(lease)) => return CreationRight::Granted(lease),
                 Ok(None) => {}
                 Err(error) => {
                     namespace.report_outage(&error, "lease");
-                    return Right::Granted(Lease::default());
+                    return CreationRight::Granted(Lease::default());
                 }
             }
             if has_old {
-                return Right::Refused;
+                return CreationRight::Refused;
             }
             if waiting.elapsed() > options.lease {
-                return Right::Granted(Lease::default());
+                return CreationRight::Granted(Lease::default());
             }
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(Duration::from_millis(100));
             let as_of = Instant::now();
             let found = self.in_store::<T>(remote).await;
             match found.cached {
-                Some(cached) => return Right::Created(cached, as_of),
-                None if !found.is_reachable => return Right::Granted(Lease::default()),
+                Some(cached) => return CreationRight::Created(cached, as_of),
+                None if !found.is_reachable => return CreationRight::Granted(Lease::default()),
                 None => {}
             }
         }

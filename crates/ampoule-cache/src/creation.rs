@@ -7,7 +7,7 @@ use ampoule_core::{Bytes, Error, ErrorKind, PutMode, PutResult, Time};
 
 use crate::format::Generation;
 use crate::lookup::{Found, Lookup};
-use crate::memory::{self, About, Cached};
+use crate::memory::{self, Cached, Metadata};
 use crate::remote::{MAX_CREATION, Remote};
 use crate::single_flight::Leader;
 use crate::value::{Cacheable, Created};
@@ -62,13 +62,13 @@ impl<'a> Creation<'a> {
         let body = match namespace.encode(&*value) {
             Ok(body) => body,
             Err(error) => {
-                namespace.report_unfit(&error);
+                namespace.report_uncacheable(&error);
                 // All waiting callers would create the same.
                 return leader.complete(value, Instant::now());
             }
         };
         let now = namespace.backend.now();
-        let about = About {
+        let about = Metadata {
             created: now,
             expires: now + expire,
             took,
@@ -76,7 +76,7 @@ impl<'a> Creation<'a> {
             asked: self.asked,
             tags: memory::tags(lookup.tags.iter().copied()),
             size: body.len(),
-            until: namespace.until(now, self.asked, expire),
+            memory_until: namespace.memory_until(now, self.asked, expire),
         };
         let Some(as_of) = self.put(&about, body, leader.is_awaited()).await else { return };
         // From here on, an invalidation finds the value in memory.
@@ -88,7 +88,7 @@ impl<'a> Creation<'a> {
 
     /// Puts the value into the store, if there is one that answers. Returns the last moment at which the value was
     /// known to be valid, and `None` if it no longer is.
-    async fn put(&self, about: &About, body: Bytes, is_awaited: bool) -> Option<Instant> {
+    async fn put(&self, about: &Metadata, body: Bytes, is_awaited: bool) -> Option<Instant> {
         let (lookup, namespace) = (self.lookup, self.lookup.namespace);
         let (Some(remote), Some(generations)) = (&namespace.backend.store, &self.generations) else {
             return Some(Instant::now());
@@ -115,7 +115,7 @@ impl<'a> Creation<'a> {
     async fn put_to(
         &self,
         remote: &Remote,
-        about: &About,
+        about: &Metadata,
         generations: &[Generation],
         body: Bytes,
     ) -> Result<PutResult, Error> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ampoule_core::{Bytes, Error, ErrorKind, StoreKey, Time};
 
-const FIRST: u8 = 0xac;
+const MAGIC: u8 = 0xac;
 const FORMAT: u8 = 1;
 
 /// The most tags of one value.
@@ -47,7 +47,7 @@ pub(crate) enum Record {
 
 impl Record {
     pub(crate) fn encode(&self) -> Bytes {
-        let mut bytes = vec![FIRST, FORMAT, 0, 0, 0, 0];
+        let mut bytes = vec![MAGIC, FORMAT, 0, 0, 0, 0];
         match self {
             Record::Removed => bytes.push(0),
             Record::Value(header, value) => {
@@ -70,7 +70,7 @@ impl Record {
 
     fn read(bytes: &Bytes) -> Option<Record> {
         let mut reader = Reader(bytes);
-        let [FIRST, FORMAT] = reader.take::<2>()? else { return None };
+        let [MAGIC, FORMAT] = reader.take::<2>()? else { return None };
         let checksum = u32::from_le_bytes(reader.take()?);
         if crc32fast::hash(reader.0) != checksum {
             return None;
@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_and_what_is_damaged_is_seen(
+        fn records_are_read_back_and_damage_is_detected(
             tags in 0..MAX_TAGS, value: Vec<u8>, place: prop::sample::Index, bit in 0..8_u8
         ) {
             let written = record(tags, &value).encode();
@@ -167,7 +167,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        fn decoding_never_panics(bytes: Vec<u8>) {
             let _ = Record::decode(&bytes.into());
         }
     }

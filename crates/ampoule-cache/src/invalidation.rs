@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_counts_as_invalidated() {
+    fn forgotten_keys_count_as_invalidated() {
         let log = InvalidationLog::default();
         (0..MAX_KEYS + 10).for_each(|number| log.add(key(number), number as u64 + 1));
         assert!(log.entries.read().unwrap().at.len() <= MAX_KEYS);

@@ -32,7 +32,7 @@ impl Kind {
 }
 
 /// The length of the digest in a key, in bytes.
-const DIGEST: usize = 28;
+const DIGEST_LEN: usize = 28;
 
 /// The digest of these parts. Their lengths are included, so that different lists of parts have different digests.
 pub(crate) fn digest(parts: &[&[u8]]) -> StoreKey {
@@ -46,17 +46,17 @@ pub(crate) fn digest(parts: &[&[u8]]) -> StoreKey {
 
 fn record(kind: Kind, parts: &[&[u8]]) -> StoreKey {
     let mut bytes = *digest(parts).as_bytes();
-    let suffix = kind.suffix(&bytes[..DIGEST]);
-    bytes[DIGEST..].copy_from_slice(&suffix);
+    let suffix = kind.suffix(&bytes[..DIGEST_LEN]);
+    bytes[DIGEST_LEN..].copy_from_slice(&suffix);
     StoreKey::new(bytes)
 }
 
 /// The longest namespace that is stored unchanged, in bytes.
-const MAX_NAMESPACE: usize = 1_000;
+const MAX_NAMESPACE_LEN: usize = 1_000;
 
 /// A namespace as it is stored: one that is too long is shortened, and identified by its digest.
 pub(crate) fn stored(namespace: &str) -> Cow<'_, str> {
-    if namespace.len() <= MAX_NAMESPACE {
+    if namespace.len() <= MAX_NAMESPACE_LEN {
         return namespace.into();
     }
     let start: String = namespace.chars().take(200).collect();
@@ -91,7 +91,7 @@ pub(crate) fn rate(namespace: &str, key: &str) -> StoreKey {
 
 /// The kind of a cache's record by its key; `None` for all other keys.
 pub(crate) fn kind(key: StoreKey) -> Option<Kind> {
-    let (digest, suffix) = key.as_bytes().split_at(DIGEST);
+    let (digest, suffix) = key.as_bytes().split_at(DIGEST_LEN);
     KINDS.into_iter().find(|kind| kind.suffix(digest) == suffix)
 }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_says_its_kind_and_no_two_parts_run_together() {
+    fn keys_show_their_kind_and_parts_do_not_run_together() {
         let one = entry(values("a"), b"bc");
         assert_eq!(
             [one, lease(one), tag("t"), namespace("n")].map(kind),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_and_its_lease_lie_in_different_places() {
+    fn the_digests_of_an_entry_and_its_lease_differ() {
         let together = (0..2_000_usize).filter(|number| {
             let entry = entry(values("a"), &number.to_le_bytes());
             entry.as_bytes()[..2] == lease(entry).as_bytes()[..2]
@@ -146,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_of_any_length_is_known_by_all_of_it() {
+    fn a_namespace_of_any_length_is_identified_by_all_of_it() {
         let long = "ä".repeat(70_000);
         let other = format!("{long}x");
-        assert!(stored(&long).len() < MAX_NAMESPACE && stored(&long) != stored(&other));
+        assert!(stored(&long).len() < MAX_NAMESPACE_LEN && stored(&long) != stored(&other));
         assert_eq!(stored(&stored(&long)), stored(&long));
         assert_eq!(namespace(&long), namespace(&stored(&long)));
     }

@@ -12,9 +12,9 @@ use crate::key;
 /// The exclusive right to create a value among all processes. It ends with its deadline, and when it is dropped. The
 /// default is no lease, for caches without a store or whose store does not answer.
 #[derive(Default)]
-pub(crate) struct Lease(Option<Held>);
+pub(crate) struct Lease(Option<HeldLease>);
 
-struct Held {
+struct HeldLease {
     backend: Arc<Inner>,
     key: StoreKey,
     version: Version,
@@ -31,7 +31,7 @@ impl Lease {
         let key = key::lease(entry);
         let outcome = remote.put(key, Bytes::new(), length, PutMode::Create).await?;
         Ok(match outcome {
-            PutResult::Stored(version) => Some(Lease(Some(Held { backend: Arc::clone(backend), key, version }))),
+            PutResult::Stored(version) => Some(Lease(Some(HeldLease { backend: Arc::clone(backend), key, version }))),
             PutResult::Conflict => None,
         })
     }
@@ -44,7 +44,7 @@ impl Lease {
     }
 }
 
-impl Held {
+impl HeldLease {
     /// If the lease ended and another process acquired it, its version differs, and it is not removed.
     async fn release(self) {
         if let Some(remote) = &self.backend.store {

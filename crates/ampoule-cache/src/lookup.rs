@@ -8,7 +8,7 @@ use ampoule_core::{Bytes, Error, ErrorKind, PutMode, StoreKey, Time};
 use futures_util::future::try_join;
 
 use crate::format::{Generation, Header, Record};
-use crate::memory::{self, About, Cached, MemoryKey};
+use crate::memory::{self, Cached, MemoryKey, Metadata};
 use crate::namespace::Namespace;
 use crate::remote::Remote;
 use crate::value::Cacheable;
@@ -58,7 +58,7 @@ impl<'a> Lookup<'a> {
         let namespace = self.namespace;
         let cached = namespace.backend.memory.as_ref()?.get(self.memory_key.borrow())?;
         let (about, now) = (&cached.about, namespace.backend.now());
-        let counts = namespace.is_valid(about) && namespace.is_recent(about, now) && namespace.lives(about, now);
+        let counts = namespace.is_valid(about) && namespace.is_recent(about, now) && namespace.is_usable(about, now);
         counts.then(|| cached.downcast())?
     }
 
@@ -112,7 +112,7 @@ impl<'a> Lookup<'a> {
             return Ok((None, condition));
         }
         let Ok(value) = codec::decode::<T>(&body) else { return Ok((None, condition)) };
-        let about = About {
+        let about = Metadata {
             created: header.created,
             expires: header.expires,
             took: header.took,
@@ -120,10 +120,10 @@ impl<'a> Lookup<'a> {
             asked,
             tags: memory::tags(header.tags.iter().map(|(key, _)| *key)),
             size: body.len(),
-            until: asked + self.namespace.options.memory_expire,
+            memory_until: asked + self.namespace.options.memory_expire,
         };
-        let lives = self.namespace.lives(&about, asked);
-        Ok((lives.then(|| Cached { about, value: Arc::new(value) }), condition))
+        let is_usable = self.namespace.is_usable(&about, asked);
+        Ok((is_usable.then(|| Cached { about, value: Arc::new(value) }), condition))
     }
 
     /// Puts a value into memory, if there is memory and the value was not invalidated since its creation or read began.
@@ -135,7 +135,7 @@ impl<'a> Lookup<'a> {
             backend.is_removed(self.entry, began)
                 || backend.is_invalidated(self.namespace.key, tags.as_deref().unwrap_or_default(), began)
         };
-        if cached.about.until > backend.now() && !is_invalid() {
+        if cached.about.memory_until > backend.now() && !is_invalid() {
             memory.insert(self.memory_key.clone(), cached);
             // A removal between the check and the insertion did not find the value.
             std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
@@ -157,7 +157,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// The record of a value that carries these generations.
-    pub(crate) fn record(&self, about: &About, generations: &[Generation], body: Bytes) -> Bytes {
+    pub(crate) fn record(&self, about: &Metadata, generations: &[Generation], body: Bytes) -> Bytes {
         let header = Header {
             created: about.created,
             expires: about.expires,
@@ -175,7 +175,7 @@ impl<'a> Lookup<'a> {
         backend.start_sweeping();
         let body = namespace.encode(&value)?;
         let now = backend.now();
-        let mut about = About {
+        let mut about = Metadata {
             created: now,
             expires: now + self.expire,
             took: Duration::ZERO,
@@ -183,7 +183,7 @@ impl<'a> Lookup<'a> {
             asked: now,
             tags: memory::tags(self.tags.iter().copied()),
             size: body.len(),
-            until: namespace.until(now, now, self.expire),
+            memory_until: namespace.memory_until(now, now, self.expire),
         };
         if let Some(remote) = &backend.store {
             let lifetime = namespace.lifetime(self.expire);

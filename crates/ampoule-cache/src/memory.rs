@@ -18,13 +18,13 @@ pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 /// A cached value and its metadata. A hit needs only moka's own entry and the value.
 #[derive(Clone)]
 pub(crate) struct Cached<V = AnyValue> {
-    pub(crate) about: About,
+    pub(crate) about: Metadata,
     pub(crate) value: V,
 }
 
 /// The metadata of a cached value.
 #[derive(Clone)]
-pub(crate) struct About {
+pub(crate) struct Metadata {
     /// When it becomes stale.
     pub(crate) expires: Time,
     /// The number of invalidations when its creation, or its read from the store, began.
@@ -35,14 +35,14 @@ pub(crate) struct About {
     pub(crate) took: Duration,
     pub(crate) created: Time,
     /// When memory may drop it.
-    pub(crate) until: Time,
+    pub(crate) memory_until: Time,
     /// The digests of its tags; usually empty.
     pub(crate) tags: Option<Arc<[StoreKey]>>,
     /// The size of the encoded value, in bytes.
     pub(crate) size: usize,
 }
 
-impl About {
+impl Metadata {
     pub(crate) fn tags(&self) -> &[StoreKey] {
         self.tags.as_deref().unwrap_or_default()
     }
@@ -158,7 +158,7 @@ impl Memory {
     pub(crate) fn sweep(&self, now: Time) -> u64 {
         let mut removed = 0;
         for (key, cached) in &self.0 {
-            if now >= cached.about.until {
+            if now >= cached.about.memory_until {
                 self.0.invalidate(&*key);
                 removed += 1;
             }

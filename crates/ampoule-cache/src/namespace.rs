@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::backend::Inner;
 use crate::key;
-use crate::memory::{About, MemoryKeyRef};
+use crate::memory::{MemoryKeyRef, Metadata};
 use crate::options::CacheOptions;
 use crate::stats::Counters;
 
@@ -85,22 +85,22 @@ impl Namespace {
     }
 
     /// Whether neither its namespace nor a tag was invalidated, as far as this process knows.
-    pub(crate) fn is_valid(&self, about: &About) -> bool {
+    pub(crate) fn is_valid(&self, about: &Metadata) -> bool {
         !self.backend.is_invalidated(self.key, about.tags(), about.began)
     }
 
     /// Whether memory may return it without a read of the store.
-    pub(crate) fn is_recent(&self, about: &About, now: Time) -> bool {
+    pub(crate) fn is_recent(&self, about: &Metadata, now: Time) -> bool {
         self.backend.store.is_none() || now.since(about.asked) < self.options.memory_expire
     }
 
     /// Whether it may be returned, fresh or stale.
-    pub(crate) fn lives(&self, about: &About, now: Time) -> bool {
+    pub(crate) fn is_usable(&self, about: &Metadata, now: Time) -> bool {
         now < about.expires + self.options.stale
     }
 
     /// Whether one caller should create it again: it is stale, or it is near its end and the random choice says so.
-    pub(crate) fn is_due(&self, about: &About) -> bool {
+    pub(crate) fn should_refresh(&self, about: &Metadata) -> bool {
         let now = self.backend.now();
         if now >= about.expires {
             return true;
@@ -118,7 +118,7 @@ impl Namespace {
         took.mul_f64(self.options.early * MAX_EARLY)
     }
 
-    pub(crate) fn count_served(&self, about: &About, waited: bool) {
+    pub(crate) fn count_served(&self, about: &Metadata, waited: bool) {
         match (self.backend.now() >= about.expires, waited) {
             (true, _) => self.counters.stale(),
             (false, true) => self.counters.waits(),
@@ -127,7 +127,7 @@ impl Namespace {
     }
 
     /// The time until which memory holds a value that is created now and was requested at `asked`.
-    pub(crate) fn until(&self, now: Time, asked: Time, expire: Duration) -> Time {
+    pub(crate) fn memory_until(&self, now: Time, asked: Time, expire: Duration) -> Time {
         let end = now + expire + self.options.stale;
         if self.backend.store.is_some() { end.min(asked + self.options.memory_expire) } else { end }
     }
@@ -152,7 +152,7 @@ impl Namespace {
     }
 
     /// Logs that a value is returned but not stored.
-    pub(crate) fn report_unfit(&self, error: &Error) {
+    pub(crate) fn report_uncacheable(&self, error: &Error) {
         let is_first = error.kind() != ErrorKind::TooLarge || self.counters.too_large() == 0;
         if is_first {
             tracing::warn!(cache = %self.name, error = %error.report(), "a value is returned but not cached");

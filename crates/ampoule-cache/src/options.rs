@@ -20,7 +20,7 @@ use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 pub struct CacheOptions {
     /// Whether the region caches at all: `true` by default. With `false` every call runs its creator.
     pub enabled: bool,
-    /// How long a value is fresh: an hour by default. (Beaker's default was for ever.)
+    /// How long a value is fresh: an hour by default. (Beaker's default was to never expire.)
     pub expire: Duration,
     /// How long an expired value may still be returned while one caller creates the next, or when creating it fails.
     /// Zero by default: all callers wait for the new value. (`stale-while-revalidate` and `stale-if-error` of RFC 5861;

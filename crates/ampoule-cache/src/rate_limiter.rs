@@ -16,13 +16,13 @@ use crate::key;
 const EXTRA_ATTEMPTS: u32 = 64;
 
 /// How long a caller should wait after more conflicts than that.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The bounds of a limiter in memory: beyond them the oldest counts are removed.
-const BOUNDS: MemoryBounds = MemoryBounds { entries: 1_000_000, bytes: 64 << 20 };
+const DEFAULT_BOUNDS: MemoryBounds = MemoryBounds { entries: 1_000_000, bytes: 64 << 20 };
 
 /// The most ended counts that a write removes from memory.
-const SWEPT: usize = 8;
+const MAX_SWEPT: usize = 8;
 
 /// A rate: a burst at once, and on average the same number in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl RateLimiter {
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let in_memory = || Arc::new(MemoryStore::new(BOUNDS, Arc::clone(&backend.0.clock)));
+        let in_memory = || Arc::new(MemoryStore::new(DEFAULT_BOUNDS, Arc::clone(&backend.0.clock)));
         let memory = backend.0.store.is_none().then(in_memory);
         Ok(RateLimiter { backend: backend.clone(), memory, namespace: namespace.into(), rate })
     }
@@ -127,7 +127,7 @@ impl RateLimiter {
                 return Ok(Admission::Admitted);
             }
         }
-        Ok(Admission::Refused { retry_after: BUSY })
+        Ok(Admission::Refused { retry_after: BUSY_RETRY_AFTER })
     }
 
     /// Takes one count back, for example for an event that proved harmless.
@@ -177,7 +177,7 @@ impl RateLimiter {
     /// Removes some ended counts from memory with each write. In a store the backend's task removes them.
     async fn sweep(&self) {
         match &self.memory {
-            Some(memory) => drop(memory.sweep(SWEPT).await),
+            Some(memory) => drop(memory.sweep(MAX_SWEPT).await),
             None => self.backend.0.start_sweeping(),
         }
     }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_count_leaves_nothing_behind_when_it_has_ended() {
+    async fn an_ended_count_leaves_no_record() {
         let clock = Arc::new(ManualClock::default());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
         let options = BackendOptions { clock: clock.clone(), ..BackendOptions::default() };
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_is_none_is_refused() {
+    fn an_invalid_rate_is_refused() {
         let backend = Backend::memory(&BackendOptions::default());
         for rate in [Rate::new(0, MINUTE), Rate::new(1, Duration::ZERO), Rate::new(2_000, Duration::from_secs(1))] {
             let error = RateLimiter::new(&backend, "n", rate).unwrap_err();
@@ -318,7 +318,7 @@ mod tests {
     proptest! {
         /// In any period, no more than the burst and what became available in the period.
         #[test]
-        fn no_stretch_of_time_has_more_than_its_share(burst in 1_u32..6, steps in prop::collection::vec(0_u64..40_000, 1..80)) {
+        fn no_period_exceeds_the_rate(burst in 1_u32..6, steps in prop::collection::vec(0_u64..40_000, 1..80)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let rate = Rate::new(burst, MINUTE);

@@ -13,11 +13,11 @@ const MAX_UNUSED: usize = 1_024;
 
 /// Namespaces by name, then by region and type.
 #[derive(Default)]
-pub(crate) struct Registry(Mutex<Known>);
+pub(crate) struct Registry(Mutex<Namespaces>);
 
 #[derive(Default)]
-struct Known {
-    by_name: BTreeMap<Box<str>, Named>,
+struct Namespaces {
+    by_name: BTreeMap<Box<str>, NamespacesOfName>,
     /// How many there are in all.
     count: usize,
     /// How many of them were held by a cache when they were last counted.
@@ -25,7 +25,7 @@ struct Known {
 }
 
 /// The namespaces of one name.
-struct Named {
+struct NamespacesOfName {
     counters: Arc<Counters>,
     namespaces: Vec<(Id, Arc<Namespace>)>,
 }
@@ -48,7 +48,7 @@ impl Registry {
             known.forget_unused();
         }
         known.count += 1;
-        let new = || Named { counters: Arc::new(Counters::new(name)), namespaces: Vec::new() };
+        let new = || NamespacesOfName { counters: Arc::new(Counters::new(name)), namespaces: Vec::new() };
         let named = known.by_name.entry(name.into()).or_insert_with(new);
         let namespace = Arc::new(make(Arc::clone(&named.counters)));
         named.namespaces.push((id, Arc::clone(&namespace)));
@@ -68,12 +68,12 @@ impl Registry {
         known.by_name.iter().map(|(name, named)| (name.to_string(), named.counters.read())).collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Namespaces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl Namespaces {
     fn forget_unused(&mut self) {
         self.by_name.retain(|_, named| named.retain_used());
         self.count = self.by_name.values().map(|named| named.namespaces.len()).sum();
@@ -81,7 +81,7 @@ impl Known {
     }
 }
 
-impl Named {
+impl NamespacesOfName {
     fn find(&self, id: Id) -> Option<Arc<Namespace>> {
         self.namespaces.iter().find(|(known, _)| *known == id).map(|(_, namespace)| Arc::clone(namespace))
     }
@@ -100,7 +100,7 @@ mod tests {
     use crate::options::{BackendOptions, CacheOptions};
 
     #[test]
-    fn what_is_used_stays_and_what_is_not_is_forgotten() {
+    fn used_namespaces_stay_and_unused_ones_are_dropped() {
         let (registry, backend) = (Registry::default(), Backend::memory(&BackendOptions::default()));
         let get = |name: &str| {
             registry.get_or_insert(name, (0, TypeId::of::<u8>()), |counters| {

@@ -101,7 +101,7 @@ impl Remote {
     async fn lasting_generation(&self, key: StoreKey, now: Time, least: Duration) -> Result<Generation, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(stored) = self.get(key).await? else {
-                match self.offer(key, now, least, PutMode::Create).await? {
+                match self.create_generation(key, now, least, PutMode::Create).await? {
                     Some(generation) => return Ok(generation),
                     None => continue,
                 }
@@ -117,7 +117,7 @@ impl Remote {
                 // An invalid record is replaced, in the version that was read.
                 Err(_) => {
                     let mode = PutMode::Replace(stored.version);
-                    if let Some(generation) = self.offer(key, now, least, mode).await? {
+                    if let Some(generation) = self.create_generation(key, now, least, mode).await? {
                         return Ok(generation);
                     }
                 }
@@ -128,7 +128,7 @@ impl Remote {
     }
 
     /// Creates a random generation; `None` if another process was first.
-    async fn offer(
+    async fn create_generation(
         &self,
         key: StoreKey,
         now: Time,
@@ -136,9 +136,9 @@ impl Remote {
         mode: PutMode,
     ) -> Result<Option<Generation>, Error> {
         let generation = random_generation()?;
-        match self.put(key, Bytes::copy_from_slice(&generation), ample(least), mode).await? {
+        match self.put(key, Bytes::copy_from_slice(&generation), ample_lifetime(least), mode).await? {
             PutResult::Stored(version) => {
-                self.remember(key, version, now + ample(least));
+                self.remember(key, version, now + ample_lifetime(least));
                 Ok(Some(generation))
             }
             PutResult::Conflict => Ok(None),
@@ -147,9 +147,9 @@ impl Remote {
 
     /// Prolongs a generation; `false` if its version has changed.
     async fn prolong(&self, key: StoreKey, version: Version, now: Time, least: Duration) -> Result<bool, Error> {
-        let is_there = self.store.touch(key, version, ample(least)).await?;
+        let is_there = self.store.touch(key, version, ample_lifetime(least)).await?;
         if is_there {
-            self.remember(key, version, now + ample(least));
+            self.remember(key, version, now + ample_lifetime(least));
         }
         Ok(is_there)
     }
@@ -175,7 +175,7 @@ impl Remote {
 }
 
 /// A lifetime that also covers the values of the next hour, and as long again as one lives.
-fn ample(least: Duration) -> Duration {
+fn ample_lifetime(least: Duration) -> Duration {
     least.saturating_mul(2).saturating_add(Duration::from_secs(3_600))
 }
 

@@ -57,7 +57,7 @@ impl Walk<'_> {
     }
 
     /// Whether to look into an optional part.
-    fn goes_on(&self) -> bool {
+    fn may_recurse(&self) -> bool {
         self.depth < MAX_DEPTH && self.notes.steps < MAX_STEPS / 2
     }
 }
@@ -118,7 +118,7 @@ impl<'de> Deserializer<'de> for Walk<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note("option")?;
-        if self.goes_on() { visitor.visit_some(self.inside()) } else { visitor.visit_none() }
+        if self.may_recurse() { visitor.visit_some(self.inside()) } else { visitor.visit_none() }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Walk<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note("seq")?;
-        let left = usize::from(self.goes_on());
+        let left = usize::from(self.may_recurse());
         visitor.visit_seq(Parts { walk: self.inside(), names: [].iter(), left })
     }
 
@@ -153,7 +153,7 @@ impl<'de> Deserializer<'de> for Walk<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note("map")?;
-        let left = usize::from(self.goes_on());
+        let left = usize::from(self.may_recurse());
         visitor.visit_map(Parts { walk: self.inside(), names: [].iter(), left })
     }
 
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_more_is_another_shape_wherever_it_is() {
+    fn an_added_field_changes_the_fingerprint_at_any_depth() {
         #[derive(Deserialize)]
         #[allow(dead_code, reason = "for its schema")]
         struct Article {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_contains_itself_comes_to_an_end() {
+    fn the_walk_of_a_recursive_type_ends() {
         #[derive(Deserialize)]
         #[allow(dead_code, reason = "for its schema")]
         struct Tree {

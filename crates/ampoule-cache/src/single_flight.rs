@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::memory::{AnyValue, MemoryKey};
 
 /// How long a caller waits before a warning is logged.
-const THRESHOLD: Duration = Duration::from_secs(5);
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// An empty map releases its capacity beyond this.
-const MAX_IDLE: usize = 1_024;
+const MAX_IDLE_CAPACITY: usize = 1_024;
 
 /// The values that are being created.
 #[derive(Default)]
@@ -155,7 +155,7 @@ impl Joined<'_> {
         );
         let free = Arc::clone(&flight.result).lock_owned();
         let mut free = std::pin::pin!(free);
-        let patience = limit.min(THRESHOLD);
+        let patience = limit.min(WARN_AFTER);
         if let Ok(result) = timeout(patience, &mut free).await {
             return Some(result);
         }
@@ -174,7 +174,7 @@ impl Joined<'_> {
         if map.get(&self.flight.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.flight)) {
             map.remove(&self.flight.key);
         }
-        if map.is_empty() && map.capacity() > MAX_IDLE {
+        if map.is_empty() && map.capacity() > MAX_IDLE_CAPACITY {
             map.shrink_to_fit();
         }
     }
@@ -201,60 +201,60 @@ mod tests {
         MemoryKeyRef { values: 1, key: b"key" }.to_owned()
     }
 
-    async fn turn(flights: &SingleFlight) -> Outcome<'_> {
+    async fn outcome(flights: &SingleFlight) -> Outcome<'_> {
         flights.lead_or_wait(&key(), LIMIT, "n").await
     }
 
-    fn leader(turn: Outcome<'_>) -> Leader<'_> {
-        match turn {
+    fn leader(outcome: Outcome<'_>) -> Leader<'_> {
+        match outcome {
             Outcome::Leader(leader) => leader,
             _ => panic!("expected to be the leader"),
         }
     }
 
     #[tokio::test]
-    async fn callers_that_wait_get_what_was_made_and_nothing_is_left_over() {
+    async fn waiting_callers_get_the_value_and_no_flight_remains() {
         let flights = SingleFlight::default();
-        let leading = leader(turn(&flights).await);
+        let leading = leader(outcome(&flights).await);
         assert!(flights.try_lead(&key()).is_none());
         let completing = async {
             tokio::task::yield_now().await;
             assert!(leading.is_awaited());
             leading.complete(Arc::new(7_u8), Instant::now());
         };
-        let (turn, ()) = futures_util::future::join(turn(&flights), completing).await;
+        let (turn, ()) = futures_util::future::join(outcome(&flights), completing).await;
         assert!(matches!(turn, Outcome::Shared(value) if value.downcast_ref() == Some(&7_u8)));
         assert!(flights.map().is_empty());
     }
 
     #[tokio::test]
-    async fn a_leader_that_gives_up_lets_the_next_caller_go_on() {
+    async fn the_next_caller_leads_when_the_leader_is_dropped() {
         let flights = SingleFlight::default();
-        let leading = leader(turn(&flights).await);
-        let (next, ()) = futures_util::future::join(turn(&flights), async { drop(leading) }).await;
+        let leading = leader(outcome(&flights).await);
+        let (next, ()) = futures_util::future::join(outcome(&flights), async { drop(leading) }).await;
         drop(leader(next));
         assert!(flights.map().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_caller_waits_for_ever() {
+    async fn waiting_ends_at_the_limit() {
         let flights = SingleFlight::default();
-        let leading = leader(turn(&flights).await);
-        assert!(matches!(turn(&flights).await, Outcome::TimedOut));
-        drop(leader(turn(&flights).await));
+        let leading = leader(outcome(&flights).await);
+        assert!(matches!(outcome(&flights).await, Outcome::TimedOut));
+        drop(leader(outcome(&flights).await));
         assert!(leading.joined.flight.warned.load(Ordering::Relaxed), "a warning was logged");
     }
 
     /// Two futures of one task may wait for each other's values; a creator cannot wait for its own.
     #[tokio::test(start_paused = true)]
-    async fn a_creator_that_asks_for_its_own_value_fails_at_once() {
+    async fn a_creator_that_looks_up_its_own_value_panics_at_once() {
         let began = tokio::time::Instant::now();
         let task = tokio::spawn(async {
             let (flights, other) = (SingleFlight::default(), SingleFlight::default());
-            let leading = leader(turn(&flights).await);
+            let leading = leader(outcome(&flights).await);
             let nested = async {
-                let between = leader(turn(&other).await);
-                between.create(async { drop(turn(&flights).await) }).await;
+                let between = leader(outcome(&other).await);
+                between.create(async { drop(outcome(&flights).await) }).await;
             };
             leading.create(nested).await;
         });

@@ -215,7 +215,7 @@ mod tests {
     use crate::options::{BackendOptions, CacheOptions};
 
     #[tokio::test]
-    async fn what_is_there_is_counted_and_wiped_and_nothing_else() {
+    async fn records_of_caches_are_counted_and_wiped_and_no_others() {
         let clock = Arc::new(ManualClock::default());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryBounds::default(), clock.clone()));
         let session = StoreKey::digest(b"a session");

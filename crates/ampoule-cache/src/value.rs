@@ -25,7 +25,7 @@ impl<T> Created<T> {
         Created { value, expire: None, is_failure: false }
     }
 
-    /// Creates a value that stands for a failure: while a stale value may still be returned, callers get that one
+    /// Creates a value that represents a failure: while a stale value may still be returned, callers get that one
     /// instead.
     pub fn failure(value: T) -> Created<T> {
         Created { is_failure: true, ..Created::new(value) }

@@ -1,6 +1,6 @@
-//! What a cache holds of the heap stays within its bounds, however many namespaces, tags and callers there are.
+//! The heap memory of a cache stays within its bounds, however many namespaces, tags and callers there are.
 //!
-//! All in one test: the counter is that of the process.
+//! This is a single test, since the counter counts the whole process.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn in_memory() -> CacheManager {
 }
 
 #[tokio::test]
-async fn what_a_cache_holds_is_bounded() {
+async fn the_memory_of_a_cache_is_bounded() {
     let mut held = Vec::new();
     for (what, most) in [
         ("namespaces", namespaces(&in_memory()).await),
@@ -48,7 +48,7 @@ async fn what_a_cache_holds_is_bounded() {
     println!("{held:#?}");
 }
 
-/// How much more is held of the heap than before.
+/// The growth of the heap since the beginning.
 struct Measure(usize);
 
 impl Measure {
@@ -78,7 +78,7 @@ async fn versions(manager: &CacheManager) -> usize {
     measure.held()
 }
 
-/// 64 tags of a value take more than the value.
+/// The 64 tags of a value take more memory than the value.
 async fn tags(manager: &CacheManager) -> usize {
     let cache = manager.cache::<u32>("numbers");
     let measure = Measure::begin();
@@ -114,7 +114,7 @@ async fn removed_values(manager: &CacheManager) -> usize {
     measure.held()
 }
 
-/// Half of them wait for others, of as many values; then all have gone.
+/// Half of the callers wait for others, each pair for another value; then all have ended.
 async fn callers(manager: &CacheManager) -> usize {
     let cache = manager.cache::<u32>("numbers");
     let gate = Arc::new(Semaphore::new(0));

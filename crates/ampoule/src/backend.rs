@@ -17,7 +17,7 @@ use ampoule_seal::{Credential, Token};
 pub(crate) use self::cookie::CookieBackend;
 pub(crate) use self::edit::Edit;
 pub(crate) use self::fork::Fork;
-pub(crate) use self::limit::{Caller, Contender};
+pub(crate) use self::limit::{Caller, LoginCandidate};
 pub(crate) use self::lookup::{Context, Found, Lookup, Outcome, VerifiedToken};
 #[cfg(test)]
 pub(crate) use self::snapshot::read_session;

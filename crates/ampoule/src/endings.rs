@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use crate::backend::StoreBackend;
 
 /// How often a session is read in a store that does not report changes.
-pub(crate) const POLL: Duration = Duration::from_secs(5);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often in one that does, to find missed reports.
-const POLL_WATCHED: Duration = Duration::from_secs(30);
+const WATCHED_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Whether the error means that the session will never be readable.
 pub(crate) fn is_final(error: &Error) -> bool {
@@ -44,7 +44,7 @@ impl Endings {
     pub(crate) async fn wait(&self, store: &StoreBackend, id: SessionId) {
         let waiter = Waiter::new(&self.0, id);
         loop {
-            let poll = if self.follow(store) { POLL_WATCHED } else { POLL };
+            let poll = if self.follow(store) { WATCHED_POLL_INTERVAL } else { POLL_INTERVAL };
             // Before the read, so that an end between the read and the wait is not missed.
             let mut woken = std::pin::pin!(waiter.notify.notified());
             woken.as_mut().enable();
@@ -83,7 +83,7 @@ struct Following(Weak<Waiting>);
 impl Following {
     async fn follow(self, mut watcher: Box<dyn Watcher>) {
         loop {
-            let told = tokio::time::timeout(POLL_WATCHED, watcher.next()).await;
+            let told = tokio::time::timeout(WATCHED_POLL_INTERVAL, watcher.next()).await;
             let Some(waiting) = self.0.upgrade() else { return };
             if waiting.sessions().is_empty() {
                 return;

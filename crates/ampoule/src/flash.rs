@@ -13,7 +13,7 @@ use crate::session::Session;
 
 /// Beaker's four categories, and its default.
 const CATEGORIES: &[&str] = &["warning", "notice", "error", "success"];
-const DEFAULT: &str = "notice";
+const DEFAULT_CATEGORY: &str = "notice";
 
 /// The most messages that wait; beyond it the oldest are dropped.
 const MAX_MESSAGES: usize = 50;
@@ -78,7 +78,7 @@ impl Flash {
     /// # Ok(()) }
     /// ```
     pub fn of(session: &Session) -> Flash {
-        Flash { session: session.clone(), key: "flash", categories: CATEGORIES, default: DEFAULT }
+        Flash { session: session.clone(), key: "flash", categories: CATEGORIES, default: DEFAULT_CATEGORY }
     }
 
     /// Uses another key of the session, for a second list of messages.

@@ -24,10 +24,10 @@ use ampoule_core::internal::{Content, Tombstone};
 use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, SessionId, Store, Stored, Version};
 
 /// How often a conflict is retried.
-const ATTEMPTS: u32 = 64;
+const MAX_ATTEMPTS: u32 = 64;
 
 /// How long an ended session is remembered: the default of [`Options::rotation_grace`](crate::Options::rotation_grace).
-const GRACE: Duration = Duration::from_secs(5);
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 /// The record that a store holds under a session's id.
 #[derive(Clone, Debug)]
@@ -77,12 +77,12 @@ pub async fn inspect<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<Opti
 /// Errors of the store. [`ErrorKind::Conflict`] after 64 attempts against other writers: the session is then still
 /// live.
 pub async fn end<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<bool, Error> {
-    for attempt in 0..ATTEMPTS {
+    for attempt in 0..MAX_ATTEMPTS {
         let Some(found) = inspect(store, id).await? else { return Ok(false) };
         match (found.stored, found.state) {
             (Some(Stored { version, .. }), State::Session(record)) => {
                 let device = record.identity.device_of(id);
-                if bury(store, id, version, Tombstone { device, forked_for: None }, GRACE).await? {
+                if put_tombstone(store, id, version, Tombstone { device, forked_for: None }, DEFAULT_GRACE).await? {
                     return Ok(true);
                 }
             }
@@ -91,11 +91,11 @@ pub async fn end<S: Store + ?Sized>(store: &S, id: SessionId) -> Result<bool, Er
         }
         pause(attempt).await;
     }
-    Err(gave_up(ATTEMPTS))
+    Err(gave_up(MAX_ATTEMPTS))
 }
 
 /// Replaces this version by a tombstone, and returns whether the version still existed.
-pub(crate) async fn bury<S: Store + ?Sized>(
+pub(crate) async fn put_tombstone<S: Store + ?Sized>(
     store: &S,
     id: SessionId,
     version: Version,

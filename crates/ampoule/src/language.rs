@@ -21,13 +21,13 @@ use unic_langid::{CharacterDirection, LanguageIdentifier};
 use crate::session::Session;
 
 /// The session's key of the user's choice.
-const LANG: Key<String> = Key::new("lang");
+const LANG_KEY: Key<String> = Key::new("lang");
 
 /// The most ranges of a header that are read.
 const MAX_RANGES: usize = 32;
 
 /// The longest tag, in bytes; longer ones are skipped. RFC 5646 section 4.4.1 finds 35 to be enough.
-const MAX_TAG: usize = 64;
+const MAX_TAG_LEN: usize = 64;
 
 /// The languages of an application, as a layer. Handlers inside it can take a [`Language`].
 ///
@@ -246,7 +246,7 @@ impl Language {
             let message = format!("unknown language `{tag}`; expected one of {}", known.join(", "));
             return Err(Error::new(ErrorKind::Invalid, message));
         };
-        session.insert(LANG, chosen.to_string())?;
+        session.insert(LANG_KEY, chosen.to_string())?;
         self.chain.retain(|other| *other != chosen);
         self.chain.insert(0, chosen);
         Ok(())
@@ -277,7 +277,7 @@ impl Session {
     /// # Errors
     /// Errors of loading the session.
     pub async fn get_lang(&self) -> Result<Option<String>, Error> {
-        self.read_only().get(LANG).await
+        self.read_only().get(LANG_KEY).await
     }
 }
 
@@ -324,7 +324,7 @@ fn asked(headers: &HeaderMap) -> Vec<LanguageIdentifier> {
     let values = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
     let read = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
-        let tag = parts.next().filter(|tag| tag.len() <= MAX_TAG)?.parse().ok()?;
+        let tag = parts.next().filter(|tag| tag.len() <= MAX_TAG_LEN)?.parse().ok()?;
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let weight: f32 = weight.map_or(Some(1.0), |weight| weight.trim().parse().ok())?;
         (weight > 0.0).then_some((tag, weight))
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_s_wish_is_met_by_weight_and_by_kinship() {
+    fn languages_are_negotiated_by_weight_and_similarity() {
         let known = ["en", "de", "pt-BR", "ar"];
         for (accept, expected) in [
             ("de", "de en"),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn directions_are_those_of_the_scripts() {
+    fn directions_follow_the_scripts() {
         for (tag, direction) in
             [("en", "ltr"), ("ar", "rtl"), ("he", "rtl"), ("fa-IR", "rtl"), ("az", "ltr"), ("az-Arab", "rtl")]
         {
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_language_is_refused() {
+    fn invalid_languages_are_refused() {
         for tags in [vec![], vec!["en", "not a tag"], vec![""]] {
             assert_eq!(Languages::new(tags.clone()).unwrap_err().kind(), ErrorKind::Config, "{tags:?}");
         }

@@ -4,8 +4,8 @@ pub(crate) mod invalid;
 pub(crate) mod kind;
 pub(crate) mod names;
 pub(crate) mod parse;
+pub(crate) mod redact;
 pub(crate) mod settings;
-pub(crate) mod shown;
 pub(crate) mod stores;
 
 use std::fmt;
@@ -66,20 +66,20 @@ pub struct Options {
     /// The cookie's name and attributes.
     pub cookie: CookieOptions,
     /// How long an old token stays valid after a request sent the new one, and how long a login whose response was lost
-    /// keeps the session before it frozen: 5 seconds by default, at most 300. Zero breaks requests that a page had
-    /// under way while its token was rotated.
+    /// keeps the session before it frozen: 5 seconds by default, at most 300. Zero breaks requests that a page
+    /// had started before its token was rotated.
     pub rotation_grace: Duration,
     /// The time limit on each operation of the store: 5 seconds by default (promise P10). `None` disables it; needed
     /// only where there is no tokio runtime with a timer.
     pub store_timeout: Option<Duration>,
     /// How often expired sessions are removed from the store, by a task that the first session of this process starts and
     /// that ends with the layer: 60 seconds by default, half as much again or less, so that several processes do not meet.
-    /// `None` leaves it to another process, or to `ampoule sessions sweep`: without any the store keeps them for ever. Needs
+    /// `None` leaves it to another process, or to `ampoule sessions sweep`: if nothing sweeps, they stay in the store. Needs
     /// a tokio runtime with a timer, as `store_timeout` does: without that limit there is no task.
     pub sweep_interval: Option<Duration>,
     /// What a request gets that needs its session while the store is down: an error, by default (promise P10).
     pub on_outage: OutagePolicy,
-    /// The circuit opens for a second after so many failures of the store in a row, 5 by default: requests that need
+    /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: requests that need
     /// the store then fail at once instead of waiting for it. 0 disables it.
     pub fail_fast_after: usize,
     /// How many sessions of one principal may live at once; `None`, the default, sets no limit. They are counted when a

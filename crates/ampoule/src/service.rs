@@ -106,7 +106,7 @@ where
                 }
                 StateProject::Finishing { finish } => return finish.as_mut().poll(cx).map(Ok),
                 StateProject::Refused { response } => {
-                    return Poll::Ready(Ok(response.take().expect("a future is polled to its end once")));
+                    return Poll::Ready(Ok(response.take().expect("the future was polled after completion")));
                 }
             }
         }

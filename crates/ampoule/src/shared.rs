@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Counts an event, wakes the session's waiters, and calls the hook.
-    pub(crate) fn tell(&self, kind: EventKind, id: SessionId, principal: Option<&str>) {
+    pub(crate) fn emit(&self, kind: EventKind, id: SessionId, principal: Option<&str>) {
         observe::event(kind);
         match kind {
             EventKind::Destroyed => self.endings.wake(id),

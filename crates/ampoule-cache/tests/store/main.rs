@@ -1,4 +1,4 @@
-//! What a cache asks of its store, where clocks differ, writes are slow and circuits open.
+//! The operations of a cache on its store, with differing clocks, slow writes and open circuits.
 
 mod scripted;
 
@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A store, the clock of the processes that use it, and how they are made.
+/// A store, and the clock of the processes that use it.
 struct Rig {
     store: Arc<Scripted>,
     clock: Arc<ManualClock>,
@@ -41,9 +41,9 @@ impl Rig {
     }
 }
 
-/// The deadline of a generation is of the store's clock, from which the cache's differs by years.
+/// The deadline of a generation is by the store's clock, which differs from the cache's by years.
 #[tokio::test]
-async fn values_live_as_long_as_they_should_whatever_the_store_s_clock_says() {
+async fn the_stores_clock_does_not_change_how_long_values_live() {
     for (store_is_at, name) in [(2_000 * DAY, "behind"), (21_000 * DAY, "about right"), (40_000 * DAY, "ahead")] {
         let rig = Rig::new();
         rig.store.clock.set(ampoule_core::Time::ZERO + store_is_at);
@@ -74,7 +74,7 @@ async fn a_generation_that_another_process_made_is_prolonged() {
 }
 
 #[tokio::test]
-async fn a_value_that_its_creator_keeps_longer_than_the_region_lives_so_long() {
+async fn a_creators_expiry_may_be_longer_than_the_regions() {
     let rig = Rig::new();
     let cache = rig.cache();
     let create = || async { Ok::<_, Infallible>(Created::new(1).expire(10 * DAY)) };
@@ -86,7 +86,7 @@ async fn a_value_that_its_creator_keeps_longer_than_the_region_lives_so_long() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_kept_longer_and_was_cleared_meanwhile_does_not_count() {
+async fn a_value_with_a_longer_expiry_that_was_cleared_meanwhile_is_invalid() {
     let rig = Rig::new();
     let (cache, other) = (rig.cache(), rig.process());
     let create = || async {
@@ -98,7 +98,7 @@ async fn a_value_that_is_kept_longer_and_was_cleared_meanwhile_does_not_count() 
 }
 
 #[tokio::test]
-async fn a_generation_that_is_exchanged_just_before_it_is_prolonged_is_read_again() {
+async fn a_generation_that_is_replaced_just_before_it_is_prolonged_is_read_again() {
     let rig = Rig::new();
     let other = rig.process();
     other.cache::<u32>("numbers").insert("one", 1).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_generation_that_is_exchanged_just_before_it_is_prolonged_is_read_agai
     assert_eq!(rig.store.touches(), 2);
 }
 
-/// The mark of the removal lives longer than creating may take, and so a put that was under way for long meets it.
+/// The mark of a removal is kept longer than creating may take, so a slow put meets it.
 #[tokio::test]
 async fn a_slow_put_does_not_bring_a_removed_value_back() {
     let rig = Rig::new();
@@ -127,7 +127,7 @@ async fn a_slow_put_does_not_bring_a_removed_value_back() {
 
 /// A write that was sent twice may have met the mark of a removal the second time.
 #[tokio::test]
-async fn a_value_of_which_it_is_not_known_whether_it_was_put_is_not_given_to_others() {
+async fn a_value_whose_put_has_an_unknown_outcome_is_not_shared() {
     let rig = Rig::new();
     let other = rig.cache();
     let options = BackendOptions { clock: rig.clock.clone(), ..BackendOptions::default() };
@@ -145,7 +145,7 @@ async fn a_value_of_which_it_is_not_known_whether_it_was_put_is_not_given_to_oth
 }
 
 #[tokio::test]
-async fn what_takes_long_to_create_is_kept_until_five_minutes() {
+async fn a_value_is_stored_if_creating_it_took_at_most_five_minutes() {
     for (took, kept) in [(300, true), (301, false)] {
         let rig = Rig::new();
         let cache = rig.cache();
@@ -158,7 +158,8 @@ async fn what_takes_long_to_create_is_kept_until_five_minutes() {
     }
 }
 
-/// More operations than a half-open circuit tries are asked together. Those that it tries must end, or it would never close.
+/// More concurrent operations than a half-open circuit admits. Those that it admits must complete, or it would never
+/// close.
 #[tokio::test(start_paused = true)]
 async fn p10_a_store_that_answers_again_is_used_again_also_by_values_with_many_tags() {
     let rig = Rig::new();

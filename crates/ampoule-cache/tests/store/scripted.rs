@@ -1,4 +1,4 @@
-//! A store on a server: it answers later, has a clock of its own, and lets things happen between two operations.
+//! A store like one on a server: it answers later, has its own clock, and runs events between two operations.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,22 +37,22 @@ impl Scripted {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// The next put is not done, and it is not known whether it was.
+    /// The next put is not done, and its outcome is unknown to the caller.
     pub(crate) fn lose_a_put(&self) {
         self.loses_a_put.store(true, Ordering::SeqCst);
     }
 
-    /// How many touches were asked for.
+    /// The number of touches so far.
     pub(crate) fn touches(&self) -> usize {
         self.touches.load(Ordering::SeqCst)
     }
 
-    /// Happens before the next put is done.
+    /// Runs an event before the next put.
     pub(crate) fn before_put(&self, event: impl Future<Output = ()> + Send + 'static) {
         *self.before_put.lock().unwrap() = Some(Box::pin(event));
     }
 
-    /// Happens before the next touch is done.
+    /// Runs an event before the next touch.
     pub(crate) fn before_touch(&self, event: impl Future<Output = ()> + Send + 'static) {
         *self.before_touch.lock().unwrap() = Some(Box::pin(event));
     }

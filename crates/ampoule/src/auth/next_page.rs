@@ -7,7 +7,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-const NAME: &str = "next";
+const PARAMETER: &str = "next";
 
 /// The longest page that is kept, in bytes. Percent-encoded, it may be three times as long in a header.
 const MAX_LEN: usize = 2_048;
@@ -83,11 +83,11 @@ impl NextPage {
         let Some(path) = self.path() else { return login.to_owned() };
         let separator = if login.contains('?') { '&' } else { '?' };
         let encoded: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
-        format!("{login}{separator}{NAME}={encoded}")
+        format!("{login}{separator}{PARAMETER}={encoded}")
     }
 
     fn of_query(query: &str) -> NextPage {
-        let mut pages = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == NAME);
+        let mut pages = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == PARAMETER);
         match (pages.next(), pages.next()) {
             (Some((_, page)), None) => NextPage::new(page),
             _ => NextPage::default(),
@@ -106,11 +106,11 @@ impl<S: Sync> FromRequestParts<S> for NextPage {
 /// Whether a browser, and every proxy before this server, takes the text for a path of the same site.
 fn is_local(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>`#".contains(&byte);
-    text.len() <= MAX_LEN && text.bytes().all(is_plain) && is_tidy(text.split('?').next().unwrap_or_default())
+    text.len() <= MAX_LEN && text.bytes().all(is_plain) && is_normalized(text.split('?').next().unwrap_or_default())
 }
 
 /// Whether a path stays the same after any number of percent-decodings and normalizations.
-fn is_tidy(path: &str) -> bool {
+fn is_normalized(path: &str) -> bool {
     let mut path = Cow::Borrowed(path);
     for _ in 0..=MAX_ENCODINGS {
         if !has_plain_segments(&path) {
@@ -137,11 +137,11 @@ fn has_plain_segments(path: &str) -> bool {
             return false;
         }
     }
-    !path.contains(is_odd)
+    !path.contains(is_forbidden)
 }
 
 /// Control characters, line separators, and characters that some programs take for a slash.
-fn is_odd(character: char) -> bool {
+fn is_forbidden(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || matches!(character, '\\' | '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' | '\u{fe68}' | '\u{ff3c}')
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_of_these_tests_falls_for_the_tricks() {
+    fn the_tricks_lead_a_browser_to_another_site() {
         for (trick, leads_to) in [
             ("//evil", None),
             ("/\\evil", None),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_pages_none_counts() {
+    fn two_pages_count_as_none() {
         assert_eq!(NextPage::of_query("a=b&next=%2Fc"), NextPage::new("/c"));
         for query in ["next=/a&next=/b", "next=/a&next=//evil", "NEXT=/a", "next", "next[]=/a", ""] {
             assert_eq!(NextPage::of_query(query).path(), None, "{query}");
@@ -370,7 +370,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn what_is_kept_stays_on_the_site(lead in prop_oneof![Just(""), Just("/"), Just("/a")], rest in prop_oneof![pieces(), any::<String>()]) {
+        fn accepted_pages_stay_on_the_site(lead in prop_oneof![Just(""), Just("/"), Just("/a")], rest in prop_oneof![pieces(), any::<String>()]) {
             let page = NextPage::new(format!("{lead}{rest}"));
             let Some(path) = page.path() else { return Ok(()) };
             // As a browser resolves it, and as one would after proxies and servers have decoded and normalized it.

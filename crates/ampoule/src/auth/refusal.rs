@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn html_is_asked_for_by_its_name() {
+    fn html_must_be_accepted_by_name() {
         for (range, expected) in [
             ("text/html", true),
             ("TEXT/HTML;charset=utf-8", true),

@@ -16,7 +16,7 @@ use crate::http::pieces;
 const MAX_CANDIDATES: usize = 16;
 
 /// The length of an id in bytes.
-const ID: usize = size_of::<SessionId>();
+const ID_LEN: usize = size_of::<SessionId>();
 
 pub(crate) struct CookieBackend {
     sealer: Sealer,
@@ -47,14 +47,14 @@ impl CookieBackend {
         let lookup = Lookup::of(newest.map_or(Outcome::Unknown, Outcome::Found));
         let is_dead = matches!(lookup.outcome, Outcome::Unknown);
         let events = expired.filter(|_| is_dead).map(|id| (EventKind::Expired, id)).into_iter().collect();
-        Ok(Lookup { events, is_crowded: opened > 1, ..lookup })
+        Ok(Lookup { events, has_several_tokens: opened > 1, ..lookup })
     }
 
     fn open(&self, text: &[u8], now: Time) -> Result<Option<Found>, Error> {
         let Some(opened) = self.sealer.open_text(text, self.name.as_bytes()) else { return Ok(None) };
         let mut plain = Bytes::from(opened.plain);
-        let Some(id) = plain.first_chunk::<ID>().copied() else { return Ok(None) };
-        let Content::Session(record) = Content::decode(plain.split_off(ID))? else { return Ok(None) };
+        let Some(id) = plain.first_chunk::<ID_LEN>().copied() else { return Ok(None) };
+        let Content::Session(record) = Content::decode(plain.split_off(ID_LEN))? else { return Ok(None) };
         let credential = Credential::new(id, [0; 16]);
         let token = VerifiedToken { credential, digest: [0; 32], has_current_key: opened.current, via: 0 };
         let snapshot = snapshot(id, record);
@@ -63,7 +63,7 @@ impl CookieBackend {
 
     /// Returns the session as the cookie holds it, if it fits.
     pub(super) fn keep(&self, credential: Credential, record: Arc<Record>) -> Result<Snapshot, Error> {
-        let (size, most) = (ampoule_seal::internal::sealed_text_len(ID + record.encoded_len()), self.max_size);
+        let (size, most) = (ampoule_seal::internal::sealed_text_len(ID_LEN + record.encoded_len()), self.max_size);
         if size > most {
             let message = format!("a session of {size} characters in its cookie, where {most} are allowed");
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -78,7 +78,7 @@ impl CookieBackend {
     }
 }
 
-fn snapshot(id: [u8; ID], record: Arc<Record>) -> Snapshot {
+fn snapshot(id: [u8; ID_LEN], record: Arc<Record>) -> Snapshot {
     Snapshot { id: SessionId::new(id), version: Version(0), deadline: record.deadline(), record, writes: 0 }
 }
 
@@ -86,5 +86,5 @@ fn snapshot(id: [u8; ID], record: Arc<Record>) -> Snapshot {
 fn conflict(one: &Snapshot, other: &Snapshot) -> Lookup {
     let others = vec![one.clone(), other.clone()];
     let events = others.iter().map(|other| (EventKind::Conflicting, other.id)).collect();
-    Lookup { others, events, is_crowded: true, ..Lookup::of(Outcome::Unknown) }
+    Lookup { others, events, has_several_tokens: true, ..Lookup::of(Outcome::Unknown) }
 }

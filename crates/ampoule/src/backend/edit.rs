@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_current_secret_rotates_and_only_while_no_other_is_good() {
+    fn only_the_current_secret_rotates_and_only_while_no_other_is_valid() {
         let past = NOW - Duration::from_millis(1);
         let confirmed = Some((1, Some(NOW + GRACE)));
         // A rotation, then a request with each secret.
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_session_is_saved_to_only_by_what_found_that_freeze_to_be_over() {
+    fn a_frozen_session_is_written_only_by_a_request_that_found_the_freeze_over() {
         let nothing = ChangeLog::default();
         let mut frozen = record(1, None);
         frozen.identity.frozen_until = Some(NOW + GRACE);

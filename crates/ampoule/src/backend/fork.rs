@@ -15,7 +15,7 @@ use ampoule_seal::Credential;
 
 use super::edit::Edit;
 use super::snapshot::{Ended, Lineage, Read, Snapshot, ended, gone};
-use super::store::{ATTEMPTS, StoreBackend};
+use super::store::{MAX_ATTEMPTS, StoreBackend};
 use crate::inspect::{gave_up, pause};
 
 /// A login that is to be saved as a new session.
@@ -87,7 +87,7 @@ impl StoreBackend {
         let mut guard = self.within_limit(async { Ok(self.locks.lock(old.key()).await) }).await?;
         let mut old = guard.latest.take().filter(|_| guard.writes() != old.writes).unwrap_or_else(|| old.clone());
         let mut written = self.write_fork(fork, Some(&old), None).await?;
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let frozen = self.frozen(&old.record, fork.clock.now());
             match self.put_record(old.id, &frozen, PutMode::Replace(old.version), fork.now).await {
                 Ok(PutResult::Stored(version)) => {
@@ -95,7 +95,7 @@ impl StoreBackend {
                     return Ok(written);
                 }
                 Ok(PutResult::Conflict) => {}
-                Err(error) => return self.give_back(&written, error).await,
+                Err(error) => return self.remove_fork(&written, error).await,
             }
             pause(attempt).await;
             let rebuilt = match self.read(old.id).await {
@@ -108,10 +108,10 @@ impl StoreBackend {
             };
             written = match rebuilt {
                 Ok(written) => written,
-                Err(error) => return self.give_back(&written, error).await,
+                Err(error) => return self.remove_fork(&written, error).await,
             };
         }
-        self.give_back(&written, gave_up(ATTEMPTS)).await
+        self.remove_fork(&written, gave_up(MAX_ATTEMPTS)).await
     }
 
     /// Continues a login whose old session ended meanwhile. If that session had a principal, or another login of the
@@ -129,10 +129,10 @@ impl StoreBackend {
         };
         let by_the_same = forked_for.is_some() && forked_for.as_deref() == written.record.principal();
         if by_the_same || old.record.principal().is_some() {
-            return self.give_back(written, ended(forked_for.as_deref())).await;
+            return self.remove_fork(written, ended(forked_for.as_deref())).await;
         }
         match self.write_fork(&Fork { lineage: Some(Lineage::of(old)), ..*fork }, None, Some(written)).await {
-            Err(error) => self.give_back(written, error).await,
+            Err(error) => self.remove_fork(written, error).await,
             rebuilt => rebuilt,
         }
     }
@@ -178,9 +178,9 @@ impl StoreBackend {
     }
 
     /// Removes the written fork after an error, since its client will not be told of it.
-    async fn give_back<T>(&self, written: &Snapshot, error: Error) -> Result<T, Error> {
+    async fn remove_fork<T>(&self, written: &Snapshot, error: Error) -> Result<T, Error> {
         if error.kind() != ErrorKind::Timeout
-            && let Err(error) = self.take_back(written).await
+            && let Err(error) = self.remove_written(written).await
         {
             tracing::warn!(session = %written.id, error = %error.report(), "the record of a failed login could not be removed");
         }
@@ -210,7 +210,7 @@ impl StoreBackend {
             chain.push(found);
         }
         for found in chain.into_iter().rev() {
-            self.bury_frozen(found, forked_for).await?;
+            self.end_if_frozen(found, forked_for).await?;
         }
         Ok(())
     }
@@ -219,15 +219,15 @@ impl StoreBackend {
         Ok(self.find(id).await?.filter(|found| found.record.identity.frozen_until.is_some()))
     }
 
-    async fn bury_frozen(&self, mut found: Snapshot, forked_for: Option<&str>) -> Result<(), Error> {
-        for attempt in 0..ATTEMPTS {
-            if self.bury(&found, forked_for).await? {
+    async fn end_if_frozen(&self, mut found: Snapshot, forked_for: Option<&str>) -> Result<(), Error> {
+        for attempt in 0..MAX_ATTEMPTS {
+            if self.put_tombstone(&found, forked_for).await? {
                 return Ok(());
             }
             pause(attempt).await;
             let Some(newer) = self.find_frozen(found.id).await? else { return Ok(()) };
             found = newer;
         }
-        Err(gave_up(ATTEMPTS))
+        Err(gave_up(MAX_ATTEMPTS))
     }
 }

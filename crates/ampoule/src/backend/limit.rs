@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use ampoule_core::{Error, ErrorKind, SessionId, Tag, Time};
 
 use super::snapshot::{Ended, Read, Snapshot, ended, gone, superseded};
-use super::store::{ATTEMPTS, StoreBackend};
+use super::store::{MAX_ATTEMPTS, StoreBackend};
 use crate::options::{Limit, SessionLimitPolicy};
 
 /// The login that is checked against the limit.
-pub(crate) struct Contender<'a> {
+pub(crate) struct LoginCandidate<'a> {
     pub(crate) principal: &'a str,
     pub(crate) device: Option<SessionId>,
     pub(crate) now: Time,
@@ -32,7 +32,7 @@ impl StoreBackend {
     /// is then read again, so each login is found under its own id or under that of the session before it.
     pub(crate) async fn live_of(&self, principal: &str) -> Result<Vec<Snapshot>, Error> {
         let mut ended = HashSet::new();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let mut live: Vec<Snapshot> = Vec::new();
             let mut is_stale = false;
             for key in self.keys_with_tag(Tag::of_principal(self.layer.as_str(), principal)).await? {
@@ -72,7 +72,7 @@ impl StoreBackend {
     /// The sessions of a principal that a session may see and end, after checking that the session is still live. It
     /// sees no login that came after it, which may be on its way to the client. `found` was listed before the check, so
     /// it has no login that replaced the session.
-    pub(crate) async fn seen_by(
+    pub(crate) async fn visible_to(
         &self,
         caller: &Caller,
         mut found: Vec<Snapshot>,
@@ -100,15 +100,15 @@ impl StoreBackend {
         let is_fork = origin == Some(own.id);
         let is_later = origin.is_some() && origin == own_origin && order(other) > order(own);
         match other.record.identity.is_unconfirmed {
-            true => (is_fork || is_later) && self.may_be_on_its_way(other, now),
+            true => (is_fork || is_later) && self.is_response_pending(other, now),
             false => is_fork,
         }
     }
 
     /// Makes room for a login that is about to be saved, and returns the sessions that were ended for it.
-    pub(crate) async fn make_place(&self, limit: Limit, login: &Contender<'_>) -> Result<Vec<Snapshot>, Error> {
+    pub(crate) async fn make_room(&self, limit: Limit, login: &LoginCandidate<'_>) -> Result<Vec<Snapshot>, Error> {
         match limit.policy {
-            SessionLimitPolicy::Refuse => self.find_place(limit, login).await.map(|_| Vec::new()),
+            SessionLimitPolicy::Refuse => self.check_limit(limit, login).await.map(|_| Vec::new()),
             SessionLimitPolicy::EndOldest => {
                 self.end_beyond(login, limit.most - 1, |found| self.counts_others(found, login)).await
             }
@@ -117,7 +117,11 @@ impl StoreBackend {
 
     /// Refuses a login if other devices have reached the limit, and returns those devices. Sessions whose tokens no
     /// request has sent do not count: they may never be used.
-    pub(crate) async fn find_place(&self, limit: Limit, login: &Contender<'_>) -> Result<HashSet<SessionId>, Error> {
+    pub(crate) async fn check_limit(
+        &self,
+        limit: Limit,
+        login: &LoginCandidate<'_>,
+    ) -> Result<HashSet<SessionId>, Error> {
         if limit.policy != SessionLimitPolicy::Refuse {
             return Ok(HashSet::new());
         }
@@ -140,11 +144,11 @@ impl StoreBackend {
     pub(crate) async fn keep_limit(
         &self,
         limit: Limit,
-        login: &Contender<'_>,
+        login: &LoginCandidate<'_>,
         before: &HashSet<SessionId>,
     ) -> Result<Vec<Snapshot>, Error> {
         self.end_beyond(login, limit.most, |found| match limit.policy {
-            SessionLimitPolicy::EndOldest => found.retain(|session| !self.may_be_on_its_way(session, login.now)),
+            SessionLimitPolicy::EndOldest => found.retain(|session| !self.is_response_pending(session, login.now)),
             SessionLimitPolicy::Refuse => {
                 found.retain(|session| !session.record.identity.is_unconfirmed);
                 found.sort_by_key(|session| {
@@ -155,20 +159,20 @@ impl StoreBackend {
         .await
     }
 
-    fn counts_others(&self, found: &mut Vec<Snapshot>, login: &Contender<'_>) {
-        found.retain(|session| Some(session.device()) != login.device && !self.may_be_on_its_way(session, login.now));
+    fn counts_others(&self, found: &mut Vec<Snapshot>, login: &LoginCandidate<'_>) {
+        found.retain(|session| Some(session.device()) != login.device && !self.is_response_pending(session, login.now));
     }
 
     /// Ends the sessions of all devices but the first `places`, in the order that `count` leaves. Each is ended only in
     /// the version that was counted.
     async fn end_beyond(
         &self,
-        login: &Contender<'_>,
+        login: &LoginCandidate<'_>,
         places: usize,
         count: impl Fn(&mut Vec<Snapshot>),
     ) -> Result<Vec<Snapshot>, Error> {
         let mut ended = Vec::new();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let mut found = self.live_of(login.principal).await?;
             count(&mut found);
             let over = beyond(found, places);
@@ -176,7 +180,7 @@ impl StoreBackend {
                 return Ok(ended);
             }
             for session in over {
-                if self.bury(&session, None).await? {
+                if self.put_tombstone(&session, None).await? {
                     ended.push(session);
                 }
             }
@@ -185,7 +189,7 @@ impl StoreBackend {
     }
 
     /// Whether the response with the session's token may not have arrived yet.
-    fn may_be_on_its_way(&self, session: &Snapshot, now: Time) -> bool {
+    fn is_response_pending(&self, session: &Snapshot, now: Time) -> bool {
         let made = session.record.authenticated_at.unwrap_or(session.record.created);
         session.record.identity.is_unconfirmed && now.since(made) < self.rules.grace
     }

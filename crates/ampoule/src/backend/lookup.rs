@@ -69,7 +69,7 @@ pub(crate) struct Lookup {
     /// The audit events that the tokens cause.
     pub(crate) events: Vec<(EventKind, SessionId)>,
     /// Whether several tokens verified, so that the client holds cookies that should be expired.
-    pub(crate) is_crowded: bool,
+    pub(crate) has_several_tokens: bool,
 }
 
 /// Which session the request has.
@@ -84,7 +84,7 @@ pub(crate) enum Outcome {
 
 impl Lookup {
     pub(crate) fn of(outcome: Outcome) -> Lookup {
-        Lookup { outcome, others: Vec::new(), events: Vec::new(), is_crowded: false }
+        Lookup { outcome, others: Vec::new(), events: Vec::new(), has_several_tokens: false }
     }
 
     fn unknown(event: EventKind, id: SessionId) -> Lookup {
@@ -119,11 +119,17 @@ impl StoreBackend {
     fn look_up(&self, token: VerifiedToken, now: Time) -> Reply<'_, Lookup> {
         let key = token.id().into();
         let writes = self.locks.writes(key);
-        self.store.get(key).map(move |answer| self.judge(token, answer?, writes, now))
+        self.store.get(key).map(move |answer| self.check_secret(token, answer?, writes, now))
     }
 
     /// Checks the token's secret against the record that is stored under its id.
-    fn judge(&self, token: VerifiedToken, stored: Option<Stored>, writes: u64, now: Time) -> Result<Lookup, Error> {
+    fn check_secret(
+        &self,
+        token: VerifiedToken,
+        stored: Option<Stored>,
+        writes: u64,
+        now: Time,
+    ) -> Result<Lookup, Error> {
         let id = token.id();
         let Some(stored) = stored else { return Ok(Lookup::unknown(EventKind::Expired, id)) };
         Ok(match read(id, stored, writes, &self.layer)? {
@@ -199,14 +205,14 @@ impl Several {
     /// Tokens of ended sessions do not count. Tokens of one session, or of a session and its fork, count as one: the
     /// newest. If tokens of two sessions remain, or some were not looked up, none counts.
     fn outcome(mut self, has_more: bool) -> Result<Lookup, Error> {
-        let is_crowded = true;
+        let has_several_tokens = true;
         let Some(first) = self.live.first() else {
             if let Some(damaged) = self.damaged {
                 return Err(damaged);
             }
             let ended = self.ended.filter(|_| !has_more);
             let outcome = ended.map_or(Outcome::Unknown, Outcome::Ended);
-            return Ok(Lookup { events: self.events, is_crowded, ..Lookup::of(outcome) });
+            return Ok(Lookup { events: self.events, has_several_tokens, ..Lookup::of(outcome) });
         };
         // A rotated secret is no sign of theft if the current one was sent too.
         let live: Vec<SessionId> = self.live.iter().map(|found| found.snapshot.id).collect();
@@ -224,7 +230,7 @@ impl Several {
             self.events.extend(others.iter().map(|other| (EventKind::Conflicting, other.id)));
         }
         let outcome = newest.map_or(Outcome::Unknown, Outcome::Found);
-        Ok(Lookup { outcome, others, events: self.events, is_crowded })
+        Ok(Lookup { outcome, others, events: self.events, has_several_tokens })
     }
 }
 

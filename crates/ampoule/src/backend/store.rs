@@ -19,11 +19,11 @@ use ampoule_seal::{Credential, Signer, Token};
 use super::edit::Edit;
 use super::snapshot::{Ended, Read, Snapshot, ended, read};
 use super::write_locks::{WriteGuard, WriteLocks};
-use crate::inspect::{bury, gave_up, pause};
+use crate::inspect::{gave_up, pause, put_tombstone};
 use crate::observe;
 
 /// How often a conflict is retried before the caller gets the error.
-pub(super) const ATTEMPTS: u32 = 64;
+pub(super) const MAX_ATTEMPTS: u32 = 64;
 
 /// A store, and the locks that serialize the writers of this process.
 pub(crate) struct StoreBackend {
@@ -194,7 +194,7 @@ impl StoreBackend {
         let was_written = guard.writes() != base.writes;
         let mut latest = guard.latest.take().filter(|_| was_written);
         let mut is_fresh = latest.is_some() || !was_written;
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let put = match first.take() {
                 Some(first) => first,
                 None => {
@@ -212,7 +212,7 @@ impl StoreBackend {
             }
             is_fresh = false;
         }
-        Err(gave_up(ATTEMPTS))
+        Err(gave_up(MAX_ATTEMPTS))
     }
 
     /// Reads the session as another writer stored it.
@@ -262,8 +262,8 @@ impl StoreBackend {
     /// session back.
     pub(crate) async fn end(&self, found: &Snapshot) -> Result<bool, Error> {
         let mut current = found.clone();
-        for attempt in 0..ATTEMPTS {
-            if self.bury(&current, None).await? {
+        for attempt in 0..MAX_ATTEMPTS {
+            if self.put_tombstone(&current, None).await? {
                 return Ok(true);
             }
             pause(attempt).await;
@@ -272,13 +272,13 @@ impl StoreBackend {
                 None => return Ok(false),
             }
         }
-        Err(gave_up(ATTEMPTS))
+        Err(gave_up(MAX_ATTEMPTS))
     }
 
     /// Replaces this version by a tombstone, and returns whether the version still existed.
-    pub(super) async fn bury(&self, found: &Snapshot, forked_for: Option<&str>) -> Result<bool, Error> {
+    pub(super) async fn put_tombstone(&self, found: &Snapshot, forked_for: Option<&str>) -> Result<bool, Error> {
         let tombstone = Tombstone { device: found.device(), forked_for: forked_for.map(str::to_owned) };
-        bury(&*self.store, found.id, found.version, tombstone, self.rules.grace).await
+        put_tombstone(&*self.store, found.id, found.version, tombstone, self.rules.grace).await
     }
 
     /// Removes a record that cannot be read.
@@ -287,7 +287,7 @@ impl StoreBackend {
     }
 
     /// Removes a record that no client was told of, if it is still the version that was written.
-    pub(super) async fn take_back(&self, written: &Snapshot) -> Result<(), Error> {
+    pub(super) async fn remove_written(&self, written: &Snapshot) -> Result<(), Error> {
         let nothing = Entry { value: Bytes::new(), lifetime: Duration::ZERO, tag: None };
         self.store.put(written.key(), nothing, PutMode::Replace(written.version)).await.map(drop)
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::snapshot::Snapshot;
 
 /// The number of locks. Two sessions that share one wait for each other's writes and lose nothing else.
-const LOCKS: usize = 1_024;
+const LOCK_COUNT: usize = 1_024;
 
 #[derive(Clone)]
 pub(super) struct WriteLocks(Arc<[WriteLock]>);
@@ -24,7 +24,7 @@ struct WriteLock {
 
 impl WriteLocks {
     pub(super) fn new() -> WriteLocks {
-        WriteLocks((0..LOCKS).map(|_| WriteLock::default()).collect())
+        WriteLocks((0..LOCK_COUNT).map(|_| WriteLock::default()).collect())
     }
 
     /// How many writes this process has made under this session's lock. A writer that finds more of them than when it
@@ -48,7 +48,7 @@ impl WriteLocks {
 
     fn of(&self, key: StoreKey) -> &WriteLock {
         let [first, second, ..] = *key.as_bytes();
-        &self.0[usize::from(u16::from_le_bytes([first, second])) % LOCKS]
+        &self.0[usize::from(u16::from_le_bytes([first, second])) % LOCK_COUNT]
     }
 }
 

@@ -31,9 +31,9 @@ use self::status::{CacheStatus, Forward};
 use self::stored::{Stored, StoredResponse};
 
 /// How long requests for a response that could not be stored do not wait for each other.
-const UNCACHEABLE: Duration = Duration::from_secs(10);
+const UNCACHEABLE_LIFETIME: Duration = Duration::from_secs(10);
 /// The same for a response of a failure.
-const FAILED: Duration = Duration::from_secs(1);
+const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// Returns the tags of a response, from its request.
 type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
@@ -313,7 +313,7 @@ impl Inner {
         let Exchange { parts, tags, handler, outcome } = exchange;
         let create = move || async move {
             let Some((inner, body)) = handler.take() else {
-                return Ok(Created::new(Stored::Uncacheable).expire(FAILED));
+                return Ok(Created::new(Stored::Uncacheable).expire(FAILURE_LIFETIME));
             };
             let mut request = Request::from_parts(key::unconditional(parts), body);
             let cacheability = Cacheability::of(&mut request);
@@ -346,16 +346,16 @@ impl Inner {
 /// The list of header fields to store if a response varies by others than the known ones.
 fn variants(names: Vec<String>, selected: &[String]) -> Created<Stored> {
     let created = Created::new(Stored::Variants(names));
-    if selected.is_empty() { created } else { created.expire(FAILED) }
+    if selected.is_empty() { created } else { created.expire(FAILURE_LIFETIME) }
 }
 
 fn uncacheable(status: StatusCode) -> Created<Stored> {
     let created = Created::new(Stored::Uncacheable);
     match status {
         // If an older response may still be used, it is.
-        status if status.is_server_error() => Created::failure(Stored::Uncacheable).expire(FAILED),
-        status if status.is_client_error() => created.expire(FAILED),
-        _ => created.expire(UNCACHEABLE),
+        status if status.is_server_error() => Created::failure(Stored::Uncacheable).expire(FAILURE_LIFETIME),
+        status if status.is_client_error() => created.expire(FAILURE_LIFETIME),
+        _ => created.expire(UNCACHEABLE_LIFETIME),
     }
 }
 

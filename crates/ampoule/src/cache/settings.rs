@@ -8,8 +8,8 @@ use ampoule_core::{Durability, Error};
 use crate::options::invalid::{BadOptions, InvalidOption};
 use crate::options::names::{self, Names, nearest};
 use crate::options::parse::RawOptions;
-use crate::options::shown::shown;
-use crate::options::stores::{For, read_place};
+use crate::options::redact::without_login;
+use crate::options::stores::{StoreContext, read_store};
 use crate::store::{self, StoreOptions};
 
 /// All options: first those of the place where values are stored, then those of how they are cached.
@@ -127,7 +127,7 @@ impl CacheSettings {
     ) -> Result<CacheSettings, BadOptions> {
         let mut pairs: Vec<(String, String)> =
             pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        names::without_strays(&mut pairs);
+        names::remove_unprefixed(&mut pairs);
         let cache_dir = pairs.iter().find(|(name, _)| name == "cache_dir").map(|(_, value)| value.clone());
         let regions = region_names(&pairs);
         let mut faults = Vec::new();
@@ -158,7 +158,7 @@ impl CacheSettings {
             region
         };
         let of_region = |name: &str| match of_regions.remove(name) {
-            Some(raw) => raw.over(&top),
+            Some(raw) => raw.inherit(&top),
             None => top.clone(),
         };
         let raw: Vec<RawOptions> = regions.iter().map(String::as_str).map(of_region).collect();
@@ -198,7 +198,7 @@ impl CacheSettings {
 impl std::fmt::Debug for Region {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Region")
-            .field("url", &shown(&self.url))
+            .field("url", &without_login(&self.url))
             .field("store", &self.store)
             .field("memory_tier", &self.memory_tier)
             .field("options", &self.options)
@@ -217,7 +217,7 @@ impl Region {
             durability: Durability::None,
             ..StoreOptions::default()
         };
-        let found = read_place(&mut raw, cache_dir, For { folder: "cache", is_session: false, defaults });
+        let found = read_store(&mut raw, cache_dir, StoreContext { folder: "cache", is_session: false, defaults });
         let (url, store) = found.unwrap_or_else(|| ("memory:".to_owned(), StoreOptions::default()));
         let mut backend = BackendOptions::default();
         raw.number("max_entries", &mut backend.bounds.entries);
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_place_ends_where_the_manner_begins() {
+    fn the_options_of_the_place_end_with_sweep_interval() {
         assert_eq!((PLACE.first(), PLACE.last()), (Some(&"type"), Some(&"sweep_interval")));
     }
 }

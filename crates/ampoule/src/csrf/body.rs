@@ -13,20 +13,20 @@ use http::{HeaderMap, HeaderValue, Request};
 use super::rejection::CsrfRejection;
 
 /// The tokens in a body, and the request for its handler.
-pub(super) struct Searched {
+pub(super) struct SearchedBody {
     pub(super) tokens: Vec<String>,
     pub(super) request: Request<Body>,
 }
 
 /// Searches at most `limit` bytes of a form's body for `field`. Bodies of other types have none.
-pub(super) async fn search(request: Request<Body>, field: &str, limit: usize) -> Result<Searched, CsrfRejection> {
+pub(super) async fn search(request: Request<Body>, field: &str, limit: usize) -> Result<SearchedBody, CsrfRejection> {
     let kind = media_type(request.headers());
     if kind == "application/x-www-form-urlencoded" {
         return search_urlencoded(request, field, limit).await;
     }
     match boundary(request.headers()).filter(|_| kind == "multipart/form-data") {
         Some(boundary) => search_multipart(request, &boundary, field, limit).await,
-        None => Ok(Searched { tokens: Vec::new(), request }),
+        None => Ok(SearchedBody { tokens: Vec::new(), request }),
     }
 }
 
@@ -43,7 +43,7 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The handler gets the form without the field.
-async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) -> Result<Searched, CsrfRejection> {
+async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) -> Result<SearchedBody, CsrfRejection> {
     let (mut parts, body) = request.into_parts();
     let form = collect(body, limit).await?;
     let (mut tokens, mut rest) = (Vec::new(), Vec::with_capacity(form.len() + 1));
@@ -57,7 +57,7 @@ async fn search_urlencoded(request: Request<Body>, field: &str, limit: usize) ->
     if parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    Ok(Searched { tokens, request: Request::from_parts(parts, Body::from(body)) })
+    Ok(SearchedBody { tokens, request: Request::from_parts(parts, Body::from(body)) })
 }
 
 /// Collects a body into one buffer: a client may send it byte by byte, and storing each piece by itself takes many
@@ -81,7 +81,7 @@ async fn search_multipart(
     boundary: &str,
     field: &str,
     limit: usize,
-) -> Result<Searched, CsrfRejection> {
+) -> Result<SearchedBody, CsrfRejection> {
     let (parts, body) = request.into_parts();
     let source = Arc::new(Mutex::new(Source::of(body, limit)));
     let found = find_field(multer::Multipart::new(Tee(Arc::clone(&source)), boundary), field).await;
@@ -95,7 +95,7 @@ async fn search_multipart(
     let tokens = found.map_err(|_| CsrfRejection::Malformed)?.into_iter().collect();
     seen.push(gathered.into());
     let body = Body::from_stream(stream::iter(seen.into_iter().map(Ok)).chain(body));
-    Ok(Searched { tokens, request: Request::from_parts(parts, body) })
+    Ok(SearchedBody { tokens, request: Request::from_parts(parts, body) })
 }
 
 async fn find_field(mut form: multer::Multipart<'_>, field: &str) -> Result<Option<String>, multer::Error> {
@@ -131,7 +131,7 @@ impl Source {
     /// Passes on the bytes that were read, if they are an eighth of all before them, or if none follow. multer searches
     /// all its bytes for a boundary, again for each piece: with growing pieces it searches each byte nine times at
     /// most, and an eighth more is read than necessary.
-    fn hand_on(&mut self, is_last: bool) -> Option<Bytes> {
+    fn pass_on(&mut self, is_last: bool) -> Option<Bytes> {
         if self.gathered.is_empty() || (self.gathered.len() < self.len / 8 && !is_last) {
             return None;
         }
@@ -164,7 +164,7 @@ impl Stream for Tee {
             if source.left.is_none() {
                 return Poll::Ready(None);
             }
-            match source.hand_on(is_last) {
+            match source.pass_on(is_last) {
                 Some(piece) => return Poll::Ready(Some(Ok(piece))),
                 None if is_last => return Poll::Ready(None),
                 None => {}
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_comes_byte_by_byte_is_not_searched_anew_for_each() {
+    async fn a_body_in_single_bytes_is_not_searched_again_for_each() {
         for piece in [1, 2, 100, 4_000] {
             for len in [10_000, 100_000, 1_000_000] {
                 let work = work(len, piece).await;

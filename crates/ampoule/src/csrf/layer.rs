@@ -191,12 +191,12 @@ impl CsrfLayer {
 
     /// Runs tower-http's check of the origin, if it is enabled. Since that check passes every GET, it is given a POST
     /// with the same headers.
-    fn is_from_here(&self, request: &Request<Body>) -> bool {
+    fn is_same_origin(&self, request: &Request<Body>) -> bool {
         let Some(origins) = &self.origins else { return true };
         if (self.policy.exempt)(request.method(), request.uri()) {
             return true;
         }
-        if is_said_twice(request) {
+        if is_repeated(request) {
             return false;
         }
         let mut question = Request::new(());
@@ -298,10 +298,10 @@ where
         if is_safe(request.method()) && !is_handshake {
             return Box::pin(inner.call(request));
         }
-        let is_from_here = self.layer.is_from_here(&request);
+        let is_same_origin = self.layer.is_same_origin(&request);
         let policy = self.layer.policy.clone();
         Box::pin(async move {
-            let checked = match (is_from_here, is_handshake) {
+            let checked = match (is_same_origin, is_handshake) {
                 (false, _) => Err(CsrfRejection::CrossOrigin),
                 (true, true) => Ok(request),
                 (true, false) => policy.check(request).await,
@@ -352,6 +352,6 @@ fn is_safe(method: &Method) -> bool {
 }
 
 /// A browser sends each of these headers once; a repeated one is not trusted.
-fn is_said_twice(request: &Request<Body>) -> bool {
+fn is_repeated(request: &Request<Body>) -> bool {
     [SEC_FETCH_SITE, ORIGIN].iter().any(|name| request.headers().get_all(name).iter().count() > 1)
 }

@@ -44,7 +44,7 @@ impl fmt::Display for CsrfRejection {
         match self {
             CsrfRejection::Missing => write!(
                 f,
-                "This request was refused: it does not prove that it comes from a page of this site, since it has no token \
+                "This request was refused: nothing shows that it comes from a page of this site, since it has no token \
                  in the field {} or the header X-CSRF-Token. {again}",
                 super::token::TOKEN
             ),

@@ -70,7 +70,7 @@ impl CsrfToken {
 
     /// Returns the start tag of a form and its hidden field; you write the rest, and `</form>`. For uploads add the
     /// attribute `("enctype", "multipart/form-data")`. A form with the method `get` has no token, since the token would
-    /// stand in the address.
+    /// be a part of the address.
     ///
     /// ```
     /// # use ampoule::*;
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_stays_on_its_site() {
+    fn a_form_for_another_site_is_refused() {
         for url in ["/login", "", "?page=2", "login", "./login", "/a:b", "/login?to=https://other.test", "#a:b"] {
             assert!(is_of_this_site(url), "{url}");
         }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_has_its_token_and_escapes_what_it_is_given() {
+    fn a_form_has_its_token_and_escapes_its_attributes() {
         let token = CsrfToken([7; 32]);
         let form = token.secure_form("/a?b=1&c=\"2\"", "POST", &[("class", "<x>")]).unwrap().to_string();
         let start = r#"<form action="/a?b=1&amp;c=&quot;2&quot;" method="post" class="&lt;x&gt;"><input type="hidden" name="_authentication_token" value=""#;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_fields_are_alike() {
+    fn hidden_fields_differ_each_time() {
         let token = CsrfToken([7; 32]);
         assert_ne!(token.hidden_field(), token.hidden_field());
         assert_eq!(format!("{token:?}"), "CsrfToken(..)");

@@ -12,15 +12,15 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
 /// Whether backtraces are captured, which is slow: enabled by an error handler with debug.
-static IN_DETAIL: AtomicBool = AtomicBool::new(false);
+static CAPTURES_BACKTRACES: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Where the current panic of this thread is.
-    static LAST: RefCell<Option<Place>> = const { RefCell::new(None) };
+    static LAST_PANIC: RefCell<Option<PanicSite>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone, Default)]
-struct Place {
+struct PanicSite {
     location: String,
     backtrace: Option<Arc<Backtrace>>,
 }
@@ -32,15 +32,15 @@ pub(super) struct CaughtError {
     pub(super) kind: &'static str,
     /// The message and those of its causes, one per line.
     pub(super) message: String,
-    place: Place,
+    site: PanicSite,
 }
 
 impl CaughtError {
     pub(super) fn of_panic(payload: &(dyn Any + Send)) -> CaughtError {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        let place = LAST.with(RefCell::take).unwrap_or_default();
-        CaughtError { kind: "panic", message: message.unwrap_or_else(|| "a panic without a text".to_owned()), place }
+        let site = LAST_PANIC.with(RefCell::take).unwrap_or_default();
+        CaughtError { kind: "panic", message: message.unwrap_or_else(|| "a panic without a text".to_owned()), site }
     }
 
     pub(super) fn of_error(error: &(dyn std::error::Error + 'static)) -> CaughtError {
@@ -53,37 +53,37 @@ impl CaughtError {
                 message.push_str(&cause);
             }
         }
-        CaughtError { kind: "error", message, place: Place { location: String::new(), backtrace: backtrace() } }
+        CaughtError { kind: "error", message, site: PanicSite { location: String::new(), backtrace: backtrace() } }
     }
 
     /// File and line, if they are known.
     pub(super) fn location(&self) -> &str {
-        &self.place.location
+        &self.site.location
     }
 
     /// The backtrace without the frames of the panic itself.
     pub(super) fn backtrace(&self) -> Option<String> {
-        let text = self.place.backtrace.as_ref()?.to_string();
+        let text = self.site.backtrace.as_ref()?.to_string();
         let own = text.find("rust_begin_unwind").and_then(|start| Some(start + text[start..].find('\n')? + 1));
         Some(text[own.unwrap_or(0)..].to_owned())
     }
 }
 
 fn backtrace() -> Option<Arc<Backtrace>> {
-    IN_DETAIL.load(Ordering::Relaxed).then(|| Arc::new(Backtrace::force_capture()))
+    CAPTURES_BACKTRACES.load(Ordering::Relaxed).then(|| Arc::new(Backtrace::force_capture()))
 }
 
 /// Adds a panic hook that records where a panic is; the previous hook still runs.
 pub(super) fn watch_panics(in_detail: bool) {
     static ONCE: Once = Once::new();
     if in_detail {
-        IN_DETAIL.store(true, Ordering::Relaxed);
+        CAPTURES_BACKTRACES.store(true, Ordering::Relaxed);
     }
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
-            LAST.with(|last| *last.borrow_mut() = Some(Place { location, backtrace: backtrace() }));
+            LAST_PANIC.with(|last| *last.borrow_mut() = Some(PanicSite { location, backtrace: backtrace() }));
             previous(panic);
         }));
     });

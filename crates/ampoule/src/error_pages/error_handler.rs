@@ -201,7 +201,7 @@ impl ErrorHandler {
         }
         let of_session = response.extensions().get::<Arc<Error>>().map(|error| CaughtError::of_error(&**error));
         match response.extensions().get::<CaughtError>().cloned().or(of_session) {
-            Some(caught) => keeping(response.headers(), self.page(&caught, info)),
+            Some(caught) => with_kept_headers(response.headers(), self.page(&caught, info)),
             None => response,
         }
     }
@@ -209,7 +209,7 @@ impl ErrorHandler {
 
 /// Copies to the page the headers of the replaced response that report what was done: a login may have been saved
 /// before the error.
-fn keeping(replaced: &HeaderMap, mut page: Response) -> Response {
+fn with_kept_headers(replaced: &HeaderMap, mut page: Response) -> Response {
     for name in [SET_COOKIE, VARY, HeaderName::from_static("clear-site-data")] {
         for value in replaced.get_all(&name) {
             page.headers_mut().append(&name, value.clone());

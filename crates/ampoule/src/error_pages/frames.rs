@@ -25,7 +25,7 @@ const LIBRARIES: [&str; 17] = [
 ];
 
 /// The modules of this crate that call handlers; a program may have the crate's name.
-const OURS: [&str; 8] =
+const OWN_MODULES: [&str; 8] =
     ["auth::", "cache::", "csrf::", "error_pages::", "flash::", "language::", "service::", "session::"];
 
 /// The frames of the application's own code, as the backtrace prints them.
@@ -67,7 +67,7 @@ fn is_of_library(function: &str) -> bool {
         _ => path,
     };
     let Some((krate, rest)) = path.split_once("::") else { return true };
-    LIBRARIES.contains(&krate) || (krate == "ampoule" && OURS.iter().any(|module| rest.starts_with(module)))
+    LIBRARIES.contains(&krate) || (krate == "ampoule" && OWN_MODULES.iter().any(|module| rest.starts_with(module)))
 }
 
 #[cfg(test)]

@@ -18,13 +18,13 @@ use crate::layer::SessionLayer;
 /// ```text
 ///  request │                                              ▲ response
 ///          ▼                                              │
-///  StatusCodeRedirect   a page for a bare status: asks all below once more
-///  ErrorHandler         a page for a panic; what it changed is not saved
-///  (yours)              what must not know the session: logs, compression, a cache of public pages
-///  SessionLayer         puts the session in, sends its cookie
-///  (yours)              what knows the session: who may see what
-///  Languages            puts the language in, which the session may say
-///  CsrfLayer            refuses what another site made
+///  StatusCodeRedirect   a page for a status: sends a second request to the layers below
+///  ErrorHandler         a page for a panic or an error; unsaved changes are dropped
+///  (yours)              layers that must not depend on the session: logs, compression, a cache of public pages
+///  SessionLayer         places the session into the request, and sends its cookie
+///  (yours)              layers that use the session: permissions
+///  Languages            places the language into the request; the session may choose it
+///  CsrfLayer            rejects requests that another site started
 ///          │                                              ▲
 ///          ▼            the application, with its routes  │
 /// ```

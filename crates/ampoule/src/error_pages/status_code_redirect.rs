@@ -30,7 +30,7 @@ use super::subrequest;
 const MAX_TEXT: u64 = 4_096;
 
 /// Headers that describe the body, which is replaced.
-const OF_THE_BODY: [HeaderName; 12] = [
+const BODY_HEADERS: [HeaderName; 12] = [
     CONTENT_TYPE,
     CONTENT_LENGTH,
     CONTENT_ENCODING,
@@ -46,7 +46,7 @@ const OF_THE_BODY: [HeaderName; 12] = [
 ];
 
 /// Headers of a request that do not apply to a request for another page.
-const OF_THE_FIRST: [HeaderName; 11] = [
+const DROPPED_HEADERS: [HeaderName; 11] = [
     CONTENT_TYPE,
     CONTENT_LENGTH,
     CONTENT_ENCODING,
@@ -119,14 +119,14 @@ impl StatusCodeRedirect {
     }
 
     /// The second request.
-    fn follow(&self, mut first: Parts, response: &HeaderMap, failed: FailedRequest) -> Request<Body> {
+    fn subrequest(&self, mut first: Parts, response: &HeaderMap, failed: FailedRequest) -> Request<Body> {
         let mut uri = first.uri.into_parts();
         uri.path_and_query = Some(self.page.clone());
         first.uri = Uri::from_parts(uri).unwrap_or_else(|_| Uri::from(self.page.clone()));
         if first.method != Method::HEAD {
             first.method = Method::GET;
         }
-        for name in OF_THE_FIRST {
+        for name in DROPPED_HEADERS {
             first.headers.remove(name);
         }
         subrequest::apply(response, &mut first.headers, self.page.path());
@@ -170,12 +170,12 @@ impl<S: Sync> OptionalFromRequestParts<S> for FailedRequest {
 
 /// Marks a response that an error page created, so that a redirect further out does not replace it.
 #[derive(Clone, Copy)]
-struct Drawn;
+struct FromErrorPage;
 
 /// The page's body with the first response's status, and the headers of both.
 fn merge(first: Response, mut page: Response) -> Response {
     *page.status_mut() = first.status();
-    page.extensions_mut().insert(Drawn);
+    page.extensions_mut().insert(FromErrorPage);
     let headers = page.headers_mut();
     let kept = subrequest::not_set_again(first.headers(), headers);
     let own = headers.get_all(SET_COOKIE).iter().cloned().collect::<Vec<_>>();
@@ -184,7 +184,7 @@ fn merge(first: Response, mut page: Response) -> Response {
         headers.append(SET_COOKIE, cookie);
     }
     let is_no_store = |value: &http::HeaderValue| value.as_bytes().windows(8).any(|word| word == b"no-store");
-    for name in first.headers().keys().filter(|name| !OF_THE_BODY.contains(name)) {
+    for name in first.headers().keys().filter(|name| !BODY_HEADERS.contains(name)) {
         let values = first.headers().get_all(name);
         let is_stricter = *name == CACHE_CONTROL && values.iter().any(is_no_store);
         if is_stricter {
@@ -252,7 +252,7 @@ where
         let first = parts.clone();
         Box::pin(async move {
             let response = inner.call(Request::from_parts(parts, body)).await?;
-            let is_drawn = response.extensions().get::<Drawn>().is_some();
+            let is_drawn = response.extensions().get::<FromErrorPage>().is_some();
             if is_drawn || !redirect.statuses.contains(&response.status()) {
                 return Ok(response);
             }
@@ -261,7 +261,7 @@ where
             let (status, method, uri) = (response.status(), first.method.clone(), first.uri.clone());
             let failed = FailedRequest { status, method, uri, text, error_number };
             poll_fn(|cx| inner.poll_ready(cx)).await?;
-            let page = inner.call(redirect.follow(first, response.headers(), failed)).await?;
+            let page = inner.call(redirect.subrequest(first, response.headers(), failed)).await?;
             if !page.status().is_success() {
                 tracing::warn!(page = %redirect.page, status = %page.status(), "the error page was not found: is the layer around the router?");
                 return Ok(response);

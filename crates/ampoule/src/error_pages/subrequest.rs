@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_follows_with_the_cookies_that_were_set() {
+    fn a_following_request_sends_the_cookies_that_were_set() {
         assert_eq!(cookie_after("", &["sid=1; Path=/"]).as_deref(), Some("sid=1"));
         assert_eq!(cookie_after("a=b; sid=0", &["sid=1; HttpOnly", "c=d"]).as_deref(), Some("a=b; sid=1; c=d"));
         assert_eq!(cookie_after("a=b;sid=0", &["sid=; Max-Age=0"]).as_deref(), Some("a=b"));

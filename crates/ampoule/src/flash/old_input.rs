@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_known_by_their_names() {
+    fn secret_fields_are_recognized_by_their_names() {
         let secret = ["password", "Password_Confirmation", "user[pass_word]", "newPasswd", "PWD", "api-token", "PIN"];
         for name in secret.into_iter().chain(["_authentication_token", "card-number", "cvc", "user.otp", "Kennwort"]) {
             assert!(is_secret(name), "{name}");

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn no_neighbour_hides_our_cookie() {
+    fn other_cookies_do_not_hide_the_sessions_cookie() {
         let headers: &[&[u8]] = &[
             b"sid=ours",
             b"a=b; sid=ours",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_not_our_cookie() {
+    fn similar_names_are_not_the_sessions_cookie() {
         for header in ["\u{2000}sid=x", "\u{a0}sid=x", "sid", "s id=x", "sid\u{2000}=x", "\"sid\"=x", "sid;=x"] {
             assert_eq!(found(header.as_bytes()), [""; 0], "{header:?}");
         }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_of_the_request_line_or_else_of_its_header() {
+    fn the_host_is_from_the_request_line_or_else_from_the_header() {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, HeaderValue::from_static("a=b"));
         headers.insert(HOST, HeaderValue::from_static("Shop.Example:8080"));

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_handler_says_of_caches_stands_if_it_is_as_strict() {
+    fn a_handlers_cache_control_is_kept_if_it_is_as_strict() {
         for (said, kept) in [
             ("private", true),
             ("private, max-age=60", true),

@@ -22,10 +22,10 @@ const MAX_COOKIE: usize = 4_096;
 pub(crate) const MAX_PIECES: usize = 9;
 
 /// The most values that are tried, and the most different cookies of the plain name.
-const MAX_WAYS: usize = 16;
+const MAX_COMBINATIONS: usize = 16;
 
 /// The most different cookies of each further piece.
-const MAX_ALIKE: usize = 4;
+const MAX_COOKIES_PER_PIECE: usize = 4;
 
 /// The name of a piece: the first has the plain name.
 pub(crate) fn name_of(name: &str, index: usize) -> Cow<'_, str> {
@@ -56,24 +56,24 @@ pub(crate) fn held(cookies: &Cookies, name: &str) -> usize {
     cookies.pieces(name).map(|(index, _)| index).filter(|index| *index < MAX_PIECES).max().map_or(0, |last| last + 1)
 }
 
-/// The values that the client's pieces can be joined to, at most [`MAX_WAYS`]. One combination of each first piece
+/// The values that the client's pieces can be joined to, at most [`MAX_COMBINATIONS`]. One combination of each first piece
 /// comes before the second of any, so that a planted piece does not use up the bound.
 pub(crate) fn joined<'a>(cookies: &'a Cookies, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let held = Held::of(cookies, name);
-    let mut turns = 0..held.firsts.len * MAX_WAYS;
-    let next = move || turns.find_map(|turn| held.way(turn % held.firsts.len, turn / held.firsts.len));
-    std::iter::from_fn(next).take(MAX_WAYS)
+    let held = SentPieces::of(cookies, name);
+    let mut turns = 0..held.firsts.len * MAX_COMBINATIONS;
+    let next = move || turns.find_map(|turn| held.combination(turn % held.firsts.len, turn / held.firsts.len));
+    std::iter::from_fn(next).take(MAX_COMBINATIONS)
 }
 
 /// The pieces that a client sent, within the bounds.
-struct Held<'a> {
-    firsts: Alike<'a, MAX_WAYS>,
-    others: [Alike<'a, MAX_ALIKE>; MAX_PIECES - 1],
+struct SentPieces<'a> {
+    firsts: DistinctCookies<'a, MAX_COMBINATIONS>,
+    others: [DistinctCookies<'a, MAX_COOKIES_PER_PIECE>; MAX_PIECES - 1],
 }
 
-impl<'a> Held<'a> {
-    fn of(cookies: &'a Cookies, name: &'a str) -> Held<'a> {
-        let mut held = Held { firsts: Alike::NONE, others: [Alike::NONE; MAX_PIECES - 1] };
+impl<'a> SentPieces<'a> {
+    fn of(cookies: &'a Cookies, name: &'a str) -> SentPieces<'a> {
+        let mut held = SentPieces { firsts: DistinctCookies::NONE, others: [DistinctCookies::NONE; MAX_PIECES - 1] };
         for (index, piece) in cookies.pieces(name) {
             match index.checked_sub(1) {
                 None => held.firsts.add(piece),
@@ -85,13 +85,13 @@ impl<'a> Held<'a> {
     }
 
     /// The value that starts with this piece, joined in the given combination; `None` if there are fewer.
-    fn way(&self, first: usize, way: usize) -> Option<Cow<'a, [u8]>> {
+    fn combination(&self, first: usize, combination: usize) -> Option<Cow<'a, [u8]>> {
         let first = self.firsts.pieces[first];
         let [count @ b'2'..=b'9', b'.', start @ ..] = first else {
-            return (way == 0).then_some(Cow::Borrowed(first));
+            return (combination == 0).then_some(Cow::Borrowed(first));
         };
         let others = &self.others[..usize::from(count - b'1')];
-        let places = places(others.iter().map(|alike| alike.len), way)?;
+        let places = places(others.iter().map(|alike| alike.len), combination)?;
         let mut value = start.to_vec();
         others.iter().zip(places).for_each(|(alike, place)| value.extend_from_slice(alike.pieces[place]));
         #[cfg(test)]
@@ -102,13 +102,13 @@ impl<'a> Held<'a> {
 
 /// The first different cookies of one name.
 #[derive(Clone, Copy)]
-struct Alike<'a, const N: usize> {
+struct DistinctCookies<'a, const N: usize> {
     pieces: [&'a [u8]; N],
     len: usize,
 }
 
-impl<'a, const N: usize> Alike<'a, N> {
-    const NONE: Self = Alike { pieces: [&[]; N], len: 0 };
+impl<'a, const N: usize> DistinctCookies<'a, N> {
+    const NONE: Self = DistinctCookies { pieces: [&[]; N], len: 0 };
 
     /// Ignores pieces that are empty or longer than a browser's cookie.
     fn add(&mut self, piece: &'a [u8]) {
@@ -126,7 +126,7 @@ impl<'a, const N: usize> Alike<'a, N> {
 
 /// The position of the cookie to take for each name: first the same position for all names, then the mixed
 /// combinations.
-fn places(counts: impl Iterator<Item = usize> + Clone, way: usize) -> Option<[usize; MAX_PIECES - 1]> {
+fn places(counts: impl Iterator<Item = usize> + Clone, combination: usize) -> Option<[usize; MAX_PIECES - 1]> {
     let most = counts.clone().max()?;
     let all: usize = counts.clone().product();
     let of = |place: &dyn Fn(usize) -> usize| {
@@ -139,10 +139,12 @@ fn places(counts: impl Iterator<Item = usize> + Clone, way: usize) -> Option<[us
         let left = std::cell::Cell::new(number);
         of(&|count| left.replace(left.get() / count) % count)
     };
-    match way.checked_sub(most) {
+    match combination.checked_sub(most) {
         _ if all == 0 => None,
-        None => Some(same(way)),
-        Some(way) => (0..all).map(mix).filter(|places| (0..most).all(|place| same(place) != *places)).nth(way),
+        None => Some(same(combination)),
+        Some(combination) => {
+            (0..all).map(mix).filter(|places| (0..most).all(|place| same(place) != *places)).nth(combination)
+        }
     }
 }
 
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_split_is_joined() {
+    fn a_split_value_is_joined() {
         for len in [1, room("sid"), room("sid") + 1, 2 * room("sid") - 2, capacity("sid", 9)] {
             let value: String = ('a'..='z').cycle().take(len).collect();
             let text = text("sid", value.as_bytes());
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_piece_is_one_way_of_several_and_ways_are_bounded() {
+    fn a_planted_piece_adds_combinations_up_to_the_bound() {
         assert_eq!(all(&cookies("s=2.a; s.1=b; s.1=c"), "s"), [b"ab", b"ac"]);
         assert_eq!(all(&cookies("s=3.a; s.1=b"), "s"), [[0_u8; 0]; 0]);
         assert_eq!(all(&cookies("s=2.a; s=2.a; s.1=b; s.1=b; s=; s.1="), "s"), [b"ab"], "the same one twice is one");
@@ -186,13 +188,13 @@ mod tests {
         let long = "x".repeat(MAX_COOKIE + 1);
         assert_eq!(all(&cookies(&format!("s={long}; s=2.a; s.1={long}; s.1=b")), "s"), [b"ab"]);
         let many = format!("s=9.a; {}", (1..9).map(|i| format!("s.{i}=b; s.{i}=c")).collect::<Vec<_>>().join("; "));
-        assert_eq!(all(&cookies(&many), "s").len(), MAX_WAYS);
+        assert_eq!(all(&cookies(&many), "s").len(), MAX_COMBINATIONS);
     }
 
     /// Tests the bounds that this module documents, with each of the true pieces behind three planted ones.
     #[test]
-    fn planted_pieces_lock_nobody_out_within_the_bounds() {
-        let one = (1..MAX_WAYS).map(|number| format!("s=planted{number}; ")).collect::<String>() + "s=true";
+    fn planted_pieces_within_the_bounds_do_not_lock_a_client_out() {
+        let one = (1..MAX_COMBINATIONS).map(|number| format!("s=planted{number}; ")).collect::<String>() + "s=true";
         assert!(all(&cookies(&one), "s").contains(&b"true".to_vec()));
         for (first, second) in (0..4).flat_map(|first| (0..4).map(move |second| (first, second))) {
             let piece = |name: &str, text: &str, number: usize, place: usize| match number == place {
@@ -221,7 +223,7 @@ mod tests {
 
     /// Counts the bytes that are compared, copied and decrypted, for headers that are built to be expensive.
     #[test]
-    fn a_longer_header_costs_no_more_work_for_each_byte() {
+    fn work_per_byte_does_not_grow_with_the_header() {
         let long = "A".repeat(1_000);
         let all_pieces = |text: &str| (1..9).map(|index| format!("s.{index}={text};")).collect::<String>();
         let nasty = [
@@ -260,7 +262,7 @@ mod tests {
                 decrypted = joined(&cookies, "s").map(|value| value.len()).sum();
                 held(&cookies, "s");
             });
-            let most = MAX_WAYS * MAX_PIECES * MAX_COOKIE;
+            let most = MAX_COMBINATIONS * MAX_PIECES * MAX_COOKIE;
             assert!(decrypted <= most, "{decrypted} bytes are decrypted for {pattern:.20}");
             (steps + decrypted, header.len(), 2 * most)
         };

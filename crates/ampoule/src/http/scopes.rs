@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scope_that_matches_is_named_but_the_one_that_counts() {
+    fn every_matching_scope_is_listed_except_the_sessions() {
         let counts = scope(Some("example.com"), "/");
         let others = besides(&counts, &[], Some("a.example.com"), "/shop/cart");
         for expected in [
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_sixteen_at_most_and_those_of_the_application_first() {
+    fn at_most_sixteen_scopes_are_listed_the_applications_first() {
         let former = scope(Some("old.example"), "/");
         let path = "/a".repeat(40);
         let others = besides(&scope(None, "/"), std::slice::from_ref(&former), Some("a.b.c.example.com"), &path);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_stand_in_a_header_is_left_out() {
+    fn text_that_is_invalid_in_a_header_is_left_out() {
         let others = besides(&scope(None, "/"), &[], Some("a;b.example.com"), "/a;b/c");
         assert_eq!(others, []);
     }

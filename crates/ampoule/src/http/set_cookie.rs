@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_break_out_of_the_header_is_refused() {
+    fn text_that_could_inject_attributes_is_refused() {
         for bad in ["\r", "\n", ";", "\0", "\x7f", "\u{e9}", " "] {
             assert!(domain(&format!("exa{bad}mple.com")).is_err(), "{bad:?}");
             let named = CookieOptions::default().check_name(&format!("s{bad}id"));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_bind_the_attributes() {
+    fn name_prefixes_restrict_the_attributes() {
         let named = |name: &str| CookieOptions {
             name: name.into(),
             host_prefix: HostPrefix::Never,
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_what_the_options_say() {
+    fn the_header_has_the_attributes_of_the_options() {
         let options = CookieOptions { domain: Some("example.com".into()), ..CookieOptions::default() };
         let usual = attributes(&options, None, None);
         let set = set_cookie("sid", Some(b"v"), &usual, None).unwrap();

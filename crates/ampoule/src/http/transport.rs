@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_s_credentials_are_found_whatever_the_case() {
+    fn the_bearer_scheme_is_case_insensitive() {
         assert_eq!(bearer(b"Bearer abc").as_deref(), Some(&b"abc"[..]));
         assert_eq!(bearer(b"bEARER   abc ").as_deref(), Some(&b"abc"[..]));
         for other in [&b"Basic abc"[..], b"Bearerabc", b"Bear", b"", b"Bearer"] {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_name_transports() {
+    fn transports_are_read_from_settings() {
         let header = Transport::Header(HeaderName::from_static("x-session-id"));
         assert_eq!(parse("bearer"), Some(vec![Transport::Bearer]));
         assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_each_way_once_and_no_header_that_means_another() {
+    fn duplicate_transports_and_headers_of_other_transports_are_refused() {
         assert_eq!(fault(&[Transport::Cookie, Transport::Bearer]), None);
         assert!(fault(&[Transport::Bearer, Transport::Bearer]).is_some());
         assert!(fault(&[Transport::Header(AUTHORIZATION)]).is_some());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shown::shown;
+use super::redact::without_login;
 use crate::store::StoreOptions;
 
 /// Where sessions are stored: the options `type`, `url`, `data_dir` and `cache_dir`. Its `Debug` shows no login.
@@ -27,7 +27,7 @@ impl fmt::Debug for Kind {
         match self {
             Kind::Cookie => f.write_str("Cookie"),
             Kind::Store { url, options } => {
-                f.debug_struct("Store").field("url", &shown(url)).field("options", options).finish()
+                f.debug_struct("Store").field("url", &without_login(url)).field("options", options).finish()
             }
         }
     }

@@ -82,7 +82,7 @@ const OPTIONS: [&str; 52] = [
 ];
 
 const FOREIGN: [(&str, &str); 18] = [
-    ("validate_key", "remove it: the key that proves a cookie is derived from `secret`"),
+    ("validate_key", "remove it: the key that signs cookies is derived from `secret`"),
     ("encrypt_nonce_bits", "remove it: nonces have the length that their cipher asks for"),
     ("crypto_type", "remove it: there is one cipher, and its format says which"),
     ("data_serializer", "remove it: values are stored as MessagePack"),
@@ -156,7 +156,7 @@ impl Names {
 
 /// Removes names that may belong to another program: if one name has the environment's prefix, all names without a
 /// prefix. Returns messages about those that look like ours.
-pub(crate) fn without_strays(pairs: &mut Vec<(String, String)>) -> Vec<String> {
+pub(crate) fn remove_unprefixed(pairs: &mut Vec<(String, String)>) -> Vec<String> {
     const STRAYS: [(&str, &str); 2] = [("debug", "AMPOULE_SESSION_DEBUG"), ("cache_dir", "AMPOULE_SESSION_DATA_DIR")];
     let has_prefix =
         |name: &str| [&SESSION.environment, &"AMPOULE_CACHE_"].iter().any(|known| name.starts_with(**known));
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_offered_where_it_is_near() {
+    fn a_close_name_is_suggested() {
         assert_eq!(SESSION.unknown("timout"), "there is no such option; did you mean `timeout`?");
         assert_eq!(SESSION.unknown("http_only"), "there is no such option; did you mean `httponly`?");
         assert_eq!(SESSION.unknown("colour"), "there is no such option; `From Beaker` in the guide lists them");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_secret_that_looks_like_an_option_is_told_from_a_secret() {
+    fn an_option_among_the_lines_of_a_secret_is_recognized() {
         let named = ["timeout = 60", "timeout=60", "key: shop", "beaker.session.cookie_domain=x.example", "debug=true"];
         for line in named.into_iter().chain(["cache.type = file", "lock_dir=/tmp", "session.timout=5"]) {
             let name = line.split([' ', '=', ':']).next().unwrap_or_default();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_of_our_family_are_checked() {
+    fn misspelt_prefixes_are_reported() {
         for name in ["beaker.session.key", "session.key", "ampoule.session.key", "AMPOULE_SESSION_KEY"] {
             assert_eq!(SESSION.option_of(name).as_deref(), Some("key"));
         }

@@ -128,7 +128,7 @@ impl RawOptions {
 #[cfg(feature = "cache")]
 impl RawOptions {
     /// Adds the options of `under` that `self` does not have; the errors are those of `self` alone.
-    pub(crate) fn over(mut self, under: &RawOptions) -> RawOptions {
+    pub(crate) fn inherit(mut self, under: &RawOptions) -> RawOptions {
         for (option, value) in &under.values {
             self.values.entry(option).or_insert_with(|| value.clone());
         }

@@ -68,7 +68,7 @@ impl Settings {
     ) -> Result<Settings, BadOptions> {
         let mut pairs: Vec<(String, String)> =
             pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let mut warnings = names::without_strays(&mut pairs);
+        let mut warnings = names::remove_unprefixed(&mut pairs);
         let alone = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (cache_dir, debug) = (alone("cache_dir"), alone("debug"));
         let mut raw = RawOptions::sort(&names::SESSION, pairs);

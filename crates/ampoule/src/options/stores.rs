@@ -10,7 +10,7 @@ use super::parse::{RawOptions, boolean};
 use crate::store::{Engine, StoreOptions, WORDS, file_path};
 
 /// The value of `type`.
-enum Word {
+enum StoreType {
     Cookie,
     /// Beaker's `ext:database`: the database is chosen by the URL.
     Database,
@@ -18,7 +18,7 @@ enum Word {
 }
 
 /// The differences between sessions and caches.
-pub(crate) struct For {
+pub(crate) struct StoreContext {
     /// The folder in `cache_dir`, and the name of a database in a folder.
     pub(crate) folder: &'static str,
     /// Whether `type = cookie` is allowed, and a folder without a type means files.
@@ -28,39 +28,39 @@ pub(crate) struct For {
 }
 
 pub(super) fn read_kind(raw: &mut RawOptions, cache_dir: Option<String>) -> Kind {
-    let place = For { folder: "sessions", is_session: true, defaults: StoreOptions::default() };
-    match read_place(raw, cache_dir, place) {
+    let context = StoreContext { folder: "sessions", is_session: true, defaults: StoreOptions::default() };
+    match read_store(raw, cache_dir, context) {
         Some((url, options)) => Kind::Store { url, options },
         None => Kind::Cookie,
     }
 }
 
 /// The URL of the store and its options; `None` for the cookie.
-pub(crate) fn read_place(
+pub(crate) fn read_store(
     raw: &mut RawOptions,
     cache_dir: Option<String>,
-    place: For,
+    context: StoreContext,
 ) -> Option<(String, StoreOptions)> {
-    let word = read_word(raw, place.is_session);
+    let word = read_type(raw, context.is_session);
     let data_dir = raw.text("data_dir").map(PathBuf::from);
-    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join(place.folder)));
+    let data_dir = data_dir.or_else(|| cache_dir.map(|dir| PathBuf::from(dir.trim()).join(context.folder)));
     let url = match (word, raw.text("url")) {
-        (Some(Word::Cookie), _) => return None,
+        (Some(StoreType::Cookie), _) => return None,
         (word, Some(url)) => url_of(raw, word, url),
-        (word, None) => default_url(raw, word, data_dir, &place),
+        (word, None) => default_url(raw, word, data_dir, &context),
     };
-    let options = read_store_options(raw, place.defaults);
+    let options = read_store_options(raw, context.defaults);
     Some((url.unwrap_or_else(|| "memory:".to_owned()), options))
 }
 
-fn read_word(raw: &mut RawOptions, is_session: bool) -> Option<Word> {
+fn read_type(raw: &mut RawOptions, is_session: bool) -> Option<StoreType> {
     let text = raw.text("type")?;
     match text.to_ascii_lowercase().as_str() {
-        "cookie" if is_session => return Some(Word::Cookie),
-        "ext:database" | "ext:sqla" => return Some(Word::Database),
+        "cookie" if is_session => return Some(StoreType::Cookie),
+        "ext:database" | "ext:sqla" => return Some(StoreType::Database),
         name => {
             if let Some((_, engine)) = WORDS.iter().find(|(word, _)| *word == name) {
-                return Some(Word::Store(*engine));
+                return Some(StoreType::Store(*engine));
             }
         }
     }
@@ -72,9 +72,9 @@ fn read_word(raw: &mut RawOptions, is_session: bool) -> Option<Word> {
 }
 
 /// The given URL, if it is one, and of the kind that `type` names.
-fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<String> {
+fn url_of(raw: &mut RawOptions, word: Option<StoreType>, mut url: String) -> Option<String> {
     // Beaker's URLs of memcached have no scheme: `127.0.0.1:11211;127.0.0.2:11211`.
-    if let Some(Word::Store(Engine::Memcached)) = word
+    if let Some(StoreType::Store(Engine::Memcached)) = word
         && !url.contains("://")
     {
         url = format!("memcached://{}", url.replace(';', ","));
@@ -86,7 +86,7 @@ fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<S
             return None;
         }
     };
-    if let Some(Word::Store(wanted)) = word
+    if let Some(StoreType::Store(wanted)) = word
         && wanted != engine
     {
         raw.fault("url", format!("it is not a URL of the store that `type` names: {}", engine.name()));
@@ -101,14 +101,19 @@ fn url_of(raw: &mut RawOptions, word: Option<Word>, mut url: String) -> Option<S
 }
 
 /// The URL to use if none is given.
-fn default_url(raw: &mut RawOptions, word: Option<Word>, data_dir: Option<PathBuf>, place: &For) -> Option<String> {
+fn default_url(
+    raw: &mut RawOptions,
+    word: Option<StoreType>,
+    data_dir: Option<PathBuf>,
+    context: &StoreContext,
+) -> Option<String> {
     let engine = match word {
-        Some(Word::Store(engine)) => engine,
-        Some(Word::Database) => {
+        Some(StoreType::Store(engine)) => engine,
+        Some(StoreType::Database) => {
             raw.fault("type", "ext:database needs url, such as postgres://user:password@host/database");
             return None;
         }
-        _ if place.is_session && data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
+        _ if context.is_session && data_dir.is_some() && Engine::File.is_compiled_in() => Engine::File,
         _ => Engine::Memory,
     };
     if !engine.is_compiled_in() {
@@ -118,7 +123,7 @@ fn default_url(raw: &mut RawOptions, word: Option<Word>, data_dir: Option<PathBu
         (Engine::Memory, _) => Some("memory:".to_owned()),
         (Engine::File, Some(folder)) => Some(format!("file:{}", folder.display())),
         (Engine::Sqlite, Some(folder)) => {
-            Some(format!("sqlite:{}", folder.join(place.folder).with_extension("db").display()))
+            Some(format!("sqlite:{}", folder.join(context.folder).with_extension("db").display()))
         }
         (Engine::File | Engine::Sqlite, None) => {
             raw.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));

@@ -2,13 +2,13 @@
 
 /// The state of the session when the response begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SessionNow {
+pub(super) enum FinalState {
     /// There is no session, or none that this request may send a token of.
     Absent,
     /// This request ended the session.
     Ended,
     /// This request created the session: a new one, or a login.
-    Made,
+    Created,
     /// The client's own session, with a token that this request rotated.
     Rotated {
         /// Whether a write after the handler verified that the new token is still current.
@@ -35,13 +35,13 @@ pub(super) enum CookieAction {
 }
 
 /// Decides the cookie by the session's state, and by whether the client holds a cookie of that name.
-pub(super) fn cookie_action(session: SessionNow, holds_cookie: impl FnOnce() -> bool) -> CookieAction {
+pub(super) fn cookie_action(session: FinalState, holds_cookie: impl FnOnce() -> bool) -> CookieAction {
     match session {
-        SessionNow::Made | SessionNow::Rotated { renewed: true } | SessionNow::Kept { is_due: true, renewed: true } => {
-            CookieAction::Send
-        }
-        SessionNow::Ended if holds_cookie() => CookieAction::Remove,
-        SessionNow::Absent | SessionNow::Ended | SessionNow::Rotated { .. } | SessionNow::Kept { .. } => {
+        FinalState::Created
+        | FinalState::Rotated { renewed: true }
+        | FinalState::Kept { is_due: true, renewed: true } => CookieAction::Send,
+        FinalState::Ended if holds_cookie() => CookieAction::Remove,
+        FinalState::Absent | FinalState::Ended | FinalState::Rotated { .. } | FinalState::Kept { .. } => {
             CookieAction::Nothing
         }
     }
@@ -52,15 +52,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_follows_from_where_the_session_stands() {
+    fn the_cookie_follows_from_the_final_state() {
         use CookieAction::{Nothing, Remove, Send};
-        let kept = |is_due, renewed| SessionNow::Kept { is_due, renewed };
+        let kept = |is_due, renewed| FinalState::Kept { is_due, renewed };
         for (session, with_cookie, without) in [
-            (SessionNow::Absent, Nothing, Nothing),
-            (SessionNow::Ended, Remove, Nothing),
-            (SessionNow::Made, Send, Send),
-            (SessionNow::Rotated { renewed: true }, Send, Send),
-            (SessionNow::Rotated { renewed: false }, Nothing, Nothing),
+            (FinalState::Absent, Nothing, Nothing),
+            (FinalState::Ended, Remove, Nothing),
+            (FinalState::Created, Send, Send),
+            (FinalState::Rotated { renewed: true }, Send, Send),
+            (FinalState::Rotated { renewed: false }, Nothing, Nothing),
             (kept(false, false), Nothing, Nothing),
             (kept(false, true), Nothing, Nothing),
             (kept(true, false), Nothing, Nothing),

@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::shared::Shared;
 
 /// How often the sessions of a principal are listed again while logins create new ones.
-const ATTEMPTS: u32 = 64;
+const MAX_ATTEMPTS: u32 = 64;
 
 /// One device of a principal, and the state of its session when it was listed.
 ///
@@ -35,7 +35,7 @@ pub struct SessionInfo {
 
 impl SessionInfo {
     /// Returns the id by which [`Session::revoke`](crate::Session::revoke) ends it. The id is no secret and cannot be
-    /// used to open the session: it may be shown to its user and stand in a URL.
+    /// used to open the session: it may be shown to its user and be used in a URL.
     pub fn id(&self) -> SessionId {
         self.snapshot.id
     }
@@ -85,7 +85,7 @@ impl Shared {
     async fn visible(&self, principal: &str, own: Option<&Caller>) -> Result<Vec<Snapshot>, Error> {
         let found = self.listed()?.live_of(principal).await?;
         let Some(own) = own else { return Ok(found) };
-        self.listed()?.seen_by(own, found, self.options.clock.now()).await
+        self.listed()?.visible_to(own, found, self.options.clock.now()).await
     }
 
     /// The devices of a principal. The requesting session represents its own device.
@@ -115,7 +115,7 @@ impl Shared {
     pub(crate) async fn revoke_all_but(&self, principal: &str, own: Option<&Caller>) -> Result<usize, Error> {
         let mut ended = 0;
         // Repeated, since a concurrent login may have created another session.
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let mut found = self.visible(principal, own).await?;
             found.retain(|found| own.is_none_or(|own| own.session.id != found.id));
             if found.is_empty() {
@@ -131,7 +131,7 @@ impl Shared {
     async fn end(&self, found: &Snapshot) -> Result<bool, Error> {
         let lived = self.listed()?.end(found).await?;
         if lived {
-            self.tell(EventKind::Destroyed, found.id, found.record.principal());
+            self.emit(EventKind::Destroyed, found.id, found.record.principal());
         }
         Ok(lived)
     }
@@ -275,7 +275,7 @@ impl Session {
             let mut state = self.state();
             // Another task of this request may have logged in meanwhile.
             if state.live().is_some_and(|live| live.snapshot.id == own.session.id) {
-                state.lost(self.0.shared.blank(self.now()), Lineage::of(&own.session));
+                state.ended_elsewhere(self.0.shared.blank(self.now()), Lineage::of(&own.session));
             }
         }
         result

@@ -7,7 +7,7 @@ use ampoule_core::Time;
 
 use super::Session;
 use crate::backend::Backend;
-use crate::endings::{POLL, is_final};
+use crate::endings::{POLL_INTERVAL, is_final};
 use crate::shared::Shared;
 
 impl Session {
@@ -52,7 +52,7 @@ impl Session {
                 if is_final(&error) {
                     return;
                 }
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             let known = session.state().live().map(|live| (live.snapshot.id, live.snapshot.deadline));
             let shared = Arc::clone(&session.0.shared);
@@ -69,6 +69,6 @@ impl Session {
 async fn wait_until(shared: &Shared, deadline: Time) {
     let clock = &shared.options.clock;
     while clock.now() < deadline {
-        tokio::time::sleep(deadline.since(clock.now()).min(POLL)).await;
+        tokio::time::sleep(deadline.since(clock.now()).min(POLL_INTERVAL)).await;
     }
 }

@@ -92,7 +92,7 @@ impl Session {
         let Some(live) = self.state().live().cloned() else { return Ok(()) };
         tracing::info!(session = %self.0.shared.name, id = %live.snapshot.id, why, "a login ends");
         self.revoke_unless_frozen(&live).await?;
-        self.state().lost(self.0.shared.blank(self.now()), Lineage::of(&live.snapshot));
+        self.state().ended_elsewhere(self.0.shared.blank(self.now()), Lineage::of(&live.snapshot));
         Ok(())
     }
 

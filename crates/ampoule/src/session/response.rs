@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use super::Session;
 use super::cookie_action::{CookieAction, cookie_action};
 use super::state::due::Renewal;
-use super::state::{InTheWay, State};
+use super::state::{StaleCookies, State};
 use crate::backend::CookieValue;
 use crate::http::edit::{add_vary, forbid_storing};
 use crate::http::pieces;
@@ -30,7 +30,7 @@ impl Session {
         if self.chosen().clear_site_data {
             headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
         }
-        let action = cookie_action(state.session_now(rules), || self.0.credentials.has_cookie(&self.0.shared.name));
+        let action = cookie_action(state.final_state(rules), || self.0.credentials.has_cookie(&self.0.shared.name));
         let expired = self.scopes_to_expire(state, rules, action);
         if action != CookieAction::Nothing || !expired.is_empty() || state.is_unreachable() {
             // No cache on the way may store a response with a session's token: together with a missing Vary, this was
@@ -103,9 +103,9 @@ impl Session {
     /// which cookie counts: the session's own, its removal, or, if two sessions' tokens were sent, none.
     fn scopes_to_expire(&self, state: &State, rules: &Renewal<'_>, action: CookieAction) -> Vec<Expired> {
         let shared = &self.0.shared;
-        let in_the_way = state.in_the_way();
-        let is_settled = action != CookieAction::Nothing || in_the_way == InTheWay::All;
-        if in_the_way == InTheWay::None || !is_settled || rules.transport != Some(&Transport::Cookie) {
+        let stale_cookies = state.stale_cookies();
+        let is_settled = action != CookieAction::Nothing || stale_cookies == StaleCookies::All;
+        if stale_cookies == StaleCookies::None || !is_settled || rules.transport != Some(&Transport::Cookie) {
             return Vec::new();
         }
         let (cookie, chosen) = (&shared.options.cookie, self.chosen());

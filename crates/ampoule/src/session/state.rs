@@ -26,11 +26,11 @@ pub(super) struct State {
     /// Whether the next save replaces the session's secret.
     rotates: bool,
     /// The session whose token the client sent, if it was selected.
-    came: Option<Came>,
+    sent: Option<SentSession>,
     /// Further sessions whose tokens the client sent.
     others: Vec<Snapshot>,
     /// Several tokens were sent, so some of the client's cookies are to be expired.
-    is_crowded: bool,
+    has_several_tokens: bool,
     /// No token of a live session was sent, or the session was invalidated.
     is_new: bool,
     /// Something was written in this request.
@@ -44,7 +44,7 @@ pub(super) struct State {
 }
 
 /// The session whose token the client sent, as the request found it.
-struct Came {
+struct SentSession {
     token: VerifiedToken,
     id: SessionId,
     lifetime: Lifetime,
@@ -86,7 +86,7 @@ pub(super) struct Live {
 
 /// The cookies of the session's name that are to be expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InTheWay {
+pub(super) enum StaleCookies {
     None,
     /// Those in other scopes than the session's.
     Others,
@@ -170,7 +170,7 @@ impl State {
     }
 
     pub(super) fn last_accessed(&self) -> Option<Time> {
-        if self.is_new { None } else { self.came.as_ref().map(|came| came.last_use) }
+        if self.is_new { None } else { self.sent.as_ref().map(|sent| sent.last_use) }
     }
 
     pub(super) fn changes(&self) -> &ChangeLog {
@@ -178,19 +178,19 @@ impl State {
     }
 
     /// Which of the client's cookies conflict with the one that counts.
-    pub(super) fn in_the_way(&self) -> InTheWay {
-        match self.is_crowded {
-            false => InTheWay::None,
+    pub(super) fn stale_cookies(&self) -> StaleCookies {
+        match self.has_several_tokens {
+            false => StaleCookies::None,
             // The next request should come without them. If a session ended moments ago, another response may still be
             // on its way.
-            true if self.came.is_none() && !matches!(self.status, Status::Ended(..)) => InTheWay::All,
-            true => InTheWay::Others,
+            true if self.sent.is_none() && !matches!(self.status, Status::Ended(..)) => StaleCookies::All,
+            true => StaleCookies::Others,
         }
     }
 
     /// The index of the transport that the token came by; the first for a new session.
     pub(super) fn via(&self) -> usize {
-        self.came.as_ref().map_or(0, |came| came.token.via)
+        self.sent.as_ref().map_or(0, |sent| sent.token.via)
     }
 
     /// Whether a save would write something.
@@ -212,21 +212,22 @@ impl State {
         if self.is_loaded() {
             return Ok(false);
         }
-        let Lookup { outcome, others, is_crowded, .. } = lookup;
+        let Lookup { outcome, others, has_several_tokens, .. } = lookup;
         self.others = others;
-        self.is_crowded = is_crowded;
+        self.has_several_tokens = has_several_tokens;
         self.is_new = !matches!(outcome, Outcome::Found(_));
         self.status = match outcome {
             Outcome::Unknown => Status::New(Arc::new(blank())),
             Outcome::Ended(ended) => Status::Ended(Arc::new(blank()), ended),
             Outcome::Found(Found { token, is_current, snapshot, loaded }) => {
                 let Record { lifetime, cookie_sent, .. } = *snapshot.record;
-                self.came = Some(Came { token, id: snapshot.id, lifetime, cookie_sent, last_use: snapshot.last_use() });
+                self.sent =
+                    Some(SentSession { token, id: snapshot.id, lifetime, cookie_sent, last_use: snapshot.last_use() });
                 let VerifiedToken { credential, digest, .. } = token;
                 Status::Live(Live { credential, digest, presented: digest, is_current, snapshot, loaded })
             }
         };
-        self.learned().map(|()| true)
+        self.update_view().map(|()| true)
     }
 
     /// Records that the store could not be reached.
@@ -236,7 +237,7 @@ impl State {
         }
         self.is_new = true;
         self.status = Status::Unreachable(Arc::new(blank));
-        self.learned()
+        self.update_view()
     }
 
     /// Records a change and, if the session is loaded, applies it. A change that fails has no effect.
@@ -312,7 +313,7 @@ impl State {
     pub(super) fn refreshed(&mut self, snapshot: Snapshot) -> Result<(), Error> {
         let Status::Live(live) = &mut self.status else { return Ok(()) };
         live.snapshot = snapshot;
-        self.learned()
+        self.update_view()
     }
 
     /// Records that a write after the handler found the client's token to be current.
@@ -321,7 +322,7 @@ impl State {
     }
 
     /// Records that the token was last verified before the end of the handler.
-    pub(super) fn unproved(&mut self) {
+    pub(super) fn not_renewed(&mut self) {
         self.renewed = false;
     }
 
@@ -332,7 +333,7 @@ impl State {
     }
 
     /// Records that another request ended the session.
-    pub(super) fn lost(&mut self, blank: Record, lineage: Lineage) {
+    pub(super) fn ended_elsewhere(&mut self, blank: Record, lineage: Lineage) {
         self.forget(Status::Ended(Arc::new(blank), Ended { lineage, forked_for: None }));
     }
 
@@ -343,7 +344,7 @@ impl State {
     }
 
     /// Updates what depends on the session's record.
-    fn learned(&mut self) -> Result<(), Error> {
+    fn update_view(&mut self) -> Result<(), Error> {
         self.is_in_doubt = false;
         if let Status::Live(live) = &mut self.status {
             // Another request may have rotated the token meanwhile.
@@ -354,7 +355,7 @@ impl State {
 }
 
 /// The error for a save that must send a cookie after the response has begun.
-pub(super) fn too_late() -> Error {
+pub(super) fn response_begun() -> Error {
     let message = "the response has begun, so its client can no longer be told of a session that is new, rotates, logs in, \
                    or is in its cookie";
     Error::new(ErrorKind::Invalid, message)
@@ -424,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_save_does_follows_from_where_the_session_stands() {
+    fn a_save_depends_on_the_status_and_the_changes() {
         let unknown = || Lookup::of(Outcome::Unknown);
         let other = || vec![Change::Principal(Some("eve".to_owned()))];
         for (lookup, changes, expected, after_the_response) in [
@@ -454,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_was_ended_is_not_saved_and_one_that_begins_anew_is() {
+    fn an_ended_session_is_not_saved_and_an_invalidated_one_is() {
         let mut state = State::default();
         state.loaded(found(None), blank).unwrap();
         state.ended(None);
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_over_another_users_session_shows_nothing_of_it() {
+    fn a_login_over_another_users_session_carries_nothing_of_it() {
         let mut state = State::default();
         state.loaded(found(Some("ada")), blank).unwrap();
         state.change(Change::insert("mine", &1).unwrap()).unwrap();
@@ -479,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_saved_comes_back_before_what_was_changed_since() {
+    fn unsaved_changes_return_before_later_changes() {
         let mut state = State::default();
         state.loaded(found(None), blank).unwrap();
         state.change(Change::insert("a", &1).unwrap()).unwrap();
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_changed_while_a_save_is_under_way_is_not_of_it() {
+    fn changes_during_a_save_are_not_part_of_it() {
         let mut state = State::default();
         state.loaded(found(None), blank).unwrap();
         state.change(Change::insert("a", &1).unwrap()).unwrap();

@@ -111,7 +111,7 @@ fn two_slashes(scheme: &str, path: &str) -> Error {
         return wrong(format!("a path is missing: expected {scheme}:data or {scheme}:/srv/data"));
     }
     wrong(format!(
-        "after `{scheme}://` stands a host, which there is not; write {scheme}:{path} for a relative path, {scheme}:/{path} \
+        "after `{scheme}://` a host is expected, but files have none; write {scheme}:{path} for a relative path, {scheme}:/{path} \
          for an absolute one"
     ))
 }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_the_path_that_its_writer_means() {
+    fn urls_name_paths_as_their_libraries_read_them() {
         let cases = [
             ("file:data/sessions", "data/sessions"),
             ("file:/srv/data", "/srv/data"),

@@ -115,7 +115,7 @@ fn a_store_without_its_location_is_a_fault() {
         (&[("session.url", "/srv/data")], "found `no scheme`"),
         (&[("session.url", "app:hunter2@db/app")], "found `no scheme`"),
         (&[("session.url", "hunter2@db:5432/app")], "found `no scheme`"),
-        (&[("session.url", "sqlite://x.db")], "session.url: after `sqlite://` stands a host"),
+        (&[("session.url", "sqlite://x.db")], "session.url: after `sqlite://` a host is expected"),
         (&[("session.url", "sqlite:x.db?timeut=3")], "session.url: unknown parameter `timeut`"),
         (&[("session.type", "postgre")], "did you mean `postgres`?"),
     ];

@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_counts_with_what_its_client_can_change_at_will() {
+    fn an_ipv6_address_counts_as_its_network() {
         for (address, expected) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

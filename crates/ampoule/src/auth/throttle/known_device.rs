@@ -12,7 +12,7 @@ use crate::shared::Shared;
 const MAX_PRINCIPALS: usize = 4;
 
 /// The length of the number in a mark; the rest is its digest.
-const NUMBER: usize = 22;
+const NUMBER_LEN: usize = 22;
 
 /// Creates and reads the cookie. It holds a mark for each principal that has logged in on the device: a random number,
 /// and the keyed digest of the number and the principal.
@@ -47,7 +47,7 @@ impl KnownDevices {
     /// The number of the device, if it has a verified mark of this principal.
     pub(super) fn number(&self, marks: &Marks, principal: &str) -> Option<String> {
         let mark = marks.0.iter().find(|mark| self.is_of(mark, principal))?;
-        mark.get(..NUMBER).map(str::to_owned)
+        mark.get(..NUMBER_LEN).map(str::to_owned)
     }
 
     fn is_of(&self, mark: &str, principal: &str) -> bool {
@@ -67,7 +67,7 @@ impl KnownDevices {
 }
 
 fn parse(mark: &str) -> Option<(SessionId, StoreKey)> {
-    Some((SessionId::parse(mark.get(..NUMBER)?)?, StoreKey::parse(mark.get(NUMBER..)?)?))
+    Some((SessionId::parse(mark.get(..NUMBER_LEN)?)?, StoreKey::parse(mark.get(NUMBER_LEN..)?)?))
 }
 
 fn message(number: SessionId, principal: &str) -> Vec<u8> {

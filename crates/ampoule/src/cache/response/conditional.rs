@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_counts_where_no_tag_is_named() {
+    fn a_date_counts_only_without_a_tag() {
         let (early, late) = ("Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 02 Jan 1970 00:00:00 GMT");
         let response = HeaderMap::from_iter([(LAST_MODIFIED, late.parse().unwrap())]);
         for (since, expected) in [(late, true), (early, false), ("soon", false)] {

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_to_be_stored_is_not() {
+    fn responses_that_must_not_be_stored_are_uncacheable() {
         for (name, value) in [
             ("set-cookie", "a=b"),
             ("content-range", "bytes 0-1/2"),

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_that_a_handler_can_see_in_the_target_is_one_of_the_key() {
+    fn every_visible_difference_of_the_target_changes_the_key() {
         let requests = [
             Request::get("/x"),
             Request::get("/x?"),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_and_proxies_send_nothing_that_keeps_a_request_from_its_stored_response() {
+    fn common_header_fields_do_not_keep_a_request_from_its_stored_response() {
         let (mut plain, mut usual) = (Request::get("/x"), Request::get("/x"));
         plain = plain.header("host", "a.test");
         for (name, value) in [

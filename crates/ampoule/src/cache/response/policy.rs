@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_explicitly_allowed_has_a_lifetime() {
+    fn only_explicitly_cacheable_responses_have_a_lifetime() {
         for said in [
             "",
             "max-age=60",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_is_counted_as_the_rfc_has_it() {
+    fn lifetimes_are_calculated_as_in_rfc_9111() {
         for (said, expected) in [
             ("public, max-age=60", 60),
             ("Public,Max-Age=60", 60),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_what_it_takes() {
+    fn request_directives_are_obeyed() {
         let response = headers(&[("cache-control", "public, max-age=60, stale-if-error=5")]);
         let reuse = |said: &[(&'static str, &str)], after: u64, failed| {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(after);

@@ -7,7 +7,7 @@ use ampoule_core::internal::ChangeLog;
 use ampoule_core::{Error, ErrorKind, Record, SessionId};
 use http::{HeaderMap, StatusCode};
 
-use crate::backend::{Backend, Contender, Edit, Snapshot, StoreBackend};
+use crate::backend::{Backend, Edit, LoginCandidate, Snapshot, StoreBackend};
 use crate::event::EventKind;
 use crate::options::{Limit, SessionLimitPolicy};
 use crate::session::Session;
@@ -15,7 +15,7 @@ use crate::session::state::due::Renewal;
 use crate::session::state::{Live, State};
 
 /// How often a token is verified again while other requests write.
-const ATTEMPTS: u32 = 64;
+const MAX_ATTEMPTS: u32 = 64;
 
 impl Session {
     /// Ends the request without a future if no store call is needed, as for all requests that only read.
@@ -36,11 +36,11 @@ impl Session {
             self.begin_response();
             return Ok(());
         }
-        let settled = if self.is_used() { self.settle(status).await } else { Ok(()) };
+        let written = if self.is_used() { self.write_pending(status).await } else { Ok(()) };
         self.begin_response();
         let state = self.state();
         self.respond(&state, &self.renewal(&state), headers)?;
-        settled
+        written
     }
 
     fn has_work(&self, state: &State, rules: &Renewal<'_>) -> bool {
@@ -51,7 +51,7 @@ impl Session {
     }
 
     /// Writes what the store lacks: changes, a confirmation, the new idle deadline.
-    async fn settle(&self, status: StatusCode) -> Result<(), Error> {
+    async fn write_pending(&self, status: StatusCode) -> Result<(), Error> {
         let saves = self.0.shared.options.auto_save && !status.is_server_error();
         if saves && !self.state().is_unreachable() && self.state().is_changed() {
             self.save().await?;
@@ -60,7 +60,7 @@ impl Session {
         let _io = self.io().await;
         self.confirm().await?;
         // The request succeeded without it, so a failure is only logged.
-        match self.keep_alive().await {
+        match self.renew().await {
             Err(error) if error.kind() != ErrorKind::Superseded => {
                 tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline of a session could not be moved");
             }
@@ -86,9 +86,9 @@ impl Session {
         let (Some(limit), Some(principal)) = (limit, live.snapshot.record.principal()) else {
             return self.confirm_alone(store, &live).await.map(drop);
         };
-        let login = Contender { principal, device: Some(live.snapshot.device()), now: self.now() };
-        let before = match store.find_place(limit, &login).await {
-            Err(error) if error.kind() == ErrorKind::Limit => return self.turn_away(store, &live, error).await,
+        let login = LoginCandidate { principal, device: Some(live.snapshot.device()), now: self.now() };
+        let before = match store.check_limit(limit, &login).await {
+            Err(error) if error.kind() == ErrorKind::Limit => return self.end_beyond_limit(store, &live, error).await,
             Err(error) => {
                 tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the sessions of a login could not be counted");
                 return Ok(());
@@ -119,13 +119,13 @@ impl Session {
     }
 
     /// Ends a login that is first presented after other devices have reached the limit.
-    async fn turn_away(&self, store: &StoreBackend, live: &Live, error: Error) -> Result<(), Error> {
+    async fn end_beyond_limit(&self, store: &StoreBackend, live: &Live, error: Error) -> Result<(), Error> {
         let login = &live.snapshot;
         store.end(login).await?;
         if let Some(old) = login.record.identity.awaits() {
             store.end_frozen(old, None).await?;
         }
-        self.0.shared.tell(EventKind::Destroyed, login.id, login.record.principal());
+        self.0.shared.emit(EventKind::Destroyed, login.id, login.record.principal());
         self.state().ended(None);
         Err(error)
     }
@@ -135,7 +135,7 @@ impl Session {
         &self,
         store: &StoreBackend,
         limit: Limit,
-        login: &Contender<'_>,
+        login: &LoginCandidate<'_>,
         before: &HashSet<SessionId>,
         own: &Snapshot,
     ) -> Result<(), Error> {
@@ -148,7 +148,7 @@ impl Session {
         }
         ended.extend(Box::pin(store.keep_limit(limit, login, before)).await?);
         for ended in &ended {
-            self.0.shared.tell(EventKind::Destroyed, ended.id, Some(login.principal));
+            self.0.shared.emit(EventKind::Destroyed, ended.id, Some(login.principal));
         }
         if ended.iter().all(|ended| ended.id != own.id) {
             return Ok(());
@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// Moves the idle deadline when a tenth of it has passed, and verifies the client's token before it is sent again.
-    async fn keep_alive(&self) -> Result<(), Error> {
+    async fn renew(&self) -> Result<(), Error> {
         let (renews, touches) = {
             let state = self.state();
             let rules = self.renewal(&state);
@@ -170,20 +170,20 @@ impl Session {
         };
         let Some(live) = renews.clone().or(touches) else { return Ok(()) };
         match &self.0.shared.backend {
-            Backend::Cookie(_) => self.write_use(&live).await,
+            Backend::Cookie(_) => self.write_cookie_sent(&live).await,
             Backend::Store(_)
                 if renews.is_some()
                     && self.0.shared.options.cookie.max_age(&live.snapshot.record.lifetime).is_some() =>
             {
-                self.write_use(&live).await
+                self.write_cookie_sent(&live).await
             }
-            Backend::Store(store) if renews.is_some() => self.prove(store, live).await,
+            Backend::Store(store) if renews.is_some() => self.verify_token(store, live).await,
             Backend::Store(store) => store.touch(&live.snapshot, self.now()).await.map(drop),
         }
     }
 
     /// Writes the time at which the cookie is sent, which also verifies the token.
-    async fn write_use(&self, live: &Live) -> Result<(), Error> {
+    async fn write_cookie_sent(&self, live: &Live) -> Result<(), Error> {
         let nothing = ChangeLog::default();
         let edit = Edit { sends_cookie: true, ..self.edit(live, &nothing) };
         let mut next = Record::clone(&live.snapshot.record);
@@ -200,8 +200,8 @@ impl Session {
 
     /// Touches the session in the version that this request knows, which verifies the token. On a conflict it reads the
     /// session again and retries.
-    async fn prove(&self, store: &StoreBackend, mut live: Live) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS {
+    async fn verify_token(&self, store: &StoreBackend, mut live: Live) -> Result<(), Error> {
+        for _ in 0..MAX_ATTEMPTS {
             if store.touch(&live.snapshot, self.now()).await? {
                 let mut state = self.state();
                 state.refreshed(live.snapshot)?;

@@ -63,12 +63,12 @@ impl Session {
         let (shared, given) = (&self.0.shared, self.chosen().token.clone());
         let reply = shared.backend.load(&self.0.credentials, given.as_deref(), &shared.context(self.now()));
         match reply.try_now() {
-            Ok(looked_up) => self.learn(looked_up).map(|()| None),
-            Err(later) => Ok(Some(Box::pin(async { self.learn(later.await) }))),
+            Ok(looked_up) => self.apply_lookup(looked_up).map(|()| None),
+            Err(later) => Ok(Some(Box::pin(async { self.apply_lookup(later.await) }))),
         }
     }
 
-    fn learn(&self, looked_up: Result<Lookup, Error>) -> Result<(), Error> {
+    fn apply_lookup(&self, looked_up: Result<Lookup, Error>) -> Result<(), Error> {
         let shared = &self.0.shared;
         let mut lookup = match looked_up {
             Err(error) if error.kind() == ErrorKind::Corrupt && shared.options.invalidate_corrupt => {
@@ -102,7 +102,7 @@ impl Session {
         if !warning.is_empty() {
             tracing::warn!(session = %shared.name, %id, "{warning}");
         }
-        shared.tell(kind, id, None);
+        shared.emit(kind, id, None);
     }
 
     /// Loads the session again, with the changes that other requests have saved, and returns whether it is still alive.
@@ -145,11 +145,12 @@ impl Session {
             Some(found) if found.record.identity.frozen_until.is_none() => state.refreshed(found).map(|()| true),
             // Another login has frozen it; the session may still thaw.
             Some(_) => {
-                state.lost(self.0.shared.blank(self.now()), Lineage { device: known.device(), origin: None });
+                state
+                    .ended_elsewhere(self.0.shared.blank(self.now()), Lineage { device: known.device(), origin: None });
                 Ok(false)
             }
             None => {
-                state.lost(self.0.shared.blank(self.now()), Lineage::of(&known));
+                state.ended_elsewhere(self.0.shared.blank(self.now()), Lineage::of(&known));
                 Ok(false)
             }
         }
@@ -181,7 +182,7 @@ impl Session {
     async fn end_one(&self, session: &Snapshot) -> Result<(), Error> {
         let shared = &self.0.shared;
         let Backend::Store(store) = &shared.backend else {
-            shared.tell(EventKind::Destroyed, session.id, session.record.principal());
+            shared.emit(EventKind::Destroyed, session.id, session.record.principal());
             return Ok(());
         };
         // The response of its login has arrived, so the session before the login must not thaw. The session itself ends
@@ -192,7 +193,7 @@ impl Session {
         let siblings = store.siblings(session).await?;
         for session in siblings.iter().chain([session]) {
             if store.end(session).await? {
-                shared.tell(EventKind::Destroyed, session.id, session.record.principal());
+                shared.emit(EventKind::Destroyed, session.id, session.record.principal());
             }
         }
         Ok(())
@@ -207,7 +208,7 @@ impl Session {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(session = %shared.name, %id, error = %error.report(), "a damaged session is ended");
                     store.discard_damaged(id).await?;
-                    shared.tell(EventKind::Destroyed, id, None);
+                    shared.emit(EventKind::Destroyed, id, None);
                 }
                 found => drop(found?),
             }

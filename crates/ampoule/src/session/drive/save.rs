@@ -6,10 +6,10 @@ use ampoule_core::internal::ChangeLog;
 use ampoule_core::{Error, ErrorKind, Record, SessionId, Time};
 use ampoule_seal::Credential;
 
-use crate::backend::{Contender, Edit, Fork, Lineage, Snapshot};
+use crate::backend::{Edit, Fork, Lineage, LoginCandidate, Snapshot};
 use crate::event::EventKind;
 use crate::session::Session;
-use crate::session::state::{Live, PendingSave, deleted, too_late};
+use crate::session::state::{Live, PendingSave, deleted, response_begun};
 
 impl Session {
     /// Writes the request's changes now. A session without changes is not written; a new one is created, even if it is
@@ -50,7 +50,7 @@ impl Session {
         if self.load_under().await?.is_to_confirm_first() {
             Box::pin(self.confirm()).await?;
             // A login may freeze the session before the response begins, so the token must be verified again.
-            self.state().unproved();
+            self.state().not_renewed();
         }
         let (pending, unsaved) = {
             let mut state = self.state();
@@ -64,13 +64,13 @@ impl Session {
             }
             PendingSave::Create(lineage) => self.create(lineage, unsaved).await,
             PendingSave::Fork => Box::pin(self.fork(unsaved)).await,
-            PendingSave::Commit if self.is_sealed_away() => Err(too_late()),
+            PendingSave::Commit if self.is_cookie_sent() => Err(response_begun()),
             PendingSave::Commit => self.commit(unsaved).await,
         }
     }
 
     /// Whether the session is in its cookie, and the cookie has been sent.
-    pub(super) fn is_sealed_away(&self) -> bool {
+    pub(super) fn is_cookie_sent(&self) -> bool {
         self.has_begun() && self.0.shared.backend.is_cookie()
     }
 
@@ -87,7 +87,7 @@ impl Session {
         };
         let snapshot = shared.backend.create(credential, record, now).await?;
         shared.start_sweeping();
-        shared.tell(EventKind::Created, snapshot.id, snapshot.record.principal());
+        shared.emit(EventKind::Created, snapshot.id, snapshot.record.principal());
         unsaved.saved_as(Live::new(credential, snapshot, now), true)?;
         self.trace();
         Ok(())
@@ -116,7 +116,7 @@ impl Session {
         self.admit(principal, Some(old.device()), now).await?;
         let snapshot = shared.backend.fork(old, &self.login_fork(credential, None, &unsaved.changes, now)).await?;
         shared.start_sweeping();
-        shared.tell(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
+        shared.emit(EventKind::Forked { from: old.id }, snapshot.id, snapshot.record.principal());
         unsaved.saved_as(Live::new(credential, snapshot, now), true)?;
         self.trace();
         Ok(())
@@ -148,8 +148,8 @@ impl Session {
         let shared = &self.0.shared;
         let (Some(limit), Some(store)) = (shared.options.limit(), shared.backend.store()) else { return Ok(()) };
         let Some(principal) = principal else { return Ok(()) };
-        for ended in Box::pin(store.make_place(limit, &Contender { principal, device, now })).await? {
-            shared.tell(EventKind::Destroyed, ended.id, Some(principal));
+        for ended in Box::pin(store.make_room(limit, &LoginCandidate { principal, device, now })).await? {
+            shared.emit(EventKind::Destroyed, ended.id, Some(principal));
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Session {
         let current = snapshot.record.identity.current;
         let live = match rotated.filter(|_| edit.rotate_to == Some(current) && !shared.backend.is_cookie()) {
             Some(rotated) => {
-                shared.tell(EventKind::Rotated, snapshot.id, snapshot.record.principal());
+                shared.emit(EventKind::Rotated, snapshot.id, snapshot.record.principal());
                 Live { presented: live.presented, ..Live::new(rotated, snapshot, live.loaded) }
             }
             None => Live { snapshot, ..live },

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::save::Unsaved;
 use crate::session::Session;
-use crate::session::state::{Live, too_late};
+use crate::session::state::{Live, response_begun};
 
 impl Session {
     /// Removes the value under `key`, and returns it to exactly one of all concurrent requests: for a voucher, or the
@@ -78,8 +78,8 @@ impl Session {
         let mut next = Record::clone(&live.snapshot.record);
         changes.apply(&mut next)?;
         if !next.same_data(&live.snapshot.record) {
-            if self.is_sealed_away() {
-                return Err(too_late());
+            if self.is_cookie_sent() {
+                return Err(response_begun());
             }
             edit.stamp(&mut next)?;
             let snapshot = self.commit_edit(&live.snapshot, Arc::new(next), &edit).await?;

@@ -2,11 +2,11 @@
 
 use ampoule_core::Clock;
 
-use super::{Came, Live, State};
+use super::{Live, SentSession, State};
 use crate::backend::Snapshot;
 use crate::http::set_cookie::CookieOptions;
 use crate::http::transport::Transport;
-use crate::session::cookie_action::SessionNow;
+use crate::session::cookie_action::FinalState;
 
 impl State {
     /// Every session whose token the client sent, the selected one first.
@@ -15,18 +15,18 @@ impl State {
     }
 
     /// The session whose token the client sent, if it is still the request's session.
-    fn kept(&self) -> Option<(&Live, &Came)> {
-        let (live, came) = (self.live()?, self.came.as_ref()?);
-        (live.snapshot.id == came.id).then_some((live, came))
+    fn kept(&self) -> Option<(&Live, &SentSession)> {
+        let (live, sent) = (self.live()?, self.sent.as_ref()?);
+        (live.snapshot.id == sent.id).then_some((live, sent))
     }
 
     /// The session, if this request is the first with its current secret, or with the token of its login.
     pub(in crate::session) fn to_confirm(&self) -> Option<&Live> {
-        let (live, came) = self.kept()?;
+        let (live, sent) = self.kept()?;
         let identity = &live.snapshot.record.identity;
         let rotated = live.is_current && identity.previous.is_some_and(|previous| previous.good_until.is_none());
-        let came_with_it = live.digest == came.token.digest && !live.is_frozen();
-        (came_with_it && (rotated || identity.is_unconfirmed)).then_some(live)
+        let sent_it = live.digest == sent.token.digest && !live.is_frozen();
+        (sent_it && (rotated || identity.is_unconfirmed)).then_some(live)
     }
 
     /// Whether a login or a rotation must wait until the login that its token came from is confirmed: otherwise the new
@@ -40,46 +40,46 @@ impl State {
 
     /// The session, if the client's token must be verified before it is sent: after a rotation, or if it is due again.
     pub(in crate::session) fn to_renew(&self, rules: &Renewal<'_>) -> Option<&Live> {
-        let (live, came) = self.kept()?;
-        let is_rotated = live.digest != came.token.digest;
-        (!self.renewed && (is_rotated || self.is_due(live, came, rules)) && live.may_be_sent()).then_some(live)
+        let (live, sent) = self.kept()?;
+        let is_rotated = live.digest != sent.token.digest;
+        (!self.renewed && (is_rotated || self.is_due(live, sent, rules)) && live.may_be_sent()).then_some(live)
     }
 
     /// The session, if its idle deadline is to be moved.
     pub(in crate::session) fn to_touch(&self, rules: &Renewal<'_>) -> Option<&Live> {
-        let (live, came) = self.kept()?;
+        let (live, sent) = self.kept()?;
         let may_be_due = rules.moves_deadline && !self.wrote && !self.renewed && !live.is_frozen();
-        let is_due = || live.snapshot.record.effective_lifetime().is_touch_due(came.last_use, rules.clock.now());
+        let is_due = || live.snapshot.record.effective_lifetime().is_touch_due(sent.last_use, rules.clock.now());
         (may_be_due && is_due()).then_some(live)
     }
 
     /// Whether the client's cookie should be sent again: an older key signed it, a tenth of its age has passed, its age
     /// has changed, or other cookies conflict with it.
-    fn is_due(&self, live: &Live, came: &Came, rules: &Renewal<'_>) -> bool {
+    fn is_due(&self, live: &Live, sent: &SentSession, rules: &Renewal<'_>) -> bool {
         let record = &live.snapshot.record;
         let age = rules.cookie.max_age(&record.lifetime);
-        let is_old = age.is_some_and(|age| rules.clock.now().since(came.cookie_sent) >= age / 10);
-        let is_another_age = record.lifetime != came.lifetime && age != rules.cookie.max_age(&came.lifetime);
-        !came.token.has_current_key
-            || self.is_crowded
+        let is_old = age.is_some_and(|age| rules.clock.now().since(sent.cookie_sent) >= age / 10);
+        let is_another_age = record.lifetime != sent.lifetime && age != rules.cookie.max_age(&sent.lifetime);
+        !sent.token.has_current_key
+            || self.has_several_tokens
             || matches!(rules.transport, Some(Transport::Cookie)) && (is_old || is_another_age)
     }
 
     /// The session's state, which decides the cookie.
-    pub(in crate::session) fn session_now(&self, rules: &Renewal<'_>) -> SessionNow {
+    pub(in crate::session) fn final_state(&self, rules: &Renewal<'_>) -> FinalState {
         let Some(live) = self.live() else {
-            return if self.ended { SessionNow::Ended } else { SessionNow::Absent };
+            return if self.ended { FinalState::Ended } else { FinalState::Absent };
         };
-        let Some((_, came)) = self.kept() else { return SessionNow::Made };
+        let Some((_, sent)) = self.kept() else { return FinalState::Created };
         if rules.is_in_cookie {
             // Changes are written at the end of the request, unless it only read.
-            return SessionNow::Kept { is_due: self.wrote, renewed: true };
+            return FinalState::Kept { is_due: self.wrote, renewed: true };
         }
-        if live.digest != came.token.digest {
-            return SessionNow::Rotated { renewed: self.renewed };
+        if live.digest != sent.token.digest {
+            return FinalState::Rotated { renewed: self.renewed };
         }
         let renewed = self.renewed && live.may_be_sent();
-        SessionNow::Kept { is_due: renewed && self.is_due(live, came, rules), renewed }
+        FinalState::Kept { is_due: renewed && self.is_due(live, sent, rules), renewed }
     }
 }
 

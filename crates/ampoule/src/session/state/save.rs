@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ampoule_core::internal::ChangeLog;
 use ampoule_core::{Error, Record};
 
-use super::{Live, PendingSave, State, Status, deleted, too_late, unreachable};
+use super::{Live, PendingSave, State, Status, deleted, response_begun, unreachable};
 use crate::backend::{Edit, Lineage, ended};
 
 impl State {
@@ -28,7 +28,7 @@ impl State {
         let needs_cookie = matches!(pending, PendingSave::Create(_) | PendingSave::Fork);
         let rotates = self.rotates && matches!(pending, PendingSave::Commit);
         if has_begun && (needs_cookie || rotates) {
-            return Err(too_late());
+            return Err(response_begun());
         }
         Ok((pending, std::mem::take(&mut self.changes)))
     }
@@ -47,13 +47,13 @@ impl State {
     /// Applies an edit to the record, which becomes the request's view. `None` if the edit changes nothing.
     pub(in crate::session) fn next(&mut self, live: &Live, edit: &Edit<'_>) -> Result<Option<Arc<Record>>, Error> {
         let saved = &live.snapshot.record;
-        let mut next = self.with_no_more(saved, edit.changes)?;
+        let mut next = self.with_only(saved, edit.changes)?;
         let rotates = edit.rotate_to.is_some() && edit.may_rotate(&saved.identity);
         if !rotates && next.same_data(saved) {
             return Ok(None);
         }
         edit.stamp(Arc::make_mut(&mut next))?;
-        self.see(&next);
+        self.set_view(&next);
         Ok(Some(next))
     }
 
@@ -65,15 +65,15 @@ impl State {
         stamp: impl FnOnce(&mut Record),
     ) -> Result<Arc<Record>, Error> {
         let new = self.saved().cloned().unwrap_or_else(|| Arc::new(blank()));
-        let mut first = self.with_no_more(&new, changes)?;
+        let mut first = self.with_only(&new, changes)?;
         stamp(Arc::make_mut(&mut first));
-        self.see(&first);
+        self.set_view(&first);
         Ok(first)
     }
 
     /// The record with these changes alone. Usually it is the request's view; but another task may have made changes
     /// since these were taken out, which are not part of this save.
-    fn with_no_more(&mut self, saved: &Arc<Record>, changes: &ChangeLog) -> Result<Arc<Record>, Error> {
+    fn with_only(&mut self, saved: &Arc<Record>, changes: &ChangeLog) -> Result<Arc<Record>, Error> {
         if changes.is_empty() {
             return Ok(Arc::clone(saved));
         }
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Makes the record that is being saved the request's view, unless there are later changes.
-    fn see(&mut self, record: &Arc<Record>) {
+    fn set_view(&mut self, record: &Arc<Record>) {
         if self.changes.is_empty() {
             self.view = Some(Arc::clone(record));
         }
@@ -107,7 +107,7 @@ impl State {
         self.wrote = true;
         self.rotates &= !is_rotated;
         self.status = Status::Live(live);
-        self.learned()
+        self.update_view()
     }
 
     /// Records a save that had nothing to write.
