@@ -48,11 +48,31 @@ pub(crate) struct Inner {
 
 impl Backend {
     /// Creates a backend in the memory of this process alone.
+    ///
+    /// ```
+    /// use ampoule_cache::{Backend, BackendOptions};
+    ///
+    /// let backend = Backend::memory(&BackendOptions::default());
+    /// assert_eq!(backend.describe(), "memory of this process");
+    /// ```
     pub fn memory(options: &BackendOptions) -> Backend {
         Backend::build(Some(Memory::new(options.bounds)), None, options)
     }
 
     /// Creates a backend in a store. Every read is a read of the store, so changes by other processes are seen at once.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// use ampoule_core::MemoryStore;
+    ///
+    /// let store = Arc::new(MemoryStore::default()); // In production a store that all processes share.
+    /// let manager = CacheManager::new(Backend::store(store, &BackendOptions::default()), CacheOptions::default())?;
+    /// manager.cache::<u32>("prices").insert("tea", 4).await?;
+    /// assert_eq!(manager.cache::<u32>("prices").get("tea").await, Some(4));
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     pub fn store(store: Arc<dyn Store>, options: &BackendOptions) -> Backend {
         Backend::build(None, Some(store), options)
     }
@@ -60,6 +80,18 @@ impl Backend {
     /// Creates a backend with memory before a store: recently used values are returned without a read of the store, for
     /// as long as [`memory_expire`](crate::CacheOptions::memory_expire) allows. If the store reports changes
     /// ([`Store::watch`]), a changed value is usually dropped from memory at once.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// use ampoule_core::MemoryStore;
+    ///
+    /// let store = Arc::new(MemoryStore::default()); // In production a store that all processes share.
+    /// let manager = CacheManager::new(Backend::tiers(store, &BackendOptions::default()), CacheOptions::default())?;
+    /// assert!(manager.describe().starts_with("memory before "), "{}", manager.describe());
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     pub fn tiers(store: Arc<dyn Store>, options: &BackendOptions) -> Backend {
         Backend::build(Some(Memory::new(options.bounds)), Some(store), options)
     }
@@ -96,6 +128,18 @@ impl Backend {
     }
 
     /// Invalidates all values with this tag, in every namespace.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    ///
+    /// let backend = Backend::memory(&BackendOptions::default());
+    /// let prices = CacheManager::new(backend.clone(), CacheOptions::default())?.cache::<u32>("prices");
+    /// prices.entry("tea").tags(["drinks"]).insert(4).await?;
+    /// backend.invalidate_tag("drinks").await?;
+    /// assert_eq!(prices.get("tea").await, None);
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Errors of the store: the values may then still be returned.

@@ -65,6 +65,15 @@ const PREFIX: u8 = 0xff;
 
 impl KeyWriter {
     /// Creates a key without parts.
+    ///
+    /// ```
+    /// use ampoule_cache::{CacheKey, KeyWriter};
+    ///
+    /// let mut key = KeyWriter::new();
+    /// 7_u32.write_key(&mut key);
+    /// "en".write_key(&mut key);
+    /// assert_eq!(key, KeyWriter::key_of(&(7_u32, "en")));
+    /// ```
     pub fn new() -> KeyWriter {
         KeyWriter(vec![PREFIX])
     }
@@ -77,6 +86,17 @@ impl KeyWriter {
     }
 
     /// Writes bytes of variable length, after their length.
+    ///
+    /// ```
+    /// use ampoule_cache::KeyWriter;
+    ///
+    /// let (mut one, mut other) = (KeyWriter::new(), KeyWriter::new());
+    /// one.write(b"a");
+    /// one.write(b"bc");
+    /// other.write(b"ab");
+    /// other.write(b"c");
+    /// assert_ne!(one, other);
+    /// ```
     pub fn write(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.0.extend_from_slice(bytes);

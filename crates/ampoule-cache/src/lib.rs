@@ -13,7 +13,7 @@
 //!   data, the created value is not kept, in this process or in any other. Each of these operations is one command, on every
 //!   store.
 //! - **Expired is expired**, exactly, unless the region allows stale values for some time. A value in demand is created
-//! again a little before it expires.
+//!   again a little before it expires.
 //! - **Readers do not see an outage.** While the store is down, creators are called, still one at a time in a process.
 //!
 //! | topic | read |

@@ -36,6 +36,13 @@ pub struct Rate {
 
 impl Rate {
     /// Creates a rate of `burst` in each `per`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ampoule_cache::Rate;
+    ///
+    /// const LOGINS: Rate = Rate::new(10, Duration::from_secs(3_600));
+    /// ```
     pub const fn new(burst: u32, per: Duration) -> Rate {
         Rate { burst, per }
     }
@@ -79,7 +86,7 @@ pub enum Admission {
 /// generic cell rate algorithm (ITU-T I.371): the record is the moment at which the key is free again.
 ///
 /// - In a store all processes count together. In memory each process counts alone, and so does each limiter; the oldest
-/// counts are removed when more than a million keys, or 64 MiB, are in use.
+///   counts are removed when more than a million keys, or 64 MiB, are in use.
 /// - The time is that of the backend's clock. If the clocks of processes differ, so do their counts.
 /// - Keys are stored as digests.
 #[derive(Clone)]
@@ -111,6 +118,19 @@ impl RateLimiter {
 
     /// Counts one under `key`, if the rate allows it.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use ampoule_cache::{Admission, Backend, BackendOptions, Rate, RateLimiter};
+    ///
+    /// let backend = Backend::memory(&BackendOptions::default());
+    /// let exports = RateLimiter::new(&backend, "exports", Rate::new(1, Duration::from_secs(60)))?;
+    /// assert_eq!(exports.admit("user:42").await?, Admission::Admitted);
+    /// let Admission::Refused { retry_after } = exports.admit("user:42").await? else { panic!("expected a refusal") };
+    /// assert!(retry_after <= Duration::from_secs(60));
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Errors of the store: the call may have been counted. The caller decides whether to continue without a limit.
     pub async fn admit(&self, key: &str) -> Result<Admission, Error> {
@@ -131,6 +151,19 @@ impl RateLimiter {
     }
 
     /// Takes one count back, for example for an event that proved harmless.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use ampoule_cache::{Admission, Backend, BackendOptions, Rate, RateLimiter};
+    ///
+    /// let backend = Backend::memory(&BackendOptions::default());
+    /// let guesses = RateLimiter::new(&backend, "guesses", Rate::new(1, Duration::from_secs(60)))?;
+    /// guesses.admit("user:42").await?;
+    /// guesses.give_back("user:42").await?; // The password was right.
+    /// assert_eq!(guesses.admit("user:42").await?, Admission::Admitted);
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Errors of the store, and [`ErrorKind::Conflict`] if many other callers count at the same time: the count then

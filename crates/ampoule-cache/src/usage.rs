@@ -55,6 +55,19 @@ impl Backend {
     /// Counts the records of caches in the store, by reading all of them; other records are ignored. `seen` is called
     /// from time to time with the number of records that were read.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// use ampoule_core::MemoryStore;
+    ///
+    /// let backend = Backend::store(Arc::new(MemoryStore::default()), &BackendOptions::default());
+    /// CacheManager::new(backend.clone(), CacheOptions::default())?.cache::<u32>("prices").insert("tea", 4).await?;
+    /// let usage = backend.store_usage(|_| {}).await?;
+    /// assert_eq!(usage.namespaces["prices"].fresh, 1);
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a backend in memory alone; errors of the store.
     pub async fn store_usage(&self, mut seen: impl FnMut(u64)) -> Result<StoreUsage, Error> {
@@ -76,6 +89,19 @@ impl Backend {
 
     /// Removes all records of caches from the store, and no others, and returns how many. To invalidate values,
     /// clearing their namespace is one command; this also frees their space at once.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
+    /// use ampoule_core::MemoryStore;
+    ///
+    /// let backend = Backend::store(Arc::new(MemoryStore::default()), &BackendOptions::default());
+    /// CacheManager::new(backend.clone(), CacheOptions::default())?.cache::<u32>("prices").insert("tea", 4).await?;
+    /// assert!(backend.wipe(|_| {}).await? > 0);
+    /// assert!(backend.store_usage(|_| {}).await?.namespaces.is_empty());
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a backend in memory alone; errors of the store.

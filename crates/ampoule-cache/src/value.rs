@@ -21,6 +21,13 @@ pub struct Created<T> {
 
 impl<T> Created<T> {
     /// Creates a value that is kept as long as the region says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ampoule_cache::Created;
+    ///
+    /// let token = Created::new("abc".to_owned()).expire(Duration::from_secs(300));
+    /// ```
     pub fn new(value: T) -> Created<T> {
         Created { value, expire: None, is_failure: false }
     }

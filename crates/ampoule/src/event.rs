@@ -54,6 +54,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// Returns the kind in a word, as for a label: `created`, `rotated`.
+    ///
+    /// ```
+    /// use ampoule::EventKind;
+    ///
+    /// assert_eq!(EventKind::Created.name(), "created");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             EventKind::Created => "created",

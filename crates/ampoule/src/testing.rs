@@ -28,6 +28,18 @@ use crate::session::Session;
 
 /// Logs `principal` in to a new session of this layer, and returns the `Cookie` header of its client.
 ///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use ampoule::{MemoryStore, Options, Secret, SessionLayer, testing};
+///
+/// let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+/// let sessions = SessionLayer::new(MemoryStore::default(), options)?;
+/// let mut request = http::Request::new(());
+/// request.headers_mut().insert("cookie", testing::logged_in(&sessions, "user:42").await?);
+/// assert_eq!(sessions.begin(request.headers()).principal().await?.as_deref(), Some("user:42"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
 /// # Errors
 /// As [`Session::login`] and [`cookies_of`].
 pub async fn logged_in(layer: &SessionLayer, principal: &str) -> Result<HeaderValue, Error> {

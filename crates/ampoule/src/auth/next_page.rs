@@ -38,8 +38,8 @@ const MAX_ENCODINGS: usize = 4;
 ///
 /// - starts with one `/`, and has no space, control character, backslash, quote or non-ASCII character;
 /// - has no segment that is empty, blank, `.` or `..`, except an empty one at the end, and no backslash or control
-/// character: neither as it is written nor after any number of percent-decodings, since proxies and servers decode and
-/// normalize paths;
+///   character: neither as it is written nor after any number of percent-decodings, since proxies and servers decode and
+///   normalize paths;
 /// - has at most 2,048 bytes.
 ///
 /// If there are several parameters `next`, none is accepted.
@@ -61,11 +61,25 @@ impl NextPage {
     }
 
     /// Returns the page's path and query, if there is a page.
+    ///
+    /// ```
+    /// use ampoule::NextPage;
+    ///
+    /// assert_eq!(NextPage::new("/orders").path(), Some("/orders"));
+    /// assert_eq!(NextPage::new("https://evil.example/").path(), None);
+    /// ```
     pub fn path(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
     /// Returns the page's path and query, or `otherwise`.
+    ///
+    /// ```
+    /// use ampoule::NextPage;
+    ///
+    /// assert_eq!(NextPage::new("/orders").or("/account"), "/orders");
+    /// assert_eq!(NextPage::default().or("/account"), "/account");
+    /// ```
     pub fn or<'a>(&'a self, otherwise: &'a str) -> &'a str {
         self.path().unwrap_or(otherwise)
     }

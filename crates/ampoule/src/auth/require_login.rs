@@ -91,6 +91,13 @@ impl RequireLogin {
     /// Requires a login that is not older than `at_most`, as [`Session::require_fresh`] does: for actions that a stolen
     /// or forgotten session should not be able to do. The login page may then ask for the password alone, and calls
     /// [`login`](Session::login) again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ampoule::RequireLogin;
+    ///
+    /// let layer = RequireLogin::new("/confirm-password").fresh(Duration::from_secs(300));
+    /// ```
     #[must_use]
     pub fn fresh(self, at_most: Duration) -> RequireLogin {
         RequireLogin { fresh: Some(at_most), ..self }
@@ -101,6 +108,14 @@ impl RequireLogin {
     ///
     /// The function takes an axum extractor, or a tuple of them: the [`Session`], the [`User`](crate::User), the path's
     /// parameters. Extractors that need the router's state cannot be used.
+    ///
+    /// ```
+    /// use ampoule::{RequireLogin, Session};
+    ///
+    /// let layer = RequireLogin::new("/login").permit(|session: Session| async move {
+    ///     Ok(session.get::<bool>("is_admin").await?.unwrap_or_default())
+    /// });
+    /// ```
     #[must_use]
     pub fn permit<E, F, R>(mut self, is_permitted: F) -> RequireLogin
     where

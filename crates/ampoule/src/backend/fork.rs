@@ -2,7 +2,7 @@
 //!
 //! 1. Put the fork, which names the old session and carries its data.
 //! 2. Freeze the old session by a conditional put. On a conflict load it again, rebuild the fork, and repeat, so that
-//! every acknowledged write is in the fork. The login takes effect here.
+//!    every acknowledged write is in the fork. The login takes effect here.
 //! 3. When a request sends the fork's token, the old session becomes a tombstone, and the fork is confirmed.
 //!
 //! A response that is lost between 2 and 3 loses nothing: after the grace, a save thaws the old session.

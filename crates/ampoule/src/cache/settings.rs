@@ -169,6 +169,13 @@ impl CacheSettings {
 
     /// Returns the option that a name stands for, if it is an option of a cache: `expire` for `beaker.cache.expire` and
     /// `AMPOULE_CACHE_EXPIRE`, `short_term.expire` for a region's. The option may be unknown.
+    ///
+    /// ```
+    /// use ampoule::cache::CacheSettings;
+    ///
+    /// assert_eq!(CacheSettings::option_of("beaker.cache.expire").as_deref(), Some("expire"));
+    /// assert_eq!(CacheSettings::option_of("session.timeout"), None);
+    /// ```
     pub fn option_of(name: &str) -> Option<std::borrow::Cow<'_, str>> {
         CACHE.option_of(name)
     }

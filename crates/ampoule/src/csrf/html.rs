@@ -19,6 +19,17 @@ impl SafeHtml {
     }
 
     /// Returns the HTML.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = ampoule::Options { secrets: vec![ampoule::Secret::new(ampoule::Secret::generate())?], ..Default::default() };
+    /// # let layer = ampoule::SessionLayer::new(ampoule::MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// let field = session.csrf_token().await?.hidden_field();
+    /// assert!(field.as_str().starts_with("<input type=\"hidden\""));
+    /// # Ok(()) }
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

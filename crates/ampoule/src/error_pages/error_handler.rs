@@ -42,6 +42,12 @@ pub struct ErrorHandler {
 
 impl ErrorHandler {
     /// Creates the layer. **Never enable debug where others can reach the server**: the page shows paths and values.
+    ///
+    /// ```
+    /// use ampoule::ErrorHandler;
+    ///
+    /// let layer = ErrorHandler::new(cfg!(debug_assertions));
+    /// ```
     pub fn new(debug: bool) -> ErrorHandler {
         watch_panics(debug);
         ErrorHandler { debug }

@@ -104,6 +104,14 @@ impl StatusCodeRedirect {
 
     /// With debug, 500 is not handled, so that the page of [`ErrorHandler`](crate::ErrorHandler) is sent, which then
     /// shows all details.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ampoule::Error> {
+    /// use ampoule::StatusCodeRedirect;
+    ///
+    /// let layer = StatusCodeRedirect::new("/error/document")?.with_debug(cfg!(debug_assertions));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_debug(self, debug: bool) -> StatusCodeRedirect {
         let is_kept = |status: &&StatusCode| !debug || **status != StatusCode::INTERNAL_SERVER_ERROR;
@@ -112,6 +120,14 @@ impl StatusCodeRedirect {
     }
 
     /// Sets the statuses that are handled, in place of the default ones. A number that is not a status is ignored.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ampoule::Error> {
+    /// use ampoule::StatusCodeRedirect;
+    ///
+    /// let layer = StatusCodeRedirect::new("/error/document")?.with_statuses([404, 410]);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_statuses(self, statuses: impl IntoIterator<Item = u16>) -> StatusCodeRedirect {
         let statuses = statuses.into_iter().filter_map(|status| StatusCode::from_u16(status).ok()).collect();

@@ -66,11 +66,37 @@ impl OldInput {
     }
 
     /// Returns whether nothing was kept, as when the form is opened for the first time.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// assert!(flash.old_input("signup").await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns the fields and their values, in their order.
+    ///
+    /// ```
+    /// # use ampoule::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+    /// # let layer = SessionLayer::new(MemoryStore::default(), options)?;
+    /// # let session = layer.begin(&http::HeaderMap::new());
+    /// # let flash = Flash::of(&session);
+    /// flash.keep_input("signup", &[("name", "Ada"), ("topic", "looms")])?;
+    /// let old = flash.old_input("signup").await?;
+    /// assert!(old.iter().eq([("name", "Ada"), ("topic", "looms")]));
+    /// # Ok(()) }
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

@@ -7,6 +7,15 @@ use http::{Response, StatusCode};
 /// Returns the response for an error of the session: the status and text of
 /// [`ErrorKind::for_client`](crate::ErrorKind::for_client), with the text only if the body type can hold it (axum's
 /// can), and `Retry-After: 1` if a retry may succeed. A handler that returns the error itself gets the same response.
+///
+/// ```
+/// use ampoule::{Error, ErrorKind, error_response};
+///
+/// let error = Error::new(ErrorKind::Unavailable, "the store cannot be reached");
+/// let response: http::Response<String> = error_response(&error);
+/// assert_eq!(response.status(), 503);
+/// assert_eq!(response.headers()["retry-after"], "1");
+/// ```
 pub fn error_response<R: Default + 'static>(error: &Error) -> Response<R> {
     let (status, text) = error.kind().for_client();
     let mut response = Response::new(body_of(text));

@@ -101,6 +101,14 @@ impl Settings {
     /// Returns the option that a name stands for, if it is an option of a session: `timeout` for
     /// `beaker.session.timeout`, `session.timeout`, `ampoule.session.timeout`, `session_timeout` and
     /// `AMPOULE_SESSION_TIMEOUT`. The option may be unknown.
+    ///
+    /// ```
+    /// use ampoule::Settings;
+    ///
+    /// assert_eq!(Settings::option_of("beaker.session.timeout").as_deref(), Some("timeout"));
+    /// assert_eq!(Settings::option_of("AMPOULE_SESSION_TIMEOUT").as_deref(), Some("timeout"));
+    /// assert_eq!(Settings::option_of("cache.expire"), None);
+    /// ```
     pub fn option_of(name: &str) -> Option<Cow<'_, str>> {
         names::SESSION.option_of(name)
     }

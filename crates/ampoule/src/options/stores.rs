@@ -89,7 +89,7 @@ fn url_of(raw: &mut RawOptions, word: Option<StoreType>, mut url: String) -> Opt
     if let Some(StoreType::Store(wanted)) = word
         && wanted != engine
     {
-        raw.fault("url", format!("it is not a URL of the store that `type` names: {}", engine.name()));
+        raw.fault("url", format!("it is a URL of {}, not of the store that `type` names", engine.name()));
     }
     if !engine.is_compiled_in() {
         raw.fault("url", engine.missing().to_string());

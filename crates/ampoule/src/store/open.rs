@@ -64,6 +64,15 @@ impl Default for StoreOptions {
 /// Opens the store at a URL: see the table of [the module](crate::store). Files are opened at once, but servers are
 /// connected to at their first use, so an application can start while they are down.
 ///
+/// ```
+/// use ampoule::store::{StoreOptions, open};
+///
+/// # fn main() -> Result<(), ampoule::Error> {
+/// let store = open("memory:", &StoreOptions::default())?;
+/// assert!(open("mongodb://host", &StoreOptions::default()).is_err());
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an invalid URL, or an engine that this program was built
 /// without; the message names the cargo feature. Errors of opening a file.

@@ -110,7 +110,10 @@ fn a_store_without_its_location_is_a_fault() {
         (&[("session.type", "redis")][..], "session.type: redis needs url, to know where: redis://host:6379"),
         (&[("session.type", "ext:database")], "session.type: ext:database needs url, such as postgres://"),
         (&[("session.type", "sqlite")], "session.type: sqlite needs data_dir or cache_dir, to know where"),
-        (&[("session.type", "redis"), ("session.url", "mysql://h/d")], "session.url: it is of a store of another kind"),
+        (
+            &[("session.type", "redis"), ("session.url", "mysql://h/d")],
+            "session.url: it is a URL of mysql, not of the store that `type` names",
+        ),
         (&[("session.url", "ftp://h/d")], "found `ftp`"),
         (&[("session.url", "/srv/data")], "found `no scheme`"),
         (&[("session.url", "app:hunter2@db/app")], "found `no scheme`"),

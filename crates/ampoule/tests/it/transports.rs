@@ -197,7 +197,7 @@ fn settings_choose_transports() {
     assert_eq!(transports(&[("session.use_cookies", "false"), ("session.transports", "bearer")]), [Transport::Bearer]);
     for (pairs, said) in [
         (vec![("session.transports", "jwt")], "session.transports: expected cookie, bearer or header NAME"),
-        (vec![("session.transports", "header Cookie")], "the header cookie has a transport of its own"),
+        (vec![("session.transports", "header Cookie")], "the header cookie has its own transport"),
         (vec![("session.transports", "bearer, bearer")], "duplicate transport Bearer"),
         (vec![("session.use_cookies", "true"), ("session.transports", "bearer")], "it contradicts `transports`"),
         (vec![("session.use_cookies", "maybe")], "session.use_cookies: expected true or false, found `maybe`"),
