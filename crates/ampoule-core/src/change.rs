@@ -1,4 +1,4 @@
-//! What a request did to its session, kept so that it can be done again to a newer one.
+//! The changes that a request makes to its session, kept so that they can be replayed on a newer record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,45 +11,45 @@ use crate::codec;
 use crate::error::Error;
 use crate::record::{Record, check_key};
 
-/// Computes a key's new value from its present one: `None` for absent, or for "remove it". It may run several times.
+/// Computes a key's new value from its current one, where `None` is an absent value. It may run several times.
 pub type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send + Sync>;
 
 /// One change to a session.
 #[derive(Clone)]
 pub enum Change {
-    /// A value was put under a key: see [`Change::insert`].
+    /// A value is put under a key: see [`Change::insert`].
     Insert(Pair),
-    /// A key was removed.
+    /// A key is removed.
     Remove(String),
-    /// A key's value was computed from its present one.
+    /// A key's value is computed from its current one.
     Update(String, UpdateFn),
-    /// All entries were removed.
+    /// All entries are removed.
     Clear,
-    /// The session was given an idle time of its own, at that moment.
+    /// The session gets an idle timeout of its own, from that moment on.
     Timeout(std::time::Duration, Time),
-    /// The session was given to a principal, or to none.
+    /// The session gets a principal, or loses it.
     Principal(Option<String>),
-    /// The principal logged in, at that moment.
+    /// The principal logs in, at that moment.
     Login(Time),
-    /// A token was made for the forms; one that is there already stays.
+    /// The session gets a form token, unless it has one.
     FormToken([u8; 32]),
-    /// The session ends when what this is the keyed digest of changes.
+    /// The keyed digest of a value whose change ends the session, such as a password hash.
     AuthHash([u8; 32]),
 }
 
-/// A key and its encoded value, which stay off the heap where both are small.
+/// A key and its encoded value, without a heap allocation if both are small.
 #[derive(Clone)]
 pub struct Pair {
     bytes: SmallVec<[u8; 32]>,
-    /// Where the key ends.
-    value: usize,
+    /// The offset of the value in `bytes`.
+    value_start: usize,
 }
 
-/// The changes of a request in their order.
+/// The changes of a request, in order.
 ///
-/// A save applies them to the record that was loaded. When another request was faster, they are applied again to what
-/// that one wrote, so that neither loses anything (promise P1): different keys all survive, an update counts exactly,
-/// and of two values for one key the later commit's stays.
+/// A save applies them to the record that was loaded. If another request commits first, they are replayed on top of its
+/// record, so that neither loses anything (promise P1): different keys all survive, an update counts exactly, and of
+/// two values for one key the later commit's stays.
 ///
 /// ```
 /// use ampoule_core::internal::{Change, ChangeLog, Text};
@@ -68,17 +68,17 @@ pub struct Pair {
 pub struct ChangeLog(SmallVec<[Change; 1]>);
 
 impl ChangeLog {
-    /// Adds a change, and drops the earlier ones that it makes pointless: a log is as long as the keys it names, and
-    /// the updates made to them.
+    /// Appends a change, and drops the earlier changes that it supersedes. A log holds at most one insert or removal
+    /// for each key, and the updates.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a key or principal is empty or too long.
     pub fn push(&mut self, change: Change) -> Result<(), Error> {
         match &change {
-            Change::Insert(pair) => self.forget(pair.key()),
+            Change::Insert(pair) => self.drop_changes_of(pair.key()),
             Change::Remove(key) => {
                 check_key(key)?;
-                self.forget(key.as_bytes());
+                self.drop_changes_of(key.as_bytes());
             }
             Change::Update(key, _) => check_key(key)?,
             Change::Clear => self.0.retain(|earlier| earlier.key().is_none() && !matches!(earlier, Change::Clear)),
@@ -95,26 +95,26 @@ impl ChangeLog {
         Ok(())
     }
 
-    fn forget(&mut self, key: &[u8]) {
+    fn drop_changes_of(&mut self, key: &[u8]) {
         self.0.retain(|earlier| earlier.key() != Some(key));
     }
 
-    /// Does all changes to this record, in order.
+    /// Applies all changes to this record, in order.
     ///
     /// # Errors
-    /// What an update's function returns; the record is then changed in part and must be thrown away.
+    /// Any error of an update's function. The record is then partly changed and must be discarded.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
         self.0.iter().try_for_each(|change| change.apply(record))
     }
 
-    /// Whether these changes are a login, or give a session of this principal to another: then they go into a session of
-    /// its own.
+    /// Returns whether these changes are a login, or give a session of this principal to another one. They are then
+    /// saved to a new session.
     pub fn forks(&self, principal: Option<&str>) -> bool {
         let is_login = || self.0.iter().any(|change| matches!(change, Change::Login(_)));
         self.principal().is_some_and(|new| new != principal) || is_login()
     }
 
-    /// The principal that the session is given to; `None` if these changes leave it as it is.
+    /// Returns the principal that the changes set; the outer `None` if they do not change it.
     pub fn principal(&self) -> Option<Option<&str>> {
         self.0.iter().rev().find_map(|change| match change {
             Change::Principal(principal) => Some(principal.as_deref()),
@@ -122,7 +122,7 @@ impl ChangeLog {
         })
     }
 
-    /// Takes out the changes to one key; `None` if the log clears all keys, so that they cannot be told apart.
+    /// Takes out the changes to one key; `None` if the log clears all keys, which cannot be split.
     pub fn split_off(&mut self, key: &str) -> Option<ChangeLog> {
         if self.0.iter().any(|change| matches!(change, Change::Clear)) {
             return None;
@@ -138,15 +138,15 @@ impl ChangeLog {
         self.0.is_empty()
     }
 
-    /// Forgets all changes.
+    /// Removes all changes.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Puts the changes of `other` behind these.
+    /// Appends the changes of `other`.
     ///
     /// # Errors
-    /// None that `other` did not refuse before.
+    /// None in practice: `other` has accepted the same changes.
     pub fn append(&mut self, other: ChangeLog) -> Result<(), Error> {
         other.0.into_iter().try_for_each(|change| self.push(change))
     }
@@ -154,16 +154,16 @@ impl ChangeLog {
 
 impl Pair {
     fn key(&self) -> &[u8] {
-        &self.bytes[..self.value]
+        &self.bytes[..self.value_start]
     }
 
     fn value(&self) -> &[u8] {
-        &self.bytes[self.value..]
+        &self.bytes[self.value_start..]
     }
 }
 
 impl Change {
-    /// That a value is put under a key.
+    /// Creates the change that puts a value under a key.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the key is empty or too long,
@@ -172,13 +172,13 @@ impl Change {
         check_key(key)?;
         let mut bytes = SmallVec::from_slice(key.as_bytes());
         codec::encode_to(&mut bytes, value)?;
-        Ok(Change::Insert(Pair { bytes, value: key.len() }))
+        Ok(Change::Insert(Pair { bytes, value_start: key.len() }))
     }
 
-    /// Does this change to a record. One that fails leaves no trace.
+    /// Applies this change to a record. If it fails, the record stays as it was.
     ///
     /// # Errors
-    /// What an update's function returns.
+    /// Any error of an update's function.
     pub fn apply(&self, record: &mut Record) -> Result<(), Error> {
         match self {
             Change::Insert(pair) => record.put(pair.key(), pair.value()),
@@ -200,7 +200,7 @@ impl Change {
         Ok(())
     }
 
-    /// A copy of a record with this change. What an insert replaces is not copied first.
+    /// Returns a copy of a record with this change. A value that an insert replaces is not copied first.
     ///
     /// # Errors
     /// As [`Change::apply`].
@@ -234,7 +234,7 @@ impl fmt::Debug for ChangeLog {
 }
 
 impl fmt::Debug for Change {
-    /// Names keys, never values: those are the user's.
+    /// Prints keys, never values: values are the user's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Insert(pair) => {
@@ -280,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn an_update_sees_what_came_before_it() {
+    fn an_update_sees_earlier_changes() {
         let record = applied(vec![insert("n", 5), increment("n"), increment("n")]);
         assert_eq!(record.get("n").unwrap()[..], [7]);
     }
 
     #[test]
-    fn clear_drops_the_old_and_keeps_what_follows() {
+    fn clear_drops_earlier_entries_and_keeps_later_ones() {
         let record = applied(vec![insert("a", 1), increment("b"), Change::Clear, insert("c", 3)]);
         assert_eq!(record.keys().collect::<Vec<_>>(), ["c"]);
     }

@@ -1,13 +1,13 @@
-//! Time as sessions count it, and the clock that tells it.
+//! Points in time, and the clocks that return them.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment: whole milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
-/// Arithmetic saturates: nothing lies before [`Time::ZERO`] or after [`Time::MAX`].
+/// Arithmetic saturates at [`Time::ZERO`] and [`Time::MAX`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,21 +24,21 @@ impl Time {
     /// The start of the Unix epoch.
     pub const ZERO: Time = Time(0);
 
-    /// The end of the year 9999, the last moment that every file system, database and HTTP date can hold. As a
+    /// The end of the year 9999, the last moment that every file system, database and HTTP date can represent. As a
     /// deadline it means "never".
     pub const MAX: Time = Time(253_402_300_799_999);
 
-    /// The moment so many milliseconds after the epoch, at most [`Time::MAX`].
+    /// Creates the time this many milliseconds after the epoch, at most [`Time::MAX`].
     pub const fn from_millis(millis: u64) -> Time {
         if millis > Time::MAX.0 { Time::MAX } else { Time(millis) }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the duration since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -79,25 +79,25 @@ impl fmt::Debug for Time {
     }
 }
 
-/// What tells the time.
+/// A source of the current time.
 ///
-/// Everything that expires takes its clock from outside, so that a test can hold time still and move it.
+/// Code that handles expiry receives its clock from outside, so that a test can stop and move time.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Time;
 }
 
-/// The operating system's wall clock: several processes that share a store need one time.
+/// The operating system's wall clock, since several processes that share a store need a common time.
 ///
-/// A clock that is set back makes sessions live longer by as much; one that is set forward ends them. On Linux it is the
-/// clock's last tick (`CLOCK_REALTIME_COARSE`), up to ten milliseconds old: it is read several times in each request.
+/// If the clock is set back, sessions live longer by as much; if it is set forward, they end sooner. On Linux it is the
+/// clock's last tick (`CLOCK_REALTIME_COARSE`), up to ten milliseconds old, since each request reads it several times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[cfg(target_os = "linux")]
     fn now(&self) -> Time {
-        // It fails nowhere; where it did, the exact moment would do.
+        // `clock_gettime` fails on no system that has this clock; the exact time is the fallback.
         let tick = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE);
         tick.map_or_else(|_| SystemTime::now().into(), |tick| Time::ZERO + Duration::from(tick))
     }
@@ -108,7 +108,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to, for tests.
+/// A clock for tests, which moves only when it is told to.
 ///
 /// ```
 /// use std::time::Duration;
@@ -122,24 +122,24 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     pub const fn new(now: Time) -> ManualClock {
         ManualClock(AtomicU64::new(now.0))
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward by this duration.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// Sets the clock, also backward.
+    /// Sets the clock, forward or back.
     pub fn set(&self, now: Time) {
         self.0.store(now.0, Ordering::SeqCst);
     }
 }
 
 impl Default for ManualClock {
-    /// Stands at 2026-01-01T00:00:00Z.
+    /// Shows 2026-01-01T00:00:00Z.
     fn default() -> ManualClock {
         ManualClock::new(Time::from_millis(1_767_225_600_000))
     }

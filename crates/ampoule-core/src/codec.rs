@@ -1,4 +1,4 @@
-//! How a value becomes bytes: MessagePack with field names, so that tools can show what a session holds.
+//! How a value is encoded: MessagePack with field names, so that tools can show what a session contains.
 
 mod readable;
 
@@ -8,16 +8,16 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
 
-/// How deep lists and maps may be nested, as in `serde_json`: reading 1,000 levels overflows a thread's stack.
+/// How deep lists and maps may be nested, as in `serde_json`: decoding 1,000 levels overflows a thread's stack.
 const MAX_DEPTH: usize = 128;
 
-/// The head of a 128-bit integer: 16 bytes.
-const WIDE: [u8; 2] = [0xc4, 16];
+/// The first bytes of a 128-bit integer, which MessagePack stores as 16 bytes.
+const INT128_HEAD: [u8; 2] = [0xc4, 16];
 
 /// Encodes a value as MessagePack, structs as maps of their field names.
 ///
 /// # Errors
-/// [`ErrorKind::Value`] if the value's `Serialize` fails, or what it writes could not be read back.
+/// [`ErrorKind::Value`] if the value's `Serialize` fails, or if [`decode`] could not read its output.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(32);
     write(&mut bytes, value)?;
@@ -25,7 +25,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// As [`encode`], behind what is there already.
+/// Appends what [`encode`] returns.
 pub(crate) fn encode_to<T: Serialize + ?Sized>(out: &mut SmallVec<[u8; 32]>, value: &T) -> Result<(), Error> {
     let start = out.len();
     write(&mut *out, value)?;
@@ -33,23 +33,23 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(out: &mut SmallVec<[u8; 32]>, val
 }
 
 fn write<T: Serialize + ?Sized>(mut out: impl std::io::Write, value: &T) -> Result<(), Error> {
-    rmp_serde::encode::write_named(&mut out, value).map_err(|cause| refused::<T>("encoded").because(cause))
+    rmp_serde::encode::write_named(&mut out, value).map_err(|cause| value_error::<T>("encoded").because(cause))
 }
 
-/// Refuses what [`decode`] could not read. Flat values without a 128-bit integer cost a look at their bytes.
+/// Refuses what [`decode`] could not read. For flat values without a 128-bit integer this only inspects their bytes.
 fn check<T: Serialize + ?Sized>(bytes: &[u8], value: &T) -> Result<(), Error> {
     if bytes.iter().filter(|byte| matches!(byte, 0x80..=0x9f | 0xdc..=0xdf)).count() > MAX_DEPTH {
         let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
         decoder.set_max_depth(MAX_DEPTH);
-        IgnoredAny::deserialize(&mut decoder).map_err(|cause| refused::<T>("read back").because(cause))?;
+        IgnoredAny::deserialize(&mut decoder).map_err(|cause| value_error::<T>("read back").because(cause))?;
     }
-    if bytes.windows(WIDE.len()).any(|pair| pair == WIDE) {
-        readable::check(value).map_err(|cause| refused::<T>("read back").because(cause))?;
+    if bytes.windows(INT128_HEAD.len()).any(|pair| pair == INT128_HEAD) {
+        readable::check(value).map_err(|cause| value_error::<T>("read back").because(cause))?;
     }
     Ok(())
 }
 
-fn refused<T: ?Sized>(verb: &str) -> Error {
+fn value_error<T: ?Sized>(verb: &str) -> Error {
     let name = std::any::type_name::<T>().trim_start_matches('&');
     Error::new(ErrorKind::Value, format!("a value of type {name} cannot be {verb}"))
 }

@@ -1,4 +1,4 @@
-//! The kit that proves a store: every rule of [`Store`]'s contract as a check that any store can be put to.
+//! The conformance kit for stores: a check for every rule of [`Store`]'s contract.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
@@ -14,18 +14,18 @@
 //! # });
 //! ```
 //!
-//! Run it on a runtime of several threads. Every check uses keys of its own, so that a server may be shared. Where the
-//! server keeps the time the checks wait for it, about half a minute in all. A store that was given a clock is used by
-//! one check at a time: what is swept and what is left can then be counted.
+//! Run it on a runtime of several threads. Every check uses keys of its own, so that a server may be shared. If the
+//! server keeps the time, the checks wait for it, about half a minute in all. A store with a clock of its own must be
+//! used by one check at a time, since the check counts what a sweep removes.
 
 mod basics;
-pub mod books;
 mod cancelling;
 mod expiry;
 mod hostile;
 mod races;
 mod scanning;
 mod tags;
+pub mod workload;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,20 +44,21 @@ use crate::store::{Entry, PutMode, PutResult, Store, Version};
 pub struct Subject {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The clock that the store was given; `None` if its server keeps the time, and checks must wait.
+    /// The clock of the store; `None` if its server keeps the time, so that checks must wait.
     pub clock: Option<Arc<ManualClock>>,
-    /// The largest value that is tried, in bytes. 1 MiB by default.
+    /// The size of the largest value that is tried, in bytes. 1 MiB by default.
     pub max_value: usize,
-    /// How many keys are written at once, each of them once. 10,000 by default; fewer where a write takes long.
+    /// How many keys one check writes, each once. 10,000 by default; fewer for a store whose writes take long.
     pub many_keys: usize,
-    /// Whether sweeping is the store's own work, and counted; `false` where the engine frees what expired by itself.
+    /// Whether the store itself sweeps, so that the results are counted; `false` if the engine removes expired values
+    /// by itself.
     pub sweeps: bool,
 }
 
 /// One rule of the contract.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// What the rule is, in words.
+    /// The name of the rule, as a sentence in snake case.
     pub name: &'static str,
     check: fn(Subject) -> Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -72,60 +73,60 @@ macro_rules! checks {
 }
 
 checks! {
-    basics::absent_is_an_answer,
-    basics::what_is_created_is_read,
+    basics::an_absent_key_is_no_error,
+    basics::a_created_value_is_read_back,
     basics::create_needs_an_absent_key,
     basics::replace_needs_the_version,
     basics::replace_needs_a_key,
-    basics::always_writes,
-    basics::an_evictable_put_is_a_put,
+    basics::put_always_writes,
+    basics::an_evictable_put_keeps_to_its_mode,
     basics::versions_never_come_back,
-    basics::delete_says_whether_it_was_there,
+    basics::delete_returns_whether_the_key_existed,
     basics::many_keys_are_kept_apart,
-    basics::the_description_is_a_line,
+    basics::describe_returns_one_line,
     basics::a_ping_returns_the_time_and_leaves_nothing,
     expiry::expired_is_absent_for_every_method,
     expiry::touch_moves_the_deadline_only,
     expiry::touch_never_shortens,
     expiry::touch_needs_the_version,
-    expiry::touch_does_not_raise_the_dead,
-    expiry::no_lifetime_removes_one_version,
-    expiry::never_is_kept,
-    expiry::sweep_removes_what_expired_and_nothing_else,
+    expiry::touch_revives_no_deleted_key,
+    expiry::a_zero_lifetime_removes_one_version,
+    expiry::a_value_that_never_expires_is_kept,
+    expiry::sweep_removes_expired_values_only,
     expiry::sweep_keeps_to_its_budget,
-    expiry::a_clock_that_is_set_back_revives_nothing_deleted,
-    tags::tagged_finds_what_was_last_put_with_it,
-    tags::tagged_forgets_the_expired,
-    tags::tags_hold_many,
-    tags::tags_follow_parallel_writers,
-    scanning::a_scan_names_every_key,
-    scanning::a_scan_goes_on_where_it_ended,
-    scanning::a_scan_bears_writers,
-    scanning::a_scan_refuses_what_is_no_place,
-    hostile::any_key_is_a_key,
-    hostile::any_value_is_a_value,
+    expiry::a_clock_set_back_revives_no_deleted_key,
+    tags::keys_with_tag_finds_what_was_last_put_with_it,
+    tags::keys_with_tag_omits_deleted_and_expired_keys,
+    tags::a_tag_holds_many_keys,
+    tags::tags_follow_concurrent_writers,
+    scanning::a_scan_returns_every_key,
+    scanning::a_scan_continues_at_its_cursor,
+    scanning::a_scan_misses_no_key_beside_a_writer,
+    scanning::a_scan_rejects_an_invalid_cursor,
+    hostile::any_key_is_accepted,
+    hostile::any_value_is_read_back_unchanged,
     races::one_writer_of_a_version_wins,
     races::one_creator_wins,
-    races::counting_loses_nothing,
-    races::one_deleter_is_told,
+    races::concurrent_increments_are_all_counted,
+    races::one_deleter_wins,
     races::a_deleted_key_is_not_replaced,
-    races::touching_loses_no_write,
-    races::a_touch_that_lost_moves_nothing,
-    races::touching_raises_no_deleted_key,
+    races::touch_undoes_no_concurrent_write,
+    races::touch_does_not_reach_a_later_version,
+    races::concurrent_touches_revive_no_deleted_key,
     races::readers_see_whole_values,
-    races::sweeping_hurts_no_writer,
-    races::sweeping_spares_what_is_made_again,
-    cancelling::a_dropped_put_leaves_old_or_new,
+    races::sweep_removes_no_live_key_beside_writers,
+    races::sweep_spares_a_recreated_key,
+    cancelling::a_dropped_put_leaves_the_old_or_the_new_value,
     cancelling::a_dropped_touch_leaves_the_value,
     cancelling::a_dropped_delete_is_done_or_not,
-    cancelling::dropped_readers_and_sweepers_leave_all,
+    cancelling::dropped_reads_and_sweeps_change_nothing,
 }
 
 impl Check {
-    /// Puts a store to this check: for one test each.
+    /// Runs this check against a store, for a test of its own.
     ///
     /// # Errors
-    /// What was found, if the store fails it; also if the check does not end within two minutes.
+    /// What was found, if the store fails the check, or if the check does not end within two minutes.
     pub async fn run(&self, subject: Subject) -> Result<(), String> {
         let mut done = tokio::spawn((self.check)(subject));
         match tokio::time::timeout(Duration::from_secs(120), &mut done).await {
@@ -138,7 +139,8 @@ impl Check {
     }
 }
 
-/// Puts a store to every check, and returns those that it failed with what was found.
+/// Runs every check, and returns the name of each that failed with what was found. `make` creates the store for each
+/// check.
 pub async fn failures(make: impl Fn() -> Subject) -> Vec<(&'static str, String)> {
     let mut failures = Vec::new();
     for check in CHECKS {
@@ -149,10 +151,10 @@ pub async fn failures(make: impl Fn() -> Subject) -> Vec<(&'static str, String)>
     failures
 }
 
-/// Puts a store to every check.
+/// Runs every check. `make` creates the store for each check.
 ///
 /// # Panics
-/// If it fails any, with all that it failed.
+/// Panics with a list of all failed checks, if there are any.
 pub async fn assert_conforms(make: impl Fn() -> Subject) {
     let lines: Vec<String> = failures(make).await.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
     assert!(lines.is_empty(), "the store breaks the contract:\n{}", lines.join("\n"));
@@ -165,7 +167,7 @@ fn message_of(panic: tokio::task::JoinError) -> String {
 }
 
 impl Subject {
-    /// A store with the clock that it was given, or with `None` if its server keeps the time.
+    /// Creates a subject from a store and its clock, or `None` if its server keeps the time.
     pub fn new(store: Arc<dyn Store>, clock: Option<Arc<ManualClock>>) -> Subject {
         Subject { store, clock, max_value: 1 << 20, many_keys: 10_000, sweeps: true }
     }
@@ -174,7 +176,7 @@ impl Subject {
         self.clock.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now())
     }
 
-    /// Lets time pass.
+    /// Lets time pass: moves the clock, or sleeps.
     async fn wait(&self, time: Duration) {
         match &self.clock {
             Some(clock) => clock.advance(time),
@@ -186,7 +188,7 @@ impl Subject {
         Entry { value: value.into(), lifetime: HOUR, tag: None }
     }
 
-    /// An entry that a short wait ends. Servers count in seconds at worst.
+    /// An entry that expires after a short wait. The least precise servers count in seconds.
     fn brief(&self, value: &'static str) -> Entry {
         Entry { lifetime: BRIEF, ..self.entry(value) }
     }
@@ -194,7 +196,7 @@ impl Subject {
     async fn create(&self, key: StoreKey, entry: Entry) -> Version {
         match self.put(key, entry, PutMode::Create).await {
             PutResult::Stored(version) => version,
-            PutResult::Conflict => panic!("a create of an absent key was a conflict"),
+            PutResult::Conflict => panic!("create of an absent key returned a conflict"),
         }
     }
 
@@ -205,14 +207,14 @@ impl Subject {
     async fn replace(&self, key: StoreKey, entry: Entry, version: Version) -> Version {
         match self.put(key, entry, PutMode::Replace(version)).await {
             PutResult::Stored(version) => version,
-            PutResult::Conflict => panic!("a replace of the present version was a conflict"),
+            PutResult::Conflict => panic!("replace of the current version returned a conflict"),
         }
     }
 
     async fn always(&self, key: StoreKey, entry: Entry) {
         assert!(
             matches!(self.put(key, entry, PutMode::Always).await, PutResult::Stored(_)),
-            "put Always was a conflict"
+            "put with PutMode::Always returned a conflict"
         );
     }
 
@@ -232,7 +234,7 @@ impl Subject {
         self.store.touch(key, version, lifetime).await.unwrap_or_else(|error| panic!("touch failed: {error:?}"))
     }
 
-    /// Sweeps until nothing waits.
+    /// Sweeps until nothing more has expired.
     async fn sweep(&self, budget: usize) -> u64 {
         let mut removed = 0;
         for _ in 0..100_000 {
@@ -242,7 +244,7 @@ impl Subject {
                 return removed;
             }
         }
-        panic!("100,000 sweeps did not come to an end");
+        panic!("expired values remain after 100,000 sweeps");
     }
 }
 

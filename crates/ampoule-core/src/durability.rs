@@ -1,25 +1,25 @@
-//! What a save has outlived when it returns.
+//! Which failures a save survives.
 
-/// What a save has outlived when it returns: for stores that write to a disk of this machine.
+/// Which failures a save survives once it has returned, for stores that write to a disk of this machine.
 ///
-/// Whichever is chosen, a reader sees a record whole, and a damaged one is an error. Moving a deadline need not be
-/// waited for: what is lost with it is some minutes of a session's life.
+/// With every choice a reader sees a record whole, and a damaged one is an error. A moved deadline may be lost: that
+/// shortens a session by some minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing for certain, for sessions that may be lost. SQLite then leaves all syncing to the operating system; the
-    /// file store does what [`Process`](Durability::Process) does, since the rename that keeps readers from torn
-    /// records also outlives the process.
+    /// No failure for certain, for sessions that may be lost. SQLite leaves all syncing to the operating system. The
+    /// file store does the same as for [`Process`](Durability::Process), since the rename that keeps readers from torn
+    /// records also survives the process.
     None,
-    /// The death of the process, however it comes: the default. With the power is lost what the operating system has
-    /// not yet written, the last 5 to 30 seconds as a rule.
+    /// The death of the process, of any cause: the default. A loss of power can lose what the operating system has not
+    /// written yet, usually the last 5 to 30 seconds.
     #[default]
     Process,
-    /// The loss of power: the disk has it before the save returns, which waits for it.
+    /// A loss of power: the save waits until the disk has the data.
     Power,
 }
 
 impl Durability {
-    /// The word for it in settings: `none`, `process`, `power`.
+    /// Returns the word for it in settings: `none`, `process`, `power`.
     pub const fn name(self) -> &'static str {
         match self {
             Durability::None => "none",

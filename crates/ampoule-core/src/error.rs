@@ -1,4 +1,4 @@
-//! The one error of sessions and stores, sorted by what its reader can do about it.
+//! The one error type of sessions and stores, sorted by remedy.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -6,11 +6,11 @@ use std::fmt;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// What went wrong, with its cause.
+/// An error of a session or a store, with its cause.
 ///
-/// The message says what was expected and never holds a secret, an id or a session's data. [`Error::kind`] says what
+/// The message says what was expected and never contains a secret, an id or a session's data. [`Error::kind`] says what
 /// to do. `Display` prints the message alone, since [`source`](StdError::source) returns the cause; [`Error::report`]
-/// prints both, and so does `Debug`.
+/// and `Debug` print both.
 ///
 /// ```
 /// use ampoule_core::{Error, ErrorKind};
@@ -32,36 +32,37 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store cannot be reached or refuses: try again later (HTTP 503).
+    /// The store cannot be reached or refuses the operation: try again later (HTTP 503).
     Unavailable,
     /// The store did not answer within its time limit; a write may or may not have happened (HTTP 503).
     Timeout,
-    /// A record is damaged, or of a format this version does not know: the operator must look.
+    /// A record is damaged, or in a format that this version does not know: the operator must act.
     Corrupt,
     /// A key, value, record or cookie exceeds its bound: store less (HTTP 413).
     TooLarge,
-    /// The store holds as much as it may: the operator must give it more or sweep it.
+    /// The store has reached its bounds: the operator must raise them, or sweep it.
     Full,
-    /// Other writers were faster each time until the bound on retries was reached: try again.
+    /// Other writers committed first until the retries were used up: try again.
     Conflict,
     /// The session was deleted, revoked or timed out while the request ran; nothing was written.
     Gone,
-    /// The user logged in while the request ran, so it belongs to the session before the login; nothing was written.
+    /// The user logged in while the request ran, and the request belongs to the session before the login; nothing was
+    /// written.
     Superseded,
-    /// The principal has as many sessions as it may; the new one was not kept.
+    /// The principal has reached the limit of sessions; the new one was not saved.
     Limit,
-    /// What was asked for takes a login, or one that is more recent: the user must log in.
+    /// The operation requires a login, or a more recent one: the user must log in.
     LoginRequired,
-    /// A value cannot be encoded, or what is stored is not of the type that was asked for: the program must change.
+    /// A value cannot be encoded, or the stored value is not of the requested type: the program must change.
     Value,
-    /// The caller asked for what cannot be: an empty key, a forbidden character, a write through a read-only handle.
+    /// An argument is invalid: an empty key, a forbidden character, a write through a read-only handle.
     Invalid,
     /// The configuration is wrong; the message names the setting.
     Config,
 }
 
 impl ErrorKind {
-    /// The kind in a word, as for a label: `unavailable`, `too_large`.
+    /// Returns the kind as one word, for labels: `unavailable`, `too_large`.
     pub fn name(self) -> &'static str {
         match self {
             ErrorKind::Unavailable => "unavailable",
@@ -80,14 +81,20 @@ impl ErrorKind {
         }
     }
 
-    /// The HTTP status that tells a client of it, and a line of text that tells a user and gives no detail away.
+    /// Returns the HTTP status for a client, and a line of text for its user that reveals no detail.
+    ///
+    /// ```
+    /// use ampoule_core::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::Gone.for_client(), (409, "Your session has ended. Please start again.\n"));
+    /// ```
     ///
     /// | kind | status |
     /// |---|---|
     /// | `Unavailable`, `Timeout`, `Full` | 503 |
     /// | `Gone`, `Superseded`, `Conflict`, `Limit` | 409 |
     /// | `TooLarge` | 413 |
-    /// | `LoginRequired` | 403, since a 401 would have to name a scheme of RFC 9110 section 11, and a form is none |
+    /// | `LoginRequired` | 403, since a 401 must name an authentication scheme (RFC 9110 section 11), and a login form has none |
     /// | all others | 500 |
     pub fn for_client(self) -> (u16, &'static str) {
         match self {
@@ -109,32 +116,40 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An error without a cause of its own.
+    /// Creates an error without a cause.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
         Error(Box::new(Inner { kind, message: message.into(), source: None }))
     }
 
-    /// The same error with the error that caused it.
+    /// Adds the error that caused this one.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The same error with a message that says first what it is about: `memcached at cache1:11211: it cannot be reached`.
+    /// Puts the subject in front of the message.
+    ///
+    /// ```
+    /// use ampoule_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Unavailable, "connection refused").about("memcached at cache1:11211");
+    /// assert_eq!(error.to_string(), "memcached at cache1:11211: connection refused");
+    /// ```
     #[must_use]
     pub fn about(mut self, what: impl fmt::Display) -> Error {
         self.0.message = format!("{what}: {}", self.0.message).into();
         self
     }
 
-    /// The message and those of all causes in one line, each once: for a log or an operator, never for a client.
+    /// Returns the message and those of all causes in one line, each once: for a log or an operator, never for a
+    /// client.
     pub fn report(&self) -> String {
         let mut line = self.to_string();
         let mut next = self.source();
         while let Some(error) = next {
             let cause = error.to_string();
-            // Many errors print their causes themselves.
+            // Many errors print their causes as well.
             if !line.ends_with(&cause) {
                 line.push_str(": ");
                 line.push_str(&cause);
@@ -144,13 +159,20 @@ impl Error {
         line
     }
 
-    /// What can be done about it.
+    /// Returns the kind, which says what can be done.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call may succeed in a moment, without a change to the program, its data or the store: a store that
-    /// is full stays so.
+    /// Returns whether the same call may succeed later without a change to the program, its data or the store.
+    /// [`ErrorKind::Full`] does not count: a full store stays full.
+    ///
+    /// ```
+    /// use ampoule_core::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Timeout, "no answer within 2 s").is_transient());
+    /// assert!(!Error::new(ErrorKind::Full, "no room").is_transient());
+    /// ```
     pub fn is_transient(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
     }
@@ -189,7 +211,7 @@ mod tests {
         assert_eq!(format!("{outer:?}"), "Timeout: session 7: the save: no answer within 5 s: pool is empty");
     }
 
-    /// As those of many drivers.
+    /// Prints its cause, as the errors of many drivers do.
     #[derive(Debug)]
     struct Repeats(std::io::Error);
 
@@ -213,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_asked_to_try_again_where_a_moment_may_change_something() {
+    fn a_client_is_asked_to_try_again_after_a_transient_error() {
         let kinds = [
             (ErrorKind::Unavailable, 503, true),
             (ErrorKind::Timeout, 503, true),

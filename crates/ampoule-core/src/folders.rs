@@ -4,13 +4,13 @@ use std::fs::DirBuilder;
 use std::io;
 use std::path::Path;
 
-/// Makes a folder of mode 0700, and those above it that are missing.
+/// Creates a folder of mode 0700, and the missing ones above it.
 ///
-/// Made by root it gets the [owner](inherit_owner) of the folder above it: a tool that root runs must not leave a folder that
-/// the user of the site cannot enter.
+/// If root calls it, the folder gets the [owner](inherit_owner) of the folder above it: a tool that root runs must not
+/// leave a folder that the site's user cannot enter.
 ///
 /// # Errors
-/// Those of the file system; what is there already must be a folder.
+/// Any error of the file system; also if the path exists and is not a folder.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -25,7 +25,8 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives what root has just made to the owner of the folder that contains it. Does nothing for another user, who may not.
+/// Gives a file that root has just made to the owner of the folder that contains it. For other users, who may not, it
+/// does nothing.
 #[cfg(unix)]
 pub fn inherit_owner(path: &Path) {
     use std::os::unix::fs::{MetadataExt, lchown};
@@ -34,12 +35,12 @@ pub fn inherit_owner(path: &Path) {
         && made.uid() == 0
         && above.uid() != 0
     {
-        // Where even root may not, the file stays root's, and its first use by another user is an error that says so.
+        // If even root may not, the file stays root's, and its first use by another user returns an error that says so.
         let _ = lchown(path, Some(above.uid()), Some(above.gid()));
     }
 }
 
-/// Gives what root has just made to the owner of the folder that contains it. There is no such owner here.
+/// Does nothing: this system has no such owners.
 #[cfg(not(unix))]
 pub fn inherit_owner(_: &Path) {}
 
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_made_with_all_above_and_for_their_owner_only() {
+    fn folders_are_made_with_all_above_and_are_private() {
         let root = std::env::temp_dir().join(format!("ampoule-folders-{}", std::process::id()));
         make_private_folder(&root.join("a/b")).unwrap();
         make_private_folder(&root.join("a/b")).unwrap();

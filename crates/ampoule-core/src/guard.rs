@@ -1,4 +1,4 @@
-//! `GuardedStore`: what surrounds every operation of a store, as a store.
+//! `GuardedStore`: wraps every operation of a store.
 
 mod breaker;
 pub(crate) mod observe;
@@ -36,30 +36,30 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// ```
 ///
 /// # Time limit
-/// An operation that takes longer is dropped and is [`ErrorKind::Timeout`]: a write may or may not have happened. It takes
-/// a tokio runtime with a timer, unless the store answers at once. The limit of [`Store::ping`] is for all that it does.
+/// An operation that takes longer is dropped and returns [`ErrorKind::Timeout`]: a write may or may not have happened.
+/// This needs a tokio runtime with a timer, unless the store answers at once. The limit of [`Store::ping`] is for its
+/// three steps together.
 ///
 /// # Circuit breaker
-/// Reads (`get`, `keys_with_tag`, `scan`) and writes (`put`, `touch`, `delete`, `sweep`) have a circuit each, since a
-/// store whose disk is full or whose primary is gone still reads.
+/// Reads (`get`, `keys_with_tag`, `scan`) and writes (`put`, `touch`, `delete`, `sweep`) have separate circuits, since
+/// a store whose disk is full, or that has lost its primary, can still read.
 ///
 /// | state | what happens |
 /// |---|---|
-/// | closed | Every operation is tried. After so many failures in a row as the threshold says the circuit opens. |
-/// | open | Operations are refused with [`ErrorKind::Unavailable`], at once, for a second. Then it is half-open. |
-/// | half-open | 8 operations in a second are tried, the others are refused. The first answer closes the circuit, or opens it again. |
+/// | closed | Every operation is tried. After `threshold` consecutive failures the circuit opens. |
+/// | open | Operations are refused with [`ErrorKind::Unavailable`] for a second. Then the circuit is half-open. |
+/// | half-open | 8 operations a second are tried, the others are refused. The first answer closes the circuit, or opens it again. |
 ///
-/// Failures are [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`] alone. A reply that is dropped is no answer, and
-/// gives its place in the half-open state to another operation; a caller that asks more than 8 things at once should
-/// therefore wait for all of them, also when one is refused. The log gets a warning when a circuit opens and a line at
+/// Only [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`] are failures. A reply that is dropped does not count, and
+/// in the half-open state another operation is tried in its place; a caller that starts more than 8 operations at once
+/// should therefore await them all, even if one is refused. The log has a warning when a circuit opens, and a line at
 /// level info when it closes.
 ///
-/// [`Store::ping`] is always tried, and neither opens nor closes a circuit: a health check asks the store, not what is
-/// believed of it.
+/// [`Store::ping`] is always tried, and neither opens nor closes a circuit: a health check must reach the store itself.
 ///
-/// # What is seen
-/// Each operation is a span `store` at level debug, with the fields `operation` and, where there is one, `key`, its first 8
-/// characters. With the feature `metrics` the recorder of the crate `metrics` receives:
+/// # Spans and metrics
+/// Each operation is a span `store` at level debug, with the fields `operation` and, if it has one, `key`, the first 8
+/// characters of the key. With the feature `metrics` the recorder of the crate `metrics` receives:
 ///
 /// | name | kind | labels |
 /// |---|---|---|
@@ -68,11 +68,11 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// | `ampoule_store_refusals` | counter of operations that an open circuit refused | `operation`, `store` |
 /// | `ampoule_swept` | counter of expired values that a sweep removed | `store` |
 ///
-/// The label `store` is the name that the store was given here.
+/// The label `store` is the `name` of the guarded store.
 ///
 /// # What it costs
-/// An operation that the store answers at once takes some loads of atomics while the circuit is closed and no subscriber
-/// records spans of level debug: no lock, no timer and nothing from the heap. (Counters take a key each.)
+/// An operation that the store answers at once costs a few atomic loads while the circuit is closed and no subscriber
+/// records spans of level debug: no lock, no timer and no heap allocation. (Counters allocate a key each.)
 pub struct GuardedStore {
     store: Arc<dyn Store>,
     name: &'static str,
@@ -82,19 +82,20 @@ pub struct GuardedStore {
 }
 
 impl GuardedStore {
-    /// Guards a store. `name` is what messages call it, as "session store"; `limit` is how long one operation may take,
-    /// `None` for as long as the store allows; and `threshold` is how many failures in a row open a circuit, 0 for never.
+    /// Wraps a store. `name` is its name in messages, such as "session store". `limit` is the time limit of one
+    /// operation, `None` for the store's own limits alone. `threshold` is how many consecutive failures open a circuit,
+    /// 0 for never.
     pub fn new(store: Arc<dyn Store>, name: &'static str, limit: Option<Duration>, threshold: usize) -> GuardedStore {
         let circuit = |operations| CircuitBreaker::new(name, operations, threshold);
         GuardedStore { store, name, limit, reads: circuit("reads"), writes: circuit("writes") }
     }
 
-    /// The store without its guard.
+    /// Returns the store inside.
     pub fn inner(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
-    fn ask<'a, T: Send + 'a>(
+    fn guarded<'a, T: Send + 'a>(
         &'a self,
         circuit: &'a CircuitBreaker,
         operation: &'static str,
@@ -117,23 +118,23 @@ impl GuardedStore {
         key: Option<StoreKey>,
         call: impl FnOnce(&'a dyn Store) -> Reply<'a, T>,
     ) -> Reply<'a, T> {
-        let pending = Pending { name: self.name, operation, permit, timer: Timer::start() };
+        let pending = PendingCall { name: self.name, operation, permit, timer: Timer::start() };
         let span = observe::span(operation, key);
         let reply = match &span {
             None => call(&*self.store),
             Some(span) => span.in_scope(|| call(&*self.store)),
         };
         match reply.try_now() {
-            Ok(answer) => Reply::ready(pending.end(answer)),
+            Ok(answer) => Reply::ready(pending.finish(answer)),
             Err(later) => {
-                let answer = async move { pending.end(self.limited(later).await) };
+                let answer = async move { pending.finish(self.with_time_limit(later).await) };
                 Reply::new(answer.instrument(span.unwrap_or_else(Span::none)))
             }
         }
     }
 
     /// An answer that comes when the reply is first polled, as from a database in this process, sets no timer.
-    async fn limited<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
+    async fn with_time_limit<T>(&self, mut reply: Reply<'_, T>) -> Result<T, Error> {
         let Some(limit) = self.limit else { return reply.await };
         let mut deadline = pin!(None);
         poll_fn(|cx| {
@@ -144,28 +145,28 @@ impl GuardedStore {
                 deadline.set(Some(tokio::time::sleep(limit)));
             }
             let is_over = deadline.as_mut().as_pin_mut().is_some_and(|deadline| deadline.poll(cx).is_ready());
-            if is_over { Poll::Ready(Err(self.too_late(limit))) } else { Poll::Pending }
+            if is_over { Poll::Ready(Err(self.timeout_error(limit))) } else { Poll::Pending }
         })
         .await
     }
 
-    fn too_late(&self, limit: Duration) -> Error {
+    fn timeout_error(&self, limit: Duration) -> Error {
         Error::new(ErrorKind::Timeout, format!("{}: no answer within {limit:?} (store_timeout)", self.name))
     }
 }
 
-/// An operation under way. One that is dropped is not counted.
-struct Pending<'a> {
+/// An operation in progress. If it is dropped, it is not counted.
+struct PendingCall<'a> {
     name: &'static str,
     operation: &'static str,
     permit: Option<Permit<'a>>,
     timer: Timer,
 }
 
-impl Pending<'_> {
-    fn end<T>(self, answer: Result<T, Error>) -> Result<T, Error> {
+impl PendingCall<'_> {
+    fn finish<T>(self, answer: Result<T, Error>) -> Result<T, Error> {
         if let Some(permit) = self.permit {
-            permit.settle(&answer);
+            permit.record(&answer);
         }
         self.timer.stop(self.name, self.operation, &answer);
         answer
@@ -175,36 +176,36 @@ impl Pending<'_> {
 #[deny(clippy::missing_trait_methods)]
 impl Store for GuardedStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
-        self.ask(&self.reads, "get", Some(key), |store| store.get(key))
+        self.guarded(&self.reads, "get", Some(key), |store| store.get(key))
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        self.ask(&self.writes, "put", Some(key), |store| store.put(key, entry, mode))
+        self.guarded(&self.writes, "put", Some(key), |store| store.put(key, entry, mode))
     }
 
     fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        self.ask(&self.writes, "put", Some(key), |store| store.put_evictable(key, entry, mode))
+        self.guarded(&self.writes, "put", Some(key), |store| store.put_evictable(key, entry, mode))
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
-        self.ask(&self.writes, "touch", Some(key), |store| store.touch(key, version, lifetime))
+        self.guarded(&self.writes, "touch", Some(key), |store| store.touch(key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        self.ask(&self.writes, "delete", Some(key), |store| store.delete(key))
+        self.guarded(&self.writes, "delete", Some(key), |store| store.delete(key))
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        self.ask(&self.reads, "keys_with_tag", None, |store| store.keys_with_tag(tag))
+        self.guarded(&self.reads, "keys_with_tag", None, |store| store.keys_with_tag(tag))
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
-        self.ask(&self.reads, "scan", None, |store| store.scan(cursor, budget))
+        self.guarded(&self.reads, "scan", None, |store| store.scan(cursor, budget))
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         let count = |report: &SweepReport| observe::swept(self.name, report.removed);
-        self.ask(&self.writes, "sweep", None, |store| store.sweep(budget)).map(move |answer| answer.inspect(count))
+        self.guarded(&self.writes, "sweep", None, |store| store.sweep(budget)).map(move |answer| answer.inspect(count))
     }
 
     fn ping(&self) -> Reply<'_, Time> {

@@ -1,8 +1,8 @@
-//! What the crates of Ampoule share, and no program needs.
+//! Items that the crates of Ampoule share, and that programs do not need.
 //!
-//! It is public only because Ampoule is several crates: a patch release may change or remove any of it.
+//! They are public only because Ampoule consists of several crates: a patch release may change or remove any of them.
 
-/// How a value in a session is encoded.
+/// The encoding of a session's values.
 pub mod codec {
     pub use crate::codec::{decode, encode};
 }
@@ -12,7 +12,7 @@ pub mod folders {
     pub use crate::folders::{inherit_owner, make_private_folder};
 }
 
-/// TLS of the drivers of stores.
+/// TLS for the drivers of stores.
 #[cfg(feature = "url")]
 pub mod tls {
     #[cfg(feature = "tls")]

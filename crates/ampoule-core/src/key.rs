@@ -1,14 +1,15 @@
-//! What a session is known by, what a store knows a record by, and what a program knows a value in it by.
+//! The names of a session, of a value in a store, and of a value in a session.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
 
-/// What a store knows a record by: 32 opaque bytes, never text from a client.
+/// The key of a value in a store: 32 opaque bytes, never text from a client.
 ///
-/// A session's is made of its [`SessionId`], a cache's of digests. Shown as 43 characters of the URL-safe base64 alphabet
-/// (RFC 4648 section 5, no padding), it is safe as a file name, a column and a memcached key.
+/// The key of a session's record is derived from its [`SessionId`], those of a cache are digests. It prints as 43
+/// characters of the URL-safe base64 alphabet (RFC 4648 section 5, no padding), so it is safe as a file name, a column
+/// and a memcached key.
 ///
 /// ```
 /// use ampoule_core::StoreKey;
@@ -21,40 +22,40 @@ use sha2::{Digest, Sha256};
 pub struct StoreKey([u8; 32]);
 
 impl StoreKey {
-    /// The key made of these bytes.
+    /// Creates the key of these bytes.
     pub const fn new(bytes: [u8; 32]) -> StoreKey {
         StoreKey(bytes)
     }
 
-    /// The key for a piece of text: its SHA-256. For keys that are not ids, such as a cache's.
+    /// Creates the key of a text: its SHA-256. For keys that are not session ids, such as a cache's.
     pub fn digest(text: &[u8]) -> StoreKey {
         StoreKey(Sha256::digest(text).into())
     }
 
-    /// The bytes of the key.
+    /// Returns the bytes of the key.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote; `None` for any other text.
+    /// Parses the output of [`Display`](fmt::Display); `None` for any other text.
     pub fn parse(text: &str) -> Option<StoreKey> {
         base64url::decode(text.as_bytes()).map(StoreKey)
     }
 
-    /// The session whose record lies under this key; `None` if it is no session's key, but a cache's.
+    /// Returns the session whose record this key names; `None` if it is not the key of a session.
     pub fn session_id(&self) -> Option<SessionId> {
         let (id, rest) = self.0.split_first_chunk()?;
-        (rest == OF_A_SESSION).then_some(SessionId(*id))
+        (rest == SESSION_SUFFIX).then_some(SessionId(*id))
     }
 }
 
-/// What follows a session's id in its key.
-const OF_A_SESSION: &[u8; 16] = b"ampoule session.";
+/// The bytes of a session's key after the session's id.
+const SESSION_SUFFIX: &[u8; 16] = b"ampoule session.";
 
-/// What names a session for its whole life: 128 random bits, made once and never changed.
+/// The name of a session for its whole life: 128 random bits, made once and never changed.
 ///
-/// It is no secret: it may be shown, logged, and stand in a URL. What a client proves itself with is its token. Shown as
-/// 22 characters of the URL-safe base64 alphabet.
+/// It is not a secret: it may be shown, logged, and used in a URL. A client authenticates with its token instead. It
+/// prints as 22 characters of the URL-safe base64 alphabet.
 ///
 /// ```
 /// use ampoule_core::{SessionId, StoreKey};
@@ -68,17 +69,17 @@ const OF_A_SESSION: &[u8; 16] = b"ampoule session.";
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    /// The id made of these bytes.
+    /// Creates the id of these bytes.
     pub const fn new(bytes: [u8; 16]) -> SessionId {
         SessionId(bytes)
     }
 
-    /// The bytes of the id.
+    /// Returns the bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote; `None` for any other text.
+    /// Parses the output of [`Display`](fmt::Display); `None` for any other text.
     pub fn parse(text: &str) -> Option<SessionId> {
         base64url::decode(text.as_bytes()).map(SessionId)
     }
@@ -88,7 +89,7 @@ impl From<SessionId> for StoreKey {
     fn from(SessionId(id): SessionId) -> StoreKey {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&id);
-        bytes[16..].copy_from_slice(OF_A_SESSION);
+        bytes[16..].copy_from_slice(SESSION_SUFFIX);
         StoreKey(bytes)
     }
 }
@@ -119,31 +120,38 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// What records are found by together: the sessions of one user, the entries of one cache namespace.
+/// A name that values share, to find them together: the sessions of one user, the entries of one cache namespace.
 ///
-/// A digest too, so that no text of an application reaches a store as a name.
+/// It is a digest, so that no text of an application reaches a store as a name.
+///
+/// ```
+/// use ampoule_core::Tag;
+///
+/// assert_eq!(Tag::of("products"), Tag::of("products"));
+/// assert_ne!(Tag::of_principal("session", "user:42"), Tag::of_principal("admin", "user:42"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(StoreKey);
 
 impl Tag {
-    /// The tag for a namespace.
+    /// Creates the tag of a namespace.
     pub fn of(text: &str) -> Tag {
         Tag(StoreKey::digest(text.as_bytes()))
     }
 
-    /// The tag for the sessions of a principal in one layer, which is known by its cookie's name: layers that share a store
-    /// have different ones.
+    /// Creates the tag for the sessions of a principal in the layer that has this cookie name. Layers that share a
+    /// store have different tags.
     pub fn of_principal(layer: &str, principal: &str) -> Tag {
-        // A cookie's name holds no NUL, so no two pairs have one text.
+        // The name of a cookie contains no NUL, so no two pairs make the same text.
         Tag(StoreKey(Sha256::new().chain_update(layer).chain_update([0]).chain_update(principal).finalize().into()))
     }
 
-    /// The tag made of these bytes.
+    /// Creates the tag of these bytes.
     pub const fn new(bytes: [u8; 32]) -> Tag {
         Tag(StoreKey::new(bytes))
     }
 
-    /// The bytes of the tag.
+    /// Returns the bytes of the tag.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
@@ -155,7 +163,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The name of a value in a session together with its type, so that it cannot be read as another.
+/// The name of a value in a session together with its type, so that the value cannot be read as another type.
 ///
 /// ```
 /// use ampoule_core::Key;
@@ -164,7 +172,7 @@ impl fmt::Display for Tag {
 /// assert_eq!(CART.name(), "cart");
 /// ```
 ///
-/// Every method of a session that takes a string takes a typed key as well:
+/// Every method of a session that accepts a string accepts a typed key as well:
 ///
 /// ```compile_fail
 /// use ampoule_core::{Key, KeyOf};
@@ -179,12 +187,12 @@ pub struct Key<T> {
 }
 
 impl<T> Key<T> {
-    /// The key of that name.
+    /// Creates the key with this name.
     pub const fn new(name: &'static str) -> Key<T> {
         Key { name, value: PhantomData }
     }
 
-    /// The name under which the value is stored.
+    /// Returns the name under which the value is stored.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -204,21 +212,21 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-/// What names a value in a session: a string or a [`Key`].
+/// A string or a [`Key`] that names a value in a session.
 pub trait AsKey {
-    /// The name under which the value is stored.
+    /// Returns the name under which the value is stored.
     fn as_key(&self) -> &str;
 }
 
-/// What names a value of type `T` that is read: a string, for any type, or a [`Key<T>`], for that type alone.
+/// A key by which a value of type `T` is read: a string, for any type, or a [`Key<T>`], for that type alone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the key of a value of type `{T}`",
     note = "a key is a `&str`, a `&String`, or a `Key<{T}>`"
 )]
 pub trait KeyOf<T>: AsKey {}
 
-/// What names a place where a value of type `V` may be put: a string, for any type, or a [`Key<T>`], for a `T`, a `&T`
-/// and, with a `Key<String>`, a `&str`.
+/// A key under which a value of type `V` is written: a string, for any type, or a [`Key<T>`], for a `T`, a `&T` and,
+/// with a `Key<String>`, a `&str`.
 #[diagnostic::on_unimplemented(
     message = "no value of type `{V}` may be put under `{Self}`",
     note = "a key is a `&str`, a `&String`, or a `Key<T>`, which takes a `T` or a `&T`"
@@ -257,7 +265,7 @@ impl KeyFor<&str> for Key<String> {}
 mod base64url {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    /// The text of so many bytes, which has `TEXT` characters.
+    /// Encodes bytes as `TEXT` characters.
     pub(super) fn encode<const TEXT: usize>(bytes: &[u8]) -> [u8; TEXT] {
         let mut text = [0; TEXT];
         for (index, place) in text.iter_mut().enumerate() {
@@ -268,7 +276,7 @@ mod base64url {
         text
     }
 
-    /// The bytes of a text; `None` if it has another length or any other character, or bits left over that are not zero.
+    /// Decodes a text; `None` if it has another length, another character, or trailing bits that are not zero.
     pub(super) fn decode<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
         if text.len() != (BYTES * 4).div_ceil(3) {
             return None;
@@ -322,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_have_tags_of_their_own() {
+    fn layers_have_different_tags() {
         assert_ne!(Tag::of_principal("shop", "ada"), Tag::of_principal("admin", "ada"));
         assert_ne!(Tag::of_principal("a", "ba"), Tag::of_principal("ab", "a"));
     }

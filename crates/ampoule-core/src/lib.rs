@@ -1,20 +1,21 @@
-//! What a session is and what a store must do.
+//! The contract of a session store, and the record of a session.
 //!
-//! This crate is for authors of stores. Applications add [`ampoule`] instead, which re-exports what they need. Nothing here knows HTTP, files or a runtime, and the clock is given to it.
+//! This crate is for authors of stores. Applications add [`ampoule`] instead, which re-exports what they need. Nothing
+//! here depends on HTTP, files or a runtime, and the clock is passed in.
 //!
 //! | to learn | read |
 //! |---|---|
-//! | what a store promises | [`Store`] |
-//! | how one is written | [`MemoryStore`], the example to copy |
-//! | how one is proved | `conformance`, behind the feature of that name |
-//! | what a session is made of | [`Record`], [`Lifetime`] |
+//! | what a store must do | [`Store`] |
+//! | how to write one | [`MemoryStore`], the example to copy |
+//! | how to test one | `conformance`, behind the feature of that name |
+//! | what a session consists of | [`Record`], [`Lifetime`] |
 //!
-//! A store needs no time limit, circuit breaker, counters or encryption of its own: the session layer and the cache put
-//! these around any store. The hidden module `internal` is for the crates of Ampoule alone.
+//! A store needs no time limit, circuit breaker, counters or encryption of its own: the session layer and the cache
+//! wrap any store in them. The hidden module `internal` is for the crates of Ampoule alone.
 //!
 //! [`ampoule`]: https://docs.rs/ampoule
 
-// Each item says its feature, where docs.rs builds the pages.
+// Items show their feature on docs.rs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

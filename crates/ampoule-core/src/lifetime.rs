@@ -1,4 +1,4 @@
-//! The two ends of a session: one that use moves, one that nothing moves.
+//! The two deadlines of a session: the idle one, which use moves, and the absolute one, which nothing moves.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::clock::Time;
 
 /// How long a session lives.
 ///
-/// The idle deadline lies [`idle`](Lifetime::idle) after the last use; the absolute one stands from the first save.
-/// The earlier counts (OWASP's Session Management Cheat Sheet asks for both). Beaker has only the first.
+/// The idle deadline is [`idle`](Lifetime::idle) after the last use; the absolute one is fixed at the first save. The
+/// earlier one ends the session (OWASP's Session Management Cheat Sheet asks for both). Beaker has only the idle one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,27 +20,27 @@ use crate::clock::Time;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetime {
-    /// How long a session may lie unused; `None` disables the idle timeout.
+    /// How long a session may be unused before it ends; `None` disables the idle timeout.
     pub idle: Option<Duration>,
-    /// When it ends at the latest, used or not; `None` for never.
+    /// When the session ends at the latest, used or not; `None` for never.
     pub absolute: Option<Time>,
-    /// Whether the idle time was set for this session alone ("remember me"): its cookie then outlives the browser.
+    /// Whether the idle timeout was set for this session alone ("remember me"): its cookie then outlives the browser.
     pub own: bool,
 }
 
 impl Lifetime {
-    /// The lifetime of a session made at `now` under these rules.
+    /// Creates the lifetime of a session made at `now`, with these timeouts.
     pub fn starting(now: Time, idle: Option<Duration>, absolute: Option<Duration>) -> Lifetime {
         Lifetime { idle, absolute: absolute.map(|absolute| now + absolute), own: false }
     }
 
-    /// When a session last used at `accessed` ends.
+    /// Returns when a session that was last used at `accessed` ends.
     pub fn deadline(&self, accessed: Time) -> Time {
         let idle = self.idle.map_or(Time::MAX, |idle| accessed + idle);
         idle.min(self.absolute.unwrap_or(Time::MAX))
     }
 
-    /// How long a session that is used at `now` lives on.
+    /// Returns how much longer a session that is used at `now` lives; [`Duration::MAX`] if it never ends.
     pub fn left(&self, now: Time) -> Duration {
         match self.deadline(now) {
             Time::MAX => Duration::MAX,
@@ -48,8 +48,8 @@ impl Lifetime {
         }
     }
 
-    /// The same rules from `now` on, as for a login: the absolute end is as far away as for a new session. A session's
-    /// own idle time stays.
+    /// Returns the lifetime after a login at `now`: the absolute deadline is as far away as that of a new session,
+    /// `fresh`. An idle timeout of the session's own stays.
     #[must_use]
     pub fn restarted(&self, fresh: Lifetime, now: Time) -> Lifetime {
         let mut lifetime = fresh;
@@ -59,27 +59,29 @@ impl Lifetime {
         lifetime
     }
 
-    /// When a session with this deadline was last used, if that can be told: the inverse of [`Lifetime::deadline`].
+    /// Returns when a session with this deadline was last used, the inverse of [`Lifetime::deadline`]; `None` if the
+    /// deadline does not show it.
     ///
-    /// A use moves the deadline in the store and leaves the record alone, so the deadline knows better.
+    /// A use moves the deadline in the store and does not write the record, so only the deadline knows the last use.
     pub fn last_use(&self, deadline: Time) -> Option<Time> {
         let idle = self.idle?;
         let clipped = self.absolute.is_some_and(|absolute| deadline >= absolute);
         (!clipped && deadline < Time::MAX).then(|| deadline - idle)
     }
 
-    /// Whether a use at `now` should move a deadline that was last moved at `accessed`: when a tenth of the idle time
-    /// has gone. More often would be a write for each read.
+    /// Returns whether a use at `now` should move a deadline that was last moved at `accessed`: once a tenth of the
+    /// idle timeout has passed. To move it more often would turn every read into a write.
     ///
-    /// A last use that is yet to come is of another clock, a store's or another process's, so that it is unknown how much
-    /// has gone: the deadline is then moved with each use, or a session would end while it is used.
+    /// A last use in the future is by another clock, a store's or another process's, so the time since then is unknown.
+    /// The deadline is then moved with each use, since the session could end while it is in use otherwise.
     pub fn is_touch_due(&self, accessed: Time, now: Time) -> bool {
         let Some(idle) = self.idle else { return false };
         let is_due = now.since(accessed) >= idle / 10 && self.deadline(now) > self.deadline(accessed);
         is_due || accessed.since(now) > idle / 10
     }
 
-    /// This session's own idle time from `now` on. The absolute end gives way if it would come sooner.
+    /// Sets an idle timeout for this session alone, which starts at `now`. An absolute deadline that would come sooner
+    /// is moved to its end.
     pub fn set_own(&mut self, idle: Duration, now: Time) {
         self.idle = Some(idle);
         self.absolute = self.absolute.map(|absolute| absolute.max(now + idle));
@@ -112,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_is_due_where_the_last_use_is_of_a_clock_that_is_ahead() {
+    fn a_touch_is_due_if_the_last_use_is_in_the_future() {
         let life = Lifetime::starting(NOON, Some(10 * HOUR), None);
         assert!(!life.is_touch_due(NOON + HOUR, NOON), "a tenth is no reason: the next touch is a tenth late");
         assert!(life.is_touch_due(NOON + 48 * HOUR, NOON));
     }
 
     #[test]
-    fn a_longer_life_of_its_own_moves_the_absolute_end() {
+    fn a_longer_idle_timeout_of_its_own_moves_the_absolute_deadline() {
         let mut life = Lifetime::starting(NOON, Some(HOUR), Some(2 * HOUR));
         life.set_own(48 * HOUR, NOON);
         assert_eq!(life.deadline(NOON), NOON + 48 * HOUR);

@@ -1,4 +1,4 @@
-//! The memory store: the example to copy, and the fastest one. Its sessions end with the process.
+//! The memory store: the example to copy, and the fastest store. Its sessions end with the process.
 
 mod deadlines;
 mod evictable;
@@ -18,18 +18,19 @@ use crate::key::{StoreKey, Tag};
 use crate::reply::Reply;
 use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, write_and_read_back};
 
-/// A power of two, large enough that threads seldom meet.
+/// A power of two, large enough that threads rarely contend.
 const SHARDS: usize = 64;
 
-/// How many expired values of each shard a writer frees that finds the store full, before it gives up.
-const RECLAIM: usize = 64;
+/// How many expired values a writer removes from each shard of a full store before it gives up.
+const MAX_RECLAIMED: usize = 64;
 
-/// Sessions in the memory of this process.
+/// A store in the memory of this process.
 ///
-/// Bounded by entries and by bytes. A full store first removes what has expired, then the values that were written with
-/// [`Store::put_evictable`], oldest first: sessions that hold nothing but the token of a form. Then it refuses new values
-/// with [`ErrorKind::Full`]; it evicts no other live value, since that would end the session of a user. Expired values are found by an index on the deadline, so that a sweep costs
-/// what has expired, not what lives (promise P9).
+/// It is bounded by entries and by bytes. A full store first removes expired values, then the values that were written
+/// with [`Store::put_evictable`], oldest first: sessions that contain only a form token. After that it refuses new
+/// values with [`ErrorKind::Full`]. It evicts no other live value, since that would end a user's session. An index by
+/// deadline finds expired values, so that a sweep costs as much as has expired, however many values are live (promise
+/// P9).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -56,13 +57,13 @@ pub struct MemoryStore {
     next_swept: AtomicUsize,
 }
 
-/// How much a [`MemoryStore`] may hold.
+/// The bounds of a [`MemoryStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBounds {
-    /// Values at most. One million by default.
+    /// The most values. One million by default.
     pub entries: usize,
-    /// Bytes at most, each value counted with 128 bytes of overhead, and 384 more for one that has a tag, such as a session
-    /// with a principal: the index of tags counts too. 512 MiB by default.
+    /// The most bytes. Each value counts with 128 bytes of overhead, and with 384 more if it has a tag, such as a
+    /// session with a principal, for the index of tags. 512 MiB by default.
     pub bytes: usize,
 }
 
@@ -78,13 +79,13 @@ impl Default for MemoryStore {
     }
 }
 
-/// By the ninth byte: the table inside the shard hashes by the first eight, and the last ones need not be random.
+/// Uses the ninth byte: the table inside the shard hashes by the first eight, and the last bytes need not be random.
 fn shard_index(key: StoreKey) -> usize {
     usize::from(key.as_bytes()[8]) % SHARDS
 }
 
 impl MemoryStore {
-    /// An empty store with these bounds and this clock.
+    /// Creates an empty store with these bounds and this clock.
     pub fn new(bounds: MemoryBounds, clock: Arc<dyn Clock>) -> MemoryStore {
         MemoryStore {
             clock,
@@ -98,12 +99,12 @@ impl MemoryStore {
         }
     }
 
-    /// How many values are held, expired ones that were not yet swept among them.
+    /// Returns the number of values, including expired ones that were not swept yet.
     pub fn len(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing is held.
+    /// Returns whether the store has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -141,28 +142,28 @@ impl MemoryStore {
                 return Ok(PutResult::Stored(version));
             }
             drop(shard);
-            if weight > self.bounds.bytes || !self.free(key, now) {
-                return Err(self.full());
+            if weight > self.bounds.bytes || !self.make_room(key, now) {
+                return Err(self.full_error());
             }
         }
     }
 
-    /// Whether there is room for a value in the place of the one that its key has.
+    /// Returns whether there is room for a value in place of the one that its key has.
     fn fits(&self, shard: &Shard, key: StoreKey, weight: usize) -> bool {
-        let old = shard.any(key).map(Slot::weight);
+        let old = shard.get(key).map(Slot::weight);
         let entries = self.entries.load(Ordering::Relaxed) + usize::from(old.is_none());
         let bytes = self.bytes.load(Ordering::Relaxed) + weight - old.unwrap_or(0);
         entries <= self.bounds.entries && bytes <= self.bounds.bytes
     }
 
-    /// Makes room for a value under `key`: removes expired values or, if there are none, the evictable one of another key
-    /// that was written first. Says whether there was any. The caller holds no lock.
-    fn free(&self, key: StoreKey, now: Time) -> bool {
+    /// Makes room for a value under `key`: removes expired values or, if there are none, the oldest evictable value of
+    /// another key. Returns whether it removed any. The caller must hold no lock.
+    fn make_room(&self, key: StoreKey, now: Time) -> bool {
         self.shards.iter().any(|shard| self.reclaim(&mut lock(shard), now)) || self.evict(key)
     }
 
     fn reclaim(&self, shard: &mut Shard, now: Time) -> bool {
-        let removed = shard.expire(now, RECLAIM).removed;
+        let removed = shard.expire(now, MAX_RECLAIMED).removed;
         removed.iter().for_each(|slot| self.forget(slot));
         !removed.is_empty()
     }
@@ -175,11 +176,11 @@ impl MemoryStore {
         if let Some(slot) = shard.evict(except) {
             self.forget(&slot);
         }
-        // Where another writer has taken it meanwhile there is room as well.
+        // If another writer has removed it meanwhile, there is room as well.
         true
     }
 
-    fn full(&self) -> Error {
+    fn full_error(&self) -> Error {
         let MemoryBounds { entries, bytes } = self.bounds;
         Error::new(
             ErrorKind::Full,
@@ -191,7 +192,7 @@ impl MemoryStore {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(slot.weight(), Ordering::Relaxed);
         let (key, tag) = (slot.key, slot.tag());
-        // Before the old one leaves: a list that is made meanwhile must not miss a key that lives on.
+        // Tags are indexed before the old slot is removed: a list made meanwhile must not miss a key that lives on.
         if let Some(tag) = tag {
             lock(&self.tags).entry(tag).or_default().insert(key);
         }
@@ -203,7 +204,7 @@ impl MemoryStore {
         }
     }
 
-    /// Takes a slot that has left its shard out of the counts and the tags.
+    /// Removes a slot that has left its shard from the counts and the tags.
     fn forget(&self, slot: &Slot) {
         self.uncount(slot);
         self.untag(slot);
@@ -239,7 +240,7 @@ impl MemoryStore {
         }
     }
 
-    fn tagged_now(&self, tag: Tag) -> Vec<StoreKey> {
+    fn keys_with_tag_now(&self, tag: Tag) -> Vec<StoreKey> {
         let keys: Vec<_> = lock(&self.tags).get(&tag).into_iter().flatten().copied().collect();
         let now = self.clock.now();
         keys.into_iter()
@@ -247,11 +248,11 @@ impl MemoryStore {
             .collect()
     }
 
-    /// A cursor is a shard and a slot in it, which a key keeps as long as it lives.
+    /// A cursor consists of a shard and a slot in it. A key keeps its slot as long as it lives.
     fn scan_now(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
         let (mut index, mut slot) = match cursor {
             None => (0, 0),
-            Some(cursor) => place_of(cursor).ok_or_else(|| Page::unknown(cursor))?,
+            Some(cursor) => parse_cursor(cursor).ok_or_else(|| Page::unknown(cursor))?,
         };
         let now = self.clock.now();
         let mut keys = Vec::new();
@@ -264,14 +265,13 @@ impl MemoryStore {
         Ok(Page { keys, next: None })
     }
 
-    /// Each call continues after the shard where the budget of the last one ended, so that no shard waits for another's
-    /// expiry.
+    /// Each call continues after the shard at which the last one used up its budget, so that every shard gets its turn.
     fn sweep_now(&self, budget: usize) -> SweepReport {
         let now = self.clock.now();
         let start = self.next_swept.load(Ordering::Relaxed);
         let (mut left, mut swept, mut overdue) = (budget, SweepReport::default(), false);
         for index in start..start + SHARDS {
-            // Locked until the tags have forgotten them: another writer may put such a key again.
+            // The shard stays locked until the tags are updated: another writer may put such a key again.
             let mut shard = lock(&self.shards[index % SHARDS]);
             let expired = shard.expire(now, left);
             expired.removed.iter().for_each(|slot| self.forget(slot));
@@ -279,12 +279,12 @@ impl MemoryStore {
             swept.removed += expired.removed.len() as u64;
             swept.more |= expired.more;
             overdue |= expired.overdue;
-            if expired.looked_at > 0 {
+            if expired.examined > 0 {
                 self.next_swept.store((index + 1) % SHARDS, Ordering::Relaxed);
             }
-            left -= expired.looked_at;
+            left -= expired.examined;
         }
-        // Those of the present bucket may all live on: a caller that went on while there is more would go round.
+        // The values of the current bucket may all be live: a caller that continued while there is more would loop.
         swept.more &= overdue || swept.removed > 0;
         swept
     }
@@ -312,7 +312,7 @@ impl Store for MemoryStore {
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
-        Reply::ready(Ok(self.tagged_now(tag)))
+        Reply::ready(Ok(self.keys_with_tag_now(tag)))
     }
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page> {
@@ -335,7 +335,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// Whether a put in this mode may write over what it finds.
+/// Returns whether a put in this mode may replace what it finds.
 fn allows(mode: PutMode, found: Option<&Slot>) -> bool {
     match mode {
         PutMode::Create => found.is_none(),
@@ -344,13 +344,13 @@ fn allows(mode: PutMode, found: Option<&Slot>) -> bool {
     }
 }
 
-/// Reads a cursor.
-fn place_of(cursor: &str) -> Option<(usize, usize)> {
+/// Parses a cursor.
+fn parse_cursor(cursor: &str) -> Option<(usize, usize)> {
     let (shard, slot) = cursor.split_once('.')?;
     Some((shard.parse().ok().filter(|shard| *shard < SHARDS)?, slot.parse().ok()?))
 }
 
-/// A shard is consistent between any two statements that could panic, so a poisoned lock is taken as it is.
+/// A shard is consistent between any two statements that could panic, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -360,7 +360,8 @@ mod tests {
     use super::*;
     use crate::key::SessionId;
 
-    /// A session's key is 16 random bytes and 16 that are the same in all of them; other keys are digests, or end alike too.
+    /// The key of a session has 16 random bytes and 16 that are the same for all sessions; other keys are digests, or
+    /// have a common end too.
     #[test]
     fn keys_of_every_kind_are_spread_over_all_shards() {
         let digest = |number: u32| *StoreKey::digest(&number.to_be_bytes()).as_bytes();

@@ -1,8 +1,8 @@
-//! Room in a struct of options for options to come.
+//! A field that lets a struct of options grow.
 
-/// A field that a literal takes from `..default()` alone.
+/// A field that a struct literal can only take from `..default()`.
 ///
-/// With `#[non_exhaustive]` a struct could not be written as a literal at all; with this field one needs its
+/// A struct with `#[non_exhaustive]` could not be written as a literal at all. This field forces a literal to end with
 /// `..Options::default()`, so that a new option breaks no program.
 ///
 /// ```compile_fail,E0063
@@ -20,7 +20,7 @@
 pub struct NonExhaustive(());
 
 impl NonExhaustive {
-    /// For the `Default` of a struct of options.
+    /// The value for the `Default` of a struct of options.
     pub const NEW: NonExhaustive = NonExhaustive(());
 }
 

@@ -1,12 +1,12 @@
-//! How a store uses its connections.
+//! Options for a store's connections.
 
 use std::time::Duration;
 
 use crate::non_exhaustive::NonExhaustive;
 
-/// How a store uses its connections to a server.
+/// Options for a store's connections to a server.
 ///
-/// End a literal with `..PoolOptions::default()`: a later version may have more of them.
+/// End a literal with `..PoolOptions::default()`: a later version may add options.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,15 +16,16 @@ use crate::non_exhaustive::NonExhaustive;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// How many connections there are at most, with memcached to each server: 16 by default. With Redis all requests share
-    /// one connection, and this bounds those that wait for replicas.
+    /// The most connections that are open at once, with memcached to each server: 16 by default. On Redis all requests
+    /// share one connection, and this bounds the connections that wait for replicas.
     pub max_connections: usize,
-    /// How long making a connection may take, its handshake and with Sentinel the search for the master included: 2 seconds
-    /// by default.
+    /// How long it may take to connect, including the handshake and, with Sentinel, the search for the master: 2
+    /// seconds by default.
     pub connect_timeout: Duration,
-    /// How long to wait, besides, while all connections are in use: 2 seconds by default.
+    /// How long a request may wait, in addition, while all connections are in use: 2 seconds by default.
     pub pool_timeout: Duration,
-    /// How long a command or statement may take: 3 seconds by default. PostgreSQL and MariaDB are told to end it then.
+    /// How long a command or statement may take: 3 seconds by default. PostgreSQL and MariaDB also end it on the server
+    /// then.
     pub command_timeout: Duration,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

@@ -1,4 +1,4 @@
-//! A session as it is kept: a header and its entries.
+//! A session's record: a header and its entries.
 
 mod entries;
 mod format;
@@ -16,50 +16,50 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{SessionId, Tag};
 use crate::lifetime::Lifetime;
 
-/// The length of the longest key of a session, and of the longest principal, in bytes of UTF-8.
+/// The maximum length of a session's keys and principals, in bytes of UTF-8.
 pub const MAX_KEY: usize = 255;
 
-/// How long a session that holds nothing but the token of a form may lie unused. A client without cookies makes one with
-/// each page that has a form.
+/// The idle timeout of a session that contains only a form token. A client without cookies creates one with each page
+/// that has a form.
 pub const FORM_LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// What a store holds under a session's key.
+/// The content of a store's value under a session's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A session.
     Session(Arc<Record>),
-    /// What an ended session leaves for a few seconds, so that requests that are still under way learn of the end.
+    /// The remains of an ended session, kept for a few seconds so that concurrent requests learn of the end.
     Ended(Tombstone),
 }
 
-/// What an ended session leaves: no data.
+/// The remains of an ended session, without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tombstone {
-    /// The device that it belonged to, which the next login takes over.
+    /// The device of the session, which the next login takes over.
     pub device: SessionId,
-    /// Whose login took the place of the session; `None` if it ended for another reason.
+    /// The principal whose login replaced the session; `None` if it ended for another reason.
     pub forked_for: Option<String>,
 }
 
 /// A session's data, as `ampoule::inspect` returns it. Values stay encoded until they are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// When the session was first made.
+    /// When the session was created.
     pub created: Time,
-    /// When it was last written; the store's deadline tells of later uses.
+    /// When the record was last written; later uses show in the store's deadline.
     pub accessed: Time,
-    /// When it ends.
+    /// When the session ends.
     pub lifetime: Lifetime,
-    /// When its cookie was last sent, so that one with an expiry can be sent again in time.
+    /// When its cookie was last sent, so that a cookie with an expiry is sent again in time.
     pub cookie_sent: Time,
-    /// Who may use it, and what it came from.
+    /// Its credentials and its origin.
     #[doc(hidden)]
     pub identity: Identity,
     /// When its user last logged in.
     pub authenticated_at: Option<Time>,
-    /// The token of its forms, once there is one.
+    /// The token of its forms, if it has one.
     pub form_token: Option<[u8; 32]>,
-    /// The keyed digest of what must end the session when it changes, such as the hash of its user's password.
+    /// The keyed digest of a value whose change ends the session, such as the hash of its user's password.
     pub auth_hash: Option<[u8; 32]>,
     layer: Text,
     principal: Option<Text>,
@@ -67,7 +67,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// An empty session made at `now`, of the layer that has this name.
+    /// Creates an empty session at `now` in the layer of this name.
     #[doc(hidden)]
     pub fn new(now: Time, lifetime: Lifetime, layer: Text) -> Record {
         Record {
@@ -85,19 +85,19 @@ impl Record {
         }
     }
 
-    /// The same session without data, form token and login.
+    /// Returns the same session without its data, form token and login.
     #[doc(hidden)]
     #[must_use]
     pub fn emptied(&self) -> Record {
         Record { authenticated_at: None, form_token: None, auth_hash: None, ..self.with_entries(Entries::default()) }
     }
 
-    /// The encoded value under `key`.
+    /// Returns the encoded value under `key`.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.entries.get(key)
     }
 
-    /// Puts an encoded value under `key`, in the place of the old one or at the end.
+    /// Inserts an encoded value under `key`: in place of the old value, or at the end.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes.
@@ -108,7 +108,7 @@ impl Record {
         Ok(())
     }
 
-    /// Takes out what is under `key`, and says whether anything was.
+    /// Removes the value under `key`, and returns whether there was one.
     #[doc(hidden)]
     pub fn remove(&mut self, key: &str) -> bool {
         let without = self.entries.without(key);
@@ -117,70 +117,70 @@ impl Record {
         was_there
     }
 
-    /// Puts a value under a key that was checked.
+    /// Inserts a value under a key that was checked.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.with(key, value);
     }
 
-    /// A copy with a value under a key that was checked. Only one copy of the entries is made.
+    /// Returns a copy with a value under a key that was checked. The entries are copied once.
     pub(crate) fn with(&self, key: &[u8], value: &[u8]) -> Record {
         self.with_entries(self.entries.with(key, value))
     }
 
-    /// A copy with other entries.
+    /// Returns a copy with other entries.
     fn with_entries(&self, entries: Entries) -> Record {
         let (identity, layer, principal) = (self.identity.clone(), self.layer.clone(), self.principal.clone());
         Record { identity, layer, principal, entries, ..*self }
     }
 
-    /// Removes all entries; header and principal stay.
+    /// Removes all entries; the header and the principal stay.
     #[doc(hidden)]
     pub fn clear(&mut self) {
         self.entries = Entries::default();
     }
 
-    /// The keys, in the order in which they were first inserted.
+    /// Returns the keys, in the order in which they were first inserted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries().map(|(key, _)| key)
     }
 
-    /// The entries, in the order in which their keys were first inserted.
+    /// Returns the entries, in the order in which their keys were first inserted. The values are MessagePack.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries.entries()
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries().count()
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.as_bytes().is_empty()
     }
 
-    /// How many bytes its entries take.
+    /// Returns the size of the entries in bytes, keys included.
     pub fn data_len(&self) -> usize {
         self.entries.as_bytes().len()
     }
 
-    /// The name of the layer that it belongs to: that of its cookie.
+    /// Returns the name of the layer that the session belongs to, which is that of its cookie.
     pub fn layer(&self) -> &str {
         self.layer.as_str()
     }
 
-    /// Whether it belongs to the layer of this name.
+    /// Returns whether the session belongs to the layer of this name.
     #[doc(hidden)]
     pub fn is_of(&self, layer: &Text) -> bool {
         self.layer == *layer
     }
 
-    /// Whose session it is, in the application's own terms: "user:42".
+    /// Returns the principal, in the application's own terms: "user:42".
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_ref().map(Text::as_str)
     }
 
-    /// Says whose session it is.
+    /// Sets the principal.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes.
@@ -191,19 +191,18 @@ impl Record {
         Ok(())
     }
 
-    /// What the store finds this session by, besides its key: the digest of layer and principal.
+    /// Returns the tag by which the store finds this session: the digest of layer and principal.
     pub fn tag(&self) -> Option<Tag> {
         self.principal().map(|principal| Tag::of_principal(self.layer(), principal))
     }
 
-    /// Whether it holds nothing but the token of a form: no entries, no principal and no idle time of its own.
+    /// Returns whether the session contains only a form token: no entries, no principal and no idle timeout of its own.
     #[doc(hidden)]
     pub fn is_unused_form(&self) -> bool {
         self.form_token.is_some() && self.is_empty() && self.principal.is_none() && !self.lifetime.own
     }
 
-    /// Returns [`Record::lifetime`], with an idle timeout of at most an hour for a session that holds nothing but the token
-    /// of a form.
+    /// Returns [`Record::lifetime`], with an idle timeout of at most an hour if the session contains only a form token.
     pub fn effective_lifetime(&self) -> Lifetime {
         if !self.is_unused_form() {
             return self.lifetime;
@@ -212,12 +211,12 @@ impl Record {
         Lifetime { idle: Some(idle), ..self.lifetime }
     }
 
-    /// When the session ends if it is not used again.
+    /// Returns when the session ends if it is not used again.
     pub fn deadline(&self) -> Time {
         self.effective_lifetime().deadline(self.accessed)
     }
 
-    /// Whether it holds the same data, rules and principal; times of use and credentials aside.
+    /// Returns whether both have the same data, lifetime and principal; times of use and credentials are ignored.
     #[doc(hidden)]
     pub fn same_data(&self, other: &Record) -> bool {
         self.entries == other.entries
@@ -229,41 +228,41 @@ impl Record {
     }
 }
 
-/// Short text. The names of layers and most principals take nothing from the heap.
+/// A short text. Most names of layers and principals need no heap allocation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Text(SmallVec<[u8; 23]>);
 
 impl Clone for Text {
-    /// All bytes at once, where that of `SmallVec` clones one after the other.
+    /// Copies all bytes at once; the `Clone` of `SmallVec` clones one after the other.
     fn clone(&self) -> Text {
         Text(SmallVec::from_slice(&self.0))
     }
 }
 
 impl Text {
-    /// A copy of this text.
+    /// Copies this text.
     pub fn new(text: &str) -> Text {
         Text(SmallVec::from_slice(text.as_bytes()))
     }
 
-    /// A copy of bytes, if they are UTF-8.
+    /// Copies these bytes, if they are UTF-8.
     fn checked(bytes: &[u8]) -> Option<Text> {
-        // Looking at the bytes once as ASCII is quicker than decoding them.
+        // A check for ASCII is faster than decoding.
         (bytes.is_ascii() || str::from_utf8(bytes).is_ok()).then(|| Text(SmallVec::from_slice(bytes)))
     }
 
-    /// Its bytes.
+    /// Returns the bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// A key of a session is one to 255 bytes of UTF-8, of any characters.
+/// Checks that a key of a session has 1 to 255 bytes of UTF-8; any characters are allowed.
 pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     if (1..=MAX_KEY).contains(&key.len()) {
         return Ok(());
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_with_nothing_but_a_form_token_lives_an_hour_at_most() {
+    fn a_session_with_only_a_form_token_lives_an_hour_at_most() {
         let day = Duration::from_secs(86_400);
         let mut record = record();
         record.lifetime.idle = Some(day);

@@ -1,4 +1,4 @@
-//! `Reply`: what a store answers, at once or later.
+//! `Reply`: the answer of a store, at once or later.
 
 use std::fmt;
 use std::future::Future;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use crate::error::Error;
 
-/// What every method of a [`Store`](crate::Store) returns: the answer itself where it is ready, as from memory, or a
-/// future of it. It can be sent between threads, and is awaited like any future.
+/// The return type of every method of a [`Store`](crate::Store): the answer itself if it is ready, as from memory, or a
+/// future of it. It is `Send`, and is awaited like any future.
 ///
 /// ```
 /// use ampoule_core::Reply;
@@ -20,8 +20,8 @@ use crate::error::Error;
 /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// A caller that takes a ready answer with [`Reply::try_now`] needs neither a future of its own nor a timer. What follows
-/// from an answer, ready or not, is written once with [`Reply::map`] and [`Reply::and_then`].
+/// A caller that takes a ready answer with [`Reply::try_now`] needs neither a future of its own nor a timer.
+/// [`Reply::map`] and [`Reply::and_then`] continue with an answer whether it is ready or not.
 #[must_use = "a store may begin its work when the reply is awaited"]
 pub struct Reply<'a, T>(Answer<'a, T>);
 
@@ -31,31 +31,31 @@ enum Answer<'a, T> {
 }
 
 impl<'a, T> Reply<'a, T> {
-    /// An answer that is ready. What was asked for is done.
+    /// Creates a reply whose answer is ready, since the operation is done.
     pub const fn ready(answer: Result<T, Error>) -> Reply<'a, T> {
         Reply(Answer::Ready(Some(answer)))
     }
 
-    /// An answer that comes later. Nothing happens before the reply is awaited.
+    /// Creates a reply whose answer comes later. The operation does not begin before the reply is awaited.
     pub fn new(answer: impl Future<Output = Result<T, Error>> + Send + 'a) -> Reply<'a, T> {
         Reply(Answer::Later(Box::pin(answer)))
     }
 
-    /// The answer, if it is ready; otherwise the reply again, to be awaited.
+    /// Returns the answer if it is ready; otherwise returns the reply, to be awaited.
     ///
     /// # Errors
     /// The reply, if it is not ready.
     ///
     /// # Panics
-    /// If the reply was awaited before.
+    /// Panics if the reply was awaited to its end before.
     pub fn try_now(self) -> Result<Result<T, Error>, Reply<'a, T>> {
         match self.0 {
-            Answer::Ready(answer) => Ok(answer.expect(TWICE)),
+            Answer::Ready(answer) => Ok(answer.expect(POLLED_AFTER_COMPLETION)),
             Answer::Later(_) => Err(self),
         }
     }
 
-    /// Changes the answer: at once where it is ready, otherwise when it comes.
+    /// Applies `change` to the answer: at once if it is ready, otherwise when it comes.
     pub fn map<U, F>(self, change: F) -> Reply<'a, U>
     where
         T: Send + 'a,
@@ -67,16 +67,16 @@ impl<'a, T> Reply<'a, T> {
         }
     }
 
-    /// Asks the next question with the value of this answer, and returns that question's reply. An error ends the chain
-    /// and `next` is not called.
+    /// Calls `next` with the value of this answer, and returns the reply of that call. An error ends the chain, and
+    /// `next` is not called.
     ///
-    /// Where both answers are ready, so is the reply, and nothing is allocated; otherwise it is one future for both.
+    /// If both answers are ready, so is the reply, and nothing is allocated; otherwise it is one future for both.
     ///
     /// ```
     /// use ampoule_core::{MemoryStore, Reply, Store, StoreKey};
     /// use std::time::Duration;
     ///
-    /// /// Prolongs what is stored, and says whether there was anything.
+    /// /// Extends the lifetime of a value, and returns whether there was one.
     /// fn prolong(store: &dyn Store, key: StoreKey) -> Reply<'_, bool> {
     ///     store.get(key).and_then(move |found| match found {
     ///         Some(stored) => store.touch(key, stored.version, Duration::from_secs(60)),
@@ -103,9 +103,9 @@ impl<'a, T> Reply<'a, T> {
     }
 }
 
-const TWICE: &str = "a reply is awaited once";
+const POLLED_AFTER_COMPLETION: &str = "a `Reply` was polled after completion";
 
-/// A ready answer is only moved out, never pinned; the future has a box of its own.
+/// `poll` only moves a ready answer out, never pins it; the future has a box of its own.
 impl<T> Unpin for Reply<'_, T> {}
 
 impl<T> Future for Reply<'_, T> {
@@ -113,7 +113,7 @@ impl<T> Future for Reply<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         match &mut self.0 {
-            Answer::Ready(answer) => Poll::Ready(answer.take().expect(TWICE)),
+            Answer::Ready(answer) => Poll::Ready(answer.take().expect(POLLED_AFTER_COMPLETION)),
             Answer::Later(future) => future.as_mut().poll(cx),
         }
     }
@@ -134,14 +134,14 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[tokio::test]
-    async fn a_ready_answer_is_told_from_one_that_comes_later() {
+    async fn try_now_returns_a_ready_answer_only() {
         assert_eq!(Reply::ready(Ok(1)).try_now().unwrap().unwrap(), 1);
         let later = Reply::new(async { Ok(2) }).try_now().unwrap_err();
         assert_eq!(later.await.unwrap(), 2);
     }
 
     #[tokio::test]
-    async fn an_answer_is_changed_when_it_is_there() {
+    async fn map_applies_to_ready_and_later_answers() {
         let double = |answer: Result<u8, Error>| answer.map(|n| 2 * n);
         assert_eq!(Reply::ready(Ok(1)).map(double).try_now().unwrap().unwrap(), 2);
         let later = Reply::new(async { Ok(2) }).map(double).try_now().unwrap_err();

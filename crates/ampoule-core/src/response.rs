@@ -1,4 +1,4 @@
-//! An error as a response, for handlers that end with `?`.
+//! `Error` as a response, for handlers that return it with `?`.
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -6,8 +6,8 @@ use axum_core::response::{IntoResponse, Response};
 use crate::error::Error;
 
 impl IntoResponse for Error {
-    /// See [`ErrorKind::for_client`](crate::ErrorKind::for_client). The error itself travels in the response's
-    /// extensions, for a layer that logs it.
+    /// Returns the status and text of [`ErrorKind::for_client`](crate::ErrorKind::for_client). The response's
+    /// extensions contain the error itself, for a layer that logs it.
     fn into_response(self) -> Response {
         let (status, text) = self.kind().for_client();
         let response = Response::builder()

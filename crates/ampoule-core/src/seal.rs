@@ -1,4 +1,4 @@
-//! `SealedStore`: values are encrypted before a store sees them.
+//! `SealedStore`: encrypts values before a store sees them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::key::{StoreKey, Tag};
 use crate::reply::Reply;
 use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, Watcher};
 
-/// A store whose values only the holders of a key can read, each bound to its [`StoreKey`] (promise P8).
+/// A store whose values are encrypted with a key ring, each bound to its [`StoreKey`] (promise P8).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -35,19 +35,20 @@ use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, 
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// - Who reads the store learns how large values are, when they end and which have the same tag, and no content.
-/// - Who writes to the store can remove a value, or put back an earlier one of the same key. A value that was changed, or
-///   moved from another key, is [`ErrorKind::Corrupt`].
-/// - The first secret of the key ring seals, and all open. A value is sealed anew when it is written, not when it is read.
+/// - A reader of the store learns the sizes and deadlines of values and which of them share a tag, but no content.
+/// - A writer to the store can remove a value, or put back an earlier value of the same key. A value that was changed,
+///   or moved from another key, is [`ErrorKind::Corrupt`].
+/// - The first secret of the key ring seals, and all of them open. A value is resealed when it is written, not when it
+///   is read.
 /// - A value grows by 29 bytes.
-/// - [`Store::ping`] is the inner store's, whose value is random and not sealed.
+/// - [`Store::ping`] writes its random value unsealed.
 pub struct SealedStore {
     store: Arc<dyn Store>,
     sealer: Sealer,
 }
 
 impl SealedStore {
-    /// Seals the values of a store with this sealer.
+    /// Creates a store that seals the values of `store` with this sealer.
     pub fn new(store: Arc<dyn Store>, sealer: Sealer) -> SealedStore {
         SealedStore { store, sealer }
     }

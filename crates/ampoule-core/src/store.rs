@@ -1,4 +1,4 @@
-//! What a store must do: the smallest contract on which the promises can be built.
+//! The contract of a store: the smallest one that can keep the promises.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,9 +14,9 @@ use crate::reply::Reply;
 
 /// Opaque values under opaque keys, each with a version and a deadline.
 ///
-/// A store is used as `Arc<dyn Store>`, so no handler is generic over it. Nine methods are required, and
-/// [`put`](Store::put) carries the promises of a session: it writes only if the key is absent, or has the version that the
-/// caller has read. A whole store, on a map:
+/// A store is used as `Arc<dyn Store>`, so no handler is generic over it. Nine methods are required. The promises of a
+/// session rest on [`put`](Store::put), which writes only if the key is absent or still has the version that the caller
+/// has read. This is a complete store over a map:
 ///
 /// ```
 /// use std::{collections::BTreeMap, ops::Bound, sync::{Arc, Mutex, MutexGuard}, time::Duration};
@@ -128,18 +128,18 @@ use crate::reply::Reply;
 ///   callers in any number of processes that replace one version, exactly one succeeds.
 /// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again, so that
 ///   a slow writer can never replace a value that it has not read.
-/// - **The store's clock decides.** Callers say how long a value lives, never until when. The deadline is the store's present
-///   time plus the lifetime, and from then on the value is absent for every method, whether or not it has been swept. A
-///   value that is put with a lifetime of less than a millisecond is absent at once, and so is the one that it replaced:
-///   this removes one version and no other.
-/// - **An unknown outcome is `Timeout`.** A driver may send a write again after a broken connection, and then find neither
-///   the version that it expected nor its own. It must return [`ErrorKind::Timeout`], since the first write may have been
-///   done, and replaced since. If it finds its own version, the write is done.
-/// - **Whole or not at all.** A reader sees a value as one writer wrote it. A damaged value is [`ErrorKind::Corrupt`], never
-///   absent.
+/// - **The store's clock decides.** Callers give a lifetime, never a point in time. The deadline is the store's current
+///   time plus the lifetime; from then on the value is absent for every method, swept or not. A value that is put with
+///   a lifetime of less than a millisecond is absent at once, and so is the value that it replaces: a caller removes
+///   exactly one version that way.
+/// - **An unknown outcome is `Timeout`.** A driver may resend a write after a broken connection, and then find neither
+///   the expected version nor its own. It must return [`ErrorKind::Timeout`], since the first attempt may have
+///   succeeded and been replaced since. If it finds its own version, the write has succeeded.
+/// - **Whole or not at all.** A reader sees a value exactly as one writer wrote it. A damaged value is
+///   [`ErrorKind::Corrupt`], never absent.
 /// - **Cancelling is safe.** A [`Reply`] that is dropped leaves its operation done or not done, and the store usable.
-/// - **Nothing blocks.** A store may do its work when the method is called, and return a ready answer, or when the reply is
-///   awaited. Work that would block the thread is done in neither.
+/// - **Nothing blocks.** A store does its work either when the method is called, and returns a ready answer, or when
+///   the reply is awaited. In neither case does it block the thread.
 /// - **Absence and conflict are answers**, not errors.
 ///
 /// A store must limit the time of its own operations where its driver can hang; callers add a limit of their own.
@@ -150,51 +150,52 @@ pub trait Store: Send + Sync {
     /// Writes `entry` under `key` if `mode` allows it, and returns the new version.
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult>;
 
-    /// As [`put`](Store::put), of a value that a full store may remove before its deadline, when it needs the room for
-    /// another. A later [`put`](Store::put) of the key ends that. The default is [`put`](Store::put): only a store that
-    /// refuses values when it is full has a use for it.
+    /// Writes like [`put`](Store::put), and allows a full store to remove the value before its deadline to make room
+    /// for another. A later [`put`](Store::put) of the key withdraws that permission. The default calls
+    /// [`put`](Store::put): only a store that refuses values when it is full needs an implementation of its own.
     fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         self.put(key, entry, mode)
     }
 
-    /// Moves the deadline of `key` to `lifetime` from now if the key has this version, and changes nothing else: neither
-    /// value nor version. Never moves it to an earlier moment, so of two touches of one version the later deadline stays.
+    /// Moves the deadline of `key` to `lifetime` from now if the key has this version; value and version stay the same.
+    /// The deadline never moves to an earlier moment, so of two touches of one version the later deadline stays.
     /// Returns whether the key had the version.
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool>;
 
     /// Removes `key`. Returns whether it was there.
     fn delete(&self, key: StoreKey) -> Reply<'_, bool>;
 
-    /// Returns the keys that were last put with `tag` and are still there, in no order.
+    /// Returns the keys that were last put with `tag` and are still live, in no particular order.
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>>;
 
-    /// Returns some of the keys: from the beginning, or from the cursor of an earlier [`Page`]. For tools that read all keys.
+    /// Returns one page of keys, from the beginning or from the cursor of an earlier [`Page`], for tools that read all
+    /// keys.
     ///
-    /// A caller that follows [`Page::next`] to the end has seen every key that was there the whole time, at least once;
-    /// keys that came or went meanwhile, or that have expired, may be among them. A page has about `budget` keys, and
-    /// may have none though more follow. Other writers are not held up.
+    /// A caller that follows [`Page::next`] to the end sees every key that existed all the while at least once. Keys
+    /// that were added or removed meanwhile, or that have expired, may be among them. A page has about `budget` keys,
+    /// and may be empty although more follow. A scan does not hold up other writers.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a cursor that this store did not return.
     fn scan<'a>(&'a self, cursor: Option<&'a str>, budget: usize) -> Reply<'a, Page>;
 
-    /// Frees expired values, reading about `budget` values at most. A store whose engine does that by itself has nothing
-    /// to do. Several processes may sweep one store at once.
+    /// Removes expired values; examines about `budget` values at most. A store whose engine expires values by itself
+    /// does nothing. Several processes may sweep one store at once.
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport>;
 
-    /// Writes a value under a random key, reads it back and removes it, and returns the store's present time: for health
-    /// checks, and to find out whether its clock and the caller's differ. [`write_and_read_back`] does the first part.
+    /// Writes a value under a random key, reads it back, removes it, and returns the store's current time: for health
+    /// checks, and to compare the store's clock with the caller's. [`write_and_read_back`] does all but the time.
     ///
     /// # Errors
-    /// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
+    /// Any error of the store; [`ErrorKind::Corrupt`] if the value that is read differs from the one that was written.
     fn ping(&self) -> Reply<'_, Time>;
 
-    /// Returns the store's kind and place in a few words for the operator, such as "memory (lost at restart)". It must
-    /// contain no password.
+    /// Returns the store's kind and location in a few words for the operator, such as "memory (lost at restart)". It
+    /// must contain no password.
     fn describe(&self) -> String;
 
-    /// Reports what others change, from now on, to a caller that keeps copies in memory. `None` from a store that cannot
-    /// tell, which is the default.
+    /// Returns a watcher that reports what others change from now on, for callers that keep copies in memory. The
+    /// default, `None`, is for stores that cannot report changes.
     fn watch(&self) -> Option<Box<dyn Watcher>> {
         None
     }
@@ -202,8 +203,8 @@ pub trait Store: Send + Sync {
 
 /// What [`Store::watch`] returns.
 pub trait Watcher: Send {
-    /// Waits for the next change. It never ends by itself, and connects again when it must; the first event is
-    /// [`StoreEvent::Unknown`], when it has begun to watch.
+    /// Waits for the next event. It never ends; it reconnects when its connection breaks. The first event is
+    /// [`StoreEvent::Unknown`], as soon as it watches.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = StoreEvent> + Send + '_>>;
 }
 
@@ -212,42 +213,42 @@ pub trait Watcher: Send {
 pub enum StoreEvent {
     /// This key was written or removed, or has expired.
     Key(StoreKey),
-    /// There may have been changes that were not reported: the connection was opened again.
+    /// The watcher is connected, for the first time or again: earlier changes may not have been reported.
     Unknown,
-    /// The connection is lost; until [`StoreEvent::Unknown`] comes nothing is reported.
+    /// The connection is lost; no changes are reported until the next [`StoreEvent::Unknown`].
     Lost,
 }
 
-/// A value on its way into a store.
+/// A value to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Opaque bytes.
     pub value: Bytes,
-    /// How long the value lives, from the store's present on; [`Duration::MAX`] for ever, and less than a millisecond for
-    /// not at all.
+    /// How long the value lives, counted from the store's current time; [`Duration::MAX`] for ever, less than a
+    /// millisecond for not at all.
     pub lifetime: Duration,
-    /// What the value can be found by, besides its key.
+    /// The tag by which [`Store::keys_with_tag`] finds the key.
     pub tag: Option<Tag>,
 }
 
-/// A value on its way out of a store.
+/// A value as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The bytes that were put.
     pub value: Bytes,
-    /// Which writing of this key it is.
+    /// The version of the write.
     pub version: Version,
-    /// The moment from which the value is absent, as last put or touched, to the millisecond. Where a server keeps the time
-    /// it may be of another clock than the caller's: good to tell how long ago the value was used, and for nothing else.
+    /// The moment from which the value is absent, in milliseconds, as last put or touched. It may be by the server's
+    /// clock, which can differ from the caller's: use it only to compute how long ago the value was used.
     pub deadline: Time,
 }
 
-/// Names one writing of one key. Only equality means anything.
+/// Identifies one write of one key. Versions are compared for equality only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(pub u64);
 
 impl Version {
-    /// A version that no other writing has: 64 random bits.
+    /// Returns a version of 64 random bits, which no other write has.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the operating system gives no random numbers.
@@ -260,14 +261,14 @@ fn no_random(cause: getrandom::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "the operating system gives no random numbers").because(cause.to_string())
 }
 
-/// The condition under which a value is written. There is no default: what must be right is always said.
+/// The condition under which a value is written. It has no default, so that every caller states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutMode {
-    /// If the key is absent.
+    /// Writes if the key is absent.
     Create,
-    /// If the key has this version.
+    /// Writes if the key has this version.
     Replace(Version),
-    /// In any case. For caches; a session is never written so.
+    /// Writes in any case. Only caches do; a session is never written like this.
     Always,
 }
 
@@ -275,39 +276,67 @@ pub enum PutMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a conflict means that nothing was written"]
 pub enum PutResult {
-    /// It is written, and this is its version.
+    /// The value was written; this is its version.
     Stored(Version),
-    /// The condition did not hold; nothing was written.
+    /// The condition did not hold, so nothing was written.
     Conflict,
 }
 
-/// Some of a store's keys, as [`Store::scan`] comes upon them.
+/// One page of a store's keys: see [`Store::scan`].
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use ampoule_core::{MemoryStore, Store};
+///
+/// let store = MemoryStore::default();
+/// let (mut count, mut cursor) = (0, None);
+/// loop {
+///     let page = store.scan(cursor.as_deref(), 1_000).await?;
+///     count += page.keys.len();
+///     cursor = page.next;
+///     if cursor.is_none() {
+///         break;
+///     }
+/// }
+/// assert_eq!(count, 0);
+/// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The keys.
     pub keys: Vec<StoreKey>,
-    /// The cursor to continue from, as short text of the store's own that stays good for later, also in another process;
-    /// `None` at the end.
+    /// The cursor of the next page; `None` at the end. It is a short text in a form of the store's own, and stays valid
+    /// later and in other processes.
     pub next: Option<String>,
 }
 
 impl Page {
-    /// A page of a scan in the order of the keys, whose cursor is the last one. A page that has all of its budget may have
-    /// others after it.
+    /// Creates a page of a scan in key order, whose cursor is its last key. A page of fewer than `budget` keys is the
+    /// last one.
     pub fn ordered(keys: Vec<StoreKey>, budget: usize) -> Page {
         let next = keys.last().filter(|_| keys.len() >= budget).map(ToString::to_string);
         Page { keys, next }
     }
 
-    /// The key that the cursor of an [ordered](Page::ordered) page names.
+    /// Returns the key that the cursor of an [ordered](Page::ordered) page names; `None` for no cursor.
+    ///
+    /// ```
+    /// use ampoule_core::{Page, StoreKey};
+    ///
+    /// let key = StoreKey::digest(b"greeting");
+    /// let page = Page::ordered(vec![key], 1);
+    /// assert_eq!(Page::last_key(page.next.as_deref())?, Some(key));
+    /// assert_eq!(Page::last_key(None)?, None);
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the cursor names none.
+    /// [`ErrorKind::Invalid`] if the cursor is not the text of a key.
     pub fn last_key(cursor: Option<&str>) -> Result<Option<StoreKey>, Error> {
         cursor.map(|cursor| StoreKey::parse(cursor).ok_or_else(|| Page::unknown(cursor))).transpose()
     }
 
-    /// The error for a cursor that a store did not return.
+    /// Returns the error for a cursor that the store did not return.
     pub fn unknown(cursor: &str) -> Error {
         Error::new(ErrorKind::Invalid, format!("invalid cursor `{cursor}`: expected the `next` of an earlier page"))
     }
@@ -316,21 +345,21 @@ impl Page {
 /// What a [`Store::sweep`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
-    /// How many expired values are gone.
+    /// How many expired values were removed.
     pub removed: u64,
-    /// Whether the budget ended before the work.
+    /// Whether the sweep stopped at its budget, so that expired values may remain.
     pub more: bool,
 }
 
-/// The first part of [`Store::ping`]: writes a value under a random key for a minute, reads it back, and removes it.
+/// Writes a value under a random key with a lifetime of a minute, reads it back and removes it, for [`Store::ping`].
 ///
 /// # Errors
-/// Those of the store; [`ErrorKind::Corrupt`] if what is read is not what was written.
+/// Any error of the store; [`ErrorKind::Corrupt`] if the value that is read differs from the one that was written.
 pub async fn write_and_read_back<S: Store + ?Sized>(store: &S) -> Result<(), Error> {
     write_and_read_back_under(store, random_key()?).await
 }
 
-/// A key that is in no other use.
+/// Returns a random key, which is not in use.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] if the operating system gives no random numbers.
@@ -340,11 +369,11 @@ pub fn random_key() -> Result<StoreKey, Error> {
     Ok(StoreKey::new(key))
 }
 
-/// As [`write_and_read_back`], under this key, which is in no other use: for a store of several servers, each of which has
-/// its keys.
+/// Does what [`write_and_read_back`] does under this key, which must not be in use: for a store of several servers,
+/// each with its own keys.
 ///
 /// # Errors
-/// As there.
+/// As [`write_and_read_back`].
 pub async fn write_and_read_back_under<S: Store + ?Sized>(store: &S, key: StoreKey) -> Result<(), Error> {
     let value = Bytes::copy_from_slice(key.as_bytes());
     let entry = Entry { value: value.clone(), lifetime: Duration::from_secs(60), tag: None };
@@ -362,7 +391,7 @@ pub async fn write_and_read_back_under<S: Store + ?Sized>(store: &S, key: StoreK
     }
 }
 
-/// A shared store is a store.
+/// A shared store is a store: every method is forwarded.
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         (**self).get(key)

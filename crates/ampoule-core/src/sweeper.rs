@@ -1,4 +1,4 @@
-//! Frees what has expired, in the background.
+//! Removes expired values, in the background.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,27 +9,28 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::store::SweepReport;
 
-/// Values of one portion, and the pause after it.
-const PORTION: usize = 1_000;
+/// How many values are swept at a time, and the pause afterwards.
+const BATCH_SIZE: usize = 1_000;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether a task of this process sweeps for its owner.
+/// Ensures that at most one task of this process sweeps for its owner.
 #[derive(Debug, Default)]
 pub struct Sweeper(AtomicBool);
 
-/// What is swept: the sessions of a layer, the values of a cache.
+/// A source of values that expire: the sessions of a layer, the values of a cache.
 pub trait Sweep: Send + Sync + 'static {
-    /// The owner's sweeper.
+    /// Returns the owner's sweeper.
     fn sweeper(&self) -> &Sweeper;
 
-    /// Names the owner in the log.
+    /// Returns the name of the owner, for the log.
     fn name(&self) -> &str;
 
-    /// Removes what has expired, by reading about `budget` values at most.
+    /// Removes expired values; examines about `budget` values at most.
     fn sweep(&self, budget: usize) -> impl Future<Output = Result<SweepReport, Error>> + Send;
 }
 
-/// What ends with the task, also when its runtime ends: the next start makes another.
+/// Marks the sweeper as stopped when its task ends, also if the runtime ends it, so that the next start makes another
+/// task.
 struct Running<S: Sweep>(Weak<S>);
 
 impl<S: Sweep> Drop for Running<S> {
@@ -41,8 +42,8 @@ impl<S: Sweep> Drop for Running<S> {
 }
 
 impl Sweeper {
-    /// Starts a task that sweeps, unless there is one. Called where a value is made: a process that makes none leaves
-    /// nothing behind. The task ends with the owner. Its runtime needs a timer.
+    /// Starts a task that sweeps, unless one is running. It is called when a value is created, so that a process that
+    /// creates none runs no task. The task ends with its owner. It needs a runtime with a timer.
     pub fn start<S: Sweep>(owner: &Arc<S>, interval: Duration) {
         let is_running = &owner.sweeper().0;
         if is_running.load(Ordering::Relaxed) || is_running.swap(true, Ordering::Relaxed) {
@@ -55,7 +56,8 @@ impl Sweeper {
     }
 }
 
-/// About every `interval`, so that several processes do not meet, in portions with pauses between them.
+/// Sweeps about every `interval`, with jitter so that several processes do not coincide, in batches with pauses between
+/// them.
 async fn sweep_all<S: Sweep>(running: Running<S>, interval: Duration) {
     loop {
         let jitter = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
@@ -63,8 +65,8 @@ async fn sweep_all<S: Sweep>(running: Running<S>, interval: Duration) {
         let mut removed = 0;
         loop {
             let Some(owner) = running.0.upgrade() else { return };
-            let swept = owner.sweep(PORTION).await.unwrap_or_else(|error| {
-                tracing::warn!(of = owner.name(), error = %error.report(), "what has expired could not be swept");
+            let swept = owner.sweep(BATCH_SIZE).await.unwrap_or_else(|error| {
+                tracing::warn!(of = owner.name(), error = %error.report(), "expired values could not be swept");
                 SweepReport::default()
             });
             removed += swept.removed;
@@ -75,7 +77,7 @@ async fn sweep_all<S: Sweep>(running: Running<S>, interval: Duration) {
             tokio::time::sleep(PAUSE).await;
         }
         if let Some(owner) = running.0.upgrade().filter(|_| removed > 0) {
-            tracing::info!(of = owner.name(), removed, "swept what has expired");
+            tracing::info!(of = owner.name(), removed, "swept expired values");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! TLS for the drivers of stores: what `sslmode` means, whom to trust, and what an error of a handshake asks for.
+//! TLS for the drivers of stores: the meaning of `sslmode`, the trusted certificates, and advice for errors of a
+//! handshake.
 //!
-//! What a URL or an option says of TLS is read with or without the feature `tls`; without it, what asks for TLS is an error
-//! that names the features to build with.
+//! The TLS settings of a URL or of options are parsed with or without the feature `tls`; without it, settings that
+//! require TLS return an error that names the features to build with.
 
 #[cfg(feature = "tls")]
 mod client;

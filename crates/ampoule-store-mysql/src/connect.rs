@@ -40,7 +40,7 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
     // All that is sent is bytes and numbers, in any of them.
     url.take(&CHARSET);
     let ssl = ssl(&mut url, options, socket.is_some())?;
-    url.only(&[&DRIVER[..], &MODE, &CA, &CERT, &KEY, &SOCKET, &SWITCHES, &CHARSET].concat())?;
+    url.reject_unknown(&[&DRIVER[..], &MODE, &CA, &CERT, &KEY, &SOCKET, &SWITCHES, &CHARSET].concat())?;
     let host = match (url.hosts.as_slice(), &socket) {
         ([host], _) => host.name.clone(),
         ([], Some(_)) => "localhost".to_owned(),
@@ -49,7 +49,7 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
     let port = url.hosts.first().and_then(|host| host.port).unwrap_or(3306);
     let place = match &socket {
         Some(socket) => format!("{socket}/{}", url.path),
-        None => url.place(3306),
+        None => url.location(3306),
     };
     let constraints = PoolConstraints::new(0, options.pool.max_connections.max(1)).unwrap_or_default();
     // A reset would forget the prepared statements; nothing that we do needs one.

@@ -59,7 +59,7 @@ pub(crate) fn connections(text: &str, options: &PostgresOptions) -> Result<(Conn
     check_scheme(&url)?;
     let prepared_statements = prepared_statements(&mut url)?.or(options.prepared_statements);
     let tls = tls(&mut url, options)?;
-    url.only(&[&DRIVER[..], &OURS].concat())?;
+    url.reject_unknown(&[&DRIVER[..], &OURS].concat())?;
     let mut config = config(&url)?;
     config.connect_timeout(options.pool.connect_timeout);
     // As libpq: a socket of this machine is not encrypted, whatever was said.

@@ -128,7 +128,7 @@ pub(crate) fn of_driver(cause: RedisError) -> Error {
 }
 
 fn one(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
-    url.only(&known(&["db"]))?;
+    url.reject_unknown(&known(&["db"]))?;
     let [host] = &url.hosts[..] else {
         return Err(wrong("one host is needed; several are redis+sentinel:// or redis+cluster://"));
     };
@@ -139,7 +139,7 @@ fn one(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Targ
         None => Client::open(info),
     };
     let path = if database == 0 { String::new() } else { database.to_string() };
-    let place = ServerUrl { path, ..url.clone() }.place(6379);
+    let place = ServerUrl { path, ..url.clone() }.location(6379);
     Ok((Target::One(client.map_err(of_driver)?), place))
 }
 
@@ -147,7 +147,7 @@ fn one(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Targ
 fn unix(mut url: ServerUrl) -> Result<(Target, String), Error> {
     url.user = url.take(&["user", "username"]).or(url.user.take());
     url.password = url.take(&["pass", "password"]).or(url.password.take());
-    url.only(&["db", "user", "password"])?;
+    url.reject_unknown(&["db", "user", "password"])?;
     if url.path.is_empty() || !url.hosts.is_empty() {
         return Err(wrong("a socket has a path and no host: redis+unix:///run/redis.sock?db=0"));
     }

@@ -22,7 +22,7 @@ use crate::request::Request;
 pub(crate) type Channel = ClusterConnection<Node>;
 
 pub(crate) fn target(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
-    url.only(&known(&[]))?;
+    url.reject_unknown(&known(&[]))?;
     if !["", "0"].contains(&url.path.as_str()) {
         return Err(wrong("a Cluster has the database 0 alone"));
     }
@@ -30,7 +30,7 @@ pub(crate) fn target(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -
         return Err(wrong("no node is named"));
     }
     let nodes = url.hosts.iter().map(|host| info(url, address(host, 6379, is_tls), 0));
-    let place = ServerUrl { path: String::new(), ..url.clone() }.place(6379);
+    let place = ServerUrl { path: String::new(), ..url.clone() }.location(6379);
     Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {place}")))
 }
 

@@ -12,7 +12,7 @@ const SENTINEL_LOGIN: [&str; 2] = ["sentinel_user", "sentinel_password"];
 
 pub(crate) fn target(mut url: ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
     let [user, password] = SENTINEL_LOGIN.map(|name| url.take(&[name]));
-    url.only(&known(&["db", SENTINEL_LOGIN[0], SENTINEL_LOGIN[1]]))?;
+    url.reject_unknown(&known(&["db", SENTINEL_LOGIN[0], SENTINEL_LOGIN[1]]))?;
     let (master, path) = url.path.split_once('/').unwrap_or((&url.path, ""));
     if master.is_empty() || url.hosts.is_empty() {
         return Err(wrong("a master's name and a sentinel are needed"));
@@ -47,6 +47,6 @@ pub(crate) fn target(mut url: ServerUrl, is_tls: bool, tls: Option<Certificates>
     #[cfg(not(feature = "tls"))]
     let _ = tls;
     let client = tokio::sync::Mutex::new(builder.build().map_err(of_driver)?);
-    let sentinels = ServerUrl { path: String::new(), ..url.clone() }.place(26379);
+    let sentinels = ServerUrl { path: String::new(), ..url.clone() }.location(26379);
     Ok((Target::Sentinel(client), format!("the master {master} of the sentinels {sentinels}")))
 }

@@ -1,20 +1,20 @@
-//! Whether what a value serializes can be read back: a serializer that writes nothing.
+//! A serializer that writes nothing, and checks whether the value could be deserialized.
 //!
-//! Serde reads an internally tagged enum (`#[serde(tag)]`) and a flattened struct from a buffer that holds no 128-bit
-//! integers, in whatever format. The derived code writes the tag, or a flattened field's name, as a plain `str`. A
-//! field or map of a user's own comes as a reference to its type, so `&str` or `String`.
+//! Serde reads an internally tagged enum (`#[serde(tag)]`) and a flattened struct from a buffer that cannot hold
+//! 128-bit integers, whatever the format. The derived code writes the tag, or the name of a flattened field, as a plain
+//! `str`; a field or map of the user's own arrives as a reference to its type, `&str` or `String`.
 
 use std::any::type_name;
 use std::fmt;
 
 use serde::ser::{self, Serialize, Serializer};
 
-/// Whether `value` can be read back.
+/// Checks that `value` could be deserialized.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), Unreadable> {
     value.serialize(Check { buffered: false })
 }
 
-/// Why a value cannot be read back.
+/// The error for a value that could not be deserialized.
 #[derive(Debug)]
 pub(super) struct Unreadable;
 
@@ -35,18 +35,19 @@ impl ser::Error for Unreadable {
     }
 }
 
-/// One value; `buffered` says whether it is read through serde's buffer. As a compound, its fields.
+/// The serializer of one value; `buffered` is whether serde reads it through its buffer. As a compound, the serializer
+/// of its fields.
 #[derive(Clone, Copy)]
 struct Check {
     buffered: bool,
 }
 
 impl Check {
-    fn wide(self) -> Result<(), Unreadable> {
+    fn int128(self) -> Result<(), Unreadable> {
         if self.buffered { Err(Unreadable) } else { Ok(()) }
     }
 
-    /// Takes note of a tag, or of a flattened field's name.
+    /// Notes that a tag, or the name of a flattened field, was written.
     fn note<T: ?Sized>(&mut self) {
         self.buffered |= type_name::<T>() == type_name::<str>();
     }
@@ -95,11 +96,11 @@ impl Serializer for Check {
     }
 
     fn serialize_i128(self, _: i128) -> Result<(), Unreadable> {
-        self.wide()
+        self.int128()
     }
 
     fn serialize_u128(self, _: u128) -> Result<(), Unreadable> {
-        self.wide()
+        self.int128()
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unreadable> {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_integer_is_unreadable_behind_a_tag_alone() {
+    fn a_128_bit_integer_is_unreadable_only_behind_a_tag() {
         let map = std::collections::BTreeMap::from([("a".to_owned(), 1)]);
         assert!(check(&Plain { kind: "Wide", number: 1 }).is_ok());
         assert!(check(&std::collections::BTreeMap::from([("a", 1_u128)])).is_ok());

@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 use super::{HOUR, Subject, fresh_key, scanning};
 use crate::store::{PutMode, PutResult, Version};
 
-pub(super) async fn absent_is_an_answer(subject: Subject) {
+pub(super) async fn an_absent_key_is_no_error(subject: Subject) {
     let key = fresh_key();
     assert_eq!(subject.get(key).await, None, "get of a key that was never put");
     assert!(!subject.touch(key, Version(1), HOUR).await, "touch of an absent key");
-    assert_eq!(subject.get(key).await, None, "touch made a key");
+    assert_eq!(subject.get(key).await, None, "touch created a key");
 }
 
-pub(super) async fn what_is_created_is_read(subject: Subject) {
+pub(super) async fn a_created_value_is_read_back(subject: Subject) {
     let (key, entry) = (fresh_key(), subject.entry("value"));
     let version = subject.create(key, entry.clone()).await;
-    let stored = subject.get(key).await.expect("a key that was created is there");
+    let stored = subject.get(key).await.expect("a created key is absent");
     assert_eq!((stored.value, stored.version), (entry.value, version));
     if subject.clock.is_some() {
         let off = stored.deadline.as_millis().abs_diff((subject.now() + entry.lifetime).as_millis());
@@ -29,7 +29,7 @@ pub(super) async fn create_needs_an_absent_key(subject: Subject) {
     let key = fresh_key();
     subject.create(key, subject.entry("first")).await;
     assert_eq!(subject.put(key, subject.entry("second"), PutMode::Create).await, PutResult::Conflict);
-    assert_eq!(subject.value(key).await.as_deref(), Some(&b"first"[..]), "a conflict wrote");
+    assert_eq!(subject.value(key).await.as_deref(), Some(&b"first"[..]), "a conflict wrote a value");
 }
 
 pub(super) async fn replace_needs_the_version(subject: Subject) {
@@ -51,10 +51,10 @@ pub(super) async fn replace_needs_the_version(subject: Subject) {
 pub(super) async fn replace_needs_a_key(subject: Subject) {
     let key = fresh_key();
     assert_eq!(subject.put(key, subject.entry("x"), PutMode::Replace(Version(1))).await, PutResult::Conflict);
-    assert_eq!(subject.get(key).await, None, "a replace made a key");
+    assert_eq!(subject.get(key).await, None, "replace created a key");
 }
 
-pub(super) async fn always_writes(subject: Subject) {
+pub(super) async fn put_always_writes(subject: Subject) {
     let key = fresh_key();
     for value in ["first", "second"] {
         assert!(matches!(subject.put(key, subject.entry(value), PutMode::Always).await, PutResult::Stored(_)));
@@ -62,14 +62,14 @@ pub(super) async fn always_writes(subject: Subject) {
     }
 }
 
-/// A wrapper that forgets to hand it on loses the modes, or the value.
-pub(super) async fn an_evictable_put_is_a_put(subject: Subject) {
+/// A wrapper that forgets to forward the method loses the mode, or the value.
+pub(super) async fn an_evictable_put_keeps_to_its_mode(subject: Subject) {
     let key = fresh_key();
     let put = async |value: &'static str, mode| {
         let written = subject.store.put_evictable(key, subject.entry(value), mode).await;
         written.expect("an evictable put succeeds in a store that has room")
     };
-    assert_eq!(put("none", PutMode::Replace(Version(1))).await, PutResult::Conflict, "a replace made a key");
+    assert_eq!(put("none", PutMode::Replace(Version(1))).await, PutResult::Conflict, "replace created a key");
     let PutResult::Stored(first) = put("first", PutMode::Create).await else { panic!("the key was free") };
     assert_eq!(put("second", PutMode::Create).await, PutResult::Conflict, "a create replaced a value");
     let PutResult::Stored(second) = put("second", PutMode::Replace(first)).await else { panic!("it had this version") };
@@ -80,7 +80,7 @@ pub(super) async fn an_evictable_put_is_a_put(subject: Subject) {
     assert!(subject.delete(key).await, "what was put evictable is deleted as any value");
 }
 
-/// A writer that loaded a version before the key was deleted must not replace what was made after.
+/// A writer that loaded a version before the key was deleted must not replace a value that was created afterwards.
 pub(super) async fn versions_never_come_back(subject: Subject) {
     let key = fresh_key();
     let mut seen = HashSet::new();
@@ -94,7 +94,7 @@ pub(super) async fn versions_never_come_back(subject: Subject) {
     }
 }
 
-pub(super) async fn delete_says_whether_it_was_there(subject: Subject) {
+pub(super) async fn delete_returns_whether_the_key_existed(subject: Subject) {
     let key = fresh_key();
     assert!(!subject.delete(key).await, "delete of an absent key");
     subject.create(key, subject.entry("x")).await;
@@ -104,7 +104,7 @@ pub(super) async fn delete_says_whether_it_was_there(subject: Subject) {
     subject.create(key, subject.entry("again")).await;
 }
 
-/// Written by several callers, since a store that syncs takes long for each.
+/// Several callers write, since a store that syncs takes long for each write.
 pub(super) async fn many_keys_are_kept_apart(subject: Subject) {
     const CALLERS: usize = 16;
     let keys: Vec<_> = (0..subject.many_keys).map(|_| fresh_key()).collect();
@@ -127,13 +127,13 @@ pub(super) async fn many_keys_are_kept_apart(subject: Subject) {
     }
 }
 
-pub(super) async fn the_description_is_a_line(subject: Subject) {
+pub(super) async fn describe_returns_one_line(subject: Subject) {
     let description = subject.store.describe();
     assert!(!description.is_empty() && !description.contains('\n'), "{description:?}");
 }
 
 pub(super) async fn a_ping_returns_the_time_and_leaves_nothing(subject: Subject) {
-    // Of a server that others use at the same time nothing can be said of which key is whose.
+    // Other users of a server may write at the same time, so its keys cannot be attributed.
     let alone = subject.clock.is_some();
     let before = if alone { scanning::all(&subject, 1_000).await } else { HashSet::new() };
     let time = subject.store.ping().await.expect("ping works");
@@ -143,7 +143,7 @@ pub(super) async fn a_ping_returns_the_time_and_leaves_nothing(subject: Subject)
             assert_eq!(subject.get(*key).await, None, "a ping left a value under {key}");
         }
     } else {
-        // A server on this machine, so its clock is ours.
+        // The server runs on this machine, so its clock is ours.
         let off = time.as_millis().abs_diff(subject.now().as_millis());
         assert!(off < 5_000, "ping returned a time that is {off} ms off");
     }

@@ -15,14 +15,14 @@ pub(super) async fn expired_is_absent_for_every_method(subject: Subject) {
     }
     if subject.clock.is_some() {
         subject.wait(BRIEF - Duration::from_millis(1)).await;
-        assert!(subject.get(keys[0]).await.is_some(), "a millisecond before its deadline it is there");
+        assert!(subject.get(keys[0]).await.is_some(), "a value expired a millisecond before its deadline");
         subject.wait(Duration::from_millis(1)).await;
     } else {
         subject.wait(PAST_BRIEF).await;
     }
     assert_eq!(subject.get(keys[0]).await, None, "get of an expired key");
     assert!(!subject.touch(keys[1], versions[1], BRIEF).await, "touch of an expired key");
-    assert_eq!(subject.get(keys[1]).await, None, "touch raised an expired key");
+    assert_eq!(subject.get(keys[1]).await, None, "touch revived an expired key");
     assert!(!subject.delete(keys[2]).await, "delete of an expired key");
     let replaced = subject.put(keys[3], subject.entry("y"), PutMode::Replace(versions[3])).await;
     assert_eq!(replaced, PutResult::Conflict, "replace of an expired key");
@@ -36,21 +36,24 @@ pub(super) async fn touch_moves_the_deadline_only(subject: Subject) {
     let later = subject.now() + 10 * BRIEF;
     assert!(subject.touch(key, version, 10 * BRIEF).await, "touch of a present key");
     subject.wait(PAST_BRIEF).await;
-    let stored = subject.get(key).await.expect("its deadline was moved later");
+    let stored = subject.get(key).await.expect("touch did not move the deadline");
     assert_eq!((&stored.value[..], stored.version), (&b"x"[..], version), "touch changed value or version");
     if subject.clock.is_some() {
         assert!(stored.deadline.as_millis().abs_diff(later.as_millis()) <= 1, "{:?} is not {later:?}", stored.deadline);
         subject.wait(9 * BRIEF).await;
-        assert_eq!(subject.get(key).await, None, "its deadline was moved for ever");
+        assert_eq!(subject.get(key).await, None, "touch moved the deadline too far");
     }
 }
 
-/// Of two touches of one version the later deadline stands, in any order.
+/// Of two touches of one version the later deadline stays, in either order.
 pub(super) async fn touch_never_shortens(subject: Subject) {
     let key = fresh_key();
     let version = subject.create(key, subject.entry("x")).await;
-    assert!(subject.touch(key, version, BRIEF).await, "a touch that changes nothing still finds its version");
-    assert!(subject.touch(key, version, Duration::ZERO).await, "a touch with no lifetime ends nothing");
+    assert!(subject.touch(key, version, BRIEF).await, "a touch to an earlier deadline did not find its version");
+    assert!(
+        subject.touch(key, version, Duration::ZERO).await,
+        "a touch with a lifetime of zero did not find its version"
+    );
     subject.wait(PAST_BRIEF).await;
     let stored = subject.get(key).await.expect("a touch moved the deadline to an earlier moment");
     assert_eq!(stored.version, version);
@@ -67,7 +70,7 @@ pub(super) async fn touch_needs_the_version(subject: Subject) {
     assert_eq!(subject.get(key).await, None, "a touch of another version moved the deadline");
 }
 
-pub(super) async fn touch_does_not_raise_the_dead(subject: Subject) {
+pub(super) async fn touch_revives_no_deleted_key(subject: Subject) {
     let key = fresh_key();
     let version = subject.create(key, subject.entry("x")).await;
     subject.delete(key).await;
@@ -75,17 +78,17 @@ pub(super) async fn touch_does_not_raise_the_dead(subject: Subject) {
     assert_eq!(subject.get(key).await, None);
 }
 
-/// How a caller removes one version and no other.
-pub(super) async fn no_lifetime_removes_one_version(subject: Subject) {
+/// Callers remove exactly one version this way.
+pub(super) async fn a_zero_lifetime_removes_one_version(subject: Subject) {
     let key = fresh_key();
     let first = subject.create(key, subject.entry("first")).await;
     let second = subject.replace(key, subject.entry("second"), first).await;
     let ended = || Entry { lifetime: Duration::ZERO, ..subject.entry("") };
     assert_eq!(subject.put(key, ended(), PutMode::Replace(first)).await, PutResult::Conflict, "an older version");
-    assert!(subject.get(key).await.is_some(), "a conflict removed");
+    assert!(subject.get(key).await.is_some(), "a conflict removed the value");
     assert!(matches!(subject.put(key, ended(), PutMode::Replace(second)).await, PutResult::Stored(_)));
     assert_eq!(subject.get(key).await, None, "a value without a lifetime was read");
-    assert!(!subject.delete(key).await, "a value without a lifetime was there");
+    assert!(!subject.delete(key).await, "a value without a lifetime was deleted");
     subject.create(key, subject.entry("again")).await;
     for lifetime in [Duration::ZERO, Duration::from_micros(999)] {
         let (key, entry) = (fresh_key(), Entry { lifetime, ..subject.entry("") });
@@ -94,14 +97,14 @@ pub(super) async fn no_lifetime_removes_one_version(subject: Subject) {
     }
 }
 
-pub(super) async fn never_is_kept(subject: Subject) {
+pub(super) async fn a_value_that_never_expires_is_kept(subject: Subject) {
     let key = fresh_key();
     subject.create(key, Entry { lifetime: Duration::MAX, ..subject.entry("x") }).await;
     if subject.clock.is_some() {
         subject.wait(Duration::from_secs(100 * 365 * 24 * 3_600)).await;
     }
     subject.sweep(10_000).await;
-    assert!(subject.get(key).await.is_some(), "what never expires has expired");
+    assert!(subject.get(key).await.is_some(), "a value that never expires has expired");
 }
 
 type Keys = Vec<(StoreKey, Version)>;
@@ -119,7 +122,7 @@ async fn brief_and_lasting(subject: &Subject, count: usize) -> (Keys, Keys) {
     (brief, lasting)
 }
 
-pub(super) async fn sweep_removes_what_expired_and_nothing_else(subject: Subject) {
+pub(super) async fn sweep_removes_expired_values_only(subject: Subject) {
     subject.sweep(10_000).await;
     let (brief, lasting) = brief_and_lasting(&subject, 50).await;
     // It outlives its first deadline.
@@ -127,8 +130,8 @@ pub(super) async fn sweep_removes_what_expired_and_nothing_else(subject: Subject
     subject.wait(PAST_BRIEF).await;
     let removed = subject.sweep(10_000).await;
     if subject.clock.is_some() && subject.sweeps {
-        assert_eq!(removed, 49, "all but one of the brief have expired");
-        assert_eq!(subject.sweep(10_000).await, 0, "a second sweep found more");
+        assert_eq!(removed, 49, "a sweep removes all expired values");
+        assert_eq!(subject.sweep(10_000).await, 0, "a second sweep removed more");
     }
     assert!(subject.get(brief[0].0).await.is_some(), "a touched key was swept");
     assert!(subject.get(brief[1].0).await.is_none());
@@ -153,12 +156,12 @@ pub(super) async fn sweep_keeps_to_its_budget(subject: Subject) {
             break;
         }
     }
-    assert_eq!(removed, 50, "small sweeps together remove what expired");
+    assert_eq!(removed, 50, "small sweeps together remove all expired values");
 }
 
-/// A clock that is ahead hides values, and a correction shows them again; not those that were deleted meanwhile, and all
-/// others with their tags.
-pub(super) async fn a_clock_that_is_set_back_revives_nothing_deleted(subject: Subject) {
+/// A clock that is ahead hides values, and a correction makes them visible again with their tags, except for those that
+/// were deleted meanwhile.
+pub(super) async fn a_clock_set_back_revives_no_deleted_key(subject: Subject) {
     let Some(clock) = subject.clock.clone() else { return };
     let (keys, tag) = ([(); 3].map(|()| fresh_key()), Tag::of("of one principal"));
     let tagged = |value: &'static str| Entry { tag: Some(tag), ..subject.brief(value) };

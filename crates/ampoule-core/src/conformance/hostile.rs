@@ -1,11 +1,11 @@
-//! Keys and values that are seldom chosen by accident.
+//! Unusual keys and values.
 
 use bytes::Bytes;
 
 use super::Subject;
 use crate::key::StoreKey;
 
-pub(super) async fn any_key_is_a_key(subject: Subject) {
+pub(super) async fn any_key_is_accepted(subject: Subject) {
     let mut last_bit = [0; 32];
     last_bit[31] = 1;
     let mut first_bit = [0; 32];
@@ -21,7 +21,7 @@ pub(super) async fn any_key_is_a_key(subject: Subject) {
     }
 }
 
-pub(super) async fn any_value_is_a_value(subject: Subject) {
+pub(super) async fn any_value_is_read_back_unchanged(subject: Subject) {
     let largest = Bytes::from_iter((0..subject.max_value).map(|at| ((at * 31) >> 3) as u8));
     let values = [
         Bytes::new(),

@@ -1,4 +1,4 @@
-//! Many callers at once.
+//! Concurrent callers.
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ pub(super) async fn one_creator_wins(subject: Subject) {
     }
 }
 
-pub(super) async fn one_deleter_is_told(subject: Subject) {
+pub(super) async fn one_deleter_wins(subject: Subject) {
     for _ in 0..5 {
         let key = fresh_key();
         subject.create(key, subject.entry("x")).await;
@@ -43,11 +43,11 @@ pub(super) async fn one_deleter_is_told(subject: Subject) {
             tasks.spawn(async move { subject.delete(key).await });
         }
         let told = tasks.join_all().await.into_iter().filter(|there| *there).count();
-        assert_eq!(told, 1, "of {WRITERS} deleters of one key were told that it was there");
+        assert_eq!(told, 1, "of {WRITERS} deleters of one key found it");
     }
 }
 
-pub(super) async fn counting_loses_nothing(subject: Subject) {
+pub(super) async fn concurrent_increments_are_all_counted(subject: Subject) {
     const EACH: usize = 20;
     let key = fresh_key();
     subject.create(key, subject.entry("0")).await;
@@ -67,8 +67,8 @@ pub(super) async fn counting_loses_nothing(subject: Subject) {
     assert_eq!(count, Some((WRITERS * EACH).to_string().into()), "{WRITERS} tasks counted {EACH} each");
 }
 
-/// A touch that reads and writes back would undo what was written between.
-pub(super) async fn touching_loses_no_write(subject: Subject) {
+/// A touch that reads the value and writes it back would undo a write in between.
+pub(super) async fn touch_undoes_no_concurrent_write(subject: Subject) {
     let key = fresh_key();
     subject.create(key, subject.entry("0")).await;
     let toucher = subject.clone();
@@ -89,15 +89,15 @@ pub(super) async fn touching_loses_no_write(subject: Subject) {
     assert_eq!(count, Some(counted.to_string().into()), "what one task counted while another touched");
 }
 
-/// A touch whose version was replaced meanwhile does not reach the version that took its place.
-pub(super) async fn a_touch_that_lost_moves_nothing(subject: Subject) {
+/// A touch of a version that is replaced meanwhile does not affect the version that replaces it.
+pub(super) async fn touch_does_not_reach_a_later_version(subject: Subject) {
     let keys: Vec<_> = (0..60).map(|_| fresh_key()).collect();
     for (round, key) in keys.iter().enumerate() {
         let version = subject.create(*key, subject.entry("x")).await;
         let (toucher, writer, key) = (subject.clone(), subject.clone(), *key);
         let touch = tokio::spawn(async move { toucher.touch(key, version, 2 * HOUR).await });
         let write = tokio::spawn(async move {
-            // Sometimes before the touch, sometimes after it, sometimes between its steps, if it has steps.
+            // This runs before the touch, after it, or between its steps, if it has several.
             for _ in 0..round % 4 {
                 tokio::task::yield_now().await;
             }
@@ -108,7 +108,7 @@ pub(super) async fn a_touch_that_lost_moves_nothing(subject: Subject) {
     }
     subject.wait(PAST_BRIEF).await;
     for key in keys {
-        assert_eq!(subject.get(key).await, None, "a touch moved the deadline of the version after its own");
+        assert_eq!(subject.get(key).await, None, "a touch moved the deadline of a later version");
     }
 }
 
@@ -132,13 +132,13 @@ pub(super) async fn a_deleted_key_is_not_replaced(subject: Subject) {
     }
 }
 
-pub(super) async fn touching_raises_no_deleted_key(subject: Subject) {
+pub(super) async fn concurrent_touches_revive_no_deleted_key(subject: Subject) {
     for round in 0..50 {
         let key = fresh_key();
         let version = subject.create(key, subject.entry("x")).await;
         let toucher = subject.clone();
         let touch = tokio::spawn(async move {
-            // Until it is gone; a store that brings it back is found out below.
+            // The loop ends when the key is gone; the checks below detect a store that brings it back.
             for _ in 0..50 {
                 if !toucher.touch(key, version, 2 * HOUR).await {
                     break;
@@ -154,7 +154,7 @@ pub(super) async fn touching_raises_no_deleted_key(subject: Subject) {
     }
 }
 
-/// A value whose bytes all tell which writing it is of.
+/// A value in which every byte identifies the write.
 fn pattern(round: u8) -> Bytes {
     vec![round; 20_000 + usize::from(round)].into()
 }
@@ -182,7 +182,7 @@ pub(super) async fn readers_see_whole_values(subject: Subject) {
     writing.await.expect("no panic");
 }
 
-pub(super) async fn sweeping_hurts_no_writer(subject: Subject) {
+pub(super) async fn sweep_removes_no_live_key_beside_writers(subject: Subject) {
     let sweeper = subject.clone();
     let sweeping = tokio::spawn(async move {
         for _ in 0..20 {
@@ -196,13 +196,13 @@ pub(super) async fn sweeping_hurts_no_writer(subject: Subject) {
     }
     sweeping.await.expect("no panic");
     for key in keys {
-        assert!(subject.get(key).await.is_some(), "a sweep took a live key");
+        assert!(subject.get(key).await.is_some(), "a sweep removed a live key");
     }
 }
 
-/// Between the moment in which a sweep finds a key expired and the one in which it removes it, another caller may create
-/// it again.
-pub(super) async fn sweeping_spares_what_is_made_again(subject: Subject) {
+/// Another caller may create a key again between the moment in which a sweep finds it expired and the moment in which
+/// the sweep removes it.
+pub(super) async fn sweep_spares_a_recreated_key(subject: Subject) {
     let keys: Vec<_> = (0..200).map(|_| fresh_key()).collect();
     for key in &keys {
         subject.create(*key, subject.brief("old")).await;
@@ -216,6 +216,6 @@ pub(super) async fn sweeping_spares_what_is_made_again(subject: Subject) {
     }
     sweeping.await.expect("no panic");
     for key in keys {
-        assert_eq!(subject.value(key).await.as_deref(), Some(&b"new"[..]), "a sweep took what was made again");
+        assert_eq!(subject.value(key).await.as_deref(), Some(&b"new"[..]), "a sweep removed a recreated key");
     }
 }

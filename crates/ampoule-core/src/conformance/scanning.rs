@@ -1,4 +1,4 @@
-//! Going through all keys.
+//! Scans of all keys.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ async fn page(subject: &Subject, cursor: Option<&str>, budget: usize) -> Page {
     subject.store.scan(cursor, budget).await.unwrap_or_else(|error| panic!("scan from {cursor:?} failed: {error}"))
 }
 
-/// All keys in pages of about so many.
+/// Reads all keys, in pages of about `budget` keys.
 pub(super) async fn all(subject: &Subject, budget: usize) -> HashSet<StoreKey> {
     let mut seen = HashSet::new();
     let mut next: Option<String> = None;
@@ -23,7 +23,7 @@ pub(super) async fn all(subject: &Subject, budget: usize) -> HashSet<StoreKey> {
             return seen;
         }
     }
-    panic!("a million pages did not come to an end");
+    panic!("a scan did not end after a million pages");
 }
 
 async fn keys_of_its_own(subject: &Subject, count: usize) -> Vec<StoreKey> {
@@ -34,23 +34,26 @@ async fn keys_of_its_own(subject: &Subject, count: usize) -> Vec<StoreKey> {
     keys
 }
 
-pub(super) async fn a_scan_names_every_key(subject: Subject) {
+pub(super) async fn a_scan_returns_every_key(subject: Subject) {
     let keys = keys_of_its_own(&subject, 300).await;
     assert!(subject.delete(keys[0]).await);
     for budget in [1_000_000, 50] {
         let seen = all(&subject, budget).await;
         let missed = keys[1..].iter().filter(|key| !seen.contains(key)).count();
         assert_eq!(missed, 0, "a scan in pages of {budget} missed {missed} of 299 keys");
-        assert!(!seen.contains(&keys[0]), "a scan named a deleted key");
+        assert!(!seen.contains(&keys[0]), "a scan returned a deleted key");
     }
 }
 
-/// Each page is asked for by the text of the one before it, as another process would a day later.
-pub(super) async fn a_scan_goes_on_where_it_ended(subject: Subject) {
+/// Each page is requested with the text of the previous one's cursor, as another process would a day later.
+pub(super) async fn a_scan_continues_at_its_cursor(subject: Subject) {
     let keys = keys_of_its_own(&subject, 100).await;
     let first = page(&subject, None, 10).await;
     let Some(next) = first.next else { return };
-    assert!(!next.is_empty() && next.len() <= 256 && !next.contains(['\n', ' ']), "{next:?} is no short text");
+    assert!(
+        !next.is_empty() && next.len() <= 256 && !next.contains(['\n', ' ']),
+        "the cursor {next:?} is not a short text without blanks"
+    );
     let mut seen: HashSet<_> = first.keys.into_iter().collect();
     let mut next = Some(next);
     while let Some(place) = next {
@@ -61,7 +64,7 @@ pub(super) async fn a_scan_goes_on_where_it_ended(subject: Subject) {
     assert!(keys.iter().all(|key| seen.contains(key)), "a scan in pages missed keys");
 }
 
-pub(super) async fn a_scan_bears_writers(subject: Subject) {
+pub(super) async fn a_scan_misses_no_key_beside_a_writer(subject: Subject) {
     let keys = keys_of_its_own(&subject, 200).await;
     let writer = {
         let subject = subject.clone();
@@ -85,9 +88,9 @@ pub(super) async fn a_scan_bears_writers(subject: Subject) {
     writer.await.unwrap_or_else(|panic| panic!("{panic}"));
 }
 
-pub(super) async fn a_scan_refuses_what_is_no_place(subject: Subject) {
-    for place in ["no such place", "-1", "%"] {
-        let error = subject.store.scan(Some(place), 10).await.expect_err("the store never named this place");
-        assert_eq!(error.kind(), ErrorKind::Invalid, "scan from {place:?}: {error}");
+pub(super) async fn a_scan_rejects_an_invalid_cursor(subject: Subject) {
+    for cursor in ["no such cursor", "-1", "%"] {
+        let error = subject.store.scan(Some(cursor), 10).await.expect_err("the store never returned this cursor");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "scan from {cursor:?}: {error}");
     }
 }

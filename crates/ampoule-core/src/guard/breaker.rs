@@ -1,4 +1,4 @@
-//! `CircuitBreaker`: stops asking a store that fails again and again, and finds out when it answers.
+//! `CircuitBreaker`: stops calling a store after repeated failures, and tries again later.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,49 +8,52 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long an open circuit refuses everything, and how often a half-open one admits trials.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long an open circuit refuses all operations, and how often a half-open one admits trials.
+const RESET_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many operations a half-open circuit admits before one of them has answered: as many as one request may ask together.
-const TRIALS: u32 = 8;
+/// How many operations a half-open circuit admits before the first of them has answered: as many as one request may
+/// start at once.
+const MAX_TRIALS: u32 = 8;
 
-/// Watches one group of a store's operations.
+/// The circuit breaker of one group of a store's operations.
 ///
 /// | state | an operation is | until |
 /// |---|---|---|
-/// | closed | admitted | so many failures in a row as the threshold says: then open |
+/// | closed | admitted | `threshold` consecutive failures: then open |
 /// | open | refused | the pause is over: then half-open |
 /// | half-open | admitted as a trial, 8 in each pause; the others are refused | the first answer: then closed, or open again |
 ///
-/// A trial that is dropped leaves its place to another operation; one that never answers keeps it until the next pause is over.
+/// A trial that is dropped makes room for another operation; one that never answers occupies its place until the next
+/// pause is over.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
-    /// What is watched, for messages: "session store" and "reads".
+    /// The names in messages: "session store" and "reads".
     store: &'static str,
     operations: &'static str,
-    /// How many failures in a row open the circuit; 0 for never.
+    /// How many consecutive failures open the circuit; 0 for never.
     threshold: usize,
-    /// How many operations failed since the last one that did not.
+    /// The number of failures since the last success.
     failures: AtomicUsize,
-    /// Changes with every change of state, under the lock of `trials`: even while the circuit is closed, odd while it is not. An
-    /// answer counts only in the period in which its operation was admitted, so that what was asked long ago decides nothing.
+    /// Changes with every change of state, under the lock of `trials`: even while the circuit is closed, odd while it
+    /// is not. An answer counts only in the period in which its operation was admitted, so that old operations decide
+    /// nothing.
     period: AtomicU64,
     trials: Mutex<Trials>,
 }
 
-/// What is known while the circuit is not closed.
+/// The state of a circuit that is not closed.
 #[derive(Debug)]
 struct Trials {
     /// When the next trials may begin.
     next: Instant,
-    /// How many may begin before.
+    /// How many more trials may begin before that.
     left: u32,
-    /// How many operations failed in a row.
+    /// The number of consecutive failures.
     failures: usize,
 }
 
-/// The permission to ask the store once, which is to be settled with its answer.
-#[must_use = "a permit that is dropped is an operation that was cancelled"]
+/// The permission for one call of the store. [`Permit::record`] takes the call's answer.
+#[must_use = "a dropped permit counts as a cancelled operation"]
 pub(super) struct Permit<'a> {
     circuit: &'a CircuitBreaker,
     period: u64,
@@ -73,7 +76,7 @@ impl CircuitBreaker {
     }
 
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store is not to be asked.
+    /// [`ErrorKind::Unavailable`] if the circuit refuses the operation.
     pub(super) fn admit(&self) -> Result<Permit<'_>, Error> {
         let period = self.period.load(Ordering::Relaxed);
         if is_closed(period) { Ok(Permit { circuit: self, period }) } else { self.admit_trial() }
@@ -88,10 +91,10 @@ impl CircuitBreaker {
         }
         let now = Instant::now();
         if now >= trials.next {
-            (trials.next, trials.left) = (now + PAUSE, TRIALS);
+            (trials.next, trials.left) = (now + RESET_TIMEOUT, MAX_TRIALS);
         }
         if trials.left == 0 {
-            return Err(Error::new(ErrorKind::Unavailable, self.is_open(trials.failures)));
+            return Err(Error::new(ErrorKind::Unavailable, self.open_message(trials.failures)));
         }
         trials.left -= 1;
         Ok(Permit { circuit: self, period })
@@ -111,29 +114,29 @@ impl CircuitBreaker {
             return;
         }
         if !is_closed(period) {
-            self.open_again(period);
+            self.reopen(period);
         } else if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= self.threshold {
             self.open(period, error);
         }
     }
 
     fn open(&self, period: u64, error: &Error) {
-        let Some(mut trials) = self.trials_of(period) else { return };
-        *trials = Trials { next: Instant::now() + PAUSE, left: 0, failures: self.threshold };
+        let Some(mut trials) = self.trials_in(period) else { return };
+        *trials = Trials { next: Instant::now() + RESET_TIMEOUT, left: 0, failures: self.threshold };
         self.period.store(period + 1, Ordering::Relaxed);
         drop(trials);
-        tracing::warn!(error = %error.report(), "{}", self.is_open(self.threshold));
+        tracing::warn!(error = %error.report(), "{}", self.open_message(self.threshold));
     }
 
-    /// The warning is not repeated: one outage is one line in the log.
-    fn open_again(&self, period: u64) {
-        let Some(mut trials) = self.trials_of(period) else { return };
-        *trials = Trials { next: Instant::now() + PAUSE, left: 0, failures: trials.failures.saturating_add(1) };
+    /// Logs nothing: one outage is one warning.
+    fn reopen(&self, period: u64) {
+        let Some(mut trials) = self.trials_in(period) else { return };
+        *trials = Trials { next: Instant::now() + RESET_TIMEOUT, left: 0, failures: trials.failures.saturating_add(1) };
         self.period.store(period + 2, Ordering::Relaxed);
     }
 
     fn close(&self, period: u64) {
-        let Some(trials) = self.trials_of(period) else { return };
+        let Some(trials) = self.trials_in(period) else { return };
         self.failures.store(0, Ordering::Relaxed);
         self.period.store(period + 1, Ordering::Relaxed);
         drop(trials);
@@ -141,14 +144,14 @@ impl CircuitBreaker {
     }
 
     #[cold]
-    fn give_back(&self, period: u64) {
-        if let Some(mut trials) = self.trials_of(period) {
-            trials.left = TRIALS.min(trials.left + 1);
+    fn release(&self, period: u64) {
+        if let Some(mut trials) = self.trials_in(period) {
+            trials.left = MAX_TRIALS.min(trials.left + 1);
         }
     }
 
-    fn is_open(&self, failures: usize) -> String {
-        let (store, operations, pause) = (self.store, self.operations, PAUSE.as_secs());
+    fn open_message(&self, failures: usize) -> String {
+        let (store, operations, pause) = (self.store, self.operations, RESET_TIMEOUT.as_secs());
         format!(
             "{store}: circuit open for {operations} after {failures} consecutive failures; next attempt in {pause} s"
         )
@@ -158,17 +161,17 @@ impl CircuitBreaker {
         self.trials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, unless the period is over.
-    fn trials_of(&self, period: u64) -> Option<MutexGuard<'_, Trials>> {
+    /// As `trials`; `None` if the period is over.
+    fn trials_in(&self, period: u64) -> Option<MutexGuard<'_, Trials>> {
         let trials = self.trials();
         (self.period.load(Ordering::Relaxed) == period).then_some(trials)
     }
 }
 
 impl Permit<'_> {
-    /// Counts the answer. Only [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`] are failures: with any other error
-    /// the store has answered.
-    pub(super) fn settle<T>(self, answer: &Result<T, Error>) {
+    /// Counts the answer. Only [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`] are failures: any other error is
+    /// an answer of the store.
+    pub(super) fn record<T>(self, answer: &Result<T, Error>) {
         match answer {
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                 self.circuit.failed(self.period, error);
@@ -178,11 +181,11 @@ impl Permit<'_> {
     }
 }
 
-/// A trial that was cancelled decides nothing, and lets another one begin. One that was settled has ended its period.
+/// A cancelled trial decides nothing, and makes room for another one. A recorded one has ended its period already.
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !is_closed(self.period) {
-            self.circuit.give_back(self.period);
+            self.circuit.release(self.period);
         }
     }
 }
@@ -196,11 +199,11 @@ mod tests {
     }
 
     fn fail(circuit: &CircuitBreaker) {
-        circuit.admit().unwrap().settle::<u8>(&failure(ErrorKind::Unavailable));
+        circuit.admit().unwrap().record::<u8>(&failure(ErrorKind::Unavailable));
     }
 
     fn succeed(circuit: &CircuitBreaker) {
-        circuit.admit().unwrap().settle(&Ok(1));
+        circuit.admit().unwrap().record(&Ok(1));
     }
 
     fn is_refused(circuit: &CircuitBreaker) -> bool {
@@ -217,14 +220,14 @@ mod tests {
     }
 
     async fn pause() {
-        tokio::time::advance(PAUSE).await;
+        tokio::time::advance(RESET_TIMEOUT).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p10_failures_in_a_row_open_it_and_the_message_says_so() {
+    async fn p10_consecutive_failures_open_it_and_the_message_says_so() {
         let circuit = CircuitBreaker::new("session store", "reads", 3);
         fail(&circuit);
-        circuit.admit().unwrap().settle::<u8>(&failure(ErrorKind::Timeout));
+        circuit.admit().unwrap().record::<u8>(&failure(ErrorKind::Timeout));
         assert!(!is_refused(&circuit));
         fail(&circuit);
         let refused = circuit.admit().err().unwrap();
@@ -234,13 +237,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_failures_in_a_row_count_and_only_those_of_a_store_that_does_not_answer() {
+    async fn only_consecutive_failures_to_answer_count() {
         let circuit = CircuitBreaker::new("session store", "reads", 2);
         let answers =
             [ErrorKind::Corrupt, ErrorKind::Full, ErrorKind::Conflict, ErrorKind::Invalid, ErrorKind::TooLarge];
         for kind in answers {
             fail(&circuit);
-            circuit.admit().unwrap().settle::<u8>(&failure(kind));
+            circuit.admit().unwrap().record::<u8>(&failure(kind));
         }
         fail(&circuit);
         succeed(&circuit);
@@ -258,21 +261,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_refuses_until_the_pause_is_over_and_then_admits_eight() {
         let circuit = open();
-        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        tokio::time::advance(RESET_TIMEOUT - Duration::from_millis(1)).await;
         assert!(is_refused(&circuit));
         tokio::time::advance(Duration::from_millis(1)).await;
-        let trials: Vec<_> = (0..TRIALS).map(|_| circuit.admit().unwrap()).collect();
+        let trials: Vec<_> = (0..MAX_TRIALS).map(|_| circuit.admit().unwrap()).collect();
         assert!(is_refused(&circuit), "nine were admitted before one answered");
         drop(trials);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_success_closes_it_and_later_failures_of_that_time_do_not_count() {
+    async fn the_first_success_closes_it_and_failures_of_earlier_trials_do_not_count() {
         let circuit = open();
         pause().await;
-        let mut trials: Vec<_> = (0..TRIALS).map(|_| circuit.admit().unwrap()).collect();
-        trials.pop().unwrap().settle(&Ok(1));
-        trials.into_iter().for_each(|trial| trial.settle::<u8>(&failure(ErrorKind::Timeout)));
+        let mut trials: Vec<_> = (0..MAX_TRIALS).map(|_| circuit.admit().unwrap()).collect();
+        trials.pop().unwrap().record(&Ok(1));
+        trials.into_iter().for_each(|trial| trial.record::<u8>(&failure(ErrorKind::Timeout)));
         fail(&circuit);
         assert!(!is_refused(&circuit), "it counts from the beginning");
         fail(&circuit);
@@ -280,14 +283,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_failure_opens_it_for_another_pause_and_later_answers_of_that_time_do_not_count() {
+    async fn the_first_failure_reopens_it_and_answers_of_earlier_trials_do_not_count() {
         let circuit = open();
         pause().await;
         let (first, second) = (circuit.admit().unwrap(), circuit.admit().unwrap());
-        tokio::time::advance(PAUSE / 2).await;
-        first.settle::<u8>(&failure(ErrorKind::Unavailable));
-        second.settle(&Ok(1));
-        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        tokio::time::advance(RESET_TIMEOUT / 2).await;
+        first.record::<u8>(&failure(ErrorKind::Unavailable));
+        second.record(&Ok(1));
+        tokio::time::advance(RESET_TIMEOUT - Duration::from_millis(1)).await;
         let refused = circuit.admit().err().unwrap().to_string();
         assert!(refused.contains("after 3 consecutive failures"), "{refused}");
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -296,20 +299,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_that_answers_otherwise_closes_it() {
+    async fn a_trial_with_another_error_closes_it() {
         let circuit = open();
         pause().await;
-        circuit.admit().unwrap().settle::<u8>(&failure(ErrorKind::Corrupt));
+        circuit.admit().unwrap().record::<u8>(&failure(ErrorKind::Corrupt));
         let all: Vec<_> = (0..20).map(|_| circuit.admit().unwrap()).collect();
         drop(all);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dropped_trials_leave_their_places() {
+    async fn dropped_trials_make_room_for_others() {
         let circuit = open();
         pause().await;
         for _ in 0..5 {
-            let trials: Vec<_> = (0..TRIALS).map(|_| circuit.admit().unwrap()).collect();
+            let trials: Vec<_> = (0..MAX_TRIALS).map(|_| circuit.admit().unwrap()).collect();
             assert!(is_refused(&circuit));
             drop(trials);
         }
@@ -321,7 +324,7 @@ mod tests {
     async fn trials_that_never_answer_do_not_keep_it_half_open() {
         let circuit = open();
         pause().await;
-        let hung: Vec<_> = (0..TRIALS).map(|_| circuit.admit().unwrap()).collect();
+        let hung: Vec<_> = (0..MAX_TRIALS).map(|_| circuit.admit().unwrap()).collect();
         assert!(is_refused(&circuit));
         pause().await;
         succeed(&circuit);
@@ -330,19 +333,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_asked_before_it_opened_decides_nothing_afterwards() {
+    async fn answers_to_operations_before_it_opened_do_not_count() {
         let circuit = CircuitBreaker::new("session store", "reads", 3);
         let (slow, slower, slowest) = (circuit.admit().unwrap(), circuit.admit().unwrap(), circuit.admit().unwrap());
         (0..3).for_each(|_| fail(&circuit));
-        slow.settle(&Ok(1));
+        slow.record(&Ok(1));
         assert!(is_refused(&circuit), "an old success closed it");
         pause().await;
         succeed(&circuit);
         fail(&circuit);
-        slower.settle::<u8>(&failure(ErrorKind::Timeout));
+        slower.record::<u8>(&failure(ErrorKind::Timeout));
         fail(&circuit);
         assert!(!is_refused(&circuit), "an old failure was counted");
-        slowest.settle(&Ok(1));
+        slowest.record(&Ok(1));
         fail(&circuit);
         assert!(is_refused(&circuit), "an old success ended a row of failures");
     }

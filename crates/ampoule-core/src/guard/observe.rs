@@ -1,4 +1,4 @@
-//! What can be seen of a guarded store: a span for each operation and, with the feature `metrics`, counters.
+//! What a guarded store reports: a span for each operation and, with the feature `metrics`, counters.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tracing::{Level, Span};
 use crate::error::Error;
 use crate::key::StoreKey;
 
-/// The operation's span, where spans of this level are recorded.
+/// Returns the operation's span, if a subscriber records spans of this level.
 pub(super) fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Span> {
     if !tracing::level_enabled!(Level::DEBUG) {
         return None;
@@ -16,7 +16,8 @@ pub(super) fn span(operation: &'static str, key: Option<StoreKey>) -> Option<Spa
     Some(tracing::debug_span!("store", operation, key))
 }
 
-/// Enough of a key to tell records apart in a log. The first characters: the last ones of a key may say only its kind.
+/// The beginning of a key, enough to tell records apart in a log. The end of a key may be the same for all keys of a
+/// kind.
 struct Short(StoreKey);
 
 impl fmt::Display for Short {
@@ -53,7 +54,7 @@ impl Timer {
     }
 }
 
-/// An operation that was not admitted.
+/// Counts an operation that was refused.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
 pub(super) fn refused(store: &'static str, operation: &'static str) {
     #[cfg(feature = "metrics")]
@@ -64,13 +65,17 @@ pub(super) fn refused(store: &'static str, operation: &'static str) {
 #[cfg(feature = "metrics")]
 pub fn describe_metrics() {
     use metrics::{Unit, describe_counter, describe_histogram};
-    describe_counter!("ampoule_store_operations", "Calls of the store, counted by how they ended");
-    describe_histogram!("ampoule_store_seconds", Unit::Seconds, "How long calls of the store took");
-    describe_counter!("ampoule_store_refusals", "Calls of the store that were not made, since the circuit was open");
-    describe_counter!("ampoule_swept", "Expired values that a sweep removed");
+    describe_counter!("ampoule_store_operations", "Store operations, by outcome");
+    describe_histogram!(
+        "ampoule_store_seconds",
+        Unit::Seconds,
+        "Time from the call of a store operation to its answer"
+    );
+    describe_counter!("ampoule_store_refusals", "Store operations refused by an open circuit");
+    describe_counter!("ampoule_swept", "Expired values removed by sweeps");
 }
 
-/// So many values were removed by a sweep.
+/// Counts the values that a sweep removed.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
 pub(super) fn swept(store: &'static str, removed: u64) {
     #[cfg(feature = "metrics")]

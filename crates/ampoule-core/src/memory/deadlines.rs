@@ -1,17 +1,18 @@
-//! Which slots of a shard to look at, and from when: an index by deadline that costs eight bytes a slot.
+//! Which slots of a shard may have expired, and when: an index by deadline that costs eight bytes a slot.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Time;
 
-/// Deadlines are bucketed by 16.384 seconds: a bucket is cheap to find, and no live session is looked at twice in one.
+/// A bucket covers 16.384 seconds: few enough buckets to find the earliest quickly, and short enough that a live
+/// session is examined only once in each.
 const BUCKET_BITS: u32 = 14;
 
 /// Slot numbers by bucket.
 ///
-/// The index is lazy. A deadline that moves later leaves its entry where it is; the sweep that comes to that bucket finds
-/// the slot alive and moves the entry on. An entry whose slot was removed, or is indexed in another bucket, is stale
-/// and dropped when it is found; [`Deadlines::is_mostly_stale`] tells when they are worth a rebuild.
+/// The index is lazy. A deadline that moves later leaves its entry where it is; the sweep that reaches that bucket
+/// finds the slot alive and moves the entry. An entry whose slot was removed, or is indexed in another bucket, is stale
+/// and is dropped when it is found; [`Deadlines::is_mostly_stale`] says when a rebuild is worth its cost.
 #[derive(Default)]
 pub(super) struct Deadlines {
     buckets: BTreeMap<u32, VecDeque<u32>>,
@@ -19,7 +20,7 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// The bucket in which a deadline lies. Beyond the year 4198 all share the last.
+    /// Returns the bucket of a deadline. All deadlines after the year 4198 share the last one.
     pub(super) fn bucket(deadline: Time) -> u32 {
         u32::try_from(deadline.as_millis() >> BUCKET_BITS).unwrap_or(u32::MAX)
     }
@@ -29,12 +30,12 @@ impl Deadlines {
         self.len += 1;
     }
 
-    /// The earliest bucket, if it has begun by `now`.
+    /// Returns the earliest bucket, if it has begun by `now`.
     pub(super) fn due(&self, now: Time) -> Option<u32> {
         self.buckets.keys().next().copied().filter(|bucket| *bucket <= Deadlines::bucket(now))
     }
 
-    /// Takes out the first entry of the earliest bucket that has begun by `now`, with that bucket.
+    /// Removes the first entry of the earliest bucket that has begun by `now`, and returns it with its bucket.
     pub(super) fn pop(&mut self, now: Time) -> Option<(u32, u32)> {
         let bucket = self.due(now)?;
         let mut first = self.buckets.first_entry()?;

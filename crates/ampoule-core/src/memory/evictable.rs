@@ -1,13 +1,13 @@
-//! The slots of a shard that may be removed before their deadline, the one that was written first at the front.
+//! The slots of a shard that may be removed before their deadline, oldest first.
 
 use std::collections::VecDeque;
 
 use crate::store::Version;
 
-/// Slot numbers with the version that the slot had when it was marked.
+/// Slot numbers, each with the version that the slot had when it was marked.
 ///
-/// An entry whose slot has another version by now, or none, is stale and dropped when it is found. Versions count up
-/// over the whole store, so that the oldest entry of several shards can be told.
+/// An entry whose slot now has another version, or none, is stale and is dropped when it is found. Versions count up
+/// across the whole store, so that the oldest entry of several shards can be found.
 #[derive(Default)]
 pub(super) struct Evictable(VecDeque<(u32, Version)>);
 
@@ -16,8 +16,8 @@ impl Evictable {
         self.0.push_back((slot, version));
     }
 
-    /// The first entry that is neither stale nor excepted. An excepted one goes to the end, since its slot is about to be
-    /// written again.
+    /// Returns the first entry that is neither stale nor excepted. An excepted one moves to the end, since its slot is
+    /// about to be written again.
     pub(super) fn first(
         &mut self,
         is_current: impl Fn(u32, Version) -> bool,
@@ -34,7 +34,7 @@ impl Evictable {
         None
     }
 
-    /// Drops the stale entries once they are more than the others and than a table is worth.
+    /// Drops stale entries once they outnumber the others, unless the list is small.
     pub(super) fn compact(&mut self, live: usize, is_current: impl Fn(u32, Version) -> bool) {
         if self.0.len() > 2 * live + 1_024 {
             self.0.retain(|&(slot, version)| is_current(slot, version));

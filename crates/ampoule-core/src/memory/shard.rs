@@ -1,4 +1,4 @@
-//! One shard: slots in a slab, found by key through a table of indices and by deadline through an index.
+//! One shard: slots in a slab, found by key through a hash table and by deadline through an index.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::clock::Time;
 use crate::key::{StoreKey, Tag};
 use crate::store::{Entry, Version};
 
-/// One value. The key stands here alone: table and index hold numbers of slots, which keeps a small session under
-/// 260 bytes in all.
+/// One value. Only the slot has the key: the table and the index contain slot numbers, which keeps a small session
+/// under 260 bytes in all.
 pub(super) struct Slot {
     pub(super) key: StoreKey,
     pub(super) value: Box<[u8]>,
@@ -19,26 +19,26 @@ pub(super) struct Slot {
     pub(super) deadline: Time,
     /// Boxed, since most values have none.
     tag: Option<Box<Tag>>,
-    /// The bucket of the deadline index that has this slot's entry.
+    /// The bucket of the deadline index that contains this slot's entry.
     bucket: u32,
 }
 
-/// What a value costs besides its own bytes: slot, table and indexes, measured.
-const OVERHEAD: usize = 128;
+/// The overhead of a value in bytes, measured: slot, table and indexes.
+const VALUE_OVERHEAD: usize = 128;
 
-/// What a tag costs: the one in the slot, and the index from tags to keys, measured where each value has a tag of its own.
+/// The overhead of a tag in bytes: in the slot, and in the index from tags to keys, measured with a tag for each value.
 const TAG_OVERHEAD: usize = 384;
 
-/// What a value counts towards the bounds of the store.
+/// Returns what a value counts towards the bounds of the store, in bytes.
 pub(super) fn weight(size: usize, has_tag: bool) -> usize {
-    size + OVERHEAD + if has_tag { TAG_OVERHEAD } else { 0 }
+    size + VALUE_OVERHEAD + if has_tag { TAG_OVERHEAD } else { 0 }
 }
 
 impl Slot {
     pub(super) fn new(key: StoreKey, entry: Entry, deadline: Time, version: Version) -> Slot {
         let Entry { value, tag, .. } = entry;
         let bucket = Deadlines::bucket(deadline);
-        // Without a copy, where the bytes are not shared.
+        // This copies nothing if the bytes are not shared.
         let value = Vec::from(value).into_boxed_slice();
         Slot { key, value, version, deadline, tag: tag.map(Box::new), bucket }
     }
@@ -47,7 +47,7 @@ impl Slot {
         self.tag.as_deref().copied()
     }
 
-    /// What it counts towards the bounds of the store.
+    /// Returns what the slot counts towards the bounds of the store, in bytes.
     pub(super) fn weight(&self) -> usize {
         weight(self.value.len(), self.tag.is_some())
     }
@@ -65,14 +65,14 @@ pub(super) struct Shard {
 /// What [`Shard::expire`] did.
 pub(super) struct Expired {
     pub(super) removed: Vec<Slot>,
-    pub(super) looked_at: usize,
-    /// Whether the budget ended before the entries that may have expired.
+    pub(super) examined: usize,
+    /// Whether the budget was used up before all entries that may have expired.
     pub(super) more: bool,
-    /// Whether the next of them is of a bucket that has ended.
+    /// Whether the next of these entries is in a bucket that has ended.
     pub(super) overdue: bool,
 }
 
-/// The first bytes of keys are random or a digest's, so eight of them are as good as a hash, and a client cannot choose
+/// The first eight bytes of a key are random, or of a digest, so they serve as its hash, and a client cannot choose
 /// them.
 fn hash(key: &StoreKey) -> u64 {
     key.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
@@ -84,24 +84,24 @@ fn has_version(slots: &[Option<Slot>], number: u32, version: Version) -> bool {
 
 impl Shard {
     fn number(&self, key: StoreKey) -> Option<u32> {
-        self.table.find(hash(&key), |&slot| self.at(slot).is_some_and(|slot| slot.key == key)).copied()
+        self.table.find(hash(&key), |&slot| self.slot(slot).is_some_and(|slot| slot.key == key)).copied()
     }
 
-    fn at(&self, number: u32) -> Option<&Slot> {
+    fn slot(&self, number: u32) -> Option<&Slot> {
         self.slots.get(number as usize)?.as_ref()
     }
 
-    /// The slot of that key, unless its deadline has passed.
+    /// Returns the slot of this key, unless its deadline has passed.
     pub(super) fn live(&self, key: StoreKey, now: Time) -> Option<&Slot> {
-        self.any(key).filter(|slot| slot.deadline > now)
+        self.get(key).filter(|slot| slot.deadline > now)
     }
 
-    /// What lies under a key, expired or not.
-    pub(super) fn any(&self, key: StoreKey) -> Option<&Slot> {
-        self.number(key).and_then(|number| self.at(number))
+    /// Returns the slot of this key, expired or not.
+    pub(super) fn get(&self, key: StoreKey) -> Option<&Slot> {
+        self.number(key).and_then(|number| self.slot(number))
     }
 
-    /// Puts the slot in, and hands out the one that had its key.
+    /// Inserts a slot, and returns the one that had its key.
     pub(super) fn insert(&mut self, mut slot: Slot) -> Option<Slot> {
         let Some(number) = self.number(slot.key) else {
             self.insert_new(slot);
@@ -120,9 +120,9 @@ impl Shard {
         old
     }
 
-    /// Allows the slot of a key, as it is now, to be removed by [`Shard::evict`].
+    /// Allows [`Shard::evict`] to remove the slot of a key, as it is now.
     pub(super) fn mark_evictable(&mut self, key: StoreKey) {
-        let Some((number, version)) = self.number(key).and_then(|number| Some((number, self.at(number)?.version)))
+        let Some((number, version)) = self.number(key).and_then(|number| Some((number, self.slot(number)?.version)))
         else {
             return;
         };
@@ -131,7 +131,7 @@ impl Shard {
         self.evictable.compact(self.table.len(), |number, version| has_version(slots, number, version));
     }
 
-    /// The version of the evictable slot that was written first, other than that of `except`.
+    /// Returns the version of the oldest evictable slot, except that of `except`.
     pub(super) fn first_evictable(&mut self, except: StoreKey) -> Option<Version> {
         self.next_evictable(except).map(|(_, version)| version)
     }
@@ -192,24 +192,24 @@ impl Shard {
         if slot.deadline <= now || slot.version != version {
             return false;
         }
-        // Never earlier, so the entry in the index is early enough as it is.
+        // The deadline only moves later, so the entry in the index is early enough.
         slot.deadline = slot.deadline.max(now + lifetime);
         true
     }
 
-    /// Removes what has expired, looking at no more than `budget` entries of the index.
+    /// Removes expired slots, and examines at most `budget` entries of the index.
     pub(super) fn expire(&mut self, now: Time, budget: usize) -> Expired {
-        let mut expired = Expired { removed: Vec::new(), looked_at: 0, more: false, overdue: false };
-        // Slots that live on in the bucket of `now` itself go back into it, after the loop, or it would not end.
+        let mut expired = Expired { removed: Vec::new(), examined: 0, more: false, overdue: false };
+        // Live slots of the current bucket go back into it after the loop, which would not end otherwise.
         let mut kept = Vec::new();
         while let Some(due) = self.deadlines.due(now) {
-            if expired.looked_at == budget {
+            if expired.examined == budget {
                 expired.more = true;
                 expired.overdue = due < Deadlines::bucket(now);
                 break;
             }
             let Some((bucket, number)) = self.deadlines.pop(now) else { break };
-            expired.looked_at += 1;
+            expired.examined += 1;
             let Some(Some(slot)) = self.slots.get_mut(number as usize) else { continue };
             if slot.bucket != bucket {
                 continue;
@@ -227,7 +227,7 @@ impl Shard {
         expired
     }
 
-    /// Adds live keys until there are so many; then returns the slot to continue from.
+    /// Adds live keys until there are `many`, and then returns the slot to continue at.
     pub(super) fn scan(&self, from: usize, many: usize, now: Time, keys: &mut Vec<StoreKey>) -> Option<usize> {
         for (number, slot) in self.slots.iter().enumerate().skip(from) {
             if keys.len() >= many {

@@ -1,15 +1,15 @@
-//! The entries of a record, as they are stored: one after the other, in bytes that are shared until they are changed.
+//! The entries of a record as they are stored, one after the other, in bytes that are shared until they are changed.
 //!
-//! Nothing is taken apart before it is asked for. A session of a handful of keys is searched in less time than a table of
-//! them would take to build.
+//! Nothing is decoded before it is needed. A search through a handful of keys takes less time than building a table of
+//! them would.
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes};
 
-/// Entries whose form was checked: by [`Entries::checked`], or by the caller that inserted them.
+/// Entries whose format was checked: by [`Entries::checked`], or by the caller that inserted them.
 ///
-/// They are a part of bytes that are held as a whole: of the record that came from a store, or of nothing else.
+/// They are a range of bytes that are held as a from_vec: of the record that came from a store, or of the entries alone.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     bytes: Bytes,
@@ -24,7 +24,7 @@ impl PartialEq for Entries {
 
 impl Eq for Entries {}
 
-/// Why bytes are not entries.
+/// Why bytes are not valid entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormatError {
     Truncated,
@@ -34,7 +34,7 @@ pub(super) enum FormatError {
     DuplicateKey,
 }
 
-/// Where an entry and its parts are.
+/// The ranges of an entry and its parts.
 struct Span {
     entry: Range<usize>,
     key: Range<usize>,
@@ -42,14 +42,14 @@ struct Span {
 }
 
 impl Entries {
-    /// Reads the entries that fill this part of the bytes.
+    /// Checks that this range of the bytes consists of entries.
     pub(super) fn checked(bytes: Bytes, span: Range<usize>) -> Result<Entries, FormatError> {
         let entries = Entries { bytes, span };
         let all = entries.as_bytes();
         let mut at = 0;
-        let mut seen = Seen::default();
+        let mut seen = DuplicateFilter::default();
         while at < all.len() {
-            let span = read(all, at)?;
+            let span = read_span(all, at)?;
             let key = &all[span.key];
             if key.is_empty() {
                 return Err(FormatError::EmptyKey);
@@ -57,10 +57,14 @@ impl Entries {
             if !key.is_ascii() {
                 str::from_utf8(key).map_err(|_| FormatError::NotUtf8)?;
             }
-            seen.note(key);
+            seen.add(key);
             at = span.entry.end;
         }
-        if seen.some_alike && entries.has_duplicate_key() { Err(FormatError::DuplicateKey) } else { Ok(entries) }
+        if seen.may_have_duplicates && entries.has_duplicate_key() {
+            Err(FormatError::DuplicateKey)
+        } else {
+            Ok(entries)
+        }
     }
 
     fn has_duplicate_key(&self) -> bool {
@@ -74,18 +78,19 @@ impl Entries {
         &self.bytes[self.span.clone()]
     }
 
-    /// The value under a key.
+    /// Returns the value under a key.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
         self.find(key.as_bytes()).map(|span| &self.as_bytes()[span.value])
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let all = self.as_bytes();
-        // Keys were checked when they came in.
+        // `checked`, or the caller that inserted them, has validated the keys.
         self.spans().map(|span| (str::from_utf8(&all[span.key]).unwrap_or_default(), &all[span.value]))
     }
 
-    /// These entries with a value in the place of the one that the key has, or at the end. The key has 1 to 255 bytes.
+    /// Returns these entries with a value in place of the one that the key has, or at the end. The key has 1 to 255
+    /// bytes.
     pub(super) fn with(&self, key: &[u8], value: &[u8]) -> Entries {
         let all = self.as_bytes();
         let after = match self.find(key) {
@@ -99,17 +104,17 @@ impl Entries {
         put_leb128(&mut changed, value.len());
         changed.put_slice(value);
         changed.put_slice(&all[after.end..]);
-        Entries::whole(changed)
+        Entries::from_vec(changed)
     }
 
-    /// These entries without the one of a key, if there is one.
+    /// Returns these entries without that of a key, if there is one.
     pub(super) fn without(&self, key: &str) -> Option<Entries> {
         let span = self.find(key.as_bytes())?;
         let all = self.as_bytes();
-        Some(Entries::whole([&all[..span.entry.start], &all[span.entry.end..]].concat()))
+        Some(Entries::from_vec([&all[..span.entry.start], &all[span.entry.end..]].concat()))
     }
 
-    fn whole(entries: Vec<u8>) -> Entries {
+    fn from_vec(entries: Vec<u8>) -> Entries {
         Entries { span: 0..entries.len(), bytes: entries.into() }
     }
 
@@ -122,48 +127,49 @@ impl Entries {
         let all = self.as_bytes();
         let mut at = 0;
         std::iter::from_fn(move || {
-            let span = (at < all.len()).then(|| read(all, at).ok())??;
+            let span = (at < all.len()).then(|| read_span(all, at).ok())??;
             at = span.entry.end;
             Some(span)
         })
     }
 }
 
-/// Whether some keys are alike, by a look at each: the few keys of a common session never are, and need no comparing.
+/// A small filter that tells whether two keys may be the same: with the few keys of a typical session it finds none, so
+/// that they need not be compared.
 #[derive(Default)]
-struct Seen {
-    marks: u64,
-    some_alike: bool,
+struct DuplicateFilter {
+    bits: u64,
+    may_have_duplicates: bool,
 }
 
-impl Seen {
-    fn note(&mut self, key: &[u8]) {
+impl DuplicateFilter {
+    fn add(&mut self, key: &[u8]) {
         let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
         let sum = key.len().wrapping_add(7 * usize::from(first)).wrapping_add(31 * usize::from(last));
-        let mark = 1 << (sum % 64);
-        self.some_alike |= self.marks & mark != 0;
-        self.marks |= mark;
+        let bit = 1 << (sum % 64);
+        self.may_have_duplicates |= self.bits & bit != 0;
+        self.bits |= bit;
     }
 }
 
-/// Values are the users'.
+/// Prints no values: they are the user's data.
 impl std::fmt::Debug for Entries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.entries().map(|(key, value)| (key, format!("{} bytes", value.len())))).finish()
     }
 }
 
-/// The entry that starts here.
-fn read(bytes: &[u8], start: usize) -> Result<Span, FormatError> {
+/// Reads the entry that starts here.
+fn read_span(bytes: &[u8], start: usize) -> Result<Span, FormatError> {
     let key_len = usize::from(*bytes.get(start).ok_or(FormatError::Truncated)?);
     let key = start + 1..start + 1 + key_len;
-    let (value_len, value_start) = leb128(bytes, key.end)?;
+    let (value_len, value_start) = read_leb128(bytes, key.end)?;
     let value = value_start..value_start.checked_add(value_len).ok_or(FormatError::Truncated)?;
     if value.end > bytes.len() { Err(FormatError::Truncated) } else { Ok(Span { entry: start..value.end, key, value }) }
 }
 
-/// At most five bytes, so at most 32 bits and some: a longer value does not fit a record. Returns where they end, too.
-fn leb128(bytes: &[u8], start: usize) -> Result<(usize, usize), FormatError> {
+/// Reads a number of at most five bytes, and returns it with the offset after it. A longer one does not fit a record.
+fn read_leb128(bytes: &[u8], start: usize) -> Result<(usize, usize), FormatError> {
     let mut value = 0;
     for index in 0..5 {
         let byte = *bytes.get(start + index).ok_or(FormatError::Truncated)?;
@@ -199,9 +205,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain list, which keeps the order of first insertions.
+        /// The reference is a plain list, which keeps the order of first insertions.
         #[test]
-        fn it_does_what_a_list_does(
+        fn it_behaves_like_a_list(
             steps in proptest::collection::vec(("[a-e]{1,3}", proptest::option::of(0..300_usize)), 0..60)
         ) {
             let mut entries = Entries::default();
@@ -232,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_apart() {
+    fn each_format_error_is_reported_as_such() {
         for (bytes, wrong) in [
             (&b"\x01a"[..], FormatError::Truncated),
             (b"\x01a\x02x", FormatError::Truncated),

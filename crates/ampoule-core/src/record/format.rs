@@ -1,7 +1,7 @@
-//! The bytes of a record.
+//! The format of a record.
 //!
-//! All integers are little-endian; times are milliseconds since 1970 in UTC. Every record ends with a CRC-32 (the
-//! one of IEEE 802.3) of all bytes before it: a torn or damaged record is seen, never half read (promise P7).
+//! All integers are little-endian; times are milliseconds since 1970 in UTC. Every record ends with a CRC-32 (IEEE
+//! 802.3) of all bytes before it, so that a torn or damaged record is detected and never read in part (promise P7).
 //!
 //! ```text
 //! offset size
@@ -9,41 +9,42 @@
 //!      1    1  kind: 0 a session, 1 an ended session
 //!
 //! a session (kind 0)
-//!      2    2  which of the parts marked (*) are there, a bit each, in their order from bit 0
+//!      2    2  which of the parts marked (*) are present, a bit each, in their order from bit 0
 //!      4    8  created
 //!     12    8  last written
 //!     20    8  idle time in ms, 0 for none
 //!     28    8  absolute end, 0 for none
 //!     36    8  when the cookie was last sent
-//!              (*) no bytes: the idle time is the session's own
+//!              (*) no bytes: the session has its own idle timeout
 //!          32  (*) SHA-256 of the current secret
-//!          48  (*) SHA-256 of the previous secret (32), when it was rotated (8), until when it is good (8; 0: not yet known)
+//!          48  (*) SHA-256 of the previous secret (32), when it was rotated (8), until when it is valid (8; 0: unknown)
 //!          16  (*) id of the device
 //!              (*) no bytes: no request has come with the token of this login
 //!          16  (*) id of the session that the login forked from
-//!           8  (*) until when requests under way save nothing, after a login forked from this session
+//!           8  (*) until when requests already running save nothing, after a login forked from this session
 //!           8  (*) when its user last logged in
 //!          32  (*) token of its forms
-//!          32  (*) keyed digest of what ends the session when it changes
+//!          32  (*) keyed digest of a value whose change ends the session
 //!           1  m: length of the layer's name
 //!           m  name of the layer, UTF-8
 //!           1  n: length of the principal, 0 for none
 //!           n  principal, UTF-8
 //!              then, to the end, entries of
 //!           1  k: length of the key, 1 to 255
-//!           k  key, UTF-8, no key twice
+//!           k  key, UTF-8; keys are unique
 //!       1..=5  v: length of the value, as LEB128
 //!           v  value, MessagePack
 //!           4  CRC-32
 //!
 //! an ended session (kind 1)
 //!      2   16  id of the device
-//!     18    1  n: length of the principal whose login took the session's place, 0 if it ended otherwise
+//!     18    1  n: length of the principal whose login replaced the session, 0 if it ended otherwise
 //!     19    n  principal, UTF-8
 //!           4  CRC-32
 //! ```
 //!
-//! A format is never changed, only followed by another number; a reader that does not know a number says so.
+//! A format is never changed, only succeeded by one with another number; a reader reports a number that it does not
+//! know.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ const SESSION: u8 = 0;
 const ENDED: u8 = 1;
 const CHECKSUM: usize = 4;
 
-/// The bits of the parts that a session's record may lack.
+/// The bits of the optional parts of a session's record.
 mod part {
     pub(super) const OWN_LIFETIME: u16 = 1;
     pub(super) const CURRENT: u16 = 1 << 1;
@@ -76,12 +77,12 @@ mod part {
     pub(super) const AUTH_HASH: u16 = 1 << 9;
     pub(super) const ALL: u16 = (1 << 10) - 1;
 
-    /// How many bytes each part has, in the order of their bits.
+    /// The size of each part in bytes, in the order of their bits.
     pub(super) const SIZES: [usize; 10] = [0, 32, 48, 16, 0, 16, 8, 8, 32, 32];
 }
 
 impl Content {
-    /// The bytes that go into a store.
+    /// Returns the bytes to store.
     pub fn encode(&self) -> Bytes {
         match self {
             Content::Session(record) => record.encode(),
@@ -94,22 +95,22 @@ impl Content {
         }
     }
 
-    /// Reads the bytes of a record. Entries stay in `bytes`, and are not copied.
+    /// Decodes the bytes of a record. The entries stay in `bytes` and are not copied.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if they are damaged, cut off, or of a format this version does not know.
+    /// [`ErrorKind::Corrupt`] if they are damaged, truncated, or in a format that this version does not know.
     pub fn decode(bytes: Bytes) -> Result<Content, Error> {
         let mut reader = Reader::checked(bytes)?;
         match reader.u8()? {
             SESSION => reader.session().map(Content::Session),
             ENDED => reader.tombstone().map(Content::Ended),
-            other => Err(corrupt(&format!("kind {other}, where 0 and 1 are known"))),
+            other => Err(corrupt(&format!("unknown kind {other}, expected 0 or 1"))),
         }
     }
 }
 
 impl Record {
-    /// The bytes that go into a store.
+    /// Returns the bytes to store.
     #[doc(hidden)]
     pub fn encode(&self) -> Bytes {
         let parts = self.parts();
@@ -153,7 +154,7 @@ impl Record {
         }
     }
 
-    /// Which parts there are.
+    /// Returns the bits of the parts that this record has.
     fn parts(&self) -> u16 {
         let Identity { current, previous, device, is_unconfirmed, origin, frozen_until } = &self.identity;
         let bit = |there: bool, bit: u16| if there { bit } else { 0 };
@@ -169,7 +170,7 @@ impl Record {
             | bit(self.auth_hash.is_some(), part::AUTH_HASH)
     }
 
-    /// How many bytes [`Record::encode`] makes.
+    /// Returns the length of [`Record::encode`]'s bytes.
     #[doc(hidden)]
     pub fn encoded_len(&self) -> usize {
         self.len_with(self.parts())
@@ -194,13 +195,13 @@ fn put_time(out: &mut Vec<u8>, time: Time) {
     out.put_u64_le(time.as_millis());
 }
 
-/// Its length, which was checked when it came in, and the text.
+/// Appends the text's length, which was checked before, and the text.
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.put_u8(text.len() as u8);
     out.put_slice(text);
 }
 
-/// An idle time of no milliseconds would read as none.
+/// Returns at least 1: an idle timeout of 0 ms would decode as none.
 fn millis(idle: Duration) -> u64 {
     u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1)
 }
@@ -215,42 +216,42 @@ fn corrupt(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("a session's record is damaged: {what}"))
 }
 
-fn cut_off() -> Error {
-    corrupt("it is cut off")
+fn truncated() -> Error {
+    corrupt("it is truncated")
 }
 
-fn not_text() -> Error {
+fn not_utf8() -> Error {
     corrupt("a key or principal is not UTF-8")
 }
 
-fn wrong_entries(wrong: FormatError) -> Error {
+fn entries_error(wrong: FormatError) -> Error {
     match wrong {
-        FormatError::Truncated => cut_off(),
+        FormatError::Truncated => truncated(),
         FormatError::LengthTooLong => corrupt("a value's length has more than five bytes"),
-        FormatError::EmptyKey => corrupt("an empty key"),
-        FormatError::NotUtf8 => not_text(),
-        FormatError::DuplicateKey => corrupt("a key twice"),
+        FormatError::EmptyKey => corrupt("a key is empty"),
+        FormatError::NotUtf8 => not_utf8(),
+        FormatError::DuplicateKey => corrupt("a key occurs twice"),
     }
 }
 
-/// What is still to be read: from here to the checksum.
+/// The bytes between those already read and the checksum.
 struct Reader {
     bytes: Bytes,
     at: usize,
 }
 
 impl Reader {
-    /// Reads format and checksum, and leaves what lies between.
+    /// Checks format and checksum, and returns a reader of the bytes between.
     fn checked(bytes: Bytes) -> Result<Reader, Error> {
         match bytes.first() {
             Some(&FORMAT) => {}
-            Some(other) => return Err(corrupt(&format!("format {other}, where {FORMAT} is known"))),
+            Some(other) => return Err(corrupt(&format!("unknown format {other}, expected {FORMAT}"))),
             None => return Err(corrupt("it is empty")),
         }
-        let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM>() else { return Err(cut_off()) };
-        // A lone format byte has no body: its four bytes are all checksum.
+        let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM>() else { return Err(truncated()) };
+        // A lone format byte has no body; then all four bytes are the checksum.
         if body.is_empty() {
-            return Err(cut_off());
+            return Err(truncated());
         }
         if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
             return Err(corrupt("its checksum does not match"));
@@ -263,7 +264,7 @@ impl Reader {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let first = *self.rest().first_chunk().ok_or_else(cut_off)?;
+        let first = *self.rest().first_chunk().ok_or_else(truncated)?;
         self.at += N;
         Ok(first)
     }
@@ -284,14 +285,14 @@ impl Reader {
         self.array().map(SessionId::new)
     }
 
-    /// A length, and so many bytes of text.
+    /// Reads a length and a text of that many bytes.
     fn text(&mut self) -> Result<Text, Error> {
         let length = usize::from(self.u8()?);
         if length == 0 {
             return Ok(Text::default());
         }
-        let text = self.rest().get(..length).ok_or_else(cut_off)?;
-        let text = Text::checked(text).ok_or_else(not_text)?;
+        let text = self.rest().get(..length).ok_or_else(truncated)?;
+        let text = Text::checked(text).ok_or_else(not_utf8)?;
         self.at += length;
         Ok(text)
     }
@@ -299,10 +300,10 @@ impl Reader {
     fn session(mut self) -> Result<Arc<Record>, Error> {
         let parts = self.array().map(u16::from_le_bytes)?;
         if parts & !part::ALL != 0 {
-            return Err(corrupt("it has parts that this version does not know"));
+            return Err(corrupt("it has parts that this version does not support"));
         }
         let numbers = self.array::<40>()?;
-        let &[created, accessed, idle, absolute, cookie_sent] = numbers.as_chunks().0 else { return Err(cut_off()) };
+        let &[created, accessed, idle, absolute, cookie_sent] = numbers.as_chunks().0 else { return Err(truncated()) };
         let [created, accessed, cookie_sent] =
             [created, accessed, cookie_sent].map(|bytes| Time::from_millis(u64::from_le_bytes(bytes)));
         let [idle, absolute] = [idle, absolute].map(u64::from_le_bytes);
@@ -318,7 +319,7 @@ impl Reader {
         let (layer, principal) = (self.text()?, self.text()?);
         let principal = (!principal.as_bytes().is_empty()).then_some(principal);
         let span = self.at..self.bytes.len() - CHECKSUM;
-        let entries = Entries::checked(self.bytes, span).map_err(wrong_entries)?;
+        let entries = Entries::checked(self.bytes, span).map_err(entries_error)?;
         Ok(Arc::new(Record {
             created,
             accessed,
@@ -354,7 +355,7 @@ impl Reader {
     fn tombstone(mut self) -> Result<Tombstone, Error> {
         let (device, principal) = (self.id()?, self.text()?);
         if !self.rest().is_empty() {
-            return Err(corrupt("bytes after its end"));
+            return Err(corrupt("bytes follow its end"));
         }
         let forked_for = Some(principal.as_str().to_owned()).filter(|principal| !principal.is_empty());
         Ok(Tombstone { device, forked_for })
@@ -378,7 +379,7 @@ mod tests {
         record
     }
 
-    /// The format is a promise: these bytes were written once and must be read for ever.
+    /// The format is stable: these bytes must decode in every later version.
     const GOLDEN: &[u8] = b"\x01\0\x03\0\
         \x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x60\xea\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\
         \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_and_every_flipped_bit_is_seen() {
+    fn every_truncation_and_every_flipped_bit_is_detected() {
         for bytes in [golden().encode(), full().0.encode()] {
             for len in 0..bytes.len() {
                 assert_eq!(Content::decode(bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
@@ -453,15 +454,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn each_error_says_what_is_wrong() {
         let message = |bytes: &[u8]| Content::decode(Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
-        assert_eq!(message(&[2, 0]), "a session's record is damaged: format 2, where 1 is known");
+        assert_eq!(message(&[2, 0]), "a session's record is damaged: unknown format 2, expected 1");
         assert_eq!(message(&[]), "a session's record is damaged: it is empty");
-        assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: kind 9, where 0 and 1 are known");
+        assert_eq!(message(&with_checksum(&[1, 9])), "a session's record is damaged: unknown kind 9, expected 0 or 1");
         let twice = [GOLDEN, b"\x01n\x01\x01"].concat();
-        assert_eq!(message(&with_checksum(&twice)), "a session's record is damaged: a key twice");
+        assert_eq!(message(&with_checksum(&twice)), "a session's record is damaged: a key occurs twice");
         let later = [&[1, 0, 0, 4], &GOLDEN[4..]].concat();
-        let expected = "a session's record is damaged: it has parts that this version does not know";
+        let expected = "a session's record is damaged: it has parts that this version does not support";
         assert_eq!(message(&with_checksum(&later)), expected);
     }
 

@@ -1,7 +1,7 @@
-//! A client's side of TLS, by rustls.
+//! TLS for clients, by rustls.
 //!
-//! The provider of the cryptography is the one that the application has installed, else the one that a feature compiles
-//! in. It is always given, since rustls has no default where both of its own are compiled in.
+//! The cryptography comes from the provider that the application has installed, or else from the one that a feature
+//! compiles in. It is always passed explicitly, since rustls has no default if both of its own are compiled in.
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -18,10 +18,10 @@ use super::settings::{TlsFiles, TlsMode};
 use crate::error::{Error, ErrorKind};
 
 impl TlsFiles {
-    /// Checks that the files are there, and that a certificate has its key.
+    /// Checks that the files exist, and that a certificate has its key.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the file.
+    /// [`ErrorKind::Config`], which names the file.
     pub fn check(&self) -> Result<(), Error> {
         self.check_pair()?;
         self.ca.as_deref().map(certificates).transpose()?;
@@ -30,10 +30,10 @@ impl TlsFiles {
     }
 }
 
-/// What a client needs to make TLS connections.
+/// Returns the configuration for a client's TLS connections.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] for a file that cannot be read, or if there is nothing to trust.
+/// [`ErrorKind::Config`] for a file that cannot be read, or if there are no trusted certificates.
 pub fn client_config(mode: TlsMode, files: &TlsFiles) -> Result<ClientConfig, Error> {
     let provider = provider()?;
     let verifier = verifier(mode, files, &provider)?;
@@ -47,18 +47,18 @@ pub fn client_config(mode: TlsMode, files: &TlsFiles) -> Result<ClientConfig, Er
     builder.with_client_auth_cert(certificates(cert)?, private_key(key)?).map_err(wrong)
 }
 
-/// Checks that there is a provider for [`ensure_provider`] to give.
+/// Checks that [`ensure_provider`] has a provider to install.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] with the features that bring one.
+/// [`ErrorKind::Config`], which names the features that bring one.
 pub fn check_provider() -> Result<(), Error> {
     provider().map(drop)
 }
 
-/// Gives rustls a provider where the application has not chosen one, for drivers that ask for the default one.
+/// Installs a provider if the application has not installed one, for drivers that use rustls's default one.
 pub fn ensure_provider() {
     if let (None, Some(provider)) = (CryptoProvider::get_default(), compiled_in()) {
-        // Another thread may have been faster, which is as good.
+        // If another thread has installed one meanwhile, that one is used.
         let _ = CryptoProvider::install_default(provider.as_ref().clone());
     }
 }
@@ -80,7 +80,7 @@ fn compiled_in() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-/// What an error of a handshake means and asks for, if there is one among the causes.
+/// Returns what to do about an error of a TLS handshake, if there is one among the causes.
 pub fn explain(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -98,16 +98,16 @@ fn advice(error: &rustls::Error) -> String {
     let advice = match error {
         rustls::Error::InvalidCertificate(cause) => match cause {
             CertificateError::UnknownIssuer => {
-                "the server's certificate is not signed by a CA that is trusted: give the file of its CA (tls_ca_file)"
+                "the server's certificate is not signed by a trusted CA: set the file of its CA (tls_ca_file)"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the server's certificate is not for this host: connect by a name that it has"
+                "the server's certificate is not for this host: connect by a name that it contains"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the server's certificate has expired: renew it"
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the server's certificate is not valid yet: look at the clocks of both machines"
+                "the server's certificate is not valid yet: check the clocks of both machines"
             }
             _ => return format!("the server's certificate is not accepted: {error}"),
         },
@@ -119,7 +119,7 @@ fn advice(error: &rustls::Error) -> String {
             | Alert::HandshakeFailure
             | Alert::AccessDenied,
         ) => {
-            "the server does not accept this client's certificate: give one that its CA has signed (tls_cert_file, \
+            "the server does not accept this client's certificate: set one that its CA has signed (tls_cert_file, \
              tls_key_file)"
         }
         _ => return format!("the TLS handshake failed: {error}"),
@@ -128,7 +128,7 @@ fn advice(error: &rustls::Error) -> String {
 }
 
 fn verifier(mode: TlsMode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>, Error> {
-    // As in libpq, a CA that is given is not given for nothing.
+    // As in libpq, `require` with a CA means `verify-ca`.
     let mode = if mode == TlsMode::Require && files.ca.is_some() { TlsMode::VerifyCa } else { mode };
     let authority = match mode {
         TlsMode::VerifyCa | TlsMode::VerifyFull => {
@@ -146,14 +146,14 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     if let Some(file) = ca {
         for certificate in certificates(file)? {
-            let wrong = |cause| config(&format!("{} holds an invalid certificate", file.display()), cause);
+            let wrong = |cause| config(&format!("{} contains an invalid certificate", file.display()), cause);
             roots.add(certificate).map_err(wrong)?;
         }
         return Ok(roots);
     }
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        let message = "the system has no trusted certificates: give the file of the server's CA (tls_ca_file)";
+        let message = "the system has no trusted certificates: set the file of the server's CA (tls_ca_file)";
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(roots)
@@ -164,7 +164,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Vec<_> =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<_, _>>).map_err(unreadable)?;
     if found.is_empty() {
-        return Err(Error::new(ErrorKind::Config, format!("{} holds no certificate in PEM", file.display())));
+        return Err(Error::new(ErrorKind::Config, format!("{} contains no certificate in PEM", file.display())));
     }
     Ok(found)
 }
@@ -178,7 +178,8 @@ fn config(message: &str, cause: impl StdError + Send + Sync + 'static) -> Error 
     Error::new(ErrorKind::Config, message.to_owned()).because(cause)
 }
 
-/// Verifies as much as the mode asks for. The signatures of the handshake are verified in all.
+/// Verifies as much of the certificate as the mode requires. The signatures of the handshake are verified in every
+/// mode.
 #[derive(Debug)]
 struct Verifier {
     authority: Option<Arc<WebPkiServerVerifier>>,
@@ -197,7 +198,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
         match authority.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is looked at last.
+            // The name is checked last.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.any_name => Ok(ServerCertVerified::assertion()),

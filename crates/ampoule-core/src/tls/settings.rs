@@ -1,40 +1,40 @@
-//! What a URL and the options say of TLS.
+//! The TLS settings of a URL and of options.
 
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether a connection is encrypted, and what of the server's certificate is verified: `sslmode`, as libpq means it.
+/// Whether a connection is encrypted, and how far the server's certificate is verified: `sslmode`, as in libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     /// Not encrypted.
     Disable,
     /// Encrypted if the server offers it; nothing is verified.
     Prefer,
-    /// Encrypted; nothing is verified, unless a CA is given.
+    /// Encrypted; nothing is verified, unless a CA is set.
     Require,
-    /// Encrypted, and the certificate was signed by a CA that is trusted.
+    /// Encrypted, and a trusted CA has signed the certificate.
     VerifyCa,
-    /// Encrypted, and the certificate was signed by a CA that is trusted, for this host.
+    /// Encrypted, and a trusted CA has signed the certificate for this host.
     VerifyFull,
 }
 
-/// Files in PEM, each optional.
+/// Files in PEM for a connection by TLS, each optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificates of the CAs that are trusted, instead of the system's.
+    /// The certificates of the trusted CAs, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// The client's own certificate, and those between it and its CA.
+    /// The client's own certificate, followed by those between it and its CA.
     pub cert: Option<PathBuf>,
     /// The key of the client's certificate.
     pub key: Option<PathBuf>,
 }
 
 impl TlsMode {
-    /// Reads the words of libpq and of MySQL.
+    /// Parses the words of libpq and of MySQL.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the words that there are.
+    /// [`ErrorKind::Config`], which lists the words.
     pub fn parse(word: &str) -> Result<TlsMode, Error> {
         match word.to_ascii_lowercase().replace('_', "-").as_str() {
             "disable" | "disabled" => Ok(TlsMode::Disable),
@@ -57,7 +57,7 @@ impl TlsFiles {
         if self.cert.is_some() == self.key.is_some() {
             return Ok(());
         }
-        let message = "a client's certificate needs its key, and a key its certificate: give both files";
+        let message = "a client's certificate requires its key, and the key its certificate: set both files";
         Err(Error::new(ErrorKind::Config, message))
     }
 }

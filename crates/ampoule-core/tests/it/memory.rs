@@ -38,7 +38,7 @@ async fn it_conforms() {
     .await;
 }
 
-/// As of a server that keeps the time: the checks wait for it, all at once.
+/// This is a store whose server keeps the time: the checks run at once, and wait for the clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_by_the_wall_clock() {
     let store = Arc::new(MemoryStore::default());
@@ -52,7 +52,7 @@ async fn it_conforms_by_the_wall_clock() {
 }
 
 #[tokio::test]
-async fn p9_full_is_an_error_and_evicts_no_session() {
+async fn p9_a_full_store_returns_an_error_and_evicts_no_session() {
     let (store, _) = bounded(10, 1 << 20);
     for number in 0..10 {
         put(&store, key(number), entry(60, 10), PutMode::Create).await;
@@ -77,7 +77,7 @@ async fn p9_bytes_are_bounded_too() {
 }
 
 #[tokio::test]
-async fn p9_the_expired_make_room_before_they_are_swept() {
+async fn p9_expired_values_make_room_before_a_sweep() {
     let (store, clock) = bounded(10_000, 1 << 30);
     for number in 0..10_000 {
         put(&store, key(number), entry(1, 10), PutMode::Create).await;
@@ -94,9 +94,9 @@ async fn p9_the_expired_make_room_before_they_are_swept() {
     }
 }
 
-/// A budget of one would be spent by the first live session that is looked at.
+/// The first live session that is examined would use up a budget of one.
 #[tokio::test]
-async fn p9_a_sweep_looks_at_no_live_session() {
+async fn p9_a_sweep_examines_no_live_session() {
     let (store, clock) = bounded(1_000_000, 1 << 30);
     for number in 0..100_000 {
         put(&store, key(number), entry(3_600, 10), PutMode::Create).await;
@@ -108,7 +108,7 @@ async fn p9_a_sweep_looks_at_no_live_session() {
 }
 
 #[tokio::test]
-async fn p9_coming_and_going_leaves_nothing_behind() {
+async fn p9_insertions_and_removals_leave_nothing_behind() {
     let (store, clock) = bounded(1_000_000, 1 << 30);
     for number in 0..200_000 {
         let tagged = Entry { tag: Some(Tag::of("ada")), ..entry(1_000_000, 10) };
@@ -152,7 +152,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Any history of operations gives the answers of a plain map.
+    /// Any sequence of operations returns what a plain map would.
     #[test]
     fn it_answers_as_a_plain_map_does(steps in proptest::collection::vec(step(), 1..200)) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

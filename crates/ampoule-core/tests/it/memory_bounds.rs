@@ -1,4 +1,4 @@
-//! What a memory store counts, and what it may remove when it is full.
+//! What a memory store counts, and what it removes when it is full.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn p9_a_full_store_removes_the_oldest_evictable_value_and_no_other() {
 }
 
 #[tokio::test]
-async fn p9_a_put_ends_that_a_value_may_be_removed_and_a_touch_does_not() {
+async fn p9_a_put_makes_a_value_unevictable_and_a_touch_does_not() {
     let (store, _) = bounded(10, 1 << 20);
     let (changed, touched) = (put_evictable(&store, 0).await, put_evictable(&store, 1).await);
     stored(store.put(key(0), entry(HOUR, None), PutMode::Replace(changed)).await.unwrap());
@@ -78,9 +78,9 @@ async fn p9_a_put_ends_that_a_value_may_be_removed_and_a_touch_does_not() {
     assert!(!has(&store, 1).await);
 }
 
-/// The form that is submitted is the oldest, and grows where there is no byte left.
+/// The submitted form is the oldest, and grows when no byte is left.
 #[tokio::test]
-async fn p9_a_value_that_is_written_again_is_not_removed_to_make_room_for_itself() {
+async fn p9_a_rewritten_value_is_not_evicted_to_make_room_for_itself() {
     let (store, _) = bounded(1_000, 10_000);
     let version = put_evictable(&store, 0).await;
     while store.len() < 43 {
@@ -93,7 +93,7 @@ async fn p9_a_value_that_is_written_again_is_not_removed_to_make_room_for_itself
 }
 
 #[tokio::test]
-async fn p9_what_has_expired_goes_before_what_may_be_removed() {
+async fn p9_expired_values_are_removed_before_evictable_ones() {
     let (store, clock) = bounded(10, 1 << 20);
     for number in 0..5 {
         put_evictable(&store, number).await;
@@ -108,7 +108,7 @@ async fn p9_what_has_expired_goes_before_what_may_be_removed() {
     }
 }
 
-/// Versions and slots are used again, and the list of what may be removed must neither grow nor name what is kept.
+/// Versions and slots are reused, and the list of evictable values must neither grow nor name other values.
 #[tokio::test]
 async fn p9_the_list_of_evictable_values_does_not_grow() {
     let (store, _) = bounded(1_000, 1 << 20);
@@ -121,7 +121,7 @@ async fn p9_the_list_of_evictable_values_does_not_grow() {
     assert!(allocated.bytes_current < 200_000, "{} bytes for one value", allocated.bytes_current);
 }
 
-/// Bots draw form after form: each takes the place of another, and none may leave anything behind.
+/// Bots request form after form: each replaces another, and none may leave anything behind.
 #[tokio::test]
 async fn p9_a_flood_of_evictable_values_leaves_nothing_behind() {
     let (store, _) = bounded(1_000, 1 << 20);
@@ -135,7 +135,7 @@ async fn p9_a_flood_of_evictable_values_leaves_nothing_behind() {
     assert!(allocated.bytes_current < 50_000, "{} bytes more", allocated.bytes_current);
 }
 
-/// One thread writes the same key again and again, others list its tag.
+/// One thread writes the same key repeatedly while others list its tag.
 #[test]
 fn p2_a_list_by_tag_misses_no_value_that_is_being_replaced() {
     let (store, _) = bounded(100, 1 << 20);
@@ -156,9 +156,9 @@ fn p2_a_list_by_tag_misses_no_value_that_is_being_replaced() {
     });
 }
 
-/// Their deadlines lie within seconds, in the same bucket of the index.
+/// Their deadlines are within seconds of each other, in the same bucket of the index.
 #[tokio::test]
-async fn p9_a_sweep_of_values_that_are_about_to_expire_comes_to_an_end() {
+async fn p9_a_sweep_of_values_that_are_about_to_expire_ends() {
     let (store, clock) = bounded(10_000, 1 << 24);
     for number in 0..5_000 {
         let lifetime = Duration::from_millis(1_000 + number % 2 * 500);
@@ -195,11 +195,11 @@ async fn p9_parallel_writers_of_a_full_store_all_find_room() {
     for number in 0..32 {
         assert!(has(&store, number).await);
     }
-    // Each of the writers may have found room for one at the same time.
+    // Each writer may have made room for one value at the same time.
     assert!(store.len() < 64 + 8, "{}", store.len());
 }
 
-/// Bytes on the heap for each byte that the store counts, where it holds as much as it may.
+/// Returns the bytes on the heap for each byte that a full store counts.
 fn heap_per_byte(bytes: usize, put: impl Fn(&MemoryStore, u64) -> bool) -> f64 {
     let mut kept = None;
     let allocated = allocation_counter::measure(|| {
@@ -223,7 +223,7 @@ fn p9_the_index_of_tags_counts_towards_the_bytes() {
     };
     let each_its_own = |number: u64| Some(Tag::new(*key(!number).as_bytes()));
     let one_for_all = Some(Tag::new([7; 32]));
-    // Tables double, so there is a best and a worst size for each.
+    // Tables double, so each kind of value has a best and a worst size.
     for megabytes in [3, 4, 5, 6, 8, 11] {
         let bytes = megabytes << 20;
         let plain = heap_per_byte(bytes, |store, number| put(store, number, None, false));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::{
     Clock, Entry, ErrorKind, ManualClock, PutMode, PutResult, Store, StoreKey, SystemClock, Tag, Version,
 };
@@ -104,13 +104,13 @@ async fn p1_a_cleaner_of_empty_folders_and_old_files_loses_no_update() {
         assert!(stores[0].keys_with_tag(Tag::of("ada")).await.unwrap().contains(&key(round)));
         assert!(stores[1].delete(key(round)).await.unwrap());
     }
-    let books = JoinSet::from_iter(
+    let report = JoinSet::from_iter(
         (0..4)
             .zip(stores.clone())
-            .map(|(seed, store)| async move { keep_books(&store, seed, Duration::from_millis(500)).await }),
+            .map(|(seed, store)| async move { run_workload(&store, seed, Duration::from_millis(500)).await }),
     );
-    let books = Books::sum(books.join_all().await);
-    assert_eq!((books.lost, books.revived, books.refused), (0, 0, 0), "{books}");
+    let report = WorkloadReport::sum(report.join_all().await);
+    assert_eq!((report.lost, report.revived, report.refused), (0, 0, 0), "{report}");
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }

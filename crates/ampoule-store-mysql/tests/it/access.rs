@@ -99,10 +99,10 @@ async fn a_mode_of_tls_verifies_what_it_says() {
         ("127.0.0.1", "require_ssl=true&verify_ca=false".to_owned(), None),
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ca}"), Some("is not for this host")),
         ("127.0.0.1", format!("ssl-ca={ca}"), Some("is not for this host")),
-        ("localhost", format!("sslmode=verify-full&ssl-ca={other}"), Some("a CA that is trusted")),
-        ("localhost", "require_ssl=true".to_owned(), Some("a CA that is trusted")),
+        ("localhost", format!("sslmode=verify-full&ssl-ca={other}"), Some("a trusted CA")),
+        ("localhost", "require_ssl=true".to_owned(), Some("a trusted CA")),
         ("localhost", "sslmode=verify-full&ssl-ca=/nowhere.pem".to_owned(), Some("/nowhere.pem")),
-        ("localhost", format!("sslmode=require&ssl-cert={ca}"), Some("needs its key")),
+        ("localhost", format!("sslmode=require&ssl-cert={ca}"), Some("requires its key")),
         ("localhost", "sslmode=prefer".to_owned(), Some("write disable, require or verify-full")),
         ("localhost", "sslmode=always".to_owned(), Some("verify-ca or verify-full")),
     ] {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_mysql::mysql_async_0_37::prelude::Queryable;
 use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
@@ -77,21 +77,21 @@ fn seconds(short: u64, long: u64) -> Duration {
     Duration::from_secs(if std::env::var_os("AMPOULE_SEARCH").is_some() { long } else { short })
 }
 
-/// A lock is held for longer than a statement may take, again and again, while clients keep books.
+/// A lock is held for longer than a statement may take, again and again, while clients run a workload.
 #[tokio::test(flavor = "multi_thread")]
 async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let (time, held) = (seconds(5, 60), seconds(3, 5));
     let command_timeout = Duration::from_millis(500);
     let pool = PoolOptions { max_connections: 4, command_timeout, ..PoolOptions::default() };
-    let limited = MySqlOptions { pool, ..options("books") };
+    let limited = MySqlOptions { pool, ..options("workload") };
     let mut clients = JoinSet::new();
     for seed in 0..2 {
         let store = MySqlStore::connect(server.url(), limited.clone()).unwrap();
         store.migrate().await.unwrap();
         for n in 0..4 {
             let store = store.clone();
-            clients.spawn(async move { keep_books(&store, seed * 1_000 + n, time).await });
+            clients.spawn(async move { run_workload(&store, seed * 1_000 + n, time).await });
         }
     }
     let (mut locker, mut watcher) = (conn(server.url()).await, conn(server.url()).await);
@@ -99,7 +99,7 @@ async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
     let (mut peak, mut waited) = (0, 0);
     while started.elapsed() + held < time {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        locker.query_drop("LOCK TABLES books WRITE").await.unwrap();
+        locker.query_drop("LOCK TABLES workload WRITE").await.unwrap();
         let locked = Instant::now();
         while locked.elapsed() < held {
             let query = "SELECT COUNT(*), SUM(state LIKE 'Waiting for table%') FROM information_schema.processlist \
@@ -110,10 +110,10 @@ async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
         }
         locker.query_drop("UNLOCK TABLES").await.unwrap();
     }
-    let books = Books::sum(clients.join_all().await);
-    println!("{books}; connections: {peak} at most, of which {waited} waited for the lock");
-    assert!(waited > 0 && books.refused > 0 && books.acknowledged > 50, "the lock was in the way of none: {books}");
-    assert_eq!((books.lost, books.revived), (0, 0), "{books}");
+    let report = WorkloadReport::sum(clients.join_all().await);
+    println!("{report}; connections: {peak} at most, of which {waited} waited for the lock");
+    assert!(waited > 0 && report.refused > 0 && report.acknowledged > 50, "the lock was in the way of none: {report}");
+    assert_eq!((report.lost, report.revived), (0, 0), "{report}");
     // Two stores of four connections, and the two of this test.
     assert!(peak <= 2 * 4 + 2, "{peak} connections");
 }

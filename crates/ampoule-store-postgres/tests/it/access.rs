@@ -98,10 +98,10 @@ async fn a_mode_of_tls_verifies_what_libpq_says() {
         ("localhost", format!("sslmode=verify-full&sslrootcert={ca}"), None),
         ("localhost", format!("ssl=verify-full&sslrootcert={ca}"), None),
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ca}"), Some("is not for this host")),
-        ("localhost", format!("sslmode=verify-ca&sslrootcert={other}"), Some("a CA that is trusted")),
-        ("localhost", format!("sslmode=require&sslrootcert={other}"), Some("a CA that is trusted")),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={other}"), Some("a trusted CA")),
+        ("localhost", format!("sslmode=require&sslrootcert={other}"), Some("a trusted CA")),
         ("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), Some("/nowhere.pem")),
-        ("localhost", format!("sslmode=require&sslcert={ca}"), Some("needs its key")),
+        ("localhost", format!("sslmode=require&sslcert={ca}"), Some("requires its key")),
         ("localhost", "sslmode=always".to_owned(), Some("verify-ca or verify-full")),
     ] {
         let url = tls.url("ampoule", host, &parameters);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::conformance::{Subject, assert_conforms};
 use ampoule_core::{Bytes, Clock, Entry, ErrorKind, ManualClock, PoolOptions, PutMode, Store, StoreKey};
 use ampoule_store_postgres::{PostgresOptions, PostgresStore};
@@ -13,7 +13,7 @@ use ampoule_test_servers::{Kind, Server, shared};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
-const CHILD: &str = "AMPOULE_TEST_BOOKS";
+const CHILD: &str = "AMPOULE_TEST_WORKLOAD";
 
 /// Seconds of the tests that are longer with `AMPOULE_SEARCH`.
 fn seconds(short: u64, long: u64) -> Duration {
@@ -49,28 +49,28 @@ async fn it_conforms_in_session_mode() {
 
 /// Of the test below, and of no use by itself: one process with its own count of statements.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_keeps_its_books() {
+async fn a_child_runs_its_workload() {
     let Some(words) = std::env::var(CHILD).ok() else { return };
     let [url, seed, seconds, limit] = words.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let command_timeout = Duration::from_secs(limit.parse().unwrap());
     let pool = PoolOptions { max_connections: 4, command_timeout, ..PoolOptions::default() };
-    let store = PostgresStore::connect(url, PostgresOptions { pool, ..options("books") }).unwrap();
+    let store = PostgresStore::connect(url, PostgresOptions { pool, ..options("workload") }).unwrap();
     let (seed, time) = (seed.parse::<u64>().unwrap(), Duration::from_secs(seconds.parse().unwrap()));
     let mut clients = JoinSet::new();
     for n in 0..4 {
         let store = store.clone();
-        clients.spawn(async move { keep_books(&store, seed * 1_000 + n, time).await });
+        clients.spawn(async move { run_workload(&store, seed * 1_000 + n, time).await });
     }
-    for books in clients.join_all().await {
-        println!("BOOKS {books}");
+    for report in clients.join_all().await {
+        println!("WORKLOAD {report}");
     }
 }
 
-/// Processes that keep books for this time, and whose statements may take so many seconds.
+/// Processes that run a workload for this time, and whose statements may take so many seconds.
 fn children(url: &str, count: u64, time: Duration, limit: u64) -> Vec<std::process::Child> {
     let child = |seed: u64| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "pooler::a_child_keeps_its_books", "--nocapture"]);
+        command.args(["--exact", "pooler::a_child_runs_its_workload", "--nocapture"]);
         command.env(CHILD, format!("{url} {} {} {limit}", seed + 1, time.as_secs()));
         command.stdout(Stdio::piped()).spawn().unwrap()
     };
@@ -78,16 +78,17 @@ fn children(url: &str, count: u64, time: Duration, limit: u64) -> Vec<std::proce
 }
 
 /// What they all found.
-fn total(children: Vec<std::process::Child>) -> Books {
+fn total(children: Vec<std::process::Child>) -> WorkloadReport {
     let mut all = Vec::new();
     for child in children {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        let found: Vec<Books> = text.lines().filter_map(|line| Books::parse(line.split_once("BOOKS ")?.1)).collect();
+        let found: Vec<WorkloadReport> =
+            text.lines().filter_map(|line| WorkloadReport::parse(line.split_once("WORKLOAD ")?.1)).collect();
         assert_eq!(found.len(), 4, "{text}");
         all.extend(found);
     }
-    let sum = Books::sum(all);
+    let sum = WorkloadReport::sum(all);
     println!("{sum}");
     sum
 }
@@ -95,11 +96,11 @@ fn total(children: Vec<std::process::Child>) -> Books {
 #[tokio::test(flavor = "multi_thread")]
 async fn p7_processes_behind_a_pooler_never_run_each_other_s_statements() {
     let Some(server) = Server::start(Kind::PgBouncerTransaction) else { return };
-    PostgresStore::connect(server.url(), options("books")).unwrap().migrate().await.unwrap();
+    PostgresStore::connect(server.url(), options("workload")).unwrap().migrate().await.unwrap();
     let children = children(server.url(), 3, seconds(2, 60), 30);
-    let books = tokio::task::block_in_place(|| total(children));
-    assert!(books.acknowledged > 100, "{books}");
-    assert_eq!((books.lost, books.revived, books.refused), (0, 0, 0), "{books}");
+    let report = tokio::task::block_in_place(|| total(children));
+    assert!(report.acknowledged > 100, "{report}");
+    assert_eq!((report.lost, report.revived, report.refused), (0, 0, 0), "{report}");
 }
 
 async fn client(url: &str) -> Client {
@@ -116,9 +117,9 @@ async fn backends(client: &Client) -> (i64, i64) {
     (row.get(0), row.get(1))
 }
 
-/// A lock is held for longer than a statement may take, again and again, while processes keep books.
+/// A lock is held for longer than a statement may take, again and again, while processes run a workload.
 async fn holds_under_locks(server: &Server, direct: &str, most: i64) {
-    PostgresStore::connect(direct, options("books")).unwrap().migrate().await.unwrap();
+    PostgresStore::connect(direct, options("workload")).unwrap().migrate().await.unwrap();
     let (time, held) = (seconds(5, 60), seconds(3, 5));
     let children = children(server.url(), 2, time, 1);
     let (locker, watcher) = (client(direct).await, client(direct).await);
@@ -126,7 +127,7 @@ async fn holds_under_locks(server: &Server, direct: &str, most: i64) {
     let (mut peak, mut waited) = (0, 0);
     while started.elapsed() + held < time {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        locker.batch_execute("BEGIN; LOCK TABLE books IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        locker.batch_execute("BEGIN; LOCK TABLE workload IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let locked = std::time::Instant::now();
         while locked.elapsed() < held {
             let (all, waiting) = backends(&watcher).await;
@@ -135,11 +136,11 @@ async fn holds_under_locks(server: &Server, direct: &str, most: i64) {
         }
         locker.batch_execute("COMMIT").await.unwrap();
     }
-    let books = tokio::task::block_in_place(|| total(children));
+    let report = tokio::task::block_in_place(|| total(children));
     println!("backends: {peak} at most, of which {waited} waited for the lock");
-    assert!(waited > 0 && books.refused > 0, "the lock was in the way of no statement: {books}");
-    assert_eq!((books.lost, books.revived), (0, 0), "{books}");
-    assert!(books.acknowledged > 50, "{books}");
+    assert!(waited > 0 && report.refused > 0, "the lock was in the way of no statement: {report}");
+    assert_eq!((report.lost, report.revived), (0, 0), "{report}");
+    assert!(report.acknowledged > 50, "{report}");
     assert!(peak <= most, "{peak} backends");
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::internal::tls::TlsFiles;
 use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_redis::redis_1::{self as redis, Client, Value};
@@ -101,11 +101,11 @@ async fn tls_verifies_the_certificate_and_its_host() {
         ping(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
     for (url, what) in [
-        (tls.url("localhost", &format!("tls_ca_file={other}")), "a CA that is trusted"),
-        (tls.url("localhost", ""), "a CA that is trusted"),
+        (tls.url("localhost", &format!("tls_ca_file={other}")), "a trusted CA"),
+        (tls.url("localhost", ""), "a trusted CA"),
         (tls.url("127.0.0.1", &format!("tls_ca_file={ca}")), "is not for this host"),
         (tls.url("localhost", "tls_ca_file=/nowhere.pem"), "/nowhere.pem"),
-        (tls.url("localhost", &format!("tls_cert_file={ca}")), "needs its key"),
+        (tls.url("localhost", &format!("tls_cert_file={ca}")), "requires its key"),
         (tls.url("localhost", &format!("tls_ca_file={ca}")).replace("rediss", "redis"), "write rediss://"),
     ] {
         assert_refused(&url, what).await;
@@ -166,14 +166,14 @@ async fn a_certificate_that_has_expired_is_said_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_books_agree_over_tls() {
+async fn a_workload_loses_nothing_over_tls() {
     let Some(tls) = tls() else { return };
     let url = tls.url("localhost", &format!("tls_ca_file={}", tls.file("ca.pem")));
-    let options = RedisOptions { prefix: "books:".to_owned(), ..RedisOptions::default() };
+    let options = RedisOptions { prefix: "workload:".to_owned(), ..RedisOptions::default() };
     let store = RedisStore::connect(&url, options).unwrap();
-    let books = keep_books(&store, 7, Duration::from_millis(800)).await;
-    let Books { acknowledged, lost, revived, refused, .. } = books.clone();
-    assert!(acknowledged > 100 && [lost, revived, refused] == [0; 3], "{books}");
+    let report = run_workload(&store, 7, Duration::from_millis(800)).await;
+    let WorkloadReport { acknowledged, lost, revived, refused, .. } = report.clone();
+    assert!(acknowledged > 100 && [lost, revived, refused] == [0; 3], "{report}");
 }
 
 /// The line of the crate's documentation, for what its user does.
@@ -329,10 +329,10 @@ fn urls_are_read_strictly_and_refused_with_what_to_write() {
     }
     for (url, what) in [
         ("redis://:hunter2@a?tls_ca_fil=x", "did you mean `tls_ca_file`?"),
-        ("redis://:hunter2@a?databas=1", "known are db"),
+        ("redis://:hunter2@a?databas=1", "the known ones are db"),
         ("redis+sentinel://a/m?sentinel_pasword=hunter2", "did you mean `sentinel_password`?"),
         ("redis+sentinel://a/m?sentinel_user=hidden_user", "needs a sentinel_password"),
-        ("redis+cluster://a?db=1", "known are tls_ca_file"),
+        ("redis+cluster://a?db=1", "the known ones are tls_ca_file"),
         ("redis+cluster://a/1", "the database 0 alone"),
         ("redis://hunter2@a", "redis://:password@host"),
         ("redis://:hunter@2@a", "percent-encode"),

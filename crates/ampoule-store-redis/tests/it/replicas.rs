@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::{Bytes, Entry, ErrorKind, PoolOptions, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_redis::redis_1::{self as redis, Client};
 use ampoule_store_redis::{RedisOptions, RedisStore};
@@ -120,10 +120,10 @@ async fn a_failover_loses_nothing_that_waited_for_the_replica() {
     let Some(server) = Server::start(Kind::RedisSentinel) else { return };
     let store = open(server.url(), 1, Duration::from_millis(500));
     let none = open(server.url(), 0, Duration::from_millis(500));
-    let client = tokio::spawn(async move { keep_books(&store, 11, Duration::from_secs(3)).await });
+    let client = tokio::spawn(async move { run_workload(&store, 11, Duration::from_secs(3)).await });
     tokio::time::sleep(Duration::from_secs(2)).await;
     tokio::task::block_in_place(|| server.node().kill());
-    let Books { acknowledged, lost, revived, .. } = client.await.unwrap();
+    let WorkloadReport { acknowledged, lost, revived, .. } = client.await.unwrap();
     assert!(
         acknowledged > 50 && lost == 0 && revived == 0,
         "{acknowledged} acknowledged, {lost} lost, {revived} revived"

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
-use ampoule_core::conformance::books::{Books, keep_books};
+use ampoule_core::conformance::workload::{WorkloadReport, run_workload};
 use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, Store, StoreKey};
 use ampoule_store_sqlite::rusqlite_0::Connection;
 use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
@@ -104,13 +104,13 @@ async fn p7_several_that_notice_at_once_agree_on_the_new_file() {
             noticing.spawn(async move { assert_gone(store.get(key(1)).await) });
         }
         noticing.join_all().await;
-        let books = JoinSet::from_iter(
+        let report = JoinSet::from_iter(
             (0..4)
                 .zip(stores.clone())
-                .map(|(seed, store)| async move { keep_books(&store, seed, Duration::from_millis(150)).await }),
+                .map(|(seed, store)| async move { run_workload(&store, seed, Duration::from_millis(150)).await }),
         );
-        let books = Books::sum(books.join_all().await);
-        assert_eq!((books.lost, books.revived, books.refused), (0, 0, 0), "{books}");
+        let report = WorkloadReport::sum(report.join_all().await);
+        assert_eq!((report.lost, report.revived, report.refused), (0, 0, 0), "{report}");
         for (number, store) in (100 + round * 4..).zip(&stores) {
             create(store, number).await.unwrap();
             for other in &stores {

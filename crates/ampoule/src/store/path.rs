@@ -129,7 +129,7 @@ fn parameters(engine: Engine, scheme: &str, query: &str) -> Result<Option<Durati
             Some((name, _)) => Err(wrong(format!("a file: URL has no parameters, found `{name}`"))),
         };
     }
-    url.only(&["timeout", "mode", "check_same_thread"])?;
+    url.reject_unknown(&["timeout", "mode", "check_same_thread"])?;
     // A parameter about Python's threads.
     url.take(&["check_same_thread"]);
     if let Some(mode) = url.take(&["mode"]).filter(|mode| mode != "rwc") {

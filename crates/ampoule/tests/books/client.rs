@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ampoule_core::conformance::books::Books;
+use ampoule_core::conformance::workload::WorkloadReport;
 use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// The result of all clients.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    pub(crate) books: Books,
+    pub(crate) books: WorkloadReport,
     /// Sessions that were acknowledged to have ended.
     pub(crate) ended: usize,
     /// The violations.
@@ -270,7 +270,7 @@ impl Client {
             }
             Ok((503, _, text)) if !text.is_empty() => {
                 self.outcome.books.refused += 1;
-                self.outcome.books.refusal = text.trim_end().to_owned();
+                self.outcome.books.last_error = text.trim_end().to_owned();
                 None
             }
             Ok((409, ..)) if self.ledger.is_in_doubt => None,
@@ -293,7 +293,7 @@ impl Client {
         }
         let is_patient = since.elapsed() < PATIENCE;
         if !is_patient {
-            self.outcome.faults.push(format!("{}: refused for too long: {}", self.user, self.outcome.books.refusal));
+            self.outcome.faults.push(format!("{}: refused for too long: {}", self.user, self.outcome.books.last_error));
         }
         is_patient
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ampoule_core::conformance::books::Books;
+use ampoule_core::conformance::workload::WorkloadReport;
 use client::{Client, Outcome};
 use places::Place;
 use support::nodes::{Cluster, Limits, Node};
@@ -81,7 +81,7 @@ async fn keep_books(nodes: &[Node], limits: Limits, time: Duration, goes_on: &Ar
         clients.spawn(Client::new(number, ports.clone(), limits, Arc::clone(goes_on)).work(time));
     }
     let outcomes = clients.join_all().await;
-    let books = Books::sum(outcomes.iter().map(|outcome| outcome.books.clone()));
+    let books = WorkloadReport::sum(outcomes.iter().map(|outcome| outcome.books.clone()));
     let ended = outcomes.iter().map(|outcome| outcome.ended).sum();
     let faults = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
     let test = std::thread::current().name().unwrap_or_default().to_owned();

@@ -11,80 +11,80 @@ use ampoule_core::{
 };
 use tokio::task::yield_now;
 
-/// The ways in which a store can be wrong.
+/// The defects of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {
-    AcceptsAnyPlace,
+    AcceptsAnyCursor,
     ComparesAndWritesInTwoSteps,
     CountsInTwoSteps,
     CreatesInTwoSteps,
-    CreatesOverWhatIsThere,
+    CreatesOverALiveValue,
     CutsValues,
-    DeleteLies,
-    DeletesTheLivingOnly,
+    DeleteAlwaysReturnsTrue,
+    DeletesLiveKeysOnly,
     DeletesInTwoSteps,
     DescribesInTwoLines,
-    EvictsTheLiving,
-    ExpiresNever,
+    EvictsLiveValues,
+    ExpiresWhatNeverExpires,
     FindsOneHundred,
     FoldsKeys,
-    ForgetsWhereAScanEnded,
+    IgnoresTheCursor,
     ForgetsTagsInADroppedRead,
-    ForgetsTagsOfTheExpired,
+    DropsTagsOfExpiredKeys,
     ForgetsTheTagOnReplace,
     HangsAfterADroppedPut,
     IgnoresTheVersion,
     KeepsTagsOfTheDeleted,
-    KeepsWhatHasNoLifetime,
-    LeavesHalfADelete,
+    KeepsValuesWithoutLifetime,
+    HalfDeletesWhenDropped,
     LosesTheValueInADroppedTouch,
     MakesAKeyByReplace,
     NeverExpires,
-    PingsByAClockOfItsOwn,
-    PingsWithoutCleaningUp,
-    PutsTheEvictableAlways,
-    RaisesTheDeadByReplace,
+    PingReturnsAnotherClock,
+    PingLeavesItsValue,
+    PutEvictableIgnoresTheMode,
+    ReplaceRevivesDeletedKeys,
     ReusesVersions,
     RoundsTheDeadline,
     ScansByOffset,
     ScansOnePage,
     SweepsBeyondTheBudget,
-    SweepsByAnOldList,
-    SweepsInPassing,
+    SweepsByAStaleList,
+    SweepsLiveKeysNowAndThen,
     SweepsNothing,
-    SweepsTheLiving,
+    SweepsLiveKeys,
     TagsInASecondStep,
-    TakesAlwaysForCreate,
+    TreatsAlwaysAsCreate,
     TearsValues,
-    TellsAbsenceAsAnError,
+    ReportsAbsenceAsAnError,
     TouchChangesTheVersion,
     TouchComparesInTwoSteps,
     TouchForgetsTheDeadline,
     TouchIgnoresTheVersion,
-    TouchMakesAKey,
+    TouchCreatesAKey,
     TouchMovesTheDeadlineEarlier,
-    TouchRaisesTheDeleted,
+    TouchRevivesDeletedKeys,
     TouchWritesBack,
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// The store. What is not broken is left to a [`MemoryStore`].
+/// A store with a defect. All else is delegated to a [`MemoryStore`].
 pub(crate) struct Broken {
     defect: Defect,
     store: MemoryStore,
     clock: Arc<ManualClock>,
-    /// Keys that were put, for defects that must know some.
+    /// Keys that were put, for defects that need known keys.
     keys: Mutex<HashSet<StoreKey>>,
     /// Deadlines that a touch has moved, for a defect that the memory store cannot have.
     moved: Mutex<HashMap<StoreKey, Time>>,
-    /// Tags by which no key is found any more.
+    /// Tags that no longer find any key.
     forgotten: Mutex<HashSet<Tag>>,
     counter: AtomicU64,
     hanging: AtomicBool,
 }
 
-/// What is to happen if a future is dropped before it is at its end.
+/// Runs a function if a future is dropped before it has ended.
 struct IfDropped<F: FnMut()>(Option<F>);
 
 impl<F: FnMut()> Drop for IfDropped<F> {
@@ -122,13 +122,13 @@ impl Broken {
     }
 
     async fn wrong_get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        if self.defect == Defect::SweepsTheLiving && self.counter.load(Ordering::SeqCst) > 1 {
+        if self.defect == Defect::SweepsLiveKeys && self.counter.load(Ordering::SeqCst) > 1 {
             return Ok(None);
         }
         let moved = self.moved.lock().unwrap().get(&key).copied();
         let stored = self.store.get(key).await?.filter(|_| moved.is_none_or(|deadline| deadline > self.clock.now()));
         match self.defect {
-            Defect::TellsAbsenceAsAnError if stored.is_none() => {
+            Defect::ReportsAbsenceAsAnError if stored.is_none() => {
                 Err(Error::new(ErrorKind::Unavailable, "there is nothing"))
             }
             Defect::RoundsTheDeadline => {
@@ -170,16 +170,18 @@ impl Broken {
         Ok(outcome)
     }
 
-    /// The condition that a store with this defect looks at in the place of the right one.
+    /// The condition that a store with this defect checks instead of the right one.
     async fn wrong_mode(&self, key: StoreKey, mode: PutMode) -> Result<PutMode, Error> {
         let found = self.version_of(key).await?;
         Ok(match (self.defect, mode) {
             (Defect::IgnoresTheVersion, PutMode::Replace(_)) if found.is_some() => PutMode::Always,
-            (Defect::MakesAKeyByReplace | Defect::RaisesTheDeadByReplace, PutMode::Replace(_)) if found.is_none() => {
+            (Defect::MakesAKeyByReplace | Defect::ReplaceRevivesDeletedKeys, PutMode::Replace(_))
+                if found.is_none() =>
+            {
                 PutMode::Always
             }
-            (Defect::CreatesOverWhatIsThere, PutMode::Create) => PutMode::Always,
-            (Defect::TakesAlwaysForCreate, PutMode::Always) => PutMode::Create,
+            (Defect::CreatesOverALiveValue, PutMode::Create) => PutMode::Always,
+            (Defect::TreatsAlwaysAsCreate, PutMode::Always) => PutMode::Create,
             (Defect::ReusesVersions, PutMode::Replace(version)) => PutMode::Replace(found.unwrap_or(version)),
             (_, mode) => mode,
         })
@@ -189,8 +191,8 @@ impl Broken {
         let ended = entry.lifetime.is_zero();
         match self.defect {
             Defect::NeverExpires if !ended => entry.lifetime = Duration::MAX,
-            Defect::KeepsWhatHasNoLifetime if ended => entry.lifetime = Duration::MAX,
-            Defect::ExpiresNever if entry.lifetime == Duration::MAX => entry.lifetime = YEAR,
+            Defect::KeepsValuesWithoutLifetime if ended => entry.lifetime = Duration::MAX,
+            Defect::ExpiresWhatNeverExpires if entry.lifetime == Duration::MAX => entry.lifetime = YEAR,
             Defect::ForgetsTheTagOnReplace if mode != PutMode::Create => entry.tag = None,
             Defect::CutsValues => entry.value = entry.value.slice(..entry.value.len().min(65_535)),
             _ => {}
@@ -199,7 +201,7 @@ impl Broken {
     }
 
     async fn wrong_put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
-        if self.defect == Defect::EvictsTheLiving && self.store.len() >= 5_000 {
+        if self.defect == Defect::EvictsLiveValues && self.store.len() >= 5_000 {
             let victim = self.keys.lock().unwrap().iter().next().copied();
             if let Some(victim) = victim {
                 self.keys.lock().unwrap().remove(&victim);
@@ -250,12 +252,12 @@ impl Broken {
                 self.moved.lock().unwrap().insert(key, self.clock.now() + lifetime);
                 Ok(true)
             }
-            Defect::TouchMakesAKey
+            Defect::TouchCreatesAKey
             | Defect::TouchChangesTheVersion
             | Defect::TouchWritesBack
-            | Defect::TouchRaisesTheDeleted
+            | Defect::TouchRevivesDeletedKeys
             | Defect::LosesTheValueInADroppedTouch
-                if there || self.defect == Defect::TouchMakesAKey =>
+                if there || self.defect == Defect::TouchCreatesAKey =>
             {
                 self.touch_by_a_put(key, found, lifetime).await.map(|()| there)
             }
@@ -263,10 +265,10 @@ impl Broken {
         }
     }
 
-    /// Writes what was read with another lifetime, in a version of its own.
+    /// Writes the value again with another lifetime, under a new version.
     async fn touch_by_a_put(&self, key: StoreKey, found: Option<Stored>, lifetime: Duration) -> Result<(), Error> {
         match self.defect {
-            Defect::TouchWritesBack | Defect::TouchRaisesTheDeleted => yield_now().await,
+            Defect::TouchWritesBack | Defect::TouchRevivesDeletedKeys => yield_now().await,
             Defect::LosesTheValueInADroppedTouch => {
                 self.store.delete(key).await?;
                 yield_now().await;
@@ -280,10 +282,10 @@ impl Broken {
     async fn wrong_delete(&self, key: StoreKey) -> Result<bool, Error> {
         let there = self.store.get(key).await?.is_some();
         match self.defect {
-            Defect::DeleteLies => {}
-            Defect::DeletesTheLivingOnly if !there => return Ok(false),
+            Defect::DeleteAlwaysReturnsTrue => {}
+            Defect::DeletesLiveKeysOnly if !there => return Ok(false),
             Defect::DeletesInTwoSteps => yield_now().await,
-            Defect::LeavesHalfADelete => {
+            Defect::HalfDeletesWhenDropped => {
                 let emptied = Entry { value: Bytes::new(), lifetime: Duration::MAX, tag: None };
                 let _ = self.store.put(key, emptied, PutMode::Always).await?;
                 yield_now().await;
@@ -291,7 +293,7 @@ impl Broken {
             _ => return self.store.delete(key).await,
         }
         self.store.delete(key).await?;
-        Ok(there || self.defect == Defect::DeleteLies)
+        Ok(there || self.defect == Defect::DeleteAlwaysReturnsTrue)
     }
 
     async fn wrong_tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
@@ -299,7 +301,7 @@ impl Broken {
         match self.defect {
             Defect::KeepsTagsOfTheDeleted => keys.push(StoreKey::new(*tag.as_bytes())),
             Defect::FindsOneHundred => keys.truncate(100),
-            Defect::ForgetsTagsOfTheExpired => {
+            Defect::DropsTagsOfExpiredKeys => {
                 if self.forgotten.lock().unwrap().contains(&tag) {
                     return Ok(Vec::new());
                 }
@@ -322,9 +324,9 @@ impl Broken {
 
     async fn wrong_scan(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
         match self.defect {
-            Defect::AcceptsAnyPlace if cursor.is_some_and(|cursor| !cursor.contains('.')) => Ok(Page::default()),
+            Defect::AcceptsAnyCursor if cursor.is_some_and(|cursor| !cursor.contains('.')) => Ok(Page::default()),
             Defect::ScansOnePage => Ok(Page { next: None, ..self.store.scan(None, budget.min(100)).await? }),
-            Defect::ForgetsWhereAScanEnded if cursor.is_some() => Ok(Page::default()),
+            Defect::IgnoresTheCursor if cursor.is_some() => Ok(Page::default()),
             Defect::ScansByOffset => {
                 let mut keys = self.store.scan(None, usize::MAX).await?.keys;
                 keys.sort();
@@ -339,13 +341,13 @@ impl Broken {
 
     async fn wrong_ping(&self) -> Result<Time, Error> {
         match self.defect {
-            Defect::PingsWithoutCleaningUp => {
+            Defect::PingLeavesItsValue => {
                 let entry = Entry { value: Bytes::from("ping"), lifetime: YEAR, tag: None };
                 let _ = self.store.put(StoreKey::digest(b"ping"), entry, PutMode::Always).await?;
             }
             _ => write_and_read_back(self).await?,
         }
-        Ok(self.clock.now() + if self.defect == Defect::PingsByAClockOfItsOwn { YEAR } else { Duration::ZERO })
+        Ok(self.clock.now() + if self.defect == Defect::PingReturnsAnotherClock { YEAR } else { Duration::ZERO })
     }
 
     async fn wrong_sweep(&self, budget: usize) -> Result<SweepReport, Error> {
@@ -353,18 +355,18 @@ impl Broken {
         match self.defect {
             Defect::SweepsNothing => Ok(SweepReport::default()),
             Defect::SweepsBeyondTheBudget => self.store.sweep(usize::MAX).await,
-            Defect::SweepsTheLiving => {
+            Defect::SweepsLiveKeys => {
                 self.counter.fetch_add(1, Ordering::SeqCst);
                 self.store.sweep(budget).await
             }
-            Defect::SweepsInPassing => {
+            Defect::SweepsLiveKeysNowAndThen => {
                 yield_now().await;
                 if let Some(key) = known.first() {
                     self.store.delete(*key).await?;
                 }
                 self.store.sweep(budget).await
             }
-            Defect::SweepsByAnOldList => {
+            Defect::SweepsByAStaleList => {
                 let mut expired = Vec::new();
                 for key in known {
                     if self.store.get(key).await?.is_none() {
@@ -393,7 +395,7 @@ impl Store for Broken {
     }
 
     fn put_evictable(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        let forgets_the_mode = self.defect == Defect::PutsTheEvictableAlways;
+        let forgets_the_mode = self.defect == Defect::PutEvictableIgnoresTheMode;
         self.put(key, entry, if forgets_the_mode { PutMode::Always } else { mode })
     }
 

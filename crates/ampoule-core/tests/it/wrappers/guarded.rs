@@ -1,4 +1,4 @@
-//! A guarded store is the store that it guards, with limits that can be seen.
+//! A guarded store behaves like the store inside, with limits and reports.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -13,15 +13,15 @@ use ampoule_core::{
     StoreEvent, StoreKey, Tag, Version,
 };
 
-use super::moody::{Mood, Moody};
+use super::flaky::{Behaviour, FlakyStore};
 
-const DOWN: Mood = Mood::Fails(ErrorKind::Unavailable);
+const DOWN: Behaviour = Behaviour::Fails(ErrorKind::Unavailable);
 const LIMIT: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 
-fn guarded(mood: Mood) -> (GuardedStore, Arc<Moody>) {
-    let moody = Arc::new(Moody::new(mood));
-    (GuardedStore::new(moody.clone(), "session store", Some(LIMIT), 3), moody)
+fn guarded(behaviour: Behaviour) -> (GuardedStore, Arc<FlakyStore>) {
+    let flaky = Arc::new(FlakyStore::new(behaviour));
+    (GuardedStore::new(flaky.clone(), "session store", Some(LIMIT), 3), flaky)
 }
 
 fn key(number: u8) -> StoreKey {
@@ -51,7 +51,7 @@ async fn open_for_reads(store: &GuardedStore) {
     assert!(is_refusal(&get(store).await));
 }
 
-/// Polls a reply once, and says whether it is still pending.
+/// Polls a reply once, and returns whether it is still pending.
 async fn is_pending<T>(reply: &mut Reply<'_, T>) -> bool {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *reply).poll(cx).is_pending())).await
 }
@@ -67,9 +67,9 @@ async fn it_conforms() {
 }
 
 #[tokio::test]
-async fn every_method_asks_the_store() {
-    for mood in [Mood::Answers, Mood::AnswersWhenPolled, Mood::AnswersLater] {
-        let (store, moody) = guarded(mood);
+async fn every_method_calls_the_store() {
+    for behaviour in [Behaviour::Answers, Behaviour::AnswersWhenPolled, Behaviour::AnswersLater] {
+        let (store, flaky) = guarded(behaviour);
         assert!(matches!(store.put(key(1), entry(), PutMode::Create).await, Ok(PutResult::Stored(_))));
         let stored = store.get(key(1)).await.unwrap().unwrap();
         assert!(store.touch(key(1), stored.version, PAUSE).await.unwrap());
@@ -77,20 +77,20 @@ async fn every_method_asks_the_store() {
         assert_eq!(store.keys_with_tag(Tag::of("none")).await.unwrap(), []);
         assert!(store.delete(key(1)).await.unwrap());
         put(&store).await.unwrap();
-        moody.clock.advance(2 * PAUSE);
+        flaky.clock.advance(2 * PAUSE);
         assert_eq!(store.sweep(10).await.unwrap().removed, 1);
         store.ping().await.unwrap();
-        assert_eq!(moody.asked(), 9);
-        assert_eq!(store.describe(), "moody");
-        assert_eq!(store.inner().describe(), "moody");
-        assert_eq!(format!("{store:?}"), "GuardedStore(session store: moody)");
+        assert_eq!(flaky.calls(), 9);
+        assert_eq!(store.describe(), "flaky");
+        assert_eq!(store.inner().describe(), "flaky");
+        assert_eq!(format!("{store:?}"), "GuardedStore(session store: flaky)");
         assert_eq!(store.watch().unwrap().next().await, StoreEvent::Lost);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_store_that_hangs_is_waited_for_as_long_as_the_limit() {
-    let (store, _) = guarded(Mood::Hangs);
+async fn p10_a_store_that_hangs_is_a_timeout_after_the_limit() {
+    let (store, _) = guarded(Behaviour::Hangs);
     let start = tokio::time::Instant::now();
     let error = get(&store).await.unwrap_err();
     assert_eq!(start.elapsed(), LIMIT);
@@ -102,24 +102,24 @@ async fn p10_a_store_that_hangs_is_waited_for_as_long_as_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_the_store_takes_as_long_as_it_takes() {
-    let store = GuardedStore::new(Arc::new(Moody::new(Mood::Hangs)), "session store", None, 3);
+    let store = GuardedStore::new(Arc::new(FlakyStore::new(Behaviour::Hangs)), "session store", None, 3);
     let hour = Duration::from_secs(3_600);
     assert!(tokio::time::timeout(hour, store.get(key(1))).await.is_err());
 }
 
-/// The runtime has no timer, and one that was set would panic.
+/// The runtime has no timer, so that setting one would panic.
 #[test]
-fn what_answers_at_once_or_when_polled_needs_no_timer() {
+fn an_answer_at_once_or_at_the_first_poll_needs_no_timer() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (store, moody) = guarded(Mood::Answers);
+    let (store, flaky) = guarded(Behaviour::Answers);
     assert_eq!(store.get(key(1)).try_now().unwrap().unwrap(), None);
-    moody.set(Mood::AnswersWhenPolled);
+    flaky.set(Behaviour::AnswersWhenPolled);
     assert_eq!(runtime.block_on(store.get(key(1)).try_now().unwrap_err()).unwrap(), None);
 }
 
 #[test]
-fn what_answers_at_once_takes_nothing_from_the_heap() {
-    let (store, _) = guarded(Mood::Answers);
+fn an_answer_at_once_allocates_nothing() {
+    let (store, _) = guarded(Behaviour::Answers);
     let allocations = allocation_counter::measure(|| {
         for _ in 0..100 {
             assert_eq!(store.get(key(1)).try_now().unwrap().unwrap(), None);
@@ -127,17 +127,17 @@ fn what_answers_at_once_takes_nothing_from_the_heap() {
             assert!(!store.delete(key(1)).try_now().unwrap().unwrap());
         }
     });
-    // The key of a counter is made for each operation, also where no recorder takes it.
+    // A key for the counter is made for each operation, even if no recorder takes it.
     let most = if cfg!(feature = "metrics") { 300 * 4 } else { 0 };
     assert!(allocations.count_total <= most, "{} allocations by 300 operations", allocations.count_total);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_an_open_circuit_refuses_at_once_and_asks_nothing() {
-    let (store, moody) = guarded(DOWN);
+async fn p10_an_open_circuit_refuses_at_once_and_calls_nothing() {
+    let (store, flaky) = guarded(DOWN);
     open_for_reads(&store).await;
-    assert_eq!(moody.asked(), 3);
-    moody.set(Mood::Answers);
+    assert_eq!(flaky.calls(), 3);
+    flaky.set(Behaviour::Answers);
     let answers = [
         store.keys_with_tag(Tag::of("none")).map(|answer| answer.map(drop)),
         store.scan(None, 1).map(|answer| answer.map(drop)),
@@ -145,7 +145,7 @@ async fn p10_an_open_circuit_refuses_at_once_and_asks_nothing() {
     for answer in answers {
         assert!(is_refusal(&answer.try_now().unwrap()));
     }
-    assert_eq!(moody.asked(), 3);
+    assert_eq!(flaky.calls(), 3);
     tokio::time::advance(PAUSE).await;
     get(&store).await.unwrap();
     store.scan(None, 1).await.unwrap();
@@ -153,13 +153,13 @@ async fn p10_an_open_circuit_refuses_at_once_and_asks_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn p10_writes_that_fail_do_not_stop_reads_that_work() {
-    let (store, moody) = guarded(Mood::Answers);
-    moody.set_writes(DOWN);
+    let (store, flaky) = guarded(Behaviour::Answers);
+    flaky.set_writes(DOWN);
     for _ in 0..3 {
         assert!(!is_refusal(&put(&store).await));
         get(&store).await.unwrap();
     }
-    let asked = moody.asked();
+    let calls = flaky.calls();
     for answer in [
         put(&store).await,
         store.touch(key(1), Version(1), PAUSE).await.map(drop),
@@ -169,42 +169,42 @@ async fn p10_writes_that_fail_do_not_stop_reads_that_work() {
         assert!(is_refusal(&answer), "{answer:?}");
         assert!(answer.unwrap_err().to_string().contains("for writes"));
     }
-    assert_eq!(moody.asked(), asked);
+    assert_eq!(flaky.calls(), calls);
     get(&store).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_is_always_tried_and_decides_nothing() {
-    let (store, moody) = guarded(DOWN);
+async fn a_ping_is_always_tried_and_changes_no_circuit() {
+    let (store, flaky) = guarded(DOWN);
     for _ in 0..9 {
-        assert!(store.ping().await.unwrap_err().to_string().contains("bad mood"));
+        assert!(store.ping().await.unwrap_err().to_string().contains("bad behaviour"));
     }
     assert!(!is_refusal(&get(&store).await), "failed pings opened the circuit");
     get(&store).await.unwrap_err();
     get(&store).await.unwrap_err();
-    moody.set(Mood::Answers);
+    flaky.set(Behaviour::Answers);
     store.ping().await.unwrap();
     assert!(is_refusal(&get(&store).await), "a ping closed the circuit");
-    moody.set(DOWN);
+    flaky.set(DOWN);
     tokio::time::advance(PAUSE).await;
     store.ping().await.unwrap_err();
-    moody.set(Mood::Answers);
+    flaky.set(Behaviour::Answers);
     get(&store).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_half_open_circuit_tries_eight_at_a_time_until_one_has_answered() {
-    let (store, moody) = guarded(DOWN);
+    let (store, flaky) = guarded(DOWN);
     open_for_reads(&store).await;
     tokio::time::advance(PAUSE).await;
-    moody.set(Mood::AnswersLater);
+    flaky.set(Behaviour::AnswersLater);
     let mut trials: Vec<_> = (0..8).map(|_| store.get(key(1))).collect();
     for trial in &mut trials {
         assert!(is_pending(trial).await);
     }
     assert!(is_refusal(&get(&store).await), "the ninth is refused");
     trials.pop().unwrap().await.unwrap();
-    moody.set(DOWN);
+    flaky.set(DOWN);
     assert!(!is_refusal(&get(&store).await), "the first answer closes it");
     for trial in trials {
         trial.await.unwrap();
@@ -213,34 +213,34 @@ async fn a_half_open_circuit_tries_eight_at_a_time_until_one_has_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_trials_do_not_keep_a_circuit_half_open() {
-    let (store, moody) = guarded(DOWN);
+    let (store, flaky) = guarded(DOWN);
     open_for_reads(&store).await;
     tokio::time::advance(PAUSE).await;
-    moody.set(Mood::Hangs);
+    flaky.set(Behaviour::Hangs);
     for _ in 0..20 {
         let mut polled = store.get(key(1));
         assert!(is_pending(&mut polled).await);
         drop((polled, store.get(key(1))));
     }
-    moody.set(Mood::Answers);
+    flaky.set(Behaviour::Answers);
     get(&store).await.unwrap();
     get(&store).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_trial_that_reaches_the_limit_opens_the_circuit_again() {
-    let (store, moody) = guarded(DOWN);
+    let (store, flaky) = guarded(DOWN);
     open_for_reads(&store).await;
     tokio::time::advance(PAUSE).await;
-    moody.set(Mood::Hangs);
+    flaky.set(Behaviour::Hangs);
     assert_eq!(get(&store).await.unwrap_err().kind(), ErrorKind::Timeout);
-    moody.set(Mood::Answers);
+    flaky.set(Behaviour::Answers);
     assert!(is_refusal(&get(&store).await));
     tokio::time::advance(PAUSE).await;
     get(&store).await.unwrap();
 }
 
-/// What is logged, as text.
+/// The lines of the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -256,10 +256,10 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// Until the guard is dropped, what this thread logs is kept.
+    /// Collects what this thread logs until the guard is dropped.
     fn begin(level: tracing::Level) -> (Log, tracing::subscriber::DefaultGuard) {
-        // While there is one subscriber, tracing asks only that of the thread that comes first whether a span or event is
-        // of interest, and remembers the answer for all. With a second one it asks all of them.
+        // With one subscriber, tracing asks only the one of the first thread whether it is interested in a span or
+        // event, and caches the answer for all threads. With a second one it asks both.
         static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
         let log = Log::default();
@@ -281,11 +281,11 @@ impl Log {
 #[tokio::test(start_paused = true)]
 async fn the_log_has_a_line_when_a_circuit_opens_and_one_when_it_closes() {
     let (log, _guard) = Log::begin(tracing::Level::INFO);
-    let (store, moody) = guarded(DOWN);
+    let (store, flaky) = guarded(DOWN);
     for _ in 0..3 {
         open_for_reads_again(&store).await;
     }
-    moody.set(Mood::Answers);
+    flaky.set(Behaviour::Answers);
     tokio::time::advance(PAUSE).await;
     for _ in 0..3 {
         get(&store).await.unwrap();
@@ -293,11 +293,15 @@ async fn the_log_has_a_line_when_a_circuit_opens_and_one_when_it_closes() {
     let lines = log.lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     let opened = "session store: circuit open for reads after 3 consecutive failures; next attempt in 1 s";
-    assert!(lines[0].contains("WARN") && lines[0].contains(opened) && lines[0].contains("bad mood"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains(opened) && lines[0].contains("bad behaviour"),
+        "{}",
+        lines[0]
+    );
     assert!(lines[1].contains("INFO") && lines[1].contains("session store: circuit closed for reads"), "{}", lines[1]);
 }
 
-/// Fails until the circuit refuses, after a pause.
+/// Opens the circuit with failures, after a pause.
 async fn open_for_reads_again(store: &GuardedStore) {
     tokio::time::advance(PAUSE).await;
     while !is_refusal(&get(store).await) {}
@@ -306,9 +310,9 @@ async fn open_for_reads_again(store: &GuardedStore) {
 #[tokio::test]
 async fn each_operation_is_a_span_that_names_it_and_the_beginning_of_its_key() {
     let (log, _guard) = Log::begin(tracing::Level::DEBUG);
-    let (store, moody) = guarded(Mood::Answers);
+    let (store, flaky) = guarded(Behaviour::Answers);
     get(&store).await.unwrap();
-    moody.set(Mood::AnswersLater);
+    flaky.set(Behaviour::AnswersLater);
     put(&store).await.unwrap();
     store.sweep(1).await.unwrap();
     let lines = log.lines();
@@ -333,7 +337,7 @@ mod counted {
 
     use super::*;
 
-    /// Counters, and how many values the histograms got.
+    /// The counters, and the number of values in each histogram.
     fn counted(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
         let name = |key: &metrics::Key| {
             let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
@@ -350,18 +354,18 @@ mod counted {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn operations_refusals_and_what_was_swept_are_counted() {
+    async fn operations_refusals_and_swept_values_are_counted() {
         let recorder = DebuggingRecorder::new();
         let _installed = metrics::set_default_local_recorder(&recorder);
-        let (store, moody) = guarded(Mood::Answers);
+        let (store, flaky) = guarded(Behaviour::Answers);
         put(&store).await.unwrap();
-        moody.clock.advance(2 * PAUSE);
+        flaky.clock.advance(2 * PAUSE);
         assert_eq!(store.sweep(10).await.unwrap().removed, 1);
-        moody.set(Mood::AnswersLater);
+        flaky.set(Behaviour::AnswersLater);
         get(&store).await.unwrap();
         drop(store.get(key(1)));
         store.ping().await.unwrap();
-        moody.set(DOWN);
+        flaky.set(DOWN);
         open_for_reads(&store).await;
         let expected = [
             ("ampoule_store_operations{operation=put,outcome=ok,store=session store}", 1),

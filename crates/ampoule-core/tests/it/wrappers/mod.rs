@@ -1,5 +1,5 @@
-//! The stores that surround a store: each is as good a store as the one inside.
+//! Stores that wrap a store: each one conforms as the store inside does.
 
+mod flaky;
 mod guarded;
-mod moody;
 mod sealed;

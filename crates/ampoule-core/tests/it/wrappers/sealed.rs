@@ -1,4 +1,4 @@
-//! A sealed store is the store that it seals, whose values nothing else can read or move.
+//! A sealed store behaves like the store inside, whose values nothing else can read or move.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ampoule_core::{
 };
 use ampoule_seal::{KeyRing, Sealer, Secret};
 
-use super::moody::{Mood, Moody};
+use super::flaky::{Behaviour, FlakyStore};
 
 const OLD: &str = "y6BrVzb69n5UsHtWHq6UOV53TFF6fZEKVDaeEmPM-9Q";
 const NEW: &str = "EVB6Di9eadXfpApiob17buV-a82FxnybhDGzb_8hxDc";
@@ -55,7 +55,7 @@ async fn p8_the_inner_store_holds_nothing_of_a_value() {
 }
 
 #[tokio::test]
-async fn p8_a_value_that_was_moved_changed_or_never_sealed_is_damage() {
+async fn p8_a_value_that_was_moved_changed_or_never_sealed_is_corrupt() {
     let inner = Arc::new(MemoryStore::default());
     let store = SealedStore::new(inner.clone(), sealer(&[NEW]));
     put(&store, key(1), "role: admin").await;
@@ -74,7 +74,7 @@ async fn p8_a_value_that_was_moved_changed_or_never_sealed_is_damage() {
 }
 
 #[tokio::test]
-async fn an_older_key_opens_until_it_is_taken_away() {
+async fn an_older_key_opens_until_it_is_removed() {
     let inner = Arc::new(MemoryStore::default());
     put(&SealedStore::new(inner.clone(), sealer(&[OLD])), key(1), "cart: 7").await;
     let (both, new) = (sealer(&[NEW, OLD]), sealer(&[NEW]));
@@ -86,18 +86,18 @@ async fn an_older_key_opens_until_it_is_taken_away() {
 }
 
 #[tokio::test]
-async fn answers_come_as_the_inner_store_gives_them() {
-    let moody = Arc::new(Moody::new(Mood::Answers));
-    let store = SealedStore::new(moody.clone(), sealer(&[NEW]));
+async fn a_ready_answer_of_the_inner_store_stays_ready() {
+    let flaky = Arc::new(FlakyStore::new(Behaviour::Answers));
+    let store = SealedStore::new(flaky.clone(), sealer(&[NEW]));
     put(&store, key(1), "cart: 7").await;
     assert_eq!(store.get(key(1)).try_now().unwrap().unwrap().unwrap().value, "cart: 7");
-    moody.set(Mood::AnswersLater);
+    flaky.set(Behaviour::AnswersLater);
     assert_eq!(value(&store, key(1)).await, "cart: 7");
-    moody.set_writes(Mood::Fails(ErrorKind::Full));
+    flaky.set_writes(Behaviour::Fails(ErrorKind::Full));
     assert_eq!(store.delete(key(1)).await.unwrap_err().kind(), ErrorKind::Full);
-    assert_eq!(store.describe(), "moody, sealed");
+    assert_eq!(store.describe(), "flaky, sealed");
     assert_eq!(store.watch().unwrap().next().await, StoreEvent::Lost);
-    let asked = moody.asked();
+    let calls = flaky.calls();
     store.ping().await.unwrap();
-    assert_eq!(moody.asked(), asked + 1);
+    assert_eq!(flaky.calls(), calls + 1);
 }

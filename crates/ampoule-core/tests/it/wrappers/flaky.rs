@@ -1,4 +1,4 @@
-//! A memory store that fails as it is told to.
+//! A memory store that fails on demand.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use ampoule_core::{
     StoreEvent, StoreKey, Stored, SweepReport, Tag, Time, Version, Watcher,
 };
 
-/// How operations end.
+/// How operations answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behaviour {
     /// At once.
     Answers,
     /// When the reply is polled.
@@ -26,32 +26,32 @@ pub(crate) enum Mood {
     Hangs,
 }
 
-pub(crate) struct Moody {
+pub(crate) struct FlakyStore {
     store: MemoryStore,
     pub(crate) clock: Arc<ManualClock>,
-    /// Of reads and of writes.
-    moods: Mutex<[Mood; 2]>,
-    /// How many operations were asked for.
-    asked: AtomicUsize,
+    /// The behaviour of reads and of writes.
+    behaviours: Mutex<[Behaviour; 2]>,
+    /// The number of operations that were called.
+    calls: AtomicUsize,
 }
 
-impl Moody {
-    pub(crate) fn new(mood: Mood) -> Moody {
+impl FlakyStore {
+    pub(crate) fn new(behaviour: Behaviour) -> FlakyStore {
         let clock = Arc::new(ManualClock::default());
         let store = MemoryStore::new(MemoryBounds::default(), clock.clone());
-        Moody { store, clock, moods: Mutex::new([mood; 2]), asked: AtomicUsize::new(0) }
+        FlakyStore { store, clock, behaviours: Mutex::new([behaviour; 2]), calls: AtomicUsize::new(0) }
     }
 
-    pub(crate) fn set(&self, mood: Mood) {
-        *self.moods.lock().unwrap() = [mood; 2];
+    pub(crate) fn set(&self, behaviour: Behaviour) {
+        *self.behaviours.lock().unwrap() = [behaviour; 2];
     }
 
-    pub(crate) fn set_writes(&self, mood: Mood) {
-        self.moods.lock().unwrap()[1] = mood;
+    pub(crate) fn set_writes(&self, behaviour: Behaviour) {
+        self.behaviours.lock().unwrap()[1] = behaviour;
     }
 
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     fn read<'a, T: Send + 'a>(&'a self, reply: Reply<'a, T>) -> Reply<'a, T> {
@@ -63,21 +63,21 @@ impl Moody {
     }
 
     fn answer<'a, T: Send + 'a>(&'a self, group: usize, reply: Reply<'a, T>) -> Reply<'a, T> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        match self.moods.lock().unwrap()[group] {
-            Mood::Answers => reply,
-            Mood::AnswersWhenPolled => Reply::new(reply),
-            Mood::AnswersLater => Reply::new(async {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match self.behaviours.lock().unwrap()[group] {
+            Behaviour::Answers => reply,
+            Behaviour::AnswersWhenPolled => Reply::new(reply),
+            Behaviour::AnswersLater => Reply::new(async {
                 tokio::task::yield_now().await;
                 reply.await
             }),
-            Mood::Fails(kind) => Reply::ready(Err(Error::new(kind, "it is in a bad mood"))),
-            Mood::Hangs => Reply::new(pending()),
+            Behaviour::Fails(kind) => Reply::ready(Err(Error::new(kind, "it is in a bad behaviour"))),
+            Behaviour::Hangs => Reply::new(pending()),
         }
     }
 }
 
-impl Store for Moody {
+impl Store for FlakyStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         self.read(self.store.get(key))
     }
@@ -111,7 +111,7 @@ impl Store for Moody {
     }
 
     fn describe(&self) -> String {
-        "moody".to_owned()
+        "flaky".to_owned()
     }
 
     fn watch(&self) -> Option<Box<dyn Watcher>> {
@@ -119,7 +119,7 @@ impl Store for Moody {
     }
 }
 
-/// Reports the same event again and again.
+/// Reports the same event repeatedly.
 struct OneEvent;
 
 impl Watcher for OneEvent {
