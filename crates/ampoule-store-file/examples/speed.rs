@@ -1,7 +1,8 @@
-//! What each operation costs in a folder: `cargo run --release -p ampoule-store-file --example speed -- FOLDER`.
+//! Measures each operation in a folder: `cargo run --release -p ampoule-store-file --example speed -- FOLDER`.
 //!
-//! One caller, one operation after another, values of 300 bytes: what a request waits for, not what a machine can do.
-//! Give a folder on the disk that will be used, and one in memory (`/dev/shm`) to see what is not the disk's.
+//! One caller does one operation after another, with values of 300 bytes: this is what a request waits for, not what a
+//! machine can do. Pass a folder on the disk that will be used, and one in memory (`/dev/shm`) to see which part the
+//! disk has.
 
 use std::future::Future;
 use std::path::Path;
@@ -21,7 +22,7 @@ fn entry(tag: Option<Tag>) -> Entry {
     Entry { value: vec![b'x'; 300].into(), lifetime: Duration::from_secs(60), tag }
 }
 
-/// The median of the times of one operation on each key.
+/// Returns the median time of one operation on each key.
 async fn time<F: Future>(mut operation: impl FnMut(u64) -> F) -> Duration {
     let mut times = Vec::new();
     for number in 0..COUNT {
@@ -33,7 +34,7 @@ async fn time<F: Future>(mut operation: impl FnMut(u64) -> F) -> Duration {
     times[times.len() / 2]
 }
 
-/// The versions in which all keys are written once more.
+/// Writes all keys once more, and returns the versions.
 async fn versions(store: &FileStore) -> Result<Vec<Version>, ampoule_core::Error> {
     let mut versions = Vec::new();
     for number in 0..COUNT {

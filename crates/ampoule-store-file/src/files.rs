@@ -1,4 +1,4 @@
-//! The operations of the store, on threads that may block.
+//! The operations of the store, which run on threads that may block.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,16 +11,16 @@ use ampoule_core::{Durability, Entry, Error, ErrorKind, PutMode, PutResult, Stor
 use crate::folder::{Folder, private, set_hint, sync_folder, unavailable};
 use crate::format::{self, HEADER, Header};
 use crate::options::FileOptions;
+use crate::process_locks::{Lock, ProcessGuard, ProcessLocks};
 use crate::progress::Progress;
-use crate::turns::{Lock, Turn, Turns};
 
-/// How often a file is written, while its folder is removed each time.
+/// How often a write is tried if its folder is removed each time.
 pub(crate) const MAX_TRIES: usize = 64;
 
 pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) options: FileOptions,
-    pub(crate) turns: Turns,
+    pub(crate) process_locks: ProcessLocks,
     /// Where the next sweep continues.
     pub(crate) swept: Mutex<Progress>,
 }
@@ -34,12 +34,13 @@ pub(crate) struct Live {
 
 impl Files {
     pub(crate) fn new(folder: Folder, options: FileOptions) -> Files {
-        Files { folder, options, turns: Turns::new(), swept: Mutex::new(Progress::at_random()) }
+        Files { folder, options, process_locks: ProcessLocks::new(), swept: Mutex::new(Progress::at_random()) }
     }
 
     pub(crate) fn get(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
         match self.read(key) {
-            // A touch may just have been writing one of the deadlines. What is damaged stays so.
+            // A touch may just have been writing one of the deadlines. A damaged file is damaged at the second attempt
+            // too.
             Err(error) if error.kind() == ErrorKind::Corrupt => self.read(key),
             read => read,
         }
@@ -63,7 +64,7 @@ impl Files {
         }
     }
 
-    /// The file of a key and what precedes its value, whether its deadline has passed or not.
+    /// Returns the file of a key and its header, expired or not.
     pub(crate) fn record(&self, key: StoreKey) -> Result<Option<(File, Header)>, Error> {
         let Some(mut file) = self.open(key, private().read(true).write(true))? else { return Ok(None) };
         let mut bytes = Vec::with_capacity(HEADER);
@@ -77,22 +78,28 @@ impl Files {
         Ok(deadline.map(|deadline| Live { file, header, deadline }))
     }
 
-    pub(crate) fn put(&self, turn: Turn, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<PutResult, Error> {
+    pub(crate) fn put(
+        &self,
+        guard: ProcessGuard,
+        key: StoreKey,
+        entry: &Entry,
+        mode: PutMode,
+    ) -> Result<PutResult, Error> {
         if entry.value.len() > self.options.max_value {
             let (len, max) = (entry.value.len(), self.options.max_value);
-            return Err(Error::new(ErrorKind::TooLarge, format!("a value of {len} bytes, where {max} are allowed")));
+            return Err(Error::new(ErrorKind::TooLarge, format!("the value has {len} bytes; the maximum is {max}")));
         }
-        let mut lock = self.lock(turn)?;
+        let mut lock = self.lock(guard)?;
         for _ in 0..MAX_TRIES {
             if let Some(result) = self.put_locked(&lock, key, entry, mode)? {
                 return Ok(result);
             }
-            lock = self.lock_again(lock)?;
+            lock = self.relock(lock)?;
         }
-        Err(Error::new(ErrorKind::Unavailable, "the session folder is removed again and again while it is written"))
+        Err(Error::new(ErrorKind::Unavailable, "another program keeps removing the session folder while it is written"))
     }
 
-    /// `None` if the folder was removed before the record was in it.
+    /// Returns `None` if the folder was removed before the record was in it.
     fn put_locked(&self, lock: &Lock, key: StoreKey, entry: &Entry, mode: PutMode) -> Result<Option<PutResult>, Error> {
         let now = self.options.clock.now();
         let old = self.live(key, now)?.map(|live| live.header);
@@ -104,7 +111,7 @@ impl Files {
         if !holds {
             return Ok(Some(PutResult::Conflict));
         }
-        // A counter could come back when a key is deleted and made again; 64 random bits do not.
+        // A counter could repeat a version when a key is deleted and created again; 64 random bits do not.
         let version = Version::random()?;
         let old_tag = old.and_then(|old| old.tag);
         let deadline = now + entry.lifetime;
@@ -123,8 +130,8 @@ impl Files {
         Ok(Some(PutResult::Stored(version)))
     }
 
-    /// Says whether the lock was still that of the folder when the new file was in it: from then on the folder cannot be
-    /// removed.
+    /// Returns whether the lock was still that of the folder when the new file was in it. From then on the folder
+    /// cannot be removed.
     fn replace(&self, lock: &Lock, key: StoreKey, bytes: &[u8], deadline: Time) -> io::Result<bool> {
         let shard = self.folder.shard(key.as_bytes()[0]);
         let (temporary, mut file) = match self.folder.temporary(&shard) {
@@ -154,13 +161,13 @@ impl Files {
         Ok(false)
     }
 
-    /// Waits until the disk has what was made, renamed or removed in a folder, if that is asked for.
+    /// Waits until the disk has what was created, renamed or removed in a folder, if the durability requires it.
     pub(crate) fn sync(&self, folder: &Path) -> io::Result<()> {
         if self.options.durability == Durability::Power { sync_folder(folder) } else { Ok(()) }
     }
 
-    /// Moves the deadline in the file, by one write of a few bytes. It is not waited for until the disk has it, whatever
-    /// the durability: what is lost with the power is some minutes of a session's life.
+    /// Moves the deadline in the file, by one write of a few bytes. It does not wait for the disk, whatever the
+    /// durability: a loss of power can only shorten a session by some minutes.
     pub(crate) fn touch(&self, _: &Lock, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
         let now = self.options.clock.now();
         let live = self.live(key, now)?.filter(|live| live.header.version == version);
@@ -178,18 +185,19 @@ impl Files {
     pub(crate) fn delete(&self, lock: &Lock, key: StoreKey) -> Result<bool, Error> {
         let (live, tag) = match self.live(key, self.options.clock.now()) {
             Ok(live) => (live.is_some(), live.and_then(|live| live.header.tag)),
-            // What is damaged, or no file at all, is deleted too: that is how an operator gets rid of it. What cannot be
-            // reached cannot be removed either, which is the error then.
+            // A damaged file, or a path that is not a file, is deleted too, so that an operator can get rid of it. A
+            // file that cannot be reached cannot be removed either; that is an error.
             Err(_) => (true, None),
         };
         self.remove(lock, key, tag)?;
         Ok(live)
     }
 
-    /// Removes a file, and the mark by which its tag finds it. What was ended does not come back with the power.
+    /// Removes a file, and the mark by which its tag finds it. Both are synced, so that a loss of power does not revive
+    /// an ended session.
     ///
-    /// A folder that a cleaner has removed since it was locked held no record then. A record that is there by now was
-    /// written later, under another lock.
+    /// If a cleaner has removed the folder since it was locked, the folder contained no record. A record that exists
+    /// now was written later, under another lock.
     pub(crate) fn remove(&self, lock: &Lock, key: StoreKey, tag: Option<Tag>) -> Result<(), Error> {
         if !self.holds(lock).map_err(unavailable("cannot be read"))? {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The folder: what is where in it, and whether it is ours.
+//! The folder: its layout, and whether it belongs to a store.
 
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -8,35 +8,35 @@ use std::time::SystemTime;
 use ampoule_core::internal::folders::{inherit_owner, make_private_folder};
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time};
 
-/// What the marker says. Another format will have another number.
+/// The content of the marker. Another format will have another number.
 const MARKER: &str = "ampoule file store 1\n";
 
-/// What is in the folder besides the marker.
+/// The folders beside the marker.
 const PARTS: [&str; 2] = ["records", "tags"];
 
-/// Files of this prefix are being written, or were when their writer died.
-pub(crate) const TEMPORARY: &str = ".tmp-";
+/// The prefix of files that are being written, or whose writer has died.
+pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// The paths of a store.
 pub(crate) struct Folder {
     root: PathBuf,
-    /// Whether this process is root's and the folder another user's, whose files must be too.
-    is_lent: bool,
+    /// Whether this process runs as root and the folder belongs to another user, who must own the files as well.
+    has_other_owner: bool,
 }
 
 impl Folder {
-    /// Makes the folder if there is none, and refuses one that is something else's: sweeping it would delete files.
+    /// Creates the folder if it does not exist, and refuses a folder of something else: sweeping it would delete files.
     pub(crate) fn open(path: &Path) -> Result<Folder, Error> {
         let open = || -> Result<Folder, Error> {
-            make_private_folder(path).map_err(unavailable("cannot be made"))?;
+            make_private_folder(path).map_err(unavailable("cannot be created"))?;
             let root = path.canonicalize().map_err(unavailable("cannot be found"))?;
-            let mut folder = Folder { root, is_lent: true };
+            let mut folder = Folder { root, has_other_owner: true };
             folder.claim()?;
             for part in PARTS {
                 make_private_folder(&folder.root.join(part)).map_err(unavailable("cannot be written"))?;
             }
-            folder.is_lent = false;
-            folder.is_lent = folder.probe().map_err(unavailable("cannot be written"))?;
+            folder.has_other_owner = false;
+            folder.has_other_owner = folder.probe().map_err(unavailable("cannot be written"))?;
             Ok(folder)
         };
         open().map_err(|error| error.about(format_args!("sessions in {}", path.display())))
@@ -46,16 +46,16 @@ impl Folder {
         if self.is_marked_ours()? {
             return Ok(());
         }
-        // Another process may just have made it ours, and parts in it.
-        if self.holds_something_but(&[]).map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
+        // Another process may just have claimed it, and created folders in it.
+        if self.contains_other_than(&[]).map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
             let message =
-                "the folder is not empty and holds no `ampoule-store`: choose a folder of its own for sessions";
+                "the folder is not empty and contains no `ampoule-store`: choose an empty folder for sessions";
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.write_marker().map_err(unavailable("cannot be written"))
     }
 
-    /// Renamed into place, so that a process that starts at the same time reads the marker whole.
+    /// The marker is renamed into place, so that a process that starts at the same time reads it whole.
     fn write_marker(&self) -> io::Result<()> {
         let (temporary, mut file) = self.temporary(&self.root)?;
         file.write_all(MARKER.as_bytes())?;
@@ -63,22 +63,22 @@ impl Folder {
         fs::rename(temporary, self.marker())
     }
 
-    /// Makes a folder in this one. Where this one was removed while it was in use, it comes back with its marker, without
-    /// which the next start would refuse it.
+    /// Creates a folder in this one. If this one was removed while it was in use, it is created again with its marker,
+    /// without which the next start would refuse it.
     pub(crate) fn make(&self, path: &Path) -> io::Result<()> {
-        self.mark_again()?;
+        self.restore_marker()?;
         make_private_folder(path)
     }
 
-    /// Makes the marker anew, where a program that cleans up old files has removed it.
-    pub(crate) fn mark_again(&self) -> io::Result<()> {
+    /// Creates the marker again, if a program that cleans up old files has removed it.
+    pub(crate) fn restore_marker(&self) -> io::Result<()> {
         match self.marker().symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             marker => return marker.map(drop),
         }
         make_private_folder(&self.root)?;
-        if self.holds_something_but(&PARTS)? && !self.marker().try_exists()? {
-            return Err(io::Error::other("its place is taken by a folder of something else"));
+        if self.contains_other_than(&PARTS)? && !self.marker().try_exists()? {
+            return Err(io::Error::other("a folder of something else has replaced it"));
         }
         self.write_marker()
     }
@@ -92,27 +92,27 @@ impl Folder {
             Ok(text) if text == MARKER => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(unavailable("cannot be read")(error)),
-            _ => Err(Error::new(ErrorKind::Config, "the folder is of a format that this version does not know")),
+            _ => Err(Error::new(ErrorKind::Config, "the folder has a format that this version does not support")),
         }
     }
 
-    fn holds_something_but(&self, parts: &[&str]) -> io::Result<bool> {
+    fn contains_other_than(&self, parts: &[&str]) -> io::Result<bool> {
         for entry in fs::read_dir(&self.root)? {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
-            if !name.starts_with(TEMPORARY) && !parts.contains(&&*name) {
+            if !name.starts_with(TEMPORARY_PREFIX) && !parts.contains(&&*name) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether files that are made here must be given to another user. An error if none can be made.
+    /// Returns whether new files must be given to another user. It is an error if none can be created.
     fn probe(&self) -> io::Result<bool> {
         let (path, file) = self.temporary(&self.root)?;
-        let is_lent = is_of_another(&file.metadata()?, &self.root.metadata()?);
+        let has_other_owner = differs_in_owner(&file.metadata()?, &self.root.metadata()?);
         fs::remove_file(path)?;
-        Ok(is_lent)
+        Ok(has_other_owner)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -123,7 +123,7 @@ impl Folder {
         self.root.join("records")
     }
 
-    /// The folder of all records whose key starts with this byte.
+    /// Returns the folder of all records whose key starts with this byte.
     pub(crate) fn shard(&self, first: u8) -> PathBuf {
         self.records().join(format!("{first:02x}"))
     }
@@ -132,39 +132,39 @@ impl Folder {
         self.shard(key.as_bytes()[0]).join(hex(key.as_bytes()))
     }
 
-    /// The folder of all tags that start with this byte.
+    /// Returns the folder of all tags that start with this byte.
     pub(crate) fn tag_shard(&self, first: u8) -> PathBuf {
         self.root.join("tags").join(format!("{first:02x}"))
     }
 
-    /// The folder of the marks of all records with this tag.
+    /// Returns the folder of the marks of all records with this tag.
     pub(crate) fn tag(&self, tag: Tag) -> PathBuf {
         self.tag_shard(tag.as_bytes()[0]).join(hex(tag.as_bytes()))
     }
 
-    /// A new file whose name is not taken.
+    /// Creates a file whose name is not in use.
     pub(crate) fn temporary(&self, folder: &Path) -> io::Result<(PathBuf, File)> {
-        let path = folder.join(format!("{TEMPORARY}{:016x}", random()?));
+        let path = folder.join(format!("{TEMPORARY_PREFIX}{:016x}", random()?));
         let file = self.create(&path)?;
         Ok((path, file))
     }
 
-    /// Makes a file. What root makes belongs to the owner of the folder, who could not use it otherwise.
+    /// Creates a file. A file that root creates is given to the owner of the folder, who could not use it otherwise.
     pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
         let file = private().write(true).create_new(true).open(path)?;
-        if self.is_lent {
+        if self.has_other_owner {
             inherit_owner(path);
         }
         Ok(file)
     }
 }
 
-/// Lower-case hexadecimal: some file systems do not tell capitals apart. These ten lines are no reason for a dependency.
+/// Lower-case hexadecimal, since some file systems ignore case.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads what [`hex`] wrote.
+/// Parses the output of [`hex`].
 pub(crate) fn parse_key(name: &str) -> Option<StoreKey> {
     let mut bytes = [0; 32];
     if name.len() != 64 || !name.is_ascii() {
@@ -180,7 +180,7 @@ pub(crate) fn random() -> io::Result<u64> {
     getrandom::u64().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// Options for files that are ours alone, and that are what they seem: a link in their place is not followed.
+/// Options for files that only their owner may use. A symbolic link in their place is not followed.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -191,7 +191,7 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// A handle of a folder, to lock it.
+/// Opens a folder, to lock it.
 #[cfg(unix)]
 pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -199,42 +199,42 @@ pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn is_of_another(file: &Metadata, folder: &Metadata) -> bool {
+fn differs_in_owner(file: &Metadata, folder: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     file.uid() != folder.uid()
 }
 
 #[cfg(not(unix))]
-fn is_of_another(_: &Metadata, _: &Metadata) -> bool {
+fn differs_in_owner(_: &Metadata, _: &Metadata) -> bool {
     false
 }
 
-/// Makes sure that what was made, renamed or removed in a folder outlives a loss of power.
+/// Ensures that what was created, renamed or removed in a folder survives a loss of power.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and the file system writes its journal by itself.
+    // Other systems cannot open a folder as a file, and their file systems write the journal by themselves.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// The last second that a time of 32 bits can tell (in 2106). A later deadline, as "never", is hinted at by this one,
-/// since many file systems know no year 9999.
-const LAST_HINT: Time = Time::from_millis(u32::MAX as u64 * 1_000);
+/// The last second of a 32-bit time (in 2106). It is the hint of all later deadlines, "never" included, since many file
+/// systems cannot store the year 9999.
+const MAX_HINT: Time = Time::from_millis(u32::MAX as u64 * 1_000);
 
-/// The modification time that a file of this deadline is given, so that a sweep need not read it before.
+/// Returns the modification time for a file with this deadline, by which a sweep knows when to read it.
 pub(crate) fn hint_for(deadline: Time) -> Time {
-    deadline.min(LAST_HINT)
+    deadline.min(MAX_HINT)
 }
 
-/// Sets the modification time. Without it a sweep reads the file in vain, and nothing else is lost.
+/// Sets the modification time. If that fails, a sweep reads the file needlessly; nothing else is lost.
 pub(crate) fn set_hint(file: &File, deadline: Time) {
     let _ = file.set_times(FileTimes::new().set_modified(SystemTime::from(hint_for(deadline))));
 }
 
-/// When a file says that it is to be read. It may lie: a copy has the time of its copying.
+/// Returns the hint of a file: when a sweep should read it. It may be wrong, since a copy has the time of its copying.
 pub(crate) fn hint_of(metadata: &Metadata) -> Time {
     metadata.modified().map_or(Time::ZERO, Time::from)
 }
 
-/// The error for a failure of the file system: `Full` if it has no room, `Unavailable` otherwise.
+/// Returns the error for a failure of the file system: `Full` if it has no room, `Unavailable` otherwise.
 pub(crate) fn unavailable(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |cause| {
         let full = matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);

@@ -1,4 +1,4 @@
-//! The bytes of a file.
+//! The format of a file.
 //!
 //! ```text
 //! offset size
@@ -16,26 +16,26 @@
 //!      8    4  CRC-32 of bytes 0 to 41 of the file and of the 8 bytes before, little-endian
 //! ```
 //!
-//! A deadline is moved by overwriting the earlier of the two in place; nothing else in a file is ever overwritten. Since a
-//! deadline only moves later while its file is there, a write that is torn, by a loss of power or under the eyes of a
-//! reader, takes nothing away: the other deadline stands, and the move has not happened. Where the other has passed, a
-//! deadline that cannot be read is damage, since the session may live by it.
+//! A deadline is moved by overwriting the earlier of the two in place; nothing else in a file is ever overwritten. A
+//! deadline only moves later while its file exists, so a write that is torn, by a loss of power or during a read, loses
+//! nothing: the other deadline is valid, and the move has not happened. If the other deadline has passed, one that
+//! cannot be read is damage, since the session may live by it.
 
 use ampoule_core::{Bytes, Error, ErrorKind, Tag, Time, Version};
 
 const FORMAT: u8 = 1;
-/// What never changes in a file, before the deadlines.
+/// The part of a file before the deadlines, which never changes.
 const FIXED: usize = 42;
 const DEADLINE: usize = 12;
 pub(crate) const HEADER: usize = FIXED + 2 * DEADLINE;
 const CHECKSUM: usize = 4;
 
-/// What precedes the value.
+/// The part of a file before the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) version: Version,
     pub(crate) tag: Option<Tag>,
-    /// `None` for one whose checksum does not match; never both.
+    /// `None` for a deadline whose checksum does not match; never both.
     deadlines: [Option<Time>; 2],
 }
 
@@ -44,7 +44,7 @@ impl Header {
         Header { version, tag, deadlines: [Some(deadline); 2] }
     }
 
-    /// The deadline, unless it has passed.
+    /// Returns the deadline; `None` if it has passed.
     pub(crate) fn deadline_after(&self, now: Time) -> Result<Option<Time>, Error> {
         let deadline = self.deadlines.into_iter().flatten().max().filter(|deadline| *deadline > now);
         match deadline {
@@ -53,9 +53,9 @@ impl Header {
         }
     }
 
-    /// Where in the file to write what, to move the deadline to a later moment.
+    /// Returns the bytes to write to move the deadline to a later moment, and their offset in the file.
     pub(crate) fn moved_to(&self, deadline: Time) -> (u64, [u8; DEADLINE]) {
-        // One that cannot be read is less than any.
+        // A deadline that cannot be read sorts before any other.
         let earlier = usize::from(self.deadlines[1] < self.deadlines[0]);
         ((FIXED + earlier * DEADLINE) as u64, encode_deadline(&self.fixed(), deadline))
     }
@@ -87,7 +87,7 @@ fn checksum(fixed: &[u8], rest: &[u8]) -> [u8; CHECKSUM] {
     hasher.finalize().to_le_bytes()
 }
 
-/// A whole file.
+/// Encodes a whole file.
 pub(crate) fn encode(version: Version, tag: Option<Tag>, deadline: Time, value: &[u8]) -> Vec<u8> {
     let fixed = Header::new(version, tag, deadline).fixed();
     let deadline = encode_deadline(&fixed, deadline);
@@ -98,22 +98,22 @@ pub(crate) fn encode(version: Version, tag: Option<Tag>, deadline: Time, value: 
     bytes
 }
 
-/// Reads the start of a file.
+/// Decodes the start of a file.
 pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, Error> {
     match bytes.first() {
         Some(&FORMAT) => {}
         Some(other) => return Err(corrupt(&format!("format {other}, where {FORMAT} is known"))),
         None => return Err(corrupt("it is empty")),
     }
-    let (fixed, rest) = bytes.split_first_chunk::<FIXED>().ok_or_else(|| corrupt("it is cut off"))?;
-    let (first, rest) = rest.split_first_chunk::<DEADLINE>().ok_or_else(|| corrupt("it is cut off"))?;
-    let (second, _) = rest.split_first_chunk::<DEADLINE>().ok_or_else(|| corrupt("it is cut off"))?;
+    let (fixed, rest) = bytes.split_first_chunk::<FIXED>().ok_or_else(|| corrupt("it is truncated"))?;
+    let (first, rest) = rest.split_first_chunk::<DEADLINE>().ok_or_else(|| corrupt("it is truncated"))?;
+    let (second, _) = rest.split_first_chunk::<DEADLINE>().ok_or_else(|| corrupt("it is truncated"))?;
     let deadlines = [first, second].map(|bytes| decode_deadline(fixed, bytes));
     if deadlines == [None; 2] {
         return Err(corrupt("the checksum of its header does not match"));
     }
     let [_, tagged, rest @ ..] = fixed;
-    let (version, tag) = rest.split_first_chunk::<8>().ok_or_else(|| corrupt("it is cut off"))?;
+    let (version, tag) = rest.split_first_chunk::<8>().ok_or_else(|| corrupt("it is truncated"))?;
     let tag = tag.first_chunk::<32>().filter(|_| *tagged == 1).map(|tag| Tag::new(*tag));
     Ok(Header { version: Version(u64::from_le_bytes(*version)), tag, deadlines })
 }
@@ -123,9 +123,10 @@ fn decode_deadline(fixed: &[u8], bytes: &[u8; DEADLINE]) -> Option<Time> {
     (checksum(fixed, millis) == sum).then(|| Time::from_millis(u64::from_le_bytes(*millis)))
 }
 
-/// Takes the value out of a whole file.
+/// Decodes the value of a whole file.
 pub(crate) fn decode_value(bytes: Vec<u8>) -> Result<Bytes, Error> {
-    let end = bytes.len().checked_sub(CHECKSUM).filter(|end| *end >= HEADER).ok_or_else(|| corrupt("it is cut off"))?;
+    let end =
+        bytes.len().checked_sub(CHECKSUM).filter(|end| *end >= HEADER).ok_or_else(|| corrupt("it is truncated"))?;
     if checksum(&bytes[..FIXED], &bytes[HEADER..end]) != bytes[end..] {
         return Err(corrupt("its checksum does not match"));
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_and_every_flipped_bit_is_seen_or_harmless() {
+    fn every_truncation_and_every_flipped_bit_is_detected_or_harmless() {
         let bytes = encode(Version(7), None, NOON, b"some value");
         for len in 0..bytes.len() {
             assert_eq!(decode(&bytes[..len]).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
@@ -204,9 +205,9 @@ mod tests {
         assert_eq!(header.deadline_after(TWO).unwrap(), None, "both can be read, and both have passed");
     }
 
-    /// A part of the bytes of a new deadline is there, and the rest is of the old one.
+    /// The first bytes of a new deadline are written, and the rest is that of the old one.
     #[test]
-    fn a_move_that_is_torn_has_not_happened() {
+    fn a_torn_move_has_not_happened() {
         let mut whole = encode(Version(7), None, NOON, b"value");
         let moved = decode_header(&whole).unwrap().moved_to(ONE);
         write(&mut whole, moved);

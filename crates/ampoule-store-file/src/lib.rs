@@ -1,10 +1,10 @@
-//! Ampoule sessions in a folder of files: the default store, and one that needs no server.
+//! Ampoule sessions in a folder of files: the default store, which needs no server.
 //!
-//! Any number of processes on one machine may share the folder. Reads take no lock; each write locks one of 256 folders,
-//! writes a file of a temporary name and renames it over the old one, so that a reader sees a record whole, and a process
-//! that is killed leaves either the old or the new one. There are no lock files, which a program that cleans up could
-//! remove under a writer. At most 112 files and folders are open at once, and none at rest
-//! but the one that a sweep is at.
+//! Any number of processes on one machine may share the folder. Reads take no lock. A write locks one of 256 folders,
+//! writes a temporary file and renames it over the old one, so that a reader sees a record whole, and a process that is
+//! killed leaves either the old or the new record. There are no lock files, which a program that cleans up could remove
+//! while they are in use. At most 112 files and folders are open at once, and at rest only the folder that a sweep has
+//! reached.
 //!
 //! ```text
 //! <folder>/
@@ -13,35 +13,38 @@
 //!   tags/cd/…/ab…    an empty file for each session that has a tag, in a folder for each tag
 //! ```
 //!
-//! The deadline is in the file. [`touch`](Store::touch) overwrites it there, under the lock, and writes no data. It stands
-//! there twice, so that a write that is torn leaves the earlier one: a touch is not waited for until the disk has it,
-//! whatever the [`Durability`], and what may be lost with the power is some minutes of a session's life.
+//! The deadline is in the file. [`touch`](Store::touch) overwrites it there, under the lock, and does not write the
+//! data. It is stored twice, so that a torn write leaves the earlier one. A touch does not wait for the disk, whatever
+//! the [`Durability`]: a loss of power can shorten a session by some minutes.
 //!
-//! A file's modification time is set to its deadline too, as a hint for the sweep, and never decides: a copy without times
-//! (`cp -r`, an archive, a restored backup) loses nothing. What holds of a time that lies:
+//! A file's modification time is set to its deadline as well, as a hint for the sweep that decides nothing: a copy
+//! without times (`cp -r`, an archive, a restored backup) loses no session. If the modification time is wrong:
 //!
-//! - In the past: the next sweep reads the file, finds that it lives, and sets the time right.
-//! - In the future, though the deadline has passed: the session is absent for every reader all the same. Its file stays
-//!   until a sweep reads it by chance: each round reads a 256th of all files besides those whose time has come, so 256
-//!   rounds of one process read them all.
-//! - A damaged file is an error for its readers, and goes 30 days after its time; until then it can be looked at.
+//! - In the past: the next sweep reads the file, finds that the session is live, and corrects the time.
+//! - In the future, although the deadline has passed: the session is absent for every reader. Its file stays until a
+//!   sweep happens to read it: besides the files that are due, each round reads a 256th of all others, so 256 rounds of
+//!   one process read every file.
+//! - A damaged file is an error for its readers. It is removed 30 days after its modification time, and can be
+//!   inspected until then.
 //!
-//! A name is made of the session's handle, which is no secret. No text from a client reaches the file system, and what is
-//! in the folder is of no use as a cookie (promise P8). Folders have mode 0700 and files 0600.
+//! A file's name is the session's id, which is not a secret. No text from a client reaches the file system, and nothing
+//! in the folder can be used as a cookie (promise P8). Folders have mode 0700 and files 0600.
 //!
-//! What is in the folder belongs to the owner of the folder, also what root makes, such as a tool that an operator runs
-//! before the site has started: a folder that root makes gets the owner of the folder above it. A folder that vanishes
-//! while it is in use comes back with its marker. Only what is not there is an absence; what cannot be reached, for want
-//! of a right or by a fault of the disk, is an error.
+//! All files belong to the owner of the folder, even if root creates them, as a tool does that an operator runs before
+//! the site has started. A folder that root creates gets the owner of the folder above it. A folder that is removed
+//! while it is in use is created again with its marker. Only a file that does not exist counts as absent; one that
+//! cannot be reached, because of a missing permission or a fault of the disk, is an error.
 //!
-//! The clock is that of the machine, read by each process. All that share a folder are on one machine, so they agree; when
-//! its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late: also one that
-//! had expired by the clock before its user logged out, since that logout found nothing to end.
+//! Each process reads the machine's clock; all processes that share a folder are on one machine, so they agree. If the
+//! clock is set forward by an hour, sessions end an hour early. If it is set back, they end an hour late; this includes
+//! a session that had expired by the clock before its user logged out, since that logout found no session to end.
 //!
-//! A sweep looks at files for 4 ms at most and continues in its next call, so it holds no thread and no lock for long.
+//! A sweep examines files for at most 4 ms and continues in its next call, so that it occupies no thread and no lock
+//! for long.
 //!
-//! Not for network file systems: locks and renames are not reliable on all of them, and NFS locks no folder at all. Beaker's file store locks loading
-//! and saving apart, and so loses updates; it never syncs, and leaves a lock file for each session for ever.
+//! Do not use it on network file systems: locks and renames are not reliable on all of them, and NFS cannot lock
+//! folders. Beaker's file store locks loading and saving separately, and so loses updates; it never syncs, and never
+//! removes the lock file of a session.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -51,11 +54,11 @@ mod folder;
 mod format;
 mod locks;
 mod options;
+mod process_locks;
 mod progress;
 mod scan;
 mod sweep;
 mod tags;
-mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -71,9 +74,9 @@ use tokio::sync::Semaphore;
 use self::files::Files;
 use self::folder::Folder;
 pub use self::options::FileOptions;
-use self::turns::Turn;
+use self::process_locks::ProcessGuard;
 
-/// Sessions in a folder.
+/// A store of sessions in a folder.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -91,23 +94,24 @@ pub struct FileStore {
     limits: Limits,
 }
 
-/// How many operations run at once, of which each has at most four files or folders open: 112 in all. A process of macOS
-/// has 256 handles, and its service needs most of them for connections.
+/// How many operations run at once. Each has at most four files or folders open, which makes 112 in all: a process of
+/// macOS has 256 handles, and a service needs most of them for connections.
 #[derive(Clone)]
 struct Limits {
     readers: Arc<Semaphore>,
-    /// Those that have a turn. One may have to wait for another process, so that they are apart from the readers.
+    /// Operations that hold a process lock. They are separate from the readers, since one may have to wait for another
+    /// process.
     writers: Arc<Semaphore>,
-    /// Those that go through many files.
+    /// Operations that read many files.
     tools: Arc<Semaphore>,
 }
 
 impl FileStore {
-    /// Opens the folder, and makes it if there is none.
+    /// Opens the folder, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is a folder of something else, [`ErrorKind::Unavailable`] if it cannot be read and
-    /// written.
+    /// [`ErrorKind::Config`] if the folder belongs to something else, [`ErrorKind::Unavailable`] if it cannot be read
+    /// and written.
     pub fn open(path: impl AsRef<Path>, options: FileOptions) -> Result<FileStore, Error> {
         let folder = Folder::open(path.as_ref())?;
         let limit = |count| Arc::new(Semaphore::new(count));
@@ -115,7 +119,7 @@ impl FileStore {
         Ok(FileStore { files: Arc::new(Files::new(folder, options)), limits })
     }
 
-    /// Runs a job on a thread that may block. If the caller goes away the job ends all the same, whole.
+    /// Runs a job on a thread that may block. The job runs to its end even if the caller is cancelled.
     fn blocking<T: Send + 'static>(
         &self,
         limit: &Arc<Semaphore>,
@@ -123,25 +127,25 @@ impl FileStore {
     ) -> Reply<'_, T> {
         let (files, limit) = (Arc::clone(&self.files), Arc::clone(limit));
         Reply::new(async move {
-            let broken_off = || Error::new(ErrorKind::Unavailable, "the file store's work was broken off");
-            let permit = limit.acquire_owned().await.map_err(|cause| broken_off().because(cause))?;
+            let job_failed = || Error::new(ErrorKind::Unavailable, "the file store's background job did not finish");
+            let permit = limit.acquire_owned().await.map_err(|cause| job_failed().because(cause))?;
             let work = move || {
                 let _permit = permit;
                 job(&files)
             };
-            tokio::task::spawn_blocking(work).await.map_err(|cause| broken_off().because(cause))?
+            tokio::task::spawn_blocking(work).await.map_err(|cause| job_failed().because(cause))?
         })
     }
 
-    /// Runs a job when it is the turn of a writer of the key.
+    /// Runs a job once its writer holds the process lock of the key.
     fn write<T: Send + 'static>(
         &self,
         key: StoreKey,
-        job: impl FnOnce(&Files, Turn) -> Result<T, Error> + Send + 'static,
+        job: impl FnOnce(&Files, ProcessGuard) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
         Reply::new(async move {
-            let turn = self.files.turns.turn(key).await;
-            self.blocking(&self.limits.writers, move |files| job(files, turn)).await
+            let guard = self.files.process_locks.acquire(key).await;
+            self.blocking(&self.limits.writers, move |files| job(files, guard)).await
         })
     }
 }
@@ -152,15 +156,15 @@ impl Store for FileStore {
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
-        self.write(key, move |files, turn| files.put(turn, key, &entry, mode))
+        self.write(key, move |files, guard| files.put(guard, key, &entry, mode))
     }
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
-        self.write(key, move |files, turn| files.touch(&files.lock(turn)?, key, version, lifetime))
+        self.write(key, move |files, guard| files.touch(&files.lock(guard)?, key, version, lifetime))
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        self.write(key, move |files, turn| files.delete(&files.lock(turn)?, key))
+        self.write(key, move |files, guard| files.delete(&files.lock(guard)?, key))
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {

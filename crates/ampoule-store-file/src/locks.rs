@@ -1,9 +1,9 @@
-//! Which writer may change a folder of records: one at a time for each of the 256, in this process and among all.
+//! Write locks: one writer at a time in each of the 256 folders of records, in this process and among all processes.
 //!
 //! The lock is on the folder of the records itself. A lock file beside it could be removed by a program that cleans up
-//! old files, and made again by another process: then two writers would hold the lock. A folder that holds a record, or
-//! one that is being written, cannot be removed. One that is empty can, so a writer compares the folder that it has
-//! locked with the one at the path: when it has the lock, and again when its new file is in the folder.
+//! old files, and created again by another process: then two writers would hold the lock. A folder that contains a
+//! record, or one that is being written, cannot be removed. An empty folder can, so a writer compares the folder that
+//! it has locked with the one at the path: when it has the lock, and again when its new file is in the folder.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -16,29 +16,29 @@ use crate::files::{Files, MAX_TRIES};
 #[cfg(unix)]
 use crate::folder::open_folder;
 use crate::folder::unavailable;
-use crate::turns::{Lock, Locked, Turn};
+use crate::process_locks::{Lock, LockedFolder, ProcessGuard};
 
 impl Files {
-    /// The whole lock, for work that runs on a thread that may block.
+    /// Acquires both locks, for work that runs on a thread that may block.
     pub(crate) fn blocking_lock(&self, key: StoreKey) -> Result<Lock, Error> {
         let limit = self.options.lock_wait;
-        self.lock(self.turns.blocking_turn(key, limit).ok_or_else(|| timeout(limit))?)
+        self.lock(self.process_locks.acquire_blocking(key, limit).ok_or_else(|| timeout(limit))?)
     }
 
     /// Waits until no other process writes in this folder.
     ///
-    /// A process that was stopped while it held a lock must not hang all others for ever (promise P10). The limit counts
-    /// from when the turn was asked for, so that all that queue behind one that waits in vain give up with it, rather
-    /// than one after another.
-    pub(crate) fn lock(&self, turn: Turn) -> Result<Lock, Error> {
-        let shard = self.folder.shard(turn.first);
+    /// A process that was stopped while it held a lock must not hang all others for ever (promise P10). The time limit
+    /// starts when the process lock was requested, so that all writers that queue behind a hanging one give up with it,
+    /// rather than one after another.
+    pub(crate) fn lock(&self, guard: ProcessGuard) -> Result<Lock, Error> {
+        let shard = self.folder.shard(guard.first);
         let mut pause = Duration::from_micros(20);
         loop {
             let locked = self.try_lock(&shard).map_err(unavailable("has a folder that cannot be locked"))?;
             if let Some(folder) = locked {
-                return Ok(Lock { folder: Locked(folder), turn });
+                return Ok(Lock { folder: LockedFolder(folder), guard });
             }
-            if turn.asked.elapsed() >= self.options.lock_wait {
+            if guard.requested.elapsed() >= self.options.lock_wait {
                 return Err(timeout(self.options.lock_wait));
             }
             std::thread::sleep(pause);
@@ -46,15 +46,15 @@ impl Files {
         }
     }
 
-    /// The lock of another folder than the one that it was, which is gone.
-    pub(crate) fn lock_again(&self, lock: Lock) -> Result<Lock, Error> {
-        let Lock { folder, turn } = lock;
+    /// Locks the folder that has replaced the one of this lock, which was removed.
+    pub(crate) fn relock(&self, lock: Lock) -> Result<Lock, Error> {
+        let Lock { folder, guard } = lock;
         drop(folder);
-        self.lock(turn)
+        self.lock(guard)
     }
 
-    /// The folder of a shard is made when it is missed. One that a cleaner removes is made again at once: after a pause it
-    /// would be removed already.
+    /// Creates the folder of the shard if it is missing. A folder that a cleaner removes is created again without a
+    /// pause, after which it would be removed already.
     fn try_lock(&self, shard: &Path) -> io::Result<Option<File>> {
         for _ in 0..MAX_TRIES {
             let folder = match self.open_to_lock(shard) {
@@ -74,7 +74,7 @@ impl Files {
         Ok(None)
     }
 
-    /// It may be removed again at once, as long as it is empty.
+    /// The folder may be removed again at once, as long as it is empty.
     fn make_shard(&self, shard: &Path) -> io::Result<()> {
         match self.folder.make(shard).and_then(|()| self.sync(&self.folder.records())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -87,16 +87,16 @@ impl Files {
         open_folder(shard)
     }
 
-    /// Elsewhere a folder cannot be locked, and a file that is open cannot be removed and made again.
+    /// Other systems cannot lock a folder, and do not let an open file be removed and created again.
     #[cfg(not(unix))]
     fn open_to_lock(&self, shard: &Path) -> io::Result<File> {
         shard.metadata()?;
         crate::folder::private().write(true).create(true).truncate(false).open(shard.with_extension("lock"))
     }
 
-    /// Whether the folder that is locked is the one in which files are made.
+    /// Returns whether the locked folder is the one in which files are created.
     pub(crate) fn holds(&self, lock: &Lock) -> io::Result<bool> {
-        self.is_at(&lock.folder.0, &self.folder.shard(lock.turn.first))
+        self.is_at(&lock.folder.0, &self.folder.shard(lock.guard.first))
     }
 
     #[cfg(unix)]
@@ -118,6 +118,6 @@ impl Files {
 
 fn timeout(limit: Duration) -> Error {
     let message =
-        format!("another process has held a lock of the session folder, or removed it again and again, for {limit:?}");
+        format!("another process has held a lock of the session folder, or kept removing the folder, for {limit:?}");
     Error::new(ErrorKind::Timeout, message)
 }

@@ -1,4 +1,4 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, Durability, SystemClock};
 
-/// How a [`FileStore`](crate::FileStore) works.
+/// Options for a [`FileStore`](crate::FileStore).
 ///
-/// End a literal with `..FileOptions::default()`: a later version may have more of them.
+/// End a literal with `..FileOptions::default()`: a later version may add options.
 ///
 /// ```
 /// use ampoule_store_file::{Durability, FileOptions};
@@ -17,14 +17,16 @@ use ampoule_core::{Clock, Durability, SystemClock};
 /// ```
 #[derive(Clone)]
 pub struct FileOptions {
-    /// What a save has outlived when it returns. [`Durability::Process`] by default.
+    /// Which failures a save survives once it has returned. [`Durability::Process`] by default.
     pub durability: Durability,
-    /// The largest value, in bytes; a larger one is [`ErrorKind::TooLarge`](ampoule_core::ErrorKind::TooLarge). 16 MiB by default.
+    /// The maximum size of a value, in bytes; a larger one is
+    /// [`ErrorKind::TooLarge`](ampoule_core::ErrorKind::TooLarge). 16 MiB by default.
     pub max_value: usize,
-    /// How long a writer waits for one of another process before it gives up with [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). Writers need
-    /// milliseconds, so by default it is 5 seconds: then the other hangs.
+    /// How long a writer waits for a writer of another process before it gives up with
+    /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). 5 seconds by default: a write takes milliseconds, so
+    /// the other process must hang then.
     pub lock_wait: Duration,
-    /// What tells the time; the system's clock by default.
+    /// The clock; the system's by default.
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

@@ -1,4 +1,4 @@
-//! Goes through all keys, one folder of records after another, by their names alone.
+//! Lists all keys, one folder of records after another, from file names alone.
 
 use ampoule_core::{Error, Page};
 
@@ -7,12 +7,12 @@ use crate::folder::parse_key;
 use crate::sweep::for_each_file;
 
 impl Files {
-    /// A cursor is the next folder, by its name. A folder is gone through whole: about a 256th of all sessions. Those
-    /// that have expired and are not yet swept are among them, since to tell them apart each file would have to be read.
+    /// A cursor is the name of the next folder. A folder is listed whole: about a 256th of all sessions. Expired
+    /// sessions that are not swept yet are included, since each file would have to be read to tell them apart.
     pub(crate) fn scan(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
         let first = match cursor {
             None => 0,
-            Some(cursor) => folder_of(cursor).ok_or_else(|| Page::unknown(cursor))?,
+            Some(cursor) => parse_cursor(cursor).ok_or_else(|| Page::unknown(cursor))?,
         };
         let mut keys = Vec::new();
         for folder in first..=u8::MAX {
@@ -28,7 +28,7 @@ impl Files {
     }
 }
 
-fn folder_of(cursor: &str) -> Option<u8> {
+fn parse_cursor(cursor: &str) -> Option<u8> {
     let digits = cursor.len() == 2 && cursor.bytes().all(|byte| byte.is_ascii_hexdigit());
     digits.then(|| u8::from_str_radix(cursor, 16).ok()).flatten()
 }

@@ -1,9 +1,8 @@
-//! Frees what has expired.
+//! Removes expired files.
 //!
-//! Whether a file has expired is read in the file, under the lock of its key, before it is removed. Which files are read,
-//! their modification times tell, and these may lie. One in the past costs a look, and is corrected. One that
-//! lies ahead would hide a file for ever, so each round through all places also reads those files whose keys have a
-//! certain second byte, another one in each round.
+//! Before a file is removed, its deadline is read under the lock of its key. Modification times select the files to
+//! read, and may be wrong. One that is too early costs a read, and is corrected. One that is too late would hide a file
+//! for ever, so each round also reads those files whose keys have a certain second byte, another one in each round.
 
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -14,24 +13,24 @@ use std::time::{Duration, Instant};
 use ampoule_core::{Error, ErrorKind, StoreKey, SweepReport, Time};
 
 use crate::files::Files;
-use crate::folder::{TEMPORARY, hint_for, hint_of, parse_key, set_hint, unavailable};
+use crate::folder::{TEMPORARY_PREFIX, hint_for, hint_of, parse_key, set_hint, unavailable};
 use crate::progress::Progress;
 
-/// A sweep continues in its next call after so long, whatever its budget. With pauses of 10 ms between the calls, on two
-/// cores, writers notice 10 ms (their 99th percentile rises by half), and hardly notice 4.
+/// How long a sweep works in one call, whatever its budget. With pauses of 10 ms between the calls, on two cores, 10 ms
+/// are noticeable for writers (their 99th percentile rises by half), and 4 ms hardly.
 const MAX_TIME: Duration = Duration::from_millis(4);
 
-/// A file that is being written for so long has lost its writer.
-const ABANDONED: Duration = Duration::from_secs(3_600);
+/// The age at which a file that is being written has lost its writer.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
-/// A damaged file whose time has passed is kept for so long, so that the damage is seen before it is gone.
-const DAMAGED: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long an expired damaged file is kept, so that the damage is noticed before the file is removed.
+const DAMAGED_RETENTION: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl Files {
-    /// Looks at one file after another until the budget or the time is spent, and continues there next time.
+    /// Examines files until the budget or the time is used up, and continues there the next time.
     ///
-    /// A place that cannot be looked through is an error of the next call, which then says nothing else, and is passed
-    /// over: it must not keep all others from being swept.
+    /// If a place cannot be swept, the next call returns that error alone, and the place is skipped: it must not keep
+    /// all others from being swept.
     pub(crate) fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         let mut progress = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = progress.failed.take() {
@@ -56,7 +55,7 @@ impl Files {
         Ok(SweepReport { removed, more: true })
     }
 
-    /// Looks at the next file of a place and says whether it was removed; `None` at the end of the place.
+    /// Examines the next file of a place and returns whether it was removed; `None` at the end of the place.
     fn sweep_next(&self, progress: &mut Progress) -> Result<Option<bool>, Error> {
         let (round, number) = progress.place();
         let first = (number % 256) as u8;
@@ -65,7 +64,7 @@ impl Files {
                 0 => self.folder.shard(first),
                 1 => self.folder.tag_shard(first),
                 _ => {
-                    self.folder.mark_again().map_err(unavailable("cannot be written"))?;
+                    self.folder.restore_marker().map_err(unavailable("cannot be written"))?;
                     self.folder.root().to_owned()
                 }
             };
@@ -94,7 +93,7 @@ impl Files {
         let Ok(metadata) = entry.metadata() else { return Ok(false) };
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(TEMPORARY) && now.since(last_changed(&metadata)) > ABANDONED {
+        if name.starts_with(TEMPORARY_PREFIX) && now.since(last_changed(&metadata)) > ABANDONED_AFTER {
             let _ = fs::remove_file(entry.path());
         }
         let Some(key) = parse_key(&name) else { return Ok(false) };
@@ -103,7 +102,7 @@ impl Files {
         if !is_suspect {
             return Ok(false);
         }
-        // Before the lock is had, it may still be written, touched or removed.
+        // Until the lock is acquired, the file may still be written, touched or removed.
         let lock = self.blocking_lock(key)?;
         let has_expired = self.has_expired(key, hint, now);
         if has_expired {
@@ -112,8 +111,8 @@ impl Files {
         Ok(has_expired)
     }
 
-    /// Reads the deadline in a file, and corrects the time of one that lives. That needs no lock: should the file be
-    /// touched meanwhile, its time may become too early, and it is read once more than it had to be.
+    /// Reads the deadline in a file, and corrects the modification time of a live one. It needs no lock: if the file is
+    /// touched meanwhile, its time may become too early, and it is read once more than necessary.
     fn has_expired(&self, key: StoreKey, hint: Time, now: Time) -> bool {
         let read = self.record(key).and_then(|record| match record {
             Some((file, header)) => Ok(Some((file, header.deadline_after(now)?))),
@@ -128,20 +127,20 @@ impl Files {
             }
             Ok(Some((_, None))) => true,
             Ok(None) => false,
-            // Of one that cannot be opened nothing is known. It must not end the sweep of all others.
-            Err(error) => error.kind() == ErrorKind::Corrupt && now.since(hint) > DAMAGED,
+            // Nothing is known of a file that cannot be opened. It must not keep all others from being swept.
+            Err(error) => error.kind() == ErrorKind::Corrupt && now.since(hint) > DAMAGED_RETENTION,
         }
     }
 }
 
-/// Leaves a folder, and says whether that above it is of the same place: then it is the folder of a tag, which goes if it
-/// is empty.
+/// Leaves a folder, and returns whether the folder above it is in the same place: then it is the folder of a tag, which
+/// is removed if it is empty.
 fn leave(progress: &mut Progress) -> bool {
     let folder = progress.leave().filter(|_| progress.is_at_folder());
     folder.inspect(|tag| _ = fs::remove_dir(tag)).is_some()
 }
 
-/// Calls `look` for each file of a folder, and counts them. What vanishes meanwhile is ignored.
+/// Calls `look` for each file of a folder, and counts them. Files that vanish meanwhile are skipped.
 pub(crate) fn for_each_file(
     folder: &Path,
     mut look: impl FnMut(&DirEntry) -> Result<(), Error>,
@@ -159,7 +158,7 @@ pub(crate) fn for_each_file(
     Ok(looked_at)
 }
 
-/// When a file was last changed in any way, since its modification time may already be a deadline.
+/// Returns when a file was last changed in any way, since its modification time may already be a deadline.
 #[cfg(unix)]
 fn last_changed(metadata: &Metadata) -> Time {
     use std::os::unix::fs::MetadataExt;

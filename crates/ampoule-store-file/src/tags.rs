@@ -1,8 +1,8 @@
-//! Which sessions are whose: an empty file for each, in a folder for each tag.
+//! The index from tags to sessions: an empty file (a mark) for each session, in a folder for each tag.
 //!
-//! A mark is made before its record and removed after it, so marks may be too many and are never too few. One that is
-//! too many goes when it is read and its record has another tag, or when a sweep finds that its record is gone; both
-//! under the lock of the key, since a record may be about to be written.
+//! A mark is created before its record and removed after it, so there may be too many marks, never too few. A mark too
+//! many is removed when it is read and its record has another tag, or when a sweep finds that its record is gone; both
+//! under the lock of the key, since the record may be about to be written.
 
 use std::fs;
 use std::io;
@@ -13,19 +13,19 @@ use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
 use crate::files::{Files, MAX_TRIES};
 use crate::folder::{hex, parse_key, unavailable};
 
-/// What became of the record that a mark was made for.
-enum Marked {
+/// The state of a marked record.
+enum MarkedRecord {
     Live,
-    /// A clock that jumped ahead may be set back: the mark goes with the record, not before it.
+    /// The mark of an expired record stays as long as the record, since a clock that jumped ahead may be set back.
     Expired,
     Gone,
 }
 
 impl Files {
-    /// Makes the mark, unless it is there.
+    /// Creates the mark, unless it exists.
     pub(crate) fn mark(&self, tag: Tag, key: StoreKey) -> Result<(), Error> {
         let folder = self.folder.tag(tag);
-        // A sweep may remove the folder, when it is empty, at any time; hardly so often in a row.
+        // A sweep may remove the folder at any time while it is empty, but hardly this often in a row.
         let mut marked = self.make_mark(&folder, key);
         for _ in 0..MAX_TRIES {
             match marked {
@@ -53,14 +53,14 @@ impl Files {
         folder.ancestors().skip(1).take(2).try_for_each(|above| self.sync(above))
     }
 
-    /// Removes the mark of a record that has this tag no more.
+    /// Removes the mark of a record that no longer has this tag.
     pub(crate) fn unmark(&self, tag: Tag, key: StoreKey) {
-        // One that stays is cleaned when it is read, or swept.
+        // A mark that stays is removed when it is read, or swept.
         let _ = fs::remove_file(mark_path(&self.folder.tag(tag), key));
     }
 
-    /// A session that ends may have made room for another of the same user, whose mark is younger than the list: so the
-    /// folder is read again, until every mark in it is that of a record.
+    /// Returns the keys with this tag. A session that ends may have made room for another one of the same user, whose
+    /// mark is newer than the list. The folder is therefore read again, until each of its marks has a record.
     pub(crate) fn keys_with_tag(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
         for _ in 1..MAX_TRIES {
             if let (keys, true) = self.marked_keys(tag)? {
@@ -70,7 +70,7 @@ impl Files {
         Ok(self.marked_keys(tag)?.0)
     }
 
-    /// The keys whose records have the tag, and whether there was no other mark.
+    /// Returns the keys whose records have the tag, and whether there was no other mark.
     fn marked_keys(&self, tag: Tag) -> Result<(Vec<StoreKey>, bool), Error> {
         let entries = match fs::read_dir(self.folder.tag(tag)) {
             Ok(entries) => entries,
@@ -82,40 +82,40 @@ impl Files {
             let name = entry.map_err(unavailable("cannot be read"))?.file_name();
             let Some(key) = name.to_str().and_then(parse_key) else { continue };
             match self.record_of_mark(tag, key)? {
-                Marked::Live => keys.push(key),
-                Marked::Expired => {}
-                Marked::Gone => all = false,
+                MarkedRecord::Live => keys.push(key),
+                MarkedRecord::Expired => {}
+                MarkedRecord::Gone => all = false,
             }
         }
         Ok((keys, all))
     }
 
-    /// A mark without a record that has the tag goes.
-    fn record_of_mark(&self, tag: Tag, key: StoreKey) -> Result<Marked, Error> {
+    /// Looks up the record of a mark, and removes the mark if no record has the tag.
+    fn record_of_mark(&self, tag: Tag, key: StoreKey) -> Result<MarkedRecord, Error> {
         match self.look_up(tag, key)? {
-            Marked::Gone => {}
+            MarkedRecord::Gone => {}
             there => return Ok(there),
         }
         let _lock = self.blocking_lock(key)?;
         let marked = self.look_up(tag, key)?;
-        if let Marked::Gone = marked {
+        if let MarkedRecord::Gone = marked {
             self.unmark(tag, key);
         }
         Ok(marked)
     }
 
-    /// A damaged record counts as one that has the tag: a caller that ends all sessions of a user must be able to end this
-    /// one.
-    fn look_up(&self, tag: Tag, key: StoreKey) -> Result<Marked, Error> {
+    /// A damaged record counts as one that has the tag: a caller that ends all sessions of a user must be able to end
+    /// it.
+    fn look_up(&self, tag: Tag, key: StoreKey) -> Result<MarkedRecord, Error> {
         let deadline = match self.record(key) {
             Ok(Some((_, header))) if header.tag == Some(tag) => header.deadline_after(self.options.clock.now()),
-            Ok(_) => return Ok(Marked::Gone),
+            Ok(_) => return Ok(MarkedRecord::Gone),
             Err(error) => Err(error),
         };
         match deadline {
-            Ok(Some(_)) => Ok(Marked::Live),
-            Ok(None) => Ok(Marked::Expired),
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Marked::Live),
+            Ok(Some(_)) => Ok(MarkedRecord::Live),
+            Ok(None) => Ok(MarkedRecord::Expired),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(MarkedRecord::Live),
             Err(error) => Err(error),
         }
     }

@@ -1,4 +1,5 @@
-//! How many files and folders the store holds open. In a test binary of its own, since it counts those of the process.
+//! How many files and folders the store holds open. It is a test binary of its own, since it counts those of the
+//! process.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use ampoule_core::{Entry, PutMode, PutResult, Store, StoreKey, Tag};
 use ampoule_store_file::{FileOptions, FileStore};
 use tokio::task::JoinSet;
 
-/// What the documentation of the store says.
+/// The limit in the documentation of the store.
 const MAX_HANDLES: usize = 112;
 
 fn key(number: u64) -> StoreKey {
@@ -35,7 +36,7 @@ async fn use_key(store: FileStore, number: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p9_few_files_are_open_under_load_and_hardly_any_at_rest() {
+async fn p9_open_files_are_bounded_under_load_and_few_at_rest() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().canonicalize().unwrap();
     let store = FileStore::open(&folder, FileOptions::default()).unwrap();

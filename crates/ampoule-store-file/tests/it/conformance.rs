@@ -1,4 +1,4 @@
-//! The file store keeps the contract, whatever its durability.
+//! The file store conforms, with every durability.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A writer that is killed in the middle, over and over: what it acknowledged is there, and nothing is torn.
+//! A writer that is killed repeatedly: acknowledged writes survive, and no file is torn.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ const FROM: &str = "AMPOULE_TEST_WRITER_FROM";
 const ROUNDS: u64 = 200;
 const KEYS: u64 = 8;
 
-/// How long a record lives when it is written, and how long from its touch on, which follows.
+/// The lifetimes of a record when it is written, and when it is touched afterwards.
 const WRITTEN: Duration = Duration::from_secs(24 * 3_600);
 const TOUCHED: Duration = Duration::from_secs(48 * 3_600);
 
@@ -24,17 +24,17 @@ fn key(number: u64) -> StoreKey {
     StoreKey::digest(&(number % KEYS).to_le_bytes())
 }
 
-/// Whose session it is changes with each writing.
+/// The tag changes with each write.
 fn tag(number: u64) -> Tag {
     Tag::of(if (number / KEYS).is_multiple_of(2) { "ada" } else { "grace" })
 }
 
-/// Whether the writer deletes its key at that number; otherwise it writes.
+/// Returns whether the writer deletes its key at this number; otherwise it writes.
 fn is_deletion(number: u64) -> bool {
     number % 7 == 3
 }
 
-/// A value that tells its number, long enough to be torn.
+/// Returns a value that contains its number, long enough to be torn.
 fn value(number: u64) -> Vec<u8> {
     let mut value = number.to_le_bytes().to_vec();
     value.resize(3_000 + (number % 5_000) as usize, (number % 251) as u8);
@@ -51,7 +51,7 @@ fn open(folder: &Path, durability: Durability) -> FileStore {
     FileStore::open(folder, FileOptions { durability, ..FileOptions::default() }).expect("the folder opens")
 }
 
-/// Not a test: what the writer process does. It returns at once where no writer was asked for.
+/// Not a test: the writer process. It returns at once if it was not started as such.
 #[tokio::test]
 async fn writer_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -72,7 +72,7 @@ async fn writer_process() {
     }
 }
 
-/// Lets a writer write, kills it a while after its first acknowledgement (or its start, now and then), and returns the
+/// Starts a writer, kills it a while after its first acknowledgement (sometimes right after its start), and returns the
 /// last number that it acknowledged.
 fn write_and_be_killed(folder: &Path, from: u64, early: bool, patience: Duration) -> Option<u64> {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -94,13 +94,13 @@ fn write_and_be_killed(folder: &Path, from: u64, early: bool, patience: Duration
     reader.join().unwrap()
 }
 
-/// What a key holds after the writer has done everything up to `last`, of which each is a write or a deletion of the
-/// next key in turn.
+/// Returns the number that a key must have after the writer has done everything up to `last`. Each number is a write or
+/// a deletion of the next key in turn.
 fn expected(number: u64, last: u64) -> Option<u64> {
     (1..=last).rev().take(KEYS as usize).find(|done| key(*done) == key(number)).filter(|done| !is_deletion(*done))
 }
 
-/// All that was acknowledged is there. What the writer did next may have happened, and nothing else.
+/// Checks that everything acknowledged is there. The writer's next step may have happened, and nothing else.
 async fn check(store: &FileStore, last: u64) {
     for number in 0..KEYS {
         let stored = store.get(key(number)).await.expect("no record is torn");
@@ -116,7 +116,7 @@ async fn check(store: &FileStore, last: u64) {
         }
     }
     let lock_free = tokio::time::timeout(Duration::from_secs(2), store.touch(key(0), Version(0), TOUCHED)).await;
-    assert!(lock_free.is_ok(), "the dead hold no lock");
+    assert!(lock_free.is_ok(), "the killed writers hold no lock");
 }
 
 fn temporaries(folder: &Path) -> usize {
@@ -143,6 +143,6 @@ async fn p7_saved_is_saved_when_the_writer_is_killed() {
     let clock = Arc::new(ManualClock::new(SystemClock.now() + Duration::from_secs(7_200)));
     let store = FileStore::open(folder.path(), FileOptions { clock, ..FileOptions::default() }).unwrap();
     while store.sweep(1_000).await.unwrap().more {}
-    assert_eq!(temporaries(folder.path()), 0, "what the killed had left is swept");
+    assert_eq!(temporaries(folder.path()), 0, "files of killed writers remain after the sweep");
     check(&store, next - 1).await;
 }

@@ -1,4 +1,4 @@
-//! What is in the folder, who may read it, and what happens when its files are copied, changed or damaged.
+//! The contents of the folder, their permissions, and copied, changed or damaged files.
 #![cfg(unix)]
 
 use std::fs;
@@ -53,7 +53,7 @@ impl Folder {
         self.store.get(key(number)).await.unwrap_err().kind()
     }
 
-    /// Sweeps until nothing waits, and says how many are gone.
+    /// Sweeps until nothing more has expired, and returns how many values were removed.
     async fn sweep(&self) -> u64 {
         sweep(&self.store).await
     }
@@ -87,7 +87,7 @@ fn modified(path: &Path) -> SystemTime {
     fs::metadata(path).unwrap().modified().unwrap()
 }
 
-/// A copy as `cp -r` makes one: of names and contents, not of times.
+/// Copies as `cp -r` does: names and contents, not times.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -100,7 +100,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// All files and folders below, with their modes.
+/// Returns all files and folders below, with their modes.
 fn tree(path: &Path) -> Vec<(PathBuf, u32, bool)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path).unwrap().map(Result::unwrap) {
@@ -114,7 +114,7 @@ fn tree(path: &Path) -> Vec<(PathBuf, u32, bool)> {
 }
 
 #[tokio::test]
-async fn everything_is_for_our_eyes_only() {
+async fn all_files_and_folders_are_private() {
     let folder = Folder::new();
     folder.put(1, 60, Some(Tag::of("ada"))).await;
     assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -124,18 +124,18 @@ async fn everything_is_for_our_eyes_only() {
 }
 
 #[tokio::test]
-async fn p9_no_file_is_left_of_a_session_that_was_deleted() {
+async fn p9_a_deleted_session_leaves_no_file() {
     let folder = Folder::new();
     for number in 0..1_000 {
         folder.put(number, 60, None).await;
         assert!(folder.store.delete(key(number)).await.unwrap());
     }
     let files = tree(&folder.path()).into_iter().filter(|(_, _, is_folder)| !is_folder).count();
-    assert_eq!(files, 1, "only the marker stays");
+    assert_eq!(files, 1, "only the marker remains");
 }
 
 #[tokio::test]
-async fn p9_sweeping_leaves_no_record_mark_or_folder_of_a_tag() {
+async fn p9_a_sweep_leaves_no_record_mark_or_tag_folder() {
     let folder = Folder::new();
     for number in 0..200 {
         folder.put(number, 60, Some(Tag::of(&number.to_string()))).await;
@@ -161,7 +161,7 @@ async fn p7_a_copy_without_times_loses_nothing() {
     folder.clock.advance(Duration::from_secs(60));
     let record = |number| copied.join(folder.record(number).strip_prefix(folder.path()).unwrap());
     let now = SystemTime::from(folder.clock.now());
-    assert!((0..300).all(|number| modified(&record(number)) < now), "a copy has the time of its copying");
+    assert!((0..300).all(|number| modified(&record(number)) < now), "a copy has the time at which it was made");
 
     let options = FileOptions { clock: folder.clock.clone(), ..FileOptions::default() };
     let store = FileStore::open(&copied, options).unwrap();
@@ -169,15 +169,15 @@ async fn p7_a_copy_without_times_loses_nothing() {
     assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 300);
     for number in 0..300 {
         assert_eq!(store.get(key(number)).await.unwrap(), folder.get(number).await);
-        assert_eq!(modified(&record(number)), modified(&folder.record(number)), "the sweep has set the time right");
+        assert_eq!(modified(&record(number)), modified(&folder.record(number)), "the sweep has corrected the time");
     }
     folder.clock.advance(Duration::from_secs(3_600));
     assert_eq!(sweep(&store).await, 300);
 }
 
-/// As an archive that is to be the same at each packing gives them.
+/// Archives for reproducible builds have such times.
 #[tokio::test]
-async fn p7_a_time_of_zero_ends_no_session() {
+async fn p7_a_modification_time_of_zero_ends_no_session() {
     let folder = Folder::new();
     folder.put(1, 60, None).await;
     set_modified(&folder.record(1), UNIX_EPOCH);
@@ -186,7 +186,7 @@ async fn p7_a_time_of_zero_ends_no_session() {
 }
 
 #[tokio::test]
-async fn p9_a_time_that_lies_ahead_keeps_no_session_and_no_file() {
+async fn p9_a_modification_time_in_the_future_keeps_no_session_and_no_file() {
     let folder = Folder::new();
     let version = folder.put(1, 60, None).await;
     folder.clock.advance(Duration::from_secs(60));
@@ -210,7 +210,7 @@ async fn a_touch_writes_a_few_bytes_of_the_file() {
         assert!(folder.store.touch(key(1), version, Duration::from_secs(seconds)).await.unwrap());
         let deadline = folder.clock.now() + Duration::from_secs(deadline);
         assert_eq!(folder.get(1).await.unwrap().deadline, deadline, "touched with {seconds} seconds");
-        assert_eq!(modified(&folder.record(1)), SystemTime::from(deadline), "a sweep need not read it before");
+        assert_eq!(modified(&folder.record(1)), SystemTime::from(deadline), "the hint is the deadline");
     }
     assert_eq!(fs::metadata(folder.record(1)).unwrap().ino(), inode);
     let after = fs::read(folder.record(1)).unwrap();
@@ -218,7 +218,7 @@ async fn a_touch_writes_a_few_bytes_of_the_file() {
 }
 
 #[tokio::test]
-async fn p9_what_is_damaged_goes_30_days_after_its_time() {
+async fn p9_a_damaged_file_is_removed_30_days_after_its_time() {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
     let folder = Folder::new();
     folder.put(1, 60, None).await;
@@ -232,7 +232,7 @@ async fn p9_what_is_damaged_goes_30_days_after_its_time() {
     assert_eq!(folder.sweep().await, 1);
 }
 
-/// The two deadlines are the same here, so what one of them has lost the other one tells.
+/// Both deadlines are the same here, so if one is damaged the other one is as good.
 #[tokio::test]
 async fn p7_every_flipped_bit_and_truncation_is_an_error_or_harmless_and_the_file_stays() {
     let folder = Folder::new();
@@ -259,9 +259,9 @@ async fn p7_every_flipped_bit_and_truncation_is_an_error_or_harmless_and_the_fil
     assert_eq!(folder.get(1).await, whole);
 }
 
-/// The touch of which one deadline was left may have been the one by which the session lives.
+/// The session may live by the touch that wrote the deadline that was damaged.
 #[tokio::test]
-async fn p7_a_damaged_deadline_is_no_absence() {
+async fn p7_a_damaged_deadline_is_an_error_not_an_absence() {
     let folder = Folder::new();
     let version = folder.put(1, 60, None).await;
     assert!(folder.store.touch(key(1), version, Duration::from_secs(120)).await.unwrap());
@@ -275,7 +275,7 @@ async fn p7_a_damaged_deadline_is_no_absence() {
 }
 
 #[tokio::test]
-async fn a_link_in_place_of_a_record_is_not_followed() {
+async fn a_symbolic_link_in_place_of_a_record_is_not_followed() {
     let folder = Folder::new();
     folder.put(1, 60, None).await;
     folder.put(2, 60, None).await;
@@ -290,23 +290,23 @@ fn a_folder_of_something_else_is_refused() {
     fs::write(dir.path().join("holiday.jpg"), "").unwrap();
     let error = FileStore::open(dir.path(), FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.report().contains("holds no `ampoule-store`: choose a folder of its own"), "{error}");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made in it");
+    assert!(error.report().contains("contains no `ampoule-store`: choose an empty folder"), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the store has created nothing in it");
     let music = tempfile::tempdir().unwrap();
     fs::create_dir(music.path().join("records")).unwrap();
     assert_eq!(FileStore::open(music.path(), FileOptions::default()).unwrap_err().kind(), ErrorKind::Config);
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("ampoule-store"), "ampoule file store 9\n").unwrap();
     let error = FileStore::open(other.path(), FileOptions::default()).unwrap_err();
-    assert!(error.report().ends_with("the folder is of a format that this version does not know"), "{error}");
+    assert!(error.report().ends_with("the folder has a format that this version does not support"), "{error}");
     let file = dir.path().join("holiday.jpg/sessions");
     let error = FileStore::open(&file, FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.report().contains("holiday.jpg/sessions: the session folder cannot be made"), "{error}");
+    assert!(error.report().contains("holiday.jpg/sessions: the session folder cannot be created"), "{error}");
 }
 
 #[tokio::test]
-async fn a_folder_is_opened_by_many_at_once_and_again() {
+async fn a_folder_can_be_opened_concurrently_and_repeatedly() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b/sessions");
     let open = || FileStore::open(&path, FileOptions { durability: Durability::Power, ..FileOptions::default() });
@@ -328,13 +328,13 @@ async fn a_value_that_is_too_large_is_refused() {
     let error = store.put(key(1), entry, PutMode::Create).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.report().as_str()),
-        (ErrorKind::TooLarge, "a value of 11 bytes, where 10 are allowed")
+        (ErrorKind::TooLarge, "the value has 11 bytes; the maximum is 10")
     );
 }
 
 /// A process that holds a lock for ever must not hang the others for ever, nor one after another.
 #[tokio::test]
-async fn p10_a_lock_that_is_held_for_ever_is_given_up_by_all() {
+async fn p10_all_writers_give_up_on_a_lock_that_is_held_for_ever() {
     let folder = Folder::with(FileOptions { lock_wait: Duration::from_millis(300), ..FileOptions::default() });
     folder.put(1, 60, None).await;
     let held = fs::File::open(folder.record(1).parent().unwrap()).unwrap();
@@ -358,7 +358,7 @@ async fn p10_a_lock_that_is_held_for_ever_is_given_up_by_all() {
 }
 
 #[tokio::test]
-async fn what_a_dead_writer_left_goes_after_an_hour() {
+async fn files_of_a_dead_writer_are_removed_after_an_hour() {
     let folder = Folder::new();
     folder.clock.set(SystemClock.now());
     folder.put(1, 60, None).await;
@@ -366,14 +366,14 @@ async fn what_a_dead_writer_left_goes_after_an_hour() {
     left.iter().for_each(|path| fs::write(path, "half a rec").unwrap());
     folder.clock.advance(Duration::from_secs(3_500));
     folder.sweep().await;
-    assert!(left.iter().all(|path| path.exists()), "their writers may still be at work");
+    assert!(left.iter().all(|path| path.exists()), "their writers may still be writing");
     folder.clock.advance(Duration::from_secs(200));
     folder.sweep().await;
     assert!(left.iter().all(|path| !path.exists()));
     assert!(folder.path().join("ampoule-store").exists());
 }
 
-/// Of a damaged record it cannot be told whose it is. A caller that ends all sessions of a user must be able to end it.
+/// A damaged record does not show whose it is. A caller that ends all sessions of a user must be able to end it.
 #[tokio::test]
 async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
     let folder = Folder::new();
@@ -386,10 +386,10 @@ async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
     assert_eq!(folder.store.keys_with_tag(Tag::of("ada")).await.unwrap(), []);
 }
 
-/// Tells a process of this test binary that it may not write, and in which folder.
+/// Tells a process of this test binary that it has no right to write, and in which folder.
 const FOLDER: &str = "AMPOULE_TEST_READ_ONLY_FOLDER";
 
-/// Not a test: what a process without the right to write does. It returns at once where it was not asked for.
+/// Not a test: the process without the right to write. It returns at once if it was not started as such.
 #[test]
 fn process_that_may_not_write() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -399,9 +399,9 @@ fn process_that_may_not_write() {
     assert!(text.contains(": the session folder cannot be written: Permission denied"), "{text}");
 }
 
-/// In a process of its own, since root may write everywhere: it gives its rights up.
+/// This needs a process of its own that drops its privileges, since root may write everywhere.
 #[test]
-fn a_folder_that_cannot_be_written_is_told_at_start() {
+fn a_folder_that_cannot_be_written_is_an_error_at_start() {
     let dir = tempfile::tempdir().unwrap();
     let (binary, sessions) = (dir.path().join("test"), dir.path().join("sessions"));
     fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();

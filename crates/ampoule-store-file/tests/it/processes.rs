@@ -1,4 +1,4 @@
-//! Several processes on one folder: they lose no update, and one that sweeps takes nothing from those that write.
+//! Several processes on one folder: they lose no update, and one that sweeps removes no live session.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use ampoule_core::{Clock, Entry, PutMode, PutResult, Store, StoreKey, SystemCloc
 use ampoule_store_file::{FileOptions, FileStore};
 use tokio::task::JoinSet;
 
-/// Tells a process of this test binary in which folder it is to work.
+/// Tells a process of this test binary which folder to work in.
 const FOLDER: &str = "AMPOULE_TEST_SHARED_FOLDER";
 
 const PROCESSES: usize = 4;
@@ -23,12 +23,12 @@ fn lasting(value: impl ToString) -> Entry {
     Entry { value: value.to_string().into(), lifetime: Duration::MAX, tag: None }
 }
 
-/// The folder, where this process was asked to work in one.
-fn asked_for() -> Option<PathBuf> {
+/// Returns the folder, if this process was started to work in one.
+fn folder_of_this_process() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(PathBuf::from)
 }
 
-/// Ends with the test, also with one that fails.
+/// A process that is killed when the test ends, also if the test fails.
 struct Process(Child);
 
 impl Drop for Process {
@@ -58,7 +58,7 @@ async fn increment(store: &FileStore) -> bool {
 /// Not a test: a process that counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn counting_process() {
-    let Some(folder) = asked_for() else { return };
+    let Some(folder) = folder_of_this_process() else { return };
     let store = open(&folder);
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
@@ -87,10 +87,10 @@ async fn p1_processes_lose_no_update() {
     assert_eq!(counted, (PROCESSES * TASKS * EACH).to_string());
 }
 
-/// Not a test: a process that sweeps until it is killed, or two minutes otherwise.
+/// Not a test: a process that sweeps until it is killed, for two minutes at most.
 #[tokio::test]
 async fn sweeping_process() {
-    let Some(folder) = asked_for() else { return };
+    let Some(folder) = folder_of_this_process() else { return };
     let store = open(&folder);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(120) {
@@ -98,8 +98,8 @@ async fn sweeping_process() {
     }
 }
 
-/// One session: it expires, is made again at once, and is then used for a while.
-async fn come_back(store: &FileStore, name: &str, tag: Tag) {
+/// One session that expires, is created again at once, and is then used for a while.
+async fn expire_and_return(store: &FileStore, name: &str, tag: Tag) {
     let (key, moment) = (key(name), Duration::from_millis(3));
     let brief = Entry { lifetime: moment, tag: Some(tag), ..lasting("old") };
     let _ = store.put(key, brief, PutMode::Always).await.unwrap();
@@ -107,15 +107,15 @@ async fn come_back(store: &FileStore, name: &str, tag: Tag) {
     let again = Entry { lifetime: Duration::from_secs(60), tag: Some(tag), ..lasting("new") };
     let created = store.put(key, again.clone(), PutMode::Create).await.unwrap();
     let PutResult::Stored(version) = created else { panic!("it had expired") };
-    assert!(store.keys_with_tag(tag).await.unwrap().contains(&key), "a sweep took the mark of {name}");
+    assert!(store.keys_with_tag(tag).await.unwrap().contains(&key), "a sweep removed the mark of {name}");
     assert!(store.touch(key, version, Duration::from_secs(90)).await.unwrap());
     let replaced = store.put(key, again, PutMode::Replace(version)).await.unwrap();
-    assert!(matches!(replaced, PutResult::Stored(_)), "a sweep took {name}, which was made again");
+    assert!(matches!(replaced, PutResult::Stored(_)), "a sweep removed {name}, which was created again");
     assert!(store.delete(key).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p7_a_sweep_of_another_process_takes_nothing_that_lives() {
+async fn p7_a_sweep_of_another_process_removes_no_live_session() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let mut sweepers = [(); 2].map(|()| start("sweeping_process", folder.path()));
@@ -124,7 +124,7 @@ async fn p7_a_sweep_of_another_process_takes_nothing_that_lives() {
         let store = store.clone();
         tasks.spawn(async move {
             for round in 0..100 {
-                come_back(&store, &format!("{task} {round}"), Tag::of(&task.to_string())).await;
+                expire_and_return(&store, &format!("{task} {round}"), Tag::of(&task.to_string())).await;
             }
         });
     }
@@ -138,20 +138,20 @@ async fn p7_a_sweep_of_another_process_takes_nothing_that_lives() {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Moves the deadline a little further than it was; no other caller takes that back.
+/// Moves the deadline a little later; no other caller may move it back.
 async fn touch_further(store: &FileStore, name: &str, millis: u64) {
     let stored = store.get(key(name)).await.expect("a reader sees it whole").expect("it is there");
     let lifetime = stored.deadline.since(SystemClock.now()) + Duration::from_millis(millis);
     let deadline = SystemClock.now() + lifetime;
     assert!(store.touch(key(name), stored.version, lifetime).await.unwrap());
     let stored = store.get(key(name)).await.expect("a reader sees it whole").expect("it is there");
-    assert!(stored.deadline >= deadline, "a touch of another process took ours back");
+    assert!(stored.deadline >= deadline, "a touch of another process undid ours");
 }
 
-/// Not a test: a process that touches until it is killed, or two minutes otherwise.
+/// Not a test: a process that touches until it is killed, for two minutes at most.
 #[tokio::test]
 async fn touching_process() {
-    let Some(folder) = asked_for() else { return };
+    let Some(folder) = folder_of_this_process() else { return };
     let store = open(&folder);
     let started = Instant::now();
     let mut millis = 1;
@@ -175,7 +175,7 @@ async fn touched(store: &FileStore) {
     }
 }
 
-/// Neither does a touch undo or hinder a put, nor a touch another touch.
+/// A touch neither undoes nor hinders a put or another touch.
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_a_touch_and_a_put_of_two_processes_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -203,9 +203,9 @@ async fn p1_a_touch_and_a_put_of_two_processes_lose_nothing() {
     }
 }
 
-/// As logins of one user do, of which each makes a session and ends the one before.
+/// Logins of one user do this: each creates a session and ends the previous one.
 #[tokio::test(flavor = "multi_thread")]
-async fn p2_a_list_by_tag_always_has_the_session_that_follows_another() {
+async fn p2_a_list_by_tag_always_contains_the_session_that_replaces_another() {
     let folder = tempfile::tempdir().unwrap();
     let (logins, lists) = (open(folder.path()), open(folder.path()));
     let tag = Tag::of("ada");

@@ -1,4 +1,4 @@
-//! What other programs do to the folder while it is in use: they remove parts of it, and take rights away.
+//! Other programs that change the folder while it is in use: they remove parts of it, or take permissions away.
 #![cfg(unix)]
 
 use std::fs;
@@ -39,7 +39,7 @@ async fn create(store: &FileStore, number: u64) -> Version {
     }
 }
 
-/// Removes what a program that cleans up may remove, over and over: empty folders, and files that hold no record.
+/// Repeatedly removes what a cleanup program may remove: empty folders, and files that contain no record.
 struct Cleaner(Arc<AtomicBool>, Option<std::thread::JoinHandle<u64>>);
 
 impl Cleaner {
@@ -63,7 +63,7 @@ impl Cleaner {
         Cleaner(done, Some(thread))
     }
 
-    /// How many it has removed.
+    /// Stops, and returns how many it has removed.
     fn stop(mut self) -> u64 {
         self.0.store(true, Ordering::Relaxed);
         self.1.take().map_or(0, |thread| thread.join().unwrap())
@@ -83,7 +83,7 @@ async fn increment(store: FileStore, times: usize) {
     }
 }
 
-/// Each instance has locks of its own, as a process has.
+/// Each instance has locks of its own, as a process does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p1_a_cleaner_of_empty_folders_and_old_files_loses_no_update() {
     let dir = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ async fn p1_a_cleaner_of_empty_folders_and_old_files_loses_no_update() {
 }
 
 #[tokio::test]
-async fn a_folder_that_vanishes_comes_back_with_its_marker() {
+async fn a_removed_folder_is_created_again_with_its_marker() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sessions");
     let store = open(&folder);
@@ -130,18 +130,18 @@ async fn a_folder_that_vanishes_comes_back_with_its_marker() {
     assert_eq!(open(&folder).keys_with_tag(Tag::of("ada")).await.unwrap(), [key(1)]);
     fs::remove_file(folder.join("ampoule-store")).unwrap();
     while store.sweep(1_000).await.unwrap().more {}
-    assert!(open(&folder).get(key(1)).await.unwrap().is_some(), "a sweep makes the marker again");
+    assert!(open(&folder).get(key(1)).await.unwrap().is_some(), "a sweep creates the marker again");
 
     fs::remove_dir_all(&folder).unwrap();
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("holiday.jpg"), "").unwrap();
     let error = store.put(key(1), entry(1), PutMode::Create).await.unwrap_err();
     let report = error.report();
-    assert!(report.contains("its place is taken by a folder of something else"), "{report}");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was made in it");
+    assert!(report.contains("a folder of something else has replaced it"), "{report}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the store has created nothing in it");
 }
 
-/// Every operation on a key whose folder cannot be entered is an error, and never an absence.
+/// Checks that every operation on a key whose folder cannot be entered is an error, never an absence.
 async fn assert_unreachable(store: &FileStore, lost: StoreKey, tag: Tag) {
     let errors = [
         ("get", store.get(lost).await.err()),
@@ -158,7 +158,7 @@ async fn assert_unreachable(store: &FileStore, lost: StoreKey, tag: Tag) {
 }
 
 #[tokio::test]
-async fn p10_what_cannot_be_reached_is_an_error_and_keeps_nothing_else_from_being_swept() {
+async fn p10_an_unreachable_file_is_an_error_and_stops_no_sweep_of_others() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let store = FileStore::open(dir.path(), FileOptions { clock: clock.clone(), ..FileOptions::default() }).unwrap();
@@ -182,16 +182,16 @@ async fn p10_what_cannot_be_reached_is_an_error_and_keeps_nothing_else_from_bein
             Ok(swept) => removed += swept.removed,
             Err(_) => errors += 1,
         }
-        assert!(errors < 100, "the sweep does not go on");
+        assert!(errors < 100, "the sweep does not continue");
     }
-    assert!(errors >= 1, "the folder that cannot be read is told");
+    assert!(errors >= 1, "the sweep reports the folder that cannot be read");
     assert_eq!(removed, 100 - with_it, "all others are swept");
 }
 
 /// Tells a process of this test binary in which folder it has no rights.
 const FOLDER: &str = "AMPOULE_TEST_LOCKED_FOLDER";
 
-/// Not a test: what a process without rights finds. It returns at once where none was asked for.
+/// Not a test: the process without rights. It returns at once if it was not started as such.
 #[tokio::test]
 async fn process_without_rights() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
@@ -203,7 +203,7 @@ async fn process_without_rights() {
     assert!(store.get(key(1)).await.unwrap().is_some());
 }
 
-/// In a process of its own, since root may enter every folder: it gives its rights up.
+/// This needs a process of its own that drops its privileges, since root may enter every folder.
 #[test]
 fn p10_permission_denied_is_never_an_absence() {
     let dir = tempfile::tempdir().unwrap();
@@ -230,9 +230,10 @@ fn owners(path: &Path) -> Vec<(PathBuf, u32)> {
     found
 }
 
-/// Such as `ampoule check`, or `ampoule sessions copy`, before the site has started for the first time.
+/// An operator does this with `ampoule check`, or `ampoule sessions copy`, before the site has started for the first
+/// time.
 #[tokio::test]
-async fn what_root_makes_belongs_to_the_owner_of_the_folder_above() {
+async fn files_that_root_creates_belong_to_the_owner_of_the_folder_above() {
     let dir = tempfile::tempdir().unwrap();
     if dir.path().metadata().unwrap().uid() != 0 {
         println!("skipped: only root can give files away");
