@@ -159,7 +159,7 @@ impl Folder {
     }
 }
 
-/// Lower-case hexadecimal, since some file systems ignore case.
+/// Lower-case hexadecimal, since some file systems ignore case. These ten lines do not justify a dependency.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,31 +1,31 @@
-//! Where the servers are: what a URL says of them.
+//! The addresses of the servers, parsed from a URL.
 
 use ampoule_core::{Error, ErrorKind};
 
-const PORT: u16 = 11_211;
+const DEFAULT_PORT: u16 = 11_211;
 
-/// The servers of a URL, each as `host:port` or as the path of a socket, sorted.
+/// Returns the servers of a URL, sorted, each as `host:port` or as the path of a socket.
 pub(crate) fn parse(url: &str) -> Result<Vec<String>, Error> {
     let mut servers = match url.split_once("://") {
         Some(("memcached", hosts)) => {
             let hosts = hosts.trim_end_matches('/').split(',');
-            hosts.map(|host| server(host.trim()).ok_or_else(unknown)).collect::<Result<Vec<_>, _>>()?
+            hosts.map(|host| canonical_address(host.trim()).ok_or_else(invalid_url)).collect::<Result<Vec<_>, _>>()?
         }
         Some(("memcached+unix", path)) if path.len() > 1 && path.starts_with('/') && !path.contains('?') => {
             vec![path.to_owned()]
         }
-        _ => return Err(unknown()),
+        _ => return Err(invalid_url()),
     };
     servers.sort();
     servers.dedup();
     Ok(servers)
 }
 
-/// One text for each server, since it says which keys lie there.
-fn server(host: &str) -> Option<String> {
+/// Returns the canonical address of a server, since the address decides which keys belong to the server.
+fn canonical_address(host: &str) -> Option<String> {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok().filter(|port| *port > 0)?),
-        _ => (host, PORT),
+        _ => (host, DEFAULT_PORT),
     };
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || (bare.is_some() && byte == b':');
@@ -33,7 +33,7 @@ fn server(host: &str) -> Option<String> {
     name_fits.then(|| format!("{}:{port}", name.to_ascii_lowercase()))
 }
 
-fn unknown() -> Error {
+fn invalid_url() -> Error {
     let expected =
         "expected memcached://host:11211,host2:11211 or memcached+unix:///path, without user, password and parameters";
     Error::new(ErrorKind::Config, expected)
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_have_one_text_each() {
+    fn each_server_has_one_address() {
         let all = parse("memcached://Cache2.example, 10.0.0.1:11212,[::1],[::1]:7,cache1,CACHE1:11211/").unwrap();
         assert_eq!(all, ["10.0.0.1:11212", "[::1]:11211", "[::1]:7", "cache1:11211", "cache2.example:11211"]);
         assert_eq!(parse("memcached+unix:///run/memcached.sock").unwrap(), ["/run/memcached.sock"]);
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_not_printed() {
+    fn an_invalid_url_is_refused_and_not_printed() {
         for url in [
             "",
             "cache1:11211",

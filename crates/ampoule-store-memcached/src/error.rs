@@ -1,4 +1,4 @@
-//! Failures that are not an answer of a server.
+//! Errors that do not come from a server.
 
 use ampoule_core::{Error, ErrorKind};
 

@@ -1,10 +1,9 @@
-//! What a connection begins with: which memcached it is, how it was started, what time it has, and whether it was started
-//! again since.
+//! The handshake of a connection: it reads the server's version, settings and time, and whether it was restarted.
 //!
-//! A server that starts again has forgotten all items and counts its tokens from the beginning: the same token may then
-//! name another writing. So each start of a server is marked by an item with a random number, its boot id, which ends with
-//! it. Should memcached evict that item, a new one is made, and tokens from before it are read again: that costs a
-//! command each.
+//! A server that restarts has forgotten all items and counts its tokens from the beginning, so the same token may then
+//! name another write. Each run of a server is therefore marked by an item with a random number, its boot id, which is
+//! lost with the run. If memcached evicts that item, a new one is made, and tokens from before it are read again, which
+//! costs a command each.
 
 use std::time::{Duration, Instant};
 
@@ -12,37 +11,37 @@ use ampoule_core::{Error, ErrorKind, Time};
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 
 use crate::error::no_random;
-use crate::format::damaged;
-use crate::wire::{self, Response, When, lost, read_line, refused};
+use crate::format::corrupt;
+use crate::wire::{self, Condition, Response, connection_lost, error_of_line, read_line};
 
-/// Earlier ones have no working `md` with a token.
-const OLDEST: [u32; 3] = [1, 6, 13];
+/// Earlier versions have no working `md` with a token.
+const MIN_VERSION: [u32; 3] = [1, 6, 13];
 
-/// What memcached needs of an item besides name and value: 59 bytes were measured.
-const OVERHEAD: usize = 64;
+/// The bytes that memcached needs for an item besides name and value: 59 were measured.
+const ITEM_OVERHEAD: usize = 64;
 
-/// How often a mark is looked for that is evicted as soon as it is made.
-const ATTEMPTS: u32 = 8;
+/// How often the boot id is written and read if memcached evicts it immediately.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// The server at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     pub(crate) boot_id: u64,
-    /// How many bytes the name and the value of an item may have together. What is larger must not be sent: memcached
-    /// then removes the item that was there.
-    pub(crate) room: usize,
-    pub(crate) clock: Reading,
+    /// The maximum size of an item's name and value together, in bytes. A larger item must not be sent: memcached then
+    /// removes the item that was there.
+    pub(crate) max_item_size: usize,
+    pub(crate) clock: ClockReading,
 }
 
-/// What a server's clock showed. It has whole seconds and lags up to two.
+/// A reading of a server's clock, which has whole seconds and lags up to two.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ClockReading {
     time: Time,
     at: Instant,
 }
 
-impl Reading {
-    /// What it shows now: a client's own clock may be set in between, and takes no part in it.
+impl ClockReading {
+    /// Returns the server's current time. The client's wall clock does not affect it, since it may be set in between.
     pub(crate) fn now(&self) -> Time {
         self.time + self.at.elapsed()
     }
@@ -52,38 +51,41 @@ impl Reading {
     }
 }
 
-/// Greets a server. Its boot id is in the item of this name.
-pub(crate) async fn greet(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), mark: &str) -> Result<Peer, Error> {
+/// Performs the handshake. The server's boot id is in the item of this name.
+pub(crate) async fn perform(
+    stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin),
+    boot_id_name: &str,
+) -> Result<Peer, Error> {
     send(stream, b"version\r\nstats settings\r\nstats\r\n").await?;
     check_version(&read_line(stream).await?)?;
-    let room = room(stream).await?;
+    let max_item_size = max_item_size(stream).await?;
     let clock = clock(stream).await?;
-    Ok(Peer { boot_id: boot_id(stream, mark).await?, room, clock })
+    Ok(Peer { boot_id: boot_id(stream, boot_id_name).await?, max_item_size, clock })
 }
 
 /// Reads a server's clock.
-pub(crate) async fn ask_time(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> Result<Reading, Error> {
+pub(crate) async fn read_time(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> Result<ClockReading, Error> {
     send(stream, b"stats\r\n").await?;
     clock(stream).await
 }
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), command: &[u8]) -> Result<(), Error> {
-    stream.write_all(command).await.map_err(lost)?;
-    stream.flush().await.map_err(lost)
+    stream.write_all(command).await.map_err(connection_lost)?;
+    stream.flush().await.map_err(connection_lost)
 }
 
-/// A version that is written in another way is taken for a new one.
+/// A version in another form is taken for a new one.
 fn check_version(line: &str) -> Result<(), Error> {
-    let version = line.strip_prefix("VERSION ").ok_or_else(|| refused(line))?;
+    let version = line.strip_prefix("VERSION ").ok_or_else(|| error_of_line(line))?;
     let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
-    if numbers.len() < 3 || numbers[..] >= OLDEST[..] {
+    if numbers.len() < 3 || numbers[..] >= MIN_VERSION[..] {
         return Ok(());
     }
-    let [major, minor, patch] = OLDEST;
-    Err(Error::new(ErrorKind::Config, format!("it must be {major}.{minor}.{patch} or later")).because(line))
+    let [major, minor, patch] = MIN_VERSION;
+    Err(Error::new(ErrorKind::Config, format!("expected memcached {major}.{minor}.{patch} or later")).because(line))
 }
 
-async fn room(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<usize, Error> {
+async fn max_item_size(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<usize, Error> {
     let (mut largest, mut has_tokens) = (1 << 20, true);
     stats(stream, |name, value| match name {
         "item_size_max" => largest = value.parse().unwrap_or(largest),
@@ -92,13 +94,13 @@ async fn room(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<usize, Error> 
     })
     .await?;
     if !has_tokens {
-        let message = "it was started with -C; without its tokens no session can be kept in it";
+        let message = "it was started with -C, but sessions require its tokens: start it without";
         return Err(Error::new(ErrorKind::Config, message));
     }
-    Ok(usize::saturating_sub(largest, OVERHEAD))
+    Ok(usize::saturating_sub(largest, ITEM_OVERHEAD))
 }
 
-async fn clock(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reading, Error> {
+async fn clock(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<ClockReading, Error> {
     let mut seconds = None;
     stats(stream, |name, value| {
         if name == "time" {
@@ -106,11 +108,11 @@ async fn clock(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reading, Erro
         }
     })
     .await?;
-    let seconds = seconds.ok_or_else(|| Error::new(ErrorKind::Unavailable, "it does not tell its time (stats)"))?;
-    Ok(Reading { time: Time::ZERO + Duration::from_secs(seconds), at: Instant::now() })
+    let seconds = seconds.ok_or_else(|| Error::new(ErrorKind::Unavailable, "it does not report its time (stats)"))?;
+    Ok(ClockReading { time: Time::ZERO + Duration::from_secs(seconds), at: Instant::now() })
 }
 
-/// The lines `STAT name value` until `END`.
+/// Reads the lines `STAT name value` until `END`.
 async fn stats(stream: &mut (impl AsyncBufRead + Unpin), mut each: impl FnMut(&str, &str)) -> Result<(), Error> {
     loop {
         let line = read_line(stream).await?;
@@ -118,22 +120,22 @@ async fn stats(stream: &mut (impl AsyncBufRead + Unpin), mut each: impl FnMut(&s
         match (words.next(), words.next()) {
             (Some("STAT"), Some(name)) => each(name, words.next().unwrap_or_default()),
             (Some("END"), _) => return Ok(()),
-            _ => return Err(refused(&line)),
+            _ => return Err(error_of_line(&line)),
         }
     }
 }
 
-async fn boot_id(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), mark: &str) -> Result<u64, Error> {
+async fn boot_id(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), boot_id_name: &str) -> Result<u64, Error> {
     let new = getrandom::u64().map_err(no_random)?.to_be_bytes();
-    for _ in 0..ATTEMPTS {
-        send(stream, &wire::get(mark)).await?;
+    for _ in 0..MAX_ATTEMPTS {
+        send(stream, &wire::get(boot_id_name)).await?;
         if let Response::Value(found) = wire::read(stream, 0, 64).await? {
-            return Ok(u64::from_be_bytes(found.bytes.try_into().map_err(|_| damaged())?));
+            return Ok(u64::from_be_bytes(found.bytes.try_into().map_err(|_| corrupt())?));
         }
-        send(stream, &wire::set(mark, &new, 0, When::Absent)).await?;
+        send(stream, &wire::set(boot_id_name, &new, 0, Condition::Absent)).await?;
         wire::read(stream, 0, 64).await?;
     }
-    Err(Error::new(ErrorKind::Full, "it evicts at once what is put into it (its option -m)"))
+    Err(Error::new(ErrorKind::Full, "it evicts new items immediately (its option -m)"))
 }
 
 #[cfg(test)]

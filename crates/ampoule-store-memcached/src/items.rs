@@ -1,4 +1,4 @@
-//! Reading and writing of one key, each write conditional on memcached's token.
+//! Reads and writes of one key. Each write is conditional on memcached's token.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use ampoule_core::{Entry, Error, ErrorKind, PutMode, PutResult, StoreKey, Versio
 use crate::MemcachedStore;
 use crate::error::no_random;
 use crate::format::{self, Header, Item};
-use crate::tokens::Known;
-use crate::wire::{Found, Response, When};
+use crate::tokens::CachedToken;
+use crate::wire::{Condition, Found, Response};
 
-/// How often a write is tried again, since another came between its reading and its writing.
-pub(crate) const ATTEMPTS: u32 = 256;
+/// How often a write is tried if other writers come between its read and its write.
+pub(crate) const MAX_ATTEMPTS: u32 = 256;
 
-/// A value on its way to memcached.
-struct Writing {
+/// A value to write to memcached.
+struct PendingWrite {
     header: Header,
     bytes: Vec<u8>,
-    /// For how many seconds it is to be kept.
+    /// The time to live in seconds.
     ttl: u64,
 }
 
@@ -26,7 +26,7 @@ impl MemcachedStore {
         format!("{}{key}", self.0.options.prefix)
     }
 
-    /// The value of a key, unless it has expired. Its token is kept for the save that may follow.
+    /// Returns the value of a key, unless it has expired. Its token is cached for the save that may follow.
     pub(crate) async fn item(&self, key: StoreKey) -> Result<Option<Item>, Error> {
         let item = self.any_item(key).await?.filter(|item| self.is_live(&item.header));
         if let Some(item) = &item {
@@ -35,7 +35,7 @@ impl MemcachedStore {
         Ok(item)
     }
 
-    /// What lies under a key, expired or not.
+    /// Returns the value of a key, expired or not.
     async fn any_item(&self, key: StoreKey) -> Result<Option<Item>, Error> {
         self.find(key).await?.map(Item::new).transpose()
     }
@@ -47,13 +47,13 @@ impl MemcachedStore {
         }
     }
 
-    /// What is known of a key without asking.
-    fn known(&self, key: StoreKey) -> Option<Known> {
-        self.0.tokens.of(key).filter(|known| self.is_live(&known.header))
+    /// Returns the cached token of a key, without a command.
+    fn cached(&self, key: StoreKey) -> Option<CachedToken> {
+        self.0.tokens.of(key).filter(|cached| self.is_live(&cached.header))
     }
 
-    async fn set(&self, key: StoreKey, writing: &Writing, when: When) -> Result<Response, Error> {
-        let Writing { header, bytes, ttl } = writing;
+    async fn set(&self, key: StoreKey, writing: &PendingWrite, when: Condition) -> Result<Response, Error> {
+        let PendingWrite { header, bytes, ttl } = writing;
         let response = self.server_of(key.as_bytes()).set(&self.name(key), bytes, *ttl, when).await?;
         if let Response::Done(token) = response {
             self.0.tokens.keep(key, *header, token);
@@ -69,15 +69,15 @@ impl MemcachedStore {
         }
         let deadline = self.now() + entry.lifetime;
         let replaced = match mode {
-            PutMode::Replace(old) => self.known(key).filter(|known| known.header.version == old),
+            PutMode::Replace(old) => self.cached(key).filter(|cached| cached.header.version == old),
             _ => None,
         };
-        let before = replaced.and_then(|known| known.header.named);
-        let write = async |named| {
-            let header = Header { version, deadline, named };
-            let writing = Writing { header, bytes: header.with(&entry.value), ttl };
+        let before = replaced.and_then(|cached| cached.header.listing);
+        let write = async |listing| {
+            let header = Header { version, deadline, listing };
+            let writing = PendingWrite { header, bytes: header.with(&entry.value), ttl };
             match mode {
-                PutMode::Always => self.set(key, &writing, When::Always).await,
+                PutMode::Always => self.set(key, &writing, Condition::Always).await,
                 PutMode::Create => self.create(key, &writing).await,
                 PutMode::Replace(old) => self.replace(key, old, replaced, &writing).await,
             }
@@ -88,33 +88,33 @@ impl MemcachedStore {
         }
     }
 
-    async fn create(&self, key: StoreKey, writing: &Writing) -> Result<Response, Error> {
-        let mut when = When::Absent;
-        for _ in 0..ATTEMPTS {
+    async fn create(&self, key: StoreKey, writing: &PendingWrite) -> Result<Response, Error> {
+        let mut when = Condition::Absent;
+        for _ in 0..MAX_ATTEMPTS {
             if let done @ Response::Done(_) = self.set(key, writing, when).await? {
                 return Ok(done);
             }
             when = match self.any_item(key).await? {
-                None => When::Absent,
+                None => Condition::Absent,
                 Some(item) if self.is_live(&item.header) => return Ok(Response::Present),
-                Some(expired) => When::Still(expired.token),
+                Some(expired) => Condition::HasToken(expired.token),
             };
         }
-        Err(gave_up())
+        Err(contention_error())
     }
 
-    /// One command, if the token of that version is known and the key has not been touched since.
+    /// Takes one command, if the token of that version is cached and the key has not been touched since.
     async fn replace(
         &self,
         key: StoreKey,
         old: Version,
-        known: Option<Known>,
-        writing: &Writing,
+        cached: Option<CachedToken>,
+        writing: &PendingWrite,
     ) -> Result<Response, Error> {
-        let mut token = known.map(|known| known.token);
-        for _ in 0..ATTEMPTS {
+        let mut token = cached.map(|cached| cached.token);
+        for _ in 0..MAX_ATTEMPTS {
             if let Some(token) = token {
-                let response = self.set(key, writing, When::Still(token)).await?;
+                let response = self.set(key, writing, Condition::HasToken(token)).await?;
                 if response != Response::Changed {
                     return Ok(response);
                 }
@@ -124,10 +124,10 @@ impl MemcachedStore {
                 _ => return Ok(Response::Changed),
             }
         }
-        Err(gave_up())
+        Err(contention_error())
     }
 
-    /// What a put without a lifetime does: the same condition, and nothing is left.
+    /// Does a put without a lifetime: it has the same condition, and removes the key.
     async fn end(&self, key: StoreKey, mode: PutMode, version: Version) -> Result<PutResult, Error> {
         let done = match mode {
             PutMode::Create => self.item(key).await?.is_none(),
@@ -137,23 +137,24 @@ impl MemcachedStore {
         Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
-    /// Removes a key, or one version of it. One command, if its token is known.
+    /// Removes a key, or one version of it. Takes one command, if its token is cached.
     pub(crate) async fn remove(&self, key: StoreKey, version: Option<Version>) -> Result<bool, Error> {
         let matches = |header: &Header| version.is_none_or(|version| header.version == version);
         let (server, name) = (self.server_of(key.as_bytes()), self.name(key));
-        let known = self.known(key).filter(|known| matches(&known.header));
-        if let Some(known) = known
-            && let Response::Done(_) = server.delete(&name, known.token).await?
+        let cached = self.cached(key).filter(|cached| matches(&cached.header));
+        if let Some(cached) = cached
+            && let Response::Done(_) = server.delete(&name, cached.token).await?
         {
             return Ok(true);
         }
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(found) = self.find(key).await? else { return Ok(false) };
             let is_live = match Header::decode(&found.bytes) {
                 Ok(header) if !matches(&header) => return Ok(false),
                 Ok(header) => self.is_live(&header),
-                // What is damaged can be removed, though not as some version: so an operator gets rid of it.
-                Err(damaged) if version.is_some() => return Err(damaged),
+                // A damaged item can be removed, though not as a certain version, so that an operator can get rid of
+                // it.
+                Err(corrupt) if version.is_some() => return Err(corrupt),
                 Err(_) => true,
             };
             match server.delete(&name, found.token).await? {
@@ -162,18 +163,18 @@ impl MemcachedStore {
                 _ => {}
             }
         }
-        Err(gave_up())
+        Err(contention_error())
     }
 
-    /// Writes the value again with the same version, if it is to live longer. Neither its deadline nor the time for which
-    /// memcached keeps it is ever lowered.
+    /// Writes the value again with the same version, if its lifetime grows. Neither its deadline nor its time to live
+    /// is ever lowered.
     pub(crate) async fn move_deadline(
         &self,
         key: StoreKey,
         version: Version,
         lifetime: Duration,
     ) -> Result<bool, Error> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let item = self.item(key).await?.filter(|item| item.header.version == version);
             let Some(item) = item else { return Ok(false) };
             let deadline = self.deadline_of(&item).max(self.now() + lifetime);
@@ -181,21 +182,21 @@ impl MemcachedStore {
             if deadline == item.header.deadline && ttl == item.left {
                 return Ok(true);
             }
-            let write = async |named| {
-                let header = Header { deadline, named, ..item.header };
-                let writing = Writing { header, bytes: header.with(&item.value()), ttl };
-                self.set(key, &writing, When::Still(item.token)).await
+            let write = async |listing| {
+                let header = Header { deadline, listing, ..item.header };
+                let writing = PendingWrite { header, bytes: header.with(&item.value()), ttl };
+                self.set(key, &writing, Condition::HasToken(item.token)).await
             };
-            match self.with_tag(item.header.tag(), item.header.named, key, lifetime, write).await? {
+            match self.with_tag(item.header.tag(), item.header.listing, key, lifetime, write).await? {
                 Response::Done(_) => return Ok(true),
                 Response::Absent => return Ok(false),
                 _ => {}
             }
         }
-        Err(gave_up())
+        Err(contention_error())
     }
 }
 
-pub(crate) fn gave_up() -> Error {
-    Error::new(ErrorKind::Unavailable, format!("others wrote an item of memcached {ATTEMPTS} times in between"))
+pub(crate) fn contention_error() -> Error {
+    Error::new(ErrorKind::Unavailable, format!("other clients wrote an item of memcached first, {MAX_ATTEMPTS} times"))
 }

@@ -1,5 +1,5 @@
-//! Ampoule sessions in memcached, **which may evict a session, and forgets all of them when it restarts**: promise P7
-//! cannot be kept there, and a user may be logged out at any time. Where that matters choose Redis or a database.
+//! Ampoule sessions in memcached, **which may evict a session, and forgets all of them when it restarts**: it cannot
+//! keep promise P7, and a user may be logged out at any time. Where that matters, use Redis or a database.
 //!
 //! ```no_run
 //! use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
@@ -8,59 +8,60 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! | URL | what it leads to |
+//! | URL | connects to |
 //! |---|---|
-//! | `memcached://host:11211,host2` | these servers; each name is one process, and 11211 is the port of those without |
+//! | `memcached://host:11211,host2` | these servers, each of which is one process; the default port is 11211 |
 //! | `memcached+unix:///run/memcached.sock` | one server on this machine |
 //!
-//! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. The other promises hold: no lost
-//! update, no resurrection. Reading is one command; so is saving or deleting what this process has read, and a touch is
-//! two. A value with a tag takes a second command, which goes along in the same trip; the first save of a login, and
-//! about every quarter of a lifetime one more, takes three trips.
+//! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. It keeps the other promises: no
+//! lost update, no resurrection. A read is one command, as is saving or deleting what this process has read; a touch is
+//! two. A value with a tag takes a second command in the same round trip. Three round trips are needed for the first
+//! save after a login, and for about one save in a quarter of a lifetime.
 //!
-//! A write is sent once. If its connection breaks before the answer comes, the error is [`ErrorKind::Timeout`], since it
-//! may have been done; a read is sent again.
+//! A write is sent once. If its connection breaks before the answer arrives, the error is [`ErrorKind::Timeout`], since
+//! it may have been done. A read is sent again.
 //!
 //! # The time
 //!
-//! memcached's own clock decides what is live: each item has a time to live, and is gone when that is over. Clocks of
-//! clients take no part in it, and may be wrong. **That clock has whole seconds and lags up to two, so a value is never
-//! gone early, but may live up to two seconds longer**, its lifetime rounded up to whole seconds; and up to five beyond 30
-//! days, for which memcached must be told a moment. A deadline after January 2038 is one that it does not understand: such
-//! values live until they are evicted.
+//! memcached's own clock decides which values are live: each item has a time to live, and is gone when that is over.
+//! Clients' clocks do not matter, and may be wrong. **memcached's clock has whole seconds and lags up to two, so a
+//! value is never gone early, but may live up to two seconds longer** than its lifetime, rounded up to whole seconds;
+//! for a lifetime over 30 days, which memcached needs as a timestamp, up to five seconds. memcached does not support
+//! deadlines after January 2038: such values live until they are evicted.
 //!
-//! A reader reckons [`Stored::deadline`] by its own clock, from the time that memcached says is left; to the millisecond
-//! where the writer's clock agrees with the reader's, else to three seconds.
+//! A reader computes [`Stored::deadline`] by its own clock from the remaining time to live: to the millisecond if the
+//! writer's clock agrees with the reader's, otherwise to three seconds.
 //!
-//! What the clock of a process still decides is little: a value without an end (or beyond 2038) has the deadline that its
-//! writer reckoned; and a server's clock is read once an hour, for moments beyond 30 days and for tags, so that the rates
-//! of two machines may differ by as much as that makes (0.2 s at 50 ppm). A server whose clock is set while it runs takes
-//! no note of it: its own is monotonic.
+//! A process's clock matters in two cases only. A value without an end (or with one after 2038) has the deadline that
+//! its writer computed. And a server's clock is read once an hour, for timestamps and for tags, so the drift of the two
+//! machines within an hour counts (0.2 s at 50 ppm). A change of the server's wall clock while it runs has no effect,
+//! since memcached's clock is monotonic.
 //!
-//! [`Store::ping`] writes to every server, reads back and asks for its time. It returns that of the first, which lags up to
-//! two seconds.
+//! [`Store::ping`] writes to every server, reads back and requests the time. It returns the time of the first server,
+//! which lags up to two seconds.
 //!
 //! # Several servers
 //!
-//! Each key belongs to one server, the one whose address gives the highest SHA-256 of key and address (rendezvous
-//! hashing), so a server that is added takes over its share and no other key moves. Give all processes the same list, in
-//! any order. While a server is down its keys are [`ErrorKind::Unavailable`], and never looked for on another, where an
-//! old copy may lie.
+//! Each key belongs to one server, the one with the highest SHA-256 of key and address (rendezvous hashing), so a new
+//! server takes over its share and no other key moves. Configure the same list in all processes, in any order. While a
+//! server is down, its keys are [`ErrorKind::Unavailable`]. They are never looked up on another server, which could
+//! have an old copy.
 //!
-//! # What it holds
+//! # Stored items
 //!
 //! ```text
 //! <prefix><key>       format 1, version (8 bytes), deadline (8 bytes), 0 or 40, the tag and its time, the value
-//! <prefix>tag:<tag>   the keys that were put with the tag, each until some time (32 + 8 bytes); may hold too many
-//! <prefix>life        8 random bytes, by which a restart is seen
+//! <prefix>tag:<tag>   the keys that were put with the tag, each until some time (32 + 8 bytes); may list too many
+//! <prefix>life        8 random bytes, which detect a restart
 //! ```
 //!
-//! Times in a tag's item, and what a value says of them, are by the clock of the server that holds the item. An item has
-//! 1 MiB at most, or as much as the server was started with (`-I`). A larger value is [`ErrorKind::TooLarge`], and what was
-//! there stands; so is a tag of more than 26,000 keys, among which those of ended sessions stay until their time is over.
+//! Times in a tag's item, and the time in a value until which the tag lists it, are by the clock of the server that has
+//! the tag's item. An item has at most 1 MiB, or the size that the server was started with (`-I`). A larger value is
+//! [`ErrorKind::TooLarge`], and the old value stays. So is a tag of more than 26,000 keys, which count until their time
+//! is over even if their sessions have ended.
 //!
-//! When memcached has no memory and may evict nothing (`-M`), a save is [`ErrorKind::Full`], **and memcached drops what
-//! was there**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
+//! If memcached has no memory and must not evict (`-M`), a save is [`ErrorKind::Full`], **and memcached drops the old
+//! value**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -91,9 +92,9 @@ pub use self::options::MemcachedOptions;
 use self::server::Server;
 use self::tokens::Tokens;
 
-/// Sessions in memcached.
+/// A store of sessions in memcached.
 ///
-/// A cheap handle: clones share the connections.
+/// A handle that is cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct MemcachedStore(Arc<Inner>);
 
@@ -104,7 +105,7 @@ struct Inner {
 }
 
 impl MemcachedStore {
-    /// A store on the servers of this URL. Nothing is connected yet.
+    /// Creates a store on the servers of this URL. It connects when it is first used.
     ///
     /// ```
     /// use ampoule_core::{ErrorKind, Store};
@@ -123,33 +124,36 @@ impl MemcachedStore {
     pub fn connect(url: &str, options: MemcachedOptions) -> Result<MemcachedStore, Error> {
         let addresses = address::parse(url)?;
         if options.prefix.len() > 100 || !options.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::new(ErrorKind::Config, "a prefix has 100 characters of ASCII at most, and no spaces"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "invalid prefix: expected at most 100 printable characters of ASCII, without spaces",
+            ));
         }
         let servers = addresses.into_iter().map(|address| Server::new(address, &options)).collect();
         Ok(MemcachedStore(Arc::new(Inner { servers, tokens: Tokens::default(), options })))
     }
 
-    /// The present by which the deadline of a new value is reckoned.
+    /// Returns the time from which the deadline of a new value is computed.
     fn now(&self) -> Time {
         self.test_time().unwrap_or_else(|| SystemClock.now())
     }
 
-    /// The present of the clock that decides in place of the servers'.
+    /// Returns the time of the clock that tests set in place of the servers'.
     fn test_time(&self) -> Option<Time> {
         self.0.options.clock.as_ref().map(|clock| clock.now())
     }
 
-    /// Whether a value that is there lives. By the servers' clocks each does.
+    /// Returns whether a value that was read is live. By the servers' clocks every such value is.
     fn is_live(&self, header: &Header) -> bool {
         self.test_time().is_none_or(|now| header.deadline > now)
     }
 
-    /// When a value ends, by this process's clock.
+    /// Returns when a value ends, by this process's clock.
     pub(crate) fn deadline_of(&self, item: &Item) -> Time {
         self.test_time().map_or_else(|| item.deadline(SystemClock.now()), |_| item.header.deadline)
     }
 
-    /// A value is written and removed on each server.
+    /// Writes a value to each server, reads it back and removes it.
     async fn check(&self) -> Result<Time, Error> {
         let mut first = None;
         for (index, server) in self.0.servers.iter().enumerate() {
@@ -160,7 +164,7 @@ impl MemcachedStore {
         Ok(self.test_time().or(first).unwrap_or_else(|| SystemClock.now()))
     }
 
-    /// A key that belongs to this server: one in so many as there are servers does.
+    /// Returns a random key that belongs to this server, as one key in `servers.len()` does.
     fn random_key_of(&self, server: usize) -> Result<StoreKey, Error> {
         loop {
             let key = random_key()?;
@@ -174,7 +178,7 @@ impl MemcachedStore {
         &self.0.servers[self.index_of(name)]
     }
 
-    /// The server that a key or tag belongs to: rendezvous hashing.
+    /// Returns the server that a key or tag belongs to, by rendezvous hashing.
     fn index_of(&self, name: &[u8; 32]) -> usize {
         let servers = &self.0.servers;
         if servers.len() == 1 {
@@ -213,12 +217,12 @@ impl Store for MemcachedStore {
         Reply::new(self.keys_of(tag))
     }
 
-    /// A page is a whole server, which is asked for a list of all it holds: costly, and only for tools.
+    /// A page contains all keys of a server, which lists all its items for it: a costly operation, for tools only.
     fn scan<'a>(&'a self, cursor: Option<&'a str>, _: usize) -> Reply<'a, Page> {
         Reply::new(self.page(cursor))
     }
 
-    /// Memcached frees what has expired by itself.
+    /// Does nothing: memcached removes expired values by itself.
     fn sweep(&self, _: usize) -> Reply<'_, SweepReport> {
         Reply::ready(Ok(SweepReport::default()))
     }
@@ -249,16 +253,16 @@ mod tests {
         keys.map(|key| store.server_of(key.as_bytes()).address().to_owned()).collect()
     }
 
-    /// A change of these would lose every session of those who update.
+    /// A change of these would lose every session of users who update.
     #[test]
-    fn a_key_has_one_place_whatever_the_order() {
+    fn the_order_of_the_urls_hosts_does_not_matter() {
         let places = places("memcached://a,b,c:7");
         assert_eq!(places[..8].join(" "), "c:7 b:11211 a:11211 b:11211 a:11211 a:11211 a:11211 a:11211");
         assert_eq!(places, self::places("memcached://c:7,B:11211,a/"));
     }
 
     #[test]
-    fn a_new_server_takes_its_share_and_moves_nothing_else() {
+    fn a_new_server_takes_its_share_and_no_other_key_moves() {
         let (three, four) = (places("memcached://a,b,c"), places("memcached://a,b,c,d"));
         let moved = three.iter().zip(&four).filter(|(before, after)| before != after);
         assert!(moved.clone().all(|(_, after)| after == "d:11211"));

@@ -1,22 +1,22 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, PoolOptions};
 
-/// How a [`MemcachedStore`](crate::MemcachedStore) works.
+/// Options for a [`MemcachedStore`](crate::MemcachedStore).
 ///
-/// End a literal with `..MemcachedOptions::default()`: a later version may have more of them.
+/// End a literal with `..MemcachedOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct MemcachedOptions {
-    /// What the names of all keys start with: `ampoule:` by default. At most 100 characters of ASCII without spaces.
-    /// Applications on one server need different ones.
+    /// The prefix of all item names: `ampoule:` by default. At most 100 printable ASCII characters without spaces.
+    /// Applications that share a server need different prefixes.
     pub prefix: String,
-    /// How the store uses its connections to each server.
+    /// The connections to each server.
     pub pool: PoolOptions,
-    /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
-    /// default, leaves that to the servers' clocks.
+    /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
+    /// servers' clocks.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

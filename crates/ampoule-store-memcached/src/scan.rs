@@ -1,4 +1,4 @@
-//! Going through all keys: each server is asked for a list of what it holds.
+//! Lists all keys: each server is asked for its items.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use crate::MemcachedStore;
 use crate::server::Server;
 use crate::wire;
 
-/// By its hash table: an item that is used meanwhile moves in the lists of what was used last, and would be missed.
-const LIST: &[u8] = b"lru_crawler metadump hash\r\n";
+/// The list follows the hash table: an item that is used meanwhile moves in the least-recently-used lists, and could be
+/// missed.
+const LIST_COMMAND: &[u8] = b"lru_crawler metadump hash\r\n";
 
-/// How often a server is asked again that is making a list for another client.
-const ATTEMPTS: u32 = 200;
+/// How often a server that is making a list for another client is asked again.
+const MAX_ATTEMPTS: u32 = 200;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -22,49 +23,48 @@ impl MemcachedStore {
         let servers = &self.0.servers;
         let number = cursor.map_or(Some(0), |cursor| cursor.parse().ok().filter(|number| *number < servers.len()));
         let number = number.ok_or_else(|| Page::unknown(cursor.unwrap_or_default()))?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             if let Some(keys) = self.keys_on(&servers[number]).await? {
                 let next = (number + 1 < servers.len()).then(|| (number + 1).to_string());
                 return Ok(Page { keys, next });
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(Error::new(ErrorKind::Timeout, "memcached makes lists of its keys for others all the time"))
+        Err(Error::new(ErrorKind::Timeout, "memcached is busy listing its keys for other clients"))
     }
 
-    /// The keys on a server, unless it is busy.
+    /// Returns the keys on a server; `None` if it is busy with another list.
     async fn keys_on(&self, server: &Server) -> Result<Option<Vec<StoreKey>>, Error> {
         let (mut keys, mut other) = (Vec::new(), None);
         let line = |line: &str| {
             if line.starts_with("key=") {
-                keys.extend(self.key_in(line));
+                keys.extend(self.parse_key(line));
             } else {
                 other = Some(line.to_owned());
             }
             other.is_none()
         };
-        server.list(LIST, line).await?;
+        server.list(LIST_COMMAND, line).await?;
         match other {
             None => Ok(Some(keys)),
             Some(line) if line.starts_with("BUSY") => Ok(None),
             Some(line) if line.starts_with("ERROR") => {
-                let message =
-                    "memcached was started so that it does not list its keys (its options -X and lru_crawler)";
-                Err(Error::new(ErrorKind::Config, message).because(wire::refused(&line)))
+                let message = "memcached was started without the listing of keys (its options -X and lru_crawler)";
+                Err(Error::new(ErrorKind::Config, message).because(wire::error_of_line(&line)))
             }
-            Some(line) => Err(wire::refused(&line)),
+            Some(line) => Err(wire::error_of_line(&line)),
         }
     }
 
-    /// The key of a line such as `key=ampoule%3A… exp=…`, if it is one of ours. Tags have longer names.
-    fn key_in(&self, line: &str) -> Option<StoreKey> {
+    /// Returns the key of a line such as `key=ampoule%3A… exp=…`, if it is one of ours. Names of tags are longer.
+    fn parse_key(&self, line: &str) -> Option<StoreKey> {
         let name = line.strip_prefix("key=")?.split(' ').next()?;
-        StoreKey::parse(unescaped(name)?.strip_prefix(&self.0.options.prefix)?)
+        StoreKey::parse(percent_decoded(name)?.strip_prefix(&self.0.options.prefix)?)
     }
 }
 
-/// Undoes the escapes `%3A` of a URL (RFC 3986 section 2.1).
-fn unescaped(name: &str) -> Option<String> {
+/// Decodes the escapes (`%3A`) of a URL (RFC 3986 section 2.1).
+fn percent_decoded(name: &str) -> Option<String> {
     let mut parts = name.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        assert_eq!(unescaped("ampoule%3Aab-_%25").as_deref(), Some("ampoule:ab-_%"));
+        assert_eq!(percent_decoded("ampoule%3Aab-_%25").as_deref(), Some("ampoule:ab-_%"));
         for broken in ["a%3", "a%", "a%zz", "a%ff"] {
-            assert_eq!(unescaped(broken), None, "{broken}");
+            assert_eq!(percent_decoded(broken), None, "{broken}");
         }
     }
 }

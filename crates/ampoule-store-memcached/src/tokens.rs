@@ -1,8 +1,9 @@
-//! The tokens that memcached gave for values that were read or written lately.
+//! A cache of the tokens that memcached returned for values that were recently read or written.
 //!
-//! The version of a value is ours and stands in it; memcached compares tokens of its own, which change with a touch too.
-//! A save of what was read finds the token here, and takes one command. Where it is missing or stale it is read again.
-//! There is a fixed number of slots, each for keys that begin alike: a slot that another key took costs a command.
+//! The version of a value is ours and part of the value; memcached compares tokens of its own, which a touch changes
+//! too. A save of a value that was read finds the token here, and takes one command. If it is missing or stale, the
+//! value is read again. The number of slots is fixed, and keys with the same beginning share one: a token that another
+//! key has displaced costs a command.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,11 +14,11 @@ use crate::wire::Token;
 
 const SLOTS: usize = 4_096;
 
-pub(crate) struct Tokens(Box<[Mutex<Option<Known>>]>);
+pub(crate) struct Tokens(Box<[Mutex<Option<CachedToken>>]>);
 
-/// What is known of a value without its bytes.
+/// The header and the token of a value, without its bytes.
 #[derive(Clone, Copy)]
-pub(crate) struct Known {
+pub(crate) struct CachedToken {
     key: StoreKey,
     pub(crate) header: Header,
     pub(crate) token: Token,
@@ -30,17 +31,17 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// What was last seen of a key.
-    pub(crate) fn of(&self, key: StoreKey) -> Option<Known> {
-        self.slot(key).filter(|known| known.key == key)
+    /// Returns the last known token of a key.
+    pub(crate) fn of(&self, key: StoreKey) -> Option<CachedToken> {
+        self.slot(key).filter(|cached| cached.key == key)
     }
 
     pub(crate) fn keep(&self, key: StoreKey, header: Header, token: Token) {
-        *self.slot(key) = Some(Known { key, header, token });
+        *self.slot(key) = Some(CachedToken { key, header, token });
     }
 
-    /// By the first bytes, which are random in every key; the last ones may be the same in all.
-    fn slot(&self, key: StoreKey) -> MutexGuard<'_, Option<Known>> {
+    /// The slot depends on the first bytes, which are random in every key; the last bytes may be the same in all keys.
+    fn slot(&self, key: StoreKey) -> MutexGuard<'_, Option<CachedToken>> {
         let [high, low, ..] = *key.as_bytes();
         let index = usize::from(u16::from_be_bytes([high, low])) % SLOTS;
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,10 +54,10 @@ mod tests {
 
     use super::*;
 
-    /// A session's key is 16 random bytes and 16 that are the same in all of them; a cache's is a digest.
+    /// The key of a session has 16 random bytes and 16 that are the same for all sessions; a cache's key is a digest.
     #[test]
-    fn keys_of_every_kind_have_slots_of_their_own() {
-        let header = Header { version: Version(1), deadline: Time::MAX, named: None };
+    fn keys_of_every_kind_are_spread_over_all_slots() {
+        let header = Header { version: Version(1), deadline: Time::MAX, listing: None };
         let digest = |number: u32| StoreKey::digest(&number.to_be_bytes());
         let session = |number| StoreKey::from(SessionId::new(*digest(number).as_bytes().first_chunk().unwrap()));
         let kinds: [&dyn Fn(u32) -> StoreKey; 2] = [&session, &digest];

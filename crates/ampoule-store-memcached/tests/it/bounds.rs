@@ -1,9 +1,9 @@
-//! Sizes, memory and settings: what does not fit is refused and spoils nothing, and what is evicted is absent.
+//! Sizes, memory and settings: a value that does not fit is refused and changes nothing, and an evicted one is absent.
 
-use crate::support::{HOUR, Own, create, entry, key, stat, store, talk, value};
+use crate::support::{CustomServer, HOUR, create, entry, key, stat, store, talk, value};
 use ampoule_core::{Entry, ErrorKind, PutMode, PutResult, Store, StoreKey, Tag, Version};
 
-/// Whether a value of this many bytes is kept.
+/// Returns whether a value of this size in bytes is stored.
 async fn fits(store: &dyn Store, size: usize) -> bool {
     match store.put(key("sized"), entry(vec![7; size]), PutMode::Always).await {
         Ok(_) => true,
@@ -15,10 +15,10 @@ async fn fits(store: &dyn Store, size: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_go_up_to_what_the_server_was_started_with() {
+async fn values_may_be_as_large_as_the_server_allows() {
     for (option, chunk, largest) in [("16k", 8_192, 16 << 10), ("1m", 524_288, 1 << 20), ("4m", 524_288, 4 << 20)] {
         let chunk = format!("slab_chunk_max={chunk}");
-        let Some(server) = Own::start(&["-I", option, "-o", &chunk, "-m", "128"]) else { return };
+        let Some(server) = CustomServer::start(&["-I", option, "-o", &chunk, "-m", "128"]) else { return };
         let store = store(&server.url(), "p:");
         assert!(fits(&store, largest - 200).await, "{option}");
         assert!(!fits(&store, largest).await, "{option}");
@@ -26,10 +26,10 @@ async fn values_go_up_to_what_the_server_was_started_with() {
     }
 }
 
-/// memcached removes what was there when it is sent more than it takes, even under a wrong token.
+/// memcached removes the old value when it receives a larger one than it accepts, even under a wrong token.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_is_too_large_leaves_what_was_there() {
-    let Some(server) = Own::start(&[]) else { return };
+async fn a_value_that_is_too_large_leaves_the_old_one() {
+    let Some(server) = CustomServer::start(&[]) else { return };
     let store = store(&server.url(), "p:");
     let version = create(&store, key("one"), entry("kept")).await;
     let large = || entry(vec![7; (1 << 20) - 100]);
@@ -43,8 +43,8 @@ async fn a_value_that_is_too_large_leaves_what_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_outgrows_its_item_is_an_error_and_stays_whole() {
-    let Some(server) = Own::start(&["-I", "8k", "-o", "slab_chunk_max=4096"]) else { return };
+async fn a_tag_that_exceeds_its_item_is_an_error_and_keeps_its_keys() {
+    let Some(server) = CustomServer::start(&["-I", "8k", "-o", "slab_chunk_max=4096"]) else { return };
     let store = store(&server.url(), "p:");
     let tagged = || Entry { tag: Some(Tag::of("user:42")), ..entry("x") };
     let mut kept = 0;
@@ -63,8 +63,8 @@ async fn a_tag_that_outgrows_its_item_is_an_error_and_stays_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_evicted_is_absent_and_no_error() {
-    let Some(server) = Own::start(&["-m", "2"]) else { return };
+async fn an_evicted_value_is_absent_without_an_error() {
+    let Some(server) = CustomServer::start(&["-m", "2"]) else { return };
     let store = store(&server.url(), "p:");
     let keys: Vec<StoreKey> = (0..2_000).map(|number| key(&number.to_string())).collect();
     let mut versions = Vec::new();
@@ -86,10 +86,10 @@ async fn what_is_evicted_is_absent_and_no_error() {
     store.keys_with_tag(Tag::of("user:42")).await.unwrap();
 }
 
-/// Also when the mark of the server's life goes.
+/// This removes the server's boot id as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flushed_server_is_empty_and_goes_on() {
-    let Some(server) = Own::start(&[]) else { return };
+async fn a_flushed_server_is_empty_and_usable() {
+    let Some(server) = CustomServer::start(&[]) else { return };
     let (one, two) = (store(&server.url(), "p:"), store(&server.url(), "p:"));
     let old = create(&one, key("one"), entry("before")).await;
     assert!(talk(server.port, b"flush_all\r\n", "\r\n").starts_with("OK"));
@@ -105,7 +105,7 @@ async fn a_flushed_server_is_empty_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_not_evict_is_full() {
-    let Some(server) = Own::start(&["-M", "-m", "2"]) else { return };
+    let Some(server) = CustomServer::start(&["-M", "-m", "2"]) else { return };
     let store = store(&server.url(), "p:");
     let mut refused = None;
     for number in 0..2_000 {
@@ -123,18 +123,18 @@ async fn a_server_that_may_not_evict_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_cannot_keep_sessions_is_a_wrong_setting() {
-    let Some(server) = Own::start(&["-C"]) else { return };
+async fn an_unsuitable_server_is_a_configuration_error() {
+    let Some(server) = CustomServer::start(&["-C"]) else { return };
     let error = store(&server.url(), "p:").get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.report().contains("-C"), "{error}");
     let passwords = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(passwords.path(), "ada:hunter2\n").unwrap();
-    let Some(server) = Own::start(&["-Y", passwords.path().to_str().unwrap()]) else { return };
+    let Some(server) = CustomServer::start(&["-Y", passwords.path().to_str().unwrap()]) else { return };
     let error = store(&server.url(), "p:").get(key("one")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-    assert!(error.report().contains("after a login (its option -Y)"), "{error:?}");
-    let Some(server) = Own::start(&["-X"]) else { return };
+    assert!(error.report().contains("requires a login (its option -Y)"), "{error:?}");
+    let Some(server) = CustomServer::start(&["-X"]) else { return };
     let store = store(&server.url(), "p:");
     create(&store, key("one"), entry("x")).await;
     let error = store.scan(None, 10).await.unwrap_err();

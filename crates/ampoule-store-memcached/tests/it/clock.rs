@@ -1,4 +1,4 @@
-//! A process whose clock is two days off ends no value, prolongs none, and sees the times of others as they are.
+//! A process whose clock is two days off ends no value, prolongs none, and sees the deadlines of others correctly.
 
 use std::process::Command;
 use std::time::Duration;
@@ -19,14 +19,14 @@ fn forty_days() -> Duration {
     HOUR * 24 * DAYS as u32
 }
 
-/// How far a deadline is from so long after the present, in milliseconds.
+/// Returns how far a deadline is from this lifetime after the current time, in milliseconds.
 fn off(deadline: Time, lifetime: Duration) -> u64 {
     deadline.as_millis().abs_diff((SystemClock.now() + lifetime).as_millis())
 }
 
-/// Of the test below, and of no use by itself: what a process does whose clock is two days off.
+/// Not a test of its own: the process of the test below, whose clock is two days off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_whose_clock_is_off() {
+async fn process_whose_clock_is_off() {
     let Some(url) = std::env::var(CHILD).ok() else { return };
     let store = store(&url, PREFIX);
     let difference = store.ping().await.unwrap().as_millis().abs_diff(SystemClock.now().as_millis());
@@ -51,7 +51,7 @@ async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
         create(&store, key("expired"), living(Duration::from_millis(1))).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "clock::a_child_whose_clock_is_off"]).env(CHILD, server.url());
+        child.args(["--exact", "clock::process_whose_clock_is_off"]).env(CHILD, server.url());
         if !set_clock_off(&mut child, offset) {
             return;
         }

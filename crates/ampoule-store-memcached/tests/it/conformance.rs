@@ -1,4 +1,4 @@
-//! The memcached store keeps the contract: on one server, and on three.
+//! The memcached store conforms on one server, and on three.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Servers that end, hang, come back or talk nonsense: each is an answer or an error in time, and never old data.
+//! Servers that stop, hang, restart or send nonsense: the result is an answer or an error in time, and never old data.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -27,9 +27,9 @@ async fn kind_of<T>(reply: impl Future<Output = Result<T, ampoule_core::Error>>)
     reply.await.err().map(|error| error.kind())
 }
 
-/// The server counts its tokens anew: the other's session has the very token that the first one's had.
+/// The server restarts its tokens: the other session has the same token that the first one had.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_before_a_restart_writes_and_ends_nothing_after_it() {
+async fn a_version_from_before_a_restart_is_not_valid_after_it() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let (before, after) = (store(server.url(), "p:"), store(server.url(), "p:"));
     let key = key("one");
@@ -46,7 +46,7 @@ async fn what_was_read_before_a_restart_writes_and_ends_nothing_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_restart_all_is_absent_and_nothing_is_an_error() {
+async fn after_a_restart_every_key_is_absent_without_an_error() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let store = store(server.url(), "p:");
     let old = create(&store, key("one"), entry("x")).await;
@@ -63,7 +63,7 @@ async fn after_a_restart_all_is_absent_and_nothing_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_is_made_while_its_server_is_down() {
+async fn a_store_can_be_created_while_its_server_is_down() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     block_in_place(|| server.node().kill());
     let store = store(server.url(), "p:");
@@ -78,7 +78,7 @@ async fn a_store_is_made_while_its_server_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_server_is_a_timeout_and_then_goes_on() {
+async fn a_paused_server_is_a_timeout_and_then_serves_again() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let store = store(server.url(), "p:");
     let old = create(&store, key("one"), entry("x")).await;
@@ -97,7 +97,7 @@ async fn a_paused_server_is_a_timeout_and_then_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
+async fn waiting_too_long_for_a_connection_is_a_timeout() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let options =
         limited(PoolOptions { max_connections: 1, command_timeout: Duration::from_secs(5), ..quick("p:").pool });
@@ -116,9 +116,9 @@ async fn a_connection_that_is_waited_for_too_long_is_a_timeout() {
     assert_eq!(first.await.unwrap().as_deref(), Some(&b"x"[..]));
 }
 
-/// The answer to a dropped question arrives when the server continues, and is given to no other.
+/// The answer to a cancelled command arrives when the server resumes, and no other command receives it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_question_leaves_no_answer_to_the_next() {
+async fn a_cancelled_command_leaves_no_answer_to_the_next() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let options = limited(PoolOptions { max_connections: 1, ..quick("p:").pool });
     let store = MemcachedStore::connect(server.url(), options).unwrap();
@@ -130,9 +130,9 @@ async fn a_dropped_question_leaves_no_answer_to_the_next() {
     assert_eq!(value(&store, key("two")).await.as_deref(), Some(&b"2"[..]));
 }
 
-/// Another server would have an old copy, or would give a second session to one key.
+/// Another server could have an old copy, or could create a second session under one key.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keys_of_a_dead_server_are_looked_for_nowhere_else() {
+async fn the_keys_of_a_dead_server_are_read_from_no_other() {
     let servers: Option<Vec<Server>> = (0..3).map(|_| Server::start(Kind::Memcached)).collect();
     let Some(servers) = servers else { return };
     let addresses: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.node().port)).collect();
@@ -162,7 +162,7 @@ async fn the_keys_of_a_dead_server_are_looked_for_nowhere_else() {
     }
 }
 
-/// A server of the test's own, which greets properly and then does as it is told with each connection.
+/// Starts a fake server, which handles each connection with `then` after a correct handshake.
 fn fake(then: impl Fn(BufReader<TcpStream>) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("memcached://{}", listener.local_addr().unwrap());
@@ -193,7 +193,7 @@ fn greet(stream: &mut BufReader<TcpStream>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_is_an_error_in_time() {
+async fn unexpected_answers_are_errors_in_time() {
     let endless = "x".repeat(100_000);
     let texts = ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\u{1}\u{2}\r\n", "\r\n", "VA 999 c1\r\nx", &endless];
     let texts =
@@ -213,7 +213,7 @@ async fn nonsense_is_an_error_in_time() {
         let started = Instant::now();
         let (read, write) = (store.get(key("one")), store.put(key("one"), entry("x"), PutMode::Create));
         assert_eq!(kind_of(read).await, Some(ErrorKind::Unavailable), "{what}");
-        // A connection that ends after the write was sent leaves it in doubt.
+        // A connection that breaks after a write was sent leaves the write's outcome unknown.
         let kind = kind_of(write).await;
         let in_doubt = greets && kind == Some(ErrorKind::Timeout);
         assert!(in_doubt || kind == Some(ErrorKind::Unavailable), "{what}: {kind:?}");
@@ -240,7 +240,8 @@ async fn a_read_is_sent_again_and_a_write_is_not() {
                 "ms" => counts.1.fetch_add(1, Ordering::SeqCst),
                 _ => continue,
             };
-            // The first command is answered, so that the connection waits for the second, on which it ends.
+            // The first command is answered, so that the connection stays idle until the second command, at which it
+            // breaks.
             if number > 0 || line.starts_with("ms") {
                 return;
             }

@@ -1,8 +1,8 @@
-//! Several stores on one server, as several processes have them; and what lies there that this store did not write.
+//! Several stores on one server, as several processes have them, and items that this store did not write.
 
 use std::time::Duration;
 
-use crate::support::{HOUR, Own, create, entry, key, quick, store, talk, value};
+use crate::support::{CustomServer, HOUR, create, entry, key, quick, store, talk, value};
 use ampoule_core::{Bytes, Entry, ErrorKind, PutMode, PutResult, Store, Tag};
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, shared};
@@ -25,7 +25,7 @@ async fn p1_stores_that_count_on_one_key_lose_nothing() {
                 let next = entry((number(&found.value) + 1).to_string());
                 match store.put(key("n"), next, PutMode::Replace(found.version)).await.unwrap() {
                     PutResult::Stored(_) => counted += 1,
-                    // A touch between a reading and a writing, which must not look like a write.
+                    // A touch between a read and a write, which must not look like a write.
                     PutResult::Conflict if writer % 2 == 0 => {
                         let found = store.get(key("n")).await.unwrap().unwrap();
                         store.touch(key("n"), found.version, 2 * HOUR).await.unwrap();
@@ -39,9 +39,9 @@ async fn p1_stores_that_count_on_one_key_lose_nothing() {
     assert_eq!(value(&store(server.url(), "count:"), key("n")).await.as_deref(), Some(&b"400"[..]));
 }
 
-/// memcached's token changes with a touch, the version does not.
+/// A touch changes memcached's token, but not the version.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_s_touch_is_no_conflict() {
+async fn a_touch_of_another_store_causes_no_conflict() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let (mine, other) = (store(server.url(), "touch:"), store(server.url(), "touch:"));
     let version = create(&mine, key("one"), entry("x")).await;
@@ -104,7 +104,7 @@ async fn a_damaged_item_is_corrupt_until_it_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_was_evicted_is_mended_by_the_next_save() {
+async fn the_next_save_restores_an_evicted_tag() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let store = store(server.url(), "mend:");
     let tag = Tag::of("user:42");
@@ -123,10 +123,10 @@ async fn a_tag_that_was_evicted_is_mended_by_the_next_save() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_on_this_machine_serves_too() {
+async fn a_unix_socket_works_too() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("memcached.sock");
-    let Some(server) = Own::socket(&socket) else { return };
+    let Some(server) = CustomServer::socket(&socket) else { return };
     let store = MemcachedStore::connect(&format!("memcached+unix://{}", socket.display()), quick("p:")).unwrap();
     let version = create(&store, key("one"), entry("x")).await;
     assert!(matches!(store.put(key("one"), entry("y"), PutMode::Replace(version)).await, Ok(PutResult::Stored(_))));

@@ -1,4 +1,4 @@
-//! The servers' clocks decide: what lives, how long, and which keys a tag names.
+//! The servers' clocks decide which values are live, for how long, and which keys a tag lists.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,13 +16,13 @@ fn living(lifetime: Duration) -> Entry {
     Entry { lifetime, ..entry("x") }
 }
 
-/// For how many seconds the server keeps a name; -1 for ever.
+/// Returns the remaining time to live of an item in seconds; -1 for no expiry.
 fn left(port: u16, name: &str) -> i64 {
     let said = talk(port, format!("mg {name} t\r\n").as_bytes(), "\r\n");
     said.trim().strip_prefix("HD t").unwrap_or_else(|| panic!("{name}: {said}")).parse().unwrap()
 }
 
-/// The line of an answer, and the bytes of the value after it.
+/// Returns the line of an answer, and the bytes of the value after it.
 fn raw_value(port: u16, name: &str) -> (String, Vec<u8>) {
     let answer = ask(port, format!("mg {name} v t\r\n").as_bytes());
     let end = answer.windows(2).position(|pair| pair == b"\r\n").unwrap();
@@ -37,7 +37,7 @@ fn ask(port: u16, command: &[u8]) -> Vec<u8> {
     buffer[..size].to_vec()
 }
 
-/// Writes another deadline into a value, as a client whose clock is wrong would have.
+/// Writes another deadline into a value, as a client with a wrong clock would.
 fn set_deadline(port: u16, name: &str, deadline: Time) {
     let (line, mut bytes) = raw_value(port, name);
     bytes[9..17].copy_from_slice(&deadline.as_millis().to_be_bytes());
@@ -45,9 +45,9 @@ fn set_deadline(port: u16, name: &str, deadline: Time) {
     assert!(ask(port, &[command.as_bytes(), &bytes, b"\r\n"].concat()).starts_with(b"HD"));
 }
 
-/// Never early, whole lifetimes at most two seconds late, and others rounded up.
+/// Values never expire early. Lifetimes of whole seconds end at most two seconds late; others are rounded up.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_lives_at_least_as_long_as_it_was_put_for() {
+async fn a_value_lives_at_least_for_its_lifetime() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let store = store(server.url(), "lives:");
     let mut waiting = tokio::task::JoinSet::new();
@@ -74,7 +74,7 @@ async fn a_value_lives_at_least_as_long_as_it_was_put_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_expired_is_absent_for_every_method() {
+async fn an_expired_value_is_absent_for_every_method() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let store = store(server.url(), "absent:");
     let tag = Tag::of("ada");
@@ -84,7 +84,7 @@ async fn what_has_expired_is_absent_for_every_method() {
         versions.push(create(&store, *key, Entry { tag: Some(tag), ..living(SECOND) }).await);
     }
     assert!(store.touch(keys[4], versions[4], HOUR).await.unwrap());
-    // What this process knows of them without asking is no reason to believe that they live.
+    // The tokens that this process has cached are no reason to believe that the values are live.
     tokio::time::sleep(4 * SECOND).await;
     assert_eq!(store.get(keys[0]).await.unwrap(), None);
     assert!(!store.touch(keys[1], versions[1], HOUR).await.unwrap());
@@ -146,7 +146,7 @@ async fn a_touch_raises_the_time_to_live_and_never_lowers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memcached_is_told_how_long_to_keep_it() {
+async fn memcached_receives_the_time_to_live() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let (port, store) = (server.node().port, store(server.url(), "ttl:"));
     let name = format!("ttl:{}", key("one"));
@@ -160,7 +160,7 @@ async fn memcached_is_told_how_long_to_keep_it() {
         let expected = seconds as i64 + 1..seconds as i64 + 7;
         assert!(expected.contains(&left), "{left} seconds of {seconds}");
     }
-    // Its moments end in January 2038.
+    // memcached's timestamps end in January 2038.
     for lifetime in [Duration::MAX, Duration::from_secs(5_000 * DAY)] {
         assert_eq!(put(lifetime).await, -1, "{lifetime:?}");
     }
@@ -169,7 +169,7 @@ async fn memcached_is_told_how_long_to_keep_it() {
 
 const OFF: u64 = 3_600;
 
-/// A server whose clock is an hour behind that of this machine: a proxy that says so.
+/// Starts a proxy that makes the server's clock look an hour behind that of this machine.
 fn an_hour_behind(port: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -201,7 +201,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream) {
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
-/// Each key of a tag's item, and until when it is named.
+/// Returns each key of a tag's item, and its timestamp.
 fn members(port: u16, name: &str) -> Vec<(StoreKey, Time)> {
     let member = |bytes: &[u8]| {
         let until = u64::from_be_bytes(bytes[32..].try_into().unwrap());
@@ -210,9 +210,9 @@ fn members(port: u16, name: &str) -> Vec<(StoreKey, Time)> {
     raw_value(port, name).1.chunks(40).map(member).collect()
 }
 
-/// The client's clock is an hour ahead: it neither ends what lives nor forgets a key that a tag names.
+/// The client's clock is an hour ahead: it neither ends live values nor drops a key from a tag.
 #[tokio::test(flavor = "multi_thread")]
-async fn moments_are_by_the_server_s_clock() {
+async fn timestamps_are_by_the_server_s_clock() {
     let Some(server) = shared(Kind::Memcached) else { return };
     let port = server.node().port;
     let store: MemcachedStore = store(&format!("memcached://127.0.0.1:{}", an_hour_behind(port)), "off:");
@@ -245,7 +245,7 @@ async fn a_ping_writes_to_every_server_and_returns_the_time_of_the_first() {
     let first = addresses[0].rsplit_once(':').unwrap().1.parse().unwrap();
     addresses[0] = format!("127.0.0.1:{}", an_hour_behind(first));
     let store = store(&format!("memcached://{}", addresses.join(",")), "p:");
-    // The proxy's port may sort elsewhere.
+    // The proxy's port may sort before or after the other ones.
     let is_first = addresses.iter().min() == Some(&addresses[0]);
     let off = SystemClock.now().since(store.ping().await.unwrap()).as_secs();
     assert_eq!((OFF - 1..=OFF + 3).contains(&off), is_first, "{off}");

@@ -1,4 +1,4 @@
-//! What an operation costs, by the server's own count of commands.
+//! The cost of each operation, in commands as counted by the server.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::support::{HOUR, create, entry, key, stat, store, talk};
 use ampoule_core::{Entry, PutMode, PutResult, Store, Tag};
 use ampoule_test_servers::{Kind, Server};
 
-/// What one operation makes the server do: how often it gets, sets and deletes.
+/// Returns how often the server gets, sets and deletes during one operation.
 async fn commands<T>(port: u16, operation: impl Future<Output = T>) -> ([u64; 3], T) {
     let count = || [["cmd_get", ""], ["cmd_set", ""], ["delete_hits", "delete_misses"]].map(|names| sum(port, &names));
     let before = count();
@@ -27,7 +27,7 @@ async fn p5_one_command_to_read_and_one_to_save() {
     create(&mine, key("warm"), entry("x")).await;
     let (cost, _) = commands(port, create(&mine, key("one"), entry("x"))).await;
     assert_eq!(cost, [0, 1, 0], "create");
-    // Another process connects with it.
+    // Another process has made a connection with it.
     other.get(key("one")).await.unwrap();
     let (cost, found) = commands(port, other.get(key("one"))).await;
     assert_eq!(cost, [1, 0, 0], "read");
@@ -58,15 +58,15 @@ async fn p5_one_command_to_read_and_one_to_save() {
     assert_eq!(cost, [0, 0, 0], "sweep");
 }
 
-/// The tag is looked after in the same trip, and its item written about once in a quarter of a lifetime.
+/// The tag is written in the same round trip, and its item about once in a quarter of a lifetime.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_costs_a_command_beside_the_save() {
+async fn a_tag_costs_one_more_command_per_save() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let port = server.node().port;
     let store = store(server.url(), "p:");
     let tagged =
         |seconds: u64| Entry { lifetime: Duration::from_secs(seconds), tag: Some(Tag::of("user:42")), ..entry("x") };
-    // Two connections, since each asks once for the server's life.
+    // Two connections, each of which reads the server's boot id once.
     drop(tokio::join!(store.get(key("one")), store.get(key("one"))));
     let (cost, version) = commands(port, create(&store, key("one"), tagged(1_000))).await;
     assert_eq!(cost, [1, 2, 0], "login");
@@ -85,9 +85,9 @@ async fn a_tag_costs_a_command_beside_the_save() {
     assert_eq!((cost, found.unwrap().len()), ([102, 0, 0], 101), "each value is asked whether it has the tag");
 }
 
-/// Answers of many large values do not fill the buffers of both sides while commands are still being sent.
+/// The answers with many large values do not fill the buffers of both sides while commands are still being sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_of_many_large_values_is_no_hang() {
+async fn a_tag_of_many_large_values_does_not_hang() {
     let Some(server) = Server::start(Kind::Memcached) else { return };
     let store = store(server.url(), "p:");
     let tag = Some(Tag::of("user:42"));
@@ -97,7 +97,7 @@ async fn a_tag_of_many_large_values_is_no_hang() {
     assert_eq!(store.keys_with_tag(Tag::of("user:42")).await.unwrap().len(), 1_000);
 }
 
-/// Beside the same commands on one connection without any of this. In a release build: `--ignored --nocapture`.
+/// Compares with the same commands on one plain connection. In a release build: `--ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn operations_a_second() {

@@ -1,4 +1,4 @@
-//! What the tests of the memcached store share.
+//! Shared by the tests of the memcached store.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use ampoule_core::{Bytes, Entry, PoolOptions, PutMode, PutResult, Store, StoreKe
 use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
 use ampoule_test_servers::{Kind, shared};
 
-/// Limits that a test can wait for.
+/// Time limits that a test can wait for.
 pub fn quick(prefix: &str) -> MemcachedOptions {
     let pool = PoolOptions {
         connect_timeout: Duration::from_millis(400),
@@ -31,7 +31,7 @@ pub fn key(text: &str) -> StoreKey {
 
 pub const HOUR: Duration = Duration::from_secs(3_600);
 
-/// For an hour.
+/// An entry that lives for an hour.
 pub fn entry(value: impl Into<Bytes>) -> Entry {
     Entry { value: value.into(), lifetime: HOUR, tag: None }
 }
@@ -47,7 +47,7 @@ pub async fn value(store: &dyn Store, key: StoreKey) -> Option<Bytes> {
     store.get(key).await.unwrap().map(|stored| stored.value)
 }
 
-/// Sends text to a server as any other client would, and reads until `end` comes.
+/// Sends text to a server as another client would, and reads until `end` arrives.
 pub fn talk(port: u16, text: &[u8], end: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -62,42 +62,42 @@ pub fn talk(port: u16, text: &[u8], end: &str) -> String {
     said
 }
 
-/// One number of a server's statistics.
+/// Returns one number of a server's statistics.
 pub fn stat(port: u16, name: &str) -> u64 {
     let stats = talk(port, b"stats\r\n", "END\r\n");
     let line = stats.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {stats}"))
 }
 
-/// A memcached with options that `Server` does not give. It ends with this value, or with the process.
-pub struct Own {
+/// A memcached with options that `Server` does not offer. It stops when this value is dropped, or with the process.
+pub struct CustomServer {
     pub port: u16,
     keeper: Child,
 }
 
-/// Stops the server at the end of its own input.
+/// Stops the server when the script's input ends.
 const KEEPER: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & read -r line <&3; kill $!; wait $!";
 
-impl Own {
-    /// `None` where memcached is not installed.
-    pub fn start(options: &[&str]) -> Option<Own> {
+impl CustomServer {
+    /// Returns `None` if memcached is not installed.
+    pub fn start(options: &[&str]) -> Option<CustomServer> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let place = ["-l", "127.0.0.1", "-U", "0", "-p", &port.to_string()];
-        Own::run(port, &[&place, options].concat(), || TcpStream::connect(("127.0.0.1", port)).is_ok())
+        CustomServer::run(port, &[&place, options].concat(), || TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 
-    /// One that listens on a socket only.
+    /// Starts a server that listens on a socket only.
     #[cfg(unix)]
-    pub fn socket(path: &std::path::Path) -> Option<Own> {
+    pub fn socket(path: &std::path::Path) -> Option<CustomServer> {
         let ready = || std::os::unix::net::UnixStream::connect(path).is_ok();
-        Own::run(0, &["-s", path.to_str().unwrap()], ready)
+        CustomServer::run(0, &["-s", path.to_str().unwrap()], ready)
     }
 
-    fn run(port: u16, options: &[&str], ready: impl Fn() -> bool) -> Option<Own> {
+    fn run(port: u16, options: &[&str], ready: impl Fn() -> bool) -> Option<CustomServer> {
         shared(Kind::Memcached)?;
         let mut shell = Command::new("sh");
         shell.args(["-c", KEEPER, "keeper", "memcached", "-u", "root"]).args(options);
-        let own = Own { port, keeper: shell.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap() };
+        let own = CustomServer { port, keeper: shell.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap() };
         for _ in 0..500 {
             if ready() {
                 return Some(own);
@@ -112,7 +112,7 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for CustomServer {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
