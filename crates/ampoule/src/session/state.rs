@@ -1,8 +1,6 @@
 //! The state of a session within one request: a state machine that does no I/O.
 //!
 //! [`drive`](super::drive) asks it what to do, does it, and reports the result.
-//!
-//! [`drive`](super::drive) asks it what is to be done, does that, and reports what came of it.
 
 pub(super) mod due;
 mod save;
