@@ -92,7 +92,7 @@ fn a_session_filters_options_are_checked_with_their_lines() {
         "site.ini:8: [filter:session] secret: the options of a session have a prefix: write beaker.session.secret",
         "site.ini:7: [filter:session] beaker.session.timout: there is no such option; did you mean `timeout`?",
         "site.ini:9: [filter:session] beaker.session.secure: expected true or false, found `maybe`",
-        "site.ini:5: [filter:session] secret: there is none; `ampoule make-config` writes an ini file with a fresh one",
+        "site.ini:5: [filter:session] secret: it is missing; set it, or AMPOULE_SESSION_SECRET in the environment, to a value such as `openssl rand -base64 32` prints (`ampoule make-config` writes an ini file with one)",
     ];
     for line in expected {
         assert!(said.lines().any(|found| found == line), "{line}\nis not in\n{said}");

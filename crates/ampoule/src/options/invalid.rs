@@ -15,7 +15,15 @@ pub struct InvalidOption {
 }
 
 /// All invalid options, not just the first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` prints what `Display` does, a line for each option, since that is what a program shows whose `main` returns
+/// the error.
+///
+/// ```
+/// let error = ampoule::Settings::parse([("session.type", "memory")]).unwrap_err();
+/// assert!(format!("{error:?}").starts_with("session.secret: it is missing; set it, or AMPOULE_SESSION_SECRET"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
 pub struct BadOptions(pub Vec<InvalidOption>);
 
 impl fmt::Display for InvalidOption {
@@ -28,6 +36,12 @@ impl fmt::Display for BadOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Debug for BadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -17,6 +17,10 @@ use crate::http::transport::{self, Transport};
 use crate::layer::SessionLayer;
 use crate::store;
 
+/// What to do about the one option that has no default.
+const NO_SECRET: &str = "it is missing; set it, or AMPOULE_SESSION_SECRET in the environment, to a value such as \
+                         `openssl rand -base64 32` prints (`ampoule make-config` writes an ini file with one)";
+
 /// A layer's settings, read from text.
 ///
 /// Names are Beaker's, under the prefixes `beaker.session.`, `session.` or `ampoule.session.`; `cache_dir` and `debug`
@@ -82,9 +86,7 @@ impl Settings {
         for fault in options.validate() {
             match fault.option {
                 "secret" if bad_secret => {}
-                "secret" => {
-                    raw.fault("secret", "there is none; `ampoule make-config` writes an ini file with a fresh one")
-                }
+                "secret" => raw.fault("secret", NO_SECRET),
                 option => raw.fault(option, fault.message),
             }
         }
