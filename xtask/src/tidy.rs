@@ -1,5 +1,6 @@
 //! The house rules: reads the workspace once, checks every rule, and reports the findings.
 
+mod commands;
 mod commits;
 mod defaults;
 mod failure;
@@ -40,6 +41,7 @@ pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
     let tree = Tree::read(metadata.workspace_root.as_std_path())?;
     let (rust, mut findings) = rust::parse(&tree);
     let functions = functions::list(&rust);
+    findings.extend(commands::check(&metadata, &tree));
     findings.extend(defaults::check(&metadata, &tree));
     findings.extend(floors::check(&metadata, &tree));
     findings.extend(manifests::check(&metadata, &tree));
