@@ -1,4 +1,4 @@
-//! From a URL to a pool that has not connected yet.
+//! Creates a pool from a URL, without connecting.
 
 use std::path::PathBuf;
 
@@ -10,16 +10,16 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
 use crate::connection::Connections;
-use crate::encryption::{self, Encryption};
 use crate::options::PostgresOptions;
+use crate::tls::{self, TlsConnector};
 
 const EXPECTED: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
 
-/// Drivers that SQLAlchemy's URLs name. What they lead to is the same.
-const DRIVERS: [&str; 6] = ["psycopg2", "psycopg", "psycopg2cffi", "psycopg_async", "asyncpg", "pg8000"];
+/// The drivers of Python that a URL of SQLAlchemy may name, as in `postgresql+asyncpg`. They make no difference here.
+const PYTHON_DRIVERS: [&str; 6] = ["psycopg2", "psycopg", "psycopg2cffi", "psycopg_async", "asyncpg", "pg8000"];
 
-/// Parameters that the driver knows.
-const DRIVER: [&str; 18] = [
+/// Parameters that are passed to the driver.
+const DRIVER_PARAMETERS: [&str; 18] = [
     "user",
     "password",
     "dbname",
@@ -40,11 +40,11 @@ const DRIVER: [&str; 18] = [
     "load_balance_hosts",
 ];
 
-/// Parameters that are ours, or read here.
-const OURS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "prepared_statements", "ssl"];
+/// Parameters that the store reads itself.
+const OWN_PARAMETERS: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "prepared_statements", "ssl"];
 
-/// What other drivers call what is `prepared_statements=false` here.
-const UNNAMED: [&str; 6] = [
+/// Parameters of other drivers that mean `prepared_statements=false`.
+const FOREIGN_PARAMETERS: [&str; 6] = [
     "pgbouncer",
     "statement_cache_capacity",
     "statement-cache-capacity",
@@ -53,16 +53,16 @@ const UNNAMED: [&str; 6] = [
     "prepareThreshold",
 ];
 
-/// The pool, and in a few words where it leads.
+/// Returns the pool, and its location for messages: hosts, ports and database.
 pub(crate) fn connections(text: &str, options: &PostgresOptions) -> Result<(Connections, String), Error> {
     let mut url = ServerUrl::parse(text, EXPECTED)?;
     check_scheme(&url)?;
     let prepared_statements = prepared_statements(&mut url)?.or(options.prepared_statements);
-    let tls = tls(&mut url, options)?;
-    url.reject_unknown(&[&DRIVER[..], &OURS].concat())?;
+    let tls = tls_settings(&mut url, options)?;
+    url.reject_unknown(&[&DRIVER_PARAMETERS[..], &OWN_PARAMETERS].concat())?;
     let mut config = config(&url)?;
     config.connect_timeout(options.pool.connect_timeout);
-    // As libpq: a socket of this machine is not encrypted, whatever was said.
+    // As in libpq, a connection through a Unix socket is never encrypted.
     let tls = tls.filter(|_| config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match &tls {
@@ -76,14 +76,14 @@ pub(crate) fn connections(text: &str, options: &PostgresOptions) -> Result<(Conn
         .recycle_timeout(Some(options.pool.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|cause| Error::new(ErrorKind::Config, "no pool of connections can be made").because(cause))?;
+        .map_err(|cause| Error::new(ErrorKind::Config, "the connection pool cannot be created").because(cause))?;
     let tls = tls.map(|(_, tls)| tls);
-    Ok((Connections::new(pool, tls, true, prepared_statements, options.pool.command_timeout), place(&config)))
+    Ok((Connections::new(pool, tls, true, prepared_statements, options.pool.command_timeout), location(&config)))
 }
 
 fn check_scheme(url: &ServerUrl) -> Result<(), Error> {
-    let (family, driver) = url.scheme.split_once('+').unwrap_or((&url.scheme, DRIVERS[0]));
-    if ["postgres", "postgresql"].contains(&family) && DRIVERS.contains(&driver) {
+    let (family, driver) = url.scheme.split_once('+').unwrap_or((&url.scheme, PYTHON_DRIVERS[0]));
+    if ["postgres", "postgresql"].contains(&family) && PYTHON_DRIVERS.contains(&driver) {
         return Ok(());
     }
     let message = format!("unknown scheme of a PostgreSQL URL: expected a URL such as {EXPECTED}");
@@ -91,10 +91,10 @@ fn check_scheme(url: &ServerUrl) -> Result<(), Error> {
 }
 
 fn prepared_statements(url: &mut ServerUrl) -> Result<Option<bool>, Error> {
-    if let Some((name, _)) = url.parameters.iter().find(|(name, _)| UNNAMED.contains(&name.as_str())) {
+    if let Some((name, _)) = url.parameters.iter().find(|(name, _)| FOREIGN_PARAMETERS.contains(&name.as_str())) {
         let message = format!(
-            "unknown parameter `{name}` in the URL: behind a pooler statements have no names by themselves; to say so, \
-             write prepared_statements=false"
+            "unknown parameter `{name}` in the URL: the store detects a pooler and then uses unnamed statements; to \
+             enforce them, write prepared_statements=false"
         );
         return Err(Error::new(ErrorKind::Config, message));
     }
@@ -106,8 +106,8 @@ fn prepared_statements(url: &mut ServerUrl) -> Result<Option<bool>, Error> {
     }
 }
 
-/// How a connection is encrypted; `None` for not at all.
-fn tls(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode, Encryption)>, Error> {
+/// Returns how connections are encrypted; `None` if they are not.
+fn tls_settings(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode, TlsConnector)>, Error> {
     // asyncpg calls it `ssl`.
     let word = url.take(&["sslmode", "ssl"]);
     let ca = url.take(&["sslrootcert"]);
@@ -118,25 +118,25 @@ fn tls(url: &mut ServerUrl, options: &PostgresOptions) -> Result<Option<(SslMode
     let is_system = ca.as_deref() == Some("system");
     files.ca = if is_system { None } else { ca.map(PathBuf::from).or(files.ca) };
     let mode = match word.as_deref() {
-        // As libpq: who asks for the system's CAs asks for all.
+        // As in libpq, `sslrootcert=system` implies `verify-full`.
         None if is_system => TlsMode::VerifyFull,
         None => TlsMode::Prefer,
         Some(word) => TlsMode::parse(word)?,
     };
     files.check()?;
-    let driver_s = match mode {
+    let ssl_mode = match mode {
         TlsMode::Disable => return Ok(None),
-        // As libpq that was built without TLS.
+        // As in a libpq that was built without TLS.
         TlsMode::Prefer if !cfg!(feature = "tls") => return Ok(None),
         TlsMode::Prefer => SslMode::Prefer,
         _ => SslMode::Require,
     };
-    Ok(Some((driver_s, encryption::new(mode, &files)?)))
+    Ok(Some((ssl_mode, tls::connector(mode, &files)?)))
 }
 
-/// What the driver is to know, from the parts that are decoded already.
+/// Returns the driver's configuration, from the decoded parts of the URL.
 fn config(url: &ServerUrl) -> Result<Config, Error> {
-    // The driver's own words for what a parameter is; they name it, and have nothing of a login.
+    // The driver's message names the wrong parameter and contains no part of the login.
     let mut config: Config = match parameters(url).parse() {
         Ok(config) => config,
         Err(cause) => {
@@ -157,7 +157,7 @@ fn config(url: &ServerUrl) -> Result<Config, Error> {
         config.dbname(&url.path);
     }
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        let message = format!("the URL names no host: expected a URL such as {EXPECTED}");
+        let message = format!("the URL has no host: expected a URL such as {EXPECTED}");
         return Err(Error::new(ErrorKind::Config, message));
     }
     if config.get_application_name().is_none() {
@@ -166,14 +166,14 @@ fn config(url: &ServerUrl) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// The parameters as libpq's pairs of name and value.
+/// Returns the parameters as a connection string of libpq: `name='value'` pairs.
 fn parameters(url: &ServerUrl) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
     let pairs = url.parameters.iter().map(|(name, value)| format!("{name}='{}'", quoted(value)));
     pairs.collect::<Vec<_>>().join(" ")
 }
 
-fn place(config: &Config) -> String {
+fn location(config: &Config) -> String {
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
         let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
@@ -184,6 +184,6 @@ fn place(config: &Config) -> String {
         }
     });
     let hosts = hosts.collect::<Vec<_>>().join(",");
-    // Without one the server takes the role's name, which is a part of the login.
+    // Without a database the server uses the one named after the role, which is a part of the login.
     config.get_dbname().map_or(hosts.clone(), |database| format!("{hosts}/{database}"))
 }

@@ -7,18 +7,18 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! Reading is one statement, writing is one, each a step that the server does whole or not at all; the version stands in
-//! the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an application
-//! starts while its database is down, and continues when it is back.
+//! A read is one statement, and so is a write. The server executes each of them whole or not at all; the condition of a
+//! write includes the version that it replaces. Connections come from a pool, which connects when it is first used: an
+//! application starts while its database is down, and uses it once it is up.
 //!
 //! # The table
 //!
-//! It is made when it is first found missing, unless [`PostgresOptions::migrate`] says no; [`PostgresStore::migrate`]
-//! makes it at once. Or run this yourself, with the names of your options:
+//! The store creates its table when it first finds it missing, unless [`PostgresOptions::migrate`] is `false`.
+//! [`PostgresStore::migrate`] creates it at once. Or run this yourself, with the names from your options:
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       bytea  PRIMARY KEY, -- 32 bytes: made of the session's handle, which is no secret
+//!     id       bytea  PRIMARY KEY, -- 32 bytes: derived from the session's handle, which is not a secret
 //!     version  bigint NOT NULL,    -- random, new with each write
 //!     deadline bigint NOT NULL,    -- milliseconds since 1970, UTC, by the server's clock
 //!     tag      bytea,              -- 32 bytes: the digest of the session's principal
@@ -32,65 +32,70 @@
 //!
 //! # The clock
 //!
-//! The server's clock alone decides what has expired. Each statement takes the time from the server that runs it, so an
-//! application whose own clock is wrong neither ends sessions nor keeps them longer.
+//! The server's clock alone decides what has expired. Each statement reads the clock of the server that runs it, so an
+//! application whose own clock is wrong neither ends sessions early nor keeps them longer.
 //!
-//! # What survives
+//! # Durability
 //!
-//! A save that has returned survives a crash of the server with PostgreSQL's own settings. With
-//! `synchronous_commit = off` the last half second may be lost, and after a failover to an asynchronous replica what it
-//! had not yet received; both are settings of the server.
+//! With PostgreSQL's default settings, a save that has returned survives a crash of the server. With
+//! `synchronous_commit = off` a crash may lose the last 0.6 s (three times `wal_writer_delay`). A failover to an
+//! asynchronous replica loses what the replica had not received.
 //!
 //! # Poolers
 //!
-//! The server keeps statements under names, unless a connection leads to a pooler, such as PgBouncer: there a name may mean
-//! another process's statement. Each new connection is asked once whether it leads to the process of the server that it was
-//! told of. [`PostgresOptions::prepared_statements`], or `?prepared_statements=false` in the URL, says so beforehand. A pooler
-//! passes on no `options` of the URL.
+//! Prepared statements have names, under which the server keeps their plans. Behind a pooler such as PgBouncer a name
+//! may belong to the statement of another client, so there the store uses unnamed statements. It detects a pooler by
+//! one query on each new connection. To set it beforehand, use [`PostgresOptions::prepared_statements`], or
+//! `?prepared_statements=false` in the URL. A pooler does not pass the URL's `options` on to the server.
 //!
 //! # Time limits, locks and isolation
 //!
-//! A statement that takes longer than [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) is cancelled at the server, and so is one
-//! whose caller goes away; its place in the pool stays taken until it has ended, so that connections do not pile up
-//! while a lock is held. On connections of your own pool that require TLS no request to cancel can be sent: give their
-//! role a `statement_timeout`. Connections of the store's own pool have that limit as their `statement_timeout`, and
-//! `read committed`. Behind a pooler nothing is cancelled, since the request might meet another client's statement
-//! (and ends PgBouncer 1.17 to 1.19): a statement is waited for up to ten times as long. There let the server end it:
-//! `ALTER ROLE app SET statement_timeout = '3s'`. Under a stricter isolation than `read committed` statements that the
-//! server rolled back are repeated within their time.
+//! A statement that exceeds [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) is cancelled
+//! on the server, and so is a statement whose request was cancelled. Its place in the pool stays taken until it has
+//! ended, so connections do not pile up behind a lock.
+//!
+//! - Connections of the store's own pool also have this limit as their `statement_timeout`, and the isolation level
+//!   `read committed`.
+//! - On an application's pool that requires TLS, the store cannot send cancel requests. Set a `statement_timeout` for
+//!   its role.
+//! - Behind a pooler nothing is cancelled: the request might reach the statement of another client, and it crashes
+//!   PgBouncer 1.17 to 1.19. A statement is waited for up to ten times the limit instead. Set a limit on the server:
+//!   `ALTER ROLE app SET statement_timeout = '3s'`.
+//! - If the isolation level is stricter than `read committed`, the store repeats statements that the server rolled
+//!   back, until the time limit.
 //!
 //! # TLS
 //!
-//! It needs one of the features `tls-ring`, `tls-aws-lc-rs` or `tls`. **Without them `prefer`, the default, connects in
-//! clear**, as libpq does that was built without TLS; whatever requires TLS is an error. The URL's `sslmode` means what it
-//! means to libpq:
+//! TLS needs one of the features `tls-ring`, `tls-aws-lc-rs` and `tls`. **Without them `prefer`, the default, connects
+//! unencrypted**, as in a libpq that was built without TLS, and every mode that requires TLS is an error. The URL's
+//! `sslmode` has the meaning that it has in libpq:
 //!
 //! | `sslmode` | encrypted | the server's certificate |
 //! |---|---|---|
 //! | `disable` | no | |
 //! | `prefer`, the default | if the server offers it | is not verified |
-//! | `require` | yes | is not verified, unless a CA is given |
-//! | `verify-ca` | yes | must be signed by a CA that is trusted |
-//! | `verify-full` | yes | and must be for this host |
+//! | `require` | yes | is not verified, unless a CA is set |
+//! | `verify-ca` | yes | must be signed by a trusted CA |
+//! | `verify-full` | yes | must be signed by a trusted CA, for this host |
 //!
-//! Trusted are the CAs in `sslrootcert` or [`PostgresOptions::tls`], a file in PEM, else those of the system. `sslcert` and
-//! `sslkey` are the client's own certificate. Use `verify-full` wherever the network is not yours. Connections through a socket
-//! of this machine are not encrypted. For anything else bring a pool: `PostgresStore::with_pool`, with the
-//! feature `deadpool-postgres-0_14`.
+//! The trusted CAs are those in `sslrootcert` or [`PostgresOptions::tls`], a PEM file, or else the system's. `sslcert`
+//! and `sslkey` are the client's own certificate and its key. Use `verify-full` on any network that others have access
+//! to. Connections through a Unix socket are not encrypted. For other settings use a pool of your own:
+//! `PostgresStore::with_pool`, with the feature `deadpool-postgres-0_14`.
 
-// Each item says its feature, where docs.rs builds the pages.
+// On docs.rs each item names its feature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
 mod connection;
-mod encryption;
 mod error;
 mod options;
 mod process_id;
 mod query;
 mod statements;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +105,7 @@ use ampoule_core::{
     write_and_read_back,
 };
 use bytes::Bytes;
-/// The pool, for [`PostgresStore::with_pool`].
+/// The crate of the pool that [`PostgresStore::with_pool`] takes.
 #[cfg(feature = "deadpool-postgres-0_14")]
 pub use deadpool_postgres as deadpool_postgres_0_14;
 #[cfg(feature = "deadpool-postgres-0_14")]
@@ -111,7 +116,9 @@ use self::connection::Connections;
 pub use self::options::PostgresOptions;
 use self::statements::{Statements, Value};
 
-/// Sessions in a table of PostgreSQL.
+/// A store of sessions in a PostgreSQL table.
+///
+/// A handle that is cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
@@ -124,17 +131,30 @@ struct Inner {
 }
 
 impl PostgresStore {
-    /// A store at this URL, such as `postgres://user:password@host:5432/database`, with a pool of its own. Nothing is
-    /// connected yet.
+    /// Creates a store at this URL, such as `postgres://user:password@host:5432/database`, with its own pool. It
+    /// connects when it is first used.
+    ///
+    /// ```
+    /// use ampoule_core::{ErrorKind, Store};
+    /// use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+    ///
+    /// let store = PostgresStore::connect("postgres://app:secret@db.example/shop", PostgresOptions::default())?;
+    /// assert_eq!(store.describe(), "PostgreSQL at db.example:5432/shop, table ampoule_sessions");
+    ///
+    /// let typo = "postgres://app:secret@db.example/shop?sslmod=require";
+    /// let error = PostgresStore::connect(typo, PostgresOptions::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is invalid.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
-        let (connections, place) = connect::connections(url, &options)?;
-        PostgresStore::build(connections, &place, options)
+        let (connections, location) = connect::connections(url, &options)?;
+        PostgresStore::build(connections, &location, options)
     }
 
-    /// A store on the application's own pool, which may have other work too.
+    /// Creates a store on the application's own pool, which the application may use for other statements too.
     ///
     /// ```
     /// # fn pool() -> Result<(), Box<dyn std::error::Error>> {
@@ -154,25 +174,41 @@ impl PostgresStore {
     pub fn with_pool(pool: Pool, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let connections =
             Connections::new(pool, None, false, options.prepared_statements, options.pool.command_timeout);
-        PostgresStore::build(connections, "a pool of the application's", options)
+        PostgresStore::build(connections, "the application's pool", options)
     }
 
-    fn build(connections: Connections, place: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
+    fn build(connections: Connections, location: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let statements = Statements::new(options.schema.as_deref(), &options.table)?;
-        let description = format!("PostgreSQL at {place}, table {}", options.table);
+        let description = format!("PostgreSQL at {location}, table {}", options.table);
         let PostgresOptions { migrate, clock, .. } = options;
         Ok(PostgresStore(Arc::new(Inner { connections, statements, migrate, clock, description })))
     }
 
-    /// Makes table and indexes if they are missing. Any number of processes may do so at once.
+    /// Creates the table and its indexes if they do not exist. Any number of processes may call it at the same time.
+    ///
+    /// ```
+    /// # use ampoule_test_servers::{Kind, shared};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let Some(server) = shared(Kind::Postgres) else { return Ok(()) };
+    /// # let url = server.url();
+    /// use ampoule_core::Store;
+    /// use ampoule_store_postgres::{PostgresOptions, PostgresStore};
+    ///
+    /// let store = PostgresStore::connect(url, PostgresOptions { migrate: false, ..PostgresOptions::default() })?;
+    /// store.migrate().await?;
+    /// store.ping().await?;
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
-    /// Those of the server: that it cannot be reached, or that the role may not make tables.
+    /// [`ErrorKind::Unavailable`](ampoule_core::ErrorKind::Unavailable) if the server cannot be reached or the role may
+    /// not create tables, [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout) if it takes longer than
+    /// `command_timeout`.
     pub async fn migrate(&self) -> Result<(), Error> {
         self.batch(&self.0.statements.schema).await
     }
 
-    /// What goes in for `$1`: null where the server tells the time.
+    /// Returns the value for `$1`: the time of a test's clock, or null for the server's.
     fn now(&self) -> Value<'static> {
         Value::Int(self.0.clock.as_ref().map(|clock| millis(clock.now().as_millis().into())))
     }
@@ -204,32 +240,31 @@ impl PostgresStore {
             PutMode::Replace(old) => self.rows(&statements.replace, &[&row[..], &[old.into()]].concat()).await?,
             PutMode::Always => self.rows(&statements.overwrite, &row).await?,
         };
-        // Where the connection broke on the way, the first try may have been the one that wrote.
-        let lost = written.again && written.rows.is_empty();
-        let done = lost && self.finds(&statements.has_version, &[id, new]).await? || written.found_its_row()?;
+        // If the connection broke, the first of the two statements may have written the row.
+        let is_unclear = written.sent_twice && written.rows.is_empty();
+        let done =
+            is_unclear && self.returns_rows(&statements.has_version, &[id, new]).await? || written.matched_row()?;
         Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
-    /// What a put without a lifetime does: the same condition, and nothing is left.
+    /// Executes a put with a lifetime of zero: it has the same condition, and removes the row.
     async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
         let (statements, now, id) = (&self.0.statements, self.now(), Value::from(&key));
         match mode {
-            PutMode::Create => Ok(!self.finds(&statements.get, &[now, id]).await?),
-            PutMode::Replace(old) => {
-                self.rows(&statements.delete_version, &[now, id, old.into()]).await?.found_its_row()
-            }
-            PutMode::Always => self.finds(&statements.delete, &[now, id]).await.map(|_| true),
+            PutMode::Create => Ok(!self.returns_rows(&statements.get, &[now, id]).await?),
+            PutMode::Replace(old) => self.rows(&statements.delete_version, &[now, id, old.into()]).await?.matched_row(),
+            PutMode::Always => self.returns_rows(&statements.delete, &[now, id]).await.map(|_| true),
         }
     }
 
     async fn move_deadline(&self, key: StoreKey, version: Version, lifetime: Duration) -> Result<bool, Error> {
         let lifetime = millis(lifetime.as_millis());
         let values = [self.now(), (&key).into(), version.into(), lifetime.into()];
-        self.rows(&self.0.statements.touch, &values).await?.found_its_row()
+        self.rows(&self.0.statements.touch, &values).await?.matched_row()
     }
 
-    /// Whether there is a row, or was one that a delete removed.
-    async fn finds(&self, statement: &str, values: &[Value<'_>]) -> Result<bool, Error> {
+    /// Returns whether a statement returns a row: one that it found, changed or removed.
+    async fn returns_rows(&self, statement: &str, values: &[Value<'_>]) -> Result<bool, Error> {
         Ok(!self.rows(statement, values).await?.rows.is_empty())
     }
 
@@ -251,9 +286,9 @@ impl PostgresStore {
         Ok(Page::ordered(keys, budget))
     }
 
-    async fn free(&self, budget: usize) -> Result<SweepReport, Error> {
+    async fn remove_expired(&self, budget: usize) -> Result<SweepReport, Error> {
         let statements = &self.0.statements;
-        let values = [self.now(), statements.turn.into(), limit(budget)];
+        let values = [self.now(), statements.advisory_lock.into(), limit(budget)];
         let removed = self.rows(&statements.sweep, &values).await?.rows.len();
         Ok(SweepReport { removed: removed as u64, more: removed > 0 && removed >= budget })
     }
@@ -273,7 +308,7 @@ impl Store for PostgresStore {
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
-        Reply::new(async move { self.finds(&self.0.statements.delete, &[self.now(), (&key).into()]).await })
+        Reply::new(async move { self.returns_rows(&self.0.statements.delete, &[self.now(), (&key).into()]).await })
     }
 
     fn keys_with_tag(&self, tag: Tag) -> Reply<'_, Vec<StoreKey>> {
@@ -285,7 +320,7 @@ impl Store for PostgresStore {
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
-        Reply::new(self.free(budget))
+        Reply::new(self.remove_expired(budget))
     }
 
     fn ping(&self) -> Reply<'_, Time> {
@@ -306,9 +341,9 @@ impl std::fmt::Debug for PostgresStore {
     }
 }
 
-/// At most the year 9999, also as a lifetime: far below where the sign begins.
+/// Converts a time or a lifetime, capped at [`Time::MAX`] (the year 9999), so that the sum of two fits an `i64`.
 fn millis(millis: u128) -> i64 {
-    i64::try_from(millis).map_or(NEVER, |millis| millis.min(NEVER))
+    i64::try_from(millis).map_or(MAX_MILLIS, |millis| millis.min(MAX_MILLIS))
 }
 
 fn limit(budget: usize) -> Value<'static> {
@@ -319,4 +354,4 @@ fn time(millis: i64) -> Time {
     Time::from_millis(millis.cast_unsigned())
 }
 
-const NEVER: i64 = Time::MAX.as_millis().cast_signed();
+const MAX_MILLIS: i64 = Time::MAX.as_millis().cast_signed();

@@ -1,31 +1,44 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, PoolOptions, TlsFiles};
 
-/// How a [`PostgresStore`](crate::PostgresStore) works.
+/// Options for a [`PostgresStore`](crate::PostgresStore).
 ///
-/// End a literal with `..PostgresOptions::default()`: a later version may have more of them.
+/// End a literal with `..PostgresOptions::default()`: a later version may add options.
+///
+/// ```
+/// use ampoule_core::PoolOptions;
+/// use ampoule_store_postgres::PostgresOptions;
+///
+/// let options = PostgresOptions {
+///     schema: Some("web".to_owned()),
+///     pool: PoolOptions { max_connections: 4, ..PoolOptions::default() },
+///     ..PostgresOptions::default()
+/// };
+/// ```
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// The table: letters, digits and underscores. `ampoule_sessions` by default.
+    /// The table's name: 1 to 50 ASCII letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,
-    /// The schema of the table; by default the first of the role's search path.
+    /// The table's schema, named by the same rule. `None`, the default, is the first schema of the role's search path.
     pub schema: Option<String>,
-    /// Whether the table is made when it is found missing: `true` by default. With `false` only
-    /// [`migrate`](crate::PostgresStore::migrate) makes it.
+    /// Whether the store creates its table when it first finds it missing: `true` by default. With `false` only
+    /// [`migrate`](crate::PostgresStore::migrate) creates it.
     pub migrate: bool,
-    /// Whether the server keeps prepared statements under names, which saves it the planning: `None` by default, for those
-    /// connections that lead to the server itself. Behind a pooler such as PgBouncer, where a name may mean the statement
-    /// of another process, statements have none. The URL's `prepared_statements` counts more.
+    /// Whether prepared statements have names, so that the server plans each of them once per connection. Behind a
+    /// pooler such as PgBouncer a name may belong to another client's statement, so there statements must be unnamed.
+    /// `None`, the default, uses names unless it detects a pooler. The URL's `prepared_statements` takes precedence.
     pub prepared_statements: Option<bool>,
-    /// What TLS trusts and shows. The URL's `sslrootcert`, `sslcert` and `sslkey` count more. Not for a pool of your own.
+    /// The CAs that TLS trusts, and the client's own certificate. The URL's `sslrootcert`, `sslcert` and `sslkey` take
+    /// precedence. Not used with the application's own pool.
     pub tls: TlsFiles,
-    /// How the store uses its connections. For a pool of your own only `command_timeout` counts.
+    /// The number of connections, and time limits. With the application's own pool only `command_timeout` is used.
     pub pool: PoolOptions,
-    /// A clock that decides instead of the server's, for tests. `None` by default.
+    /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
+    /// server's clock.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

@@ -1,4 +1,4 @@
-//! One statement on a connection of the pool, within its time, and again where that is right.
+//! Sends statements on connections of the pool, with a time limit, and sends them again where that can help.
 
 use std::time::{Duration, Instant};
 
@@ -8,125 +8,129 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::connection::Borrowed;
+use crate::connection::PooledConnection;
 use crate::error::Remedy;
 use crate::statements::Value;
 use crate::{PostgresStore, error};
 
-/// How much longer than the server a statement is waited for, so that the server's own limit comes first.
-const GRACE: Duration = Duration::from_millis(200);
+/// How much longer than `command_timeout` the store waits, so that the server's own time limit applies first.
+const TIMEOUT_GRACE: Duration = Duration::from_millis(200);
 
-/// What came back.
+/// The server's answer to a statement.
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
-    /// Whether the statement was sent twice, since a connection broke under it.
-    pub(crate) again: bool,
+    /// Whether the statement was sent twice, because its connection broke: the first one may have been executed.
+    pub(crate) sent_twice: bool,
 }
 
 impl Answer {
-    /// Whether a write found the row that it was for. If it was sent twice and found none, the first sending may have.
-    pub(crate) fn found_its_row(&self) -> Result<bool, Error> {
-        if self.again && self.rows.is_empty() { Err(error::unknown()) } else { Ok(!self.rows.is_empty()) }
+    /// Returns whether a write matched its row.
+    ///
+    /// # Errors
+    /// The outcome is unknown if it was sent twice and the second one matched no row: the first one may have.
+    pub(crate) fn matched_row(&self) -> Result<bool, Error> {
+        if self.sent_twice && self.rows.is_empty() { Err(error::unknown_outcome()) } else { Ok(!self.rows.is_empty()) }
     }
 }
 
-/// Why there are no rows.
-struct Failed {
+/// Why a statement has no answer, and what may help.
+struct Failure {
     remedy: Remedy,
     error: Error,
 }
 
-/// What is sent.
+/// What to send.
 #[derive(Clone, Copy)]
-enum Work<'a> {
+enum Command<'a> {
     /// One statement and its values.
     Statement(&'a str, &'a [Value<'a>]),
-    /// Several without values. Without a `BEGIN` they are one transaction all the same, which the server ends where one of
-    /// them fails.
+    /// Several statements without values. They need no `BEGIN`: the server runs them as one transaction, and rolls it
+    /// back if one of them fails.
     Batch(&'a str),
 }
 
 impl PostgresStore {
     pub(crate) async fn rows(&self, statement: &str, values: &[Value<'_>]) -> Result<Answer, Error> {
-        self.run(Work::Statement(statement, values)).await
+        self.send_with_retry(Command::Statement(statement, values)).await
     }
 
     pub(crate) async fn batch(&self, statements: &str) -> Result<(), Error> {
-        self.run(Work::Batch(statements)).await.map(drop)
+        self.send_with_retry(Command::Batch(statements)).await.map(drop)
     }
 
-    /// A connection that broke, such as those from before a restart of the server, is replaced, and a table that is missing
-    /// is made, if that is allowed. All statements may be sent twice.
-    async fn run(&self, work: Work<'_>) -> Result<Answer, Error> {
+    /// Sends a command, and sends it again after a failure that this can remedy: a broken connection (as all are after
+    /// a restart of the server) is replaced, and a missing table is created if the options allow it. All statements are
+    /// safe to send twice.
+    async fn send_with_retry(&self, command: Command<'_>) -> Result<Answer, Error> {
         let started = Instant::now();
-        let (mut again, mut tries) = (false, 0);
-        let mut may_make = self.0.migrate && matches!(work, Work::Statement(..));
+        let (mut sent_twice, mut tries) = (false, 0);
+        let mut may_migrate = self.0.migrate && matches!(command, Command::Statement(..));
         loop {
-            let failed = match self.try_once(work).await {
-                Ok(rows) => return Ok(Answer { rows, again }),
-                Err(failed) => failed,
+            let failure = match self.send_once(command).await {
+                Ok(rows) => return Ok(Answer { rows, sent_twice }),
+                Err(failure) => failure,
             };
             tries += 1;
-            match failed.remedy {
-                Remedy::Reconnect { maybe_done: true } if !again => again = true,
-                Remedy::Reconnect { maybe_done: false } | Remedy::Unnamed => {}
-                Remedy::MakeTable if may_make => {
+            match failure.remedy {
+                Remedy::Reconnect { maybe_done: true } if !sent_twice => sent_twice = true,
+                Remedy::Reconnect { maybe_done: false } | Remedy::UnnamedStatement => {}
+                Remedy::CreateTable if may_migrate => {
                     Box::pin(self.migrate()).await?;
-                    may_make = false;
+                    may_migrate = false;
                 }
-                Remedy::Again if started.elapsed() < self.0.connections.command_timeout => {
+                Remedy::Retry if started.elapsed() < self.0.connections.command_timeout => {
                     sleep(Duration::from_millis(1 << tries.min(5))).await;
                 }
-                _ => return Err(failed.error),
+                _ => return Err(failure.error),
             }
         }
     }
 
-    async fn try_once(&self, work: Work<'_>) -> Result<Vec<Row>, Failed> {
+    async fn send_once(&self, command: Command<'_>) -> Result<Vec<Row>, Failure> {
         let connections = &self.0.connections;
-        let borrowed = connections.get().await?;
-        let (client, are_named) = (borrowed.client(), connections.names_are_safe());
-        let work = async {
-            match work {
-                Work::Batch(statements) => client.batch_execute(statements).await.map(|()| Vec::new()),
-                Work::Statement(statement, values) => query(client, statement, values, are_named).await,
+        let connection = connections.get().await?;
+        let (client, is_named) = (connection.client(), connections.may_name_statements());
+        let rows = async {
+            match command {
+                Command::Batch(statements) => client.batch_execute(statements).await.map(|()| Vec::new()),
+                Command::Statement(statement, values) => query(client, statement, values, is_named).await,
             }
         };
-        match timeout(connections.command_timeout + GRACE, work).await {
+        match timeout(connections.command_timeout + TIMEOUT_GRACE, rows).await {
             Ok(Ok(rows)) => {
-                borrowed.give_back();
+                connection.release();
                 Ok(rows)
             }
-            Ok(Err(cause)) => Err(self.settle(borrowed, cause)),
-            // What was borrowed is dropped, which ends the statement.
+            Ok(Err(cause)) => Err(self.handle_failure(connection, cause)),
+            // The connection is dropped, which ends the statement.
             Err(_) => Err(error::no_answer(connections.command_timeout).into()),
         }
     }
 
-    /// What an error asks for, and what becomes of its connection.
-    fn settle(&self, borrowed: Borrowed<'_>, cause: tokio_postgres::Error) -> Failed {
+    /// Releases or closes the connection of a failed statement, and returns what may help.
+    fn handle_failure(&self, connection: PooledConnection<'_>, cause: tokio_postgres::Error) -> Failure {
         let connections = &self.0.connections;
         let remedy = match error::remedy(&cause) {
-            // Another new connection would do no better.
-            Remedy::Reconnect { maybe_done: false } if borrowed.is_new => Remedy::None,
-            Remedy::Unnamed if connections.prepared_statements == Some(true) => Remedy::None,
+            // Another new connection would fail in the same way.
+            Remedy::Reconnect { maybe_done: false } if connection.is_new => Remedy::None,
+            Remedy::UnnamedStatement if connections.prepared_statements == Some(true) => Remedy::None,
             remedy => remedy,
         };
         match remedy {
-            Remedy::Again | Remedy::MakeTable => borrowed.give_back(),
-            Remedy::Unnamed => {
-                connections.found_pooler();
-                borrowed.close();
+            Remedy::Retry | Remedy::CreateTable => connection.release(),
+            Remedy::UnnamedStatement => {
+                connections.mark_as_pooler();
+                connection.close();
             }
-            Remedy::Reconnect { .. } => borrowed.close(),
-            Remedy::None if error::is_of_statement(&cause) => borrowed.give_back(),
-            Remedy::None => borrowed.close(),
+            Remedy::Reconnect { .. } => connection.close(),
+            Remedy::None if error::is_of_statement(&cause) => connection.release(),
+            Remedy::None => connection.close(),
         }
         let error = match remedy {
-            Remedy::MakeTable => error::no_table(&self.0.statements.table),
+            Remedy::CreateTable => error::missing_table(&self.0.statements.table),
             _ => error::from(cause),
         };
-        Failed { remedy, error }
+        Failure { remedy, error }
     }
 }
 
@@ -145,8 +149,8 @@ async fn query(
     client.query(&statement, &values).await
 }
 
-impl From<Error> for Failed {
-    fn from(error: Error) -> Failed {
-        Failed { remedy: Remedy::None, error }
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { remedy: Remedy::None, error }
     }
 }

@@ -1,15 +1,16 @@
-//! Every statement for one table. Each that changes rows returns them, so that their number is known.
+//! All statements for one table. A statement that changes rows returns them, so that they can be counted.
 //!
-//! `$1` is the time of a test's clock, or null. The server's time is that of the statement's beginning, which is the same
-//! for all rows: a clock that moves on between them, `clock_timestamp()`, could not be looked up in the index.
+//! `$1` is the time of a test's clock, or null for the server's clock. The server's time is `statement_timestamp()`,
+//! when the statement started, which is the same for all rows. `clock_timestamp()` changes between rows, so the server
+//! could not use the index on the deadline.
 //!
-//! `deadline + 0` keeps the server from looking keys up by the index on the deadline, as it would where its statistics
-//! are older than most sessions and say that hardly any is live.
+//! `deadline + 0` keeps the server from using the index on the deadline to find a key. It would do so if its statistics
+//! are older than most sessions, since by those hardly any session is live.
 
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag, Time, Version};
 use tokio_postgres::types::{ToSql, Type};
 
-/// What goes in for `$1`, `$2`, …; its type is told with it, so that the server need not be asked.
+/// A value for `$1`, `$2`, …, which names its type, so that the driver need not query the server for it.
 #[derive(Clone, Copy)]
 pub(crate) enum Value<'a> {
     Int(Option<i64>),
@@ -55,13 +56,13 @@ impl<'a> From<&'a Tag> for Value<'a> {
     }
 }
 
-/// Milliseconds since 1970, rounded down.
+/// The current time: milliseconds since 1970, rounded down.
 const NOW: &str = "COALESCE($1::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)";
 
 pub(crate) struct Statements {
     pub(crate) table: String,
-    /// Which advisory lock belongs to this table.
-    pub(crate) turn: i64,
+    /// The key of the advisory lock that belongs to this table.
+    pub(crate) advisory_lock: i64,
     pub(crate) schema: String,
     pub(crate) get: String,
     pub(crate) create: String,
@@ -83,10 +84,10 @@ impl Statements {
             check_name(name)?;
         }
         let table = schema.map_or_else(|| format!("\"{name}\""), |schema| format!("\"{schema}\".\"{name}\""));
-        let turn = turn_of(&table);
-        let last = Time::MAX.as_millis();
+        let advisory_lock = advisory_lock_of(&table);
+        let max = Time::MAX.as_millis();
         // `$4` is a lifetime in milliseconds.
-        let deadline = format!("LEAST({NOW} + $4::bigint, {last})");
+        let deadline = format!("LEAST({NOW} + $4::bigint, {max})");
         let live = format!("deadline + 0 > {NOW}");
         let insert = format!(
             "INSERT INTO {table} AS t (id, version, deadline, tag, value) VALUES ($2, $3, {deadline}, $5, $6) \
@@ -94,8 +95,8 @@ impl Statements {
              tag = excluded.tag, value = excluded.value"
         );
         Ok(Statements {
-            turn,
-            schema: schema_of(schema, name, &table, turn),
+            advisory_lock,
+            schema: schema_sql(schema, name, &table, advisory_lock),
             get: format!("SELECT value, version, deadline FROM {table} WHERE id = $2 AND {live}"),
             create: format!("{insert} WHERE t.deadline <= {NOW} RETURNING 1"),
             replace: format!(
@@ -108,15 +109,15 @@ impl Statements {
                 "UPDATE {table} SET deadline = GREATEST(deadline, {deadline}) \
                  WHERE id = $2 AND version = $3 AND {live} RETURNING 1"
             ),
-            // One that has expired goes too: with a clock that is set back it would live again.
+            // An expired row is removed too: it would be live again if the clock was set back.
             delete: format!(
                 "WITH deleted AS (DELETE FROM {table} WHERE id = $2 RETURNING deadline) SELECT 1 FROM deleted WHERE {live}"
             ),
             delete_version: format!("DELETE FROM {table} WHERE id = $2 AND version = $3 AND {live} RETURNING 1"),
             keys_with_tag: format!("SELECT id FROM {table} WHERE tag = $2 AND {live}"),
             scan: format!("SELECT id FROM {table} WHERE id > $2 AND {live} ORDER BY id LIMIT $3"),
-            // One node sweeps at a time; rows that are being written are left for the next time. By where the rows lie,
-            // so that no plan goes through the whole table to delete some of it.
+            // One node sweeps at a time, and rows that are being written are left for the next sweep. Rows are deleted
+            // by `ctid`, so that no plan reads the whole table to delete a part of it.
             sweep: format!(
                 "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} \
                  WHERE (SELECT pg_try_advisory_xact_lock($2)) AND deadline <= {NOW} \
@@ -128,12 +129,13 @@ impl Statements {
     }
 }
 
-/// The lock keeps processes that start at once from making the table twice. The statements are sent as one and so are one
-/// transaction, without a `BEGIN`, after which a statement that fails would leave the connection in it.
-fn schema_of(schema: Option<&str>, name: &str, table: &str, turn: i64) -> String {
-    let make_schema = schema.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"; ")).unwrap_or_default();
+/// Returns the statements that create the table. The lock keeps processes that start at the same time from creating it
+/// twice. The statements are sent together and thus are one transaction. After a `BEGIN`, a statement that fails would
+/// leave the connection in a failed transaction.
+fn schema_sql(schema: Option<&str>, name: &str, table: &str, advisory_lock: i64) -> String {
+    let create_schema = schema.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"; ")).unwrap_or_default();
     format!(
-        "SELECT pg_advisory_xact_lock({turn}); {make_schema}\
+        "SELECT pg_advisory_xact_lock({advisory_lock}); {create_schema}\
          CREATE TABLE IF NOT EXISTS {table} (id bytea PRIMARY KEY, version bigint NOT NULL, \
          deadline bigint NOT NULL, tag bytea, value bytea NOT NULL); \
          CREATE INDEX IF NOT EXISTS \"{name}_deadline\" ON {table} (deadline); \
@@ -142,8 +144,8 @@ fn schema_of(schema: Option<&str>, name: &str, table: &str, turn: i64) -> String
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if (1..=50).contains(&name.len()) && name.bytes().all(good) {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if (1..=50).contains(&name.len()) && name.bytes().all(is_valid) {
         return Ok(());
     }
     let message =
@@ -151,7 +153,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-fn turn_of(table: &str) -> i64 {
+fn advisory_lock_of(table: &str) -> i64 {
     let digest = StoreKey::digest(format!("ampoule {table}").as_bytes());
     digest.as_bytes().first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }
@@ -163,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// How the server would run a prepared statement of ours, as it plans for these values and for any.
+    /// Returns the server's plans for a prepared statement: for these values, and for any values.
     async fn plans(client: &Client, statement: &str, values: &str) -> Vec<String> {
         client.batch_execute(&format!("DEALLOCATE ALL; PREPARE ours AS {statement}")).await.unwrap();
         let mut plans = Vec::new();
@@ -176,13 +178,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn every_statement_finds_its_rows_by_an_index_whatever_clock_decides() {
+    async fn every_statement_uses_an_index_with_the_server_s_clock_and_with_a_test_s() {
         let Some(server) = shared(Kind::Postgres) else { return };
         let (client, connection) = tokio_postgres::connect(server.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         let statements = Statements::new(None, "planned").unwrap();
         client.batch_execute(&statements.schema).await.unwrap();
-        // All have expired, so that the index on the deadline seems the shortest way to those that have not.
+        // All rows have expired, so the index on the deadline looks like the fastest way to find live ones.
         let rows = "INSERT INTO planned SELECT sha256(n::text::bytea), n, n * 1000000, sha256((n % 1000)::text::bytea), 'x' \
             FROM generate_series(1::bigint, 20000) AS n; ANALYZE planned";
         client.batch_execute(rows).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who gets in, and how: TLS, logins, rights. Each error says which part was wrong, and none shows a part of the login.
+//! TLS, logins and permissions. Each error says what is wrong and contains no part of the login.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,14 +13,15 @@ use tokio_postgres::{Client, NoTls};
 const HBA: &str =
     "hostssl all certified all cert\nhostssl all hidden_user all scram-sha-256\nhost all ampoule all trust\n";
 
-struct Tls {
+/// A server with TLS, and the files that its clients may use.
+struct TlsServer {
     server: Server,
     authority: Authority,
     /// `ca.pem`, `other.pem`, `client.pem` and `client.key`.
     files: TempDir,
 }
 
-impl Tls {
+impl TlsServer {
     fn file(&self, name: &str) -> String {
         self.files.path().join(name).display().to_string()
     }
@@ -34,9 +35,9 @@ fn write(files: &Path, name: &str, text: &str) {
     std::fs::write(files.join(name), text).unwrap();
 }
 
-/// A server that speaks TLS as `localhost`.
-fn tls() -> Option<&'static Tls> {
-    static TLS: OnceLock<Option<Tls>> = OnceLock::new();
+/// Returns the server, whose certificate is for `localhost`.
+fn tls_server() -> Option<&'static TlsServer> {
+    static TLS: OnceLock<Option<TlsServer>> = OnceLock::new();
     let start = || {
         let (authority, files) = (Authority::new("ours"), tempfile::tempdir().unwrap());
         let (server, client) = (authority.sign("localhost"), authority.sign("certified"));
@@ -47,12 +48,13 @@ fn tls() -> Option<&'static Tls> {
         let mut setup = Setup::tls(Kind::Postgres, &server, &authority.cert);
         setup.files.push(("hba.conf".to_owned(), HBA.to_owned()));
         setup.arguments.extend(["-c", "hba_file={folder}/hba.conf"].map(str::to_owned));
-        Some(Tls { server: Server::start_with(Kind::Postgres, &setup)?, authority, files })
+        Some(TlsServer { server: Server::start_with(Kind::Postgres, &setup)?, authority, files })
     };
     TLS.get_or_init(start).as_ref()
 }
 
-async fn admin(tls: &Tls) -> Client {
+/// Returns a superuser's connection, after creating the users of the tests.
+async fn admin(tls: &TlsServer) -> Client {
     let (client, connection) = tokio_postgres::connect(tls.server.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     let roles = "DO $$ BEGIN CREATE ROLE hidden_user LOGIN PASSWORD 'hunter2@/'; CREATE ROLE certified LOGIN; \
@@ -62,7 +64,7 @@ async fn admin(tls: &Tls) -> Client {
     client
 }
 
-/// Each user in a table of its own.
+/// Uses a store with a table of its user's own.
 async fn ping(url: &str) -> Result<PostgresStore, Error> {
     let user = url.trim_start_matches("postgres://").split([':', '@']).next().unwrap();
     let options = PostgresOptions { table: format!("access_of_{user}"), ..PostgresOptions::default() };
@@ -70,22 +72,22 @@ async fn ping(url: &str) -> Result<PostgresStore, Error> {
     store.ping().await.map(|_| store)
 }
 
-/// That it fails so, says it once, and keeps the login to itself.
-async fn assert_says(url: &str, what: &str) {
-    let Err(error) = ping(url).await else { panic!("{url} is good") };
+/// Asserts that this URL fails with this message, which repeats nothing and contains no part of the login.
+async fn assert_fails_with(url: &str, what: &str) {
+    let Err(error) = ping(url).await else { panic!("{url} is accepted") };
     let shown = format!("{error} {error:?}");
     assert!(error.report().contains(what), "{url}: expected `{what}`: {error}");
     assert!(!["hidden_user", "hunter2", "certified"].iter().any(|part| shown.contains(part)), "{error}");
-    let mut said: Vec<&str> = shown.split(['\n']).next().unwrap().split(": ").collect();
-    let all = said.len();
-    said.dedup();
-    assert_eq!(said.len(), all, "said twice: {error}");
+    let mut parts: Vec<&str> = shown.split(['\n']).next().unwrap().split(": ").collect();
+    let count = parts.len();
+    parts.dedup();
+    assert_eq!(parts.len(), count, "a part is repeated: {error}");
 }
 
-/// The modes mean what libpq says: https://www.postgresql.org/docs/current/libpq-ssl.html, table 34.1.
+/// The table of libpq's modes: https://www.postgresql.org/docs/current/libpq-ssl.html, table 34.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mode_of_tls_verifies_what_libpq_says() {
-    let Some(tls) = tls() else { return };
+async fn each_tls_mode_verifies_what_it_does_in_libpq() {
+    let Some(tls) = tls_server() else { return };
     let admin = admin(tls).await;
     let (ca, other) = (tls.file("ca.pem"), tls.file("other.pem"));
     for (host, parameters, refused) in [
@@ -115,68 +117,69 @@ async fn a_mode_of_tls_verifies_what_libpq_says() {
                 let encrypted: Option<bool> = admin.query_one(query, &[&name]).await.unwrap().get(0);
                 assert_eq!(encrypted, Some(!parameters.contains("disable")), "{url}");
             }
-            Some(what) => assert_says(&url, what).await,
+            Some(what) => assert_fails_with(&url, what).await,
         }
     }
-    // An application may have both of rustls' providers, and then asking for the default one panics.
-    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "a default provider was asked for");
+    // An application may compile in both of rustls's providers; rustls then has no default and would panic.
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "a default provider was installed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_for_tls_may_be_given_beside_the_url() {
-    let Some(tls) = tls() else { return };
+async fn options_may_name_the_tls_files() {
+    let Some(tls) = tls_server() else { return };
     let files = |ca: &str| TlsFiles { ca: Some(tls.file(ca).into()), ..TlsFiles::default() };
     let url = tls.url("ampoule", "localhost", "sslmode=verify-full");
-    for (ca, good) in [("ca.pem", true), ("other.pem", false)] {
+    for (ca, is_trusted) in [("ca.pem", true), ("other.pem", false)] {
         let options = PostgresOptions { tls: files(ca), ..PostgresOptions::default() };
-        assert_eq!(PostgresStore::connect(&url, options).unwrap().ping().await.is_ok(), good, "{ca}");
+        assert_eq!(PostgresStore::connect(&url, options).unwrap().ping().await.is_ok(), is_trusted, "{ca}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_have_a_certificate_of_its_own() {
-    let Some(tls) = tls() else { return };
+async fn a_client_can_log_in_with_a_certificate() {
+    let Some(tls) = tls_server() else { return };
     admin(tls).await;
     let ca = tls.file("ca.pem");
     let own = format!("sslcert={}&sslkey={}", tls.file("client.pem"), tls.file("client.key"));
     let url = tls.url("certified", "localhost", &format!("sslmode=verify-full&sslrootcert={ca}&{own}"));
     ping(&url).await.unwrap();
     let url = tls.url("certified", "localhost", &format!("sslmode=verify-full&sslrootcert={ca}"));
-    assert_says(&url, "asks for a client's certificate").await;
+    assert_fails_with(&url, "requires a client certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_said_to() {
-    let Some(tls) = tls() else { return };
+async fn an_expired_certificate_is_an_error_that_says_so() {
+    let Some(tls) = tls_server() else { return };
     let authority = &tls.authority;
     let setup = Setup::tls(Kind::Postgres, &authority.sign_expired("localhost"), &authority.cert);
     let Some(server) = Server::start_with(Kind::Postgres, &setup) else { return };
     let base = format!("postgres://ampoule@localhost:{}/ampoule", server.node().port);
-    assert_says(&format!("{base}?sslmode=verify-ca&sslrootcert={}", tls.file("ca.pem")), "has expired").await;
+    assert_fails_with(&format!("{base}?sslmode=verify-ca&sslrootcert={}", tls.file("ca.pem")), "has expired").await;
     ping(&format!("{base}?sslmode=require")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_says_which_part_of_a_login_is_wrong() {
-    let Some(tls) = tls() else { return };
+async fn a_login_error_says_which_part_is_wrong() {
+    let Some(tls) = tls_server() else { return };
     let admin = admin(tls).await;
     let url = |login: &str, rest: &str| tls.url(login, "localhost", rest);
-    assert_says(&url("hidden_user:hunter2%40%2F", "sslmode=disable"), "by TLS only").await;
-    assert_says(&url("hidden_user:wrong", "sslmode=require"), "the user or the password of the URL is wrong").await;
-    assert_says(&url("hidden_user", "sslmode=require"), "the URL has none").await;
-    assert_says(&url("hidden_nobody", "sslmode=require"), "does not take the login").await;
-    assert_says(&url("hidden_user:hunter2%40%2F", "sslmode=require"), "a right is missing").await;
+    assert_fails_with(&url("hidden_user:hunter2%40%2F", "sslmode=disable"), "requires TLS for this login").await;
+    assert_fails_with(&url("hidden_user:wrong", "sslmode=require"), "the user or the password in the URL is wrong")
+        .await;
+    assert_fails_with(&url("hidden_user", "sslmode=require"), "the URL has none").await;
+    assert_fails_with(&url("hidden_nobody", "sslmode=require"), "rejected the login").await;
+    assert_fails_with(&url("hidden_user:hunter2%40%2F", "sslmode=require"), "permission denied").await;
     let missing = url("ampoule", "").replace("/ampoule?", "/missing?");
-    assert_says(&missing, "no such database").await;
+    assert_fails_with(&missing, "no such database").await;
     let plain = Server::start(Kind::Postgres).unwrap();
-    assert_says(&format!("{}?sslmode=require", plain.url()), "offers no TLS").await;
-    // A password with every character that means something elsewhere, once it is encoded.
+    assert_fails_with(&format!("{}?sslmode=require", plain.url()), "offers no TLS").await;
+    // A password with characters that are reserved in a URL works percent-encoded.
     admin.batch_execute("GRANT ALL ON SCHEMA public TO hidden_user").await.unwrap();
     ping(&url("hidden_user:hunter2%40%2F", "sslmode=require")).await.unwrap();
 }
 
 #[test]
-fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
+fn urls_of_other_drivers_are_accepted_or_rejected_with_what_to_write() {
     let connect = |url: &str| PostgresStore::connect(url, PostgresOptions::default());
     for url in [
         "postgresql+psycopg2://hidden_user:hunter2@db/app?sslmode=require&connect_timeout=3",
@@ -201,7 +204,7 @@ fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
         ("postgres://hidden_user:hunter2#x@db/app", "percent-encode"),
         ("postgres://hidden_user:hunter2?x@db/app", "percent-encode"),
         ("hidden_user:hunter2@db/app", "postgres://user:password@host"),
-        ("postgres:///app", "names no host"),
+        ("postgres:///app", "has no host"),
     ] {
         let error = connect(url).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");

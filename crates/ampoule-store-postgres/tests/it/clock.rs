@@ -1,4 +1,4 @@
-//! The server's clock decides, and no other: neither that of the application, nor one that differs from the server's.
+//! Only the server's clock decides what has expired; a wrong clock of the application has no effect.
 
 use std::process::Command;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn deadline(store: &PostgresStore, key: StoreKey) -> Option<Time> {
     store.get(key).await.unwrap().map(|stored| stored.deadline)
 }
 
-/// For one schema the server's own clock is a function of the test's, so that it stands far from the application's.
+/// Replaces the server's clock in one schema by a function, so that it differs far from the application's clock.
 async fn set_server_clock(client: &Client, schema: &str, now: Time) {
     let seconds = now.as_millis() / 1_000;
     let statement = format!(
@@ -44,7 +44,7 @@ async fn set_server_clock(client: &Client, schema: &str, now: Time) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_whose_clock_is_wrong_neither_ends_sessions_nor_prolongs_them() {
+async fn a_wrong_clock_of_the_application_neither_ends_nor_prolongs_sessions() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let client = client(server.url()).await;
     let url = format!("{}?options=-c%20search_path%3Dskewed,pg_catalog", server.url());
@@ -76,7 +76,7 @@ async fn an_application_whose_clock_is_wrong_neither_ends_sessions_nor_prolongs_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_is_the_server_s_present_and_the_lifetime() {
+async fn a_deadline_is_the_server_s_time_plus_the_lifetime() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let client = client(server.url()).await;
     let now = async || {
@@ -103,21 +103,21 @@ fn off(url: &str) -> PostgresStore {
     PostgresStore::connect(url, options("off")).unwrap()
 }
 
-/// Of the test below, and of no use by itself: what a process does whose clock is two days off.
+/// Not a test: a process whose clock is two days off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_whose_clock_is_off() {
+async fn process_whose_clock_is_off() {
     let Some(url) = std::env::var(CHILD).ok() else { return };
     let store = off(&url);
     let difference = store.ping().await.unwrap().as_millis().abs_diff(SystemClock.now().as_millis());
     assert!(difference > 40 * 3_600_000, "this process's clock is {difference} ms off");
-    assert_eq!(store.sweep(100).await.unwrap().removed, 1, "what has expired, and nothing that lives");
+    assert_eq!(store.sweep(100).await.unwrap().removed, 1, "the expired row, and no live one");
     assert!(store.get(StoreKey::digest(b"lives")).await.unwrap().is_some());
     assert!(store.get(StoreKey::digest(b"expired")).await.unwrap().is_none());
     create(&store, StoreKey::digest(b"of the child"), HOUR).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
+async fn a_process_whose_clock_is_two_days_off_neither_ends_nor_prolongs_sessions() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let store = off(server.url());
     for offset in ["+2d", "-2d"] {
@@ -126,7 +126,7 @@ async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "clock::a_child_whose_clock_is_off"]).env(CHILD, server.url());
+        child.args(["--exact", "clock::process_whose_clock_is_off"]).env(CHILD, server.url());
         if !set_clock_off(&mut child, offset) {
             return;
         }

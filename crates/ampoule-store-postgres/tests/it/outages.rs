@@ -1,4 +1,4 @@
-//! What goes wrong at a server that is there: locks, failed transactions, switchovers, isolation that is stricter than ours.
+//! Failures on a running server: locks, failed transactions, switchovers, stricter isolation levels.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn client(url: &str) -> Client {
     client
 }
 
-/// The application's own.
+/// Returns a pool of the application's.
 fn pool(url: &str, size: usize) -> Pool {
     let config = Config { url: Some(url.to_owned()), ..Config::default() };
     let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap();
@@ -36,20 +36,20 @@ async fn create(store: &PostgresStore, name: &str) -> Result<PutResult, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_fails_leaves_a_shared_pool_as_it_was() {
+async fn a_failed_migration_leaves_the_application_s_pool_usable() {
     let Some(server) = shared(Kind::Postgres) else { return };
     client(server.url()).await.batch_execute("CREATE VIEW half AS SELECT 1 AS deadline, 1 AS tag").await.unwrap();
     let pool = pool(server.url(), 1);
     let store = PostgresStore::with_pool(pool.clone(), options("half")).unwrap();
-    assert!(store.migrate().await.is_err(), "an index on a view");
-    let of_application = pool.get().await.unwrap();
-    of_application.query_one("SELECT 1", &[]).await.unwrap();
-    of_application.batch_execute("VACUUM half_not_there").await.expect_err("no table, and no transaction either");
-    of_application.query_one("SELECT 1", &[]).await.unwrap();
+    assert!(store.migrate().await.is_err(), "an index on a view was created");
+    let application = pool.get().await.unwrap();
+    application.query_one("SELECT 1", &[]).await.unwrap();
+    application.batch_execute("VACUUM half_not_there").await.expect_err("the table does not exist");
+    application.query_one("SELECT 1", &[]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_another_user_of_the_pool_left_in_a_failed_transaction_are_replaced() {
+async fn connections_that_the_application_left_in_a_failed_transaction_are_replaced() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let pool = pool(server.url(), 3);
     let store = PostgresStore::with_pool(pool.clone(), options("left")).unwrap();
@@ -62,9 +62,9 @@ async fn connections_that_another_user_of_the_pool_left_in_a_failed_transaction_
     assert!(matches!(create(&store, "after a failure").await.unwrap(), PutResult::Stored(_)));
 }
 
-/// As after a switchover: what is in the pool leads to what is a standby now.
+/// As after a switchover: the pool's connections lead to a server that is now a standby.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_take_no_writes_any_more_are_replaced() {
+async fn connections_that_became_read_only_are_replaced() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let pool = pool(server.url(), 3);
     let store = PostgresStore::with_pool(pool.clone(), options("switched")).unwrap();
@@ -78,12 +78,12 @@ async fn connections_that_take_no_writes_any_more_are_replaced() {
     let read_only = format!("{}?options=-c%20default_transaction_read_only=on", server.url());
     let error = create(&PostgresStore::connect(&read_only, options("switched")).unwrap(), "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.report().contains("takes no writes here"), "{error}");
+    assert!(error.report().contains("accepts no writes"), "{error}");
 }
 
-/// Whose statements the server would roll back, since others were in their way.
+/// The server rolls back statements that conflict with others, and the store repeats them.
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_saves_succeed_whatever_isolation_the_database_has() {
+async fn parallel_saves_succeed_at_every_isolation_level() {
     let Some(server) = Server::start(Kind::Postgres) else { return };
     for isolation in ["serializable", "repeatable read"] {
         let set = format!("ALTER DATABASE ampoule SET default_transaction_isolation = '{isolation}'");
@@ -114,7 +114,7 @@ async fn parallel_saves_succeed_whatever_isolation_the_database_has() {
     }
 }
 
-/// Statements of the store's that wait for a lock.
+/// Returns how many statements of the store wait for a lock.
 async fn waiting(watcher: &Client) -> i64 {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"locked\"%'";
     watcher.query_one(query, &[]).await.unwrap().get(0)
@@ -128,9 +128,9 @@ async fn wait_until(watcher: &Client, count: i64) {
     }
 }
 
-/// The lock is held until the end, so that nothing but the store ends what waits for it.
+/// The lock is held until the end of the test, so only the store can end the statements that wait for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_whose_caller_goes_away_is_ended_at_the_server() {
+async fn a_statement_whose_request_is_cancelled_ends_at_the_server() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let (locker, watcher) = (client(server.url()).await, client(server.url()).await);
     let long = || {

@@ -1,4 +1,4 @@
-//! What is special to a server of PostgreSQL: its table, its restarts, its limits.
+//! The table, restarts of the server, and time limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ async fn create(store: &PostgresStore, name: &str) -> Result<PutResult, ampoule_
 }
 
 #[tokio::test]
-async fn an_invalid_url_is_an_error_without_its_password() {
+async fn an_invalid_url_or_table_is_an_error_without_the_password() {
     for url in ["", "db.example", "postgres://app:hunter2@db:port/app", "postgres://app:hunter2@db/app?sslmode=maybe"] {
         let error = PostgresStore::connect(url, PostgresOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -37,7 +37,7 @@ async fn an_invalid_url_is_an_error_without_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
+async fn many_stores_can_create_the_missing_table_at_once() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let mut first = JoinSet::new();
     for n in 0..8 {
@@ -50,9 +50,9 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
             create(&store, &format!("at once {n}")).await.unwrap()
         });
     }
-    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, PutResult::Stored(_))));
-    let unmade = PostgresOptions { migrate: false, ..options("never_made") };
-    let store = PostgresStore::connect(server.url(), unmade).unwrap();
+    assert!(first.join_all().await.iter().all(|result| matches!(result, PutResult::Stored(_))));
+    let options = PostgresOptions { migrate: false, ..options("never_made") };
+    let store = PostgresStore::connect(server.url(), options).unwrap();
     let error = create(&store, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.report().contains("no table \"never_made\": call migrate()"), "{error}");
@@ -60,9 +60,9 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
     assert!(matches!(create(&store, "x").await.unwrap(), PutResult::Stored(_)));
 }
 
-/// A statement that found no table was not done, so that the second sending decides.
+/// A statement that found no table was not executed, so the second one has a certain outcome.
 #[tokio::test(flavor = "multi_thread")]
-async fn creators_that_find_no_table_are_told_which_of_them_won() {
+async fn one_of_many_creators_wins_when_the_table_is_missing() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let mut creators = JoinSet::new();
     for _ in 0..8 {
@@ -75,7 +75,7 @@ async fn creators_that_find_no_table_are_told_which_of_them_won() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
+async fn a_server_that_is_down_at_the_start_is_used_once_it_is_up() {
     let Some(server) = Server::start(Kind::PostgresDurable) else { return };
     tokio::task::block_in_place(|| server.node().kill());
     let store = PostgresStore::connect(server.url(), options("later")).unwrap();
@@ -85,11 +85,11 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
     tokio::task::block_in_place(|| server.node().kill());
     tokio::task::block_in_place(|| server.node().restart());
     let found = store.get(StoreKey::digest(b"a")).await.unwrap();
-    assert!(found.is_some(), "the connections from before the restart are replaced unnoticed");
+    assert!(found.is_some(), "connections from before the restart are replaced");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
+async fn p10_a_server_that_hangs_is_a_timeout_within_the_limit() {
     let Some(server) = Server::start(Kind::Postgres) else { return };
     let pool = PoolOptions { command_timeout: Duration::from_millis(300), ..PoolOptions::default() };
     let store = PostgresStore::connect(server.url(), PostgresOptions { pool, ..options("hangs") }).unwrap();
@@ -104,7 +104,7 @@ async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
+async fn p10_an_exhausted_pool_is_a_timeout_within_the_limit() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let pool_timeout = Duration::from_millis(200);
     let pool = PoolOptions { max_connections: 1, pool_timeout, ..PoolOptions::default() };
@@ -113,19 +113,19 @@ async fn p10_a_pool_that_is_used_up_is_waited_for_within_its_limit() {
     let (client, connection) = tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE one IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let (slow, waits) = tokio::join!(create(&store, "a"), async {
+    let (slow, waiting) = tokio::join!(create(&store, "a"), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let error = create(&store, "b").await.unwrap_err();
         client.batch_execute("COMMIT").await.unwrap();
         error
     });
     assert!(matches!(slow.unwrap(), PutResult::Stored(_)));
-    assert!(waits.kind() == ErrorKind::Timeout && waits.report().contains("pool_timeout"), "{waits}");
+    assert!(waiting.kind() == ErrorKind::Timeout && waiting.report().contains("pool_timeout"), "{waiting}");
 }
 
-/// One node sweeps at a time, and the rows that another is writing are skipped.
+/// One node sweeps at a time, and skips rows that another node is writing.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_nodes_may_sweep_at_once() {
+async fn many_nodes_can_sweep_at_once() {
     let Some(server) = shared(Kind::Postgres) else { return };
     let clock = Arc::new(ManualClock::default());
     let node = || {
@@ -150,12 +150,12 @@ async fn many_nodes_may_sweep_at_once() {
             removed
         });
     }
-    assert_eq!(nodes.join_all().await.iter().sum::<u64>(), 300, "each expired row is removed once, and no other");
+    assert_eq!(nodes.join_all().await.iter().sum::<u64>(), 300, "each expired row is removed once, and no live one");
     assert_eq!(first.scan(None, 1_000).await.unwrap().keys.len(), 300);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_may_bring_its_pool() {
+async fn a_store_can_use_the_application_s_pool() {
     use ampoule_store_postgres::deadpool_postgres_0_14::{Config, Runtime};
     let Some(server) = shared(Kind::Postgres) else { return };
     let config = Config { url: Some(server.url().to_owned()), ..Config::default() };
