@@ -1,4 +1,4 @@
-//! From a URL to what a pool is made of.
+//! Creates the options of a pool from a URL.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,53 +8,65 @@ use ampoule_core::internal::tls::{TlsFiles, TlsMode, check_provider};
 use ampoule_core::{Error, ErrorKind};
 use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts, SslOpts};
 
-use crate::encryption;
 use crate::options::MySqlOptions;
+use crate::tls;
 
 const EXPECTED: &str = "mysql://user:password@host:3306/database?sslmode=verify-full";
 
-/// Drivers that SQLAlchemy's URLs name. What they lead to is the same.
-const DRIVERS: [&str; 8] =
+/// The drivers of Python that a URL of SQLAlchemy may name, as in `mysql+pymysql`. They make no difference here.
+const PYTHON_DRIVERS: [&str; 8] =
     ["pymysql", "mysqldb", "mysqlconnector", "mariadbconnector", "aiomysql", "asyncmy", "cymysql", "mysqlclient"];
 
-/// Parameters that the driver is asked for as they are.
-const DRIVER: [&str; 4] = ["compression", "tcp_nodelay", "enable_cleartext_plugin", "secure_auth"];
+/// Parameters that are passed to the driver.
+const DRIVER_PARAMETERS: [&str; 4] = ["compression", "tcp_nodelay", "enable_cleartext_plugin", "secure_auth"];
 
-/// Parameters that are read here: with MySQL's names, with libpq's, and with those of other drivers.
-const MODE: [&str; 3] = ["sslmode", "ssl-mode", "ssl_mode"];
-const CA: [&str; 3] = ["ssl-ca", "ssl_ca", "sslrootcert"];
-const CERT: [&str; 3] = ["ssl-cert", "ssl_cert", "sslcert"];
-const KEY: [&str; 3] = ["ssl-key", "ssl_key", "sslkey"];
-const SOCKET: [&str; 2] = ["socket", "unix_socket"];
-const SWITCHES: [&str; 3] = ["require_ssl", "verify_ca", "verify_identity"];
-const CHARSET: [&str; 1] = ["charset"];
+/// Parameters that the store reads itself, by their names in MySQL, libpq and other drivers.
+const MODE_NAMES: [&str; 3] = ["sslmode", "ssl-mode", "ssl_mode"];
+const CA_NAMES: [&str; 3] = ["ssl-ca", "ssl_ca", "sslrootcert"];
+const CERT_NAMES: [&str; 3] = ["ssl-cert", "ssl_cert", "sslcert"];
+const KEY_NAMES: [&str; 3] = ["ssl-key", "ssl_key", "sslkey"];
+const SOCKET_NAMES: [&str; 2] = ["socket", "unix_socket"];
+const TLS_FLAGS: [&str; 3] = ["require_ssl", "verify_ca", "verify_identity"];
+const CHARSET_NAMES: [&str; 1] = ["charset"];
 
-/// How long an idle connection is kept: less than what a proxy or a firewall between grants it.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an idle connection is kept: less than a proxy or a firewall usually keeps one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a pool is made of, and in a few words where it leads.
+/// Returns the options of a pool, and its location for messages: host, port and database.
 pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String), Error> {
     let mut url = ServerUrl::parse(text, EXPECTED)?;
     check_scheme(&url)?;
-    let socket = url.take(&SOCKET);
-    // All that is sent is bytes and numbers, in any of them.
-    url.take(&CHARSET);
+    let socket = url.take(&SOCKET_NAMES);
+    // The character set does not matter, since all values are bytes and numbers.
+    url.take(&CHARSET_NAMES);
     let ssl = ssl(&mut url, options, socket.is_some())?;
-    url.reject_unknown(&[&DRIVER[..], &MODE, &CA, &CERT, &KEY, &SOCKET, &SWITCHES, &CHARSET].concat())?;
+    url.reject_unknown(
+        &[
+            &DRIVER_PARAMETERS[..],
+            &MODE_NAMES,
+            &CA_NAMES,
+            &CERT_NAMES,
+            &KEY_NAMES,
+            &SOCKET_NAMES,
+            &TLS_FLAGS,
+            &CHARSET_NAMES,
+        ]
+        .concat(),
+    )?;
     let host = match (url.hosts.as_slice(), &socket) {
         ([host], _) => host.name.clone(),
         ([], Some(_)) => "localhost".to_owned(),
-        _ => return Err(config(format!("the URL names not one host: expected a URL such as {EXPECTED}"))),
+        _ => return Err(config_error(format!("the URL must have one host: expected a URL such as {EXPECTED}"))),
     };
     let port = url.hosts.first().and_then(|host| host.port).unwrap_or(3306);
-    let place = match &socket {
+    let location = match &socket {
         Some(socket) => format!("{socket}/{}", url.path),
         None => url.location(3306),
     };
     let constraints = PoolConstraints::new(0, options.pool.max_connections.max(1)).unwrap_or_default();
-    // A reset would forget the prepared statements; nothing that we do needs one.
+    // A reset would discard the prepared statements, and no statement of the store needs one.
     let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
-    let builder = OptsBuilder::from_opts(driver_s(&url)?)
+    let builder = OptsBuilder::from_opts(driver_opts(&url)?)
         .ip_or_hostname(host)
         .tcp_port(port)
         .user(url.user)
@@ -62,17 +74,18 @@ pub(crate) fn opts(text: &str, options: &MySqlOptions) -> Result<(Opts, String),
         .db_name(Some(url.path).filter(|name| !name.is_empty()))
         .socket(socket)
         .ssl_opts(ssl)
-        // Without it the driver hangs up after each statement.
-        .pool_opts(pool.with_inactive_connection_ttl(IDLE))
+        // Without a TTL the driver closes a connection after each statement.
+        .pool_opts(pool.with_inactive_connection_ttl(IDLE_TIMEOUT))
         .prefer_socket(false)
         .tcp_keepalive(Some(Duration::from_secs(10)))
-        .setup(set_up(options.pool.command_timeout));
-    Ok((builder.into(), place))
+        .setup(session_setup(options.pool.command_timeout));
+    Ok((builder.into(), location))
 }
 
-/// What a connection begins with. The server itself ends what takes too long, since it continues with a statement whose client
-/// has gone: MariaDB any, MySQL what waits for a lock, which it counts in seconds.
-fn set_up(limit: Duration) -> Vec<String> {
+/// Returns the statements that configure a new connection. They set time limits on the server, which otherwise
+/// continues a statement after its client has disconnected. MariaDB limits every statement; MySQL limits waiting for a
+/// lock, in whole seconds.
+fn session_setup(limit: Duration) -> Vec<String> {
     let seconds = limit.as_secs_f64().ceil().max(1.0);
     let limit = limit.as_secs_f64().max(0.001);
     vec![
@@ -85,70 +98,70 @@ fn set_up(limit: Duration) -> Vec<String> {
 }
 
 fn check_scheme(url: &ServerUrl) -> Result<(), Error> {
-    let (family, driver) = url.scheme.split_once('+').unwrap_or((&url.scheme, DRIVERS[0]));
-    if ["mysql", "mariadb"].contains(&family) && DRIVERS.contains(&driver) {
+    let (family, driver) = url.scheme.split_once('+').unwrap_or((&url.scheme, PYTHON_DRIVERS[0]));
+    if ["mysql", "mariadb"].contains(&family) && PYTHON_DRIVERS.contains(&driver) {
         return Ok(());
     }
-    Err(config(format!("unknown scheme of a MySQL URL: expected a URL such as {EXPECTED}")))
+    Err(config_error(format!("unknown scheme of a MySQL URL: expected a URL such as {EXPECTED}")))
 }
 
-/// The parameters that are the driver's own, as it reads them.
-fn driver_s(url: &ServerUrl) -> Result<Opts, Error> {
+/// Returns the parameters that the driver itself parses.
+fn driver_opts(url: &ServerUrl) -> Result<Opts, Error> {
     let query: Vec<String> = url.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let wrong = |cause: mysql_async::UrlError| config(format!("a parameter of the URL is wrong: {cause}"));
-    Opts::from_url(&format!("mysql://localhost?{}", query.join("&"))).map_err(wrong)
+    let invalid = |cause: mysql_async::UrlError| config_error(format!("invalid parameter in the URL: {cause}"));
+    Opts::from_url(&format!("mysql://localhost?{}", query.join("&"))).map_err(invalid)
 }
 
-/// How a connection is encrypted; `None` for not at all, which is the default.
-fn ssl(url: &mut ServerUrl, options: &MySqlOptions, socket: bool) -> Result<Option<SslOpts>, Error> {
-    let file = |found: Option<String>, given: &Option<PathBuf>| found.map(PathBuf::from).or_else(|| given.clone());
+/// Returns how connections are encrypted; `None` if they are not, which is the default.
+fn ssl(url: &mut ServerUrl, options: &MySqlOptions, is_socket: bool) -> Result<Option<SslOpts>, Error> {
+    let file = |in_url: Option<String>, option: &Option<PathBuf>| in_url.map(PathBuf::from).or_else(|| option.clone());
     let files = TlsFiles {
-        ca: file(url.take(&CA), &options.tls.ca),
-        cert: file(url.take(&CERT), &options.tls.cert),
-        key: file(url.take(&KEY), &options.tls.key),
+        ca: file(url.take(&CA_NAMES), &options.tls.ca),
+        cert: file(url.take(&CERT_NAMES), &options.tls.cert),
+        key: file(url.take(&KEY_NAMES), &options.tls.key),
     };
-    let switches = switches(url)?;
-    let mode = match url.take(&MODE) {
+    let mode_of_flags = mode_of_flags(url)?;
+    let mode = match url.take(&MODE_NAMES) {
         Some(word) => TlsMode::parse(&word)?,
-        // Files that are given are not given for nothing.
-        None if files != TlsFiles::default() && !socket => switches.unwrap_or(TlsMode::VerifyFull),
-        None => switches.unwrap_or(TlsMode::Disable),
+        // If files are set, TLS is wanted.
+        None if files != TlsFiles::default() && !is_socket => mode_of_flags.unwrap_or(TlsMode::VerifyFull),
+        None => mode_of_flags.unwrap_or(TlsMode::Disable),
     };
     if mode == TlsMode::Disable {
         return Ok(None);
     }
     check_provider()?;
     if mode == TlsMode::Prefer {
-        return Err(config(
-            "sslmode=prefer: the MySQL driver does not fall back: write disable, require or verify-full",
+        return Err(config_error(
+            "the MySQL driver does not support sslmode=prefer: write disable, require or verify-full",
         ));
     }
-    // mysql_async 0.37 knows an error about the name by a word that rustls no longer says.
+    // mysql_async 0.37 recognizes a wrong host name by a message that rustls no longer has.
     if mode == TlsMode::VerifyCa || mode == TlsMode::Require && files.ca.is_some() {
-        return Err(config(
-            "the MySQL driver cannot verify a CA without the host's name: write sslmode=verify-full and connect by a name \
+        return Err(config_error(
+            "the MySQL driver cannot verify the CA without the host name: write sslmode=verify-full, and a host name \
              that the server's certificate has",
         ));
     }
-    if socket {
-        return Err(config(
-            "a socket of this machine is not encrypted: remove the parameters for TLS, or connect by TCP",
+    if is_socket {
+        return Err(config_error(
+            "connections through a Unix socket are not encrypted: remove the parameters for TLS, or connect by TCP",
         ));
     }
     files.check()?;
-    Ok(Some(encryption::new(mode, files)))
+    Ok(Some(tls::ssl_opts(mode, files)))
 }
 
-/// The driver's own three words for a mode.
-fn switches(url: &mut ServerUrl) -> Result<Option<TlsMode>, Error> {
-    let mut switch = |name: &str| match url.take(&[name]).as_deref() {
+/// Returns the TLS mode that the driver's own parameters select.
+fn mode_of_flags(url: &mut ServerUrl) -> Result<Option<TlsMode>, Error> {
+    let mut flag = |name: &str| match url.take(&[name]).as_deref() {
         None => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
-        Some(_) => Err(config(format!("{name} in the URL: expected true or false"))),
+        Some(_) => Err(config_error(format!("{name} in the URL: expected true or false"))),
     };
-    let [require, authority, identity] = [switch(SWITCHES[0])?, switch(SWITCHES[1])?, switch(SWITCHES[2])?];
-    Ok(require.map(|require| match (require, authority, identity) {
+    let [require, verify_ca, verify_identity] = [flag(TLS_FLAGS[0])?, flag(TLS_FLAGS[1])?, flag(TLS_FLAGS[2])?];
+    Ok(require.map(|require| match (require, verify_ca, verify_identity) {
         (false, ..) => TlsMode::Disable,
         (true, Some(false), _) => TlsMode::Require,
         (true, _, Some(false)) => TlsMode::VerifyCa,
@@ -156,6 +169,6 @@ fn switches(url: &mut ServerUrl) -> Result<Option<TlsMode>, Error> {
     }))
 }
 
-fn config(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn config_error(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Config, message)
 }

@@ -7,23 +7,23 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! Reading is one prepared statement, writing is one, each a step that the server does whole or not at all; the version
-//! stands in the statement's condition. Connections come from a pool. Nothing is connected before it is needed, so an
-//! application starts while its database is down, and continues when it is back. A statement that was begun ends, even
-//! when the request that asked for it goes away.
+//! A read is one prepared statement, and so is a write. The server executes each of them whole or not at all; the
+//! condition of a write includes the version that it replaces. Connections come from a pool, which connects when it is
+//! first used: an application starts while its database is down, and uses it once it is up. A statement that has
+//! started runs to its end, even if its request is cancelled.
 //!
 //! # The table
 //!
-//! It is made when it is first found missing, unless [`MySqlOptions::migrate`] says no; [`MySqlStore::migrate`] makes it
-//! at once. Or run this yourself, with the name of your options:
+//! The store creates its table when it first finds it missing, unless [`MySqlOptions::migrate`] is `false`.
+//! [`MySqlStore::migrate`] creates it at once. Or run this yourself, with the name from your options:
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- made of the session's handle, which is no secret
+//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- derived from the session's handle, which is not a secret
 //!     version  BIGINT     NOT NULL,             -- random, new with each write
 //!     deadline BIGINT     NOT NULL,             -- milliseconds since 1970, UTC, by the server's clock
 //!     tag      BINARY(32),                      -- the digest of the session's principal
-//!     value    LONGBLOB   NOT NULL,             -- a BLOB would end at 64 KiB
+//!     value    LONGBLOB   NOT NULL,             -- a BLOB has at most 64 KiB
 //!     INDEX deadline (deadline),
 //!     INDEX tag (tag)
 //! ) ENGINE=InnoDB;
@@ -34,48 +34,56 @@
 //!
 //! # The clock
 //!
-//! The server's clock alone decides what has expired, whatever its time zone. Each statement takes the time from the server
-//! that runs it, so an application whose own clock is wrong neither ends sessions nor keeps them longer.
+//! The server's clock alone decides what has expired, in any time zone. Each statement reads the clock of the server
+//! that runs it, so an application whose own clock is wrong neither ends sessions early nor keeps them longer.
 //!
-//! # What survives
+//! # Durability
 //!
-//! A save that has returned survives a crash of the server with its own settings
-//! (`innodb_flush_log_at_trx_commit = 1`). With 0 or 2 the last second may be lost, and after a failover to an
-//! asynchronous replica what it had not yet received; both are settings of the server.
+//! With the server's default settings (`innodb_flush_log_at_trx_commit = 1`), a save that has returned survives a crash
+//! of the server. With 0 or 2 a crash may lose the last second. A failover to an asynchronous replica loses what the
+//! replica had not received.
 //!
 //! # Time limits and locks
 //!
-//! The server continues with a statement whose client has gone, so it is told the limit: connections of the store's own pool have
-//! [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) as MariaDB's `max_statement_time`, and in whole seconds as `lock_wait_timeout` and
-//! `innodb_lock_wait_timeout`. For a pool of your own say so in its setup. Connections are `READ COMMITTED`. A connection
-//! whose server has become read only, by a switchover, is given up, and the statement sent on another.
+//! The server continues a statement after its client has disconnected, so it needs a time limit of its own. Connections
+//! of the store's own pool set MariaDB's `max_statement_time` to
+//! [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout), and `lock_wait_timeout` and
+//! `innodb_lock_wait_timeout` to the same, rounded up to whole seconds. Their isolation level is `READ COMMITTED`. On
+//! an application's pool, set them in the setup of its connections.
+//!
+//! A connection whose server has become read-only, as after a switchover, is closed, and its statement is sent on
+//! another.
 //!
 //! # TLS
+//!
+//! TLS needs one of the features `tls-ring`, `tls-aws-lc-rs` and `tls`.
 //!
 //! | `sslmode` in the URL | encrypted | the server's certificate |
 //! |---|---|---|
 //! | `disable`, the default | no | |
 //! | `require` | yes | is not verified |
-//! | `verify-full` | yes | must be signed by a CA that is trusted, for this host |
+//! | `verify-full` | yes | must be signed by a trusted CA, for this host |
 //!
-//! Trusted are the CAs in `ssl-ca` or [`MySqlOptions::tls`], a file in PEM, else Mozilla's. `ssl-cert` and `ssl-key` are the
-//! client's own certificate. With files and without a mode it is `verify-full`. MySQL's `ssl-mode` and its words are read too,
-//! as is the driver's `require_ssl=true`, which is `verify-full`. `verify-ca` and `prefer` the driver cannot do. If rustls has
-//! no default provider by the first connection with TLS, `ring` becomes it. Connections through a socket (`?socket=`) are
-//! not encrypted. For anything else bring a pool: `MySqlStore::with_pool`, with the feature
-//! `mysql_async-0_37`.
+//! The trusted CAs are those in `ssl-ca` or [`MySqlOptions::tls`], a PEM file, or else Mozilla's. `ssl-cert` and
+//! `ssl-key` are the client's own certificate and its key. If files are set and no mode is, the mode is `verify-full`.
+//! MySQL's `ssl-mode` and its values are accepted too, and so is the driver's `require_ssl=true`, which means
+//! `verify-full`. The driver does not support `verify-ca` and `prefer`.
+//!
+//! If rustls has no default provider when the first connection with TLS is opened, the store installs the one that its
+//! feature compiles in, `ring` if both are. Connections through a Unix socket (`?socket=`) are not encrypted. For other
+//! settings use a pool of your own: `MySqlStore::with_pool`, with the feature `mysql_async-0_37`.
 
-// Each item says its feature, where docs.rs builds the pages.
+// On docs.rs each item names its feature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
-mod encryption;
 mod error;
 mod options;
 mod query;
 mod statements;
+mod tls;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -85,7 +93,7 @@ use ampoule_core::{
     Bytes, Entry, Error, ErrorKind, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time,
     Version, write_and_read_back,
 };
-/// The driver, for [`MySqlStore::with_pool`].
+/// The driver, whose pool [`MySqlStore::with_pool`] takes.
 #[cfg(feature = "mysql_async-0_37")]
 pub use mysql_async as mysql_async_0_37;
 use mysql_async::{Opts, Pool, Value};
@@ -93,15 +101,17 @@ use mysql_async::{Opts, Pool, Value};
 pub use self::options::MySqlOptions;
 use self::statements::Statements;
 
-/// What every server takes: the least that `max_allowed_packet` may be in practice.
-const SMALLEST_PACKET: usize = 512 << 10;
+/// The size in bytes that every server accepts: the lowest `max_allowed_packet` in practice.
+const MIN_PACKET: usize = 512 << 10;
 
-/// Sessions in a table of MySQL or MariaDB.
+/// A store of sessions in a table of MySQL or MariaDB.
+///
+/// A handle that is cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct MySqlStore(Arc<Inner>);
 
 struct Inner {
-    /// Made when it is first needed, since that takes a runtime.
+    /// Created when it is first used, since that needs a tokio runtime.
     pool: OnceLock<Pool>,
     opts: Option<Opts>,
     statements: Statements,
@@ -122,17 +132,30 @@ impl Inner {
 }
 
 impl MySqlStore {
-    /// A store at this URL, such as `mysql://user:password@host:3306/database`, with a pool of its own. Nothing is
-    /// connected yet.
+    /// Creates a store at this URL, such as `mysql://user:password@host:3306/database`, with its own pool. It connects
+    /// when it is first used.
+    ///
+    /// ```
+    /// use ampoule_core::{ErrorKind, Store};
+    /// use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+    ///
+    /// let store = MySqlStore::connect("mysql://app:secret@db.example/shop", MySqlOptions::default())?;
+    /// assert_eq!(store.describe(), "MySQL at db.example:3306/shop, table ampoule_sessions");
+    ///
+    /// let typo = "mysql://app:secret@db.example/shop?sslmod=require";
+    /// let error = MySqlStore::connect(typo, MySqlOptions::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the URL or the table's name is invalid.
     pub fn connect(url: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
-        let (opts, place) = connect::opts(url, &options)?;
-        MySqlStore::build(OnceLock::new(), Some(opts), &place, options)
+        let (opts, location) = connect::opts(url, &options)?;
+        MySqlStore::build(OnceLock::new(), Some(opts), &location, options)
     }
 
-    /// A store on the application's own pool, which may have other work too.
+    /// Creates a store on the application's own pool, which the application may use for other statements too.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -147,29 +170,44 @@ impl MySqlStore {
     /// [`ErrorKind::Config`] if the table's name is invalid.
     #[cfg(feature = "mysql_async-0_37")]
     pub fn with_pool(pool: Pool, options: MySqlOptions) -> Result<MySqlStore, Error> {
-        MySqlStore::build(OnceLock::from(pool), None, "a pool of the application's", options)
+        MySqlStore::build(OnceLock::from(pool), None, "the application's pool", options)
     }
 
     fn build(
         pool: OnceLock<Pool>,
         opts: Option<Opts>,
-        place: &str,
+        location: &str,
         options: MySqlOptions,
     ) -> Result<MySqlStore, Error> {
         let statements = Statements::new(&options.table)?;
-        let description = format!("MySQL at {place}, table {}", options.table);
+        let description = format!("MySQL at {location}, table {}", options.table);
         Ok(MySqlStore(Arc::new(Inner { pool, opts, statements, options, description })))
     }
 
-    /// Makes the table if it is missing. Any number of processes may do so at once.
+    /// Creates the table if it does not exist. Any number of processes may call it at the same time.
+    ///
+    /// ```
+    /// # use ampoule_test_servers::{Kind, shared};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let Some(server) = shared(Kind::MariaDb) else { return Ok(()) };
+    /// # let url = server.url();
+    /// use ampoule_core::Store;
+    /// use ampoule_store_mysql::{MySqlOptions, MySqlStore};
+    ///
+    /// let store = MySqlStore::connect(url, MySqlOptions { migrate: false, ..MySqlOptions::default() })?;
+    /// store.migrate().await?;
+    /// store.ping().await?;
+    /// # Ok::<(), ampoule_core::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
-    /// Those of the server: that it cannot be reached, or that the user may not make tables.
+    /// [`ErrorKind::Unavailable`] if the server cannot be reached or the user may not create tables,
+    /// [`ErrorKind::Timeout`] if it takes longer than `command_timeout`.
     pub async fn migrate(&self) -> Result<(), Error> {
         self.batch(&self.0.statements.schema).await
     }
 
-    /// Null where the server tells the time.
+    /// Returns the time of a test's clock, or null for the server's.
     fn now(&self) -> Value {
         self.0.options.clock.as_ref().map_or(Value::NULL, |clock| millis(clock.now().as_millis().into()))
     }
@@ -184,7 +222,7 @@ impl MySqlStore {
                 deadline: time(row.take(2)?),
             })
         };
-        stored().map(Some).ok_or_else(error::damaged)
+        stored().map(Some).ok_or_else(error::corrupt)
     }
 
     async fn write(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Result<PutResult, Error> {
@@ -204,16 +242,16 @@ impl MySqlStore {
             }
             PutMode::Always => self.rows(&statements.overwrite, [vec![id(key)], row.clone(), row].concat()).await?,
         };
-        // Where the connection broke on the way, the first try may have been the one that wrote.
-        let found = written.again && written.affected == 0 && self.has_version(key, version).await?;
-        let done = found || written.found_its_row()?;
+        // If the connection broke, the first of the two statements may have written the row.
+        let is_unclear = written.sent_twice && written.affected == 0;
+        let done = is_unclear && self.has_version(key, version).await? || written.matched_row()?;
         Ok(if done { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
-    /// Inserts; where the key is there, takes it over if it has expired.
+    /// Inserts a row. If the key exists but has expired, overwrites it.
     async fn create(&self, key: StoreKey, row: Vec<Value>, version: Version) -> Result<PutResult, Error> {
         let statements = &self.0.statements;
-        let mut again = false;
+        let mut sent_twice = false;
         for _ in 0..3 {
             let inserted = self.rows(&statements.insert, [vec![id(key)], row.clone()].concat()).await?;
             if inserted.affected > 0 {
@@ -221,33 +259,33 @@ impl MySqlStore {
             }
             let expired = [row.clone(), vec![id(key), self.now()]].concat();
             let taken_over = self.rows(&statements.take_over, expired).await?;
-            again |= inserted.again || taken_over.again;
-            if taken_over.affected > 0 || again && self.has_version(key, version).await? {
+            sent_twice |= inserted.sent_twice || taken_over.sent_twice;
+            if taken_over.affected > 0 || sent_twice && self.has_version(key, version).await? {
                 return Ok(PutResult::Stored(version));
             }
-            if self.finds(&statements.get, vec![id(key), self.now()]).await? {
+            if self.returns_rows(&statements.get, vec![id(key), self.now()]).await? {
                 break;
             }
-            // It was swept in between: the key is free.
+            // A sweep removed the expired row meanwhile, so the key is free.
         }
-        if again { Err(error::unknown()) } else { Ok(PutResult::Conflict) }
+        if sent_twice { Err(error::unknown_outcome()) } else { Ok(PutResult::Conflict) }
     }
 
-    /// What a put without a lifetime does: the same condition, and nothing is left.
+    /// Executes a put with a lifetime of zero: it has the same condition, and removes the row.
     async fn remove(&self, key: StoreKey, mode: PutMode) -> Result<bool, Error> {
         let statements = &self.0.statements;
         match mode {
             PutMode::Replace(old) => {
                 let condition = vec![id(key), number(old), self.now()];
-                self.rows(&statements.delete_version, condition).await?.found_its_row()
+                self.rows(&statements.delete_version, condition).await?.matched_row()
             }
-            PutMode::Create => Ok(!self.finds(&statements.get, vec![id(key), self.now()]).await?),
+            PutMode::Create => Ok(!self.returns_rows(&statements.get, vec![id(key), self.now()]).await?),
             PutMode::Always => self.remove_any(key).await.map(|_| true),
         }
     }
 
-    /// Says whether the deadline was still to come. A row that has expired goes too: with a clock that is set back it would
-    /// live again.
+    /// Removes a row, and returns whether it was live. An expired row is removed too: it would be live again if the
+    /// clock was set back.
     async fn remove_any(&self, key: StoreKey) -> Result<bool, Error> {
         let statements = &self.0.statements;
         let is_live = self.rows(&statements.delete, vec![id(key), self.now()]).await?.affected > 0;
@@ -262,16 +300,16 @@ impl MySqlStore {
         let condition = vec![id(key), number(version), self.now()];
         let values = [vec![self.now(), millis(lifetime.as_millis())], condition.clone()].concat();
         let moved = self.rows(&statements.touch, values).await?;
-        // MySQL does not count a row whose deadline was as late already.
-        let found = moved.affected == 0 && self.finds(&statements.has_live_version, condition).await?;
-        Ok(found || moved.found_its_row()?)
+        // MySQL does not count a row as changed if its deadline stays the same.
+        let is_unchanged = moved.affected == 0 && self.returns_rows(&statements.has_live_version, condition).await?;
+        Ok(is_unchanged || moved.matched_row()?)
     }
 
     async fn has_version(&self, key: StoreKey, version: Version) -> Result<bool, Error> {
-        self.finds(&self.0.statements.has_version, vec![id(key), number(version)]).await
+        self.returns_rows(&self.0.statements.has_version, vec![id(key), number(version)]).await
     }
 
-    async fn finds(&self, query: &str, values: Vec<Value>) -> Result<bool, Error> {
+    async fn returns_rows(&self, query: &str, values: Vec<Value>) -> Result<bool, Error> {
         Ok(!self.rows(query, values).await?.rows.is_empty())
     }
 
@@ -281,9 +319,10 @@ impl MySqlStore {
         now.map(time).ok_or_else(error::no_time)
     }
 
-    /// A server hangs up on a packet that is larger than it takes, instead of saying so.
-    async fn unless_too_large(&self, size: usize, error: Error) -> Error {
-        if size < SMALLEST_PACKET {
+    /// Returns [`ErrorKind::TooLarge`] in place of an error if the value is too large. The server only closes the
+    /// connection if a packet exceeds its limit.
+    async fn detect_too_large(&self, size: usize, error: Error) -> Error {
+        if size < MIN_PACKET {
             return error;
         }
         let limit = self.rows("SELECT @@max_allowed_packet", Vec::new()).await;
@@ -294,7 +333,7 @@ impl MySqlStore {
     async fn keys(&self, statement: &str, values: Vec<Value>) -> Result<Vec<StoreKey>, Error> {
         let found = self.rows(statement, values).await?.rows;
         let key = |mut row: mysql_async::Row| row.take::<Vec<u8>, _>(0)?.try_into().ok().map(StoreKey::new);
-        found.into_iter().map(|row| key(row).ok_or_else(error::damaged)).collect()
+        found.into_iter().map(|row| key(row).ok_or_else(error::corrupt)).collect()
     }
 
     async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
@@ -304,7 +343,7 @@ impl MySqlStore {
         Ok(Page::ordered(keys, budget))
     }
 
-    async fn free(&self, budget: usize) -> Result<SweepReport, Error> {
+    async fn remove_expired(&self, budget: usize) -> Result<SweepReport, Error> {
         let removed = self.rows(&self.0.statements.sweep, vec![self.now(), limit(budget)]).await?.affected;
         Ok(SweepReport { removed, more: removed > 0 && removed >= budget as u64 })
     }
@@ -319,7 +358,7 @@ impl Store for MySqlStore {
         let size = entry.value.len();
         Reply::new(async move {
             match self.write(key, entry, mode).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => Err(self.unless_too_large(size, error).await),
+                Err(error) if error.kind() == ErrorKind::Unavailable => Err(self.detect_too_large(size, error).await),
                 result => result,
             }
         })
@@ -343,7 +382,7 @@ impl Store for MySqlStore {
     }
 
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
-        Reply::new(self.free(budget))
+        Reply::new(self.remove_expired(budget))
     }
 
     fn ping(&self) -> Reply<'_, Time> {
@@ -380,10 +419,10 @@ fn number(version: Version) -> Value {
     Value::Int(version.0.cast_signed())
 }
 
-/// At most the year 9999, also as a lifetime: far below where the sign begins.
+/// Converts a time or a lifetime, capped at [`Time::MAX`] (the year 9999), so that the sum of two fits an `i64`.
 fn millis(millis: u128) -> Value {
-    const NEVER: i64 = Time::MAX.as_millis().cast_signed();
-    Value::Int(i64::try_from(millis).map_or(NEVER, |millis| millis.min(NEVER)))
+    const MAX_MILLIS: i64 = Time::MAX.as_millis().cast_signed();
+    Value::Int(i64::try_from(millis).map_or(MAX_MILLIS, |millis| millis.min(MAX_MILLIS)))
 }
 
 fn time(millis: i64) -> Time {

@@ -1,26 +1,40 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, PoolOptions, TlsFiles};
 
-/// How a [`MySqlStore`](crate::MySqlStore) works.
+/// Options for a [`MySqlStore`](crate::MySqlStore).
 ///
-/// End a literal with `..MySqlOptions::default()`: a later version may have more of them.
+/// End a literal with `..MySqlOptions::default()`: a later version may add options.
+///
+/// ```
+/// use ampoule_core::PoolOptions;
+/// use ampoule_store_mysql::MySqlOptions;
+///
+/// let options = MySqlOptions {
+///     table: "web.sessions".to_owned(),
+///     pool: PoolOptions { max_connections: 4, ..PoolOptions::default() },
+///     ..MySqlOptions::default()
+/// };
+/// ```
 #[derive(Clone)]
 pub struct MySqlOptions {
-    /// The table: letters, digits and underscores, and a database before it if it is another than the URL's:
-    /// `other.sessions`. `ampoule_sessions` by default.
+    /// The table's name: 1 to 64 ASCII letters, digits and underscores. `ampoule_sessions` by default. If the table is
+    /// not in the URL's database, its own precedes it: `other.sessions`.
     pub table: String,
-    /// Whether the table is made when it is found missing: `true` by default. With `false` only
-    /// [`migrate`](crate::MySqlStore::migrate) makes it.
+    /// Whether the store creates its table when it first finds it missing: `true` by default. With `false` only
+    /// [`migrate`](crate::MySqlStore::migrate) creates it.
     pub migrate: bool,
-    /// What TLS trusts and shows. The URL's `ssl-ca`, `ssl-cert` and `ssl-key` count more. Not for a pool of your own.
+    /// The CAs that TLS trusts, and the client's own certificate. The URL's `ssl-ca`, `ssl-cert` and `ssl-key` take
+    /// precedence. Not used with the application's own pool.
     pub tls: TlsFiles,
-    /// How the store uses its connections. For a pool of your own `max_connections` does not count.
+    /// The number of connections, and time limits. With the application's own pool, `max_connections` does not limit
+    /// the pool.
     pub pool: PoolOptions,
-    /// A clock that decides instead of the server's, for tests. `None` by default.
+    /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
+    /// server's clock.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

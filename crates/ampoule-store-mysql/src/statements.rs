@@ -1,14 +1,15 @@
-//! Every statement for one table, each one step that the server does whole or not at all.
+//! All statements for one table. The server executes each of them whole or not at all.
 //!
-//! `deadline + 0` keeps the server from looking a single key up by the index on the deadline, as it may in a small table:
-//! a row whose deadline is moved at that moment would be missed.
+//! `deadline + 0` keeps the server from using the index on the deadline to find a key, as it may in a small table. It
+//! would miss a row whose deadline another statement is moving.
 
 use ampoule_core::{Error, ErrorKind, Time};
 
-/// Milliseconds since 1970: those of a test's clock, or where that is null, those of the server at the beginning of the
-/// statement, which are the same for all rows and on replicas. Not by `UNIX_TIMESTAMP(NOW(3))`, which goes through the
-/// session's time zone and is an hour off in the one that a change to winter time repeats; nor by `SYSDATE`, which moves
-/// on between rows and so could not be looked up in the index.
+/// The current time in milliseconds since 1970: the value for `?` is a test's clock, or null for the server's clock.
+/// That is the time when the statement started, which is the same for all rows and on replicas.
+///
+/// `UNIX_TIMESTAMP(NOW(3))` is not used, since it depends on the session's time zone and is wrong by an hour when
+/// daylight saving time ends. `SYSDATE` changes between rows, so the server could not use the index on the deadline.
 const NOW: &str = "COALESCE(?, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";
 
 pub(crate) struct Statements {
@@ -65,15 +66,16 @@ impl Statements {
     }
 }
 
-/// The table's name in backquotes, with that of its database if it has one.
+/// Returns the table's name in backquotes, after the name of its database if it has one.
 fn quoted(table: &str) -> Result<String, Error> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let parts: Vec<&str> = table.split('.').collect();
-    if parts.len() <= 2 && parts.iter().all(|part| (1..=64).contains(&part.len()) && part.bytes().all(good)) {
+    if parts.len() <= 2 && parts.iter().all(|part| (1..=64).contains(&part.len()) && part.bytes().all(is_valid)) {
         return Ok(parts.iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join("."));
     }
     let message = format!(
-        "`{table}` is not a valid table name: expected 1 to 64 letters, digits or underscores, and a database before it if need be"
+        "`{table}` is not a valid table name: expected 1 to 64 letters, digits or underscores, with or \
+         without a database before it"
     );
     Err(Error::new(ErrorKind::Config, message))
 }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn every_statement_finds_its_rows_by_an_index_whatever_clock_decides() {
+    async fn every_statement_uses_an_index_with_the_server_s_clock_and_with_a_test_s() {
         let Some(server) = shared(Kind::MariaDb) else { return };
         let mut conn = Conn::new(Opts::from_url(server.url()).unwrap()).await.unwrap();
         let statements = Statements::new("planned").unwrap();
@@ -95,7 +97,7 @@ mod tests {
         let rows = "INSERT INTO planned SELECT UNHEX(SHA2(seq, 256)), seq, seq * 1000000, UNHEX(SHA2(seq % 1000, 256)), 'x' \
             FROM seq_1_to_20000";
         conn.query_drop(rows).await.unwrap();
-        // All but one have expired, so that the index on the deadline seems the shortest way to the one that has not.
+        // All rows but one have expired, so the index on the deadline looks like the fastest way to find the live one.
         let live = "INSERT INTO planned VALUES (REPEAT(CHAR(7), 32), 1, 253402300799999, REPEAT(CHAR(7), 32), 'x')";
         conn.query_drop(live).await.unwrap();
         conn.query_drop("ANALYZE TABLE planned").await.unwrap();

@@ -1,4 +1,4 @@
-//! Who gets in, and how: TLS, logins, rights. Each error says which part was wrong, and none shows a part of the login.
+//! TLS, logins and permissions. Each error says what is wrong and contains no part of the login.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,14 +10,15 @@ use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Authority, Kind, Server, Setup};
 use tempfile::TempDir;
 
-struct Tls {
+/// A server with TLS, and the files that its clients may use.
+struct TlsServer {
     server: Server,
     authority: Authority,
     /// `ca.pem`, `other.pem`, `client.pem` and `client.key`.
     files: TempDir,
 }
 
-impl Tls {
+impl TlsServer {
     fn file(&self, name: &str) -> String {
         self.files.path().join(name).display().to_string()
     }
@@ -31,9 +32,9 @@ fn write(files: &Path, name: &str, text: &str) {
     std::fs::write(files.join(name), text).unwrap();
 }
 
-/// A server that speaks TLS as `localhost`.
-fn tls() -> Option<&'static Tls> {
-    static TLS: OnceLock<Option<Tls>> = OnceLock::new();
+/// Returns the server, whose certificate is for `localhost`.
+fn tls_server() -> Option<&'static TlsServer> {
+    static TLS: OnceLock<Option<TlsServer>> = OnceLock::new();
     let start = || {
         let (authority, files) = (Authority::new("ours"), tempfile::tempdir().unwrap());
         let client = authority.sign("certified");
@@ -42,12 +43,13 @@ fn tls() -> Option<&'static Tls> {
         write(files.path(), "client.pem", &client.cert);
         write(files.path(), "client.key", &client.key);
         let setup = Setup::tls(Kind::MariaDb, &authority.sign("localhost"), &authority.cert);
-        Some(Tls { server: Server::start_with(Kind::MariaDb, &setup)?, authority, files })
+        Some(TlsServer { server: Server::start_with(Kind::MariaDb, &setup)?, authority, files })
     };
     TLS.get_or_init(start).as_ref()
 }
 
-async fn admin(tls: &Tls) -> Conn {
+/// Returns the root user's connection, after creating the users of the tests.
+async fn admin(tls: &TlsServer) -> Conn {
     let mut conn = Conn::new(Opts::from_url(tls.server.url()).unwrap()).await.unwrap();
     for statement in [
         "CREATE USER IF NOT EXISTS hidden_user IDENTIFIED BY 'hunter2@/' REQUIRE SSL",
@@ -63,7 +65,7 @@ async fn admin(tls: &Tls) -> Conn {
     conn
 }
 
-/// Each user in a table of its own.
+/// Uses a store with a table of its user's own.
 async fn ping(url: &str) -> Result<MySqlStore, Error> {
     let user = url.trim_start_matches("mysql://").split([':', '@']).next().unwrap();
     let options = MySqlOptions { table: format!("access_of_{user}"), ..MySqlOptions::default() };
@@ -71,21 +73,21 @@ async fn ping(url: &str) -> Result<MySqlStore, Error> {
     store.ping().await.map(|_| store)
 }
 
-/// That it fails so, says it once, and keeps the login to itself.
-async fn assert_says(url: &str, what: &str) {
-    let Err(error) = ping(url).await else { panic!("{url} is good") };
+/// Asserts that this URL fails with this message, which repeats nothing and contains no part of the login.
+async fn assert_fails_with(url: &str, what: &str) {
+    let Err(error) = ping(url).await else { panic!("{url} is accepted") };
     let shown = format!("{error} {error:?}");
     assert!(error.report().contains(what), "{url}: expected `{what}`: {error}");
     assert!(!["hidden_user", "hunter2", "certified"].iter().any(|part| shown.contains(part)), "{error}");
     let text = error.report();
-    let mut said: Vec<&str> = text.split(": ").collect();
-    said.dedup();
-    assert_eq!(said.join(": "), text, "said twice");
+    let mut parts: Vec<&str> = text.split(": ").collect();
+    parts.dedup();
+    assert_eq!(parts.join(": "), text, "a part is repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mode_of_tls_verifies_what_it_says() {
-    let Some(tls) = tls() else { return };
+async fn each_tls_mode_verifies_what_it_promises() {
+    let Some(tls) = tls_server() else { return };
     admin(tls).await;
     let (ca, other) = (tls.file("ca.pem"), tls.file("other.pem"));
     for (host, parameters, refused) in [
@@ -111,65 +113,66 @@ async fn a_mode_of_tls_verifies_what_it_says() {
             ping(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
             continue;
         };
-        assert_says(&url, what).await;
+        assert_fails_with(&url, what).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_have_a_certificate_of_its_own() {
-    let Some(tls) = tls() else { return };
+async fn a_client_can_log_in_with_a_certificate() {
+    let Some(tls) = tls_server() else { return };
     admin(tls).await;
     let ca = tls.file("ca.pem");
     let own = format!("ssl-cert={}&ssl-key={}", tls.file("client.pem"), tls.file("client.key"));
     ping(&tls.url("certified", "localhost", &format!("sslmode=verify-full&ssl-ca={ca}&{own}"))).await.unwrap();
-    // The server does not say that it wants a certificate.
-    assert_says(&tls.url("certified", "localhost", &format!("ssl-ca={ca}")), "does not take the login").await;
+    // The server's error does not tell that a certificate is required.
+    assert_fails_with(&tls.url("certified", "localhost", &format!("ssl-ca={ca}")), "rejected the login").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_said_to() {
-    let Some(tls) = tls() else { return };
+async fn an_expired_certificate_is_an_error_that_says_so() {
+    let Some(tls) = tls_server() else { return };
     let setup = Setup::tls(Kind::MariaDb, &tls.authority.sign_expired("localhost"), &tls.authority.cert);
     let Some(server) = Server::start_with(Kind::MariaDb, &setup) else { return };
     let base = format!("mysql://root@localhost:{}/ampoule", server.node().port);
-    assert_says(&format!("{base}?sslmode=verify-full&ssl-ca={}", tls.file("ca.pem")), "has expired").await;
+    assert_fails_with(&format!("{base}?sslmode=verify-full&ssl-ca={}", tls.file("ca.pem")), "has expired").await;
     ping(&format!("{base}?sslmode=require")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_says_which_part_of_a_login_is_wrong() {
-    let Some(tls) = tls() else { return };
+async fn a_login_error_says_which_part_is_wrong() {
+    let Some(tls) = tls_server() else { return };
     let mut admin = admin(tls).await;
     let url = |login: &str, rest: &str| tls.url(login, "localhost", rest);
-    assert_says(&url("hidden_user:wrong", "sslmode=require"), "the user or the password of the URL is wrong").await;
-    assert_says(&url("hidden_user:hunter2%40%2F", "sslmode=require"), "a right is missing").await;
-    assert_says(&url("root", "").replace("/ampoule?", "/missing?"), "no such database").await;
+    assert_fails_with(&url("hidden_user:wrong", "sslmode=require"), "the user or the password in the URL is wrong")
+        .await;
+    assert_fails_with(&url("hidden_user:hunter2%40%2F", "sslmode=require"), "permission denied").await;
+    assert_fails_with(&url("root", "").replace("/ampoule?", "/missing?"), "no such database").await;
     let plain = Server::start(Kind::MariaDb).unwrap();
-    assert_says(&format!("{}?sslmode=require", plain.url()), "offers no TLS").await;
-    // A password with every character that means something elsewhere, once it is encoded.
+    assert_fails_with(&format!("{}?sslmode=require", plain.url()), "offers no TLS").await;
+    // A password with characters that are reserved in a URL works percent-encoded.
     admin.query_drop("GRANT ALL ON ampoule.* TO hidden_user").await.unwrap();
     ping(&url("hidden_user:hunter2%40%2F", "sslmode=require")).await.unwrap();
     admin.query_drop("SET GLOBAL require_secure_transport = ON").await.unwrap();
     let error = ping(&tls.url("root", "localhost", "")).await.map(drop).unwrap_err();
     admin.query_drop("SET GLOBAL require_secure_transport = OFF").await.unwrap();
-    assert!(error.report().contains("must come by TLS"), "{error}");
+    assert!(error.report().contains("needs TLS"), "{error}");
 }
 
-/// A socket of this machine is as good as TLS, and cannot have it.
+/// A Unix socket needs no TLS, and the driver does not support TLS on it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_is_used_and_takes_no_tls() {
-    let Some(tls) = tls() else { return };
+async fn a_unix_socket_works_without_tls_only() {
+    let Some(tls) = tls_server() else { return };
     let socket = tls.server.node().folder().join("socket").display().to_string().replace('/', "%2F");
     for name in ["socket", "unix_socket"] {
         ping(&format!("mysql://root@localhost/ampoule?{name}={socket}")).await.unwrap();
     }
     let url =
         format!("mysql://root@localhost/ampoule?socket={socket}&ssl-ca={}&sslmode=verify-full", tls.file("ca.pem"));
-    assert_says(&url, "remove the parameters for TLS").await;
+    assert_fails_with(&url, "remove the parameters for TLS").await;
 }
 
 #[test]
-fn urls_of_other_drivers_are_read_or_refused_with_what_to_write() {
+fn urls_of_other_drivers_are_accepted_or_rejected_with_what_to_write() {
     let connect = |url: &str| MySqlStore::connect(url, MySqlOptions::default());
     for url in [
         "mysql+pymysql://hidden_user:hunter2@db/app?charset=utf8mb4",

@@ -1,4 +1,4 @@
-//! The server's clock decides, and no other: neither that of the application, nor a time zone.
+//! Only the server's clock decides what has expired; neither the application's clock nor a time zone has an effect.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use ampoule_test_servers::{Kind, set_clock_off, shared};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A store whose connections begin with this statement.
-fn store_that_begins_with(url: &str, statement: &str, table: &str) -> MySqlStore {
+/// Returns a store whose connections execute this statement first.
+fn store_with_setup(url: &str, statement: &str, table: &str) -> MySqlStore {
     let opts = OptsBuilder::from_opts(Opts::from_url(url).unwrap()).setup(vec![statement]);
     let options = MySqlOptions { table: table.to_owned(), ..MySqlOptions::default() };
     MySqlStore::with_pool(Pool::new(opts), options).unwrap()
@@ -30,13 +30,13 @@ async fn deadline(store: &MySqlStore, key: StoreKey) -> Option<Time> {
     store.get(key).await.unwrap().map(|stored| stored.deadline)
 }
 
-/// `SET timestamp` moves the server's own clock for one connection, so that it stands far from the application's.
+/// `SET timestamp` sets the server's clock for one connection, so that it differs far from the application's clock.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_whose_clock_is_wrong_neither_ends_sessions_nor_prolongs_them() {
+async fn a_wrong_clock_of_the_application_neither_ends_nor_prolongs_sessions() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let at = |now: Time| {
         let (seconds, millis) = (now.as_millis() / 1_000, now.as_millis() % 1_000);
-        store_that_begins_with(server.url(), &format!("SET timestamp = {seconds}.{millis:03}"), "skewed")
+        store_with_setup(server.url(), &format!("SET timestamp = {seconds}.{millis:03}"), "skewed")
     };
     for (name, year) in [("ahead", 2_037), ("behind", 1_990)] {
         let now = Time::from_millis((year - 1_970) * 31_557_600_000 + 250);
@@ -63,7 +63,7 @@ async fn an_application_whose_clock_is_wrong_neither_ends_sessions_nor_prolongs_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_is_the_server_s_present_and_the_lifetime_in_any_time_zone() {
+async fn a_deadline_is_the_server_s_time_plus_the_lifetime_in_any_time_zone() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let mut conn = Pool::new(server.url()).get_conn().await.unwrap();
     let mut now = async || {
@@ -71,7 +71,7 @@ async fn a_deadline_is_the_server_s_present_and_the_lifetime_in_any_time_zone() 
         Time::ZERO + Duration::from_secs_f64(seconds.unwrap() + 0.000_1)
     };
     for zone in ["+00:00", "+09:00", "-11:00"] {
-        let store = store_that_begins_with(server.url(), &format!("SET time_zone = '{zone}'"), "deadlines");
+        let store = store_with_setup(server.url(), &format!("SET time_zone = '{zone}'"), "deadlines");
         store.migrate().await.unwrap();
         let key = StoreKey::digest(zone.as_bytes());
         let before = now().await;
@@ -94,21 +94,21 @@ fn off(url: &str) -> MySqlStore {
     MySqlStore::connect(url, MySqlOptions { table: "off".to_owned(), ..MySqlOptions::default() }).unwrap()
 }
 
-/// Of the test below, and of no use by itself: what a process does whose clock is two days off.
+/// Not a test: a process whose clock is two days off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_whose_clock_is_off() {
+async fn process_whose_clock_is_off() {
     let Some(url) = std::env::var(CHILD).ok() else { return };
     let store = off(&url);
     let difference = store.ping().await.unwrap().as_millis().abs_diff(SystemClock.now().as_millis());
     assert!(difference > 40 * 3_600_000, "this process's clock is {difference} ms off");
-    assert_eq!(store.sweep(100).await.unwrap().removed, 1, "what has expired, and nothing that lives");
+    assert_eq!(store.sweep(100).await.unwrap().removed, 1, "the expired row, and no live one");
     assert!(store.get(StoreKey::digest(b"lives")).await.unwrap().is_some());
     assert!(store.get(StoreKey::digest(b"expired")).await.unwrap().is_none());
     create(&store, StoreKey::digest(b"of the child"), HOUR).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
+async fn a_process_whose_clock_is_two_days_off_neither_ends_nor_prolongs_sessions() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let store = off(server.url());
     for offset in ["+2d", "-2d"] {
@@ -117,7 +117,7 @@ async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "clock::a_child_whose_clock_is_off"]).env(CHILD, server.url());
+        child.args(["--exact", "clock::process_whose_clock_is_off"]).env(CHILD, server.url());
         if !set_clock_off(&mut child, offset) {
             return;
         }

@@ -1,4 +1,4 @@
-//! The MySQL store keeps the contract, on a real MariaDB.
+//! The MySQL store conforms, on a real MariaDB server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,15 +8,15 @@ use ampoule_core::{Clock, ManualClock};
 use ampoule_store_mysql::{MySqlOptions, MySqlStore};
 use ampoule_test_servers::{Kind, shared};
 
-/// Each check in a table of its own.
+/// Runs the conformance kit, each check with its own table.
 async fn conforms(prefix: &str, clock: impl Fn() -> Option<Arc<ManualClock>>) {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let count = AtomicUsize::new(0);
     assert_conforms(|| {
         let clock = clock();
         let table = format!("{prefix}_{}", count.fetch_add(1, Ordering::Relaxed));
-        let given = clock.clone().map(|clock| clock as Arc<dyn Clock>);
-        let options = MySqlOptions { table, clock: given, ..MySqlOptions::default() };
+        let store_clock = clock.clone().map(|clock| clock as Arc<dyn Clock>);
+        let options = MySqlOptions { table, clock: store_clock, ..MySqlOptions::default() };
         let store = Arc::new(MySqlStore::connect(server.url(), options).unwrap());
         Subject { many_keys: 2_000, ..Subject::new(store, clock) }
     })
@@ -24,12 +24,12 @@ async fn conforms(prefix: &str, clock: impl Fn() -> Option<Arc<ManualClock>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_conforms() {
+async fn it_conforms_with_a_manual_clock() {
     conforms("kit", || Some(Arc::default())).await;
 }
 
-/// This one waits.
+/// This test really waits for deadlines.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_conforms_by_the_server_s_clock() {
+async fn it_conforms_with_the_server_s_clock() {
     conforms("server_s_clock", || None).await;
 }

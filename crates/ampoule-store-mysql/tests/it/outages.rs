@@ -1,4 +1,4 @@
-//! What goes wrong at a server that is there: locks, switchovers, a table that is not made in time.
+//! Failures on a running server: locks, switchovers, a table that is not created in time.
 
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ async fn create(store: &MySqlStore, name: &str) -> Result<PutResult, Error> {
     store.put(StoreKey::digest(name.as_bytes()), entry, PutMode::Create).await
 }
 
-/// As after a switchover: what is in the pool leads to what is read only now.
+/// As after a switchover: the pool's connections lead to a server that is now read-only.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_take_no_writes_any_more_are_replaced() {
+async fn connections_that_became_read_only_are_replaced() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let constraints = PoolConstraints::new(0, 3).unwrap();
     let opts = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
@@ -42,7 +42,7 @@ async fn connections_that_take_no_writes_any_more_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_read_only_is_said_to_be_until_it_is_not() {
+async fn a_read_only_server_is_an_error_until_it_accepts_writes() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let mut admin = conn(server.url()).await;
     admin.query_drop("CREATE USER app").await.unwrap();
@@ -53,13 +53,13 @@ async fn a_server_that_is_read_only_is_said_to_be_until_it_is_not() {
     admin.query_drop("SET GLOBAL read_only = 1").await.unwrap();
     let error = create(&store, "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.report().contains("takes no writes here"), "{error}");
+    assert!(error.report().contains("accepts no writes"), "{error}");
     admin.query_drop("SET GLOBAL read_only = 0").await.unwrap();
     assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_is_not_made_in_time_is_an_error() {
+async fn a_table_that_is_not_created_in_time_is_an_error() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let mut locker = conn(server.url()).await;
     locker.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
@@ -72,14 +72,14 @@ async fn a_table_that_is_not_made_in_time_is_an_error() {
     assert!(matches!(create(&store, "a").await.unwrap(), PutResult::Stored(_)));
 }
 
-/// Seconds of the test that is longer with `AMPOULE_SEARCH`.
+/// Returns the duration of a test in seconds; `AMPOULE_SEARCH` selects the longer one.
 fn seconds(short: u64, long: u64) -> Duration {
     Duration::from_secs(if std::env::var_os("AMPOULE_SEARCH").is_some() { long } else { short })
 }
 
-/// A lock is held for longer than a statement may take, again and again, while clients run a workload.
+/// Repeatedly holds a lock for longer than `command_timeout` while clients run a workload.
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
+async fn p9_statements_under_a_lock_end_and_connections_do_not_pile_up() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let (time, held) = (seconds(5, 60), seconds(3, 5));
     let command_timeout = Duration::from_millis(500);
@@ -111,9 +111,9 @@ async fn p9_statements_under_a_lock_are_ended_and_connections_do_not_pile_up() {
         locker.query_drop("UNLOCK TABLES").await.unwrap();
     }
     let report = WorkloadReport::sum(clients.join_all().await);
-    println!("{report}; connections: {peak} at most, of which {waited} waited for the lock");
-    assert!(waited > 0 && report.refused > 0 && report.acknowledged > 50, "the lock was in the way of none: {report}");
+    println!("{report}; connections: {peak} at most; {waited} of them waited for the lock");
+    assert!(waited > 0 && report.refused > 0 && report.acknowledged > 50, "no statement waited for the lock: {report}");
     assert_eq!((report.lost, report.revived), (0, 0), "{report}");
-    // Two stores of four connections, and the two of this test.
+    // Two stores with four connections each, and the two connections of this test.
     assert!(peak <= 2 * 4 + 2, "{peak} connections");
 }

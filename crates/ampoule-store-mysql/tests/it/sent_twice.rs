@@ -1,4 +1,4 @@
-//! Writes whose answer is lost: the driver sends them again, and the store says what became of them, or that it cannot.
+//! Writes whose answer is lost: the store sends them again, and returns their outcome, or that it is unknown.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,56 +10,57 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Stands between a store and its server, and loses one answer on demand.
-struct Lossy {
+/// A proxy between a store and its server, which loses one answer on demand.
+struct LossyProxy {
     port: u16,
     trap: Arc<Mutex<Option<Trap>>>,
 }
 
 struct Trap {
     caught: oneshot::Sender<()>,
-    go_on: oneshot::Receiver<()>,
+    resume: oneshot::Receiver<()>,
 }
 
-impl Lossy {
-    async fn to(server: u16) -> Lossy {
+impl LossyProxy {
+    async fn to(server: u16) -> LossyProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Lossy { port: listener.local_addr().unwrap().port(), trap: Arc::default() };
+        let proxy = LossyProxy { port: listener.local_addr().unwrap().port(), trap: Arc::default() };
         let trap = Arc::clone(&proxy.trap);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                tokio::spawn(pass(client, server, Arc::clone(&trap)));
+                tokio::spawn(forward(client, server, Arc::clone(&trap)));
             }
         });
         proxy
     }
 
-    /// Loses the answer to this write, and before the store hears of that, so that it has not sent the write again, does
-    /// what another does.
+    /// Loses the answer to this write. Runs `meanwhile` after the server has executed the write, and before the store
+    /// notices the loss and sends it again.
     async fn lose_answer<T>(&self, write: impl Future<Output = T>, meanwhile: impl Future<Output = ()>) -> T {
         let (caught, was_caught) = oneshot::channel();
-        let (let_go, go_on) = oneshot::channel();
-        *self.trap.lock().unwrap() = Some(Trap { caught, go_on });
-        let other = async {
+        let (resumer, resume) = oneshot::channel();
+        *self.trap.lock().unwrap() = Some(Trap { caught, resume });
+        let meanwhile = async {
             was_caught.await.unwrap();
             meanwhile.await;
-            let_go.send(()).unwrap();
+            resumer.send(()).unwrap();
         };
-        tokio::join!(write, other).0
+        tokio::join!(write, meanwhile).0
     }
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, trap: Arc<Mutex<Option<Trap>>>) {
+/// Forwards the bytes of one connection in both directions, until an answer is caught.
+async fn forward(mut client: TcpStream, mut server: TcpStream, trap: Arc<Mutex<Option<Trap>>>) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let answers = async {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(size @ 1..) = from_server.read(&mut buffer).await {
             let trap = trap.lock().unwrap().take();
-            if let Some(Trap { caught, go_on }) = trap {
+            if let Some(Trap { caught, resume }) = trap {
                 caught.send(()).unwrap();
-                go_on.await.unwrap();
+                resume.await.unwrap();
                 return;
             }
             if to_client.write_all(&buffer[..size]).await.is_err() {
@@ -73,9 +74,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, trap: Arc<Mutex<Opti
     }
 }
 
-/// A store behind the proxy, one beside it, and a key for each case.
+/// A store behind the proxy, another one beside it, and a key of this case.
 struct Case {
-    proxy: Lossy,
+    proxy: LossyProxy,
     url: String,
     store: MySqlStore,
     other: MySqlStore,
@@ -96,15 +97,16 @@ const ENDED: fn() -> Entry = || Entry { lifetime: Duration::ZERO, ..entry("") };
 fn stored(result: Result<PutResult, Error>) -> Version {
     match result.unwrap() {
         PutResult::Stored(version) => version,
-        PutResult::Conflict => panic!("a conflict"),
+        PutResult::Conflict => panic!("unexpected conflict"),
     }
 }
 
 impl Case {
-    /// The store's one connection has prepared every statement that is going to be lost.
+    /// Prepares every statement whose answer will be lost on the store's only connection, so that each takes one round
+    /// trip.
     async fn new(name: &str) -> Option<Case> {
         let server = shared(Kind::MariaDb)?;
-        let proxy = Lossy::to(server.node().port).await;
+        let proxy = LossyProxy::to(server.node().port).await;
         let url = server.url().replace(&format!(":{}/", server.node().port), &format!(":{}/", proxy.port));
         let store = MySqlStore::connect(&url, options()).unwrap();
         let other = MySqlStore::connect(server.url(), options()).unwrap();
@@ -116,10 +118,10 @@ impl Case {
         Some(Case { proxy, url, store, other, key })
     }
 
-    /// The other replaces what it finds.
+    /// Replaces the value by the other store.
     async fn replace(&self, expected: &str) {
         let found = self.other.get(self.key).await.unwrap().unwrap();
-        assert_eq!(found.value, expected, "the write whose answer is lost was done");
+        assert_eq!(found.value, expected, "the write whose answer is lost was executed");
         stored(self.other.put(self.key, entry("other"), PutMode::Replace(found.version)).await);
     }
 
@@ -128,13 +130,14 @@ impl Case {
     }
 }
 
-fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, Error>) {
-    let error = answer.expect_err("what was sent twice and found another's version is unknown");
+/// Asserts that the outcome of a write is unknown.
+fn assert_unknown<T: std::fmt::Debug>(result: Result<T, Error>) {
+    let error = result.expect_err("the outcome is unknown");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_finds_its_own_version_was_done() {
+async fn a_write_that_finds_its_own_version_succeeds() {
     let Some(case) = Case::new("own version").await else { return };
     let Case { proxy, store, key, .. } = &case;
     let created = stored(proxy.lose_answer(store.put(*key, entry("a"), PutMode::Create), async {}).await);
@@ -148,7 +151,7 @@ async fn a_write_that_finds_its_own_version_was_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_that_finds_another_s_version_is_unknown() {
+async fn a_create_that_finds_another_version_is_unknown() {
     let Some(case) = Case::new("create").await else { return };
     let create = case.store.put(case.key, entry("mine"), PutMode::Create);
     assert_unknown(case.proxy.lose_answer(create, case.replace("mine")).await);
@@ -156,7 +159,7 @@ async fn a_create_that_finds_another_s_version_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replace_that_finds_another_s_version_is_unknown() {
+async fn a_replace_that_finds_another_version_is_unknown() {
     let Some(case) = Case::new("replace").await else { return };
     let version = stored(case.store.put(case.key, entry("x"), PutMode::Create).await);
     let replace = case.store.put(case.key, entry("mine"), PutMode::Replace(version));
@@ -171,11 +174,11 @@ async fn a_replace_that_finds_nothing_is_unknown() {
     let replace = case.store.put(case.key, entry("mine"), PutMode::Replace(version));
     let delete = async { assert!(case.other.delete(case.key).await.unwrap()) };
     assert_unknown(case.proxy.lose_answer(replace, delete).await);
-    assert_eq!(case.value().await, None, "what was deleted does not come back");
+    assert_eq!(case.value().await, None, "the deleted row came back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_touch_that_finds_another_s_version_is_unknown() {
+async fn a_touch_that_finds_another_version_is_unknown() {
     let Some(case) = Case::new("touch").await else { return };
     let version = stored(case.store.put(case.key, entry("x"), PutMode::Create).await);
     let touch = case.store.touch(case.key, version, Duration::from_secs(9_000));
@@ -191,10 +194,10 @@ async fn a_removal_of_one_version_that_finds_nothing_is_unknown() {
     assert_eq!(case.value().await, None);
 }
 
-/// The answer that is lost is the server's greeting: nothing was sent, so what the second connection finds decides.
+/// The lost answer is the server's handshake: no statement was sent yet, so the second connection's outcome is certain.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_did_not_come_about_leaves_nothing_unknown() {
-    let Some(case) = Case::new("greeting").await else { return };
+async fn a_failed_handshake_leaves_no_outcome_unknown() {
+    let Some(case) = Case::new("handshake").await else { return };
     stored(case.store.put(case.key, entry("x"), PutMode::Create).await);
     let fresh = MySqlStore::connect(&case.url, options()).unwrap();
     let create = fresh.put(case.key, entry("mine"), PutMode::Create);

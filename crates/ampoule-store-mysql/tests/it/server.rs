@@ -1,4 +1,4 @@
-//! What is special to a server of MySQL or MariaDB: its table, its restarts, its limits.
+//! The table, restarts of the server, size and time limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ async fn create(store: &MySqlStore, name: &str) -> Result<PutResult, ampoule_cor
 }
 
 #[tokio::test]
-async fn an_invalid_url_is_an_error_without_its_password() {
+async fn an_invalid_url_or_table_is_an_error_without_the_password() {
     for url in ["", "db.example", "mysql://app:hunter2@db:port/app", "mysql://app:hunter2@db/app?no_such_option=1"] {
         let error = MySqlStore::connect(url, MySqlOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -37,7 +37,7 @@ async fn an_invalid_url_is_an_error_without_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
+async fn many_stores_can_create_the_missing_table_at_once() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let mut first = JoinSet::new();
     for n in 0..8 {
@@ -49,9 +49,9 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
             create(&store, &format!("at once {n}")).await.unwrap()
         });
     }
-    assert!(first.join_all().await.iter().all(|outcome| matches!(outcome, PutResult::Stored(_))));
-    let unmade = MySqlOptions { migrate: false, ..options("never_made") };
-    let store = MySqlStore::connect(server.url(), unmade).unwrap();
+    assert!(first.join_all().await.iter().all(|result| matches!(result, PutResult::Stored(_))));
+    let options = MySqlOptions { migrate: false, ..options("never_made") };
+    let store = MySqlStore::connect(server.url(), options).unwrap();
     let error = create(&store, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.report().contains("no table never_made: call migrate()"), "{error}");
@@ -59,9 +59,9 @@ async fn its_table_is_made_when_it_is_missing_by_many_at_once() {
     assert!(matches!(create(&store, "x").await.unwrap(), PutResult::Stored(_)));
 }
 
-/// A statement that found no table was not done, so that the second sending decides.
+/// A statement that found no table was not executed, so the second one has a certain outcome.
 #[tokio::test(flavor = "multi_thread")]
-async fn creators_that_find_no_table_are_told_which_of_them_won() {
+async fn one_of_many_creators_wins_when_the_table_is_missing() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let mut creators = JoinSet::new();
     for _ in 0..8 {
@@ -74,7 +74,7 @@ async fn creators_that_find_no_table_are_told_which_of_them_won() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
+async fn a_server_that_is_down_at_the_start_is_used_once_it_is_up() {
     let Some(server) = Server::start(Kind::MariaDbDurable) else { return };
     tokio::task::block_in_place(|| server.node().kill());
     let store = MySqlStore::connect(server.url(), options("later")).unwrap();
@@ -84,11 +84,11 @@ async fn a_server_that_is_down_at_the_start_is_used_when_it_is_there() {
     tokio::task::block_in_place(|| server.node().kill());
     tokio::task::block_in_place(|| server.node().restart());
     let found = store.get(StoreKey::digest(b"a")).await.unwrap();
-    assert!(found.is_some(), "the connections from before the restart are replaced unnoticed");
+    assert!(found.is_some(), "connections from before the restart are replaced");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
+async fn p10_a_server_that_hangs_is_a_timeout_within_the_limit() {
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let limit = Duration::from_millis(300);
     let pool =
@@ -104,9 +104,9 @@ async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
     assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some());
 }
 
-/// They take turns, and none fails.
+/// The nodes sweep one after another, and none fails.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_nodes_may_sweep_at_once() {
+async fn many_nodes_can_sweep_at_once() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let clock = Arc::new(ManualClock::default());
     let node = || {
@@ -131,13 +131,13 @@ async fn many_nodes_may_sweep_at_once() {
             removed
         });
     }
-    assert_eq!(nodes.join_all().await.iter().sum::<u64>(), 300, "each expired row is removed once, and no other");
+    assert_eq!(nodes.join_all().await.iter().sum::<u64>(), 300, "each expired row is removed once, and no live one");
     assert_eq!(first.scan(None, 1_000).await.unwrap().keys.len(), 300);
 }
 
-/// More than the 64 KiB of a BLOB; and more than the server takes at once.
+/// 5 MiB are more than a BLOB has, and 20 MiB are more than `max_allowed_packet`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_may_be_large_but_not_larger_than_a_packet() {
+async fn a_value_can_be_as_large_as_a_packet_but_not_larger() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let store = MySqlStore::connect(server.url(), options("large")).unwrap();
     let key = StoreKey::digest(b"large");
@@ -145,11 +145,11 @@ async fn a_value_may_be_large_but_not_larger_than_a_packet() {
     assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20);
     let error = store.put(key, entry(20 << 20), PutMode::Always).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
-    assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20, "what was there stands");
+    assert_eq!(store.get(key).await.unwrap().unwrap().value.len(), 5 << 20, "the old value stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_may_bring_its_pool_and_another_database() {
+async fn a_store_can_use_the_application_s_pool_and_another_database() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let pool = ampoule_store_mysql::mysql_async_0_37::Pool::new(server.url());
     let mut conn = pool.get_conn().await.unwrap();
@@ -159,11 +159,11 @@ async fn an_application_may_bring_its_pool_and_another_database() {
     let store = MySqlStore::with_pool(pool.clone(), options("other.own_pool")).unwrap();
     let PutResult::Stored(version) = create(&store, "a").await.unwrap() else { panic!("the key was free") };
     let touched = store.touch(StoreKey::digest(b"a"), version, Duration::MAX).await.unwrap();
-    assert!(touched, "a deadline that is there already is no absence");
+    assert!(touched, "the deadline is unchanged, and the row exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_and_its_prepared_statements_are_used_again() {
+async fn a_connection_and_its_prepared_statements_are_reused() {
     use ampoule_store_mysql::mysql_async_0_37::{Conn, Opts, prelude::Queryable};
     let Some(server) = Server::start(Kind::MariaDb) else { return };
     let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
@@ -180,5 +180,5 @@ async fn a_connection_and_its_prepared_statements_are_used_again() {
     for _ in 0..50 {
         get().await;
     }
-    assert_eq!(counts().await, before, "50 reads open nothing and prepare nothing");
+    assert_eq!(counts().await, before, "50 reads open no connection and prepare no statement");
 }

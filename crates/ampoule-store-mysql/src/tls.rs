@@ -1,10 +1,10 @@
-//! What encrypts a connection, as the driver takes it.
+//! The driver's TLS options.
 
 use ampoule_core::internal::tls::{TlsFiles, TlsMode};
 use mysql_async::SslOpts;
 
 #[cfg(feature = "tls")]
-pub(crate) fn new(mode: TlsMode, files: TlsFiles) -> SslOpts {
+pub(crate) fn ssl_opts(mode: TlsMode, files: TlsFiles) -> SslOpts {
     use mysql_async::ClientIdentity;
 
     let identity = files.cert.zip(files.key).map(|(cert, key)| ClientIdentity::new(cert.into(), key.into()));
@@ -15,8 +15,8 @@ pub(crate) fn new(mode: TlsMode, files: TlsFiles) -> SslOpts {
         .with_danger_accept_invalid_certs(mode == TlsMode::Require)
 }
 
-/// Nothing comes here: what asks for TLS is an error before.
+/// Never called: without the feature every mode that requires TLS is an error before.
 #[cfg(not(feature = "tls"))]
-pub(crate) fn new(_: TlsMode, _: TlsFiles) -> SslOpts {
+pub(crate) fn ssl_opts(_: TlsMode, _: TlsFiles) -> SslOpts {
     SslOpts::default()
 }
