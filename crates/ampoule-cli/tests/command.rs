@@ -42,7 +42,7 @@ fn serve_prints_its_address_and_store_and_ends_on_sigterm() {
     let served = Served::start(folder.path());
     let sessions = folder.path().canonicalize().unwrap().join("data/sessions");
     assert_eq!(served.said[0], format!("session ampoule_demo: files in {} (durability process)", sessions.display()));
-    let warning = "[filter-app:main] beaker.session.secret: the secret stands in documentation";
+    let warning = "[filter-app:main] beaker.session.secret: the secret is known from documentation";
     assert!(
         served.said.iter().any(|line| line.starts_with("warning: site.ini:") && line.contains(warning)),
         "{:?}",
@@ -185,7 +185,7 @@ fn options_of_the_command_line_override_the_file() {
     let folder = folder_with(&development_ini());
     let output = run(folder.path(), &["check", "site.ini", "debug=false"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(err(&output).contains("the secret stands in documentation"), "{}", err(&output));
+    assert!(err(&output).contains("the secret is known from documentation"), "{}", err(&output));
     let wrong = run(folder.path(), &["check", "site.ini", "debug"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(err(&wrong).contains("expected OPTION=VALUE, such as debug=true"), "{}", err(&wrong));

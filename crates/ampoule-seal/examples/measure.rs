@@ -1,4 +1,4 @@
-//! The figures of the crate's documentation: what signing and sealing cost, and the candidates for sealing.
+//! Measures the figures of the crate's documentation: signing, sealing, and the candidates for sealing.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -35,11 +35,11 @@ fn measure_tokens(signer: &Signer) {
     print("digest of a secret", time(|| black_box(&credential).digest()));
     print("sign", time(|| signer.sign(black_box(&credential))));
     print("verify", time(|| signer.verify(black_box(token.as_str().as_bytes()))));
-    measure_crates(&credential.digest(), token.as_bytes());
+    measure_general_crates(&credential.digest(), token.as_bytes());
 }
 
-/// The same steps by the crates `hmac` and `base64`, which take messages of any length.
-fn measure_crates(message: &[u8; 32], token: &[u8]) {
+/// Measures the same steps with the crates `hmac` and `base64`, which accept messages of any length.
+fn measure_general_crates(message: &[u8; 32], token: &[u8]) {
     let mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
     let tag = || mac.clone().chain_update(black_box(message)).finalize().into_bytes();
     let sign = || {
@@ -55,11 +55,11 @@ fn measure_crates(message: &[u8; 32], token: &[u8]) {
         URL_SAFE_NO_PAD.decode_slice(black_box(token), &mut bytes).unwrap();
         (Sha256::digest(&bytes[16..32]), tag()[..16].ct_eq(&bytes[32..]))
     };
-    print("sign, by crates", time(sign));
-    print("verify, by crates", time(verify));
+    print("sign (hmac, base64)", time(sign));
+    print("verify (hmac, base64)", time(verify));
 }
 
-/// The cipher alone, into and out of a buffer of its own, as a cookie needs it.
+/// Measures the cipher alone, including the copy into a new buffer that a cookie needs.
 fn measure_candidate<C: AeadInOut + KeyInit>(name: &str, size: usize) {
     let cipher = C::new_from_slice(&[7; 32]).unwrap();
     let nonce = Nonce::<C>::default();
@@ -83,15 +83,15 @@ fn measure_candidate<C: AeadInOut + KeyInit>(name: &str, size: usize) {
 fn measure_sealer(sealer: &Sealer, size: usize) {
     let plain = vec![0x5a; size];
     let (envelope, text) = (sealer.seal(&plain, b"name"), sealer.seal_text(&plain, b"name"));
-    print("plain base64, to", time(|| URL_SAFE_NO_PAD.encode(&envelope)));
-    print("plain base64, from", time(|| URL_SAFE_NO_PAD.decode(&text)));
+    print("base64 encode", time(|| URL_SAFE_NO_PAD.encode(&envelope)));
+    print("base64 decode", time(|| URL_SAFE_NO_PAD.decode(&text)));
     print("Sealer::seal", time(|| sealer.seal(&plain, b"name")));
     print("Sealer::open", time(|| sealer.open(&envelope, b"name")));
     print("Sealer::seal_text", time(|| sealer.seal_text(&plain, b"name")));
     print("Sealer::open_text", time(|| sealer.open_text(text.as_bytes(), b"name")));
 }
 
-/// Nanoseconds a call: the fastest of many rounds, since noise only adds.
+/// Returns the nanoseconds of a call in the fastest of many rounds, since noise only adds time.
 fn time<R>(mut call: impl FnMut() -> R) -> f64 {
     let calls = 2_000;
     let mut round = || {

@@ -1,4 +1,4 @@
-//! The credential of a session: which one it is, and the secret that proves it.
+//! The credential of a session: its id, and the secret that proves it.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 use crate::block;
 use crate::random::random_bytes;
 
-/// An id, which is public and never changes, and a secret, which rotates. Both have 128 random bits, twice what OWASP's
-/// session management cheat sheet asks for.
+/// The id and the secret of a session. The id is public and never changes; the secret rotates. Both have 128 random
+/// bits, twice the entropy that OWASP's session management cheat sheet requires.
 ///
 /// ```
 /// use ampoule_seal::Credential;
@@ -26,42 +26,42 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// That of an id and a secret, which both must be random.
+    /// Creates a credential from an id and a secret, both of which must be random.
     pub fn new(id: [u8; 16], secret: [u8; 16]) -> Credential {
         Credential { id, secret }
     }
 
-    /// A fresh one.
+    /// Creates a random credential.
     ///
     /// # Panics
-    /// As [`random_bytes`].
+    /// If the operating system provides no random bytes.
     pub fn random() -> Credential {
         Credential::new(random_bytes(), random_bytes())
     }
 
-    /// The same id with a fresh secret.
+    /// Returns a credential with the same id and a new secret.
     ///
     /// # Panics
-    /// As [`random_bytes`].
+    /// If the operating system provides no random bytes.
     #[must_use]
     pub fn rotated(&self) -> Credential {
         Credential::new(self.id, random_bytes())
     }
 
-    /// The id, which may be shown, logged and stored.
+    /// Returns the id, which may be displayed, logged and stored.
     pub fn id(&self) -> [u8; 16] {
         self.id
     }
 
-    /// What a store may know of the secret: the SHA-256 of it and a word that sets this use apart. The secret has 128
-    /// random bits, so it cannot be found by trying (promise P8).
+    /// Returns the digest of the secret, which a store may keep: the SHA-256 of a fixed prefix and the secret. The
+    /// secret has 128 random bits, so it cannot be found from the digest by trying (promise P8).
     pub fn digest(&self) -> [u8; 32] {
         let mut message = *b"ampoule session secret v1:................";
         message[26..].copy_from_slice(&self.secret);
-        block::finish::<0, _>(block::START, &message)
+        block::finish::<0, _>(block::INITIAL_STATE, &message)
     }
 
-    /// What a signature is made of.
+    /// Returns the bytes that a signature covers.
     pub(crate) fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&self.id);
@@ -76,7 +76,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Whether two digests are the same, in constant time.
+/// Returns whether two digests are equal, in constant time.
 pub fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let words =
         |digest: &[u8; 32]| [0, 8, 16, 24].map(|at| u64::from_ne_bytes(std::array::from_fn(|i| digest[at + i])));
@@ -94,13 +94,13 @@ mod tests {
         let half = |first: u8| std::array::from_fn(|index| first + index as u8);
         let credential = Credential::new(half(0), half(16));
         let secret: Vec<u8> = (16..32).collect();
-        let theirs = Sha256::new().chain_update(b"ampoule session secret v1:").chain_update(secret).finalize();
-        assert_eq!(credential.digest(), <[u8; 32]>::from(theirs));
+        let expected = Sha256::new().chain_update(b"ampoule session secret v1:").chain_update(secret).finalize();
+        assert_eq!(credential.digest(), <[u8; 32]>::from(expected));
         assert_eq!(credential.id(), half(0));
     }
 
     #[test]
-    fn digests_that_differ_in_one_bit_are_not_the_same() {
+    fn digests_that_differ_in_one_bit_are_not_equal() {
         let one = Credential::random().digest();
         assert!(same_digest(&one, &one.clone()));
         for bit in 0..256 {

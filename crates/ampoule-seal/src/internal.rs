@@ -1,6 +1,6 @@
-//! What the crates of Ampoule share, and no program needs.
+//! Items that the other crates of Ampoule use, and applications do not need.
 //!
-//! It is public only because Ampoule is several crates: a patch release may change or remove any of it.
+//! The module is public only because Ampoule has several crates. A patch release may change or remove any item of it.
 
 pub use crate::credential::same_digest;
 pub use crate::mask::{mask, verify_masked};

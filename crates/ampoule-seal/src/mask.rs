@@ -1,4 +1,5 @@
-//! Tokens that look different each time, so that a compressed page tells nothing of them (the BREACH attack).
+//! Tokens that differ on each page, so that the size of a compressed page reveals nothing about them (the BREACH
+//! attack).
 
 use base64::Engine;
 use subtle::ConstantTimeEq;
@@ -6,15 +7,19 @@ use subtle::ConstantTimeEq;
 use crate::random::random_bytes;
 use crate::text;
 
-/// A token behind a fresh random pad: the pad, then the token combined with it by exclusive or, as 86 characters of
-/// base64url.
+/// Masks a token by a new random pad. Returns the pad followed by the exclusive or of pad and token, as 86 characters
+/// of base64url.
 ///
 /// ```
 /// let token = ampoule_seal::internal::random_bytes();
 /// let (first, second) = (ampoule_seal::internal::mask(&token), ampoule_seal::internal::mask(&token));
 /// assert_ne!(first, second);
-/// assert!(ampoule_seal::internal::verify_masked(&token, first.as_bytes()) && ampoule_seal::internal::verify_masked(&token, second.as_bytes()));
+/// assert!(ampoule_seal::internal::verify_masked(&token, first.as_bytes()));
+/// assert!(ampoule_seal::internal::verify_masked(&token, second.as_bytes()));
 /// ```
+///
+/// # Panics
+/// If the operating system provides no random bytes.
 pub fn mask(token: &[u8; 32]) -> String {
     mask_with(random_bytes(), token)
 }
@@ -23,11 +28,11 @@ fn mask_with(pad: [u8; 32], token: &[u8; 32]) -> String {
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(&pad);
     bytes[32..].copy_from_slice(&xor(&pad, token));
-    text::SHORT.encode(bytes)
+    text::SCALAR_ENGINE.encode(bytes)
 }
 
-/// Whether this text is the token behind some pad; `false` for anything else, whatever is wrong with it. Compared in
-/// constant time, without taking memory from the heap.
+/// Returns whether this text is the masked token, with any pad. The comparison takes constant time and does not
+/// allocate.
 pub fn verify_masked(token: &[u8; 32], text: &[u8]) -> bool {
     let Some(bytes) = text::decode_array::<64>(text) else { return false };
     let (pad, masked) = bytes.split_at(32);

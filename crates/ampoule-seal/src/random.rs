@@ -1,11 +1,11 @@
-//! Random bytes that cannot be guessed.
+//! Random bytes that cannot be predicted.
 
 use rand::Rng;
 
-/// Random bytes from a generator of this thread: ChaCha with 12 rounds, seeded by the operating system, and again after
-/// every 64 KiB. For an id it takes 11 ns, where a call of the operating system takes 360 ns.
+/// Returns random bytes from the thread's generator: ChaCha with 12 rounds, which the operating system seeds, and seeds
+/// again after every 64 KiB. An id takes 11 ns; a system call for it would take 360 ns.
 ///
-/// A process that forks without `exec` has the generator twice: it must not make ids in both halves. Rust's web servers
+/// A fork without `exec` copies the generator, and both processes would then generate the same ids. Rust's web servers
 /// do not fork.
 ///
 /// ```
@@ -14,7 +14,7 @@ use rand::Rng;
 /// ```
 ///
 /// # Panics
-/// If the operating system gives no seed. Nothing can be secret then.
+/// If the operating system provides no seed, since nothing can be secret then.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);
@@ -28,8 +28,8 @@ mod tests {
 
     #[test]
     fn ids_do_not_repeat_across_threads() {
-        let make = || (0..5_000).map(|_| random_bytes::<16>()).collect::<Vec<_>>();
-        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(make)).collect();
+        let generate = || (0..5_000).map(|_| random_bytes::<16>()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(generate)).collect();
         let ids: HashSet<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.len(), 20_000);
     }

@@ -1,4 +1,4 @@
-//! The key ring: secrets in their order.
+//! The key ring: secrets in order of preference.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use crate::secret::Secret;
 use crate::signer::Signer;
 use crate::subkey::{Subkey, subkey};
 
-/// One or more secrets. The first signs and seals, all verify and open: to rotate, put a new one before the old, and
-/// remove the old when what it made has expired.
+/// One or more secrets. The first signs and seals; all of them verify and open. To rotate, put a new secret before the
+/// old one, and remove the old one when everything that it signed or sealed has expired.
 ///
 /// ```
 /// use ampoule_seal::{KeyRing, Secret};
@@ -19,18 +19,18 @@ use crate::subkey::{Subkey, subkey};
 ///
 /// let token = before.sign(&ampoule_seal::Credential::random());
 /// let verified = after.verify(token.as_bytes()).expect("the old secret still verifies");
-/// assert!(!verified.current, "to be signed again");
+/// assert!(!verified.current, "the token should be signed again");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct KeyRing(Vec<Secret>);
 
-/// There is no secret on the ring.
+/// The error for a [`KeyRing`] without secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyRing;
 
 impl KeyRing {
-    /// The ring of these secrets.
+    /// Creates a ring of these secrets, the current one first.
     ///
     /// # Errors
     /// [`EmptyRing`] if there are none.
@@ -38,12 +38,34 @@ impl KeyRing {
         if secrets.is_empty() { Err(EmptyRing) } else { Ok(KeyRing(secrets)) }
     }
 
-    /// What signs credentials for this purpose, and for no other.
+    /// Returns a signer for this purpose. Signers for other purposes do not accept its tokens.
+    ///
+    /// ```
+    /// use ampoule_seal::{Credential, KeyRing, Secret};
+    ///
+    /// # let secret = Secret::new(Secret::generate().as_str())?;
+    /// let ring = KeyRing::new(vec![secret])?;
+    /// let token = ring.signer("session token").sign(&Credential::random());
+    /// assert!(ring.signer("session token").verify(token.as_bytes()).is_some());
+    /// assert!(ring.signer("remember me").verify(token.as_bytes()).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn signer(&self, purpose: &str) -> Signer {
         Signer::new(&self.subkeys("sign", purpose))
     }
 
-    /// What seals content for this purpose, and for no other.
+    /// Returns a sealer for this purpose. Sealers for other purposes do not open its envelopes.
+    ///
+    /// ```
+    /// use ampoule_seal::{KeyRing, Secret};
+    ///
+    /// # let secret = Secret::new(Secret::generate().as_str())?;
+    /// let ring = KeyRing::new(vec![secret])?;
+    /// let envelope = ring.sealer("session cookie").seal(b"cart: 7", b"");
+    /// assert!(ring.sealer("session cookie").open(&envelope, b"").is_some());
+    /// assert!(ring.sealer("flash cookie").open(&envelope, b"").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sealer(&self, purpose: &str) -> Sealer {
         Sealer::new(&self.subkeys("seal", purpose))
     }

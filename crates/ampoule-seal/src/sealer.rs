@@ -1,6 +1,6 @@
-//! Content that only the server can read, and that cannot be changed unnoticed.
+//! Sealed content, which only the server can read, and whose manipulation it detects.
 //!
-//! An envelope, byte by byte:
+//! The format of an envelope:
 //!
 //! ```text
 //! offset size
@@ -10,7 +10,7 @@
 //!   13+n   16  its tag, which also covers the associated data
 //! ```
 //!
-//! As text it is base64url without padding. A format is never changed, only followed by another number.
+//! As text it is base64url without padding. A format never changes; a new one gets another number.
 
 use std::fmt;
 
@@ -22,10 +22,10 @@ use crate::subkey::Subkey;
 use crate::text;
 
 const FORMAT: u8 = 1;
-const HEADER: usize = 13;
-const TAG: usize = 16;
+const HEADER_LEN: usize = 13;
+const TAG_LEN: usize = 16;
 
-/// Seals content and opens it. Made by [`KeyRing::sealer`](crate::KeyRing::sealer).
+/// Seals content and opens it. [`KeyRing::sealer`](crate::KeyRing::sealer) returns one.
 ///
 /// ```
 /// use ampoule_seal::{KeyRing, Secret};
@@ -40,12 +40,12 @@ const TAG: usize = 16;
 #[derive(Clone)]
 pub struct Sealer(Vec<Aes256GcmSiv>);
 
-/// What an envelope held.
+/// The content of an envelope that was opened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The content.
+    /// The plaintext.
     pub plain: Vec<u8>,
-    /// Whether the first secret sealed it. If not, it should be sealed again.
+    /// Whether the ring's first secret sealed it. If not, it should be sealed again.
     pub current: bool,
 }
 
@@ -54,69 +54,85 @@ impl Sealer {
         Sealer(keys.iter().map(|key| Aes256GcmSiv::new((&**key).into())).collect())
     }
 
-    /// Seals content together with associated data, which is not in the envelope but must be the same to open it.
+    /// Seals content, and returns its envelope. The associated data is not in the envelope, but the same data is
+    /// required to open it.
     ///
     /// # Panics
-    /// If the content is larger than 64 GiB (RFC 8452 section 6), or the operating system gives no random bytes.
+    /// If the content is larger than 64 GiB (RFC 8452 section 6), or the operating system provides no random bytes.
     pub fn seal(&self, plain: &[u8], associated: &[u8]) -> Vec<u8> {
         self.seal_with(random_bytes(), plain, associated)
     }
 
-    /// As [`seal`](Sealer::seal), as text of [`sealed_text_len`] characters.
+    /// Seals content like [`seal`](Sealer::seal), and returns the envelope as base64url: four characters for three
+    /// bytes, and 39 more.
+    ///
+    /// ```
+    /// use ampoule_seal::{KeyRing, Secret};
+    ///
+    /// # let secret = Secret::new(Secret::generate().as_str())?;
+    /// let sealer = KeyRing::new(vec![secret])?.sealer("session cookie");
+    /// let text = sealer.seal_text(b"cart: 7", b"session");
+    /// assert_eq!(text.len(), 48);
+    /// let opened = sealer.open_text(text.as_bytes(), b"session").expect("it is unchanged");
+    /// assert_eq!((&opened.plain[..], opened.current), (&b"cart: 7"[..], true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
-    /// As [`seal`](Sealer::seal).
+    /// Under the same conditions as [`seal`](Sealer::seal).
     pub fn seal_text(&self, plain: &[u8], associated: &[u8]) -> String {
         text::encode(&self.seal(plain, associated))
     }
 
-    /// The content of an envelope that one of the secrets sealed; `None` for anything else, whatever is wrong with it.
+    /// Opens an envelope that one of the secrets sealed with the same associated data. Returns `None` for all other
+    /// bytes.
     pub fn open(&self, envelope: &[u8], associated: &[u8]) -> Option<Opened> {
         self.open_in_place(envelope.to_vec(), associated)
     }
 
-    /// As [`open`](Sealer::open), from text. The decoding is strict, so that an envelope has one text.
+    /// Opens an envelope like [`open`](Sealer::open), from its text. The decoding is strict: each envelope has exactly
+    /// one text.
     pub fn open_text(&self, text: &[u8], associated: &[u8]) -> Option<Opened> {
         self.open_in_place(text::decode(text)?, associated)
     }
 
-    /// The content takes the place of its envelope: there is one buffer.
+    /// Decrypts the content inside the buffer of its envelope.
     fn open_in_place(&self, mut envelope: Vec<u8>, associated: &[u8]) -> Option<Opened> {
-        let (header, rest) = envelope.split_first_chunk_mut::<HEADER>()?;
-        let (content, tag) = rest.split_last_chunk_mut::<TAG>()?;
+        let (header, rest) = envelope.split_first_chunk_mut::<HEADER_LEN>()?;
+        let (content, tag) = rest.split_last_chunk_mut::<TAG_LEN>()?;
         let [FORMAT, nonce @ ..] = *header else { return None };
         let (nonce, tag) = (Nonce::from(nonce), Tag::from(*tag));
-        // A cipher that does not open the content puts it back as it was, for the next to try.
+        // A cipher that cannot open the content restores it, so the next cipher can try.
         let opens = |cipher: &Aes256GcmSiv| {
             cipher.decrypt_inout_detached(&nonce, associated, (&mut *content).into(), &tag).is_ok()
         };
         let opened_by = self.0.iter().position(opens)?;
-        envelope.truncate(envelope.len() - TAG);
-        envelope.drain(..HEADER);
+        envelope.truncate(envelope.len() - TAG_LEN);
+        envelope.drain(..HEADER_LEN);
         Some(Opened { plain: envelope, current: opened_by == 0 })
     }
 
     fn seal_with(&self, nonce: [u8; 12], plain: &[u8], associated: &[u8]) -> Vec<u8> {
-        let mut envelope = Vec::with_capacity(HEADER + plain.len() + TAG);
+        let mut envelope = Vec::with_capacity(HEADER_LEN + plain.len() + TAG_LEN);
         envelope.push(FORMAT);
         envelope.extend_from_slice(&nonce);
         envelope.extend_from_slice(plain);
-        let content = (&mut envelope[HEADER..]).into();
+        let content = (&mut envelope[HEADER_LEN..]).into();
         let tag = self.0[0]
             .encrypt_inout_detached(&Nonce::from(nonce), associated, content)
-            .expect("content is shorter than the 64 GiB that the cipher takes");
+            .expect("the content is at most 64 GiB");
         envelope.extend_from_slice(&tag);
         envelope
     }
 }
 
-/// How many characters so many bytes of content are when they are sealed as text.
+/// Returns the length of [`Sealer::seal_text`] for this many bytes of content.
 ///
 /// ```
 /// assert_eq!(ampoule_seal::internal::sealed_text_len(1_024), 1_404);
 /// ```
 pub const fn sealed_text_len(plain: usize) -> usize {
-    ((HEADER + plain + TAG) * 4).div_ceil(3)
+    ((HEADER_LEN + plain + TAG_LEN) * 4).div_ceil(3)
 }
 
 impl fmt::Debug for Opened {
@@ -141,7 +157,7 @@ mod tests {
 
     /// RFC 8452 appendix C.2, with and without associated data, and C.3, where the counter wraps.
     #[test]
-    fn the_cipher_is_that_of_rfc_8452() {
+    fn the_cipher_passes_the_test_vectors_of_rfc_8452() {
         let (mut one, mut three) = ([0; 32], [0; 12]);
         (one[0], three[0]) = (1, 3);
         let wraps = "000000000000000000000000000000004db923dc793ee6497c76dcc03a98e108";
@@ -155,7 +171,7 @@ mod tests {
         ];
         for (key, nonce, plain, associated, sealed) in vectors {
             let envelope = Sealer::new(&[Subkey::new(key)]).seal_with(nonce, &hex(plain), &hex(associated));
-            assert_eq!(envelope[HEADER..], hex(sealed));
+            assert_eq!(envelope[HEADER_LEN..], hex(sealed));
         }
     }
 
@@ -178,7 +194,7 @@ mod tests {
     #[test]
     fn keys_are_wiped_when_a_sealer_is_dropped() {
         fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
-        // The cipher is no more than the expanded keys of this type.
+        // The cipher consists only of expanded keys, which have this type.
         is_wiped::<aes::Aes256>();
     }
 }

@@ -1,4 +1,4 @@
-//! A secret: bytes that sign and seal, and that are never printed.
+//! Secrets, from which the keys for signing and sealing are derived.
 
 use std::fmt;
 
@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use crate::text;
 use crate::weakness::{self, Weakness};
 
-/// What signs and seals. Wiped from memory when it is dropped, and never printed.
+/// A secret, from which the keys for signing and sealing are derived. It is wiped from memory when it is dropped, and
+/// never printed.
 ///
-/// Text counts as its UTF-8 bytes, as in Beaker: there is no decoding to get wrong.
+/// The secret of a text is its UTF-8 bytes, as in Beaker; nothing is decoded.
 ///
 /// ```
 /// use ampoule_seal::{Secret, Weakness};
@@ -26,12 +27,22 @@ use crate::weakness::{self, Weakness};
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// A secret that is good enough to guard logins: 32 bytes or more that look random.
+    /// Creates a secret that is strong enough to protect logins: at least 32 bytes that look random.
     ///
-    /// It is refused if it stands in documentation, consists of words, counts or repeats itself; and if it has white
-    /// space, quotes around it, control characters or a byte order mark, which are signs of a mistake in a file. What a
-    /// generator writes in base64, base64url, hexadecimal or decimal digits passes, and so do random bytes. Passing does
-    /// not prove that a secret is random: words without anything between them cannot be told from random letters.
+    /// A secret is refused if it is known from documentation, consists of words, counts or repeats itself. It is
+    /// refused too if it contains white space, surrounding quotes, control characters or a byte order mark, which
+    /// indicate a mistake in a file. Random bytes pass, and so does the output of generators in base64, base64url,
+    /// hexadecimal or decimal digits. Passing does not prove that a secret is random: words without separators cannot
+    /// be distinguished from random letters.
+    ///
+    /// ```
+    /// use ampoule_seal::{Secret, Weakness};
+    ///
+    /// let generated = Secret::generate();
+    /// assert!(Secret::new(generated.as_str()).is_ok());
+    /// assert_eq!(Secret::new("a password with several words in it").unwrap_err(), Weakness::Known);
+    /// assert_eq!(Secret::new("0123456789abcdefghijklmnopqrstuv").unwrap_err(), Weakness::Sequence);
+    /// ```
     ///
     /// # Errors
     /// Its [`Weakness`], which says what to do.
@@ -42,20 +53,35 @@ impl Secret {
         }
     }
 
-    /// A secret that may be weak, for a developer's own machine; `None` if it is empty. An attacker who guesses it makes
-    /// cookies that we believe.
+    /// Creates a secret that may be weak, for a developer's own machine; `None` if it is empty. An attacker who guesses
+    /// it can forge cookies.
+    ///
+    /// ```
+    /// use ampoule_seal::Secret;
+    ///
+    /// assert!(Secret::insecure_weak("development").is_some());
+    /// assert!(Secret::insecure_weak("").is_none());
+    /// ```
     pub fn insecure_weak(bytes: impl AsRef<[u8]>) -> Option<Secret> {
         let bytes = bytes.as_ref();
         (!bytes.is_empty()).then(|| Secret(Zeroizing::new(bytes.to_vec())))
     }
 
-    /// Text for a fresh secret: 256 bits of the operating system's generator as 43 characters of base64url.
+    /// Generates the text of a new secret: 256 random bits of the operating system, as 43 characters of base64url.
+    ///
+    /// ```
+    /// use ampoule_seal::Secret;
+    ///
+    /// let text = Secret::generate();
+    /// assert_eq!(text.len(), 43);
+    /// assert_ne!(text, Secret::generate());
+    /// ```
     ///
     /// # Panics
-    /// If the operating system gives no random bytes. Nothing can be secret then.
+    /// If the operating system provides no random bytes, since nothing can be secret then.
     pub fn generate() -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0; 32]);
-        SysRng.try_fill_bytes(&mut *bytes).expect("the operating system gives random bytes");
+        SysRng.try_fill_bytes(&mut *bytes).expect("the operating system provides random bytes");
         Zeroizing::new(text::encode(bytes.as_slice()))
     }
 
@@ -65,7 +91,7 @@ impl Secret {
 }
 
 impl PartialEq for Secret {
-    /// In constant time, but for the length.
+    /// Compares in constant time if the lengths are equal.
     fn eq(&self, other: &Secret) -> bool {
         self.bytes().ct_eq(other.bytes()).into()
     }

@@ -1,4 +1,4 @@
-//! Tokens: credentials with a signature, so that what this server never issued costs no look-up in a store.
+//! Tokens: signed credentials. A token that this server did not issue is rejected without a look-up in the store.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::block::{self, BLOCK, State};
+use crate::block::{self, BLOCK_LEN, State};
 use crate::credential::{Credential, same_digest};
 use crate::subkey::Subkey;
 use crate::text;
 
 /// 16 bytes of id, 16 of secret, and 16 of tag.
-const BYTES: usize = 48;
-const TEXT: usize = 64;
+const TOKEN_LEN: usize = 48;
+const TOKEN_TEXT_LEN: usize = 64;
 
-/// Signs credentials and verifies them. Made by [`KeyRing::signer`](crate::KeyRing::signer).
+/// Signs credentials and verifies tokens. [`KeyRing::signer`](crate::KeyRing::signer) returns one.
 ///
-/// The padded keys of HMAC are hashed once, when the signer is made, so that a signature is two blocks of SHA-256, and
-/// nothing is taken from the heap. A token is tried with each key in turn, so a forged one costs two blocks for each.
+/// The padded keys of HMAC are hashed once, when the signer is created, so a signature takes two blocks of SHA-256 and
+/// does not allocate. A token is verified with each key in turn, so a forged one takes two blocks for each key.
 ///
 /// ```
 /// use ampoule_seal::{Credential, KeyRing, Secret};
@@ -27,15 +27,15 @@ const TEXT: usize = 64;
 /// let signer = KeyRing::new(vec![secret])?.signer("session token");
 /// let credential = Credential::random();
 /// let token = signer.sign(&credential);
-/// let verified = signer.verify(token.as_bytes()).expect("it is ours");
+/// let verified = signer.verify(token.as_bytes()).expect("the token is valid");
 /// assert_eq!(verified.credential.id(), credential.id());
-/// assert!(signer.verify(b"made up").is_none());
+/// assert!(signer.verify(b"forged").is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Signer(Vec<Mac>);
 
-/// HMAC-SHA-256 (RFC 2104) with one key: the states of the inner and of the outer hash after its padded key.
+/// HMAC-SHA-256 (RFC 2104) with one key: the states of the inner and the outer hash after the padded key.
 #[derive(Clone)]
 struct Mac {
     inner: Zeroizing<State>,
@@ -45,9 +45,9 @@ struct Mac {
 impl Mac {
     fn new(key: &Subkey) -> Mac {
         let after_key = |pad: u8| {
-            let mut block = Zeroizing::new([pad; BLOCK]);
+            let mut block = Zeroizing::new([pad; BLOCK_LEN]);
             block.iter_mut().zip(&**key).for_each(|(byte, key)| *byte ^= key);
-            Zeroizing::new(block::next(block::START, &block))
+            Zeroizing::new(block::compress(block::INITIAL_STATE, &block))
         };
         Mac { inner: after_key(0x36), outer: after_key(0x5c) }
     }
@@ -56,29 +56,29 @@ impl Mac {
         block::finish::<1, _>(*self.outer, &block::finish::<1, _>(*self.inner, message))
     }
 
-    /// Truncated to 128 bits, half of the hash, as RFC 2104 section 5 allows: what never leaves the server's own check
-    /// cannot be searched for offline, and a guess is right once in 2^128.
+    /// Returns the hash truncated to 128 bits, its half, as RFC 2104 section 5 allows. A guess can be checked only by
+    /// sending it to the server, and is right with a probability of 2^-128.
     fn tag(&self, message: &[u8; 32]) -> [u8; 16] {
         let hash = self.hash(message);
         std::array::from_fn(|index| hash[index])
     }
 }
 
-/// A credential and its signature: 64 characters of base64url (RFC 4648 section 5, no padding).
+/// A credential and its signature: 64 characters of base64url (RFC 4648 section 5, without padding).
 ///
-/// Any client that holds it has the session, so it is not printed by `{:?}`.
+/// A token gives access to its session, so `{:?}` does not print it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Token([u8; TEXT]);
+pub struct Token([u8; TOKEN_TEXT_LEN]);
 
-/// What a token proved.
+/// The content of a token whose signature was verified.
 #[derive(Clone, Copy)]
 pub struct Verified {
     /// The credential.
     pub credential: Credential,
-    /// The digest of its secret: see [`Credential::digest`]. It comes almost for nothing here, since a processor works on it
-    /// and on the signature at the same time.
+    /// The [digest](Credential::digest) of its secret. It takes almost no time here, since a processor computes it and
+    /// the signature in parallel.
     pub digest: [u8; 32],
-    /// Whether the first key signed it. If not, it should be signed again.
+    /// Whether the ring's first secret signed it. If not, it should be signed again.
     pub current: bool,
 }
 
@@ -87,31 +87,32 @@ impl Signer {
         Signer(keys.iter().map(Mac::new).collect())
     }
 
-    /// The token of a credential.
+    /// Signs a credential, and returns its token.
     pub fn sign(&self, credential: &Credential) -> Token {
         let message = &credential.to_bytes();
-        let mut bytes = [0; BYTES];
+        let mut bytes = [0; TOKEN_LEN];
         bytes[..32].copy_from_slice(message);
         bytes[32..].copy_from_slice(&self.0[0].tag(message));
         Token(text::encode_token(&bytes))
     }
 
-    /// The credential of a token that one of the keys signed; `None` for anything else, whatever is wrong with it.
+    /// Verifies a token that one of the ring's secrets signed, and returns its credential. Returns `None` for all other
+    /// bytes.
     ///
-    /// The decoding is strict, so that a credential has one token, and tags are compared in constant time.
+    /// The decoding is strict: each signed credential has exactly one text. Tags are compared in constant time.
     pub fn verify(&self, token: &[u8]) -> Option<Verified> {
-        let bytes: [u8; BYTES] = text::decode_token(token.try_into().ok()?)?;
+        let bytes: [u8; TOKEN_LEN] = text::decode_token(token.try_into().ok()?)?;
         let (message, tag) = bytes.split_first_chunk::<32>()?;
         let (&[id, secret], &[tag]) = (message.as_chunks().0, tag.as_chunks().0) else { return None };
         let credential = Credential::new(id, secret);
-        // Before the signature, which does not wait for it.
+        // Computed before the signature, so that the processor can compute both in parallel.
         let digest = credential.digest();
-        let signed_by = self.0.iter().position(|mac| are_equal(&mac.tag(message), &tag))?;
+        let signed_by = self.0.iter().position(|mac| tags_are_equal(&mac.tag(message), &tag))?;
         Some(Verified { credential, digest, current: signed_by == 0 })
     }
 
-    /// The keyed digest of any bytes, with the first key: HMAC-SHA-256 of their SHA-256. Without the key a store that holds it
-    /// tells nothing of them, however few they may be.
+    /// Returns the keyed digest of any bytes, with the ring's first secret: the HMAC-SHA-256 of their SHA-256. Without
+    /// the key it reveals nothing about the bytes, even if they are few enough to be guessed.
     ///
     /// ```
     /// use ampoule_seal::{KeyRing, Secret};
@@ -127,27 +128,39 @@ impl Signer {
         self.0[0].hash(&Sha256::digest(message).into())
     }
 
-    /// Whether one of the keys made this digest of these bytes, and if so, whether it was the first: if not, it should be
-    /// made again. Compared in constant time.
+    /// Verifies a [digest](Signer::digest) of these bytes, in constant time.
+    ///
+    /// Returns `Some(true)` if the ring's first secret computed it, `Some(false)` if another one did, so that it should
+    /// be computed again, and `None` if none did.
+    ///
+    /// ```
+    /// use ampoule_seal::{KeyRing, Secret};
+    ///
+    /// # let (old, new) = (Secret::new(Secret::generate().as_str())?, Secret::new(Secret::generate().as_str())?);
+    /// let digest = KeyRing::new(vec![old.clone()])?.signer("password of a login").digest(b"$argon2id$...");
+    /// let signer = KeyRing::new(vec![new, old])?.signer("password of a login");
+    /// assert_eq!(signer.verify_digest(b"$argon2id$...", &digest), Some(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_digest(&self, message: &[u8], digest: &[u8; 32]) -> Option<bool> {
         let message = Sha256::digest(message).into();
-        let made_by = self.0.iter().position(|mac| same_digest(&mac.hash(&message), digest))?;
-        Some(made_by == 0)
+        let index = self.0.iter().position(|mac| same_digest(&mac.hash(&message), digest))?;
+        Some(index == 0)
     }
 }
 
-/// In constant time.
-fn are_equal(tag: &[u8; 16], other: &[u8; 16]) -> bool {
+/// Compares in constant time.
+fn tags_are_equal(tag: &[u8; 16], other: &[u8; 16]) -> bool {
     (u128::from_ne_bytes(*tag) ^ u128::from_ne_bytes(*other)).ct_eq(&0).into()
 }
 
 impl Token {
-    /// The text, as it goes into a cookie.
+    /// Returns the text for a cookie.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("base64url is ASCII")
     }
 
-    /// The text, as it goes into a header.
+    /// Returns the text as bytes, for a header.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -188,14 +201,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_tag_is_hmac_sha_256(key: [u8; 32], message: [u8; 32]) {
-            let theirs = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize().into_bytes();
+            let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize().into_bytes();
             let mac = Mac::new(&Subkey::new(key));
-            prop_assert_eq!(mac.hash(&message), <[u8; 32]>::from(theirs));
-            prop_assert_eq!(&mac.tag(&message)[..], &theirs[..16]);
+            prop_assert_eq!(mac.hash(&message), <[u8; 32]>::from(expected));
+            prop_assert_eq!(&mac.tag(&message)[..], &expected[..16]);
         }
 
         #[test]
-        fn a_digest_is_verified_by_each_key_and_by_no_other(keys: [[u8; 32]; 3], message: Vec<u8>, other: Vec<u8>) {
+        fn a_digest_is_verified_by_its_own_key_only(keys: [[u8; 32]; 3], message: Vec<u8>, other: Vec<u8>) {
             prop_assume!(keys[0] != keys[1] && keys[1] != keys[2] && message != other);
             let signer = |keys: &[[u8; 32]]| Signer::new(&keys.iter().map(|key| Subkey::new(*key)).collect::<Vec<_>>());
             let digest = signer(&keys[1..2]).digest(&message);

@@ -1,4 +1,4 @@
-//! Subkeys: what a secret becomes for one purpose.
+//! Subkeys: keys that are derived from a secret, one for each purpose.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -6,10 +6,10 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// A subkey: 256 bits for one purpose.
+/// A key of 256 bits for one purpose.
 pub(crate) type Subkey = Zeroizing<[u8; 32]>;
 
-/// HKDF-SHA-256 (RFC 5869) with the secret as key material, and kind and purpose as info.
+/// Derives a subkey by HKDF-SHA-256 (RFC 5869): the secret is the key material, kind and purpose are the info.
 pub(crate) fn subkey(secret: &Secret, kind: &str, purpose: &str) -> Subkey {
     let mut key = Zeroizing::new([0; 32]);
     let info = [b"ampoule v1 ", kind.as_bytes(), b": ", purpose.as_bytes()];

@@ -1,25 +1,26 @@
-//! Why a secret is refused: what an attacker guesses first, and what was probably pasted by mistake.
+//! The rules by which secrets are refused: secrets that attackers guess first, and mistakes of copying.
 //!
-//! No rule refuses what a generator writes in base64, base64url, hexadecimal or decimal digits: 32 such characters meet
-//! one of the rules with a probability below 10^-9, and the 43 of [`Secret::generate`](crate::Secret::generate) with one
-//! below 10^-11.
+//! The rules accept the output of generators in base64, base64url, hexadecimal or decimal digits: they refuse 32 such
+//! random characters with a probability below 10^-9, and the 43 of [`Secret::generate`](crate::Secret::generate) with a
+//! probability below 10^-11.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The fewest bytes of a secret: those of the hash that uses it (RFC 2104 section 3).
+/// The minimum length in bytes: that of the hash which uses the secret (RFC 2104 section 3).
 const MIN_BYTES: usize = 32;
 
-/// The fewest different bytes. Of 32 random decimal digits fewer than 5 are different with a probability of 10^-10.
-const MIN_VARIETY: usize = 5;
+/// The minimum number of different bytes. 32 random decimal digits have fewer than 5 different ones with a probability
+/// of 10^-10.
+const MIN_DISTINCT_BYTES: usize = 5;
 
-/// The fewest words of a sentence. A UUID has up to five parts, but of hexadecimal digits.
+/// The minimum number of words in a sentence. A UUID has five parts, but most of them contain digits.
 const MIN_WORDS: usize = 4;
 
-/// Secrets that stand in documentation, of Pylons and of ours, and what is often written in place of one. An attacker
-/// tries these first. Written in small letters; whatever their case, they are found.
-const KNOWN: [&str; 9] = [
+/// Secrets from the documentation of Pylons and Ampoule, and common placeholders, which attackers try first. They are
+/// in lower case, and found in any case.
+const KNOWN_SECRETS: [&str; 9] = [
     "somesecret",
     "i_wear_two_layers_of_socks",
     "not-a-secret-it-stands-in",
@@ -37,28 +38,28 @@ const KNOWN: [&str; 9] = [
 pub enum Weakness {
     /// It has fewer than 32 bytes.
     Short {
-        /// How many it has.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// It stands in documentation, or contains what does.
+    /// It is known from documentation, or contains such a text.
     Known,
-    /// It has fewer than 5 different bytes, or is a shorter text repeated.
+    /// It has fewer than 5 different bytes, or repeats a shorter text.
     Uniform,
     /// It counts up or down, as `0123456789abcdef` and `zyxwvu` do.
     Sequence,
-    /// It consists of words, whatever stands between them: `my-secret-key-for-production`.
+    /// It consists of words with any separators: `my-secret-key-for-production`.
     Words,
-    /// It holds white space, which no generator writes.
+    /// It contains white space, which generators do not write.
     Blank,
-    /// It holds a control character or an invisible one, such as a line end or a zero-width space.
+    /// It contains a control character or an invisible one, such as a line end or a zero-width space.
     Control,
-    /// It holds a byte order mark (U+FEFF), which editors put at the start of a file.
+    /// It contains a byte order mark (U+FEFF), which some editors write at the start of a file.
     ByteOrderMark,
-    /// It stands in quotes. An ini file has none: there they are part of the value.
+    /// It is in quotes. In an ini file quotes are part of the value.
     Quoted,
 }
 
-/// The first reason to refuse these bytes. Bytes that are no UTF-8 are not looked at as text.
+/// Returns the first reason to refuse these bytes. The rules for text do not apply to bytes that are not UTF-8.
 pub(crate) fn find(bytes: &[u8]) -> Option<Weakness> {
     if bytes.len() < MIN_BYTES {
         return Some(Weakness::Short { bytes: bytes.len() });
@@ -74,7 +75,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Weakness> {
 fn is_known(bytes: &[u8]) -> bool {
     let mut text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
     text.make_ascii_lowercase();
-    KNOWN.iter().any(|known| text.contains(known))
+    KNOWN_SECRETS.iter().any(|known| text.contains(known))
 }
 
 fn find_in_text(text: &str) -> Option<Weakness> {
@@ -86,7 +87,7 @@ fn find_in_text(text: &str) -> Option<Weakness> {
         (is_words(text), Weakness::Words),
         (text.contains(char::is_whitespace), Weakness::Blank),
     ];
-    rules.into_iter().find_map(|(breaks, weakness)| breaks.then_some(weakness))
+    rules.into_iter().find_map(|(applies, weakness)| applies.then_some(weakness))
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -94,8 +95,8 @@ fn is_quoted(text: &str) -> bool {
     pairs.iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
 }
 
-/// Whether six of seven letters and digits are in words, four of them or more. Random text changes between capitals, small
-/// letters and digits too often for that.
+/// Returns whether a text has at least four words, with at least six sevenths of its letters and digits. Random text
+/// alternates between upper case, lower case and digits too often for that.
 fn is_words(text: &str) -> bool {
     let (mut words, mut in_words, mut all) = (0, 0, 0);
     for part in text.split(|letter: char| !letter.is_alphanumeric()) {
@@ -109,7 +110,7 @@ fn is_words(text: &str) -> bool {
     words >= MIN_WORDS && in_words * 7 >= all * 6
 }
 
-/// Letters of one case, the first of which may be a capital.
+/// Returns whether a part consists of letters in one case, of which the first may be a capital.
 fn is_word(part: &str) -> bool {
     let mut rest = part.chars();
     rest.next();
@@ -120,17 +121,18 @@ fn is_word(part: &str) -> bool {
 fn is_uniform(bytes: &[u8]) -> bool {
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let variety = seen.iter().filter(|seen| **seen).count();
-    variety < MIN_VARIETY || (1..=bytes.len() / 2).any(|period| repeats(bytes, period))
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    distinct < MIN_DISTINCT_BYTES || (1..=bytes.len() / 2).any(|period| repeats(bytes, period))
 }
 
-/// Whether the bytes repeat themselves with this period, but for one in eight: `password` often ends in a digit.
+/// Returns whether the bytes repeat with this period. One in eight may differ, since people vary the end.
 fn repeats(bytes: &[u8], period: usize) -> bool {
     let (start, rest) = (&bytes[..bytes.len() - period], &bytes[period..]);
     start.iter().zip(rest).filter(|(one, other)| one != other).nth(rest.len() / 8).is_none()
 }
 
-/// Whether half of the bytes continue the step of those before them, or seven of eight are next to the one before.
+/// Returns whether half of the bytes continue the step between the two before them, or seven of eight differ from the
+/// one before by at most one.
 fn is_sequence(bytes: &[u8]) -> bool {
     let step = |pair: &[u8]| i16::from(pair[1]) - i16::from(pair[0]);
     let steady = bytes.windows(3).filter(|three| step(&three[..2]) == step(&three[1..])).count();
@@ -145,7 +147,7 @@ impl fmt::Display for Weakness {
             Weakness::Short { bytes } => {
                 write!(f, "the secret has {bytes} bytes, where at least {MIN_BYTES} are needed")?
             }
-            Weakness::Known => f.write_str("the secret stands in documentation, where everybody can read it")?,
+            Weakness::Known => f.write_str("the secret is known from documentation, which anyone can read")?,
             Weakness::Uniform => {
                 f.write_str("the secret is not random: it has too few different characters, or repeats itself")?
             }
@@ -156,7 +158,7 @@ impl fmt::Display for Weakness {
             Weakness::ByteOrderMark => {
                 f.write_str("the secret contains a byte order mark (U+FEFF); save the file without one")?
             }
-            Weakness::Quoted => f.write_str("the secret stands in quotes, which would be part of it; remove them")?,
+            Weakness::Quoted => f.write_str("the secret is in quotes, which would be part of it; remove them")?,
         }
         f.write_str("; `ampoule make-config` writes an ini file with a good one")
     }

@@ -133,7 +133,7 @@ fn an_indented_line_below_a_secret_is_a_second_secret_and_never_an_option() {
     assert!(said.contains("the option `beaker.session.cookie_domain`"), "{said}");
     let quoted = load_text(&text.replace(new, &format!("\"{new}\"")).replace("debug = true", "")).unwrap_err();
     assert!(
-        quoted.contains("site.ini:7: [filter-app:main] beaker.session.secret: the secret stands in quotes"),
+        quoted.contains("site.ini:7: [filter-app:main] beaker.session.secret: the secret is in quotes"),
         "{quoted}"
     );
 }

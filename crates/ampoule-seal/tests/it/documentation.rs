@@ -1,4 +1,4 @@
-//! What documentation shows as a secret is refused: a site that copied it would accept cookies that an attacker made.
+//! Secrets in the documentation are refused: a site that copied one would accept cookies that an attacker forged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use ampoule_seal::Secret;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 #[test]
-fn no_secret_of_the_documentation_is_accepted() {
+fn no_secret_in_the_documentation_is_accepted() {
     let mut files = Vec::new();
     for folder in ["crates", "examples", "guide"] {
         walk(&Path::new(ROOT).join(folder), &mut files);
@@ -24,10 +24,10 @@ fn no_secret_of_the_documentation_is_accepted() {
             }
         }
     }
-    assert!(found > 20, "only {found} texts beside the word secret: the search itself is broken");
+    assert!(found > 20, "only {found} texts beside the word secret: the search is broken");
 }
 
-/// Sources and pages, but for tests, whose secrets are of no use to an attacker.
+/// Collects sources and pages. Tests are left out, since no site copies their secrets.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -39,18 +39,19 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether a reader sees this line as an example of a secret: of a source its doc comments alone.
+/// Returns whether a line may show a secret to readers. In a source file only doc comments do.
 fn is_shown(file: &Path, line: &str) -> bool {
     let extension = file.extension().unwrap_or_default();
     let is_source = extension == "rs" && !file.starts_with(Path::new(ROOT).join("examples"));
     let line = line.trim_start().to_ascii_lowercase();
-    let speaks = ["secret", "encrypt_key", "from_the_environment"].iter().any(|word| line.contains(word));
+    let is_about_secrets = ["secret", "encrypt_key", "from_the_environment"].iter().any(|word| line.contains(word));
     let is_doc = line.starts_with("///") || line.starts_with("//!");
-    speaks
+    is_about_secrets
         && if is_source { is_doc } else { ["rs", "md", "ini", "tmpl", "toml"].iter().any(|known| extension == *known) }
 }
 
-/// What stands in quotes, and what an option is set to; not a call, whose text of a secret stands in quotes.
+/// Returns the texts in quotes and the values of options. The value is ignored if it is a call, whose text is in
+/// quotes.
 fn texts(line: &str) -> Vec<&str> {
     let quoted = line.split(['"', '`']).skip(1).step_by(2);
     let set_to = line.split_once(" = ").map(|(_, value)| value.trim()).filter(|value| !value.contains("::"));

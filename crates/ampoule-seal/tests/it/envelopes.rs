@@ -1,10 +1,11 @@
-//! Sealed content: whatever is not exactly an envelope of ours is refused.
+//! Sealed content: only exact envelopes are opened.
 
 use crate::support::{GOLDEN, OTHER, near_misses, ring};
 use ampoule_seal::internal::sealed_text_len;
 use proptest::prelude::*;
 
-/// Sealed with the subkey of this purpose by the AES-GCM-SIV of OpenSSL: nonce of fives, `session` as associated data.
+/// Sealed by OpenSSL's AES-GCM-SIV with the subkey of this purpose; the nonce is all fives, the associated data
+/// `session`.
 const GOLDEN_TEXT: &[u8] = b"AQUFBQUFBQUFBQUFBY6d16jMp2m4lq1MWAGinpbIZFo_6Snt";
 
 #[test]
@@ -28,7 +29,7 @@ fn every_flipped_bit_truncation_and_extension_of_an_envelope_is_refused() {
 #[test]
 fn every_flipped_bit_truncation_and_extension_of_its_text_is_refused() {
     let sealer = ring(&[GOLDEN, OTHER]).sealer("p");
-    // The three lengths leave none, four and two bits over in the last character, which must be zero.
+    // With these lengths the last character has zero, four and two trailing bits, which must be zero.
     for content in [&b"0123456789"[..], b"0123456789a", b"0123456789ab", &[7; 200]] {
         let text = sealer.seal_text(content, b"name");
         assert!(sealer.open_text(text.as_bytes(), b"name").is_some_and(|opened| opened.plain == content));
@@ -39,7 +40,7 @@ fn every_flipped_bit_truncation_and_extension_of_its_text_is_refused() {
 }
 
 #[test]
-fn another_purpose_name_or_signers_key_does_not_open() {
+fn another_purpose_other_data_or_a_signer_s_key_do_not_open() {
     let ring = ring(&[GOLDEN]);
     let envelope = ring.sealer("a").seal(b"x", b"name");
     assert!(ring.sealer("b").open(&envelope, b"name").is_none());
@@ -50,7 +51,7 @@ fn another_purpose_name_or_signers_key_does_not_open() {
 }
 
 #[test]
-fn an_older_secret_opens_and_says_so_until_it_is_removed() {
+fn an_older_secret_opens_until_it_is_removed_and_is_not_current() {
     let envelope = ring(&[GOLDEN]).sealer("p").seal(b"content", b"");
     let opened =
         |secrets: &[&str]| ring(secrets).sealer("p").open(&envelope, b"").map(|opened| (opened.plain, opened.current));
@@ -70,7 +71,7 @@ fn the_same_content_is_sealed_differently_each_time() {
 
 proptest! {
     #[test]
-    fn whatever_is_sealed_is_opened(plain in proptest::collection::vec(any::<u8>(), 0..5_000), name in "\\PC{0,40}") {
+    fn all_sealed_content_is_opened(plain in proptest::collection::vec(any::<u8>(), 0..5_000), name in "\\PC{0,40}") {
         let sealer = ring(&[GOLDEN]).sealer("p");
         let text = sealer.seal_text(&plain, name.as_bytes());
         prop_assert_eq!(text.len(), sealed_text_len(plain.len()));
@@ -78,11 +79,11 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_open_or_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_neither_open_nor_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let sealer = ring(&[GOLDEN]).sealer("p");
         prop_assert!(sealer.open(&bytes, b"").is_none());
         prop_assert!(sealer.open_text(&bytes, b"").is_none());
-        // With the right format byte the cipher itself is reached.
+        // With the right format byte the bytes reach the cipher.
         if let Some(format) = bytes.first_mut() {
             *format = 1;
         }

@@ -1,4 +1,4 @@
-//! Which secrets are refused, and what is never printed.
+//! Which secrets are refused, and that no secret is printed.
 
 use crate::support::{GOLDEN, OTHER, near_misses, ring};
 use ampoule_seal::internal::{mask, random_bytes, verify_masked};
@@ -37,7 +37,7 @@ fn weak_secrets_are_refused_with_the_reason() {
 }
 
 #[test]
-fn sentences_are_refused_whatever_stands_between_their_words() {
+fn sentences_are_refused_with_any_separator() {
     let cases = [
         "a secret for tests, of 40 bytes and some",
         "the old secret: with spaces, and a comma",
@@ -53,7 +53,7 @@ fn sentences_are_refused_whatever_stands_between_their_words() {
 }
 
 #[test]
-fn what_a_file_or_a_paste_adds_to_a_random_secret_is_refused_with_the_reason() {
+fn characters_that_a_file_or_a_paste_adds_are_refused_with_the_reason() {
     let good = "Tn7Qx2Lw9Rk4Vd8Hs3Jc6Yf1Bm5Gp0Za+";
     assert!(Secret::new(good).is_ok());
     for (before, after, weakness) in [
@@ -82,7 +82,7 @@ fn what_a_file_or_a_paste_adds_to_a_random_secret_is_refused_with_the_reason() {
 }
 
 #[test]
-fn good_secrets_of_every_usual_form_are_taken() {
+fn random_secrets_in_every_usual_form_are_accepted() {
     let fresh = Secret::generate();
     assert_eq!(fresh.len(), 43);
     assert_ne!(*fresh, *Secret::generate());
@@ -98,8 +98,8 @@ fn good_secrets_of_every_usual_form_are_taken() {
     }
 }
 
-/// Twenty thousand secrets of each form, in the shortest length and in a usual one. They are the same in each run: the
-/// digits of SHA-256 of a counter, which look as random as any.
+/// Checks twenty thousand secrets of each form, in the minimum length and in a usual one. They are the same in each
+/// run, since they are digits of the SHA-256 of a counter.
 #[test]
 fn no_random_secret_is_refused() {
     const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -123,7 +123,7 @@ fn no_random_secret_is_refused() {
 }
 
 #[test]
-fn a_message_says_what_is_needed_and_how_to_get_it_but_never_the_secret() {
+fn a_message_says_what_is_required_and_never_contains_the_secret() {
     let message = Secret::new("hunter2").unwrap_err().to_string();
     let expected = "the secret has 7 bytes, where at least 32 are needed; `ampoule make-config` writes an ini file with a good one";
     assert_eq!(message, expected);
@@ -134,7 +134,7 @@ fn a_message_says_what_is_needed_and_how_to_get_it_but_never_the_secret() {
 }
 
 #[test]
-fn a_weak_secret_works_where_it_is_asked_for_by_name() {
+fn insecure_weak_accepts_a_weak_secret() {
     assert!(Secret::insecure_weak("").is_none());
     let ring = KeyRing::new(vec![Secret::insecure_weak("somesecret").unwrap()]).unwrap();
     assert!(ring.signer("p").verify(ring.signer("p").sign(&Credential::random()).as_str().as_bytes()).is_some());
@@ -146,7 +146,7 @@ fn a_ring_without_secrets_is_refused() {
 }
 
 #[test]
-fn secrets_are_equal_by_their_bytes() {
+fn secrets_are_compared_by_their_bytes() {
     let secret = |bytes: &[u8]| Secret::insecure_weak(bytes);
     assert_eq!(secret(GOLDEN.as_bytes()), Secret::insecure_weak(GOLDEN));
     assert_ne!(secret(GOLDEN.as_bytes()), secret(OTHER.as_bytes()));
@@ -167,7 +167,7 @@ fn nothing_secret_is_printed() {
 }
 
 #[test]
-fn a_masked_token_is_recognised_and_no_other() {
+fn only_the_masked_token_is_verified() {
     let token = random_bytes();
     let text = mask(&token);
     assert_eq!(text.len(), 86);
@@ -180,17 +180,20 @@ fn a_masked_token_is_recognised_and_no_other() {
 
 proptest! {
     #[test]
-    fn whatever_is_masked_is_recognised(token: [u8; 32]) {
+    fn every_masked_token_is_verified(token: [u8; 32]) {
         prop_assert!(verify_masked(&token, mask(&token).as_bytes()));
     }
 
     #[test]
-    fn no_bytes_are_a_masked_token_or_panic(token: [u8; 32], bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+    fn random_bytes_neither_verify_as_a_masked_token_nor_panic(
+        token: [u8; 32],
+        bytes in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
         prop_assert!(!verify_masked(&token, &bytes));
     }
 
     #[test]
-    fn what_has_under_32_bytes_is_too_short_whatever_it_is(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+    fn fewer_than_32_bytes_are_always_too_short(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         prop_assert_eq!(Secret::new(&bytes) == Err(Weakness::Short { bytes: bytes.len() }), bytes.len() < 32);
         prop_assert_eq!(Secret::insecure_weak(&bytes).is_none(), bytes.is_empty());
     }

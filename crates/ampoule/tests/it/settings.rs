@@ -251,7 +251,7 @@ fn an_option_indented_below_a_secret_is_not_a_second_secret() {
 #[test]
 fn quotes_and_comments_in_a_secret_are_reported() {
     let refused = |secret: String| parse(&[("session.secret", &secret)]).unwrap_err().remove(0);
-    assert!(refused(format!("\"{}\"", SECRET.1)).starts_with("session.secret: the secret stands in quotes"));
+    assert!(refused(format!("\"{}\"", SECRET.1)).starts_with("session.secret: the secret is in quotes"));
     assert!(
         refused(format!("\u{feff}{}", SECRET.1)).starts_with("session.secret: the secret contains a byte order mark")
     );

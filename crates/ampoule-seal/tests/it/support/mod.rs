@@ -1,5 +1,5 @@
-//! What several of these tests need.
-#![allow(dead_code, reason = "each test file uses a part")]
+//! Helpers that several tests share.
+#![allow(dead_code, reason = "each test file uses only some of them")]
 
 use ampoule_seal::{KeyRing, Secret};
 
@@ -13,7 +13,7 @@ pub(crate) fn ring(secrets: &[&str]) -> KeyRing {
     KeyRing::new(secrets.collect()).expect("at least one")
 }
 
-/// Everything that is one flipped bit, one end cut off, or a little more than this.
+/// Returns variants of some bytes: with one bit flipped, with one end truncated, or with bytes added at one end.
 pub(crate) fn near_misses(bytes: &[u8]) -> Vec<Vec<u8>> {
     let flipped = (0..bytes.len() * 8).map(|bit| {
         let mut bytes = bytes.to_vec();
