@@ -7,10 +7,11 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! A read is one prepared statement, and so is a write. The server executes each of them whole or not at all; the
-//! condition of a write includes the version that it replaces. Connections come from a pool, which connects when it is
-//! first used: an application starts while its database is down, and uses it once it is up. A statement that has
-//! started runs to its end, even if its request is cancelled.
+//! A read is one prepared statement, and so is a write of a new or a live session; a write that finds an expired row or
+//! none needs up to three. The server executes each of them whole or not at all; the condition of a write includes the
+//! version that it replaces. Connections come from a pool, which connects when it is first used: an application starts
+//! while its database is down, and uses it once it is up. A statement that has started runs to its end, even if its
+//! request is cancelled.
 //!
 //! # The table
 //!
