@@ -108,7 +108,7 @@ async fn process_whose_clock_is_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_whose_clock_is_two_days_off_neither_ends_nor_prolongs_sessions() {
+async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
     let Some(server) = shared(Kind::MariaDb) else { return };
     let store = off(server.url());
     for offset in ["+2d", "-2d"] {
