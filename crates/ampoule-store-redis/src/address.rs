@@ -1,4 +1,4 @@
-//! What a URL leads to.
+//! The address of the servers, parsed from a URL.
 
 use std::path::PathBuf;
 
@@ -9,21 +9,21 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisCon
 
 use crate::certificates::{self, Certificates};
 
-/// A server, the master that sentinels know, or a Cluster.
+/// The address of a single server, of a master behind Sentinel, or of a Cluster.
 pub(crate) struct Address {
     pub(crate) target: Target,
-    /// Where it is, for people; nothing of a login.
-    pub(crate) place: String,
+    /// The location for an operator, without any part of a login.
+    pub(crate) location: String,
     pub(crate) is_tls: bool,
 }
 
 pub(crate) enum Target {
-    One(Client),
+    Single(Client),
     #[cfg(feature = "sentinel")]
     Sentinel(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
     #[cfg(feature = "cluster")]
     Cluster(Vec<ConnectionInfo>, Option<Certificates>),
-    /// The application's own connection.
+    /// A connection of the application.
     #[cfg(feature = "redis-1")]
     Manager(redis::aio::ConnectionManager),
 }
@@ -31,22 +31,22 @@ pub(crate) enum Target {
 const EXPECTED: &str = "redis://user:password@host:6379/0, redis+sentinel://host:26379,host2:26379/mymaster/0 or \
                         redis+cluster://host:6379,host2:6379";
 
-/// Each file by our name for it, and by that of redis-py.
-const FILES: [[&str; 2]; 3] =
+/// The parameters that name the files for TLS: our name of each, and redis-py's.
+const TLS_PARAMETERS: [[&str; 2]; 3] =
     [["tls_ca_file", "ssl_ca_certs"], ["tls_cert_file", "ssl_certfile"], ["tls_key_file", "ssl_keyfile"]];
 
 impl Address {
     #[cfg(feature = "redis-1")]
-    pub(crate) fn of_client(client: Client) -> Address {
+    pub(crate) fn from_client(client: Client) -> Address {
         let address = client.get_connection_info().addr();
-        let (is_tls, place) = (matches!(address, ConnectionAddr::TcpTls { .. }), address.to_string());
-        Address { target: Target::One(client), place, is_tls }
+        let (is_tls, location) = (matches!(address, ConnectionAddr::TcpTls { .. }), address.to_string());
+        Address { target: Target::Single(client), location, is_tls }
     }
 
     #[cfg(feature = "redis-1")]
-    pub(crate) fn of_manager(manager: redis::aio::ConnectionManager) -> Address {
-        let place = "a connection of the application's".to_owned();
-        Address { target: Target::Manager(manager), place, is_tls: false }
+    pub(crate) fn from_manager(manager: redis::aio::ConnectionManager) -> Address {
+        let location = "a connection of the application".to_owned();
+        Address { target: Target::Manager(manager), location, is_tls: false }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
@@ -56,16 +56,16 @@ impl Address {
         false
     }
 
-    /// Whether connections can be had that wait for replicas, or why not.
-    pub(crate) fn waits(&self) -> Result<(), &'static str> {
+    /// Checks that writes can wait for replicas; the error says why not.
+    pub(crate) fn supports_wait(&self) -> Result<(), &'static str> {
         match &self.target {
             #[cfg(feature = "cluster")]
             Target::Cluster(..) => {
-                Err("replicas cannot be waited for in a Cluster: use min-replicas-to-write on its nodes")
+                Err("`replicas` is not supported in a Cluster: set min-replicas-to-write on its nodes instead")
             }
             #[cfg(feature = "redis-1")]
             Target::Manager(_) => {
-                Err("replicas cannot be waited for on a connection that is shared: give a client (with_client)")
+                Err("`replicas` is not supported on a shared connection: pass a client instead (with_client)")
             }
             _ => Ok(()),
         }
@@ -78,26 +78,26 @@ pub(crate) fn parse(url: &str, files: &TlsFiles) -> Result<Address, Error> {
     let (is_tls, kind) = match (family, kind) {
         ("redis" | "valkey", kind @ ("" | "unix" | "sentinel" | "cluster")) => (false, kind.to_owned()),
         ("rediss" | "valkeys", kind @ ("" | "sentinel" | "cluster")) => (true, kind.to_owned()),
-        _ => return Err(wrong("its scheme is unknown")),
+        _ => return Err(invalid_url("its scheme is unknown")),
     };
     check_features(is_tls, &kind)?;
-    let given = files_of(&mut url, files);
-    if !is_tls && kind != "unix" && given != TlsFiles::default() {
-        return Err(wrong("files for TLS are given, and it asks for none: write rediss:// for redis://"));
+    let files = tls_files(&mut url, files);
+    if !is_tls && kind != "unix" && files != TlsFiles::default() {
+        return Err(invalid_url("files for TLS are set, but it does not use TLS: write rediss:// instead of redis://"));
     }
-    let tls = is_tls.then(|| certificates::read(&given)).transpose()?.flatten();
-    let (target, place) = match kind.as_str() {
+    let tls = is_tls.then(|| certificates::read(&files)).transpose()?.flatten();
+    let (target, location) = match kind.as_str() {
         #[cfg(feature = "sentinel")]
         "sentinel" => crate::sentinel::target(url, is_tls, tls),
         #[cfg(feature = "cluster")]
         "cluster" => crate::cluster::target(&url, is_tls, tls),
         "unix" => unix(url),
-        _ => one(&url, is_tls, tls),
+        _ => single(&url, is_tls, tls),
     }?;
-    Ok(Address { target, place, is_tls })
+    Ok(Address { target, location, is_tls })
 }
 
-/// What a URL asks for and this program was built without is an error that names the feature.
+/// Checks that this program was built with the features that the URL needs.
 fn check_features(is_tls: bool, kind: &str) -> Result<(), Error> {
     let (what, feature) = match kind {
         "sentinel" if !cfg!(feature = "sentinel") => ("Sentinel", "`redis-sentinel`"),
@@ -112,55 +112,56 @@ fn check_features(is_tls: bool, kind: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-pub(crate) fn wrong(why: &str) -> Error {
+pub(crate) fn invalid_url(why: &str) -> Error {
     Error::new(ErrorKind::Config, format!("expected a URL such as {EXPECTED}: {why}"))
 }
 
-/// Those of the URL, else those of the options.
-fn files_of(url: &mut ServerUrl, files: &TlsFiles) -> TlsFiles {
-    let [ca, cert, key] = FILES.map(|names| url.take(&names).map(PathBuf::from));
+/// Returns the files of the URL, and those of the options that the URL does not set.
+fn tls_files(url: &mut ServerUrl, files: &TlsFiles) -> TlsFiles {
+    let [ca, cert, key] = TLS_PARAMETERS.map(|names| url.take(&names).map(PathBuf::from));
     let TlsFiles { ca: other_ca, cert: other_cert, key: other_key } = files.clone();
     TlsFiles { ca: ca.or(other_ca), cert: cert.or(other_cert), key: key.or(other_key) }
 }
 
-pub(crate) fn of_driver(cause: RedisError) -> Error {
-    wrong(cause.category())
+/// Returns the error for settings that the driver rejects. Its detail may contain a part of the login, so it is omitted.
+pub(crate) fn rejected_by_driver(cause: RedisError) -> Error {
+    invalid_url(cause.category())
 }
 
-fn one(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
-    url.reject_unknown(&known(&["db"]))?;
+fn single(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
+    url.reject_unknown(&known_parameters(&["db"]))?;
     let [host] = &url.hosts[..] else {
-        return Err(wrong("one host is needed; several are redis+sentinel:// or redis+cluster://"));
+        return Err(invalid_url("it needs exactly one host; several hosts are redis+sentinel:// or redis+cluster://"));
     };
     let database = database(url, &url.path)?;
-    let info = info(url, address(host, 6379, is_tls), database)?;
+    let info = connection_info(url, socket_address(host, 6379, is_tls), database)?;
     let client = match tls {
         Some(tls) => certificates::client(info, tls),
         None => Client::open(info),
     };
     let path = if database == 0 { String::new() } else { database.to_string() };
-    let place = ServerUrl { path, ..url.clone() }.location(6379);
-    Ok((Target::One(client.map_err(of_driver)?), place))
+    let location = ServerUrl { path, ..url.clone() }.location(6379);
+    Ok((Target::Single(client.map_err(rejected_by_driver)?), location))
 }
 
-/// The login may stand before the path, or in parameters, as the driver reads it.
+/// The login may precede the path, or be in parameters, as in the driver's own URLs.
 fn unix(mut url: ServerUrl) -> Result<(Target, String), Error> {
     url.user = url.take(&["user", "username"]).or(url.user.take());
     url.password = url.take(&["pass", "password"]).or(url.password.take());
     url.reject_unknown(&["db", "user", "password"])?;
     if url.path.is_empty() || !url.hosts.is_empty() {
-        return Err(wrong("a socket has a path and no host: redis+unix:///run/redis.sock?db=0"));
+        return Err(invalid_url("a socket has a path and no host: redis+unix:///run/redis.sock?db=0"));
     }
     let path = format!("/{}", url.path);
     let database = database(&url, "")?;
-    let client = Client::open(info(&url, ConnectionAddr::Unix(PathBuf::from(&path)), database)?);
-    let place = if database == 0 { path } else { format!("{path}, database {database}") };
-    Ok((Target::One(client.map_err(of_driver)?), place))
+    let client = Client::open(connection_info(&url, ConnectionAddr::Unix(PathBuf::from(&path)), database)?);
+    let location = if database == 0 { path } else { format!("{path}, database {database}") };
+    Ok((Target::Single(client.map_err(rejected_by_driver)?), location))
 }
 
-/// These parameters, and those for TLS, which are taken by now and still worth a hint.
-pub(crate) fn known<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    more.iter().copied().chain(FILES.map(|names| names[0])).collect()
+/// Returns these parameters and those for TLS, for the hint in an error.
+pub(crate) fn known_parameters<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    more.iter().copied().chain(TLS_PARAMETERS.map(|names| names[0])).collect()
 }
 
 pub(crate) fn database(url: &ServerUrl, path: &str) -> Result<i64, Error> {
@@ -170,11 +171,11 @@ pub(crate) fn database(url: &ServerUrl, path: &str) -> Result<i64, Error> {
         number => number
             .parse::<u16>()
             .map(i64::from)
-            .map_err(|_| wrong("what follows the last slash is a database's number")),
+            .map_err(|_| invalid_url("the database after the last slash must be a number from 0 to 65535")),
     }
 }
 
-pub(crate) fn address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
+pub(crate) fn socket_address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
     let (host, port) = (host.name.clone(), host.port.unwrap_or(port));
     if is_tls {
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
@@ -183,7 +184,11 @@ pub(crate) fn address(host: &Host, port: u16, is_tls: bool) -> ConnectionAddr {
     }
 }
 
-pub(crate) fn info(url: &ServerUrl, address: ConnectionAddr, database: i64) -> Result<ConnectionInfo, Error> {
+pub(crate) fn connection_info(
+    url: &ServerUrl,
+    address: ConnectionAddr,
+    database: i64,
+) -> Result<ConnectionInfo, Error> {
     let password = url.password.as_deref().filter(|password| !password.is_empty());
     let mut settings = RedisConnectionInfo::default().set_db(database);
     if let Some(password) = password {
@@ -191,9 +196,11 @@ pub(crate) fn info(url: &ServerUrl, address: ConnectionAddr, database: i64) -> R
     }
     if let Some(user) = &url.user {
         if password.is_none() {
-            return Err(wrong("a user needs a password; a password alone is redis://:password@host"));
+            return Err(invalid_url(
+                "a user needs a password; for a password without a user write redis://:password@host",
+            ));
         }
         settings = settings.set_username(user);
     }
-    Ok(address.into_connection_info().map_err(of_driver)?.set_redis_settings(settings))
+    Ok(address.into_connection_info().map_err(rejected_by_driver)?.set_redis_settings(settings))
 }

@@ -1,4 +1,4 @@
-//! The files of TLS as the driver takes them.
+//! The files for TLS, in the form that the driver needs.
 
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use redis::{Client, ConnectionInfo, RedisError};
 #[cfg(feature = "tls")]
 pub(crate) type Certificates = redis::TlsCertificates;
 
-/// Without the feature `tls` it has no value.
+/// Has no value, since the feature `tls` is off.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(crate) enum Certificates {}
 
-/// The files as the driver takes them.
+/// Reads the files; `None` if none is set.
 #[cfg(feature = "tls")]
 pub(crate) fn read(files: &TlsFiles) -> Result<Option<Certificates>, Error> {
     check_provider()?;
@@ -34,8 +34,8 @@ pub(crate) fn read(files: &TlsFiles) -> Result<Option<Certificates>, Error> {
         (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
         _ => None,
     };
-    let is_any = root_cert.is_some() || client_tls.is_some();
-    Ok(is_any.then_some(Certificates { client_tls, root_cert }))
+    let is_any_set = root_cert.is_some() || client_tls.is_some();
+    Ok(is_any_set.then_some(Certificates { client_tls, root_cert }))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -43,7 +43,7 @@ pub(crate) fn read(_: &TlsFiles) -> Result<Option<Certificates>, Error> {
     check_provider().map(|()| None)
 }
 
-/// A client that uses them.
+/// Creates a client that uses them.
 pub(crate) fn client(info: ConnectionInfo, tls: Certificates) -> Result<Client, RedisError> {
     #[cfg(feature = "tls")]
     return Client::build_with_tls(info, tls);

@@ -1,8 +1,8 @@
-//! A Cluster, and a node of it.
+//! The connection to a Cluster, and to one of its nodes.
 //!
-//! The driver of a Cluster follows redirections and sends again what was lost with a connection, without saying
-//! so. A write that may have been carried out is not left to it: [`Connection`](crate::connection::Connection) sends it
-//! again, and knows that it did.
+//! The driver of a Cluster follows redirections. It also resends commands after a broken connection, without reporting
+//! it. A write that may have been executed must not be resent like that, so [`Node`] prevents it: instead
+//! [`Connection`](crate::connection::Connection) resends the write, and records that it did.
 
 use std::io;
 
@@ -15,26 +15,26 @@ use redis::{
     Arg, AsyncConnectionConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
 };
 
-use crate::address::{Target, address, info, known, wrong};
+use crate::address::{Target, connection_info, invalid_url, known_parameters, socket_address};
 use crate::certificates::Certificates;
 use crate::request::Request;
 
 pub(crate) type Channel = ClusterConnection<Node>;
 
 pub(crate) fn target(url: &ServerUrl, is_tls: bool, tls: Option<Certificates>) -> Result<(Target, String), Error> {
-    url.reject_unknown(&known(&[]))?;
+    url.reject_unknown(&known_parameters(&[]))?;
     if !["", "0"].contains(&url.path.as_str()) {
-        return Err(wrong("a Cluster has the database 0 alone"));
+        return Err(invalid_url("a Cluster has only the database 0"));
     }
     if url.hosts.is_empty() {
-        return Err(wrong("no node is named"));
+        return Err(invalid_url("it needs at least one node"));
     }
-    let nodes = url.hosts.iter().map(|host| info(url, address(host, 6379, is_tls), 0));
-    let place = ServerUrl { path: String::new(), ..url.clone() }.location(6379);
-    Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {place}")))
+    let nodes = url.hosts.iter().map(|host| connection_info(url, socket_address(host, 6379, is_tls), 0));
+    let location = ServerUrl { path: String::new(), ..url.clone() }.location(6379);
+    Ok((Target::Cluster(nodes.collect::<Result<_, _>>()?, tls), format!("the Cluster of {location}")))
 }
 
-/// Connects, with limits for that and for each answer.
+/// Connects to the Cluster, with time limits for that and for each command.
 pub(crate) async fn connect(
     nodes: &[ConnectionInfo],
     tls: Option<&Certificates>,
@@ -53,22 +53,23 @@ pub(crate) async fn connect(
     cluster.build()?.get_async_generic_connection().await
 }
 
-/// Several one after the other, since they may lie apart.
+/// Sends several commands one after the other, since their keys may be on different nodes.
 pub(crate) async fn send(mut cluster: Channel, request: Request<'_>) -> Result<Value, RedisError> {
     let commands = match request {
-        Request::One(command) => return cluster.req_packed_command(command).await?.extract_error(),
+        Request::Single(command) => return cluster.req_packed_command(command).await?.extract_error(),
         Request::Node(command, node) => {
             return cluster.route_command(Cmd::clone(command), node.clone()).await?.extract_error();
         }
-        Request::All(commands) => commands,
+        Request::Pipeline(commands) => commands,
     };
-    let mut answers = Vec::with_capacity(commands.len());
+    let mut responses = Vec::with_capacity(commands.len());
     for command in commands {
-        answers.push(cluster.req_packed_command(command).await?.extract_error()?);
+        responses.push(cluster.req_packed_command(command).await?.extract_error()?);
     }
-    Ok(Value::Array(answers))
+    Ok(Value::Array(responses))
 }
 
+/// The connection to one node.
 #[derive(Clone)]
 pub(crate) struct Node(MultiplexedConnection);
 
@@ -82,18 +83,18 @@ impl Connect for Node {
 }
 
 impl ConnectionLike for Node {
-    /// A write without an answer fails with an error that the driver passes on (`RetryMethod::NoRetry`).
+    /// A write without a response fails with an error that the driver does not retry (`RetryMethod::NoRetry`).
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        if !writes(command) {
+        if !is_write(command) {
             return self.0.req_packed_command(command);
         }
         Box::pin(async move {
             match self.0.send_packed_command(command).await {
-                // A timeout is the caller's too, so nothing more comes of it.
+                // A timeout is returned unchanged: the caller's own limit ends the request at the same time.
                 Err(cause) if cause.code().is_none() && !cause.is_timeout() => {
                     Err(io::Error::new(io::ErrorKind::Unsupported, cause).into())
                 }
-                answer => answer,
+                response => response,
             }
         })
     }
@@ -112,6 +113,6 @@ impl ConnectionLike for Node {
     }
 }
 
-fn writes(command: &Cmd) -> bool {
+fn is_write(command: &Cmd) -> bool {
     matches!(command.args_iter().next(), Some(Arg::Simple(b"EVALSHA" | b"EVAL" | b"SET")))
 }

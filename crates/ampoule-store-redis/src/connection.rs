@@ -1,4 +1,4 @@
-//! The connection that all requests share: made when it is first needed, and again when it is lost.
+//! The connection that all requests share. It is opened when it is first used, and again when it breaks.
 
 use std::io;
 use std::pin::pin;
@@ -16,43 +16,44 @@ use tokio::time::timeout;
 use crate::address::{Address, Target};
 #[cfg(feature = "cluster")]
 use crate::cluster;
-use crate::error::{self, Failed};
+use crate::error::{self, CommandError};
 use crate::request::Request;
-use crate::scripts::Call;
+use crate::scripts::ScriptCall;
 
+/// A connection that replaces itself when it breaks.
 pub(crate) struct Connection {
     address: Arc<Address>,
     limits: PoolOptions,
     current: RwLock<Option<Current>>,
-    /// Held while connecting, so that many requests make one connection.
+    /// Held while connecting, so that concurrent requests open one connection.
     connecting: tokio::sync::Mutex<()>,
-    connections: AtomicU64,
+    next_id: AtomicU64,
 }
 
-/// The connection in use. Commands of all requests share it, each answered in its turn.
+/// The connection in use. The commands of all requests are pipelined over it.
 #[derive(Clone)]
 struct Current {
-    /// Which of the connections there have been it is.
-    number: u64,
+    /// Distinguishes it from the connections before and after it.
+    id: u64,
     channel: Channel,
 }
 
 #[derive(Clone)]
 enum Channel {
-    One(MultiplexedConnection),
+    Single(MultiplexedConnection),
     #[cfg(feature = "cluster")]
     Cluster(cluster::Channel),
     #[cfg(feature = "redis-1")]
     Manager(redis::aio::ConnectionManager),
 }
 
-/// What Redis answered to a write.
-pub(crate) struct Answer {
+/// A response of Redis.
+pub(crate) struct Response {
     pub(crate) value: Value,
-    /// Whether it was sent twice, because the connection broke: then the first may have been carried out as well.
+    /// Whether the command was sent twice, because the connection broke. The first attempt may have been executed too.
     pub(crate) resent: bool,
-    /// Over which of the connections it came.
-    pub(crate) connection: u64,
+    /// The connection over which it came.
+    pub(crate) connection_id: u64,
 }
 
 impl Connection {
@@ -62,22 +63,23 @@ impl Connection {
             limits,
             current: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
-            connections: AtomicU64::new(0),
+            next_id: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn place(&self) -> &str {
-        &self.address.place
+    pub(crate) fn location(&self) -> &str {
+        &self.address.location
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
         self.address.is_cluster()
     }
 
-    /// Whether there is one server at a time, to which connections of other kinds can be made.
-    pub(crate) fn has_client(&self) -> bool {
+    /// Returns whether [`client`](Connection::client) is supported: there is one server at a time, and its address is
+    /// known.
+    pub(crate) fn can_create_client(&self) -> bool {
         match &self.address.target {
-            Target::One(_) => true,
+            Target::Single(_) => true,
             #[cfg(feature = "sentinel")]
             Target::Sentinel(_) => true,
             #[cfg(any(feature = "cluster", feature = "redis-1"))]
@@ -85,138 +87,145 @@ impl Connection {
         }
     }
 
-    /// A client of the single server, or of the master as it is now.
+    /// Returns a client of the single server, or of the current master.
     pub(crate) async fn client(&self) -> Result<redis::Client, RedisError> {
         match &self.address.target {
-            Target::One(client) => Ok(client.clone()),
+            Target::Single(client) => Ok(client.clone()),
             #[cfg(feature = "sentinel")]
             Target::Sentinel(client) => client.lock().await.async_get_client().await,
             #[cfg(any(feature = "cluster", feature = "redis-1"))]
-            _ => Err((redis::ErrorKind::InvalidClientConfig, "there is no one server to make a client of").into()),
+            _ => Err((
+                redis::ErrorKind::InvalidClientConfig,
+                "a Cluster or a shared connection has no client of one server",
+            )
+                .into()),
         }
     }
 
-    /// One command that reads.
+    /// Sends a command that reads.
     pub(crate) async fn read(&self, command: &Cmd) -> Result<Value, Error> {
-        let answer = self.send_with_retry(Request::One(command)).await;
-        answer.map(|answer| answer.value).map_err(Failed::into_read_error)
+        let response = self.send_with_retry(Request::Single(command)).await;
+        response.map(|response| response.value).map_err(CommandError::into_read_error)
     }
 
-    /// Several commands that read, in one trip; in a Cluster, where they may lie apart, one after the other.
+    /// Sends commands that read, in one round trip; in a Cluster, whose nodes share out the keys, one after the other.
     pub(crate) async fn read_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, Error> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
         let commands: Vec<&Cmd> = commands.iter().collect();
-        let answers = self.send_with_retry(Request::All(&commands)).await;
-        answers.map(|answers| list(answers.value)).map_err(Failed::into_read_error)
+        let response = self.send_with_retry(Request::Pipeline(&commands)).await;
+        response.map(|response| into_array(response.value)).map_err(CommandError::into_read_error)
     }
 
-    /// One command that reads from one node of a Cluster.
+    /// Sends a command that reads to one node of a Cluster.
     #[cfg(feature = "cluster")]
     pub(crate) async fn read_node(&self, command: &Cmd, host: &str, port: u16) -> Result<Value, Error> {
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
-        let answer = self.send_with_retry(Request::Node(command, &RoutingInfo::SingleNode(node))).await;
-        answer.map(|answer| answer.value).map_err(Failed::into_read_error)
+        let response = self.send_with_retry(Request::Node(command, &RoutingInfo::SingleNode(node))).await;
+        response.map(|response| response.value).map_err(CommandError::into_read_error)
     }
 
-    /// One command that writes.
-    pub(crate) async fn write(&self, command: &Cmd) -> Result<Answer, Error> {
-        self.send_with_retry(Request::One(command)).await.map_err(Failed::into_write_error)
+    /// Sends a command that writes.
+    pub(crate) async fn write(&self, command: &Cmd) -> Result<Response, Error> {
+        self.send_with_retry(Request::Single(command)).await.map_err(CommandError::into_write_error)
     }
 
-    /// A script.
-    pub(crate) async fn run(&self, call: &Call) -> Result<Answer, Error> {
-        match self.send_with_retry(Request::One(call.command())).await {
-            Err(failed) if error::is_unknown_script(&failed.cause) => {
-                Box::pin(self.run_by_text(call, failed.sent)).await
-            }
-            answer => answer.map_err(Failed::into_write_error),
+    /// Runs a script.
+    pub(crate) async fn run_script(&self, call: &ScriptCall) -> Result<Response, Error> {
+        match self.send_with_retry(Request::Single(call.evalsha())).await {
+            Err(error) if error::is_unknown_script(&error.cause) => Box::pin(self.eval(call, error.may_have_run)).await,
+            response => response.map_err(CommandError::into_write_error),
         }
     }
 
-    /// Scripts in their order, in one trip; in a Cluster one after the other.
-    pub(crate) async fn run_all(&self, calls: &[Call]) -> Result<Vec<Answer>, Error> {
-        let mut answers = Vec::with_capacity(calls.len());
+    /// Runs scripts in this order, in one round trip; in a Cluster one after the other.
+    pub(crate) async fn run_scripts(&self, calls: &[ScriptCall]) -> Result<Vec<Response>, Error> {
+        let mut responses = Vec::with_capacity(calls.len());
         if self.is_cluster() {
             for call in calls {
-                answers.push(self.run(call).await?);
+                responses.push(self.run_script(call).await?);
             }
-            return Ok(answers);
+            return Ok(responses);
         }
-        let commands: Vec<&Cmd> = calls.iter().map(Call::command).collect();
-        let all = self.send_with_retry(Request::All(&commands)).await.map_err(Failed::into_write_error)?;
-        let Answer { value, resent, connection } = all;
-        for (call, value) in calls.iter().zip(list(value)) {
-            answers.push(match value {
-                // Those that the server knew are done.
-                Value::ServerError(_) => Box::pin(self.run_by_text(call, resent)).await?,
-                value => Answer { value, resent, connection },
+        let commands: Vec<&Cmd> = calls.iter().map(ScriptCall::evalsha).collect();
+        let all = self.send_with_retry(Request::Pipeline(&commands)).await.map_err(CommandError::into_write_error)?;
+        let Response { value, resent, connection_id } = all;
+        for (call, value) in calls.iter().zip(into_array(value)) {
+            responses.push(match value {
+                // The server does not know this script. It has executed the ones that it knows.
+                Value::ServerError(_) => Box::pin(self.eval(call, resent)).await?,
+                value => Response { value, resent, connection_id },
             });
         }
-        Ok(answers)
+        Ok(responses)
     }
 
-    /// A script by its text; `sent` says whether it may have been carried out before, by a server that knew it.
-    async fn run_by_text(&self, call: &Call, sent: bool) -> Result<Answer, Error> {
-        match self.send_with_retry(Request::One(&call.by_text())).await {
-            Ok(answer) => Ok(Answer { resent: answer.resent || sent, ..answer }),
-            Err(failed) => Err(failed.after(sent).into_write_error()),
+    /// Runs a script by its text. `may_have_run` is whether a server that knew the script may have executed it already.
+    async fn eval(&self, call: &ScriptCall, may_have_run: bool) -> Result<Response, Error> {
+        match self.send_with_retry(Request::Single(&call.eval())).await {
+            Ok(response) => Ok(Response { resent: response.resent || may_have_run, ..response }),
+            Err(error) => Err(error.after_attempt(may_have_run).into_write_error()),
         }
     }
 
-    /// One command over the connection on which a write was answered, and over no other.
-    pub(crate) async fn follow(&self, written: &Answer, command: &Cmd) -> Result<Value, Failed> {
-        let followed = match self.current() {
-            Some(current) if current.number == written.connection => {
-                self.send_over(current, Request::One(command)).await
+    /// Sends a command over the connection that `written` came over; fails if that connection is no longer in use.
+    pub(crate) async fn send_after(&self, written: &Response, command: &Cmd) -> Result<Value, CommandError> {
+        let result = match self.current() {
+            Some(current) if current.id == written.connection_id => {
+                self.send_over(current, Request::Single(command)).await
             }
-            _ => Err(Failed { cause: io::Error::from(io::ErrorKind::BrokenPipe).into(), sent: true }),
+            _ => Err(CommandError { cause: io::Error::from(io::ErrorKind::BrokenPipe).into(), may_have_run: true }),
         };
-        followed.map(|answer| answer.value).map_err(|failed| failed.after(true))
+        result.map(|response| response.value).map_err(|error| error.after_attempt(true))
     }
 
-    /// Sends, and sends once more if the connection turns out to be stale. Everything that is sent here may be sent
-    /// twice: reads, scripts that know what they have written, and the SET of a new key, after which such a script looks.
-    async fn send_with_retry(&self, request: Request<'_>) -> Result<Answer, Failed> {
+    /// Sends a request, and sends it once more if the connection turns out to be stale. All requests that are sent here
+    /// may be sent twice: reads, scripts that recognize their own version, and the SET of a new key, after which such a
+    /// script checks the result.
+    async fn send_with_retry(&self, request: Request<'_>) -> Result<Response, CommandError> {
         match self.send_once(request).await {
-            // What is rare is on the heap, here and below: every command would carry the room for it otherwise.
-            Err(failed) if error::is_stale(&failed.cause) => Box::pin(self.send_again(request, failed.sent)).await,
-            answer => answer,
+            // Futures of rare cases are boxed, here and below: otherwise the future of every command would be as large.
+            Err(error) if error::is_stale(&error.cause) => Box::pin(self.send_again(request, error.may_have_run)).await,
+            response => response,
         }
     }
 
-    async fn send_again(&self, request: Request<'_>, sent: bool) -> Result<Answer, Failed> {
+    async fn send_again(&self, request: Request<'_>, may_have_run: bool) -> Result<Response, CommandError> {
         match self.send_once(request).await {
-            Ok(answer) => Ok(Answer { resent: sent, ..answer }),
-            Err(failed) => Err(failed.after(sent)),
+            Ok(response) => Ok(Response { resent: may_have_run, ..response }),
+            Err(error) => Err(error.after_attempt(may_have_run)),
         }
     }
 
-    async fn send_once(&self, request: Request<'_>) -> Result<Answer, Failed> {
-        match self.connected().await {
+    async fn send_once(&self, request: Request<'_>) -> Result<Response, CommandError> {
+        match self.current_or_connect().await {
             Ok(current) => self.send_over(current, request).await,
-            Err(cause) => Err(Failed { cause, sent: false }),
+            Err(cause) => Err(CommandError { cause, may_have_run: false }),
         }
     }
 
-    async fn send_over(&self, Current { number, channel }: Current, request: Request<'_>) -> Result<Answer, Failed> {
-        // It is large, and pinned where it is made: a timer that owned it would have it moved there.
+    async fn send_over(
+        &self,
+        Current { id, channel }: Current,
+        request: Request<'_>,
+    ) -> Result<Response, CommandError> {
+        // The future is large, and pinned where it is created: `timeout` would move it if it owned it.
         let send = pin!(channel.send(request));
-        let answer = timeout(self.limits.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
-        match answer {
-            Ok(value) => Ok(Answer { value, resent: false, connection: number }),
+        let response = timeout(self.limits.command_timeout, send).await.unwrap_or_else(|_| Err(timed_out()));
+        match response {
+            Ok(value) => Ok(Response { value, resent: false, connection_id: id }),
             Err(cause) => {
                 if error::is_stale(&cause) || cause.is_timeout() {
-                    self.forget(number);
+                    self.discard(id);
                 }
-                // What the server refuses it does not carry out.
-                Err(Failed { sent: cause.code().is_none(), cause })
+                // The server does not execute a command that it refuses.
+                Err(CommandError { may_have_run: cause.code().is_none(), cause })
             }
         }
     }
 
-    async fn connected(&self) -> Result<Current, RedisError> {
+    async fn current_or_connect(&self) -> Result<Current, RedisError> {
         match self.current() {
             Some(current) => Ok(current),
             None => Box::pin(timeout(self.limits.connect_timeout, self.connect()))
@@ -230,8 +239,8 @@ impl Connection {
         if let Some(current) = self.current() {
             return Ok(current);
         }
-        let channel = self.new_channel().await?;
-        let current = Current { number: self.connections.fetch_add(1, Ordering::Relaxed), channel };
+        let channel = self.open_channel().await?;
+        let current = Current { id: self.next_id.fetch_add(1, Ordering::Relaxed), channel };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current.clone());
         Ok(current)
     }
@@ -240,28 +249,30 @@ impl Connection {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes a connection that failed out of use, unless another is there already.
-    fn forget(&self, failed: u64) {
+    /// Stops using a connection that failed, unless it is already replaced.
+    fn discard(&self, failed: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|current| current.number == failed) {
+        if current.as_ref().is_some_and(|current| current.id == failed) {
             *current = None;
         }
     }
 
-    async fn new_channel(&self) -> Result<Channel, RedisError> {
-        // `send_over` limits the time of an answer, so the driver need not set a timer of its own.
+    async fn open_channel(&self) -> Result<Channel, RedisError> {
+        // `send_over` limits the time of a command, so the driver needs no timer of its own.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limits.connect_timeout))
             .set_response_timeout(None);
         if self.address.is_tls {
-            // The driver asks for the default one, and panics where there are two to choose from.
+            // The driver uses the default provider, and panics if there is none and both are compiled in.
             ensure_provider();
         }
         match &self.address.target {
-            Target::One(client) => client.get_multiplexed_async_connection_with_config(&config).await.map(Channel::One),
+            Target::Single(client) => {
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Channel::Single)
+            }
             #[cfg(feature = "sentinel")]
             Target::Sentinel(client) => {
-                client.lock().await.get_async_connection_with_config(&config).await.map(Channel::One)
+                client.lock().await.get_async_connection_with_config(&config).await.map(Channel::Single)
             }
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes, tls) => {
@@ -276,40 +287,44 @@ impl Connection {
 impl Channel {
     async fn send(self, request: Request<'_>) -> Result<Value, RedisError> {
         match (self, request) {
-            (Channel::One(mut connection), Request::One(command)) => {
+            (Channel::Single(mut connection), Request::Single(command)) => {
                 connection.send_packed_command(command).await?.extract_error()
             }
-            (Channel::One(connection), Request::All(commands)) => Box::pin(in_one_trip(connection, commands)).await,
+            (Channel::Single(connection), Request::Pipeline(commands)) => {
+                Box::pin(send_pipeline(connection, commands)).await
+            }
             #[cfg(feature = "redis-1")]
-            (Channel::Manager(mut manager), Request::One(command)) => {
+            (Channel::Manager(mut manager), Request::Single(command)) => {
                 manager.send_packed_command(command).await?.extract_error()
             }
             #[cfg(feature = "redis-1")]
-            (Channel::Manager(manager), Request::All(commands)) => Box::pin(in_one_trip(manager, commands)).await,
+            (Channel::Manager(manager), Request::Pipeline(commands)) => {
+                Box::pin(send_pipeline(manager, commands)).await
+            }
             #[cfg(feature = "cluster")]
             (Channel::Cluster(cluster), request) => Box::pin(cluster::send(cluster, request)).await,
             // Only a Cluster has nodes.
             #[cfg(feature = "cluster")]
-            (_, Request::Node(..)) => Err((redis::ErrorKind::InvalidClientConfig, "no Cluster").into()),
+            (_, Request::Node(..)) => Err((redis::ErrorKind::InvalidClientConfig, "expected a Cluster").into()),
         }
     }
 }
 
-async fn in_one_trip(mut connection: impl ConnectionLike, commands: &[&Cmd]) -> Result<Value, RedisError> {
+async fn send_pipeline(mut connection: impl ConnectionLike, commands: &[&Cmd]) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::with_capacity(commands.len());
     for command in commands {
         pipeline.add_command(Cmd::clone(command));
     }
-    let mut answers = connection.req_packed_commands(&pipeline, 0, commands.len()).await?;
-    let fails = |answer: &Value| matches!(answer, Value::ServerError(cause) if !error::says_unknown_script(cause));
-    match answers.iter().position(fails) {
-        Some(first) => answers.swap_remove(first).extract_error(),
-        None => Ok(Value::Array(answers)),
+    let mut values = connection.req_packed_commands(&pipeline, 0, commands.len()).await?;
+    let is_failure = |value: &Value| matches!(value, Value::ServerError(cause) if !error::is_no_script(cause));
+    match values.iter().position(is_failure) {
+        Some(first) => values.swap_remove(first).extract_error(),
+        None => Ok(Value::Array(values)),
     }
 }
 
-fn list(answers: Value) -> Vec<Value> {
-    if let Value::Array(answers) = answers { answers } else { vec![answers] }
+fn into_array(value: Value) -> Vec<Value> {
+    if let Value::Array(values) = value { values } else { vec![value] }
 }
 
 fn timed_out() -> RedisError {

@@ -1,4 +1,4 @@
-//! Whether Redis throws live sessions away when its memory is full.
+//! The warning about a server that evicts live sessions when its memory is full.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,19 +6,19 @@ use redis::Value;
 
 use crate::connection::Connection;
 
-/// The policy under which it evicts; `None` if it does not, or does not say.
+/// The policy by which the server evicts; `None` if it does not evict, or the policy is unknown.
 #[derive(Default)]
-pub(crate) struct Eviction(Mutex<Option<String>>);
+pub(crate) struct EvictionPolicy(Mutex<Option<String>>);
 
-impl Eviction {
-    /// Says whether it is another than before.
+impl EvictionPolicy {
+    /// Sets the policy, and returns whether it differs from the one before.
     fn set(&self, policy: Option<String>) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *known, policy.clone()) != policy
     }
 
-    /// Warns of a policy that evicts sessions: once, and again when it is another.
-    pub(crate) async fn look(&self, connection: &Connection) {
+    /// Logs a warning about a policy that evicts sessions, if it was not the policy at the last check.
+    pub(crate) async fn check(&self, connection: &Connection) {
         let info = match connection.read(redis::cmd("INFO").arg("memory")).await {
             Ok(info) => info,
             Err(error) => return tracing::debug!("maxmemory-policy of Redis could not be read: {error}"),
@@ -29,15 +29,15 @@ impl Eviction {
         let is_new = self.set(policy.clone());
         if let Some(policy) = policy.filter(|_| is_new) {
             tracing::warn!(
-                "Redis at {} has maxmemory-policy {policy}: when its memory is full it evicts live sessions, which logs \
-                 users out, and lists of a user's sessions, so that revoking them misses some that live: set noeviction",
-                connection.place()
+                "Redis at {} has maxmemory-policy {policy}: when its memory is full, it evicts live sessions, which logs \
+                 users out, and lists of a user's sessions, so that revoking them misses live ones; set noeviction",
+                connection.location()
             );
         }
     }
 }
 
-/// One text, or in a Cluster one for each node.
+/// Collects the text of the server, or of each node of a Cluster.
 fn collect(info: Value, texts: &mut Vec<String>) {
     match info {
         Value::BulkString(bytes) => texts.push(String::from_utf8_lossy(&bytes).into_owned()),
@@ -48,7 +48,7 @@ fn collect(info: Value, texts: &mut Vec<String>) {
     }
 }
 
-/// A server without a limit never evicts.
+/// Returns the policy if the server may evict. A server without a limit never does.
 fn evicting_policy(info: &str) -> Option<&str> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let is_limited = field("maxmemory").is_some_and(|bytes| bytes != "0");
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_counts_only_where_memory_is_limited() {
+    fn a_policy_evicts_only_if_memory_is_limited() {
         let info = |bytes: &str, policy: &str| {
             format!("# Memory\r\nused_memory:1\r\nmaxmemory:{bytes}\r\nmaxmemory_policy:{policy}\r\n")
         };

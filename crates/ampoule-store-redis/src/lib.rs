@@ -1,4 +1,4 @@
-//! Ampoule sessions in Redis 6.2 or later, or Valkey: a single server, one behind Sentinel, or a Cluster.
+//! Ampoule sessions in Redis 6.2 or later, or Valkey: a single server, a master behind Sentinel, or a Cluster.
 //!
 //! ```no_run
 //! use ampoule_store_redis::{RedisOptions, RedisStore};
@@ -7,55 +7,58 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! | URL | what it leads to |
+//! | URL | connects to |
 //! |---|---|
-//! | `redis://user:password@host:6379/0` | a single server; `rediss://` with TLS, verified by the system's roots |
+//! | `redis://user:password@host:6379/0` | a single server, and its database 0 |
 //! | `redis+unix:///run/redis.sock` | a single server on this machine |
-//! | `redis+sentinel://user:password@host:26379,host2:26379/mymaster/0` | the master of that name, wherever it now is |
-//! | `redis+cluster://user:password@host:6379,host2:6379` | a Cluster, found by any of its nodes |
+//! | `redis+sentinel://user:password@host:26379,host2:26379/mymaster/0` | the current master of that name |
+//! | `redis+cluster://user:password@host:6379,host2:6379` | a Cluster, through any of these nodes |
 //!
-//! `rediss+sentinel://` and `rediss+cluster://` are the same with TLS. `sentinel`, `cluster` and TLS (`tls-ring` or
-//! `tls-aws-lc-rs`) are cargo features, none of them on by default; `valkey` in place of `redis` means the same too.
+//! `rediss`, `rediss+sentinel` and `rediss+cluster` connect by TLS. `sentinel`, `cluster` and TLS (`tls-ring` or
+//! `tls-aws-lc-rs`) are cargo features, none of which is on by default. Each scheme can also be written with `valkey` in
+//! place of `redis`.
 //!
-//! Reading is one GET, a new session without a principal one SET, any other write one Lua script of one key, so a Cluster
-//! serves them all. Nothing is connected before it is needed, and a connection that broke is made again by the next
-//! request: after a restart, a failover or a moved slot.
+//! A read is one GET. Creating a session without a principal is one SET; any other write is one Lua script on one key,
+//! so all of them work in a Cluster. The store connects when it is first used. The next request replaces a broken
+//! connection: after a restart, a failover or a moved slot.
 //!
-//! A write whose connection breaks before its answer comes is sent once more. Each names the version that it writes, so the
-//! second finds what the first has done. Where it finds neither that nor the version it expected, another may have
-//! replaced it since, and the error is [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout): nothing is known. A delete
-//! that is sent twice says what the second found.
+//! A write whose connection breaks before the answer arrives is sent once more. Each put contains its version, so the
+//! second attempt detects a first one that succeeded. If it finds neither its own version nor the expected one, another
+//! client may have replaced the value meanwhile; the outcome is unknown, and the error is
+//! [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). A delete that is sent twice returns what the second attempt
+//! found.
 //!
 //! # The time
 //!
-//! Redis's own clock decides what is live: each value has a time to live, and is gone when that is over. Clocks of clients
-//! take no part in it, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the server's clock too, which a
-//! writer asks once a minute; it is good to tell how long ago the value was used. [`Store::ping`] returns the server's time,
-//! in a Cluster that of one of its nodes.
+//! Redis's own clock decides which values are live: each value has a time to live, and is gone when that is over.
+//! Clients' clocks do not matter, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the server's
+//! clock too, which a writing process reads once a minute; use it only to compute how long ago the value was used.
+//! [`Store::ping`] returns the server's time; in a Cluster, the time of one of its nodes.
 //!
-//! # What a save outlives
+//! # Durability
 //!
-//! Redis answers a write before it is on a disk or a replica. **With its own settings a crash loses the last second of
-//! saves, and a failover whatever the replica had not received; sessions that ended may then live again** (promises P2
-//! and P7). With `appendonly yes` and `appendfsync always` a crash of the server loses nothing that was acknowledged.
-//! For failovers set [`RedisOptions::replicas`], which waits for replicas after each put and delete, and
-//! `min-replicas-to-write`; even then Redis promises no more than to try (its documentation of `WAIT` says so).
+//! Redis answers a write before it is on a disk or a replica. **With Redis's default settings a crash loses all saves
+//! since its last snapshot, which may be an hour old, and a failover loses what the replica had not received; sessions
+//! that had ended may then live again** (promises P2 and P7). With `appendonly yes` a crash loses about the last second of
+//! saves, and with `appendfsync always` in addition no acknowledged write. For failovers set `min-replicas-to-write`, and [`RedisOptions::replicas`], which waits for
+//! replicas after each put and delete. Even then Redis gives no guarantee (see its documentation of `WAIT`).
 //!
-//! `maxmemory-policy` must be `noeviction` where `maxmemory` is set. Any other evicts live sessions, which logs users out,
-//! and the sets by which the sessions of a user are found: revoking them then misses sessions that live, until a write or
-//! a touch of each names it to its user again. The store warns of such a policy in the log when it first writes
-//! and in [`Store::ping`], if it may read it (`INFO`).
+//! If `maxmemory` is set, `maxmemory-policy` must be `noeviction`. Any other policy evicts live sessions, which logs
+//! users out, and the sets that list the sessions of a user. Revoking a user's sessions then misses live ones, until a
+//! write or a touch of each adds it to the set again. The store logs a warning about such a policy at the first write
+//! and at [`Store::ping`], if the user of the URL may read it (`INFO`).
 //!
-//! # TLS and rights
+//! # TLS and permissions
 //!
-//! With `rediss` the server's certificate is verified, and that it is for this host, by the CAs in the file `tls_ca_file`,
-//! else by those of the system. `tls_cert_file` and `tls_key_file` are the client's own. They are parameters of the URL
-//! (redis-py's `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are read too) or [`RedisOptions::tls`]. `sentinel_user` and
-//! `sentinel_password` are the login at the sentinels, if they have one. In all of these, and in the login of the URL, `@`
-//! is `%40` and `/` is `%2F`. The driver takes its cryptography from the process; where the application has not installed
-//! a default provider of rustls, the first connection by TLS installs that of ring.
+//! With `rediss` the server's certificate must be for this host and signed by a trusted CA: one in the file
+//! `tls_ca_file`, or else one of the system's. `tls_cert_file` and `tls_key_file` are the client's certificate and its
+//! key. These are parameters of the URL (redis-py's `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are accepted too)
+//! or [`RedisOptions::tls`]. `sentinel_user` and `sentinel_password` are the login at the sentinels, if they require
+//! one. In all of these, and in the login of the URL, write `%40` for `@` and `%2F` for `/`. The driver uses the
+//! process's default provider of rustls; if the application has not installed one, the first TLS connection installs
+//! the one that the feature brings.
 //!
-//! A user of the server needs these rights, with the prefix of the options:
+//! The user of the URL needs these permissions, with the prefix of the options:
 //!
 //! ```text
 //! ACL SETUSER app on >password ~ampoule:* -@all
@@ -63,21 +66,23 @@
 //! +zrandmember +eval +evalsha +time +scan
 //! ```
 //!
-//! And for some uses more: `+select` for another database than 0, `+wait` for replicas, `+role` behind Sentinel,
-//! `+cluster|slots` in a Cluster, `+client|tracking` and `+ping` for [`Store::watch`], `+info` to be warned of evictions.
+//! Some uses need more: `+select` for a database other than 0, `+wait` for replicas, `+role` behind Sentinel,
+//! `+cluster|slots` in a Cluster, `+client|tracking` and `+ping` for [`Store::watch`], `+info` for the warning about
+//! evictions.
 //!
-//! # What it holds
+//! # Stored keys
 //!
 //! ```text
 //! <prefix><key>       a string: format 1, version (8 bytes), deadline (15 digits, milliseconds), 0 or 32, the tag, the value
-//! <prefix>tag:<tag>   a sorted set: the keys that were put with the tag, and when; it may hold too many, never too few
-//! <prefix>wait        nothing, for ten seconds: what a write that was sent twice waits for (`replicas`)
+//! <prefix>tag:<tag>   a sorted set: the keys that were put with the tag, each with the time; may list too many, never too few
+//! <prefix>wait        empty, for ten seconds: the write that WAIT waits for after a write that was sent twice (`replicas`)
 //! ```
 //!
-//! Both have a time to live (`PTTL`); a tag's set lives a minute longer than the last of its values. When a key was put is
-//! by the clock of the server that holds the set. A set is cleaned when it is read, and now and then when it grows.
+//! Values and sets have a time to live (`PTTL`); a tag's set lives a minute longer than the last of its values. The
+//! times in a set are by the clock of the server that has the set. Absent keys are removed from a set when it is
+//! listed, and occasionally when it grows.
 
-// Each item says its feature, where docs.rs builds the pages.
+// On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -118,33 +123,35 @@ use redis::Value;
 
 use self::address::Address;
 use self::connection::Connection;
-use self::eviction::Eviction;
+use self::eviction::EvictionPolicy;
 pub use self::options::RedisOptions;
 use self::replicas::ReplicaPool;
 use self::server_clock::ServerClock;
 
-/// Sessions in Redis or Valkey.
+/// A store of sessions in Redis or Valkey.
+///
+/// A handle that is cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    /// What all share that need not wait for replicas.
+    /// The connection of all requests that do not wait for replicas.
     connection: Connection,
     replicas: Option<ReplicaPool>,
     options: RedisOptions,
     clock: ServerClock,
-    eviction: Eviction,
-    /// The next version.
-    versions: OnceLock<AtomicU64>,
+    eviction: EvictionPolicy,
+    /// The version of the next write.
+    next_version: OnceLock<AtomicU64>,
 }
 
-/// What a key is called in Redis.
-struct Name<'a> {
+/// The name of a key in Redis.
+struct KeyName<'a> {
     prefix: &'a str,
     key: StoreKey,
 }
 
-impl fmt::Display for Name<'_> {
+impl fmt::Display for KeyName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.prefix)?;
         self.key.fmt(f)
@@ -152,15 +159,30 @@ impl fmt::Display for Name<'_> {
 }
 
 impl RedisStore {
-    /// A store at this URL. Nothing is connected yet.
+    /// Creates a store on the server of this URL. It connects when it is first used.
+    ///
+    /// ```
+    /// use ampoule_core::{ErrorKind, Store};
+    /// use ampoule_store_redis::{RedisOptions, RedisStore};
+    ///
+    /// let store = RedisStore::connect("redis://:secret@cache.example/3", RedisOptions::default())?;
+    /// assert_eq!(store.describe(), "Redis at cache.example:6379/3, keys ampoule:*");
+    ///
+    /// let error = RedisStore::connect("redis://a.example,b.example", RedisOptions::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), ampoule_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL is invalid, or an option does not fit it.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or the prefix is invalid, if a file for TLS
+    /// cannot be read, if the URL needs a cargo feature that is off, or if [`RedisOptions::replicas`] is set for a
+    /// Cluster.
     pub fn connect(url: &str, options: RedisOptions) -> Result<RedisStore, Error> {
         RedisStore::build(address::parse(url, &options.tls)?, options)
     }
 
-    /// A store on the application's own client, for what a URL cannot say.
+    /// Creates a store on the application's own client, for settings that a URL cannot express. It connects when it is
+    /// first used.
     ///
     /// ```
     /// use ampoule_store_redis::redis_1::Client;
@@ -172,14 +194,14 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if an option is invalid.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the prefix is longer than 100 bytes.
     #[cfg(feature = "redis-1")]
     pub fn with_client(client: redis::Client, options: RedisOptions) -> Result<RedisStore, Error> {
-        RedisStore::build(Address::of_client(client), options)
+        RedisStore::build(Address::from_client(client), options)
     }
 
-    /// A store on the application's own connection, which it may use for other work too. It tells nothing of changes by
-    /// others, and cannot wait for replicas.
+    /// Creates a store on the application's own connection, which the application may use for other work too. The store
+    /// cannot report changes by others ([`Store::watch`]), and cannot wait for replicas.
     ///
     /// ```
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -192,17 +214,18 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if an option is invalid.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the prefix is longer than 100 bytes, or
+    /// [`RedisOptions::replicas`] is set.
     #[cfg(feature = "redis-1")]
     pub fn with_connection_manager(
         manager: redis::aio::ConnectionManager,
         options: RedisOptions,
     ) -> Result<RedisStore, Error> {
-        RedisStore::build(Address::of_manager(manager), options)
+        RedisStore::build(Address::from_manager(manager), options)
     }
 
     fn build(address: Address, options: RedisOptions) -> Result<RedisStore, Error> {
-        options.check(address.waits())?;
+        options.validate(address.supports_wait())?;
         let address = Arc::new(address);
         let replicas = ReplicaPool::new(&address, &options);
         let connection = Connection::new(address, options.pool);
@@ -211,74 +234,76 @@ impl RedisStore {
             replicas,
             options,
             clock: ServerClock::default(),
-            eviction: Eviction::default(),
-            versions: OnceLock::new(),
+            eviction: EvictionPolicy::default(),
+            next_version: OnceLock::new(),
         })))
     }
 
-    /// The present by which the deadline of a new value is reckoned.
+    /// Returns the time from which the deadline of a new value is computed.
     async fn now(&self) -> Result<Time, Error> {
         match self.test_time().or_else(|| self.0.clock.now()) {
             Some(now) => Ok(now),
-            None => Box::pin(self.ask_time()).await,
+            None => Box::pin(self.fetch_time()).await,
         }
     }
 
-    /// The first time it also looks what else there is to know of the server.
-    async fn ask_time(&self) -> Result<Time, Error> {
+    /// Reads the server's time, and at the first call checks its eviction policy.
+    async fn fetch_time(&self) -> Result<Time, Error> {
         let is_first = self.0.clock.is_unknown();
-        let time = self.0.clock.ask(&self.0.connection).await?;
+        let time = self.0.clock.fetch(&self.0.connection).await?;
         if is_first {
-            self.0.eviction.look(&self.0.connection).await;
+            self.0.eviction.check(&self.0.connection).await;
         }
         Ok(time)
     }
 
-    /// The present of the clock that decides in place of the server's.
+    /// Returns the time of the clock that tests set in place of the server's.
     fn test_time(&self) -> Option<Time> {
         self.0.options.clock.as_ref().map(|clock| clock.now())
     }
 
-    /// The moment that the deadline of every live value lies after: with the server's clock the earliest, since whatever is
-    /// there is live.
-    fn horizon(&self) -> Time {
+    /// Returns the time that the deadline of every live value is after. By the server's clock that is the earliest time,
+    /// since every value that exists is live.
+    fn live_after(&self) -> Time {
         self.test_time().unwrap_or(Time::ZERO)
     }
 
-    fn name(&self, key: StoreKey) -> Name<'_> {
-        Name { prefix: &self.0.options.prefix, key }
+    fn name(&self, key: StoreKey) -> KeyName<'_> {
+        KeyName { prefix: &self.0.options.prefix, key }
     }
 
-    /// Counted up from a random number: a system call for each write would be felt, and none of these comes back either.
-    /// The first write draws it, not the start: a process may fork in between, and two must not count from one number.
-    fn new_version(&self) -> Result<Version, Error> {
-        let versions = match self.0.versions.get() {
-            Some(versions) => versions,
+    /// Returns a version that no other write has. Versions count up from a random number, since a system call for each
+    /// write would be too slow. The number is drawn at the first write, not when the store is created: a process that
+    /// forks in between must not count from the same number as its parent.
+    fn next_version(&self) -> Result<Version, Error> {
+        let next_version = match self.0.next_version.get() {
+            Some(next_version) => next_version,
             None => {
                 let first = Version::random()?.0;
-                self.0.versions.get_or_init(|| AtomicU64::new(first))
+                self.0.next_version.get_or_init(|| AtomicU64::new(first))
             }
         };
-        Ok(Version(versions.fetch_add(1, Ordering::Relaxed)))
+        Ok(Version(next_version.fetch_add(1, Ordering::Relaxed)))
     }
 
     async fn read(&self, key: StoreKey) -> Result<Option<Stored>, Error> {
-        let horizon = self.horizon();
+        let live_after = self.live_after();
         let Value::BulkString(bytes) = self.0.connection.read(&scripts::get(self.name(key))).await? else {
             return Ok(None);
         };
         let (header, value) = format::decode(bytes)?;
         let stored = Stored { value, version: header.version, deadline: header.deadline };
-        Ok((header.deadline > horizon).then_some(stored))
+        Ok((header.deadline > live_after).then_some(stored))
     }
 
+    /// Writes a value, reads it back, and returns the server's time.
     async fn check(&self) -> Result<Time, Error> {
         write_and_read_back(self).await?;
         if let Some(time) = self.test_time() {
             return Ok(time);
         }
-        self.0.eviction.look(&self.0.connection).await;
-        self.0.clock.ask(&self.0.connection).await
+        self.0.eviction.check(&self.0.connection).await;
+        self.0.clock.fetch(&self.0.connection).await
     }
 }
 
@@ -307,7 +332,7 @@ impl Store for RedisStore {
         Reply::new(self.page(cursor, budget))
     }
 
-    /// Redis frees what has expired by itself.
+    /// Does nothing: Redis removes expired values by itself.
     fn sweep(&self, _: usize) -> Reply<'_, SweepReport> {
         Reply::ready(Ok(SweepReport::default()))
     }
@@ -317,13 +342,16 @@ impl Store for RedisStore {
     }
 
     fn describe(&self) -> String {
-        format!("Redis at {}, keys {}*", self.0.connection.place(), self.0.options.prefix)
+        format!("Redis at {}, keys {}*", self.0.connection.location(), self.0.options.prefix)
     }
 
-    /// By Redis's own tracking of keys, over a connection of its own. Not in a Cluster, whose nodes each tell of their own
-    /// keys alone.
+    /// Uses Redis's tracking of keys, over a connection of its own. `None` for a Cluster, each of whose nodes tracks only
+    /// its own keys, and for a connection of the application.
     fn watch(&self) -> Option<Box<dyn Watcher>> {
-        self.0.connection.has_client().then(|| Box::new(watch::Watching::new(self.clone())) as Box<dyn Watcher>)
+        self.0
+            .connection
+            .can_create_client()
+            .then(|| Box::new(watch::RedisWatcher::new(self.clone())) as Box<dyn Watcher>)
     }
 }
 

@@ -1,28 +1,35 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, Error, ErrorKind, PoolOptions, TlsFiles};
 
-/// How a [`RedisStore`](crate::RedisStore) works.
+/// Options for a [`RedisStore`](crate::RedisStore).
 ///
-/// End a literal with `..RedisOptions::default()`: a later version may have more of them.
+/// End a literal with `..RedisOptions::default()`: a later version may add options.
+///
+/// ```
+/// use ampoule_store_redis::RedisOptions;
+///
+/// let options = RedisOptions { prefix: "shop:".to_owned(), replicas: 1, ..RedisOptions::default() };
+/// ```
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// What the names of all keys start with: `ampoule:` by default. Applications on one server need different ones.
+    /// The prefix of the names of all keys: `ampoule:` by default. At most 100 bytes. Applications that share a database
+    /// need different prefixes.
     pub prefix: String,
-    /// How many replicas must have received a put or a delete before it counts, on a single server or behind Sentinel: 0 by
-    /// default. Where fewer answer within `command_timeout` it is [`ErrorKind::Timeout`]: the server has the value, and
-    /// may lose it.
+    /// How many replicas must receive a put or a delete before it succeeds, on a single server or behind Sentinel: 0 by
+    /// default. If fewer confirm it within three quarters of `command_timeout`, the error is [`ErrorKind::Timeout`]: the
+    /// server has the value, and may lose it in a failover.
     pub replicas: usize,
-    /// What TLS trusts and shows. The URL's `tls_ca_file`, `tls_cert_file` and `tls_key_file` count more. Not for a client
-    /// of your own.
+    /// The files for TLS; none by default. The URL's `tls_ca_file`, `tls_cert_file` and `tls_key_file` take precedence. A
+    /// client or connection of the application does not use them.
     pub tls: TlsFiles,
-    /// How the store uses its connections.
+    /// The connections to the server.
     pub pool: PoolOptions,
-    /// What tells the time, for tests: a value is then live until this clock reaches the deadline in it. `None`, the
-    /// default, leaves that to the server's clock.
+    /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
+    /// server's clock.
     pub clock: Option<Arc<dyn Clock>>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -42,12 +49,12 @@ impl Default for RedisOptions {
 }
 
 impl RedisOptions {
-    /// Checks what can be checked without a server. `waits` says whether connections can be had that wait for replicas.
-    pub(crate) fn check(&self, waits: Result<(), &'static str>) -> Result<(), Error> {
+    /// Checks what can be checked without a server. `supports_wait` is whether writes can wait for replicas.
+    pub(crate) fn validate(&self, supports_wait: Result<(), &'static str>) -> Result<(), Error> {
         if self.prefix.len() > 100 {
-            return Err(Error::new(ErrorKind::Config, "a prefix has 100 bytes at most"));
+            return Err(Error::new(ErrorKind::Config, "invalid prefix: expected at most 100 bytes"));
         }
-        match waits {
+        match supports_wait {
             Err(why) if self.replicas > 0 => Err(Error::new(ErrorKind::Config, why)),
             _ => Ok(()),
         }

@@ -1,16 +1,16 @@
-//! What a connection is asked to send.
+//! A request: one command or several.
 
 use redis::Cmd;
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::RoutingInfo;
 
-/// What is sent.
+/// The commands that are sent in one round trip.
 #[derive(Clone, Copy)]
 pub(crate) enum Request<'a> {
-    One(&'a Cmd),
-    /// The answer is an array, in which a script that the server does not know has its error.
-    All(&'a [&'a Cmd]),
-    /// To one node of a Cluster.
+    Single(&'a Cmd),
+    /// The response is an array. If the server does not know a script, its element is the error.
+    Pipeline(&'a [&'a Cmd]),
+    /// A command for one node of a Cluster.
     #[cfg(feature = "cluster")]
     Node(&'a Cmd, &'a RoutingInfo),
 }

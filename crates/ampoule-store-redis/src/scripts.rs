@@ -1,7 +1,7 @@
-//! The scripts: each of one key, each done whole or not at all, each the same if it is sent twice.
+//! The scripts. Each uses one key, is executed whole or not at all, and has the same effect if it is sent twice.
 //!
-//! Where the server keeps the time, a value that is there is live; the time that a script compares deadlines with is then
-//! 0, before all of them.
+//! By the server's clock every value that exists is live. The time that a script compares deadlines with is then 0, which
+//! is before all of them.
 
 use std::fmt::Display;
 use std::sync::LazyLock;
@@ -12,17 +12,17 @@ use redis::{Arg, Cmd, RedisWrite, ToRedisArgs};
 
 use crate::format;
 
-/// ARGV[1] is the time, [2] what the value that is replaced begins with, or `create` or `always`, [3] the new value, or
-/// nothing to remove the key, [4] its time to live, or nothing for ever. The usual case comes first and takes the fewest
-/// commands: the value is there as it was read, and live. A version that is the new one already was written by the same
-/// call before its connection broke; it is not written again, since a touch may have prolonged it meanwhile.
+/// Puts a value. ARGV[1] is the time, [2] the first bytes of the value to replace, or `create` or `always`, [3] the new
+/// value, empty to remove the key, [4] its time to live, absent for ever. The usual case comes first and needs the fewest
+/// commands: the value has the expected version and is live. If the value has the new version already, the same call has
+/// written it before its connection broke; it is not written again, since a touch may have prolonged it meanwhile.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
 local head = redis.call('GETRANGE', KEYS[1], '0', '24')
 if string.sub(head, 1, 9) ~= ARGV[2] or string.sub(head, 10, 24) - ARGV[1] <= 0 then
   if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
-    return redis.error_reply('CORRUPT a key holds what was never put there')
+    return redis.error_reply('CORRUPT the key contains data that this store did not write')
   end
   local live = #head > 0 and tonumber(string.sub(head, 10, 24)) > tonumber(ARGV[1])
   if live and string.sub(head, 2, 9) == string.sub(ARGV[3], 2, 9) then return 1 end
@@ -44,17 +44,18 @@ return 1
     )
 });
 
-/// ARGV[1] is the time, [2] what the value begins with, [3] the new deadline, [4] the time to live, or nothing for ever,
-/// [5] says that the tag lives as long. If it does not, and the value is to live longer, the tag is returned and nothing
-/// is done. Time to live and deadline are raised, each by itself, and never lowered; a time to live of -1 is for ever.
-/// Numbers that Redis is given as text it need not print first. The time to live comes first: Redis that is full
-/// (`maxmemory`) refuses SETRANGE, but not after the first write of a script.
+/// Prolongs a value. ARGV[1] is the time, [2] the first bytes of the value, [3] the new deadline, [4] the time to live,
+/// empty for ever, [5] empty unless the tag's set lives as long already. If it is empty, the value has a tag, and the time
+/// to live would be raised, the script changes nothing and returns the tag. Time to live and deadline are raised
+/// independently, and never lowered; a time to live of -1 is for ever. Numbers are passed as text, which saves Redis
+/// their conversion. PEXPIRE comes first: if Redis is full (`maxmemory`), it refuses SETRANGE, except after the first
+/// write of a script.
 static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
 local head = redis.call('GETRANGE', KEYS[1], '0', '24')
 if #head > 0 and (#head < 25 or string.byte(head, 1) ~= 1) then
-  return redis.error_reply('CORRUPT a key holds what was never put there')
+  return redis.error_reply('CORRUPT the key contains data that this store did not write')
 end
 if string.sub(head, 1, 9) ~= ARGV[2] or string.sub(head, 10, 24) - ARGV[1] <= 0 then return 0 end
 local left = redis.call('PTTL', KEYS[1])
@@ -68,6 +69,7 @@ return 1
     )
 });
 
+/// Removes a key, and returns whether it was live. ARGV[1] is the time.
 static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
@@ -79,16 +81,16 @@ return live and 1 or 0
     )
 });
 
-/// The time of a tag's server in milliseconds, unless ARGV[1] is the time.
-const NOW: &str = "local now = ARGV[1] ~= '' and ARGV[1] or redis.call('TIME')[1] .. '000'";
+/// Sets `now` to ARGV[1], or if that is empty to the server's time, in milliseconds.
+const LUA_NOW: &str = "local now = ARGV[1] ~= '' and ARGV[1] or redis.call('TIME')[1] .. '000'";
 
-/// KEYS[1] is a tag, ARGV[1] the time or nothing, [2] a key, [3] how long the key's value will live, or nothing for ever.
-/// Says how many keys the tag has. Neither the time at which a key was named nor the set's time to live is ever lowered;
-/// a set that was not made just now and has no time to live may belong to a value that has none.
-static ADD: LazyLock<Script> = LazyLock::new(|| {
+/// Adds a key to the set of a tag, and returns the size of the set. KEYS[1] is the set, ARGV[1] the time or empty, [2] the
+/// key, [3] the time to live that the set needs, empty for ever. Neither the time of a key in the set nor the time to live
+/// of the set is ever lowered. If a set that existed before has no time to live, it may have a value that lives for ever.
+static ADD_TO_TAG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "
-{NOW}
+{LUA_NOW}
 local added = redis.call('ZADD', KEYS[1], 'GT', now, ARGV[2])
 local size, ttl = redis.call('ZCARD', KEYS[1]), redis.call('PTTL', KEYS[1])
 if ARGV[3] == '' then
@@ -101,22 +103,23 @@ return size
     ))
 });
 
-/// KEYS[1] is a tag, ARGV[1] the time or nothing, [2] a number of milliseconds, the others are keys. Takes those out that
-/// were named longer ago than that, in one step: a key that another process names meanwhile stays.
-static FORGET: LazyLock<Script> = LazyLock::new(|| {
+/// Removes keys from the set of a tag, unless they were added lately. KEYS[1] is the set, ARGV[1] the time or empty, [2] the
+/// age from which a key is removed, in milliseconds, the others are the keys. A key that another process adds meanwhile
+/// stays, since the script is atomic.
+static REMOVE_FROM_TAG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "
-{NOW}
+{LUA_NOW}
 for index = 3, #ARGV do
-  local named = redis.call('ZSCORE', KEYS[1], ARGV[index])
-  if named and now - named >= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[index]) end
+  local added = redis.call('ZSCORE', KEYS[1], ARGV[index])
+  if added and now - added >= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[index]) end
 end
 return 1
 "
     ))
 });
 
-/// A script, and the digest by which a server knows it.
+/// The text of a script, and the digest by which a server identifies it.
 struct Script {
     text: String,
     digest: String,
@@ -128,57 +131,56 @@ impl Script {
     }
 }
 
-/// The commands in the line of a script that an error is about, as rights: Redis 7.0 and older say which script and which
-/// line, and not which command the user has no right to.
-pub(crate) fn rights_in_line(error: &str) -> Option<String> {
-    let scripts = [&PUT, &TOUCH, &DELETE, &ADD, &FORGET];
+/// Returns the permissions for the commands in the line of a script that an error is about. Redis 7.0 and older report the
+/// script and the line, but not the command that the user may not run.
+pub(crate) fn permissions_in_line(error: &str) -> Option<String> {
+    let scripts = [&PUT, &TOUCH, &DELETE, &ADD_TO_TAG, &REMOVE_FROM_TAG];
     let script = scripts.into_iter().find(|script| error.contains(&script.digest))?;
     let number = error.rsplit_once("user_script:")?.1.trim_start();
     let number: usize = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     let line = script.text.lines().nth(number.checked_sub(1)?)?;
     let commands = line.split("redis.call('").skip(1).filter_map(|rest| rest.split('\'').next());
-    let rights: Vec<_> = commands.map(|command| format!("+{}", command.to_ascii_lowercase())).collect();
-    (!rights.is_empty()).then(|| rights.join(" "))
+    let permissions: Vec<_> = commands.map(|command| format!("+{}", command.to_ascii_lowercase())).collect();
+    (!permissions.is_empty()).then(|| permissions.join(" "))
 }
 
 /// A script with its key and arguments.
-pub(crate) struct Call {
+pub(crate) struct ScriptCall {
     script: &'static Script,
-    /// By its digest.
-    command: Cmd,
+    evalsha: Cmd,
 }
 
-impl Call {
-    /// `room` is how many bytes the longest argument has: no command has others that are long.
-    fn new(script: &'static Script, key: impl Display, room: usize) -> Call {
-        let mut command = Cmd::with_capacity(8, 256 + room);
-        command.arg("EVALSHA").arg(&script.digest).arg(1).write_arg_fmt(key);
-        Call { script, command }
+impl ScriptCall {
+    /// `size` is the length of the longest argument, in bytes; all others are short.
+    fn new(script: &'static Script, key: impl Display, size: usize) -> ScriptCall {
+        let mut evalsha = Cmd::with_capacity(8, 256 + size);
+        evalsha.arg("EVALSHA").arg(&script.digest).arg(1).write_arg_fmt(key);
+        ScriptCall { script, evalsha }
     }
 
-    fn with(mut self, value: impl ToRedisArgs) -> Call {
-        self.command.arg(value);
+    fn arg(mut self, value: impl ToRedisArgs) -> ScriptCall {
+        self.evalsha.arg(value);
         self
     }
 
-    /// With a number, or with an empty argument in its place.
-    fn with_any(self, number: Option<u64>) -> Call {
+    /// Adds a number, or an empty argument for `None`.
+    fn arg_or_empty(self, number: Option<u64>) -> ScriptCall {
         match number {
-            Some(number) => self.with(number),
-            None => self.with(""),
+            Some(number) => self.arg(number),
+            None => self.arg(""),
         }
     }
 
-    /// The command that runs it by its digest.
-    pub(crate) fn command(&self) -> &Cmd {
-        &self.command
+    /// Returns the command that runs the script by its digest.
+    pub(crate) fn evalsha(&self) -> &Cmd {
+        &self.evalsha
     }
 
-    /// The command that runs it by its text, where the server does not know it, such as after a restart.
-    pub(crate) fn by_text(&self) -> Cmd {
+    /// Returns the command that runs the script by its text, for a server that does not know it, such as after a restart.
+    pub(crate) fn eval(&self) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.script.text);
-        for argument in self.command.args_iter().skip(2) {
+        for argument in self.evalsha.args_iter().skip(2) {
             if let Arg::Simple(bytes) = argument {
                 command.arg(bytes);
             }
@@ -187,15 +189,15 @@ impl Call {
     }
 }
 
-pub(crate) fn put(key: impl Display, time: Time, mode: PutMode, value: &[u8], ttl: Option<u64>) -> Call {
-    let call = Call::new(&PUT, key, value.len()).with(time.as_millis());
+pub(crate) fn put(key: impl Display, time: Time, mode: PutMode, value: &[u8], ttl: Option<u64>) -> ScriptCall {
+    let call = ScriptCall::new(&PUT, key, value.len()).arg(time.as_millis());
     let call = match mode {
-        PutMode::Create => call.with("create"),
-        PutMode::Always => call.with("always"),
-        PutMode::Replace(version) => call.with(&format::beginning(version)[..]),
+        PutMode::Create => call.arg("create"),
+        PutMode::Always => call.arg("always"),
+        PutMode::Replace(version) => call.arg(&format::version_prefix(version)[..]),
     };
-    // Nothing that is `None` is sent.
-    call.with(value).with(ttl)
+    // `None` adds no argument.
+    call.arg(value).arg(ttl)
 }
 
 pub(crate) fn get(key: impl Display) -> Cmd {
@@ -204,8 +206,8 @@ pub(crate) fn get(key: impl Display) -> Cmd {
     command
 }
 
-/// Puts a value where there is none, without a script: what Redis does by itself takes it a third of the time. Where
-/// there is something after all, only [`put`] can tell what it is.
+/// Returns the command that puts a value if the key is absent, without a script: that takes Redis a third of the time. If
+/// the key is not absent, only [`put`] can tell whether its value is expired or this very write.
 pub(crate) fn create(key: impl Display, value: &[u8], ttl: Option<u64>) -> Cmd {
     let mut command = Cmd::with_capacity(6, 192 + value.len());
     command.arg("SET").write_arg_fmt(key);
@@ -216,7 +218,7 @@ pub(crate) fn create(key: impl Display, value: &[u8], ttl: Option<u64>) -> Cmd {
     command
 }
 
-/// What a touch changes, and of what.
+/// The version that a touch expects, and its new deadline and time to live.
 #[derive(Clone, Copy)]
 pub(crate) struct Touch {
     pub(crate) version: Version,
@@ -224,25 +226,25 @@ pub(crate) struct Touch {
     pub(crate) ttl: Option<u64>,
 }
 
-pub(crate) fn touch(key: impl Display, time: Time, touch: Touch, tag_lives: bool) -> Call {
-    let call = Call::new(&TOUCH, key, 0).with(time.as_millis()).with(&format::beginning(touch.version)[..]);
-    let call = call.with(&format::digits(touch.deadline)[..]).with_any(touch.ttl);
-    call.with(if tag_lives { "yes" } else { "" })
+pub(crate) fn touch(key: impl Display, time: Time, touch: Touch, is_tag_prolonged: bool) -> ScriptCall {
+    let call = ScriptCall::new(&TOUCH, key, 0).arg(time.as_millis()).arg(&format::version_prefix(touch.version)[..]);
+    let call = call.arg(&format::digits(touch.deadline)[..]).arg_or_empty(touch.ttl);
+    call.arg(if is_tag_prolonged { "yes" } else { "" })
 }
 
-pub(crate) fn delete(key: impl Display, time: Time) -> Call {
-    Call::new(&DELETE, key, 0).with(time.as_millis())
+pub(crate) fn delete(key: impl Display, time: Time) -> ScriptCall {
+    ScriptCall::new(&DELETE, key, 0).arg(time.as_millis())
 }
 
-/// `time` is `None` where the server keeps it.
-pub(crate) fn add(tag: &str, time: Option<Time>, member: &[u8], ttl: Option<u64>) -> Call {
-    Call::new(&ADD, tag, 0).with_any(time.map(Time::as_millis)).with(member).with_any(ttl)
+/// Returns the call that adds a key to the set of a tag; `time` is `None` for the server's clock.
+pub(crate) fn add_to_tag(set: &str, time: Option<Time>, member: &[u8], ttl: Option<u64>) -> ScriptCall {
+    ScriptCall::new(&ADD_TO_TAG, set, 0).arg_or_empty(time.map(Time::as_millis)).arg(member).arg_or_empty(ttl)
 }
 
-/// `time` is `None` where the server keeps it.
-pub(crate) fn forget(tag: &str, time: Option<Time>, grace: Duration, members: &[&[u8]]) -> Call {
-    let call = Call::new(&FORGET, tag, members.len() * 40).with_any(time.map(Time::as_millis));
-    call.with(grace.as_millis() as u64).with(members)
+/// Returns the call that removes keys from the set of a tag; `time` is `None` for the server's clock.
+pub(crate) fn remove_from_tag(set: &str, time: Option<Time>, grace: Duration, members: &[&[u8]]) -> ScriptCall {
+    let call = ScriptCall::new(&REMOVE_FROM_TAG, set, members.len() * 40).arg_or_empty(time.map(Time::as_millis));
+    call.arg(grace.as_millis() as u64).arg(members)
 }
 
 #[cfg(test)]
@@ -262,8 +264,8 @@ mod tests {
         Some(client.get_multiplexed_async_connection().await.unwrap())
     }
 
-    async fn answer(connection: &mut MultiplexedConnection, call: &Call) -> Value {
-        connection.send_packed_command(&call.by_text()).await.unwrap()
+    async fn run(connection: &mut MultiplexedConnection, call: &ScriptCall) -> Value {
+        connection.send_packed_command(&call.eval()).await.unwrap()
     }
 
     fn value(version: u64) -> Vec<u8> {
@@ -271,9 +273,9 @@ mod tests {
         format::encode(Version(version), LATER, &entry)
     }
 
-    /// The usual case and all others, each sent twice as after a broken connection.
+    /// Sends the usual case and all others twice, as after a broken connection.
     #[tokio::test]
-    async fn a_put_that_is_sent_twice_is_one_write_and_says_so() {
+    async fn a_put_that_is_sent_twice_is_one_write_with_one_result() {
         let Some(mut connection) = connection().await else { return };
         let replace = |version| PutMode::Replace(Version(version));
         let steps = [
@@ -287,58 +289,59 @@ mod tests {
             (NOW, PutMode::Always, value(4), 1),
             (NOW, replace(3), Vec::new(), 0),
             (LATER, PutMode::Create, value(5), 1),
-            // By the server's clock what is there is live.
+            // By the server's clock every value that exists is live.
             (Time::ZERO, PutMode::Create, value(6), 0),
             (Time::ZERO, replace(5), value(6), 1),
         ];
         for (time, mode, value, expected) in steps {
             for _ in 0..2 {
                 let put = put("scripts:twice", time, mode, &value, None);
-                assert_eq!(answer(&mut connection, &put).await, Value::Int(expected), "{mode:?} of {value:?}");
+                assert_eq!(run(&mut connection, &put).await, Value::Int(expected), "{mode:?} of {value:?}");
             }
         }
         let removal = put("scripts:twice", NOW, replace(6), b"", None);
-        assert_eq!(answer(&mut connection, &removal).await, Value::Int(1));
+        assert_eq!(run(&mut connection, &removal).await, Value::Int(1));
         assert_eq!(connection.send_packed_command(&get("scripts:twice")).await.unwrap(), Value::Nil);
     }
 
-    /// The put is sent again after its connection broke, and after the other's touch.
+    /// The put is sent again after its connection broke, and after another client's touch.
     #[tokio::test]
-    async fn a_put_that_is_sent_twice_does_not_undo_a_touch_between() {
+    async fn a_put_that_is_sent_twice_does_not_undo_a_touch_in_between() {
         let Some(mut connection) = connection().await else { return };
         for mode in [PutMode::Create, PutMode::Always, PutMode::Replace(Version(7))] {
             let put = put("scripts:undo", NOW, mode, &value(8), Some(60_000));
             if mode == PutMode::Replace(Version(7)) {
                 let before = super::put("scripts:undo", NOW, PutMode::Always, &value(7), Some(60_000));
-                assert_eq!(answer(&mut connection, &before).await, Value::Int(1));
+                assert_eq!(run(&mut connection, &before).await, Value::Int(1));
             }
-            assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+            assert_eq!(run(&mut connection, &put).await, Value::Int(1));
             let moved = Touch { version: Version(8), deadline: Time::from_millis(9_000), ttl: Some(900_000) };
-            assert_eq!(answer(&mut connection, &touch("scripts:undo", NOW, moved, false)).await, Value::Int(1));
-            assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+            assert_eq!(run(&mut connection, &touch("scripts:undo", NOW, moved, false)).await, Value::Int(1));
+            assert_eq!(run(&mut connection, &put).await, Value::Int(1));
             let mut pttl = redis::cmd("PTTL");
             let left = connection.send_packed_command(pttl.arg("scripts:undo")).await.unwrap();
             assert!(matches!(left, Value::Int(800_000..)), "{mode:?}: {left:?}");
             let removal = super::put("scripts:undo", NOW, PutMode::Always, b"", None);
-            answer(&mut connection, &removal).await;
+            run(&mut connection, &removal).await;
         }
     }
 
     #[test]
-    fn the_line_of_an_error_is_read_as_rights() {
-        let error =
-            |line| format!("can't run this command or subcommand script: {}, on @user_script:{line}.", ADD.digest);
-        assert_eq!(rights_in_line(&error(2)).as_deref(), Some("+time"));
-        assert_eq!(rights_in_line(&error(4)).as_deref(), Some("+zcard +pttl"));
-        assert_eq!(rights_in_line(&error(99)), None);
-        assert_eq!(rights_in_line("script: unknown, on @user_script:2."), None);
+    fn the_line_of_an_error_is_mapped_to_permissions() {
+        let error = |line| {
+            format!("can't run this command or subcommand script: {}, on @user_script:{line}.", ADD_TO_TAG.digest)
+        };
+        assert_eq!(permissions_in_line(&error(2)).as_deref(), Some("+time"));
+        assert_eq!(permissions_in_line(&error(4)).as_deref(), Some("+zcard +pttl"));
+        assert_eq!(permissions_in_line(&error(99)), None);
+        assert_eq!(permissions_in_line("script: unknown, on @user_script:2."), None);
     }
 
     #[tokio::test]
-    async fn a_touch_needs_a_live_version_and_moves_the_digits_later_only() {
+    async fn a_touch_needs_a_live_version_and_only_raises_the_deadline() {
         let Some(mut connection) = connection().await else { return };
         let put = put("scripts:touch", NOW, PutMode::Always, &value(1), Some(60_000));
-        assert_eq!(answer(&mut connection, &put).await, Value::Int(1));
+        assert_eq!(run(&mut connection, &put).await, Value::Int(1));
         let millis = Time::from_millis;
         let steps = [
             (NOW, 2, 3_000, 0, 2_000),
@@ -352,10 +355,10 @@ mod tests {
             for _ in 0..2 {
                 let moved = Touch { version: Version(version), deadline: millis(deadline), ttl: Some(70_000) };
                 let touch = touch("scripts:touch", time, moved, false);
-                assert_eq!(answer(&mut connection, &touch).await, Value::Int(expected), "{version} at {time:?}");
+                assert_eq!(run(&mut connection, &touch).await, Value::Int(expected), "{version} at {time:?}");
                 let Value::BulkString(bytes) = connection.send_packed_command(&get("scripts:touch")).await.unwrap()
                 else {
-                    panic!("a touch removed it");
+                    panic!("a touch removed the key");
                 };
                 let (header, value) = format::decode(bytes).unwrap();
                 assert_eq!((header.version, header.deadline), (Version(1), millis(digits)));

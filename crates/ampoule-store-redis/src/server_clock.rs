@@ -1,4 +1,4 @@
-//! The server's present, by which the deadlines in values are reckoned. The clock of this process may be days off.
+//! The server's clock, from which the deadlines in values are computed. The clock of this process may be days off.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use ampoule_core::{Error, Time};
 
 use crate::connection::Connection;
-use crate::format;
+use crate::format::corrupt;
 
-/// How long this process's monotonic clock is trusted to go as fast as the server's.
+/// How long the time is computed from the last reading with this process's monotonic clock.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// What the server's clock said, and when.
+/// The last reading of the server's clock, and when it was taken.
 #[derive(Default)]
 pub(crate) struct ServerClock(Mutex<Option<(Time, Instant)>>);
 
@@ -20,21 +20,23 @@ impl ServerClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
     }
 
-    /// `None` tells one caller to ask the server; the others use what it said last.
+    /// Returns the server's time. Once the last reading is too old, one caller gets `None` and must read the clock; the
+    /// others continue with the last reading.
     pub(crate) fn now(&self) -> Option<Time> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (time, asked) = (*said)?;
-        let (age, now) = (asked.elapsed(), Instant::now());
+        let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (time, taken) = (*reading)?;
+        let (age, now) = (taken.elapsed(), Instant::now());
         if age >= MAX_AGE {
-            *said = Some((time + age, now));
+            *reading = Some((time + age, now));
             return None;
         }
         Some(time + age)
     }
 
-    pub(crate) async fn ask(&self, connection: &Connection) -> Result<Time, Error> {
+    /// Reads the server's clock.
+    pub(crate) async fn fetch(&self, connection: &Connection) -> Result<Time, Error> {
         let time = connection.read(&redis::cmd("TIME")).await?;
-        let (seconds, micros) = redis::from_redis_value::<(u64, u64)>(time).map_err(|_| format::damaged())?;
+        let (seconds, micros) = redis::from_redis_value::<(u64, u64)>(time).map_err(|_| corrupt())?;
         let time = Time::ZERO + Duration::from_secs(seconds) + Duration::from_micros(micros);
         self.set(time);
         Ok(time)
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_caller_in_a_while_asks_the_server() {
+    fn one_caller_reads_the_clock_when_the_last_reading_is_old() {
         let clock = ServerClock::default();
         assert!(clock.is_unknown() && clock.now().is_none());
         clock.set(Time::from_millis(1_000));
@@ -58,6 +60,6 @@ mod tests {
         assert!(now >= Time::from_millis(1_000) && now < Time::from_millis(31_000), "{now:?}");
         *clock.0.lock().unwrap() = Some((Time::from_millis(1_000), Instant::now().checked_sub(2 * MAX_AGE).unwrap()));
         assert_eq!(clock.now(), None);
-        assert!(clock.now().unwrap() >= Time::from_millis(121_000), "the others use what it said last");
+        assert!(clock.now().unwrap() >= Time::from_millis(121_000), "the others continue with the last reading");
     }
 }

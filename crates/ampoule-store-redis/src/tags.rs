@@ -1,78 +1,80 @@
-//! The keys of a tag: a set that may hold too many, since it is written before the value, and never too few.
+//! The keys of a tag: a set that may list too many, since it is written before the value, and never too few.
 
 use std::time::Duration;
 
 use ampoule_core::{Error, StoreKey, Tag};
 use redis::{RedisWrite, Value};
 
-use crate::scripts::{self, Call};
-use crate::{Name, RedisStore, format};
+use crate::format::corrupt;
+use crate::scripts::{self, ScriptCall};
+use crate::{KeyName, RedisStore, format};
 
-/// A key whose value is not there may have one in a moment: its writer names it first. After this time it has none.
+/// How long a key stays in a set without a value, since its writer adds it before it writes the value.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// A smaller set is not cleaned by those who write to it.
-const CLEAN_FROM: i64 = 64;
+/// The size from which a set is cleaned by writers.
+const CLEANING_THRESHOLD: i64 = 64;
 
-/// Of so many writers one cleans, by a byte of its random key.
-const CLEANERS: u8 = 16;
+/// One write in this many cleans the set, by a byte of its random key.
+const WRITES_PER_CLEANING: u8 = 16;
 
-/// A writer that cleans looks at so many keys, at random. So a write costs the same however large the set is, and in the
-/// long run a quarter of it may be gone at most, since a key that is gone is found as fast as keys are added.
-const SAMPLE: usize = 64;
+/// How many random keys a cleaning examines. So a write costs the same at any size of the set. In the long run at most a
+/// quarter of the keys has no value, since they are then removed as fast as keys are added.
+const SAMPLE_SIZE: usize = 64;
 
-/// At most so many keys are looked at, or taken out, in one step.
-const MAX_STEP: usize = 1_000;
+/// How many keys are examined, or removed, in one round trip.
+const MAX_BATCH: usize = 1_000;
 
 impl RedisStore {
-    fn tag_name(&self, tag: Tag) -> String {
+    fn set_name(&self, tag: Tag) -> String {
         format!("{}tag:{tag}", self.0.options.prefix)
     }
 
-    /// What names a key to its tag, for as long as its value lives and a little longer.
-    pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, ttl: Option<u64>) -> Call {
+    /// Returns the call that adds a key to the set of its tag, for as long as its value lives and a little longer.
+    pub(crate) fn add_to_tag(&self, tag: Tag, key: StoreKey, ttl: Option<u64>) -> ScriptCall {
         let ttl = ttl.map(|ttl| ttl + GRACE.as_millis() as u64);
-        scripts::add(&self.tag_name(tag), self.test_time(), key.as_bytes(), ttl)
+        scripts::add_to_tag(&self.set_name(tag), self.test_time(), key.as_bytes(), ttl)
     }
 
-    /// Asks each value whether it still has the tag, and takes out of the set those that are gone.
+    /// Returns the keys whose values have the tag, and removes the others from its set.
     pub(crate) async fn keys_of(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        let named = self.0.connection.read(redis::cmd("ZRANGE").arg(self.tag_name(tag)).arg(0).arg(-1)).await?;
-        self.live_of(tag, keys_in(named)?).await
+        let members = self.0.connection.read(redis::cmd("ZRANGE").arg(self.set_name(tag)).arg(0).arg(-1)).await?;
+        self.live_keys(tag, parse_keys(members)?).await
     }
 
-    async fn live_of(&self, tag: Tag, keys: Vec<StoreKey>) -> Result<Vec<StoreKey>, Error> {
-        let horizon = self.horizon();
-        let (mut live, mut gone) = (Vec::new(), Vec::new());
-        for keys in keys.chunks(MAX_STEP) {
-            let heads: Vec<_> = keys.iter().map(|key| head(self.name(*key))).collect();
-            let heads = self.0.connection.read_all(&heads).await?;
-            for (key, head) in keys.iter().zip(heads) {
-                let Value::BulkString(head) = head else { continue };
-                let header = if head.is_empty() { None } else { Some(format::decode_header(&head)?) };
-                match header.filter(|header| header.deadline > horizon) {
+    async fn live_keys(&self, tag: Tag, keys: Vec<StoreKey>) -> Result<Vec<StoreKey>, Error> {
+        let live_after = self.live_after();
+        let (mut live, mut stale) = (Vec::new(), Vec::new());
+        for keys in keys.chunks(MAX_BATCH) {
+            let commands: Vec<_> = keys.iter().map(|key| get_header(self.name(*key))).collect();
+            let headers = self.0.connection.read_all(&commands).await?;
+            for (key, header) in keys.iter().zip(headers) {
+                let Value::BulkString(bytes) = header else { continue };
+                let header = if bytes.is_empty() { None } else { Some(format::decode_header(&bytes)?) };
+                match header.filter(|header| header.deadline > live_after) {
                     Some(header) if header.tag == Some(tag) => live.push(*key),
-                    _ => gone.push(*key),
+                    _ => stale.push(*key),
                 }
             }
         }
-        self.forget(tag, &gone).await?;
+        self.remove_from_tag(tag, &stale).await?;
         Ok(live)
     }
 
-    /// Removes keys from the set, but none that was named lately: its value may be on the way.
-    async fn forget(&self, tag: Tag, gone: &[StoreKey]) -> Result<(), Error> {
-        for gone in gone.chunks(MAX_STEP) {
-            let members: Vec<&[u8]> = gone.iter().map(|key| &key.as_bytes()[..]).collect();
-            self.0.connection.run(&scripts::forget(&self.tag_name(tag), self.test_time(), GRACE, &members)).await?;
+    /// Removes keys from the set, except those that were added lately: their values may not be written yet.
+    async fn remove_from_tag(&self, tag: Tag, stale: &[StoreKey]) -> Result<(), Error> {
+        for stale in stale.chunks(MAX_BATCH) {
+            let members: Vec<&[u8]> = stale.iter().map(|key| &key.as_bytes()[..]).collect();
+            let call = scripts::remove_from_tag(&self.set_name(tag), self.test_time(), GRACE, &members);
+            self.0.connection.run_script(&call).await?;
         }
         Ok(())
     }
 
-    /// Keeps the set of a user who logs in again and again, and is never looked at, in bounds (promise P9).
-    pub(crate) async fn clean_now_and_then(&self, tag: Tag, key: StoreKey, size: i64) {
-        if size >= CLEAN_FROM && key.as_bytes()[0].is_multiple_of(CLEANERS) {
-            // The write is done; what could not be cleaned now is cleaned later.
+    /// Cleans the set at some writes, which bounds the set of a user who often logs in and is never listed (promise P9).
+    pub(crate) async fn clean_occasionally(&self, tag: Tag, key: StoreKey, size: i64) {
+        if size >= CLEANING_THRESHOLD && key.as_bytes()[0].is_multiple_of(WRITES_PER_CLEANING) {
+            // The write itself has succeeded; a later write cleans the set.
             if let Err(error) = Box::pin(self.clean(tag)).await {
                 tracing::debug!("the set of a tag was not cleaned: {error}");
             }
@@ -80,24 +82,24 @@ impl RedisStore {
     }
 
     async fn clean(&self, tag: Tag) -> Result<(), Error> {
-        let sample = self.0.connection.read(redis::cmd("ZRANDMEMBER").arg(self.tag_name(tag)).arg(SAMPLE)).await?;
-        self.live_of(tag, keys_in(sample)?).await.map(drop)
+        let sample = self.0.connection.read(redis::cmd("ZRANDMEMBER").arg(self.set_name(tag)).arg(SAMPLE_SIZE)).await?;
+        self.live_keys(tag, parse_keys(sample)?).await.map(drop)
     }
 }
 
-/// The header of a value, or nothing.
-fn head(name: Name<'_>) -> redis::Cmd {
+/// Returns the command that reads the header of a value, or an empty string if it is absent.
+fn get_header(name: KeyName<'_>) -> redis::Cmd {
     let mut command = redis::cmd("GETRANGE");
     command.write_arg_fmt(name);
-    command.arg(0).arg(format::HEADER - 1);
+    command.arg(0).arg(format::MAX_HEADER_LEN - 1);
     command
 }
 
-fn keys_in(members: Value) -> Result<Vec<StoreKey>, Error> {
-    let Value::Array(members) = members else { return Err(format::damaged()) };
+fn parse_keys(members: Value) -> Result<Vec<StoreKey>, Error> {
+    let Value::Array(members) = members else { return Err(corrupt()) };
     let key = |member| match member {
-        Value::BulkString(bytes) => bytes.try_into().map(StoreKey::new).map_err(|_| format::damaged()),
-        _ => Err(format::damaged()),
+        Value::BulkString(bytes) => bytes.try_into().map(StoreKey::new).map_err(|_| corrupt()),
+        _ => Err(corrupt()),
     };
     members.into_iter().map(key).collect()
 }

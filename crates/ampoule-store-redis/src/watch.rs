@@ -1,4 +1,4 @@
-//! What others change, told by Redis itself: client-side caching's tracking, broadcast for our prefix (Redis 6, RESP3).
+//! Reports changes by others, which Redis itself tracks for client-side caching: broadcast for our prefix (Redis 6, RESP3).
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,47 +13,48 @@ use tokio::time::{sleep, timeout};
 
 use crate::RedisStore;
 
-/// How often a connection on which nothing comes is asked whether it is still one.
-const ALIVE: Duration = Duration::from_secs(5);
-/// How long to wait before the next try to connect.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a connection may be silent before it is checked with a PING.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long to wait before the next attempt to connect.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// Listens as long as it is polled.
-pub(crate) struct Watching {
+/// A watcher, which receives events only while it is polled.
+pub(crate) struct RedisWatcher {
     store: RedisStore,
-    live: Option<Live>,
-    told: VecDeque<StoreEvent>,
+    tracking: Option<Tracking>,
+    events: VecDeque<StoreEvent>,
 }
 
-struct Live {
+/// A connection that tracks the keys of the store.
+struct Tracking {
     connection: MultiplexedConnection,
     pushes: UnboundedReceiver<PushInfo>,
 }
 
-impl Watching {
-    pub(crate) fn new(store: RedisStore) -> Watching {
-        Watching { store, live: None, told: VecDeque::new() }
+impl RedisWatcher {
+    pub(crate) fn new(store: RedisStore) -> RedisWatcher {
+        RedisWatcher { store, tracking: None, events: VecDeque::new() }
     }
 
-    async fn next_change(&mut self) -> StoreEvent {
+    async fn next_event(&mut self) -> StoreEvent {
         loop {
-            if let Some(changed) = self.told.pop_front() {
-                return changed;
+            if let Some(event) = self.events.pop_front() {
+                return event;
             }
-            match &mut self.live {
+            match &mut self.tracking {
                 None => match self.connect().await {
-                    Ok(live) => {
-                        self.live = Some(live);
+                    Ok(tracking) => {
+                        self.tracking = Some(tracking);
                         return StoreEvent::Unknown;
                     }
-                    Err(_) => sleep(PAUSE).await,
+                    Err(_) => sleep(RECONNECT_DELAY).await,
                 },
-                Some(live) => match timeout(ALIVE, live.pushes.recv()).await {
-                    Ok(Some(push)) if push.kind == PushKind::Invalidate => self.read(push.data),
+                Some(tracking) => match timeout(PING_INTERVAL, tracking.pushes.recv()).await {
+                    Ok(Some(push)) if push.kind == PushKind::Invalidate => self.queue_events(push.data),
                     Ok(Some(push)) if push.kind != PushKind::Disconnection => {}
-                    Err(_) if live.answers(self.store.0.options.pool.command_timeout).await => {}
+                    Err(_) if tracking.is_alive(self.store.0.options.pool.command_timeout).await => {}
                     _ => {
-                        self.live = None;
+                        self.tracking = None;
                         return StoreEvent::Lost;
                     }
                 },
@@ -61,7 +62,7 @@ impl Watching {
         }
     }
 
-    async fn connect(&self) -> Result<Live, RedisError> {
+    async fn connect(&self) -> Result<Tracking, RedisError> {
         let client = self.store.0.connection.client().await?;
         let info = client.get_connection_info().clone();
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -73,14 +74,14 @@ impl Watching {
             .set_response_timeout(Some(options.pool.command_timeout))
             .set_push_sender(sender);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut tracking = redis::cmd("CLIENT");
-        tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(&options.prefix);
-        tracking.query_async::<()>(&mut connection).await?;
-        Ok(Live { connection, pushes })
+        let mut command = redis::cmd("CLIENT");
+        command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(&options.prefix);
+        command.query_async::<()>(&mut connection).await?;
+        Ok(Tracking { connection, pushes })
     }
 
-    /// A list of names, or nothing when the whole server was flushed.
-    fn read(&mut self, data: Vec<Value>) {
+    /// Queues the events of a push message: a list of names, or null if the whole server was flushed.
+    fn queue_events(&mut self, data: Vec<Value>) {
         for value in data {
             match value {
                 Value::Array(names) => {
@@ -91,24 +92,24 @@ impl Watching {
                         }
                         _ => None,
                     };
-                    self.told.extend(names.into_iter().filter_map(key).map(StoreEvent::Key));
+                    self.events.extend(names.into_iter().filter_map(key).map(StoreEvent::Key));
                 }
-                _ => self.told.push_back(StoreEvent::Unknown),
+                _ => self.events.push_back(StoreEvent::Unknown),
             }
         }
     }
 }
 
-impl Live {
-    async fn answers(&mut self, limit: Duration) -> bool {
+impl Tracking {
+    async fn is_alive(&mut self, limit: Duration) -> bool {
         let ping = redis::cmd("PING");
         let answer = timeout(limit, ping.query_async::<Value>(&mut self.connection)).await;
         matches!(answer, Ok(Ok(_)))
     }
 }
 
-impl Watcher for Watching {
+impl Watcher for RedisWatcher {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = StoreEvent> + Send + '_>> {
-        Box::pin(self.next_change())
+        Box::pin(self.next_event())
     }
 }

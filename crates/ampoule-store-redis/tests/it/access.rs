@@ -1,4 +1,4 @@
-//! Who gets in, and how: TLS, logins, rights. Each error says which part was wrong, and none shows a part of the login.
+//! TLS, logins and permissions. Each error says which part is wrong, and no error shows a part of a login.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Authority, Certificate, Kind, Node, Server, Setup, free_port};
 use tempfile::TempDir;
 
-/// One that speaks TLS on a port beside its own.
+/// A server that also listens for TLS, on a second port.
 struct Tls {
     _server: Server,
     port: u16,
@@ -42,7 +42,7 @@ fn setup(port: u16, server: &Certificate, ca: &str, clients: &str) -> Setup {
     setup
 }
 
-/// A server that speaks TLS as `localhost`, and asks its clients for certificates or not.
+/// Starts a server with a certificate for `localhost`; `clients` is whether it requires certificates from its clients.
 fn start(clients: &str) -> Option<Tls> {
     let (authority, files, port) = (Authority::new("ours"), tempfile::tempdir().unwrap(), free_port());
     let client = authority.sign("certified");
@@ -59,7 +59,7 @@ fn tls() -> Option<&'static Tls> {
     TLS.get_or_init(|| start("no")).as_ref()
 }
 
-async fn ask(url: &str, line: &str) -> Value {
+async fn send(url: &str, line: &str) -> Value {
     let mut connection = Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut words = line.split(' ');
     redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query_async(&mut connection).await.unwrap()
@@ -76,16 +76,16 @@ fn assert_hides(shown: &str) {
     assert!(!SECRETS.iter().any(|part| shown.contains(part)), "{shown}");
 }
 
-/// That it fails so, says it once, and keeps the login to itself.
+/// Asserts that the error says this once, and shows no part of the login.
 fn assert_says(error: &Error, what: &str) {
     let shown = format!("{error} {error:?}");
     assert!(error.report().contains(what), "expected `{what}`: {error}");
     assert_hides(&shown);
-    assert_eq!(error.report().matches(what).count(), 1, "said twice: {error}");
+    assert_eq!(error.report().matches(what).count(), 1, "the error repeats itself: {error}");
 }
 
 async fn assert_refused(url: &str, what: &str) {
-    let Err(error) = ping(url).await else { panic!("{url} is good") };
+    let Err(error) = ping(url).await else { panic!("{url} was accepted") };
     assert_says(&error, what);
 }
 
@@ -112,9 +112,9 @@ async fn tls_verifies_the_certificate_and_its_host() {
     }
 }
 
-/// A Cluster of one node, which is called by its name.
+/// The Cluster has one node, which announces its host name.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_speaks_tls_too() {
+async fn a_cluster_supports_tls() {
     let Some(tls) = tls() else { return };
     let port = free_port();
     let mut setup = setup(port, &tls.authority.sign("localhost"), &tls.authority.cert, "no");
@@ -125,17 +125,17 @@ async fn a_cluster_speaks_tls_too() {
     );
     setup.arguments.extend(cluster.split_whitespace().map(str::to_owned));
     let Some(server) = Server::start_with(Kind::Redis, &setup) else { return };
-    ask(server.url(), "CLUSTER ADDSLOTSRANGE 0 16383").await;
-    while !format!("{:?}", ask(server.url(), "CLUSTER INFO").await).contains("cluster_state:ok") {
+    send(server.url(), "CLUSTER ADDSLOTSRANGE 0 16383").await;
+    while !format!("{:?}", send(server.url(), "CLUSTER INFO").await).contains("cluster_state:ok") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let url = |ca: &str| format!("rediss+cluster://localhost:{port}?tls_ca_file={}", tls.file(ca));
-    do_everything(&ping(&url("ca.pem")).await.unwrap()).await.unwrap();
+    use_every_operation(&ping(&url("ca.pem")).await.unwrap()).await.unwrap();
     assert_refused(&url("other.pem"), "invalid peer certificate: UnknownIssuer").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_for_tls_may_be_given_beside_the_url() {
+async fn tls_files_can_be_set_in_the_options() {
     let Some(tls) = tls() else { return };
     for (ca, good) in [("ca.pem", true), ("other.pem", false)] {
         let files = TlsFiles { ca: Some(tls.file(ca).into()), ..TlsFiles::default() };
@@ -146,7 +146,7 @@ async fn files_for_tls_may_be_given_beside_the_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_have_a_certificate_of_its_own() {
+async fn a_server_that_requires_certificates_accepts_the_client_s() {
     let Some(tls) = start("yes") else { return };
     let (ca, cert, key) = (tls.file("ca.pem"), tls.file("client.pem"), tls.file("client.key"));
     let own = tls.url("localhost", &format!("tls_ca_file={ca}&tls_cert_file={cert}&tls_key_file={key}"));
@@ -155,7 +155,7 @@ async fn a_client_may_have_a_certificate_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_said_to() {
+async fn an_expired_certificate_is_reported_as_expired() {
     let Some(tls) = tls() else { return };
     let port = free_port();
     let expired = tls.authority.sign_expired("localhost");
@@ -176,14 +176,14 @@ async fn a_workload_loses_nothing_over_tls() {
     assert!(acknowledged > 100 && [lost, revived, refused] == [0; 3], "{report}");
 }
 
-/// The line of the crate's documentation, for what its user does.
-const RIGHTS: &str = "+get +set +getrange +setrange +unlink +pttl +pexpire +persist +zadd +zcard +zscore +zrem +zrange \
-                      +zrandmember +eval +evalsha +time +scan";
+/// The permissions that the crate's documentation lists.
+const PERMISSIONS: &str = "+get +set +getrange +setrange +unlink +pttl +pexpire +persist +zadd +zcard +zscore +zrem +zrange \
+                           +zrandmember +eval +evalsha +time +scan";
 
-async fn give(nodes: &[Node], rights: &str) {
+async fn grant(nodes: &[Node], permissions: &str) {
     for node in nodes {
-        let line = format!("ACL SETUSER hidden_user reset on >hunter2@/ ~ampoule:* -@all {rights}");
-        assert_eq!(ask(&format!("redis://127.0.0.1:{}", node.port), &line).await, Value::Okay);
+        let line = format!("ACL SETUSER hidden_user reset on >hunter2@/ ~ampoule:* -@all {permissions}");
+        assert_eq!(send(&format!("redis://127.0.0.1:{}", node.port), &line).await, Value::Okay);
     }
 }
 
@@ -191,15 +191,17 @@ fn entry(tag: Option<Tag>) -> Entry {
     Entry { value: Bytes::from("x"), lifetime: Duration::from_secs(3_600), tag }
 }
 
-/// Everything that a store does.
-async fn do_everything(store: &RedisStore) -> Result<(), Error> {
+/// Uses every operation of the store.
+async fn use_every_operation(store: &RedisStore) -> Result<(), Error> {
     let tag = Some(Tag::of("ada"));
     store.ping().await?;
     for number in 0..100_u8 {
         let _ = store.put(StoreKey::digest(&[number]), entry(tag), PutMode::Always).await?;
     }
-    let key = StoreKey::digest(b"of everything");
-    let PutResult::Stored(version) = store.put(key, entry(tag), PutMode::Create).await? else { panic!("it was there") };
+    let key = StoreKey::digest(b"every operation");
+    let PutResult::Stored(version) = store.put(key, entry(tag), PutMode::Create).await? else {
+        panic!("the key existed")
+    };
     store.touch(key, version, Duration::MAX).await?;
     store.get(key).await?;
     store.keys_with_tag(Tag::of("ada")).await?;
@@ -209,78 +211,81 @@ async fn do_everything(store: &RedisStore) -> Result<(), Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rights_in_the_docs_suffice_and_each_that_is_missing_is_named() {
+async fn the_documented_permissions_suffice_and_an_error_names_a_missing_one() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let port = server.node().port;
     let url = format!("redis://hidden_user:hunter2%40%2F@127.0.0.1:{port}");
     let connect = || RedisStore::connect(&url, RedisOptions::default()).unwrap();
-    assert!(include_str!("../../src/lib.rs").replace("\n//! ", " ").contains(RIGHTS), "the docs say something else");
-    give(server.nodes(), RIGHTS).await;
-    do_everything(&connect()).await.unwrap();
-    for right in RIGHTS.split(' ') {
-        // What only a cleaning needs fails without a word, and what only a larger lifetime needs is not used here.
-        if ["+zrandmember", "+zscore", "+zrem"].contains(&right) {
+    assert!(
+        include_str!("../../src/lib.rs").replace("\n//! ", " ").contains(PERMISSIONS),
+        "the docs list other permissions"
+    );
+    grant(server.nodes(), PERMISSIONS).await;
+    use_every_operation(&connect()).await.unwrap();
+    for permission in PERMISSIONS.split(' ') {
+        // The cleaning of a set fails silently without these.
+        if ["+zrandmember", "+zscore", "+zrem"].contains(&permission) {
             continue;
         }
-        let others: Vec<&str> = RIGHTS.split(' ').filter(|other| *other != right).collect();
-        give(server.nodes(), &others.join(" ")).await;
-        ask(server.url(), "SCRIPT FLUSH").await;
-        ask(server.url(), "FLUSHALL").await;
-        match do_everything(&connect()).await {
-            Ok(()) => panic!("{right} is not needed"),
-            Err(error) => assert_says(&error, right),
+        let others: Vec<&str> = PERMISSIONS.split(' ').filter(|other| *other != permission).collect();
+        grant(server.nodes(), &others.join(" ")).await;
+        send(server.url(), "SCRIPT FLUSH").await;
+        send(server.url(), "FLUSHALL").await;
+        match use_every_operation(&connect()).await {
+            Ok(()) => panic!("{permission} is not needed"),
+            Err(error) => assert_says(&error, permission),
         }
     }
-    ask(server.url(), "FLUSHALL").await;
-    give(server.nodes(), &format!("{RIGHTS} resetkeys ~other:*")).await;
-    assert_says(&do_everything(&connect()).await.unwrap_err(), "its keys");
+    send(server.url(), "FLUSHALL").await;
+    grant(server.nodes(), &format!("{PERMISSIONS} resetkeys ~other:*")).await;
+    assert_says(&use_every_operation(&connect()).await.unwrap_err(), "its keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_and_a_sentinel_need_the_rights_in_the_docs_and_no_others() {
+async fn a_cluster_and_a_sentinel_need_exactly_the_documented_permissions() {
     let login = |url: &str, user: &str| url.replace("://", &format!("://{user}@"));
     let Some(server) = Server::start(Kind::RedisCluster) else { return };
     let url = login(server.url(), "hidden_user:hunter2%40%2F");
-    give(server.nodes(), &format!("{RIGHTS} +cluster|slots")).await;
-    do_everything(&ping(&url).await.unwrap()).await.unwrap();
+    grant(server.nodes(), &format!("{PERMISSIONS} +cluster|slots")).await;
+    use_every_operation(&ping(&url).await.unwrap()).await.unwrap();
     assert_refused(&login(server.url(), "hidden_user:sesame"), "the user or the password of the URL is wrong").await;
-    give(server.nodes(), RIGHTS).await;
+    grant(server.nodes(), PERMISSIONS).await;
     assert_refused(&url, "+cluster").await;
-    give(server.nodes(), &format!("{RIGHTS} +cluster|slots -zadd")).await;
-    assert_says(&do_everything(&ping(&url).await.unwrap()).await.unwrap_err(), "+zadd");
+    grant(server.nodes(), &format!("{PERMISSIONS} +cluster|slots -zadd")).await;
+    assert_says(&use_every_operation(&ping(&url).await.unwrap()).await.unwrap_err(), "+zadd");
     let Some(server) = Server::start(Kind::RedisSentinel) else { return };
     let url = login(server.url(), "hidden_user:hunter2%40%2F");
     let options = RedisOptions { replicas: 1, ..RedisOptions::default() };
-    let everything = async || do_everything(&RedisStore::connect(&url, options.clone()).unwrap()).await;
-    give(&server.nodes()[..2], &format!("{RIGHTS} +role +wait")).await;
-    everything().await.unwrap();
-    give(&server.nodes()[..2], &format!("{RIGHTS} +role")).await;
-    assert_says(&everything().await.unwrap_err(), "+wait");
-    give(&server.nodes()[..2], &format!("{RIGHTS} +wait")).await;
-    assert_says(&everything().await.unwrap_err(), "+role");
+    let operations = async || use_every_operation(&RedisStore::connect(&url, options.clone()).unwrap()).await;
+    grant(&server.nodes()[..2], &format!("{PERMISSIONS} +role +wait")).await;
+    operations().await.unwrap();
+    grant(&server.nodes()[..2], &format!("{PERMISSIONS} +role")).await;
+    assert_says(&operations().await.unwrap_err(), "+wait");
+    grant(&server.nodes()[..2], &format!("{PERMISSIONS} +wait")).await;
+    assert_says(&operations().await.unwrap_err(), "+role");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_says_which_part_of_a_login_is_wrong() {
     let Some(server) = Server::start(Kind::Redis) else { return };
-    give(server.nodes(), "+@all allkeys").await;
+    grant(server.nodes(), "+@all allkeys").await;
     let url = |login: &str| format!("redis://{login}127.0.0.1:{}", server.node().port);
     ping(&url("hidden_user:hunter2%40%2F@")).await.unwrap();
     assert_refused(&url("hidden_user:sesame@"), "the user or the password of the URL is wrong").await;
     assert_refused(&url("sesame:hunter2@"), "the user or the password of the URL is wrong").await;
-    ask(server.url(), "ACL SETUSER default resetpass >sesame").await;
+    send(server.url(), "ACL SETUSER default resetpass >sesame").await;
     assert_refused(&url(""), "the URL has none").await;
     assert_refused(&url(":hunter2@"), "the user or the password of the URL is wrong").await;
     ping(&url(":sesame@")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sentinel_may_have_a_login_of_its_own() {
+async fn sentinels_can_require_a_login_of_their_own() {
     let Some(server) = Server::start(Kind::RedisSentinel) else { return };
     let sentinel = server.nodes()[2].port;
     let plain = format!("redis://127.0.0.1:{sentinel}");
-    ask(&plain, "ACL SETUSER hidden_user on >hunter2@/ ~* &* +@all").await;
-    ask(&plain, "ACL SETUSER default resetpass >sesame").await;
+    send(&plain, "ACL SETUSER hidden_user on >hunter2@/ ~* &* +@all").await;
+    send(&plain, "ACL SETUSER default resetpass >sesame").await;
     assert_refused(server.url(), "sentinel_password").await;
     let login = |user: &str, password: &str| format!("{}?{user}sentinel_password={password}", server.url());
     ping(&login("", "sesame")).await.unwrap();
@@ -290,13 +295,13 @@ async fn a_sentinel_may_have_a_login_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_the_application_s_may_be_used() {
+async fn the_store_works_on_the_application_s_client_and_connection() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let client = Client::open(server.url()).unwrap();
-    do_everything(&RedisStore::with_client(client.clone(), RedisOptions::default()).unwrap()).await.unwrap();
+    use_every_operation(&RedisStore::with_client(client.clone(), RedisOptions::default()).unwrap()).await.unwrap();
     let manager = client.get_connection_manager().await.unwrap();
     let store = RedisStore::with_connection_manager(manager.clone(), RedisOptions::default()).unwrap();
-    do_everything(&store).await.unwrap();
+    use_every_operation(&store).await.unwrap();
     assert!(store.watch().is_none());
     let replicas = RedisOptions { replicas: 1, ..RedisOptions::default() };
     let error = RedisStore::with_connection_manager(manager, replicas).unwrap_err();
@@ -309,13 +314,13 @@ async fn a_client_of_the_application_s_may_be_used() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it does not connect again");
+    panic!("the store does not reconnect");
 }
 
 #[test]
-fn urls_are_read_strictly_and_refused_with_what_to_write() {
+fn an_invalid_url_is_refused_with_what_to_write() {
     let connect = |url: &str| RedisStore::connect(url, RedisOptions::default());
-    for (url, place) in [
+    for (url, location) in [
         ("redis://hidden_user:hunter2@[::1]/3", "[::1]:6379/3"),
         ("redis://cache?db=3", "cache:6379/3"),
         ("redis+unix://:hunter2@/run/redis.sock?db=3", "/run/redis.sock, database 3"),
@@ -324,7 +329,7 @@ fn urls_are_read_strictly_and_refused_with_what_to_write() {
         ("rediss+sentinel://:hunter2@a,b:1/m/3?sentinel_password=sesame", "the sentinels a:26379,b:1"),
     ] {
         let store = connect(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-        assert!(store.describe().contains(&format!("{place}, keys ampoule:*")), "{}", store.describe());
+        assert!(store.describe().contains(&format!("{location}, keys ampoule:*")), "{}", store.describe());
         assert_hides(&store.describe());
     }
     for (url, what) in [
@@ -333,14 +338,14 @@ fn urls_are_read_strictly_and_refused_with_what_to_write() {
         ("redis+sentinel://a/m?sentinel_pasword=hunter2", "did you mean `sentinel_password`?"),
         ("redis+sentinel://a/m?sentinel_user=hidden_user", "needs a sentinel_password"),
         ("redis+cluster://a?db=1", "the known ones are tls_ca_file"),
-        ("redis+cluster://a/1", "the database 0 alone"),
+        ("redis+cluster://a/1", "only the database 0"),
         ("redis://hunter2@a", "redis://:password@host"),
         ("redis://:hunter@2@a", "percent-encode"),
         ("redis://:hunter2/x@a", "percent-encode"),
         ("redis://:hunter2#x@a", "percent-encode"),
         ("redis://:hunter2?x@a", "percent-encode"),
         ("redis://a,b", "redis+sentinel:// or redis+cluster://"),
-        ("redis://a/mydb", "a database's number"),
+        ("redis://a/mydb", "a number from 0 to 65535"),
         ("rediss+unix:///run/redis.sock", "its scheme is unknown"),
         ("redis+unix://a/run/redis.sock", "no host"),
         (":hunter2@a", "redis://user:password@host"),

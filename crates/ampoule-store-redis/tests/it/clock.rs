@@ -1,4 +1,4 @@
-//! No clock of an application decides anything: neither what lives, nor how long, nor what the deadline in a value says.
+//! A process whose clock is two days off ends no value, prolongs none, and writes the correct deadlines.
 
 use std::process::Command;
 use std::time::Duration;
@@ -22,20 +22,20 @@ fn key(name: &str) -> StoreKey {
 async fn create(store: &RedisStore, name: &str, lifetime: Duration) -> Version {
     let entry = Entry { value: Bytes::from("x"), lifetime, tag: None };
     let PutResult::Stored(version) = store.put(key(name), entry, PutMode::Create).await.unwrap() else {
-        panic!("{name} was there");
+        panic!("{name} existed");
     };
     version
 }
 
-/// Of the test below, and of no use by itself: what a process does whose clock is two days off.
+/// Not a test of its own: the process of the test below, whose clock is two days off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_whose_clock_is_off() {
+async fn process_whose_clock_is_off() {
     let Some(url) = std::env::var(CHILD).ok() else { return };
     let store = open(&url);
     let difference = store.ping().await.unwrap().as_millis().abs_diff(SystemClock.now().as_millis());
     assert!(difference > 40 * 3_600_000, "this process's clock is {difference} ms off");
     assert_eq!(store.sweep(100).await.unwrap().removed, 0);
-    let lives = store.get(key("lives")).await.unwrap().expect("it lives");
+    let lives = store.get(key("lives")).await.unwrap().expect("the value is live");
     assert!(store.get(key("expired")).await.unwrap().is_none());
     assert!(store.touch(key("lives"), lives.version, 2 * HOUR).await.unwrap());
     create(&store, "of the child", HOUR).await;
@@ -51,15 +51,15 @@ async fn a_process_whose_clock_is_two_days_off_ends_and_prolongs_nothing() {
         create(&store, "expired", Duration::from_millis(1)).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "clock::a_child_whose_clock_is_off"]).env(CHILD, server.url());
+        child.args(["--exact", "clock::process_whose_clock_is_off"]).env(CHILD, server.url());
         if !set_clock_off(&mut child, offset) {
             return;
         }
         let output = tokio::task::block_in_place(|| child.output().unwrap());
         assert!(output.status.success(), "{offset}: {}", String::from_utf8_lossy(&output.stdout));
         for (name, lifetime) in [("lives", 2 * HOUR), ("of the child", HOUR)] {
-            let told: Time = store.get(key(name)).await.unwrap().unwrap().deadline;
-            let off = told.as_millis().abs_diff((SystemClock.now() + lifetime).as_millis());
+            let deadline: Time = store.get(key(name)).await.unwrap().unwrap().deadline;
+            let off = deadline.as_millis().abs_diff((SystemClock.now() + lifetime).as_millis());
             assert!(off < 60_000, "{offset}: the deadline of {name} is {off} ms off");
             let mut pttl = redis::cmd("PTTL");
             let left: u64 = pttl.arg(format!("off:{}", key(name))).query_async(&mut connection).await.unwrap();

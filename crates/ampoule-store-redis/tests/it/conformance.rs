@@ -1,4 +1,4 @@
-//! The Redis store keeps the contract: on a single server, behind Sentinel, and in a Cluster.
+//! The Redis store conforms on a single server, behind Sentinel, and in a Cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +14,8 @@ async fn conforms(kind: Kind, many_keys: usize, clock: impl Fn() -> Option<Arc<M
     assert_conforms(|| {
         let clock = clock();
         let prefix = format!("kit{}:", COUNT.fetch_add(1, Ordering::Relaxed));
-        let told = clock.clone().map(|clock| clock as Arc<dyn Clock>);
-        let options = RedisOptions { prefix, clock: told, ..RedisOptions::default() };
+        let store_clock = clock.clone().map(|clock| clock as Arc<dyn Clock>);
+        let options = RedisOptions { prefix, clock: store_clock, ..RedisOptions::default() };
         let store = Arc::new(RedisStore::connect(server.url(), options).unwrap());
         Subject { many_keys, sweeps: false, ..Subject::new(store, clock) }
     })
@@ -41,7 +41,7 @@ async fn it_conforms_in_a_cluster() {
     conforms(Kind::RedisCluster, 1_000, manual).await;
 }
 
-/// The kit waits for the servers, both at the same time.
+/// The kit must wait for the servers' clocks, so both runs are concurrent.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_by_the_server_s_clock() {
     tokio::join!(conforms(Kind::Redis, 1_000, || None), conforms(Kind::RedisCluster, 1_000, || None));

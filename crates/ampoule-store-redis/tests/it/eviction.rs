@@ -1,4 +1,4 @@
-//! A server that throws sessions away when it is full is told of, and what it leaves is found again.
+//! The store warns about a server that evicts sessions, and restores an evicted set of a tag.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ impl Log {
     }
 }
 
-/// What is logged in this thread at this level and above.
+/// Collects the log of this thread at this level and above.
 fn log(level: tracing_subscriber::filter::LevelFilter) -> (Log, impl Drop) {
     let log = Log::default();
     let writer = log.clone();
@@ -37,7 +37,7 @@ fn log(level: tracing_subscriber::filter::LevelFilter) -> (Log, impl Drop) {
     (log, tracing::subscriber::set_default(subscriber))
 }
 
-async fn ask(server: &Server, line: &str) {
+async fn send(server: &Server, line: &str) {
     let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut words = line.split(' ');
     let mut command = redis::cmd(words.next().unwrap());
@@ -49,33 +49,33 @@ fn entry(tag: Option<Tag>) -> Entry {
 }
 
 #[tokio::test]
-async fn a_policy_that_evicts_sessions_is_warned_of_once() {
+async fn an_evicting_policy_causes_one_warning() {
     let Some(server) = Server::start(Kind::Redis) else { return };
-    ask(&server, "CONFIG SET maxmemory 100mb").await;
+    send(&server, "CONFIG SET maxmemory 100mb").await;
     let (log, _guard) = log(tracing_subscriber::filter::LevelFilter::WARN);
     let store = RedisStore::connect(server.url(), RedisOptions::default()).unwrap();
     store.ping().await.unwrap();
     assert!(log.text().is_empty(), "{}", log.text());
     for policy in ["allkeys-lru", "volatile-ttl"] {
-        ask(&server, &format!("CONFIG SET maxmemory-policy {policy}")).await;
+        send(&server, &format!("CONFIG SET maxmemory-policy {policy}")).await;
         let store = RedisStore::connect(server.url(), RedisOptions::default()).unwrap();
         for name in [b"a", b"b"] {
             let _ = store.put(StoreKey::digest(name), entry(None), PutMode::Always).await.unwrap();
         }
         store.ping().await.unwrap();
         assert_eq!(log.text().matches(&format!("maxmemory-policy {policy}")).count(), 1, "{}", log.text());
-        ask(&server, "CONFIG SET maxmemory-policy noeviction").await;
+        send(&server, "CONFIG SET maxmemory-policy noeviction").await;
         store.ping().await.unwrap();
     }
     assert_eq!(log.text().lines().count(), 2, "{}", log.text());
 }
 
 #[tokio::test]
-async fn a_policy_that_may_not_be_read_is_no_warning() {
+async fn an_unreadable_policy_causes_no_warning() {
     let Some(server) = Server::start(Kind::Redis) else { return };
-    ask(&server, "CONFIG SET maxmemory 100mb").await;
-    ask(&server, "CONFIG SET maxmemory-policy allkeys-lru").await;
-    ask(&server, "ACL SETUSER app on >p ~* +@all -info -config").await;
+    send(&server, "CONFIG SET maxmemory 100mb").await;
+    send(&server, "CONFIG SET maxmemory-policy allkeys-lru").await;
+    send(&server, "ACL SETUSER app on >p ~* +@all -info -config").await;
     let (log, _guard) = log(tracing_subscriber::filter::LevelFilter::DEBUG);
     let url = format!("redis://app:p@127.0.0.1:{}", server.node().port);
     let store = RedisStore::connect(&url, RedisOptions::default()).unwrap();
@@ -83,19 +83,19 @@ async fn a_policy_that_may_not_be_read_is_no_warning() {
     assert!(!log.text().contains("WARN") && log.text().contains("could not be read"), "{}", log.text());
 }
 
-/// Redis has evicted the set of a user whose sessions live.
+/// Redis has evicted the set of a user, but not the user's sessions.
 #[tokio::test]
-async fn a_session_that_is_used_is_found_by_its_user_again() {
+async fn a_write_and_a_touch_restore_an_evicted_tag() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), RedisOptions::default()).unwrap();
     let (tag, [written, touched]) = (Tag::of("ada"), [b"written", b"touched"].map(|name| StoreKey::digest(name)));
     let mut versions = Vec::new();
     for key in [written, touched] {
         let put = store.put(key, entry(Some(tag)), PutMode::Create).await.unwrap();
-        let PutResult::Stored(version) = put else { panic!("it was there") };
+        let PutResult::Stored(version) = put else { panic!("the key existed") };
         versions.push(version);
     }
-    ask(&server, &format!("DEL ampoule:tag:{tag}")).await;
+    send(&server, &format!("DEL ampoule:tag:{tag}")).await;
     assert_eq!(store.keys_with_tag(tag).await.unwrap(), []);
     let _ = store.put(written, entry(Some(tag)), PutMode::Replace(versions[0])).await.unwrap();
     assert!(store.touch(touched, versions[1], Duration::from_secs(3_600)).await.unwrap());

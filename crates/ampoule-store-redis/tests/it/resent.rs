@@ -1,4 +1,4 @@
-//! A write whose connection breaks before its answer comes is sent again: it is done once, or nothing is claimed.
+//! A write whose connection breaks before the response arrives is sent again: it is done once, or its outcome is unknown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,67 +9,67 @@ use ampoule_core::{Bytes, Entry, Error, ErrorKind, PutMode, PutResult, Store, St
 use ampoule_store_redis::{RedisOptions, RedisStore};
 use ampoule_test_servers::{Kind, Server};
 
-use crate::lossy::{Loss, Lossy};
+use crate::lossy::{Loss, LossyProxy};
 
-/// What happens between the two sendings.
+/// An event between the two attempts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Between {
     Nothing,
-    /// As when a replica takes over that has never been asked to run a script.
-    ScriptsAreLost,
+    /// As when a replica takes over that has never run a script.
+    ScriptsLost,
     AnotherWrites,
     AnotherDeletes,
-    ScriptsAreLostAndAnotherWrites,
+    ScriptsLostAndAnotherWrites,
 }
 
-use Between::{AnotherDeletes, AnotherWrites, Nothing, ScriptsAreLost, ScriptsAreLostAndAnotherWrites};
+use Between::{AnotherDeletes, AnotherWrites, Nothing, ScriptsLost, ScriptsLostAndAnotherWrites};
 
-struct Scene {
-    /// Through the proxy.
+struct Fixture {
+    /// Connects through the proxy.
     store: RedisStore,
-    /// Not through it.
+    /// Connects directly.
     other: RedisStore,
-    proxy: Lossy,
+    proxy: LossyProxy,
     ports: Vec<u16>,
-    /// For what happens between.
+    /// Runs the events between the attempts.
     runtime: Arc<tokio::runtime::Runtime>,
 }
 
-impl Scene {
-    /// Loses the reply to what follows, in which the key is changed.
-    async fn lose_a_reply(&self, key: StoreKey, between: Between) {
-        self.lose_a_reply_after(0, key, between).await;
+impl Fixture {
+    /// Loses the response to the next command, which writes this key.
+    async fn lose_response(&self, key: StoreKey, between: Between) {
+        self.lose_response_after(0, key, between).await;
     }
 
-    /// Of a put. In a Cluster its tag is written by a command of its own, before.
-    async fn lose_the_reply_to_a_put(&self, tagged: bool, key: StoreKey, between: Between) {
-        self.lose_a_reply_after(u32::from(tagged && self.ports.len() > 1), key, between).await;
+    /// Loses the response to a put. In a Cluster a separate command writes the tag first.
+    async fn lose_response_to_put(&self, tagged: bool, key: StoreKey, between: Between) {
+        self.lose_response_after(u32::from(tagged && self.ports.len() > 1), key, between).await;
     }
 
-    /// Has every server know the scripts, so that the reply which is lost is to a command that was carried out. These
-    /// keys lie on all nodes of the Cluster.
-    async fn teach(&self) {
+    /// Loads the scripts on every server, so that the lost response is that of an executed command. The keys are
+    /// distributed over all nodes of a Cluster.
+    async fn load_scripts(&self) {
         for number in 0..12_u8 {
             let key = StoreKey::digest(&[number]);
             let put = self.other.put(key, entry(Some(Tag::of("ada"))), PutMode::Always).await.unwrap();
-            let PutResult::Stored(version) = put else { panic!("it is unconditional") };
+            let PutResult::Stored(version) = put else { panic!("the put is unconditional") };
             assert!(self.other.touch(key, version, Duration::from_secs(7_200)).await.unwrap());
         }
     }
 
-    async fn lose_a_reply_after(&self, after: u32, key: StoreKey, between: Between) {
-        self.teach().await;
+    async fn lose_response_after(&self, after: u32, key: StoreKey, between: Between) {
+        self.load_scripts().await;
         let (other, ports, runtime) = (self.other.clone(), self.ports.clone(), Arc::clone(&self.runtime));
-        self.proxy.lose_a_reply(after, move || {
-            if [ScriptsAreLost, ScriptsAreLostAndAnotherWrites].contains(&between) {
+        self.proxy.lose_response(after, move || {
+            if [ScriptsLost, ScriptsLostAndAnotherWrites].contains(&between) {
                 for port in ports {
                     assert!(talk(port, b"SCRIPT FLUSH\r\n").starts_with("+OK"));
                 }
             }
             runtime.block_on(async {
                 match between {
-                    Nothing | ScriptsAreLost => {}
-                    AnotherWrites | ScriptsAreLostAndAnotherWrites => {
+                    Nothing | ScriptsLost => {}
+                    AnotherWrites | ScriptsLostAndAnotherWrites => {
                         assert!(matches!(other.put(key, entry(None), PutMode::Always).await, Ok(PutResult::Stored(_))));
                     }
                     AnotherDeletes => assert!(other.delete(key).await.unwrap()),
@@ -98,103 +98,107 @@ fn no_entry() -> Entry {
 async fn create(store: &RedisStore, key: StoreKey, tag: Option<Tag>) -> Version {
     match store.put(key, entry(tag), PutMode::Create).await.unwrap() {
         PutResult::Stored(version) => version,
-        PutResult::Conflict => panic!("the key was there"),
+        PutResult::Conflict => panic!("the key existed"),
     }
 }
 
-fn said<T>(answer: Result<T, Error>, says: impl FnOnce(T) -> &'static str) -> &'static str {
-    match answer {
-        Ok(answer) => says(answer),
+fn outcome<T>(result: Result<T, Error>, describe: impl FnOnce(T) -> &'static str) -> &'static str {
+    match result {
+        Ok(result) => describe(result),
         Err(error) if error.kind() == ErrorKind::Timeout => "unknown",
         Err(error) => panic!("{error:?}"),
     }
 }
 
-fn result(result: PutResult) -> &'static str {
+fn describe(result: PutResult) -> &'static str {
     match result {
         PutResult::Stored(_) => "stored",
         PutResult::Conflict => "conflict",
     }
 }
 
-async fn every_write_is_done_once_or_unknown(scene: &Scene) {
+async fn check_resent_writes(fixture: &Fixture) {
     let tag = Some(Tag::of("ada"));
-    let between = [Nothing, ScriptsAreLost, AnotherWrites, AnotherDeletes, ScriptsAreLostAndAnotherWrites];
+    let between = [Nothing, ScriptsLost, AnotherWrites, AnotherDeletes, ScriptsLostAndAnotherWrites];
     for (number, between) in between.into_iter().enumerate() {
-        let alone = [Nothing, ScriptsAreLost].contains(&between);
-        let done = |what| if alone { what } else { "unknown" };
+        let is_only_writer = [Nothing, ScriptsLost].contains(&between);
+        let done = |what| if is_only_writer { what } else { "unknown" };
         let key = |name: &str| StoreKey::digest(format!("{name} {number}").as_bytes());
-        let store = &scene.store;
+        let store = &fixture.store;
         for (name, tag) in [("replaced", None), ("replaced, tagged", tag)] {
             let key = key(name);
             let version = create(store, key, tag).await;
-            scene.lose_the_reply_to_a_put(tag.is_some(), key, between).await;
-            let answer = store.put(key, entry(tag), PutMode::Replace(version)).await;
-            assert_eq!(said(answer, result), done("stored"), "{name}, {between:?}");
+            fixture.lose_response_to_put(tag.is_some(), key, between).await;
+            let result = store.put(key, entry(tag), PutMode::Replace(version)).await;
+            assert_eq!(outcome(result, describe), done("stored"), "{name}, {between:?}");
             let key = StoreKey::digest(format!("conflict {name} {number}").as_bytes());
             let version = create(store, key, tag).await;
-            scene.lose_the_reply_to_a_put(tag.is_some(), key, between).await;
-            let answer = store.put(key, entry(tag), PutMode::Replace(Version(version.0 ^ 1))).await;
-            assert_eq!(said(answer, result), "unknown", "another version of {name}, {between:?}");
+            fixture.lose_response_to_put(tag.is_some(), key, between).await;
+            let result = store.put(key, entry(tag), PutMode::Replace(Version(version.0 ^ 1))).await;
+            assert_eq!(outcome(result, describe), "unknown", "another version of {name}, {between:?}");
         }
         for (name, tag) in [("created", None), ("created, tagged", tag)] {
             let key = key(name);
-            scene.lose_the_reply_to_a_put(tag.is_some(), key, between).await;
-            let answer = store.put(key, entry(tag), PutMode::Create).await;
-            // Where another has deleted it there is nothing again, as a create expects.
+            fixture.lose_response_to_put(tag.is_some(), key, between).await;
+            let result = store.put(key, entry(tag), PutMode::Create).await;
+            // If another client has deleted the key, it is absent again, as a create expects.
             let expected = if between == AnotherDeletes { "stored" } else { done("stored") };
-            assert_eq!(said(answer, result), expected, "{name}, {between:?}");
+            assert_eq!(outcome(result, describe), expected, "{name}, {between:?}");
         }
         let removed = key("removed");
         let version = create(store, removed, None).await;
-        scene.lose_a_reply(removed, between).await;
-        let answer = store.put(removed, no_entry(), PutMode::Replace(version)).await;
-        assert_eq!(said(answer, result), "unknown", "a removed version leaves no trace, {between:?}");
+        fixture.lose_response(removed, between).await;
+        let result = store.put(removed, no_entry(), PutMode::Replace(version)).await;
+        assert_eq!(outcome(result, describe), "unknown", "a removed version is not found, {between:?}");
         for (name, tag) in [("touched", None), ("touched, tagged", tag)] {
             let key = key(name);
             let version = create(store, key, tag).await;
-            scene.lose_a_reply(key, between).await;
-            let answer = store.touch(key, version, Duration::from_secs(7_200)).await;
-            assert_eq!(said(answer, |touched| if touched { "touched" } else { "refused" }), done("touched"), "{name}");
+            fixture.lose_response(key, between).await;
+            let result = store.touch(key, version, Duration::from_secs(7_200)).await;
+            assert_eq!(
+                outcome(result, |touched| if touched { "touched" } else { "refused" }),
+                done("touched"),
+                "{name}"
+            );
         }
-        assert!(scene.proxy.has_lost_it());
+        assert!(fixture.proxy.has_lost_response());
     }
     let absent = StoreKey::digest(b"absent");
-    scene.lose_a_reply(absent, Nothing).await;
-    assert!(!scene.store.delete(absent).await.unwrap(), "a delete expects nothing");
-    scene.lose_a_reply(absent, Nothing).await;
-    assert_eq!(scene.store.get(absent).await.unwrap(), None, "a read is sent again");
+    fixture.lose_response(absent, Nothing).await;
+    assert!(!fixture.store.delete(absent).await.unwrap(), "a delete has no condition");
+    fixture.lose_response(absent, Nothing).await;
+    assert_eq!(fixture.store.get(absent).await.unwrap(), None, "a read is sent again");
 }
 
 fn open(url: &str) -> RedisStore {
     RedisStore::connect(url, RedisOptions { prefix: "resent:".to_owned(), ..RedisOptions::default() }).unwrap()
 }
 
-fn scene(server: &Server, url: &str, proxy: Lossy) -> Scene {
+fn fixture(server: &Server, url: &str, proxy: LossyProxy) -> Fixture {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let ports = server.nodes().iter().map(|node| node.port).collect();
-    Scene { store: open(url), other: open(server.url()), proxy, ports, runtime: Arc::new(runtime) }
+    Fixture { store: open(url), other: open(server.url()), proxy, ports, runtime: Arc::new(runtime) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_one_server() {
+async fn a_resent_write_to_one_server_is_done_once_or_unknown() {
     let Some(server) = Server::start(Kind::Redis) else { return };
-    let proxy = Lossy::to(server.node().port, Arc::default());
+    let proxy = LossyProxy::start(server.node().port, Arc::default());
     let url = format!("redis://127.0.0.1:{}", proxy.port);
-    let scene = scene(&server, &url, proxy);
-    every_write_is_done_once_or_unknown(&scene).await;
-    tokio::task::block_in_place(|| drop(scene));
+    let fixture = fixture(&server, &url, proxy);
+    check_resent_writes(&fixture).await;
+    tokio::task::block_in_place(|| drop(fixture));
 }
 
-/// Its driver sends again what was lost with a connection, without saying so; but not these.
+/// The driver of a Cluster resends commands without reporting it; it must not resend these.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_cluster() {
+async fn a_resent_write_to_a_cluster_is_done_once_or_unknown() {
     let Some(server) = Server::start(Kind::RedisCluster) else { return };
     let direct = open(server.url());
-    // What does not go through the proxies is found before the nodes announce them.
+    // The direct store connects before the nodes announce the proxies.
     assert_eq!(direct.get(StoreKey::digest(b"absent")).await.unwrap(), None);
     let armed: Arc<Mutex<Loss>> = Arc::default();
-    let proxies: Vec<_> = server.nodes().iter().map(|node| Lossy::to(node.port, Arc::clone(&armed))).collect();
+    let proxies: Vec<_> = server.nodes().iter().map(|node| LossyProxy::start(node.port, Arc::clone(&armed))).collect();
     for (node, proxy) in server.nodes().iter().zip(&proxies) {
         let announce = format!("CONFIG SET cluster-announce-port {}\r\n", proxy.port);
         assert!(talk(node.port, announce.as_bytes()).starts_with("+OK"));
@@ -209,9 +213,9 @@ async fn in_a_cluster() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(announced(), "the nodes do not know each other's proxies");
+    assert!(announced(), "a node does not announce all proxies");
     let url = format!("redis+cluster://127.0.0.1:{}", proxies[0].port);
-    let scene = Scene { other: direct, ..scene(&server, &url, Lossy { port: proxies[0].port, armed }) };
-    every_write_is_done_once_or_unknown(&scene).await;
-    tokio::task::block_in_place(|| drop(scene));
+    let fixture = Fixture { other: direct, ..fixture(&server, &url, LossyProxy { port: proxies[0].port, armed }) };
+    check_resent_writes(&fixture).await;
+    tokio::task::block_in_place(|| drop(fixture));
 }

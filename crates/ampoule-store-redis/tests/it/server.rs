@@ -1,4 +1,4 @@
-//! What is special to a server of Redis: its scripts, its memory, its restarts, its tags.
+//! The behaviour of a Redis server: URLs, scripts, restarts, hanging, memory, replicas, and the sets of tags.
 
 use std::time::{Duration, Instant};
 
@@ -18,15 +18,15 @@ async fn create(store: &RedisStore, name: &str) -> Result<PutResult, ampoule_cor
     store.put(StoreKey::digest(name.as_bytes()), entry(9), PutMode::Create).await
 }
 
-async fn ask(server: &Server, words: &[&str]) -> redis::Value {
+async fn send(server: &Server, words: &[&str]) -> redis::Value {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
 }
 
 #[test]
-fn a_url_that_is_none_is_an_error_without_its_password() {
-    let wrong = [
+fn an_error_for_an_invalid_url_contains_no_password() {
+    let invalid = [
         "",
         "cache.example",
         "http://cache.example",
@@ -36,7 +36,7 @@ fn a_url_that_is_none_is_an_error_without_its_password() {
         "redis+cluster://",
         "redis+cluster://:hunter2@host:port",
     ];
-    for url in wrong {
+    for url in invalid {
         let error = RedisStore::connect(url, RedisOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}: {error}");
         assert!(!error.report().contains("hunter2"), "{error}");
@@ -47,8 +47,8 @@ fn a_url_that_is_none_is_an_error_without_its_password() {
 }
 
 #[test]
-fn it_says_where_it_is_without_its_password() {
-    let said = [
+fn the_description_contains_the_location_and_no_password() {
+    let descriptions = [
         ("redis://:hunter2@cache.example", "Redis at cache.example:6379, keys ampoule:*"),
         ("valkey://cache.example:7000/2", "Redis at cache.example:7000/2, keys ampoule:*"),
         (
@@ -57,7 +57,7 @@ fn it_says_where_it_is_without_its_password() {
         ),
         ("valkey+cluster://u:hunter2@a:1,b:2", "Redis at the Cluster of a:1,b:2, keys ampoule:*"),
     ];
-    for (url, expected) in said {
+    for (url, expected) in descriptions {
         let store = RedisStore::connect(url, RedisOptions::default()).unwrap();
         assert_eq!(store.describe(), expected);
         assert!(!format!("{store:?}").contains("hunter2"));
@@ -65,38 +65,38 @@ fn it_says_where_it_is_without_its_password() {
 }
 
 #[tokio::test]
-async fn scripts_are_loaded_again_when_the_server_lost_them() {
+async fn scripts_are_loaded_again_after_the_server_loses_them() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("scripts:")).unwrap();
     let tagged = Entry { tag: Some(Tag::of("ada")), ..entry(9) };
     for n in 0..3 {
-        let outcome = store.put(StoreKey::digest(&[n]), tagged.clone(), PutMode::Create).await.unwrap();
-        assert!(matches!(outcome, PutResult::Stored(_)));
-        ask(&server, &["SCRIPT", "FLUSH"]).await;
+        let result = store.put(StoreKey::digest(&[n]), tagged.clone(), PutMode::Create).await.unwrap();
+        assert!(matches!(result, PutResult::Stored(_)));
+        send(&server, &["SCRIPT", "FLUSH"]).await;
     }
     assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_is_no_error() {
+async fn the_first_request_after_a_restart_succeeds() {
     let Some(server) = Server::start(Kind::RedisDurable) else { return };
     let store = RedisStore::connect(server.url(), options("restart:")).unwrap();
     let _ = create(&store, "a").await.unwrap();
     for _ in 0..3 {
         tokio::task::block_in_place(|| server.node().kill());
         tokio::task::block_in_place(|| server.node().restart());
-        assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some(), "it was on the disk");
+        assert!(store.get(StoreKey::digest(b"a")).await.unwrap().is_some(), "the value was on the disk");
     }
     tokio::task::block_in_place(|| server.node().kill());
     let on_the_dead_connection = create(&store, "b").await.unwrap_err();
-    assert_eq!(on_the_dead_connection.kind(), ErrorKind::Timeout, "nothing tells whether it arrived");
+    assert_eq!(on_the_dead_connection.kind(), ErrorKind::Timeout, "the outcome is unknown");
     assert_eq!(create(&store, "b").await.unwrap_err().kind(), ErrorKind::Unavailable, "there was no connection");
     tokio::task::block_in_place(|| server.node().restart());
     assert!(matches!(create(&store, "b").await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
+async fn p10_a_hanging_server_is_a_timeout_within_the_limit() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let short = Duration::from_millis(300);
     let pool = PoolOptions { command_timeout: short, connect_timeout: short, ..PoolOptions::default() };
@@ -114,14 +114,14 @@ async fn p10_a_server_that_hangs_is_given_up_within_its_limit() {
 }
 
 #[tokio::test]
-async fn p9_a_full_server_is_an_error_and_evicts_nothing() {
+async fn p9_a_full_server_refuses_values_and_evicts_none() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("full:")).unwrap();
     let _ = create(&store, "first").await.unwrap();
     let (brief, minute) = (StoreKey::digest(b"brief"), Duration::from_secs(60));
     let put = store.put(brief, Entry { lifetime: minute, ..entry(9) }, PutMode::Create).await;
-    let PutResult::Stored(version) = put.unwrap() else { panic!("the key was there") };
-    ask(&server, &["CONFIG", "SET", "maxmemory", "3mb"]).await;
+    let PutResult::Stored(version) = put.unwrap() else { panic!("the key existed") };
+    send(&server, &["CONFIG", "SET", "maxmemory", "3mb"]).await;
     let mut refused = None;
     for n in 0..100_u8 {
         if let Err(error) = store.put(StoreKey::digest(&[n]), entry(100_000), PutMode::Create).await {
@@ -131,18 +131,18 @@ async fn p9_a_full_server_is_an_error_and_evicts_nothing() {
     }
     let error = refused.expect("3 MB are full after 100 values of 100 kB");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
-    ask(&server, &["CONFIG", "SET", "maxmemory", "1mb"]).await;
-    assert!(store.touch(brief, version, Duration::from_secs(3_600)).await.unwrap(), "a touch takes no room");
+    send(&server, &["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    assert!(store.touch(brief, version, Duration::from_secs(3_600)).await.unwrap(), "a touch needs no memory");
     assert!(store.get(StoreKey::digest(b"first")).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn p7_what_was_never_put_there_is_damage() {
+async fn p7_data_of_another_program_is_corrupt_until_it_is_deleted() {
     let Some(server) = shared(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), options("damage:")).unwrap();
     let [text, list] = [b"text", b"list"].map(|name| StoreKey::digest(name));
-    ask(server, &["SET", &format!("damage:{text}"), "another program's value, long enough for a header"]).await;
-    ask(server, &["LPUSH", &format!("damage:{list}"), "x"]).await;
+    send(server, &["SET", &format!("damage:{text}"), "another program's value, long enough for a header"]).await;
+    send(server, &["LPUSH", &format!("damage:{list}"), "x"]).await;
     for key in [text, list] {
         assert_eq!(store.get(key).await.unwrap_err().kind(), ErrorKind::Corrupt);
         for mode in [PutMode::Create, PutMode::Replace(Version(7)), PutMode::Always] {
@@ -151,25 +151,25 @@ async fn p7_what_was_never_put_there_is_damage() {
         let touched = store.touch(key, Version(7), Duration::from_secs(60)).await;
         assert_eq!(touched.unwrap_err().kind(), ErrorKind::Corrupt);
     }
-    assert!(!store.delete(text).await.unwrap(), "an operator gets rid of it");
+    assert!(!store.delete(text).await.unwrap(), "a corrupt value can be deleted");
     assert!(matches!(store.put(text, entry(9), PutMode::Create).await.unwrap(), PutResult::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p7_a_put_that_too_few_replicas_have_is_in_doubt() {
+async fn p7_a_put_that_too_few_replicas_received_is_a_timeout() {
     let Some(server) = shared(Kind::RedisSentinel) else { return };
-    let waits = |replicas| {
+    let waiting_for = |replicas| {
         let pool = PoolOptions { command_timeout: Duration::from_millis(800), ..PoolOptions::default() };
         let options = RedisOptions { replicas, pool, ..options("replicas:") };
         RedisStore::connect(server.url(), options).unwrap()
     };
-    assert!(matches!(create(&waits(1), "one").await.unwrap(), PutResult::Stored(_)));
-    let error = create(&waits(2), "two").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout, "there is one replica: {error}");
-    assert_eq!(create(&waits(1), "two").await.unwrap(), PutResult::Conflict, "the master has it");
+    assert!(matches!(create(&waiting_for(1), "one").await.unwrap(), PutResult::Stored(_)));
+    let error = create(&waiting_for(2), "two").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "there is only one replica: {error}");
+    assert_eq!(create(&waiting_for(1), "two").await.unwrap(), PutResult::Conflict, "the master has the value");
 }
 
-/// What expires leaves nothing: neither values nor the sets of their tags.
+/// Neither expired values nor the sets of their tags remain.
 #[tokio::test]
 async fn p9_values_and_tags_expire_by_themselves() {
     let Some(server) = Server::start(Kind::Redis) else { return };
@@ -178,16 +178,16 @@ async fn p9_values_and_tags_expire_by_themselves() {
         let entry = Entry { lifetime: Duration::from_millis(400), tag: Some(Tag::of("ada")), ..entry(9) };
         let _ = store.put(StoreKey::digest(&[n]), entry, PutMode::Create).await.unwrap();
     }
-    assert_eq!(ask(&server, &["DBSIZE"]).await, redis::Value::Int(11));
+    assert_eq!(send(&server, &["DBSIZE"]).await, redis::Value::Int(11));
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap(), []);
-    let redis::Value::Int(ttl) = ask(&server, &["PTTL", &format!("tag:{}", Tag::of("ada"))]).await else { panic!() };
-    assert!((0..=60_400).contains(&ttl), "the tag outlives its last value by a minute at most, not {ttl} ms");
+    let redis::Value::Int(ttl) = send(&server, &["PTTL", &format!("tag:{}", Tag::of("ada"))]).await else { panic!() };
+    assert!((0..=60_400).contains(&ttl), "the set must outlive its last value by at most a minute, not {ttl} ms");
 }
 
-/// A tag of keys that came and went long ago is cleaned by those who use it.
+/// Writers clean the set of a tag of keys that were deleted long ago.
 #[tokio::test]
-async fn p9_a_tag_does_not_grow_with_what_has_gone() {
+async fn p9_a_tag_does_not_grow_with_deleted_sessions() {
     use ampoule_core::ManualClock;
     let Some(server) = shared(Kind::Redis) else { return };
     let clock = std::sync::Arc::new(ManualClock::default());
@@ -200,8 +200,8 @@ async fn p9_a_tag_does_not_grow_with_what_has_gone() {
         store.delete(key).await.unwrap();
         clock.advance(Duration::from_secs(2));
     }
-    let redis::Value::Int(size) = ask(server, &["ZCARD", &format!("grows:tag:{}", Tag::of("ada"))]).await else {
+    let redis::Value::Int(size) = send(server, &["ZCARD", &format!("grows:tag:{}", Tag::of("ada"))]).await else {
         panic!()
     };
-    assert!(size < 200, "the tag of no key has {size} members");
+    assert!(size < 200, "the tag of no value has {size} keys");
 }

@@ -1,4 +1,4 @@
-//! What an operation costs, by the server's own count of commands.
+//! The cost of each operation, in commands as counted by the server.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use ampoule_test_servers::{Kind, Server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The commands that one operation makes the server run, those of its scripts among them: `evalsha getrange set`.
+/// Returns the commands that one operation makes the server run, including those of its scripts: `evalsha getrange set`.
 async fn commands<T>(server: &Server, operation: impl Future<Output = T>) -> (String, T) {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -42,7 +42,7 @@ async fn p5_one_command_to_read_and_one_to_save() {
     let entry = |tag| Entry { value: Bytes::from_static(b"value"), lifetime: HOUR, tag };
     let (plain, tagged) = (StoreKey::digest(b"plain"), StoreKey::digest(b"tagged"));
     let tag = Some(Tag::of("ada"));
-    // The connection is made, and the scripts are known.
+    // From here on the connection is open, and the server knows the scripts.
     for tag in [None, Some(Tag::of("eve"))] {
         let warm = StoreKey::digest(b"warm");
         let version = version(store.put(warm, entry(tag), PutMode::Always).await);
@@ -60,23 +60,27 @@ async fn p5_one_command_to_read_and_one_to_save() {
     let (cost, touched) = commands(&server, store.touch(plain, second, 2 * HOUR)).await;
     assert_eq!((cost.as_str(), touched.unwrap()), ("evalsha getrange pexpire pttl setrange", true), "touch");
     let (cost, touched) = commands(&server, store.touch(plain, second, HOUR)).await;
-    assert_eq!((cost.as_str(), touched.unwrap()), ("evalsha getrange pttl", true), "touch what lives longer");
+    assert_eq!(
+        (cost.as_str(), touched.unwrap()),
+        ("evalsha getrange pttl", true),
+        "touch of a value that lives longer"
+    );
     let (cost, touched) = commands(&server, store.touch(plain, first, 3 * HOUR)).await;
     assert_eq!((cost.as_str(), touched.unwrap()), ("evalsha getrange", false), "touch of another version");
     let (cost, put) = commands(&server, store.put(tagged, entry(tag), PutMode::Create)).await;
     let expected = "2*evalsha getrange pexpire pttl set time zadd zcard";
-    assert_eq!(cost, expected, "login, in one trip");
+    assert_eq!(cost, expected, "login, in one round trip");
     let (cost, touched) = commands(&server, store.touch(tagged, version(put), 2 * HOUR)).await;
     let expected = "3*evalsha 3*getrange 2*pexpire 3*pttl setrange time zadd zcard";
-    assert_eq!((cost.as_str(), touched.unwrap()), (expected, true), "touch of a tagged value, in two trips");
+    assert_eq!((cost.as_str(), touched.unwrap()), (expected, true), "touch of a tagged value, in two round trips");
     let (cost, deleted) = commands(&server, store.delete(plain)).await;
     assert_eq!((cost.as_str(), deleted.unwrap()), ("evalsha getrange unlink", true), "delete");
     let (cost, _) = commands(&server, store.sweep(100)).await;
     assert_eq!(cost, "", "sweep");
 }
 
-/// How often the server was asked for the beginning of a value.
-async fn looks(server: &Server) -> u64 {
+/// Returns how many headers of values the server has read.
+async fn header_reads(server: &Server) -> u64 {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap();
@@ -84,9 +88,9 @@ async fn looks(server: &Server) -> u64 {
     line.map_or(0, |line| line.split_once(',').unwrap().0.parse().unwrap())
 }
 
-/// All live, so that a cleaning takes none of them out: the more there are, the more it could look at in vain.
+/// All keys are live, so that no cleaning removes any. A cleaning that examined them all would cost more and more.
 #[tokio::test]
-async fn p9_naming_a_key_to_a_tag_costs_the_same_however_many_it_has() {
+async fn p9_adding_a_key_to_a_tag_costs_the_same_at_any_size() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = RedisStore::connect(server.url(), RedisOptions::default()).unwrap();
     let entry = Entry { value: Bytes::new(), lifetime: HOUR, tag: Some(Tag::of("ada")) };
@@ -95,18 +99,18 @@ async fn p9_naming_a_key_to_a_tag_costs_the_same_however_many_it_has() {
     for number in 0..4_000_u32 {
         let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry.clone(), PutMode::Create).await.unwrap();
         if number % 1_000 == 999 {
-            let after = looks(&server).await;
+            let after = header_reads(&server).await;
             costs.push(after - before);
             before = after;
         }
     }
-    assert!(costs.iter().all(|cost| *cost < 8_000), "looks at values in each 1,000 puts: {costs:?}");
+    assert!(costs.iter().all(|cost| *cost < 8_000), "headers read in each 1,000 puts: {costs:?}");
     for number in 4_000..4_100_u32 {
         let _ = store.put(StoreKey::digest(&number.to_le_bytes()), entry.clone(), PutMode::Create).await.unwrap();
-        let after = looks(&server).await;
-        assert!(after - before <= 65, "one put looked at {} values", after - before);
+        let after = header_reads(&server).await;
+        assert!(after - before <= 65, "one put read {} headers", after - before);
         before = after;
     }
     assert_eq!(store.keys_with_tag(Tag::of("ada")).await.unwrap().len(), 4_100);
-    assert_eq!(looks(&server).await - before, 4_100, "a list looks at each once");
+    assert_eq!(header_reads(&server).await - before, 4_100, "a list reads each header once");
 }

@@ -1,4 +1,4 @@
-//! What a store in Redis tells of changes by others.
+//! A watcher reports changes by others.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn open(url: &str, prefix: &str) -> RedisStore {
 }
 
 async fn next(watch: &mut Box<dyn Watcher>) -> StoreEvent {
-    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("it is told in time")
+    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("an event in time")
 }
 
 async fn write(store: &RedisStore, key: StoreKey, lifetime: Duration) {
@@ -19,42 +19,42 @@ async fn write(store: &RedisStore, key: StoreKey, lifetime: Duration) {
     let _ = store.put(key, entry, PutMode::Always).await.unwrap();
 }
 
-/// A single server, and the master behind Sentinel.
-async fn changes_by_others_are_told(url: &str) {
-    let (watching, other, stranger) = (open(url, "w:"), open(url, "w:"), open(url, "other:"));
+/// Checks the events of changes under the same prefix, and that no other changes are reported.
+async fn check_events(url: &str) {
+    let (watching, writing, other_prefix) = (open(url, "w:"), open(url, "w:"), open(url, "other:"));
     let mut watch = watching.watch().unwrap();
-    assert_eq!(next(&mut watch).await, StoreEvent::Unknown, "from here on");
+    assert_eq!(next(&mut watch).await, StoreEvent::Unknown, "the watcher is connected");
     let (one, two) = (StoreKey::digest(b"1"), StoreKey::digest(b"2"));
-    write(&stranger, one, Duration::MAX).await;
-    write(&other, one, Duration::MAX).await;
+    write(&other_prefix, one, Duration::MAX).await;
+    write(&writing, one, Duration::MAX).await;
     assert_eq!(next(&mut watch).await, StoreEvent::Key(one));
-    other.delete(one).await.unwrap();
+    writing.delete(one).await.unwrap();
     assert_eq!(next(&mut watch).await, StoreEvent::Key(one));
-    write(&other, two, Duration::from_millis(300)).await;
+    write(&writing, two, Duration::from_millis(300)).await;
     assert_eq!(next(&mut watch).await, StoreEvent::Key(two));
-    assert_eq!(next(&mut watch).await, StoreEvent::Key(two), "it has expired");
+    assert_eq!(next(&mut watch).await, StoreEvent::Key(two), "the value has expired");
 }
 
 #[tokio::test]
-async fn a_single_server_tells() {
+async fn changes_on_a_single_server_are_reported() {
     let Some(server) = shared(Kind::Redis) else { return };
-    changes_by_others_are_told(server.url()).await;
+    check_events(server.url()).await;
 }
 
 #[tokio::test]
-async fn the_master_of_sentinels_tells() {
+async fn changes_on_a_master_behind_sentinel_are_reported() {
     let Some(server) = shared(Kind::RedisSentinel) else { return };
-    changes_by_others_are_told(server.url()).await;
+    check_events(server.url()).await;
 }
 
 #[tokio::test]
-async fn a_cluster_says_that_it_cannot() {
+async fn a_cluster_cannot_be_watched() {
     let Some(server) = shared(Kind::RedisCluster) else { return };
     assert!(open(server.url(), "w:").watch().is_none());
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_and_made_again() {
+async fn a_lost_connection_is_reported_and_replaced() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let store = open(server.url(), "w:");
     let mut watch = store.watch().unwrap();
@@ -66,7 +66,7 @@ async fn a_lost_connection_is_told_and_made_again() {
     let key = StoreKey::digest(b"1");
     write(&store, key, Duration::MAX).await;
     assert_eq!(next(&mut watch).await, StoreEvent::Key(key));
-    // A server that hangs is as good as lost.
+    // A hanging server counts as lost.
     server.node().pause();
     assert_eq!(next(&mut watch).await, StoreEvent::Lost);
     server.node().resume();

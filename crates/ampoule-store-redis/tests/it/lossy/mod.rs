@@ -1,46 +1,46 @@
-//! A proxy that loses a reply.
+//! A proxy that loses a response of the server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// How many replies come through before one is lost, and what is done then.
+/// How many responses to forward before one is lost, and what to do when it is lost.
 pub(crate) type Loss = Option<(u32, Box<dyn FnOnce() + Send>)>;
 
-/// A proxy that loses one reply on demand, together with its connection.
-pub(crate) struct Lossy {
+/// A proxy that loses one response on demand, and closes its connection.
+pub(crate) struct LossyProxy {
     pub(crate) port: u16,
     pub(crate) armed: Arc<Mutex<Loss>>,
 }
 
-impl Lossy {
-    pub(crate) fn to(port: u16, armed: Arc<Mutex<Loss>>) -> Lossy {
+impl LossyProxy {
+    pub(crate) fn start(port: u16, armed: Arc<Mutex<Loss>>) -> LossyProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Lossy { port: listener.local_addr().unwrap().port(), armed };
+        let proxy = LossyProxy { port: listener.local_addr().unwrap().port(), armed };
         let armed = Arc::clone(&proxy.armed);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || pass(client, to_server, &Mutex::default()));
+                std::thread::spawn(move || forward(client, to_server, &Mutex::default()));
                 let armed = Arc::clone(&armed);
-                std::thread::spawn(move || pass(server, to_client, &armed));
+                std::thread::spawn(move || forward(server, to_client, &armed));
             }
         });
         proxy
     }
 
-    /// What the server says next, or after so many replies, is lost after this has been done.
-    pub(crate) fn lose_a_reply(&self, after: u32, meanwhile: impl FnOnce() + Send + 'static) {
+    /// Loses the server's next response, or one after it, and calls `meanwhile` before it closes the connection.
+    pub(crate) fn lose_response(&self, after: u32, meanwhile: impl FnOnce() + Send + 'static) {
         *self.armed.lock().unwrap() = Some((after, Box::new(meanwhile)));
     }
 
-    pub(crate) fn has_lost_it(&self) -> bool {
+    pub(crate) fn has_lost_response(&self) -> bool {
         self.armed.lock().unwrap().is_none()
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, armed: &Mutex<Loss>) {
+fn forward(mut from: TcpStream, mut to: TcpStream, armed: &Mutex<Loss>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
         let loss = armed.lock().unwrap().take();
