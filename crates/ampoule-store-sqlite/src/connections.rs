@@ -1,4 +1,4 @@
-//! The connections: several readers, one writer.
+//! The connections to the database: several readers and one writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,14 +11,14 @@ use crate::error;
 use crate::file::DatabaseFile;
 use crate::options::SqliteOptions;
 
-/// Prepared statements that a connection keeps: each of ours.
-const STATEMENTS: usize = 32;
+/// How many prepared statements a connection keeps; more than this store has.
+const STATEMENT_CACHE_CAPACITY: usize = 32;
 
-/// How long opening waits for others that are opening, or recovering, the same database.
+/// How long opening waits for another process that is opening, or recovering, the same database.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Connections {
-    /// Where they lead, if that is a file.
+    /// The file of the database; `None` if it has none.
     pub(crate) file: Option<DatabaseFile>,
     readers: Vec<Mutex<Connection>>,
     pub(crate) writer: Arc<tokio::sync::Mutex<Connection>>,
@@ -30,21 +30,21 @@ impl Connections {
         options: &SqliteOptions,
         schema: &str,
     ) -> Result<Connections, Error> {
-        let connect = |wait| connect(open, options.durability, wait).map_err(error::at_start);
+        let connect = |wait| connect(open, options.durability, wait).map_err(error::on_open);
         let writer = connect(options.lock_wait)?;
-        writer.execute_batch(schema).map_err(error::at_start)?;
+        writer.execute_batch(schema).map_err(error::on_open)?;
         let file = writer.path().filter(|path| !path.is_empty()).and_then(|path| DatabaseFile::at(path.as_ref()));
-        // A reader does not wait for a lock: what it may not read at once is read on the writer's connection.
+        // A reader does not wait for a lock: a query that would have to wait runs on the writer's connection instead.
         let readers =
             (0..options.readers.max(1)).map(|_| connect(Duration::ZERO).map(Mutex::new)).collect::<Result<_, _>>()?;
-        // Another may have been put in its place while they were opened, and then they lead to different ones.
+        // If the file was replaced in the meantime, the connections may be to different files.
         if let Some(file) = file.as_ref().filter(|file| file.is_gone()) {
-            return Err(file.gone());
+            return Err(file.gone_error());
         }
         Ok(Connections { file, readers, writer: Arc::new(tokio::sync::Mutex::new(writer)) })
     }
 
-    /// A reader that is not in use, or else the first to be free.
+    /// Returns a reader that is not in use. If all are in use, it waits for the first one.
     pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
         free.unwrap_or_else(|| self.readers[0].lock().unwrap_or_else(PoisonError::into_inner))
@@ -57,10 +57,10 @@ fn connect(
     wait: Duration,
 ) -> rusqlite::Result<Connection> {
     let connection = open()?;
-    // While the database is new, or is being recovered, even opening it waits for others.
+    // While another process creates or recovers the database, even opening it must wait.
     connection.busy_timeout(OPEN_TIMEOUT)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    use_wal(&connection)?;
+    enable_wal(&connection)?;
     let synchronous = match durability {
         Durability::None => "OFF",
         Durability::Process => "NORMAL",
@@ -68,20 +68,20 @@ fn connect(
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.busy_timeout(wait)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
     Ok(connection)
 }
 
-/// Of several connections that turn a new database to WAL at once, SQLite refuses some without waiting: each holds a lock
-/// that another needs.
-fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+/// Switches the database to WAL mode. If several connections do so at once, each holds a lock that another needs, and SQLite
+/// refuses some of them without waiting; so this retries.
+fn enable_wal(connection: &Connection) -> rusqlite::Result<()> {
     let start = Instant::now();
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
             Err(busy) if error::is_busy(&busy) && start.elapsed() < OPEN_TIMEOUT => {
                 thread::sleep(Duration::from_millis(10));
             }
-            answer => return answer,
+            result => return result,
         }
     }
 }

@@ -1,31 +1,33 @@
-//! What SQLite's errors mean to a session.
+//! The errors of SQLite, mapped to [`ErrorKind`].
 
 use ampoule_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 
-/// The error of an operation.
+/// Returns the error for an operation.
 pub(crate) fn from(cause: rusqlite::Error) -> Error {
     let (kind, what) = match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Timeout, "another process keeps the session database locked")
         }
-        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the session database has no room on its disk"),
+        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk of the session database is full"),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             (ErrorKind::Corrupt, "the session database is damaged")
         }
-        Some(ErrorCode::TooBig) => (ErrorKind::TooLarge, "a value is larger than SQLite holds"),
-        None => (ErrorKind::Corrupt, "the session table holds what was never put into it"),
+        Some(ErrorCode::TooBig) => (ErrorKind::TooLarge, "the value is larger than SQLite supports"),
+        None => (ErrorKind::Corrupt, "the session table contains data that this store did not write"),
         _ => (ErrorKind::Unavailable, "the session database cannot be used"),
     };
     Error::new(kind, what).because(cause)
 }
 
-/// The error of opening, where a file that is not a database is a mistake in the configuration.
-pub(crate) fn at_start(cause: rusqlite::Error) -> Error {
+/// Returns the error for opening: a file that is not a database is then a mistake in the configuration.
+pub(crate) fn on_open(cause: rusqlite::Error) -> Error {
     match cause.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
-            Error::new(ErrorKind::Config, "the session database is a file of something else").because(cause)
-        }
+        Some(ErrorCode::NotADatabase) => Error::new(
+            ErrorKind::Config,
+            "the file of the session database is not an SQLite database: choose another path",
+        )
+        .because(cause),
         _ => from(cause),
     }
 }

@@ -1,4 +1,4 @@
-//! What the store does with its connections: reads here and now, writes one after another.
+//! Runs queries: reads on the caller's thread, writes one at a time on a thread that may block.
 
 use std::sync::{Arc, PoisonError, TryLockError};
 
@@ -9,26 +9,24 @@ use crate::connections::Connections;
 use crate::{Inner, SqliteStore, error, file};
 
 impl SqliteStore {
-    /// Runs a query here and now; where it is held up, such as while another process recovers the database, on a
-    /// thread that may wait.
+    /// Runs a query on this thread. If the query would have to wait, for example while another process recovers the
+    /// database, it runs on a thread that may block instead.
     pub(crate) fn read<T: Send + 'static>(
         &self,
         query: impl Fn(&Inner, &Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<'_, T> {
         let connections = self.0.connections();
         if connections.file.as_ref().is_some_and(|file| file.is_gone()) {
-            return self.blocking(move |inner| inner.reopen(&connections));
+            return self.run_blocking(move |inner| inner.reopen(&connections));
         }
-        let answer = query(&self.0, &connections.reader());
-        match answer {
-            Err(held_up) if error::is_busy(&held_up) => {
-                self.write(move |inner, sql| query(inner, sql).map_err(error::from))
-            }
-            answer => Reply::ready(answer.map_err(error::from)),
+        let result = query(&self.0, &connections.reader());
+        match result {
+            Err(busy) if error::is_busy(&busy) => self.write(move |inner, sql| query(inner, sql).map_err(error::from)),
+            result => Reply::ready(result.map_err(error::from)),
         }
     }
 
-    /// Runs a job when the writer is free. If the caller goes away the job ends all the same, whole.
+    /// Runs a job once the writer is free. The job runs to its end even if the caller is cancelled.
     pub(crate) fn write<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Inner, &Connection) -> Result<T, Error> + Send + 'static,
@@ -36,27 +34,27 @@ impl SqliteStore {
         Reply::new(async move {
             let connections = self.0.connections();
             let writer = Arc::clone(&connections.writer).lock_owned().await;
-            self.blocking(move |inner| {
-                inner.assure(&connections)?;
-                let done = job(inner, &writer);
+            self.run_blocking(move |inner| {
+                inner.check_file(&connections)?;
+                let result = job(inner, &writer);
                 drop(writer);
-                // What is written by now may be in a file that is gone.
-                inner.assure(&connections)?;
-                done
+                // The write may have gone into a removed file.
+                inner.check_file(&connections)?;
+                result
             })
             .await
         })
     }
 
-    fn blocking<T: Send + 'static>(
+    fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
         let inner = Arc::clone(&self.0);
         Reply::new(async move {
-            let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-            done.map_err(|cause| {
-                Error::new(ErrorKind::Unavailable, "the SQLite store's work was broken off").because(cause)
+            let result = tokio::task::spawn_blocking(move || work(&inner)).await;
+            result.map_err(|cause| {
+                Error::new(ErrorKind::Unavailable, "an operation of the SQLite store was aborted").because(cause)
             })?
         })
     }
@@ -67,21 +65,21 @@ impl Inner {
         Arc::clone(&self.connections.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An error if the file of these connections is gone.
-    fn assure(&self, connections: &Arc<Connections>) -> Result<(), Error> {
+    /// Returns an error if the file of these connections was removed or replaced.
+    fn check_file(&self, connections: &Arc<Connections>) -> Result<(), Error> {
         match &connections.file {
             Some(file) if file.is_gone() => self.reopen(connections),
             _ => Ok(()),
         }
     }
 
-    /// Opens the database anew, as at the start, for the operations to come. For the one that found it gone this is an
-    /// error in any case: what was in it is lost, and the operator has to see that.
+    /// Opens the database again for later operations. The operation that detected the removal always gets an error, since
+    /// the sessions in the removed file are lost and the operator must know.
     fn reopen<T>(&self, old: &Arc<Connections>) -> Result<T, Error> {
-        let gone = old.file.as_ref().map(file::DatabaseFile::gone);
-        let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the session database is gone"));
-        // Opening may take seconds. The operations that find the file gone meanwhile fail at once.
-        let _one_at_a_time = match self.reopening.try_lock() {
+        let gone = old.file.as_ref().map(file::DatabaseFile::gone_error);
+        let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the session database was removed"));
+        // Opening may take seconds. Operations that detect the removal meanwhile fail immediately.
+        let _guard = match self.reopening.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(gone),

@@ -1,4 +1,4 @@
-//! Ampoule sessions in an SQLite file: one file for one machine, shared by any number of its processes.
+//! Ampoule sessions in an SQLite file, on one machine, shared by any number of its processes.
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;
@@ -9,17 +9,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The database is in WAL mode, so readers wait for no writer. Reads run where they are asked for, since one that finds
-//! its page in memory takes a few microseconds, less than the way to another thread and back; writes run on tokio's
-//! threads for blocking work, one at a time in this process. Not for network file systems, where WAL does not work.
+//! The database is in WAL mode, so readers do not wait for writers. A read runs on the caller's thread: if the page is in
+//! memory, it takes a few microseconds, less than a switch to another thread and back. Writes run on tokio's threads for
+//! blocking work, one at a time in this process. Do not use it on network file systems, where WAL does not work.
 //!
 //! # The table
 //!
-//! [`SqliteStore::open`] makes it if it is missing, for `table` as [`SqliteOptions`] names it:
+//! [`SqliteStore::open`] creates it if it does not exist, under the name [`SqliteOptions::table`]:
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       BLOB    PRIMARY KEY NOT NULL, -- 32 bytes: made of the session's handle, which is no secret
+//!     id       BLOB    PRIMARY KEY NOT NULL, -- 32 bytes, derived from the session's id, which is not a secret
 //!     version  INTEGER NOT NULL,             -- random, new with each write
 //!     deadline INTEGER NOT NULL,             -- milliseconds since 1970, UTC
 //!     tag      BLOB,                         -- 32 bytes: the digest of the session's principal
@@ -29,32 +29,33 @@
 //! CREATE INDEX ampoule_sessions_tag ON ampoule_sessions (tag) WHERE tag IS NOT NULL;
 //! ```
 //!
-//! The clock of the machine, read by each process, decides what has expired. All that share the file are on one machine, so
-//! they agree; when its clock is set forward by an hour, sessions end an hour early, and when it is set back, an hour late:
-//! also one that had expired by the clock before its user logged out, since that logout found nothing to end.
+//! Each process reads the machine's clock to decide what has expired; all processes that share the file are on one
+//! machine, so they agree. If the clock is set forward by an hour, sessions end an hour early. If it is set back, they end
+//! an hour late; this includes a session that had expired by the clock before its user logged out, since that logout found
+//! no session to end.
 //!
-//! A sweep deletes by the index on the deadline, so its cost follows what has expired, in batches of about a millisecond,
-//! between which others write; then it gives the freed pages back to the file system.
+//! A sweep finds expired rows by the index on the deadline, so its cost depends only on their number. It deletes them in
+//! batches of about a millisecond, between which others can write, and then returns the freed pages to the file system.
 //!
-//! # When the file is removed
+//! # If the file is removed
 //!
-//! A database that was removed, or replaced by renaming another one over it, is noticed: the next operation is
-//! [`ErrorKind::Unavailable`], never a write into a file that is gone, and the file
-//! is opened, or made, as at the start. To restore a backup under a running site, let SQLite do it: `sqlite3 sessions.db
-//! '.restore backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place.
-//! Overwriting the file itself (`cp backup.db sessions.db`) is never safe with SQLite.
+//! The store detects that its database was removed, or replaced by renaming another one over it. The next operation is
+//! [`ErrorKind::Unavailable`] and the database is opened again, or created if it does not exist. A write into a removed
+//! file never succeeds. To restore a backup while the site is running, use SQLite itself: `sqlite3 sessions.db '.restore
+//! backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place. With
+//! SQLite it is never safe to overwrite the file itself (`cp backup.db sessions.db`).
 
-// Each item says its feature, where docs.rs builds the pages.
+// On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod batch_size;
 mod connections;
 mod error;
 mod file;
 mod jobs;
 mod options;
-mod pace;
 mod statements;
 
 use std::path::{Path, PathBuf};
@@ -70,50 +71,68 @@ use ampoule_core::{
 #[cfg(feature = "rusqlite-0")]
 pub use rusqlite as rusqlite_0;
 
+use self::batch_size::BatchSize;
 use self::connections::Connections;
 pub use self::options::SqliteOptions;
-use self::pace::Pace;
 use self::statements::{Row, Statements};
 
-/// Sessions in an SQLite file.
+/// A store of sessions in an SQLite file.
+///
+/// A handle that is cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct SqliteStore(Arc<Inner>);
 
-type Open = Box<dyn Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync>;
+type OpenFn = Box<dyn Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync>;
 
 struct Inner {
     connections: RwLock<Arc<Connections>>,
+    /// Held while the database is opened again.
     reopening: Mutex<()>,
-    open: Open,
-    /// The file that is made where there is none.
+    open: OpenFn,
+    /// The file to create if it does not exist; `None` if the application opens the connections.
     path: Option<PathBuf>,
     options: SqliteOptions,
     statements: Statements,
-    pace: Pace,
+    batch_size: BatchSize,
     description: String,
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes file (mode 0600), folders above it (0700) and table if they are missing.
+    /// Opens the database. Creates the file (mode 0600), the folders above it (0700) and the table if they do not exist.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("sessions.db");
+    /// use ampoule_core::{ErrorKind, Store};
+    /// use ampoule_store_sqlite::{SqliteOptions, SqliteStore};
+    ///
+    /// let store = SqliteStore::open(&path, SqliteOptions::default())?;
+    /// assert!(store.describe().ends_with("sessions.db, table ampoule_sessions (durability process)"));
+    ///
+    /// let error = SqliteStore::open(":memory:", SqliteOptions::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an invalid table name, or a file of something
-    /// else; [`ErrorKind::Unavailable`] if it cannot be opened.
+    /// [`ErrorKind::Config`] if the table's name is invalid, the path is empty or `:memory:`, or the file is not a
+    /// database; [`ErrorKind::Unavailable`] if it cannot be opened; [`ErrorKind::Timeout`] if another process keeps it
+    /// locked.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let path = path.as_ref().to_owned();
         if path.as_os_str() == ":memory:" || path.as_os_str().is_empty() {
-            let message = "an SQLite database without a file is another one in each connection: expected a path; for sessions in memory use `MemoryStore`, or the URL `memory:`";
+            let message = "an SQLite database without a file differs in each connection: expected a path; for sessions in memory use `MemoryStore`, or the URL `memory:`";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        file::make_private(&path)?;
+        file::create_private_file(&path)?;
         let description = format!("SQLite at {}", path.display());
-        let to_open = path.clone();
-        SqliteStore::build(Box::new(move || rusqlite::Connection::open(&to_open)), Some(path), &description, options)
+        let file = path.clone();
+        SqliteStore::build(Box::new(move || rusqlite::Connection::open(&file)), Some(path), &description, options)
     }
 
-    /// Sessions behind connections that the application opens itself: with extensions, keys or settings of its own. The
-    /// function is called once for the writer and once for each reader, and again when the database's file was removed; all
-    /// must lead to one database.
+    /// Creates a store on connections that the application opens itself, for example with extensions, an encryption key or
+    /// other settings. `open` is called once for the writer and once for each reader, and again for all of them after the
+    /// database's file was removed. All connections must be to the same database.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -130,7 +149,7 @@ impl SqliteStore {
     /// ```
     ///
     /// # Errors
-    /// As [`open`](SqliteStore::open).
+    /// The errors of [`open`](SqliteStore::open).
     #[cfg(feature = "rusqlite-0")]
     pub fn with_connections(
         open: impl Fn() -> rusqlite::Result<rusqlite::Connection> + Send + Sync + 'static,
@@ -139,19 +158,25 @@ impl SqliteStore {
         SqliteStore::build(Box::new(open), None, "SQLite", options)
     }
 
-    fn build(open: Open, path: Option<PathBuf>, place: &str, options: SqliteOptions) -> Result<SqliteStore, Error> {
+    fn build(
+        open: OpenFn,
+        path: Option<PathBuf>,
+        location: &str,
+        options: SqliteOptions,
+    ) -> Result<SqliteStore, Error> {
         let statements = Statements::new(&options.table)?;
         let connections = RwLock::new(Arc::new(Connections::open(&open, &options, statements.schema())?));
-        let description = format!("{place}, table {} (durability {})", options.table, options.durability.name());
-        let (reopening, pace) = (Mutex::default(), Pace::default());
-        Ok(SqliteStore(Arc::new(Inner { connections, reopening, open, path, options, statements, pace, description })))
+        let description = format!("{location}, table {} (durability {})", options.table, options.durability.name());
+        let (reopening, batch_size) = (Mutex::default(), BatchSize::default());
+        let inner = Inner { connections, reopening, open, path, options, statements, batch_size, description };
+        Ok(SqliteStore(Arc::new(inner)))
     }
 }
 
 impl Inner {
-    /// Connections as at the start.
+    /// Opens new connections, as at the start.
     fn connect(&self) -> Result<Connections, Error> {
-        self.path.as_deref().map_or(Ok(()), file::make_private)?;
+        self.path.as_deref().map_or(Ok(()), file::create_private_file)?;
         Connections::open(&self.open, &self.options, self.statements.schema())
     }
 
@@ -169,11 +194,11 @@ impl Inner {
         Ok(if written.map_err(error::from)? { PutResult::Stored(version) } else { PutResult::Conflict })
     }
 
-    /// Deletes some of what has expired; when nothing more has, gives some pages back to the file system.
+    /// Deletes a batch of expired rows. If none are left, it returns some freed pages to the file system.
     fn sweep_batch(&self, sql: &rusqlite::Connection, budget: usize) -> Result<SweepReport, Error> {
-        let (now, rows) = (self.options.clock.now(), self.pace.rows().min(budget));
-        let removed = self.pace.measure(|| self.statements.sweep(sql, now, rows)).map_err(error::from)?;
-        let more = removed >= rows || self.statements.shrink(sql, PAGES).map_err(error::from)?;
+        let (now, rows) = (self.options.clock.now(), self.batch_size.rows().min(budget));
+        let removed = self.batch_size.measure(|| self.statements.sweep(sql, now, rows)).map_err(error::from)?;
+        let more = removed >= rows || self.statements.shrink(sql, MAX_FREED_PAGES).map_err(error::from)?;
         Ok(SweepReport { removed: removed as u64, more })
     }
 
@@ -189,10 +214,10 @@ impl Inner {
     }
 }
 
-/// How many free pages a batch gives back at most.
-const PAGES: u32 = 16;
+/// The most pages that one batch returns to the file system.
+const MAX_FREED_PAGES: u32 = 16;
 
-/// A sweep continues in its next call after so long, whatever its budget.
+/// How long a sweep works in one call, whatever its budget.
 const MAX_TIME: Duration = Duration::from_millis(10);
 
 impl Store for SqliteStore {
@@ -227,7 +252,7 @@ impl Store for SqliteStore {
         self.read(move |inner, sql| inner.statements.scan(sql, after, now, budget.max(1)))
     }
 
-    /// In batches of a millisecond or so, since the writer of this process waits for each, and those of others too.
+    /// Deletes in batches of about a millisecond, since all writers wait for a batch, in this process and in others.
     fn sweep(&self, budget: usize) -> Reply<'_, SweepReport> {
         Reply::new(async move {
             let (started, mut removed) = (Instant::now(), 0);

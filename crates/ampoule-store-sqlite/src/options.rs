@@ -1,4 +1,4 @@
-//! How the store works.
+//! The options of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +6,28 @@ use std::time::Duration;
 use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{Clock, Durability, SystemClock};
 
-/// How a [`SqliteStore`](crate::SqliteStore) works.
+/// Options for an [`SqliteStore`](crate::SqliteStore).
 ///
-/// End a literal with `..SqliteOptions::default()`: a later version may have more of them.
+/// End a literal with `..SqliteOptions::default()`: a later version may add options.
+///
+/// ```
+/// use ampoule_store_sqlite::{Durability, SqliteOptions};
+///
+/// let options = SqliteOptions { durability: Durability::Power, readers: 8, ..SqliteOptions::default() };
+/// ```
 #[derive(Clone)]
 pub struct SqliteOptions {
-    /// The table: letters, digits and underscores. `ampoule_sessions` by default.
+    /// The name of the table: 1 to 63 letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,
-    /// What a save has outlived when it returns: [`Durability::Process`] by default, which is SQLite's
+    /// Which failures a save survives once it has returned. [`Durability::Process`] by default, which is SQLite's
     /// `synchronous = NORMAL`; [`Durability::Power`] is `FULL`, [`Durability::None`] is `OFF`.
     pub durability: Durability,
-    /// How long a writer waits for one of another process: 5 seconds by default, then
-    /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout).
+    /// How long a writer waits for a writer of another process before it gives up with
+    /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). 5 seconds by default.
     pub lock_wait: Duration,
-    /// How many connections read at once: 4 by default.
+    /// How many connections read concurrently: 4 by default, and at least 1.
     pub readers: usize,
-    /// What tells the time; the system's clock by default.
+    /// The clock; the system's by default.
     pub clock: Arc<dyn Clock>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,

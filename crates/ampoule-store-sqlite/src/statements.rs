@@ -1,9 +1,9 @@
-//! Every statement, each one step that SQLite does whole or not at all.
+//! All statements. Each is atomic.
 
 use ampoule_core::{Bytes, Error, ErrorKind, Page, PutMode, StoreKey, Stored, Tag, Time, Version};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-/// A row as it is to be.
+/// A row to write.
 pub(crate) struct Row<'a> {
     pub(crate) key: StoreKey,
     pub(crate) version: Version,
@@ -29,10 +29,9 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(table: &str) -> Result<Statements, Error> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if !(1..=63).contains(&table.len()) || !table.bytes().all(good) {
-            let message =
-                format!("`{table}` is not a valid table name: expected 1 to 63 letters, digits or underscores");
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !(1..=63).contains(&table.len()) || !table.bytes().all(is_allowed) {
+            let message = format!("invalid table name `{table}`: expected 1 to 63 letters, digits or underscores");
             return Err(Error::new(ErrorKind::Config, message));
         }
         let insert = format!(
@@ -85,7 +84,7 @@ impl Statements {
         row.optional()
     }
 
-    /// Writes if the key is absent; one that has expired is taken over.
+    /// Writes the row if the key is absent or has expired.
     pub(crate) fn create(&self, sql: &Connection, row: &Row<'_>, now: Time) -> rusqlite::Result<bool> {
         let tag = row.tag.as_ref().map(Tag::as_bytes);
         let (version, deadline) = (row.version.0.cast_signed(), millis(row.deadline));
@@ -105,7 +104,7 @@ impl Statements {
         changes(sql, &self.overwrite, params![row.key.as_bytes(), version, deadline, tag, row.value])
     }
 
-    /// What a put without a lifetime does: the same condition, and nothing is left.
+    /// Does what a put with no lifetime does: removes the row under the condition of the mode.
     pub(crate) fn remove(&self, sql: &Connection, key: StoreKey, mode: PutMode, now: Time) -> rusqlite::Result<bool> {
         match mode {
             PutMode::Replace(version) => {
@@ -117,7 +116,7 @@ impl Statements {
         }
     }
 
-    /// Never moves the deadline to an earlier moment.
+    /// Moves the deadline, but never to an earlier moment.
     pub(crate) fn touch(
         &self,
         sql: &Connection,
@@ -130,8 +129,8 @@ impl Statements {
         changes(sql, &self.touch, params![key.as_bytes(), version, millis(deadline), millis(now)])
     }
 
-    /// Deletes the row, and says whether its deadline was still to come. One that has expired goes too: with a clock that
-    /// is set back it would live again.
+    /// Deletes the row, and returns whether it was live. An expired row is deleted too, since it would live again if the
+    /// clock is set back.
     pub(crate) fn delete(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<bool> {
         let mut statement = sql.prepare_cached(&self.delete)?;
         let deleted = statement.query_row(params![key.as_bytes(), millis(now)], |row| row.get(0));
@@ -155,24 +154,24 @@ impl Statements {
         Ok(Page::ordered(keys, budget))
     }
 
-    /// Deletes some of what has expired, and says how many.
+    /// Deletes up to `limit` expired rows, and returns how many.
     pub(crate) fn sweep(&self, sql: &Connection, now: Time, limit: usize) -> rusqlite::Result<usize> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         sql.prepare_cached(&self.sweep)?.execute(params![millis(now), limit])
     }
 
-    /// Gives freed pages back to the file system, and says whether others wait.
+    /// Returns freed pages to the file system, and whether more are left.
     pub(crate) fn shrink(&self, sql: &Connection, pages: u32) -> rusqlite::Result<bool> {
         let free = || sql.prepare_cached("PRAGMA freelist_count")?.query_row([], |row| row.get::<_, i64>(0));
         let before = free()?;
         if before == 0 {
             return Ok(false);
         }
-        // A page for each row that is asked for.
+        // The statement frees one page for each row that is read.
         let mut vacuum = sql.prepare_cached(&format!("PRAGMA incremental_vacuum({pages})"))?;
         let mut rows = vacuum.query([])?;
         while rows.next()?.is_some() {}
-        // A database that the application made without auto_vacuum does not shrink.
+        // A database that the application created without auto_vacuum does not shrink.
         let after = free()?;
         Ok(after > 0 && after < before)
     }
@@ -188,7 +187,7 @@ fn keys(sql: &Connection, statement: &str, values: impl Params) -> rusqlite::Res
     rows.collect()
 }
 
-/// At most the year 9999: far below where the sign begins.
+/// Returns the milliseconds of a time. It is at most the year 9999, so it is far from overflow.
 fn millis(time: Time) -> i64 {
     time.as_millis().cast_signed()
 }

@@ -1,4 +1,4 @@
-//! The SQLite store keeps the contract, whatever its durability.
+//! The SQLite store conforms with any durability.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

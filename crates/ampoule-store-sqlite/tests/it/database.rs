@@ -1,4 +1,4 @@
-//! What is special to a database in a file: who else has it open, what it is, what is left of it.
+//! The database file: shared, locked, of another program, private, and shrinking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn open(path: &std::path::Path) -> SqliteStore {
 
 const FOREVER: Duration = Duration::MAX;
 
-/// Each of the store's connections would have a database of its own.
+/// Each of the store's connections would have a separate database.
 #[test]
 fn a_database_without_a_file_is_refused() {
     for path in [":memory:", ""] {
@@ -28,7 +28,7 @@ fn a_database_without_a_file_is_refused() {
 }
 
 #[tokio::test]
-async fn two_processes_share_it_and_it_outlives_both() {
+async fn two_stores_share_a_file_that_survives_both() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
     let key = StoreKey::digest(b"shared");
@@ -41,7 +41,7 @@ async fn two_processes_share_it_and_it_outlives_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_holds_the_lock_holds_up_no_reader_and_is_given_up() {
+async fn a_held_lock_blocks_no_reader_and_is_a_timeout_for_a_writer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
     let options = SqliteOptions { lock_wait: Duration::from_millis(200), ..SqliteOptions::default() };
@@ -50,7 +50,7 @@ async fn a_writer_that_holds_the_lock_holds_up_no_reader_and_is_given_up() {
     let _ = store.put(key, entry(1, FOREVER), PutMode::Create).await.unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert!(store.get(key).await.unwrap().is_some(), "a reader waits for no writer");
+    assert!(store.get(key).await.unwrap().is_some(), "a reader does not wait for a writer");
     let error = store.put(key, entry(2, FOREVER), PutMode::Always).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     other.execute_batch("ROLLBACK").unwrap();
@@ -58,7 +58,7 @@ async fn a_writer_that_holds_the_lock_holds_up_no_reader_and_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
+async fn a_file_of_another_program_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("letter.txt");
     let text = "Dear Ada, this is no database, and longer than the header of one would be. ".repeat(3);
@@ -77,7 +77,7 @@ async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_the_owner_may_read_its_files() {
+async fn all_files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("sessions.db"));
@@ -91,7 +91,6 @@ async fn only_the_owner_may_read_its_files() {
     assert!(files >= 2, "the database and its log");
 }
 
-/// What is swept is given back to the file system (promise P9).
 #[tokio::test]
 async fn p9_the_file_shrinks_when_sessions_are_swept() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What happens when the file is removed or replaced while it is in use, and where a new one is made.
+//! A file that is removed or replaced while it is in use is detected, and new files and folders are private.
 #![cfg(unix)]
 
 use std::fs;
@@ -47,7 +47,7 @@ fn assert_gone<T: std::fmt::Debug>(result: Result<T, Error>) {
 }
 
 #[tokio::test]
-async fn p7_a_database_that_is_removed_is_noticed_and_made_anew() {
+async fn p7_a_removed_database_is_detected_and_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
     for with_companions in [false, true] {
@@ -57,7 +57,7 @@ async fn p7_a_database_that_is_removed_is_noticed_and_made_anew() {
         assert_gone(create(&one, 2).await);
         create(&one, 2).await.unwrap();
         assert_gone(other.get(key(1)).await);
-        assert!(other.get(key(1)).await.unwrap().is_none(), "what was removed is lost");
+        assert!(other.get(key(1)).await.unwrap().is_none(), "the removed session is lost");
         assert!(other.get(key(2)).await.unwrap().is_some(), "both use the new file");
         create(&other, 3).await.unwrap();
         assert!(one.get(key(3)).await.unwrap().is_some());
@@ -68,9 +68,9 @@ async fn p7_a_database_that_is_removed_is_noticed_and_made_anew() {
     }
 }
 
-/// As a backup is restored: its sessions are there, and the log of the old database is not taken for its own.
+/// A backup is renamed into place: its sessions are found, and the log of the old database is not applied to it.
 #[tokio::test]
-async fn p7_a_database_that_is_replaced_is_noticed_and_read() {
+async fn p7_a_replaced_database_is_detected_and_read() {
     let dir = tempfile::tempdir().unwrap();
     let (path, backup) = (dir.path().join("sessions.db"), dir.path().join("backup.db"));
     create(&open(&backup), 7).await.unwrap();
@@ -90,20 +90,20 @@ async fn p7_a_database_that_is_replaced_is_noticed_and_read() {
     assert_eq!(check, "ok");
 }
 
-/// Of what was acknowledged after the removal nothing is lost, whatever was under way.
+/// No write that was acknowledged after the removal is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p7_several_that_notice_at_once_agree_on_the_new_file() {
+async fn p7_stores_that_detect_a_removal_concurrently_agree_on_the_new_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");
     let stores: Vec<_> = (0..4).map(|_| open(&path)).collect();
     for round in 0..5 {
         create(&stores[0], round).await.unwrap();
         remove(&path, round % 2 == 0);
-        let mut noticing = JoinSet::new();
+        let mut detecting = JoinSet::new();
         for store in stores.clone() {
-            noticing.spawn(async move { assert_gone(store.get(key(1)).await) });
+            detecting.spawn(async move { assert_gone(store.get(key(1)).await) });
         }
-        noticing.join_all().await;
+        detecting.join_all().await;
         let report = JoinSet::from_iter(
             (0..4)
                 .zip(stores.clone())
@@ -121,7 +121,7 @@ async fn p7_several_that_notice_at_once_agree_on_the_new_file() {
 }
 
 #[test]
-fn p7_several_that_make_a_new_database_at_once_all_open_it() {
+fn p7_stores_that_create_a_database_concurrently_all_open_it() {
     for _ in 0..40 {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sessions.db");
@@ -138,7 +138,7 @@ fn p7_several_that_make_a_new_database_at_once_all_open_it() {
 }
 
 #[tokio::test]
-async fn folders_above_it_are_made_for_their_owner_only() {
+async fn folders_above_the_file_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let is_root = dir.path().metadata().unwrap().uid() == 0;
     if is_root {
@@ -151,6 +151,10 @@ async fn folders_above_it_are_made_for_their_owner_only() {
     let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
     for path in files.chain([folder.clone(), dir.path().join("data")]) {
         let owner = fs::metadata(&path).unwrap().uid();
-        assert!(!is_root || owner == 65_534, "{} belongs to {owner}: what root makes is for the site", path.display());
+        assert!(
+            !is_root || owner == 65_534,
+            "{} belongs to {owner}, not to the owner of the folder above",
+            path.display()
+        );
     }
 }
