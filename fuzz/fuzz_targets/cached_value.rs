@@ -1,5 +1,5 @@
-//! Any bytes as what a store holds of a cache: nothing panics, nothing is given out that a cache did not write, and a value
-//! is created in its place.
+//! Reads any bytes from a store as a cached value: nothing panics, no value is returned that a cache did not write, and a
+//! new value is created instead.
 #![no_main]
 
 use std::sync::Arc;
@@ -17,41 +17,44 @@ thread_local! {
 }
 
 fuzz_target!(|data: &[u8]| {
-    // With the beginning and a checksum that fit, the fuzzer gets past them.
-    let mut whole = vec![0xac, 1];
-    whole.extend(crc(data).to_le_bytes());
-    whole.extend(data);
+    // A valid header and checksum let the fuzzer reach the code behind their checks.
+    let mut valid = vec![0xac, 1];
+    valid.extend(crc(data).to_le_bytes());
+    valid.extend(data);
     RUNTIME.with(|runtime| {
-        for bytes in [Bytes::copy_from_slice(data), Bytes::from(whole)] {
-            runtime.block_on(ask(bytes));
+        for bytes in [Bytes::copy_from_slice(data), Bytes::from(valid)] {
+            runtime.block_on(use_cache(bytes));
         }
     });
 });
 
-async fn ask(bytes: Bytes) {
-    let backend = Backend::store(Arc::new(Says(bytes)), &BackendOptions { store_timeout: None, ..Default::default() });
+async fn use_cache(bytes: Bytes) {
+    let backend =
+        Backend::store(Arc::new(ConstantStore(bytes)), &BackendOptions { store_timeout: None, ..Default::default() });
     let options = CacheOptions { shared_lease: false, ..CacheOptions::default() };
-    let manager = CacheManager::new(backend.clone(), options).expect("the options are right");
+    let manager = CacheManager::new(backend.clone(), options).expect("the options are valid");
     let found =
         manager.cache::<Vec<String>>("n").get_or_insert_with("key", || async { vec!["created".to_owned()] }).await;
-    // Generations are 16 bytes, which no value is: no value can carry the one that this store tells.
+    // A generation has 16 bytes, and a value is longer, so no value can have the generation that this store returns.
     assert_eq!(found, ["created"]);
-    let usage = backend.store_usage(|_| {}).await.expect("it answers");
+    let usage = backend.store_usage(|_| {}).await.expect("the store can be scanned");
     assert!(usage.namespaces.values().all(|namespace| namespace.fresh == 0));
 }
 
-/// A store that has these bytes under every key.
-struct Says(Bytes);
+/// A store with these bytes under every key.
+struct ConstantStore(Bytes);
 
-impl Store for Says {
+impl Store for ConstantStore {
     fn get(&self, _: StoreKey) -> Reply<'_, Option<Stored>> {
         let stored = Stored { value: self.0.clone(), version: Version(1), deadline: Time::MAX };
         Reply::new(async move { Ok(Some(stored)) })
     }
 
-    /// What is written would not be read: a generation that is made is refused at once.
+    /// Refuses all writes, such as that of a new generation, since no later read would return what was written.
     fn put(&self, _: StoreKey, _: Entry, _: PutMode) -> Reply<'_, PutResult> {
-        Reply::new(async { Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "it only speaks")) })
+        Reply::new(async {
+            Err(ampoule_core::Error::new(ampoule_core::ErrorKind::Unavailable, "the store is read-only"))
+        })
     }
 
     fn touch(&self, _: StoreKey, _: Version, _: Duration) -> Reply<'_, bool> {
@@ -67,7 +70,7 @@ impl Store for Says {
     }
 
     fn scan<'a>(&'a self, _: Option<&'a str>, _: usize) -> Reply<'a, Page> {
-        // As the keys of values end: a checksum of what precedes, and the kind.
+        // The key of a value ends with a checksum of the bytes before it, combined with the kind.
         let mut key = [7; 32];
         let suffix = crc(&key[..28]) ^ u32::from_be_bytes([0xac, b'C', b'a', 1]);
         key[28..].copy_from_slice(&suffix.to_be_bytes());
@@ -83,11 +86,11 @@ impl Store for Says {
     }
 
     fn describe(&self) -> String {
-        "a store that says what it is told to".to_owned()
+        "a store with the same value under every key".to_owned()
     }
 }
 
-/// CRC-32 of IEEE 802.3, written once more so that the target does not trust the code that it tests.
+/// CRC-32 of IEEE 802.3, implemented again so that the target does not rely on the code that it tests.
 fn crc(data: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in data {

@@ -1,4 +1,4 @@
-//! Any bytes as a Cookie header: nothing panics, and none but our own cookie is a session.
+//! Reads any bytes as a Cookie header: nothing panics, and only a cookie of this site leads to a session.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
-/// Two layers, and a cookie of the first that is live.
+/// A layer with a store, a layer with sealed cookies, and a live cookie of the first.
 static SITE: LazyLock<(SessionLayer, SessionLayer, String)> = LazyLock::new(|| {
     let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let cookie = || CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
@@ -34,22 +34,22 @@ async fn is_new(layer: &SessionLayer, header: &[u8]) -> Option<bool> {
     let session = layer.begin(&headers);
     let is_new = session.is_new().await.expect("a cookie is never an error");
     let mut response = HeaderMap::new();
-    layer.finish(&session, StatusCode::OK, &mut response).await.expect("nor is what follows");
+    layer.finish(&session, StatusCode::OK, &mut response).await.expect("finish does not fail after a cookie is read");
     assert!(!response.contains_key("set-cookie"), "reading sets no cookie");
     Some(is_new)
 }
 
 fuzz_target!(|data: &[u8]| {
-    // Made first: it runs on the runtime itself.
+    // Initialized before `block_on`, since it uses the runtime itself.
     let (stored, sealed, cookie) = &*SITE;
     RUNTIME.block_on(async {
-        let holds_ours = data.windows(64).any(|window| &cookie.as_bytes()[4..] == window);
-        assert!(is_new(stored, data).await != Some(false) || holds_ours);
+        let contains_ours = data.windows(64).any(|window| &cookie.as_bytes()[4..] == window);
+        assert!(is_new(stored, data).await != Some(false) || contains_ours);
         assert_ne!(is_new(sealed, data).await, Some(false));
-        // Ours is found behind any neighbour that names no cookie of ours.
+        // Our cookie is found after any other text that does not contain its name.
         if !data.windows(3).any(|window| window == b"sid") {
-            let behind = [data, b"; ", cookie.as_bytes()].concat();
-            assert_ne!(is_new(stored, &behind).await, Some(true));
+            let with_ours = [data, b"; ", cookie.as_bytes()].concat();
+            assert_ne!(is_new(stored, &with_ours).await, Some(true));
         }
     });
 });

@@ -1,4 +1,4 @@
-//! Values that differ from a valid cookie's in one place or more: none of them is a session.
+//! Reads values that differ from a valid cookie's value in one byte or more: none of them leads to a session.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
-/// A layer with a store and one with sealed cookies, each with the value of a cookie that is live.
+/// A layer with a store and one with sealed cookies, each with the value of a live cookie.
 static SITES: LazyLock<[(SessionLayer, String); 2]> = LazyLock::new(|| {
     let secret = || vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let cookie = || CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
@@ -27,7 +27,7 @@ static SITES: LazyLock<[(SessionLayer, String); 2]> = LazyLock::new(|| {
             response["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
         });
         let value = cookie["sid=".len()..].to_owned();
-        assert_eq!(is_new(&layer, value.as_bytes()), Some(false), "what every other value is compared with");
+        assert_eq!(is_new(&layer, value.as_bytes()), Some(false), "the valid value leads to the session");
         (layer, value)
     })
 });
@@ -39,13 +39,13 @@ fn is_new(layer: &SessionLayer, value: &[u8]) -> Option<bool> {
     Some(RUNTIME.block_on(session.is_new()).expect("a cookie is never an error"))
 }
 
-// The first half of the input says where the valid value changes and to what; the whole is tried as a value too.
+// Each pair of bytes of the input is a position in the valid value and its new byte. The whole input is read as a value too.
 fuzz_target!(|data: &[u8]| {
     for (layer, valid) in &*SITES {
         let mut changed = valid.clone().into_bytes();
         for pair in data.chunks_exact(2) {
-            let place = usize::from(pair[0]) % changed.len();
-            changed[place] = pair[1];
+            let position = usize::from(pair[0]) % changed.len();
+            changed[position] = pair[1];
         }
         let seen: Vec<u8> = changed.split(|byte| *byte == b';').next().unwrap_or_default().to_vec();
         let trimmed = String::from_utf8_lossy(&seen).trim_matches([' ', '\t']).trim_matches('"').to_owned();

@@ -1,4 +1,4 @@
-//! Any bytes as a form: none without the session's token passes, and one that passes reaches its handler whole.
+//! Reads any bytes as a form: without the session's token it is refused, and with it the handler receives the whole body.
 #![no_main]
 
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
-/// The sessions, a live cookie, and a token of it.
+/// A session layer, a live cookie, and a CSRF token of its session.
 static SITE: LazyLock<(SessionLayer, String, String)> = LazyLock::new(|| {
     let secrets = vec![Secret::new("sRVXleZEt9XNRWlDgUQk1lHH3Kd8Qsmnp9LmaiZapfU").unwrap()];
     let cookie = CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
@@ -31,23 +31,23 @@ static SITE: LazyLock<(SessionLayer, String, String)> = LazyLock::new(|| {
     (layer, cookie, token)
 });
 
-async fn send(layer: &SessionLayer, cookie: &str, kind: &[u8], body: Vec<u8>) -> Option<(StatusCode, Vec<u8>)> {
+async fn send(layer: &SessionLayer, cookie: &str, content_type: &[u8], body: Vec<u8>) -> Option<(StatusCode, Vec<u8>)> {
     let echo =
         service_fn(|request: Request<Body>| async move { Ok::<_, Infallible>(Response::new(request.into_body())) });
     let site = layer.layer(CsrfLayer::new().max_body(10_000).layer(echo));
     let request =
-        Request::post("/").header("cookie", cookie).header("content-type", HeaderValue::from_bytes(kind).ok()?);
+        Request::post("/").header("cookie", cookie).header("content-type", HeaderValue::from_bytes(content_type).ok()?);
     let Ok(response) = site.oneshot(request.body(Body::from(body)).unwrap()).await;
     let status = response.status();
     Some((status, response.into_body().collect().await.unwrap().to_bytes().to_vec()))
 }
 
 fuzz_target!(|data: &[u8]| {
-    // Made first: it runs on the runtime itself.
+    // Initialized before `block_on`, since it uses the runtime itself.
     let (layer, cookie, token) = &*SITE;
     RUNTIME.block_on(async {
-        let (kind, body) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(0));
-        if let Some((status, _)) = send(layer, cookie, kind, body.to_vec()).await {
+        let (content_type, body) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+        if let Some((status, _)) = send(layer, cookie, content_type, body.to_vec()).await {
             assert!(status.is_client_error(), "{status}");
         }
         let start =

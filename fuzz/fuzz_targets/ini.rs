@@ -1,4 +1,4 @@
-//! Any text as an ini file: nothing panics, and every fault names a line that the file has.
+//! Parses any text as an ini file: nothing panics, and every error names a line of the file.
 #![no_main]
 
 use ampoule_deploy::parse;
@@ -12,6 +12,6 @@ fuzz_target!(|text: &str| {
                 let _ = ini.get(section, "use");
             }
         }
-        Err(fault) => assert!((1..=text.lines().count()).contains(&fault.line), "{fault}"),
+        Err(error) => assert!((1..=text.lines().count()).contains(&error.line), "{error}"),
     }
 });

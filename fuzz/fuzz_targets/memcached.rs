@@ -1,6 +1,7 @@
-//! What a server may answer to the memcached store: values, errors or neither, but no panic and no loop without an end.
+//! Sends any bytes to the memcached store as a server's responses: the store returns values or errors, but does not panic
+//! and does not hang.
 //!
-//! The first byte of the input says how much of a right handshake comes before the rest of it.
+//! The first byte of the input is how many parts of a valid handshake precede the rest of the input.
 #![no_main]
 
 use std::cell::RefCell;
@@ -32,39 +33,39 @@ const HANDSHAKE: [&[u8]; 4] = [
     b"VA 8 c1 t-1\r\n\0\0\0\0\0\0\0\x07\r\n",
 ];
 
-/// Sends all of it to every client that connects, and reads what they send.
-async fn serve(listener: &UnixListener, answers: &[u8]) {
+/// Sends these bytes to every client that connects, and discards what it sends.
+async fn serve(listener: &UnixListener, responses: &[u8]) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        let _ = stream.write_all(answers).await;
+        let _ = stream.write_all(responses).await;
         let _ = stream.shutdown().await;
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
 }
 
-/// An answer, an error, or none in time: a server that is busy, or that lets a write lose again and again, is asked again
-/// until the caller's limit.
-async fn within<T>(operation: impl Future<Output = Result<T, Error>>) -> Option<T> {
+/// Waits for an operation up to a limit, since the store repeats it while the server is busy, or while each attempt of a
+/// write loses a conflict.
+async fn with_timeout<T>(operation: impl Future<Output = Result<T, Error>>) -> Option<T> {
     tokio::time::timeout(Duration::from_millis(100), operation).await.ok()?.ok()
 }
 
-async fn use_all(store: &MemcachedStore) {
+async fn use_every_operation(store: &MemcachedStore) {
     let (key, tag) = (StoreKey::digest(b"key"), Tag::of("ada"));
     let entry = |tag| Entry { value: Bytes::from_static(b"value"), lifetime: Duration::from_secs(60), tag };
-    if let Some(Some(found)) = within(store.get(key)).await {
-        within(store.touch(key, found.version, Duration::from_secs(4_000_000))).await;
-        within(store.put(key, entry(Some(tag)), PutMode::Replace(found.version))).await;
+    if let Some(Some(found)) = with_timeout(store.get(key)).await {
+        with_timeout(store.touch(key, found.version, Duration::from_secs(4_000_000))).await;
+        with_timeout(store.put(key, entry(Some(tag)), PutMode::Replace(found.version))).await;
     }
-    within(store.put(key, entry(None), PutMode::Create)).await;
-    within(store.keys_with_tag(tag)).await;
-    within(store.delete(key)).await;
-    within(store.scan(None, 10)).await;
-    within(store.ping()).await;
+    with_timeout(store.put(key, entry(None), PutMode::Create)).await;
+    with_timeout(store.keys_with_tag(tag)).await;
+    with_timeout(store.delete(key)).await;
+    with_timeout(store.scan(None, 10)).await;
+    with_timeout(store.ping()).await;
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((parts, rest)) = data.split_first() else { return };
-    let handshake = HANDSHAKE[..usize::from(*parts) % (HANDSHAKE.len() + 1)].concat();
-    let answers = [&handshake[..], rest].concat();
+    let Some((part_count, rest)) = data.split_first() else { return };
+    let handshake = HANDSHAKE[..usize::from(*part_count) % (HANDSHAKE.len() + 1)].concat();
+    let responses = [&handshake[..], rest].concat();
     let limit = Duration::from_millis(100);
     let pool = PoolOptions { connect_timeout: limit, command_timeout: limit, ..PoolOptions::default() };
     let options = MemcachedOptions { pool, ..MemcachedOptions::default() };
@@ -76,9 +77,9 @@ fuzz_target!(|data: &[u8]| {
                 UnixListener::bind(&*SOCKET).unwrap()
             });
             tokio::select! {
-                () = serve(listener, &answers) => {}
-                () = use_all(&store) => {}
-                () = tokio::time::sleep(Duration::from_secs(8)) => panic!("a hang"),
+                () = serve(listener, &responses) => {}
+                () = use_every_operation(&store) => {}
+                () = tokio::time::sleep(Duration::from_secs(8)) => panic!("the store hangs"),
             }
         });
     });

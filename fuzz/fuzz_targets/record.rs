@@ -1,4 +1,4 @@
-//! Any bytes as a record: nothing panics, and what is read is written and read again as the same.
+//! Decodes any bytes as a record: nothing panics, and a decoded record is the same after it is encoded and decoded again.
 #![no_main]
 
 use ampoule_core::internal::Content;
@@ -6,18 +6,18 @@ use ampoule_core::{Bytes, ErrorKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let mut signed = data.to_vec();
-    // With a checksum that fits, the fuzzer gets past it.
-    signed.extend(crc(data).to_le_bytes());
-    for bytes in [Bytes::copy_from_slice(data), Bytes::from(signed)] {
+    let mut valid = data.to_vec();
+    // A valid checksum lets the fuzzer reach the code behind its check.
+    valid.extend(crc(data).to_le_bytes());
+    for bytes in [Bytes::copy_from_slice(data), Bytes::from(valid)] {
         match Content::decode(bytes) {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
-            Ok(content) => assert_eq!(Content::decode(content.encode()).expect("what we wrote we read"), content),
+            Ok(content) => assert_eq!(Content::decode(content.encode()).expect("an encoded record is valid"), content),
         }
     }
 });
 
-/// CRC-32 of IEEE 802.3, written once more so that the target does not trust the code that it tests.
+/// CRC-32 of IEEE 802.3, implemented again so that the target does not rely on the code that it tests.
 fn crc(data: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in data {
