@@ -1,4 +1,4 @@
-//! Certificates for tests: a CA, what it has signed, and what it has not.
+//! Certificates for tests, and the CAs that sign them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -14,50 +14,58 @@ pub struct Certificate {
     pub key: String,
 }
 
-/// A CA made for a test.
+/// A CA for a test.
 pub struct Authority {
-    /// Its own certificate, in PEM.
+    /// The CA's own certificate, in PEM.
     pub cert: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A new one, which nothing trusts yet.
+    /// Creates a CA, which nothing trusts yet.
     ///
     /// # Panics
-    /// If there are no random numbers.
+    /// If the operating system gives no random numbers.
     pub fn new(name: &str) -> Authority {
-        let mut params = named(name, &[]);
+        let mut params = params_for(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap_or_else(|error| panic!("no key: {error}"));
-        let cert = params.self_signed(&key).unwrap_or_else(|error| panic!("no certificate: {error}")).pem();
+        let key = KeyPair::generate().unwrap_or_else(|error| panic!("cannot generate a key: {error}"));
+        let cert = params.self_signed(&key).unwrap_or_else(|error| panic!("cannot sign a certificate: {error}")).pem();
         Authority { cert, issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for a server with these names, or for a client of this name.
+    /// Signs a certificate for a server with this host name, or for a client with this name.
+    ///
+    /// # Panics
+    /// If the name is not a valid host name.
     pub fn sign(&self, name: &str) -> Certificate {
-        self.issue(named(name, &[name]))
+        self.issue(params_for(name, &[name]))
     }
 
-    /// One that has expired.
+    /// Signs a certificate that has expired.
+    ///
+    /// # Panics
+    /// As [`sign`](Authority::sign).
     pub fn sign_expired(&self, name: &str) -> Certificate {
-        let mut params = named(name, &[name]);
+        let mut params = params_for(name, &[name]);
         (params.not_before, params.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1));
         self.issue(params)
     }
 
     fn issue(&self, mut params: CertificateParams) -> Certificate {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().unwrap_or_else(|error| panic!("no key: {error}"));
-        let cert = params.signed_by(&key, &self.issuer).unwrap_or_else(|error| panic!("no certificate: {error}"));
+        let key = KeyPair::generate().unwrap_or_else(|error| panic!("cannot generate a key: {error}"));
+        let cert =
+            params.signed_by(&key, &self.issuer).unwrap_or_else(|error| panic!("cannot sign a certificate: {error}"));
         Certificate { cert: cert.pem(), key: key.serialize_pem() }
     }
 }
 
-fn named(name: &str, hosts: &[&str]) -> CertificateParams {
+fn params_for(name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let mut params = CertificateParams::new(hosts).unwrap_or_else(|error| panic!("`{name}` is no host: {error}"));
+    let mut params =
+        CertificateParams::new(hosts).unwrap_or_else(|error| panic!("invalid host name `{name}`: {error}"));
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }

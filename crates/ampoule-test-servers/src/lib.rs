@@ -1,4 +1,4 @@
-//! Real servers for Ampoule's tests, on private ports of loopback, with their files in a temporary folder.
+//! Starts real servers for Ampoule's tests, on private ports of loopback, with their files in temporary folders.
 //!
 //! ```no_run
 //! use ampoule_test_servers::{Kind, shared};
@@ -7,11 +7,11 @@
 //! println!("{}", redis.url());
 //! ```
 //!
-//! A server ends with the process that started it, however that ends: a small shell stands between the two, waits for
-//! the end of its input, and then stops the server by its process id and removes its folder.
+//! A server ends with the process that started it, even if that process is killed: a small shell is the parent of the
+//! server. When its input ends, it stops the server by its process id and removes its folder.
 //!
-//! Where a server is not installed one line says so and there is none, so that a test can pass over it; with
-//! `AMPOULE_TEST_REQUIRE_ALL=1` in the environment the test fails instead.
+//! If a server is not installed, the functions print one line and return `None`, so that the test can be skipped. If
+//! `AMPOULE_TEST_REQUIRE_ALL` is set in the environment, they panic instead.
 
 mod certificates;
 mod clock;
@@ -38,41 +38,48 @@ pub use self::tls::TlsServer;
 pub use self::tools::Setup;
 
 impl Server {
-    /// Starts a server of one's own; `None` where it is not installed.
+    /// Starts a server for one test; returns `None` if it is not installed.
     ///
     /// # Panics
-    /// If it does not start, or is missing where all are required.
+    /// If the server does not start, or if it is not installed and `AMPOULE_TEST_REQUIRE_ALL` is set.
     pub fn start(kind: Kind) -> Option<Server> {
         Server::start_with(kind, &Setup::default())
     }
 
-    /// The same with more settings, which the databases and a single Redis know.
+    /// Starts a server with more settings. PostgreSQL, MariaDB and a single Redis use them; the other kinds ignore them.
     ///
     /// # Panics
     /// As [`start`](Server::start).
     pub fn start_with(kind: Kind, setup: &Setup) -> Option<Server> {
         match kinds::start(kind, setup) {
             Ok(server) => Some(server),
-            Err(tools::Failed::Missing(program)) => {
-                tools::missing(&format!(
+            Err(tools::StartError::NotInstalled(program)) => {
+                tools::report_missing(&format!(
                     "{kind:?} needs `{program}`, which is not installed (Debian: {})",
                     kind.package()
                 ));
                 None
             }
-            Err(tools::Failed::Start(why)) => panic!("{kind:?} does not start: {why}"),
+            Err(tools::StartError::Failed(why)) => panic!("{kind:?} does not start: {why}"),
         }
     }
 }
 
-/// The server of that kind that all tests of this process use together; each with keys of its own.
+/// Returns the server of this kind that all tests of this process share; `None` if it is not installed. Each test must use
+/// keys of its own.
+///
+/// # Panics
+/// As [`Server::start`].
 pub fn shared(kind: Kind) -> Option<&'static Server> {
     static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static Server>>>> = OnceLock::new();
     let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     *servers.entry(kind).or_insert_with(|| Server::start(kind).map(|server| &*Box::leak(Box::new(server))))
 }
 
-/// The server of that kind that speaks TLS, likewise.
+/// Returns the server of this kind with TLS that all tests of this process share; `None` if it is not installed.
+///
+/// # Panics
+/// As [`TlsServer::start`].
 pub fn shared_tls(kind: Kind) -> Option<&'static TlsServer> {
     static SERVERS: OnceLock<Mutex<HashMap<Kind, Option<&'static TlsServer>>>> = OnceLock::new();
     let mut servers = SERVERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! One process of a server: started, killed, paused, started again.
+//! One process of a server, which can be killed, paused and started again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Runs a server, says its process id, and waits. At the end of the input the server is stopped and its folder removed;
-/// after a line of input the folder stays.
-const KEEPER: &str = r#"
+/// The shell script that runs a server. It prints the server's process id and waits for input. At the end of the input it
+/// stops the server and removes its folder; after a line of input it keeps the folder.
+const SUPERVISOR: &str = r#"
 exec 3<&0
 "$@" </dev/null >>"$NODE_FOLDER/log" 2>&1 3<&- &
 echo $!
@@ -21,18 +21,18 @@ wait $! 2>/dev/null
 [ -n "$keep" ] || rm -rf "$NODE_FOLDER"
 "#;
 
-/// One process.
+/// One process of a server.
 pub struct Node {
-    /// Where it listens, on loopback.
+    /// The port that it listens on, on loopback.
     pub port: u16,
     folder: PathBuf,
     command: Vec<String>,
-    last_signal: &'static str,
-    ready: Box<dyn Fn(u16) -> bool + Send + Sync>,
-    keeper: Mutex<Option<Keeper>>,
+    stop_signal: &'static str,
+    is_ready: Box<dyn Fn(u16) -> bool + Send + Sync>,
+    supervisor: Mutex<Option<Supervisor>>,
 }
 
-struct Keeper {
+struct Supervisor {
     shell: Child,
     server: Pid,
 }
@@ -43,33 +43,34 @@ impl Node {
         port: u16,
         folder: PathBuf,
         command: Vec<String>,
-        last_signal: &'static str,
-        ready: impl Fn(u16) -> bool + Send + Sync + 'static,
+        stop_signal: &'static str,
+        is_ready: impl Fn(u16) -> bool + Send + Sync + 'static,
     ) -> Result<Node, String> {
-        let node = Node { port, folder, command, last_signal, ready: Box::new(ready), keeper: Mutex::default() };
+        let is_ready = Box::new(is_ready);
+        let node = Node { port, folder, command, stop_signal, is_ready, supervisor: Mutex::default() };
         node.run()?;
         Ok(node)
     }
 
     fn run(&self) -> Result<(), String> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", KEEPER, "keeper"]).args(&self.command);
-        shell.env("NODE_FOLDER", &self.folder).env("NODE_SIGNAL", self.last_signal);
+        shell.args(["-c", SUPERVISOR, "supervisor"]).args(&self.command);
+        shell.env("NODE_FOLDER", &self.folder).env("NODE_SIGNAL", self.stop_signal);
         shell.current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut shell = shell.spawn().map_err(|error| format!("no shell: {error}"))?;
+        let mut shell = shell.spawn().map_err(|error| format!("cannot start a shell: {error}"))?;
         let mut line = String::new();
-        let out = shell.stdout.take().ok_or("no output")?;
+        let out = shell.stdout.take().ok_or("the shell has no output")?;
         BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
-        let server = line.trim().parse().ok().and_then(Pid::from_raw).ok_or("no process id")?;
-        *self.keeper() = Some(Keeper { shell, server });
+        let server = line.trim().parse().ok().and_then(Pid::from_raw).ok_or("the shell printed no process id")?;
+        *self.supervisor() = Some(Supervisor { shell, server });
         self.wait_until_ready()
     }
 
-    /// Waits until the server answers.
+    /// Waits until the server responds, for at most a minute.
     fn wait_until_ready(&self) -> Result<(), String> {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(60) {
-            if (self.ready)(self.port) {
+            if (self.is_ready)(self.port) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -83,123 +84,124 @@ impl Node {
         ))
     }
 
-    /// Kills it as a power failure would (SIGKILL). What its database had not written is gone.
+    /// Kills the process (SIGKILL) and waits for its end. Data that it had not written is lost.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
-        self.wait_for_the_end();
+        self.wait_for_exit();
     }
 
-    /// Asks it to end (SIGTERM), and waits until it has.
+    /// Terminates the process (SIGTERM) and waits for its end.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
-        self.wait_for_the_end();
+        self.wait_for_exit();
     }
 
-    /// Starts it again after it was killed or terminated.
+    /// Starts the process again after it was killed or terminated, with the same port and data.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If it does not start within a minute.
     pub fn restart(&self) {
-        self.wait_for_the_end();
-        self.run().unwrap_or_else(|why| panic!("a server does not start again: {why}"));
+        self.wait_for_exit();
+        self.run().unwrap_or_else(|why| panic!("the server does not start again: {why}"));
     }
 
-    /// Stops it and its children where they stand (SIGSTOP): connections stay open and nothing answers, once this returns.
+    /// Pauses the process and its children (SIGSTOP). Once this returns, connections are still open and nothing responds.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
         self.signal_children(Signal::STOP);
-        let server = self.keeper().as_ref().map(|keeper| keeper.server.as_raw_nonzero().to_string());
+        let server = self.supervisor().as_ref().map(|supervisor| supervisor.server.as_raw_nonzero().to_string());
         let started = Instant::now();
-        // A thread that runs on the other core does so until it hears of the signal.
+        // A thread on another core runs until the signal reaches it.
         while server.as_deref().is_some_and(has_running_threads) && started.elapsed() < Duration::from_secs(5) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Resumes them (SIGCONT).
+    /// Resumes the process and its children (SIGCONT).
     pub fn resume(&self) {
         self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
     }
 
-    /// What it writes its log and data to.
+    /// Returns the folder of its log and data.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(keeper) = &*self.keeper() {
-            let _ = kill_process(keeper.server, signal);
+        if let Some(supervisor) = &*self.supervisor() {
+            let _ = kill_process(supervisor.server, signal);
         }
     }
 
-    /// PostgreSQL has a process for each connection.
+    /// Sends a signal to the children: PostgreSQL has a process for each connection.
     fn signal_children(&self, signal: Signal) {
-        let Some(parent) = self.keeper().as_ref().map(|keeper| keeper.server.as_raw_nonzero().to_string()) else {
+        let Some(parent) = self.supervisor().as_ref().map(|supervisor| supervisor.server.as_raw_nonzero().to_string())
+        else {
             return;
         };
         for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-            // After the name, which may hold anything: the state, then the parent.
-            let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+            // The state and then the parent follow the name, which may contain any character.
+            let parent_id = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
             let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
-            if let (true, Some(pid)) = (of == Some(parent.as_str()), pid) {
+            if let (true, Some(pid)) = (parent_id == Some(parent.as_str()), pid) {
                 let _ = kill_process(pid, signal);
             }
         }
     }
 
-    fn wait_for_the_end(&self) {
-        let Some(mut keeper) = self.keeper().take() else { return };
-        // The shell reaps the server, which is dead or about to be.
-        let pid = keeper.server.as_raw_nonzero().to_string();
+    fn wait_for_exit(&self) {
+        let Some(mut supervisor) = self.supervisor().take() else { return };
+        // The server has exited or is about to; the shell reaps it.
+        let pid = supervisor.server.as_raw_nonzero().to_string();
         let started = Instant::now();
         while is_running(&pid) && started.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if let Some(input) = &mut keeper.shell.stdin {
+        if let Some(input) = &mut supervisor.shell.stdin {
             let _ = input.write_all(b"keep\n");
         }
-        let _ = keeper.shell.wait();
+        let _ = supervisor.shell.wait();
     }
 
-    fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn supervisor(&self) -> MutexGuard<'_, Option<Supervisor>> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let Some(mut keeper) = self.keeper().take() else {
+        let Some(mut supervisor) = self.supervisor().take() else {
             let _ = std::fs::remove_dir_all(&self.folder);
             return;
         };
-        // A paused server would not end.
-        let _ = kill_process(keeper.server, Signal::CONT);
-        drop(keeper.shell.stdin.take());
-        let _ = keeper.shell.wait();
+        // A paused server would not react to the signal that stops it.
+        let _ = kill_process(supervisor.server, Signal::CONT);
+        drop(supervisor.shell.stdin.take());
+        let _ = supervisor.shell.wait();
     }
 }
 
-/// Whether the process lives; one that is dead and not yet reaped does not.
+/// Returns whether the process is running. A zombie is not.
 fn is_running(pid: &str) -> bool {
     !matches!(state(Path::new(&format!("/proc/{pid}"))).as_deref(), None | Some("Z" | "X"))
 }
 
-/// Whether a thread of the process is not stopped.
+/// Returns whether any thread of the process is not stopped.
 fn has_running_threads(pid: &str) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     threads.filter_map(|thread| state(&thread.path())).any(|state| state != "T")
 }
 
-/// The letter for what a process or a thread is doing, in its folder under `/proc`: it follows the name, which may
-/// hold anything.
+/// Returns the letter of the state of a process or thread, from its folder under `/proc`. It follows the name, which may
+/// contain any character.
 fn state(folder: &Path) -> Option<String> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)
 }
 
-/// A port that nothing listens on.
+/// Returns a port that nothing listens on; 0 if there is none.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     listener.map_or(0, |address| address.port())

@@ -1,19 +1,19 @@
-//! Processes that may do no more than the modes of files allow.
+//! Processes that are subject to the modes of files even if they run as root.
 
 use std::process::Command;
 
-use crate::tools::{installed, is_root, missing};
+use crate::tools::{find_program, is_root, report_missing};
 
-/// The same command, which as root would pass over the modes of files, without the capabilities that do so. `None` where
-/// `setpriv` is missing and needed.
+/// Returns the same command without root's capabilities, by which root ignores the modes of files. Returns `None` if this
+/// process runs as root and `setpriv` is not installed.
 ///
 /// # Panics
-/// If it is missing where all are required.
+/// If `setpriv` is needed and not installed, and `AMPOULE_TEST_REQUIRE_ALL` is set.
 pub fn without_capabilities(command: &Command) -> Option<Command> {
     let mut other = if is_root() {
-        let Ok(setpriv) = installed("setpriv") else {
-            missing(
-                "a process of root without its capabilities needs `setpriv`, which is not installed (Debian: util-linux)",
+        let Ok(setpriv) = find_program("setpriv") else {
+            report_missing(
+                "a test of permissions that runs as root needs `setpriv`, which is not installed (Debian: util-linux)",
             );
             return None;
         };

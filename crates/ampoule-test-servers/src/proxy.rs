@@ -1,31 +1,31 @@
-//! A proxy that breaks connections in the middle of a reply.
+//! A proxy that breaks connections in the middle of a response.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Stands between a client and a server, on a port of its own, and cuts replies short on demand. It lives as long as
-/// its process.
+/// A proxy between a client and a server, on a port of its own, which truncates responses on demand. It runs until its
+/// process ends.
 pub struct Proxy {
-    /// Where to connect instead of the server's port.
+    /// The port that clients connect to instead of the server's.
     pub port: u16,
     state: Arc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Every so many replies one is cut; 0 for none.
+    /// The interval, in responses, at which one is truncated; 0 for never.
     every: AtomicU64,
-    replies: AtomicU64,
+    responses: AtomicU64,
     cuts: AtomicU64,
 }
 
 impl Proxy {
-    /// A proxy to this port of loopback.
+    /// Starts a proxy to this port of loopback.
     ///
     /// # Errors
-    /// Those of listening.
+    /// Any error of opening a port to listen on.
     pub fn to(port: u16) -> std::io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let proxy = Proxy { port: listener.local_addr()?.port(), state: Arc::default() };
@@ -33,33 +33,34 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
-                    join(client, server, &state);
+                    connect(client, server, &state);
                 }
             }
         });
         Ok(proxy)
     }
 
-    /// From now on every so many packets of replies one arrives by half, and its connection is reset. 0 for none.
-    pub fn cut_every(&self, replies: u64) {
-        self.state.every.store(replies, Ordering::Relaxed);
+    /// Truncates one in this many responses from now on: half of its packet is forwarded, and its connection is closed. 0
+    /// for none.
+    pub fn cut_every(&self, responses: u64) {
+        self.state.every.store(responses, Ordering::Relaxed);
     }
 
-    /// How many replies were cut.
+    /// Returns how many responses were truncated.
     pub fn cuts(&self) -> u64 {
         self.state.cuts.load(Ordering::Relaxed)
     }
 }
 
-fn join(client: TcpStream, server: TcpStream, state: &Arc<State>) {
+fn connect(client: TcpStream, server: TcpStream, state: &Arc<State>) {
     let (Ok(client_side), Ok(server_side)) = (client.try_clone(), server.try_clone()) else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    std::thread::spawn(move || pass(client_side, server_side, |_| None));
+    std::thread::spawn(move || forward(client_side, server_side, |_| None));
     let state = Arc::clone(state);
     std::thread::spawn(move || {
-        pass(server, client, |size| {
+        forward(server, client, |size| {
             let every = state.every.load(Ordering::Relaxed);
-            if every == 0 || state.replies.fetch_add(1, Ordering::Relaxed) % every != every - 1 {
+            if every == 0 || state.responses.fetch_add(1, Ordering::Relaxed) % every != every - 1 {
                 return None;
             }
             state.cuts.fetch_add(1, Ordering::Relaxed);
@@ -68,8 +69,9 @@ fn join(client: TcpStream, server: TcpStream, state: &Arc<State>) {
     });
 }
 
-/// Passes bytes on until one side ends, or a packet is to be cut to fewer bytes.
-fn pass(mut from: TcpStream, mut to: TcpStream, cut: impl Fn(usize) -> Option<usize>) {
+/// Forwards bytes until one side closes. `cut` returns to how many bytes a packet is truncated, if it is; then both sides
+/// are closed.
+fn forward(mut from: TcpStream, mut to: TcpStream, cut: impl Fn(usize) -> Option<usize>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
         let keep = cut(size);

@@ -1,25 +1,26 @@
-//! A server that runs.
+//! A running server.
 
 use crate::node::Node;
 
-/// A running server, or several that belong together.
+/// A running server, or several that belong together. They are stopped when it is dropped.
 pub struct Server {
     pub(crate) url: String,
     pub(crate) nodes: Vec<Node>,
 }
 
 impl Server {
-    /// Where it is reached, as a store's URL.
+    /// Returns the URL for a store.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its processes: one, or those of the cluster; of Sentinel the master, the replica, the sentinel.
+    /// Returns the processes: one; for a Cluster its three masters; for Sentinel the master, the replica and the sentinel;
+    /// for PgBouncer itself and its PostgreSQL.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The only or the first process.
+    /// Returns the first process.
     pub fn node(&self) -> &Node {
         &self.nodes[0]
     }

@@ -1,4 +1,4 @@
-//! Servers that speak TLS.
+//! Servers with TLS.
 
 use tempfile::TempDir;
 
@@ -8,7 +8,8 @@ use crate::node::free_port;
 use crate::server::Server;
 use crate::tools::Setup;
 
-/// A PostgreSQL, MariaDB or Redis that speaks TLS as `localhost`, and still listens without TLS at its own URL.
+/// A PostgreSQL, MariaDB or Redis with a certificate for `localhost`. It also accepts connections without TLS, at the URL of
+/// [`server`](TlsServer::server).
 pub struct TlsServer {
     /// The server.
     pub server: Server,
@@ -17,20 +18,20 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Where it is reached over TLS; the URL asks the client to verify the certificate and its host.
+    /// Returns the URL for a connection by TLS, with which a client verifies the certificate and its host.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Starts one; `None` where it is not installed.
+    /// Starts a server with TLS; returns `None` if it is not installed.
     ///
     /// # Panics
-    /// As [`Server::start`], and for a kind that speaks no TLS here.
+    /// As [`Server::start`], and for a kind that [`Setup::tls`] does not support.
     pub fn start(kind: Kind) -> Option<TlsServer> {
         let authority = Authority::new("ours");
-        let files = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        let files = tempfile::tempdir().unwrap_or_else(|error| panic!("cannot create a temporary folder: {error}"));
         let ca = files.path().join("ca.pem");
-        std::fs::write(&ca, &authority.cert).unwrap_or_else(|error| panic!("no file of the CA: {error}"));
+        std::fs::write(&ca, &authority.cert).unwrap_or_else(|error| panic!("cannot write the file of the CA: {error}"));
         let (mut setup, tls_port) = (Setup::tls(kind, &authority.sign("localhost"), &authority.cert), free_port());
         if kind == Kind::Redis {
             let more = format!("--tls-port {tls_port} --tls-auth-clients no");
@@ -48,8 +49,9 @@ impl TlsServer {
 }
 
 impl Setup {
-    /// What a server of this kind needs to speak TLS with this certificate, and to know certificates of this CA. Redis
-    /// also needs a `--tls-port` beside its own, and asks for clients' certificates unless `--tls-auth-clients` says `no`.
+    /// Returns the settings for a server with this certificate, which accepts clients' certificates that this CA has
+    /// signed. Redis also needs a `--tls-port` beside its own port, and requires clients' certificates unless
+    /// `--tls-auth-clients` is `no`.
     ///
     /// # Panics
     /// For a kind other than PostgreSQL, MariaDB or a single Redis.
@@ -71,7 +73,7 @@ impl Setup {
                 let options = [("cert-file", cert), ("key-file", key), ("ca-cert-file", ca)];
                 options.into_iter().flat_map(|(name, value)| [format!("--tls-{name}"), value]).collect()
             }
-            other => panic!("{other:?} speaks no TLS here"),
+            other => panic!("TLS is not supported for {other:?}"),
         };
         Setup { files, arguments }
     }
