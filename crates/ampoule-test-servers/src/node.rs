@@ -84,10 +84,16 @@ impl Node {
         ))
     }
 
-    /// Kills the process (SIGKILL) and waits for its end. Data that it had not written is lost.
+    /// Kills the process and its children (SIGKILL), and waits for their end. Data that they had not written is lost.
     pub fn kill(&self) {
+        let children = self.children();
         self.signal(Signal::KILL);
         self.wait_for_exit();
+        // A PostgreSQL does not start while children of the one before it still use the shared memory.
+        for child in children {
+            let _ = kill_process(child, Signal::KILL);
+            wait_for_exit_of(child);
+        }
     }
 
     /// Terminates the process (SIGTERM) and waits for its end.
@@ -134,31 +140,32 @@ impl Node {
         }
     }
 
-    /// Sends a signal to the children: PostgreSQL has a process for each connection.
     fn signal_children(&self, signal: Signal) {
+        for child in self.children() {
+            let _ = kill_process(child, signal);
+        }
+    }
+
+    /// Returns the children of the process: PostgreSQL has one for each connection.
+    fn children(&self) -> Vec<Pid> {
         let Some(parent) = self.supervisor().as_ref().map(|supervisor| supervisor.server.as_raw_nonzero().to_string())
         else {
-            return;
+            return Vec::new();
         };
-        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let child = |process: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
             // The state and then the parent follow the name, which may contain any character.
-            let parent_id = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+            let is_child = stat.rsplit(')').next()?.split_whitespace().nth(1)? == parent;
             let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
-            if let (true, Some(pid)) = (parent_id == Some(parent.as_str()), pid) {
-                let _ = kill_process(pid, signal);
-            }
-        }
+            pid.filter(|_| is_child)
+        };
+        std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(child).collect()
     }
 
     fn wait_for_exit(&self) {
         let Some(mut supervisor) = self.supervisor().take() else { return };
         // The server has exited or is about to; the shell reaps it.
-        let pid = supervisor.server.as_raw_nonzero().to_string();
-        let started = Instant::now();
-        while is_running(&pid) && started.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for_exit_of(supervisor.server);
         if let Some(input) = &mut supervisor.shell.stdin {
             let _ = input.write_all(b"keep\n");
         }
@@ -180,6 +187,15 @@ impl Drop for Node {
         let _ = kill_process(supervisor.server, Signal::CONT);
         drop(supervisor.shell.stdin.take());
         let _ = supervisor.shell.wait();
+    }
+}
+
+/// Waits until the process has exited, for at most 30 seconds.
+fn wait_for_exit_of(process: Pid) {
+    let pid = process.as_raw_nonzero().to_string();
+    let started = Instant::now();
+    while is_running(&pid) && started.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
