@@ -152,12 +152,12 @@ pub(crate) struct ConnectionLimits {
 
 impl ConnectionLimits {
     pub(crate) fn new(limits: Limits) -> Arc<ConnectionLimits> {
-        Arc::new(ConnectionLimits { limits, permits: Arc::new(Semaphore::new(limits.connections)) })
+        Arc::new(ConnectionLimits { limits, permits: Arc::new(Semaphore::new(limits.max_connections)) })
     }
 
     /// Waits until all connections are closed.
     pub(crate) async fn all_closed(&self) {
-        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.limits.max_connections).unwrap_or(u32::MAX);
         drop(self.permits.acquire_many(all).await);
     }
 
@@ -174,8 +174,8 @@ impl ConnectionLimits {
             app.call(request)
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.head_timeout);
-        builder.max_header_size(self.limits.head_size);
+        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.header_timeout);
+        builder.max_header_size(self.limits.max_header_size);
         let connection = builder.serve_connection(TokioIo::new(connection), service).with_upgrades();
         let mut connection = pin!(connection);
         let done = tokio::select! {

@@ -41,7 +41,7 @@ impl Lifetime {
     }
 
     /// Returns how much longer a session that is used at `now` lives; [`Duration::MAX`] if it never ends.
-    pub fn left(&self, now: Time) -> Duration {
+    pub fn remaining(&self, now: Time) -> Duration {
         match self.deadline(now) {
             Time::MAX => Duration::MAX,
             deadline => deadline.since(now),

@@ -59,7 +59,7 @@ impl SealedStore {
                 "a stored value was sealed with none of the encryption keys, or under another store key, or is damaged";
             Error::new(ErrorKind::Corrupt, message)
         })?;
-        Ok(Stored { value: Bytes::from(opened.plain), ..stored })
+        Ok(Stored { value: Bytes::from(opened.plaintext), ..stored })
     }
 
     fn seal(&self, key: StoreKey, entry: Entry) -> Entry {

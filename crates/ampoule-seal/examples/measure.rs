@@ -63,10 +63,10 @@ fn measure_general_crates(message: &[u8; 32], token: &[u8]) {
 fn measure_candidate<C: AeadInOut + KeyInit>(name: &str, size: usize) {
     let cipher = C::new_from_slice(&[7; 32]).unwrap();
     let nonce = Nonce::<C>::default();
-    let plain = vec![0x5a; size];
+    let plaintext = vec![0x5a; size];
     let seal = || {
         let mut sealed = Vec::with_capacity(size + 64);
-        sealed.extend_from_slice(&plain);
+        sealed.extend_from_slice(&plaintext);
         let tag = cipher.encrypt_inout_detached(&nonce, b"name", sealed.as_mut_slice().into()).unwrap();
         (sealed, tag)
     };
@@ -81,13 +81,13 @@ fn measure_candidate<C: AeadInOut + KeyInit>(name: &str, size: usize) {
 }
 
 fn measure_sealer(sealer: &Sealer, size: usize) {
-    let plain = vec![0x5a; size];
-    let (envelope, text) = (sealer.seal(&plain, b"name"), sealer.seal_text(&plain, b"name"));
+    let plaintext = vec![0x5a; size];
+    let (envelope, text) = (sealer.seal(&plaintext, b"name"), sealer.seal_text(&plaintext, b"name"));
     print("base64 encode", time(|| URL_SAFE_NO_PAD.encode(&envelope)));
     print("base64 decode", time(|| URL_SAFE_NO_PAD.decode(&text)));
-    print("Sealer::seal", time(|| sealer.seal(&plain, b"name")));
+    print("Sealer::seal", time(|| sealer.seal(&plaintext, b"name")));
     print("Sealer::open", time(|| sealer.open(&envelope, b"name")));
-    print("Sealer::seal_text", time(|| sealer.seal_text(&plain, b"name")));
+    print("Sealer::seal_text", time(|| sealer.seal_text(&plaintext, b"name")));
     print("Sealer::open_text", time(|| sealer.open_text(text.as_bytes(), b"name")));
 }
 

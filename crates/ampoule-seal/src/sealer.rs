@@ -33,7 +33,7 @@ const TAG_LEN: usize = 16;
 /// # let secret = Secret::new(Secret::generate().as_str())?;
 /// let sealer = KeyRing::new(vec![secret])?.sealer("session cookie");
 /// let envelope = sealer.seal(b"cart: 7", b"the cookie's name");
-/// assert_eq!(sealer.open(&envelope, b"the cookie's name").map(|opened| opened.plain).as_deref(), Some(&b"cart: 7"[..]));
+/// assert_eq!(sealer.open(&envelope, b"the cookie's name").map(|opened| opened.plaintext).as_deref(), Some(&b"cart: 7"[..]));
 /// assert!(sealer.open(&envelope, b"another name").is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -44,7 +44,7 @@ pub struct Sealer(Vec<Aes256GcmSiv>);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened {
     /// The plaintext.
-    pub plain: Vec<u8>,
+    pub plaintext: Vec<u8>,
     /// Whether the ring's first secret sealed it. If not, it should be sealed again.
     pub current: bool,
 }
@@ -59,8 +59,8 @@ impl Sealer {
     ///
     /// # Panics
     /// If the content is larger than 64 GiB (RFC 8452 section 6), or the operating system provides no random bytes.
-    pub fn seal(&self, plain: &[u8], associated: &[u8]) -> Vec<u8> {
-        self.seal_with(random_bytes(), plain, associated)
+    pub fn seal(&self, plaintext: &[u8], associated: &[u8]) -> Vec<u8> {
+        self.seal_with(random_bytes(), plaintext, associated)
     }
 
     /// Seals content like [`seal`](Sealer::seal), and returns the envelope as base64url: four characters for three
@@ -74,14 +74,14 @@ impl Sealer {
     /// let text = sealer.seal_text(b"cart: 7", b"session");
     /// assert_eq!(text.len(), 48);
     /// let opened = sealer.open_text(text.as_bytes(), b"session").expect("it is unchanged");
-    /// assert_eq!((&opened.plain[..], opened.current), (&b"cart: 7"[..], true));
+    /// assert_eq!((&opened.plaintext[..], opened.current), (&b"cart: 7"[..], true));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Panics
     /// Under the same conditions as [`seal`](Sealer::seal).
-    pub fn seal_text(&self, plain: &[u8], associated: &[u8]) -> String {
-        text::encode(&self.seal(plain, associated))
+    pub fn seal_text(&self, plaintext: &[u8], associated: &[u8]) -> String {
+        text::encode(&self.seal(plaintext, associated))
     }
 
     /// Opens an envelope that one of the secrets sealed with the same associated data. Returns `None` for all other
@@ -109,14 +109,14 @@ impl Sealer {
         let opened_by = self.0.iter().position(opens)?;
         envelope.truncate(envelope.len() - TAG_LEN);
         envelope.drain(..HEADER_LEN);
-        Some(Opened { plain: envelope, current: opened_by == 0 })
+        Some(Opened { plaintext: envelope, current: opened_by == 0 })
     }
 
-    fn seal_with(&self, nonce: [u8; 12], plain: &[u8], associated: &[u8]) -> Vec<u8> {
-        let mut envelope = Vec::with_capacity(HEADER_LEN + plain.len() + TAG_LEN);
+    fn seal_with(&self, nonce: [u8; 12], plaintext: &[u8], associated: &[u8]) -> Vec<u8> {
+        let mut envelope = Vec::with_capacity(HEADER_LEN + plaintext.len() + TAG_LEN);
         envelope.push(FORMAT);
         envelope.extend_from_slice(&nonce);
-        envelope.extend_from_slice(plain);
+        envelope.extend_from_slice(plaintext);
         let content = (&mut envelope[HEADER_LEN..]).into();
         let tag = self.0[0]
             .encrypt_inout_detached(&Nonce::from(nonce), associated, content)
@@ -131,13 +131,13 @@ impl Sealer {
 /// ```
 /// assert_eq!(ampoule_seal::internal::sealed_text_len(1_024), 1_404);
 /// ```
-pub const fn sealed_text_len(plain: usize) -> usize {
-    ((HEADER_LEN + plain + TAG_LEN) * 4).div_ceil(3)
+pub const fn sealed_text_len(plaintext: usize) -> usize {
+    ((HEADER_LEN + plaintext + TAG_LEN) * 4).div_ceil(3)
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opened({} bytes, current: {})", self.plain.len(), self.current)
+        write!(f, "Opened({} bytes, current: {})", self.plaintext.len(), self.current)
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
             (one, three, "0200000000000000", "01", "1de22967237a813291213f267e3b452f02d01ae33e4ec854"),
             ([0; 32], [0; 12], wraps, "", wrapped),
         ];
-        for (key, nonce, plain, associated, sealed) in vectors {
-            let envelope = Sealer::new(&[Subkey::new(key)]).seal_with(nonce, &hex(plain), &hex(associated));
+        for (key, nonce, plaintext, associated, sealed) in vectors {
+            let envelope = Sealer::new(&[Subkey::new(key)]).seal_with(nonce, &hex(plaintext), &hex(associated));
             assert_eq!(envelope[HEADER_LEN..], hex(sealed));
         }
     }

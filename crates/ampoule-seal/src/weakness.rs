@@ -50,7 +50,7 @@ pub enum Weakness {
     /// It consists of words with any separators: `my-secret-key-for-production`.
     Words,
     /// It contains white space, which generators do not write.
-    Blank,
+    Whitespace,
     /// It contains a control character or an invisible one, such as a line end or a zero-width space.
     Control,
     /// It contains a byte order mark (U+FEFF), which some editors write at the start of a file.
@@ -85,7 +85,7 @@ fn find_in_text(text: &str) -> Option<Weakness> {
         (text.contains(|letter: char| letter.is_control() || is_invisible(letter)), Weakness::Control),
         (is_quoted(text.trim()), Weakness::Quoted),
         (is_words(text), Weakness::Words),
-        (text.contains(char::is_whitespace), Weakness::Blank),
+        (text.contains(char::is_whitespace), Weakness::Whitespace),
     ];
     rules.into_iter().find_map(|(applies, weakness)| applies.then_some(weakness))
 }
@@ -153,7 +153,7 @@ impl fmt::Display for Weakness {
             }
             Weakness::Sequence => f.write_str("the secret is not random: its characters count up or down")?,
             Weakness::Words => f.write_str("the secret is not random: it consists of words, which can be guessed")?,
-            Weakness::Blank => f.write_str("the secret contains white space; a random one has none")?,
+            Weakness::Whitespace => f.write_str("the secret contains white space; a random one has none")?,
             Weakness::Control => f.write_str("the secret contains a control character or an invisible one")?,
             Weakness::ByteOrderMark => {
                 f.write_str("the secret contains a byte order mark (U+FEFF); save the file without one")?

@@ -11,7 +11,7 @@ const GOLDEN_TEXT: &[u8] = b"AQUFBQUFBQUFBQUFBY6d16jMp2m4lq1MWAGinpbIZFo_6Snt";
 #[test]
 fn the_golden_envelope_is_opened() {
     let opened = ring(&[GOLDEN]).sealer("session cookie session").open_text(GOLDEN_TEXT, b"session").unwrap();
-    assert_eq!((opened.plain.as_slice(), opened.current), (&b"content"[..], true));
+    assert_eq!((opened.plaintext.as_slice(), opened.current), (&b"content"[..], true));
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn every_flipped_bit_truncation_and_extension_of_an_envelope_is_refused() {
     let sealer = ring(&[GOLDEN, OTHER]).sealer("p");
     for content in [&b""[..], b"some content", &[7; 200]] {
         let envelope = sealer.seal(content, b"name");
-        assert!(sealer.open(&envelope, b"name").is_some_and(|opened| opened.plain == content));
+        assert!(sealer.open(&envelope, b"name").is_some_and(|opened| opened.plaintext == content));
         for miss in near_misses(&envelope) {
             assert!(sealer.open(&miss, b"name").is_none(), "{}", miss.escape_ascii());
         }
@@ -32,7 +32,7 @@ fn every_flipped_bit_truncation_and_extension_of_its_text_is_refused() {
     // With these lengths the last character has zero, four and two trailing bits, which must be zero.
     for content in [&b"0123456789"[..], b"0123456789a", b"0123456789ab", &[7; 200]] {
         let text = sealer.seal_text(content, b"name");
-        assert!(sealer.open_text(text.as_bytes(), b"name").is_some_and(|opened| opened.plain == content));
+        assert!(sealer.open_text(text.as_bytes(), b"name").is_some_and(|opened| opened.plaintext == content));
         for miss in near_misses(text.as_bytes()) {
             assert!(sealer.open_text(&miss, b"name").is_none(), "{}", miss.escape_ascii());
         }
@@ -53,8 +53,9 @@ fn another_purpose_other_data_or_a_signer_s_key_do_not_open() {
 #[test]
 fn an_older_secret_opens_until_it_is_removed_and_is_not_current() {
     let envelope = ring(&[GOLDEN]).sealer("p").seal(b"content", b"");
-    let opened =
-        |secrets: &[&str]| ring(secrets).sealer("p").open(&envelope, b"").map(|opened| (opened.plain, opened.current));
+    let opened = |secrets: &[&str]| {
+        ring(secrets).sealer("p").open(&envelope, b"").map(|opened| (opened.plaintext, opened.current))
+    };
     let third = "a third secret that precedes both others";
     assert_eq!(opened(&[GOLDEN, OTHER]), Some((b"content".to_vec(), true)));
     assert_eq!(opened(&[third, OTHER, GOLDEN]), Some((b"content".to_vec(), false)));
@@ -71,11 +72,11 @@ fn the_same_content_is_sealed_differently_each_time() {
 
 proptest! {
     #[test]
-    fn all_sealed_content_is_opened(plain in proptest::collection::vec(any::<u8>(), 0..5_000), name in "\\PC{0,40}") {
+    fn all_sealed_content_is_opened(plaintext in proptest::collection::vec(any::<u8>(), 0..5_000), name in "\\PC{0,40}") {
         let sealer = ring(&[GOLDEN]).sealer("p");
-        let text = sealer.seal_text(&plain, name.as_bytes());
-        prop_assert_eq!(text.len(), sealed_text_len(plain.len()));
-        prop_assert_eq!(sealer.open_text(text.as_bytes(), name.as_bytes()).map(|opened| opened.plain), Some(plain));
+        let text = sealer.seal_text(&plaintext, name.as_bytes());
+        prop_assert_eq!(text.len(), sealed_text_len(plaintext.len()));
+        prop_assert_eq!(sealer.open_text(text.as_bytes(), name.as_bytes()).map(|opened| opened.plaintext), Some(plaintext));
     }
 
     #[test]

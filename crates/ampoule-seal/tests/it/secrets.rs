@@ -57,10 +57,10 @@ fn characters_that_a_file_or_a_paste_adds_are_refused_with_the_reason() {
     let good = "Tn7Qx2Lw9Rk4Vd8Hs3Jc6Yf1Bm5Gp0Za+";
     assert!(Secret::new(good).is_ok());
     for (before, after, weakness) in [
-        (" ", "", Weakness::Blank),
-        ("", " ", Weakness::Blank),
-        ("", "\u{a0}", Weakness::Blank),
-        ("Tn7Q x2Lw ", "", Weakness::Blank),
+        (" ", "", Weakness::Whitespace),
+        ("", " ", Weakness::Whitespace),
+        ("", "\u{a0}", Weakness::Whitespace),
+        ("Tn7Q x2Lw ", "", Weakness::Whitespace),
         ("", "\n", Weakness::Control),
         ("", "\r", Weakness::Control),
         ("\t", "", Weakness::Control),

@@ -52,7 +52,7 @@ impl CookieBackend {
 
     fn open(&self, text: &[u8], now: Time) -> Result<Option<Found>, Error> {
         let Some(opened) = self.sealer.open_text(text, self.name.as_bytes()) else { return Ok(None) };
-        let mut plain = Bytes::from(opened.plain);
+        let mut plain = Bytes::from(opened.plaintext);
         let Some(id) = plain.first_chunk::<ID_LEN>().copied() else { return Ok(None) };
         let Content::Session(record) = Content::decode(plain.split_off(ID_LEN))? else { return Ok(None) };
         let credential = Credential::new(id, [0; 16]);

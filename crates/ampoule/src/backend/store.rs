@@ -233,7 +233,7 @@ impl StoreBackend {
             let message = format!("a session of {size} bytes, where {most} are allowed (max_size)");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let lifetime = record.effective_lifetime().left(now);
+        let lifetime = record.effective_lifetime().remaining(now);
         let entry = Entry { value: record.encode(), lifetime, tag: record.tag() };
         let result = match record.is_unused_form() {
             true => self.store.put_evictable(id.into(), entry, mode),
@@ -255,7 +255,7 @@ impl StoreBackend {
 
     /// Moves the deadline of this version of the session, and returns whether the version still exists.
     pub(crate) fn touch(&self, found: &Snapshot, now: Time) -> Reply<'_, bool> {
-        self.store.touch(found.key(), found.version, found.record.effective_lifetime().left(now))
+        self.store.touch(found.key(), found.version, found.record.effective_lifetime().remaining(now))
     }
 
     /// Ends a session, and returns whether it was still live. When this returns, no concurrent request can bring the
