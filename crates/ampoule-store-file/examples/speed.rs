@@ -1,8 +1,8 @@
 //! Measures each operation in a folder: `cargo run --release -p ampoule-store-file --example speed -- FOLDER`.
 //!
 //! One caller does one operation after another, with values of 300 bytes: this is what a request waits for, not what a
-//! machine can do. Pass a folder on the disk that will be used, and one in memory (`/dev/shm`) to see which part the
-//! disk has.
+//! machine can do. Pass a folder on the disk that will be used, and one in memory (`/dev/shm`) to see how much of the
+//! time is the disk's.
 
 use std::future::Future;
 use std::path::Path;

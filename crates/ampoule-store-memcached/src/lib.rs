@@ -16,12 +16,12 @@
 //! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. It keeps the other promises: no
 //! lost update, no resurrection. A read is one command, as is saving or deleting what this process has read; a touch is
 //! two. A value with a tag takes a second command in the same round trip. Three round trips are needed for the first
-//! save after a login, and for about one save in a quarter of a lifetime.
+//! save of a login, and for about one save in a quarter of a lifetime.
 //!
 //! A write is sent once. If its connection breaks before the answer arrives, the error is [`ErrorKind::Timeout`], since
 //! it may have been done. A read is sent again.
 //!
-//! # The time
+//! # The clock
 //!
 //! memcached's own clock decides which values are live: each item has a time to live, and is gone when that is over.
 //! Clients' clocks do not matter, and may be wrong. **memcached's clock has whole seconds and lags up to two, so a
@@ -56,12 +56,12 @@
 //! ```
 //!
 //! Times in a tag's item, and the time in a value until which the tag lists it, are by the clock of the server that has
-//! the tag's item. An item has at most 1 MiB, or the size that the server was started with (`-I`). A larger value is
-//! [`ErrorKind::TooLarge`], and the old value stays. So is a tag of more than 26,000 keys, which count until their time
-//! is over even if their sessions have ended.
+//! the tag's item. An item has at most 1 MiB, or the size that the server was started with (`-I`). A save of a larger
+//! value fails with [`ErrorKind::TooLarge`], and the old value stays. A save with a tag fails in the same way if the
+//! tag has more than 26,000 keys; they count until their time is over, even if their sessions have ended.
 //!
-//! If memcached has no memory and must not evict (`-M`), a save is [`ErrorKind::Full`], **and memcached drops the old
-//! value**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
+//! If memcached has no memory and must not evict (`-M`), a save fails with [`ErrorKind::Full`], **and memcached drops
+//! the old value**. If it evicts a tag's item, sessions are not found by their principal until they are saved again.
 
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]

@@ -13,7 +13,7 @@ pub struct MemcachedOptions {
     /// The prefix of all item names: `ampoule:` by default. At most 100 printable ASCII characters without spaces.
     /// Applications that share a server need different prefixes.
     pub prefix: String,
-    /// The connections to each server.
+    /// The number of connections to each server, and time limits.
     pub pool: PoolOptions,
     /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
     /// servers' clocks.

@@ -7,11 +7,11 @@
 //! # Ok::<(), ampoule_core::Error>(())
 //! ```
 //!
-//! A read is one prepared statement, and so is a write of a new or a live session; a write that finds an expired row or
-//! none needs up to three. The server executes each of them whole or not at all; the condition of a write includes the
-//! version that it replaces. Connections come from a pool, which connects when it is first used: an application starts
-//! while its database is down, and uses it once it is up. A statement that has started runs to its end, even if its
-//! request is cancelled.
+//! A read is one prepared statement, and so is a write that finds what it expects. A create of an existing key needs
+//! two or three; a delete that finds no live row, or a touch that changes nothing, needs two. The server executes each
+//! statement whole or not at all; the condition of a write includes the version that it replaces. Connections come from
+//! a pool, which connects when it is first used: an application starts while its database is down, and uses it once it
+//! is up. A statement that has started runs to its end, even if its caller is cancelled.
 //!
 //! # The table
 //!
@@ -20,7 +20,7 @@
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- derived from the session's handle, which is not a secret
+//!     id       BINARY(32) NOT NULL PRIMARY KEY, -- derived from the session's id, which is not a secret
 //!     version  BIGINT     NOT NULL,             -- random, new with each write
 //!     deadline BIGINT     NOT NULL,             -- milliseconds since 1970, UTC, by the server's clock
 //!     tag      BINARY(32),                      -- the digest of the session's principal
@@ -74,7 +74,7 @@
 //! feature compiles in, `ring` if both are. Connections through a Unix socket (`?socket=`) are not encrypted. For other
 //! settings use a pool of your own: `MySqlStore::with_pool`, with the feature `mysql_async-0_37`.
 
-// On docs.rs each item names its feature.
+// On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -150,7 +150,8 @@ impl MySqlStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the URL or the table's name is invalid.
+    /// [`ErrorKind::Config`] if the URL or the table's name is invalid, if a file for TLS cannot be read, or if the URL
+    /// needs a cargo feature that is off.
     pub fn connect(url: &str, options: MySqlOptions) -> Result<MySqlStore, Error> {
         let (opts, location) = connect::opts(url, &options)?;
         MySqlStore::build(OnceLock::new(), Some(opts), &location, options)

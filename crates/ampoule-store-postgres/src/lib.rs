@@ -18,7 +18,7 @@
 //!
 //! ```sql
 //! CREATE TABLE ampoule_sessions (
-//!     id       bytea  PRIMARY KEY, -- 32 bytes: derived from the session's handle, which is not a secret
+//!     id       bytea  PRIMARY KEY, -- 32 bytes: derived from the session's id, which is not a secret
 //!     version  bigint NOT NULL,    -- random, new with each write
 //!     deadline bigint NOT NULL,    -- milliseconds since 1970, UTC, by the server's clock
 //!     tag      bytea,              -- 32 bytes: the digest of the session's principal
@@ -51,14 +51,14 @@
 //! # Time limits, locks and isolation
 //!
 //! A statement that exceeds [`PoolOptions::command_timeout`](ampoule_core::PoolOptions::command_timeout) is cancelled
-//! on the server, and so is a statement whose request was cancelled. Its place in the pool stays taken until it has
+//! on the server, and so is a statement whose caller is cancelled. Its place in the pool stays taken until it has
 //! ended, so connections do not pile up behind a lock.
 //!
 //! - Connections of the store's own pool also have this limit as their `statement_timeout`, and the isolation level
 //!   `read committed`.
 //! - On an application's pool that requires TLS, the store cannot send cancel requests. Set a `statement_timeout` for
 //!   its role.
-//! - Behind a pooler nothing is cancelled: the request might reach the statement of another client, and it crashes
+//! - Behind a pooler nothing is cancelled: the request might reach the statement of another client, and can crash
 //!   PgBouncer 1.17 to 1.19. A statement is waited for up to ten times the limit instead. Set a limit on the server:
 //!   `ALTER ROLE app SET statement_timeout = '3s'`.
 //! - If the isolation level is stricter than `read committed`, the store repeats statements that the server rolled
@@ -83,7 +83,7 @@
 //! to. Connections through a Unix socket are not encrypted. For other settings use a pool of your own:
 //! `PostgresStore::with_pool`, with the feature `deadpool-postgres-0_14`.
 
-// On docs.rs each item names its feature.
+// On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -148,7 +148,8 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is invalid.
+    /// [`ErrorKind::Config`](ampoule_core::ErrorKind::Config) if the URL or a name in the options is invalid, if a file
+    /// for TLS cannot be read, or if the URL needs a cargo feature that is off.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<PostgresStore, Error> {
         let (connections, location) = connect::connections(url, &options)?;
         PostgresStore::build(connections, &location, options)

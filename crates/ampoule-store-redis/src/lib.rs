@@ -28,7 +28,7 @@
 //! [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). A delete that is sent twice returns what the second attempt
 //! found.
 //!
-//! # The time
+//! # The clock
 //!
 //! Redis's own clock decides which values are live: each value has a time to live, and is gone when that is over.
 //! Clients' clocks do not matter, and may be wrong. The deadline in a value ([`Stored::deadline`]) is by the server's
@@ -39,9 +39,10 @@
 //!
 //! Redis answers a write before it is on a disk or a replica. **With Redis's default settings a crash loses all saves
 //! since its last snapshot, which may be an hour old, and a failover loses what the replica had not received; sessions
-//! that had ended may then live again** (promises P2 and P7). With `appendonly yes` a crash loses about the last second of
-//! saves, and with `appendfsync always` in addition no acknowledged write. For failovers set `min-replicas-to-write`, and [`RedisOptions::replicas`], which waits for
-//! replicas after each put and delete. Even then Redis gives no guarantee (see its documentation of `WAIT`).
+//! that had ended may then live again** (promises P2 and P7). With `appendonly yes` a crash loses about the last second
+//! of saves, and with `appendfsync always` in addition no acknowledged write. For failovers set
+//! `min-replicas-to-write`, and [`RedisOptions::replicas`], which waits for replicas after each put and delete. Even
+//! then Redis gives no guarantee (see its documentation of `WAIT`).
 //!
 //! If `maxmemory` is set, `maxmemory-policy` must be `noeviction`. Any other policy evicts live sessions, which logs
 //! users out, and the sets that list the sessions of a user. Revoking a user's sessions then misses live ones, until a
@@ -54,9 +55,9 @@
 //! `tls_ca_file`, or else one of the system's. `tls_cert_file` and `tls_key_file` are the client's certificate and its
 //! key. These are parameters of the URL (redis-py's `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` are accepted too)
 //! or [`RedisOptions::tls`]. `sentinel_user` and `sentinel_password` are the login at the sentinels, if they require
-//! one. In all of these, and in the login of the URL, write `%40` for `@` and `%2F` for `/`. The driver uses the
-//! process's default provider of rustls; if the application has not installed one, the first TLS connection installs
-//! the one that the feature brings.
+//! one. In all of these, and in the login of the URL, write `%40` for `@` and `%2F` for `/`. If rustls has no default
+//! provider when the first connection with TLS is opened, the store installs the one that its feature compiles in,
+//! `ring` if both are.
 //!
 //! The user of the URL needs these permissions, with the prefix of the options:
 //!

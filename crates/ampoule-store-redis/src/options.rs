@@ -23,10 +23,10 @@ pub struct RedisOptions {
     /// default. If fewer confirm it within three quarters of `command_timeout`, the error is [`ErrorKind::Timeout`]: the
     /// server has the value, and may lose it in a failover.
     pub replicas: usize,
-    /// The files for TLS; none by default. The URL's `tls_ca_file`, `tls_cert_file` and `tls_key_file` take precedence. A
-    /// client or connection of the application does not use them.
+    /// The CAs that TLS trusts, and the client's own certificate. The URL's `tls_ca_file`, `tls_cert_file` and
+    /// `tls_key_file` take precedence. Not used with the application's own client or connection.
     pub tls: TlsFiles,
-    /// The connections to the server.
+    /// The number of connections that wait for replicas, and time limits.
     pub pool: PoolOptions,
     /// The clock that decides until when a value is live, for tests. `None`, the default, leaves the decision to the
     /// server's clock.

@@ -39,11 +39,12 @@
 //!
 //! # If the file is removed
 //!
-//! The store detects that its database was removed, or replaced by renaming another one over it. The next operation is
-//! [`ErrorKind::Unavailable`] and the database is opened again, or created if it does not exist. A write into a removed
-//! file never succeeds. To restore a backup while the site is running, use SQLite itself: `sqlite3 sessions.db '.restore
-//! backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and rename the backup into place. With
-//! SQLite it is never safe to overwrite the file itself (`cp backup.db sessions.db`).
+//! The store detects that its database was removed, or replaced by renaming another one over it. The next operation
+//! fails with [`ErrorKind::Unavailable`], and the database is opened again, or created if it does not exist. A write
+//! into a removed file is always an error. To restore a backup while the site is running, use SQLite itself:
+//! `sqlite3 sessions.db '.restore backup.db'`. Or stop the site, remove `sessions.db-wal` and `sessions.db-shm`, and
+//! rename the backup into place. With SQLite it is never safe to overwrite the file itself
+//! (`cp backup.db sessions.db`).
 
 // On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -17,7 +17,7 @@ use ampoule_core::{Clock, Durability, SystemClock};
 /// ```
 #[derive(Clone)]
 pub struct SqliteOptions {
-    /// The name of the table: 1 to 63 letters, digits and underscores. `ampoule_sessions` by default.
+    /// The table's name: 1 to 63 ASCII letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,
     /// Which failures a save survives once it has returned. [`Durability::Process`] by default, which is SQLite's
     /// `synchronous = NORMAL`; [`Durability::Power`] is `FULL`, [`Durability::None`] is `OFF`.
@@ -25,7 +25,7 @@ pub struct SqliteOptions {
     /// How long a writer waits for a writer of another process before it gives up with
     /// [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). 5 seconds by default.
     pub lock_wait: Duration,
-    /// How many connections read concurrently: 4 by default, and at least 1.
+    /// How many connections read concurrently: 4 by default; 0 counts as 1.
     pub readers: usize,
     /// The clock; the system's by default.
     pub clock: Arc<dyn Clock>,
