@@ -15,7 +15,7 @@ use crate::process_locks::{Lock, ProcessGuard, ProcessLocks};
 use crate::progress::Progress;
 
 /// How often a write is tried if its folder is removed each time.
-pub(crate) const MAX_TRIES: usize = 64;
+pub(crate) const MAX_ATTEMPTS: usize = 64;
 
 pub(crate) struct Files {
     pub(crate) folder: Folder,
@@ -90,7 +90,7 @@ impl Files {
             return Err(Error::new(ErrorKind::TooLarge, format!("the value has {len} bytes; the maximum is {max}")));
         }
         let mut lock = self.lock(guard)?;
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             if let Some(result) = self.put_locked(&lock, key, entry, mode)? {
                 return Ok(result);
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ampoule_core::{Error, ErrorKind, StoreKey};
 
-use crate::files::{Files, MAX_TRIES};
+use crate::files::{Files, MAX_ATTEMPTS};
 #[cfg(unix)]
 use crate::folder::open_folder;
 use crate::folder::unavailable;
@@ -56,7 +56,7 @@ impl Files {
     /// Creates the folder of the shard if it is missing. A folder that a cleaner removes is created again without a
     /// pause, after which it would be removed already.
     fn try_lock(&self, shard: &Path) -> io::Result<Option<File>> {
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let folder = match self.open_to_lock(shard) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.make_shard(shard)?;

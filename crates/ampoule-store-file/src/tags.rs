@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ampoule_core::{Error, ErrorKind, StoreKey, Tag};
 
-use crate::files::{Files, MAX_TRIES};
+use crate::files::{Files, MAX_ATTEMPTS};
 use crate::folder::{hex, parse_key, unavailable};
 
 /// The state of a marked record.
@@ -27,7 +27,7 @@ impl Files {
         let folder = self.folder.tag(tag);
         // A sweep may remove the folder at any time while it is empty, but hardly this often in a row.
         let mut marked = self.make_mark(&folder, key);
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match marked {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     marked = self.make_tag_folder(&folder).and_then(|()| self.make_mark(&folder, key));
@@ -62,7 +62,7 @@ impl Files {
     /// Returns the keys with this tag. A session that ends may have made room for another one of the same user, whose
     /// mark is newer than the list. The folder is therefore read again, until each of its marks has a record.
     pub(crate) fn keys_with_tag(&self, tag: Tag) -> Result<Vec<StoreKey>, Error> {
-        for _ in 1..MAX_TRIES {
+        for _ in 1..MAX_ATTEMPTS {
             if let (keys, true) = self.marked_keys(tag)? {
                 return Ok(keys);
             }

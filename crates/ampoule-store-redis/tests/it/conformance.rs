@@ -43,6 +43,6 @@ async fn it_conforms_in_a_cluster() {
 
 /// The kit must wait for the servers' clocks, so both runs are concurrent.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_conforms_by_the_server_s_clock() {
+async fn it_conforms_with_the_server_s_clock() {
     tokio::join!(conforms(Kind::Redis, 1_000, || None), conforms(Kind::RedisCluster, 1_000, || None));
 }

@@ -96,7 +96,7 @@ async fn the_first_request_after_a_restart_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p10_a_hanging_server_is_a_timeout_within_the_limit() {
+async fn p10_a_server_that_hangs_is_a_timeout_within_the_limit() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     let short = Duration::from_millis(300);
     let pool = PoolOptions { command_timeout: short, connect_timeout: short, ..PoolOptions::default() };

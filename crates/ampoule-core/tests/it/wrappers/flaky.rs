@@ -71,7 +71,7 @@ impl FlakyStore {
                 tokio::task::yield_now().await;
                 reply.await
             }),
-            Behaviour::Fails(kind) => Reply::ready(Err(Error::new(kind, "it is in a bad behaviour"))),
+            Behaviour::Fails(kind) => Reply::ready(Err(Error::new(kind, "a simulated failure"))),
             Behaviour::Hangs => Reply::new(pending()),
         }
     }

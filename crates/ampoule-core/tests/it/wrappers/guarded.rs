@@ -177,7 +177,7 @@ async fn p10_writes_that_fail_do_not_stop_reads_that_work() {
 async fn a_ping_is_always_tried_and_changes_no_circuit() {
     let (store, flaky) = guarded(DOWN);
     for _ in 0..9 {
-        assert!(store.ping().await.unwrap_err().to_string().contains("bad behaviour"));
+        assert!(store.ping().await.unwrap_err().to_string().contains("simulated failure"));
     }
     assert!(!is_refusal(&get(&store).await), "failed pings opened the circuit");
     get(&store).await.unwrap_err();
@@ -294,7 +294,7 @@ async fn the_log_has_a_line_when_a_circuit_opens_and_one_when_it_closes() {
     assert_eq!(lines.len(), 2, "{lines:#?}");
     let opened = "session store: circuit open for reads after 3 consecutive failures; next attempt in 1 s";
     assert!(
-        lines[0].contains("WARN") && lines[0].contains(opened) && lines[0].contains("bad behaviour"),
+        lines[0].contains("WARN") && lines[0].contains(opened) && lines[0].contains("simulated failure"),
         "{}",
         lines[0]
     );
