@@ -127,7 +127,7 @@ impl FileStore {
     ) -> Reply<'_, T> {
         let (files, limit) = (Arc::clone(&self.files), Arc::clone(limit));
         Reply::new(async move {
-            let job_failed = || Error::new(ErrorKind::Unavailable, "the file store's background job did not finish");
+            let job_failed = || Error::new(ErrorKind::Unavailable, "an operation of the file store was aborted");
             let permit = limit.acquire_owned().await.map_err(|cause| job_failed().because(cause))?;
             let work = move || {
                 let _permit = permit;

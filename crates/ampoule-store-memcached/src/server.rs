@@ -295,7 +295,7 @@ fn unknown_outcome(error: Error) -> Error {
     if !is_connection_error(&error) {
         return error;
     }
-    let message = "the connection broke before it answered; a write may or may not have happened";
+    let message = "the connection broke during a write, which may have been executed";
     Error::new(ErrorKind::Timeout, message).because(error)
 }
 

@@ -129,14 +129,14 @@ pub(crate) fn error_of_line(line: &str) -> Error {
     } else if line.contains("unauthenticated") {
         (ErrorKind::Config, "it requires a login (its option -Y), which this store does not support: start it without")
     } else if ["SERVER_ERROR", "CLIENT_ERROR", "ERROR"].iter().any(|word| line.starts_with(word)) {
-        (ErrorKind::Unavailable, "it refused a command")
+        (ErrorKind::Unavailable, "it rejected a command")
     } else {
         return protocol_error(line);
     };
     Error::new(kind, what).because(excerpt(line))
 }
 
-pub(crate) const TOO_LARGE: &str = "the value is larger than its maximum (its option -I)";
+pub(crate) const TOO_LARGE: &str = "the value is larger than the server's maximum (its option -I)";
 
 fn protocol_error(line: &str) -> Error {
     Error::new(ErrorKind::Unavailable, "the server does not speak memcached's protocol").because(excerpt(line))

@@ -156,5 +156,5 @@ pub(crate) fn no_time() -> Error {
 }
 
 pub(crate) fn task_failed(cause: tokio::task::JoinError) -> Error {
-    Error::new(ErrorKind::Unavailable, "the MySQL store's task did not finish").because(cause)
+    Error::new(ErrorKind::Unavailable, "an operation of the MySQL store was aborted").because(cause)
 }

@@ -74,8 +74,8 @@ fn quoted(table: &str) -> Result<String, Error> {
         return Ok(parts.iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join("."));
     }
     let message = format!(
-        "`{table}` is not a valid table name: expected 1 to 64 letters, digits or underscores, with or \
-         without a database before it"
+        "invalid table name `{table}`: expected 1 to 64 letters, digits or underscores, with or without a database \
+         before it"
     );
     Err(Error::new(ErrorKind::Config, message))
 }

@@ -112,7 +112,7 @@ fn from_connect(cause: tokio_postgres::Error) -> Error {
             "PostgreSQL requires TLS for this login (pg_hba.conf): write sslmode=require, or better verify-full"
         }
         "28000" if message.contains("certificate") => {
-            "PostgreSQL requires a client certificate: set sslcert and sslkey to the files of one and its key"
+            "PostgreSQL requires a client certificate: set sslcert to its file, and sslkey to the file of its key"
         }
         "28000" => "PostgreSQL rejected the login: no rule of its pg_hba.conf admits this user from this host",
         "3D000" => "PostgreSQL has no such database: create the one that the URL names",

@@ -148,8 +148,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if (1..=50).contains(&name.len()) && name.bytes().all(is_valid) {
         return Ok(());
     }
-    let message =
-        format!("`{name}` is not a valid table or schema name: expected 1 to 50 letters, digits or underscores");
+    let message = format!("invalid table or schema name `{name}`: expected 1 to 50 letters, digits or underscores");
     Err(Error::new(ErrorKind::Config, message))
 }
 

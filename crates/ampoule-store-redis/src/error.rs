@@ -33,7 +33,7 @@ impl CommandError {
             Some("OOM") => (ErrorKind::Full, "Redis is out of memory (its option maxmemory)"),
             Some("CORRUPT" | "WRONGTYPE") => (ErrorKind::Corrupt, format::CORRUPT_KEY),
             Some("MISCONF") => (ErrorKind::Full, "Redis cannot write to its disk"),
-            Some(_) => (ErrorKind::Unavailable, "Redis refused a command"),
+            Some(_) => (ErrorKind::Unavailable, "Redis rejected a command"),
             None if cause.is_timeout() => {
                 (ErrorKind::Timeout, "Redis did not answer in time (connect_timeout, command_timeout)")
             }
@@ -47,7 +47,7 @@ impl CommandError {
         if !self.may_have_run || self.cause.is_timeout() {
             return self.into_read_error();
         }
-        let message = "the connection to Redis broke before it answered; a write may or may not have happened";
+        let message = "the connection to Redis broke during a write, which may have been executed";
         Error::new(ErrorKind::Timeout, message).because(self.cause)
     }
 
@@ -61,7 +61,7 @@ impl CommandError {
 /// may contain the user's name, so it is not shown.
 fn access_problem(cause: &RedisError) -> Option<String> {
     if let Some(advice) = explain_tls(cause) {
-        return Some(format!("Redis cannot be reached by TLS: {advice}"));
+        return Some(format!("Redis cannot be reached over TLS: {advice}"));
     }
     match cause.code() {
         Some("NOPERM") => Some(missing_permission(cause.detail().unwrap_or_default())),
@@ -81,15 +81,15 @@ fn access_problem_in_text(text: &str) -> Option<String> {
         text if text.contains("AuthenticationFailed") => Some(WRONG_LOGIN.to_owned()),
         text if text.contains("uthentication required") => Some(MISSING_PASSWORD.to_owned()),
         text if text.contains("invalid peer certificate") => {
-            Some(format!("Redis cannot be reached by TLS: {text}; set the file of its CA (tls_ca_file)"))
+            Some(format!("Redis cannot be reached over TLS: {text}; set the file of its CA (tls_ca_file)"))
         }
         _ => None,
     }
 }
 
-const MISSING_PASSWORD: &str = "Redis requires a password, and the URL has none: write redis://user:password@host, and for \
+const MISSING_PASSWORD: &str = "Redis requires a password, but the URL has none: write redis://user:password@host, and for \
                                 sentinels the parameter sentinel_password";
-const WRONG_LOGIN: &str = "Redis rejects the login: the user or the password of the URL is wrong";
+const WRONG_LOGIN: &str = "Redis rejected the login: the user or the password in the URL is wrong";
 
 /// The driver wraps the cause in an [`Arc`].
 fn explain_tls(cause: &RedisError) -> Option<String> {
@@ -107,13 +107,13 @@ fn missing_permission(text: &str) -> String {
         None if text.contains("key") => "its keys (`~` with the prefix and `*`)".to_owned(),
         None => "the permissions in the documentation of the store".to_owned(),
     };
-    format!("a permission is missing in Redis: grant the user of the URL {missing} with ACL SETUSER")
+    format!("permission denied: grant the user in the URL {missing} with ACL SETUSER")
 }
 
 /// Returns the error for a conditional write that was sent twice, and whose condition did not hold the second time.
 pub(crate) fn unknown_outcome() -> Error {
-    let message = "a write to Redis was sent again after its connection broke, and had no effect; the first attempt may or \
-                   may not have happened";
+    let message = "a write to Redis was sent again after its connection broke, and had no effect; the first attempt may \
+                   have been executed";
     Error::new(ErrorKind::Timeout, message)
 }
 

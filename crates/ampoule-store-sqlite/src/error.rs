@@ -13,8 +13,8 @@ pub(crate) fn from(cause: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             (ErrorKind::Corrupt, "the session database is damaged")
         }
-        Some(ErrorCode::TooBig) => (ErrorKind::TooLarge, "the value is larger than SQLite supports"),
-        None => (ErrorKind::Corrupt, "the session table contains data that this store did not write"),
+        Some(ErrorCode::TooBig) => (ErrorKind::TooLarge, "a value is larger than SQLite supports"),
+        None => (ErrorKind::Corrupt, "the sessions' table contains data that this store did not write"),
         _ => (ErrorKind::Unavailable, "the session database cannot be used"),
     };
     Error::new(kind, what).because(cause)

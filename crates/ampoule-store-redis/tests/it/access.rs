@@ -135,7 +135,7 @@ async fn a_cluster_supports_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_files_can_be_set_in_the_options() {
+async fn options_may_name_the_tls_files() {
     let Some(tls) = tls() else { return };
     for (ca, good) in [("ca.pem", true), ("other.pem", false)] {
         let files = TlsFiles { ca: Some(tls.file(ca).into()), ..TlsFiles::default() };
@@ -155,7 +155,7 @@ async fn a_server_that_requires_certificates_accepts_the_client_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_is_reported_as_expired() {
+async fn an_expired_certificate_is_an_error_that_says_so() {
     let Some(tls) = tls() else { return };
     let port = free_port();
     let expired = tls.authority.sign_expired("localhost");
@@ -248,7 +248,7 @@ async fn a_cluster_and_a_sentinel_need_exactly_the_documented_permissions() {
     let url = login(server.url(), "hidden_user:hunter2%40%2F");
     grant(server.nodes(), &format!("{PERMISSIONS} +cluster|slots")).await;
     use_every_operation(&ping(&url).await.unwrap()).await.unwrap();
-    assert_refused(&login(server.url(), "hidden_user:sesame"), "the user or the password of the URL is wrong").await;
+    assert_refused(&login(server.url(), "hidden_user:sesame"), "the user or the password in the URL is wrong").await;
     grant(server.nodes(), PERMISSIONS).await;
     assert_refused(&url, "+cluster").await;
     grant(server.nodes(), &format!("{PERMISSIONS} +cluster|slots -zadd")).await;
@@ -266,16 +266,16 @@ async fn a_cluster_and_a_sentinel_need_exactly_the_documented_permissions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_says_which_part_of_a_login_is_wrong() {
+async fn a_login_error_says_which_part_is_wrong() {
     let Some(server) = Server::start(Kind::Redis) else { return };
     grant(server.nodes(), "+@all allkeys").await;
     let url = |login: &str| format!("redis://{login}127.0.0.1:{}", server.node().port);
     ping(&url("hidden_user:hunter2%40%2F@")).await.unwrap();
-    assert_refused(&url("hidden_user:sesame@"), "the user or the password of the URL is wrong").await;
-    assert_refused(&url("sesame:hunter2@"), "the user or the password of the URL is wrong").await;
+    assert_refused(&url("hidden_user:sesame@"), "the user or the password in the URL is wrong").await;
+    assert_refused(&url("sesame:hunter2@"), "the user or the password in the URL is wrong").await;
     send(server.url(), "ACL SETUSER default resetpass >sesame").await;
     assert_refused(&url(""), "the URL has none").await;
-    assert_refused(&url(":hunter2@"), "the user or the password of the URL is wrong").await;
+    assert_refused(&url(":hunter2@"), "the user or the password in the URL is wrong").await;
     ping(&url(":sesame@")).await.unwrap();
 }
 
