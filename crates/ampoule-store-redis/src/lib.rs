@@ -19,8 +19,8 @@
 //! place of `redis`.
 //!
 //! A read is one GET. Creating a session without a principal is one SET; any other write is one Lua script on one key,
-//! so all of them work in a Cluster. The store connects when it is first used. The next request replaces a broken
-//! connection: after a restart, a failover or a moved slot.
+//! after another one on the set of its tag if it has one. So all of them work in a Cluster. The store connects when it
+//! is first used. The next request replaces a broken connection: after a restart, a failover or a moved slot.
 //!
 //! A write whose connection breaks before the answer arrives is sent once more. Each put contains its version, so the
 //! second attempt detects a first one that succeeded. If it finds neither its own version nor the expected one, another
