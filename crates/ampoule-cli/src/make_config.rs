@@ -81,8 +81,8 @@ use = egg:Paste#http
 # Needs a proxy with TLS in front: browsers send the session's cookie only over TLS.
 host = 127.0.0.1
 port = 5000
-# The proxies whose X-Forwarded-For, -Proto and -Host headers are trusted: one on this machine. For another machine, write
-# its address or network, such as 10.0.0.0/8; remove the line if clients connect without a proxy.
+# The addresses of the proxies whose X-Forwarded-For, -Proto and -Host headers are trusted. For a proxy on another machine,
+# write its address or network, such as 10.0.0.0/8. If clients connect without a proxy, remove the line.
 trusted_proxies = 127.0.0.1
 # The maximum number of connections, and the seconds that each has for the head of its next request.
 #connection_limit = 800

@@ -71,7 +71,8 @@ pub(super) fn module(name: &str) -> Result<String, Failure> {
     let first = module.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     let rest = module.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if !first || !rest || module.len() > 64 {
-        let expected = "expected 1 to 64 small letters, digits and `_`, a letter first, such as shopping_cart";
+        let expected =
+            "expected 1 to 64 lowercase letters, digits and `_`, starting with a letter, such as shopping_cart";
         return Err(Failure(format!("`{name}` cannot name a module: {expected}")));
     }
     if RESERVED.contains(&module.as_str()) {
@@ -84,7 +85,7 @@ pub(super) fn module(name: &str) -> Result<String, Failure> {
 const DEPENDENCIES: [&str; 9] =
     ["ampoule_cli", "ampoule_deploy", "argon2", "askama", "axum", "serde", "serde_json", "tokio", "tower"];
 
-/// Checks the name of a project, which is also that of a module, and returns the module's.
+/// Checks the name of a project, and returns the name of its library, which is a module's name.
 pub(super) fn project(name: &str) -> Result<String, Failure> {
     let module = module(name)?;
     match DEPENDENCIES.contains(&module.as_str()) {

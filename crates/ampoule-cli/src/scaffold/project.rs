@@ -59,7 +59,7 @@ pub(crate) fn new(name: &str, is_published: bool) -> Result<(), Failure> {
     output::print("  cargo run        # serves it at http://127.0.0.1:5000/");
     if let Some(checkout) = checkout {
         let folder = checkout.display();
-        output::print(&format!("it depends on the checkout in {folder}; with --published, on the published crates"));
+        output::print(&format!("it depends on the crates in {folder}; with --published, on the published crates"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::template::write_new;
 use crate::Failure;
 
 /// The line of `src/lib.rs` after which routes are added.
-const ROUTES_MARKER: &str = "// The routes of new controllers stand here.";
+const ROUTES_MARKER: &str = "// `ampoule controller` and `restcontroller` add routes here.";
 
 /// The file of the routes.
 const ROUTES: &str = "src/lib.rs";
