@@ -8,16 +8,16 @@ thread_local! {
     static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The system's allocator with two counters.
-pub struct Counting;
+/// The system's allocator, with a count of calls and of bytes for each thread.
+pub struct CountingAllocator;
 
-fn count(calls: u64, more: usize, less: usize) {
+fn count(calls: u64, allocated: usize, freed: usize) {
     CALLS.set(CALLS.get() + calls);
-    BYTES.set(BYTES.get().wrapping_add(more as u64).wrapping_sub(less as u64));
+    BYTES.set(BYTES.get().wrapping_add(allocated as u64).wrapping_sub(freed as u64));
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
+// SAFETY: every call is passed on, unchanged, to the system's allocator.
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), 0);
         unsafe { System.alloc(layout) }
@@ -34,12 +34,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The number of allocations of this thread.
+/// Returns the number of this thread's allocations so far.
 pub fn calls() -> u64 {
     CALLS.get()
 }
 
-/// The bytes that this thread has allocated and not freed, if no other thread frees them.
+/// Returns the bytes that this thread has allocated and not freed. Correct only if no other thread frees them.
 pub fn bytes() -> u64 {
     BYTES.get()
 }

@@ -1,4 +1,4 @@
-//! Compares hits of the cache with moka's and `cached`'s; and a stampede of a thousand requests.
+//! Compares hits of the cache with moka's and `cached`'s, and a stampede of a thousand requests with a naive cache.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 type Value = Arc<str>;
 
-/// A cache of values that live for an hour, in memory.
+/// A cache in memory, whose values live for an hour.
 #[allow(clippy::large_enum_variant, reason = "there are four of them")]
 enum Subject {
     Moka(moka::future::Cache<String, Value>),
@@ -44,10 +44,10 @@ impl Subject {
 
     fn name(&self) -> &'static str {
         match self {
-            Subject::Moka(_) => "moka's own get",
-            Subject::Ours(_) => "ours, in memory",
-            Subject::OursInStore(_) => "ours, in the memory store, decoded each time",
-            Subject::Cached(_) => "cached, behind tokio's mutex",
+            Subject::Moka(_) => "moka's get",
+            Subject::Ours(_) => "Ampoule, in memory",
+            Subject::OursInStore(_) => "Ampoule, in the memory store, decoded on each hit",
+            Subject::Cached(_) => "`cached`, behind tokio's mutex",
         }
     }
 
@@ -59,20 +59,20 @@ impl Subject {
         }
     }
 
-    /// Gets a value as an application does: with a creator, if the cache takes one.
+    /// Gets a value as an application does: with a function that creates it, if the cache takes one.
     async fn get(&self, key: &str) -> Value {
         match self {
-            Subject::Moka(cache) => cache.get(key).await.expect("it is there"),
+            Subject::Moka(cache) => cache.get(key).await.expect("the value exists"),
             Subject::Ours(cache) | Subject::OursInStore(cache) => {
-                cache.get_or_insert_with(key, || async { unreachable!("it is there") }).await
+                cache.get_or_insert_with(key, || async { unreachable!("the value exists") }).await
             }
-            Subject::Cached(cache) => cache.lock().await.cache_get(key).cloned().expect("it is there"),
+            Subject::Cached(cache) => cache.lock().await.cache_get(key).cloned().expect("the value exists"),
         }
     }
 }
 
 pub fn print(runtime: &tokio::runtime::Runtime) {
-    println!("| a hit among {KEYS} | time | allocations | ratio |");
+    println!("| a hit among {KEYS} values | time | allocations | ratio |");
     println!("|---|---|---|---|");
     let keys: Vec<String> = (0..KEYS).map(|number| format!("article:{number}")).collect();
     let subjects = Subject::all();
@@ -108,7 +108,7 @@ pub fn print(runtime: &tokio::runtime::Runtime) {
     stampede();
 }
 
-/// A naive cache without single flight, as is often written.
+/// A naive cache without single flight: concurrent requests each create the value.
 #[derive(Default)]
 struct Naive(Mutex<HashMap<String, u64>>);
 
@@ -124,7 +124,9 @@ impl Naive {
 }
 
 fn stampede() {
-    println!("| 1,000 at once on a cold key, made in 20 ms | created | all answered after |");
+    println!(
+        "| 1,000 concurrent requests for a missing key, created in 20 ms | times created | time until all have it |"
+    );
     println!("|---|---|---|");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().expect("a runtime");
     let manager = CacheManager::new(Backend::memory(&BackendOptions::default()), CacheOptions::default());
@@ -135,25 +137,25 @@ fn stampede() {
     let moka = moka::future::Cache::<String, u64>::new(100_000);
     let naive = Arc::new(Naive::default());
     runtime.block_on(async {
-        crowd("a map behind a mutex", |created| {
+        print_stampede("a map behind a mutex", |created| {
             let naive = Arc::clone(&naive);
-            async move { naive.get("key", async || slowly(&created).await).await }
+            async move { naive.get("key", async || create_slowly(&created).await).await }
         })
         .await;
-        crowd("moka's get_with", |created| {
+        print_stampede("moka's get_with", |created| {
             let moka = moka.clone();
-            async move { moka.get_with("key".to_owned(), async { slowly(&created).await }).await }
+            async move { moka.get_with("key".to_owned(), async { create_slowly(&created).await }).await }
         })
         .await;
-        crowd("ours, in memory", |created| {
+        print_stampede("Ampoule, in memory", |created| {
             let ours = ours.clone();
-            async move { ours.get_or_insert_with("key", || async { slowly(&created).await }).await }
+            async move { ours.get_or_insert_with("key", || async { create_slowly(&created).await }).await }
         })
         .await;
-        crowd("ours, in a store, with a lease", |created| {
+        print_stampede("Ampoule, in a store, with a lease", |created| {
             let ours = in_store.clone();
             async move {
-                let create = || async { Ok::<_, Infallible>(slowly(&created).await) };
+                let create = || async { Ok::<_, Infallible>(create_slowly(&created).await) };
                 ours.get_or_try_insert_with("key", create).await.expect("it never fails")
             }
         })
@@ -161,18 +163,19 @@ fn stampede() {
     });
 }
 
-async fn slowly(created: &AtomicUsize) -> u64 {
+async fn create_slowly(created: &AtomicUsize) -> u64 {
     created.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(20)).await;
     7
 }
 
-async fn crowd<F: Future<Output = u64> + Send + 'static>(name: &str, ask: impl Fn(Arc<AtomicUsize>) -> F) {
+/// Requests one value 1,000 times at once, and prints how often it was created and how long all of it took.
+async fn print_stampede<F: Future<Output = u64> + Send + 'static>(name: &str, get: impl Fn(Arc<AtomicUsize>) -> F) {
     let created = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let asking: Vec<_> = (0..1_000).map(|_| tokio::spawn(ask(Arc::clone(&created)))).collect();
-    for answer in asking {
-        assert_eq!(answer.await.expect("it does not panic"), 7);
+    let tasks: Vec<_> = (0..1_000).map(|_| tokio::spawn(get(Arc::clone(&created)))).collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("it does not panic"), 7);
     }
     println!("| {name} | {} | {:.0?} |", created.load(Ordering::Relaxed), started.elapsed());
 }

@@ -1,4 +1,4 @@
-//! Checks the counts that do not depend on the load of the machine: allocations and instructions.
+//! Compares allocations and instructions, which do not depend on the load of the machine, with their ceilings.
 
 use std::process::ExitCode;
 
@@ -8,13 +8,13 @@ use crate::measure;
 use crate::scenario::{IN_COOKIE, IN_MEMORY};
 use crate::sites::Subject;
 
-/// Compares each scenario with its ceilings.
+/// Checks each scenario. The exit code is 1 if a count exceeds its ceiling.
 pub fn run(runtime: &Runtime) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    let mut line = |what: &str, count: u64, most: u64| {
-        let verdict = if count > most { "TOO MANY" } else { "ok" };
-        println!("{what:75} {count:7}, at most {most:7}: {verdict}");
-        if count > most {
+    let mut line = |what: &str, count: u64, ceiling: u64| {
+        let result = if count > ceiling { "EXCEEDED" } else { "ok" };
+        println!("{what:75} {count:7}, ceiling {ceiling:7}: {result}");
+        if count > ceiling {
             code = ExitCode::FAILURE;
         }
     };

@@ -1,4 +1,4 @@
-//! The cost of a session over the bare router, compared with the peers in one run. See README.md.
+//! Measures the overhead of a session over the routes without one, and compares it with the peers. See README.md.
 
 mod alloc;
 mod cache;
@@ -19,7 +19,7 @@ mod turns;
 use std::process::ExitCode;
 
 #[global_allocator]
-static COUNTING: alloc::Counting = alloc::Counting;
+static COUNTING: alloc::CountingAllocator = alloc::CountingAllocator;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,9 +40,9 @@ fn main() -> ExitCode {
         ["--threads"] => threads::print(),
         ["--check"] => return check::run(&runtime),
         ["--one", scenario, subject, count] => {
-            measure::one(&runtime, scenario, subject, count.parse().expect("a number"));
+            measure::requests(&runtime, scenario, subject, count.parse().expect("a number"));
         }
-        ["--turns", scenario, subject] => turns::play(&runtime, scenario, subject),
+        ["--turns", scenario, subject] => turns::run_child(&runtime, scenario, subject),
         #[cfg(feature = "sweeps")]
         ["--sweeps"] => sweeps::print(1_000_000, None),
         #[cfg(feature = "sweeps")]

@@ -1,4 +1,4 @@
-//! Measures each part of a request alone: their sum is the minimum of such a request.
+//! Measures each part of a request alone; the sum of the parts is the minimum for such a request.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -23,34 +23,33 @@ type Part = (&'static str, f64);
 
 pub fn print(runtime: &Runtime) {
     let parts = Parts::new();
-    table("read one of five", &parts.of_a_read());
-    table("read and write one of five", &[parts.of_a_read(), parts.of_a_write()].concat());
-    table("new session", &parts.of_a_new_session());
-    let [untouched, read] = handles(runtime);
-    println!("Without a framework, an untouched session takes {untouched:.0} ns, one that is read {read:.0} ns.");
+    table("read one of five keys", &parts.read());
+    table("read and write one of five keys", &[parts.read(), parts.write()].concat());
+    table("new session", &parts.new_session());
+    let [untouched, read] = without_framework(runtime);
+    println!(
+        "Without a framework, a request takes {untouched:.0} ns if its session is untouched, {read:.0} ns if it is read."
+    );
 }
 
 fn table(name: &str, parts: &[Part]) {
     let scenario = Scenario::named(name).expect("it is known");
-    let times = turns::times(&scenario, &[Subject::Bare, Subject::Floor, Subject::Ours, Subject::TowerSessions]);
-    let [bare, floor, ours, peer] = times[..] else { unreachable!("four were asked for") };
+    let times = turns::times(&scenario, &[Subject::Bare, Subject::MinimalLayer, Subject::Ours, Subject::TowerSessions]);
+    let [bare, minimal, ours, peer] = times[..] else { unreachable!("there are four subjects") };
     let peer = peer - bare;
     let row = |what: &str, time: f64| println!("| {what} | {time:.0} ns | {:.2} |", time / peer);
-    println!("| {name} | time | of the peer's |\n|---|---|---|");
-    row("a layer that hands something to a handler", floor - bare);
+    println!("| {name} | time | share of tower-sessions |\n|---|---|---|");
+    row("a minimal layer", minimal - bare);
     parts.iter().for_each(|(what, time)| row(what, *time));
-    let together = floor - bare + parts.iter().map(|(_, time)| time).sum::<f64>();
-    row("together", together);
-    row(
-        "what lies between them: the handle, locks, futures, moves, and what they take from the heap",
-        ours - bare - together,
-    );
-    row("ours, measured as a whole", ours - bare);
-    row("at most, by the budget", scenario.budget * peer);
+    let sum = minimal - bare + parts.iter().map(|(_, time)| time).sum::<f64>();
+    row("sum of the parts", sum);
+    row("everything else: the handle, locks, futures, moves, allocations", ours - bare - sum);
+    row("Ampoule, measured as a whole", ours - bare);
+    row("budget", scenario.budget * peer);
     println!("| tower-sessions | {peer:.0} ns | 1.00 |\n");
 }
 
-/// The objects that the parts use.
+/// The signer and the record that the parts use.
 struct Parts {
     signer: Signer,
     record: Record,
@@ -63,29 +62,32 @@ impl Parts {
         Parts { signer, record: record() }
     }
 
-    fn of_a_read(&self) -> Vec<Part> {
+    fn read(&self) -> Vec<Part> {
         let token = self.signer.sign(&credential());
         let bytes = self.record.encode();
         let decode = || {
             let content = Content::decode(black_box(bytes.clone())).expect("it is whole");
             let Content::Session(record) = content else { unreachable!("it is a session") };
-            assert_eq!(codec::decode::<u64>(record.get("c").expect("it is there")).ok(), Some(7));
+            assert_eq!(codec::decode::<u64>(record.get("c").expect("the key exists")).ok(), Some(7));
         };
         let (store, key) = (ours::store(), StoreKey::digest(b"benchmark"));
         put(&store, key, self.entry(), PutMode::Create);
-        let get = || assert!(at_hand(store.get(key)).is_some());
+        let get = || assert!(result(store.get(key)).is_some());
         vec![
             (
-                "the token: base64, and three blocks of SHA-256 for its signature and the digest of its secret",
+                "verify the token: base64, three blocks of SHA-256 (signature, digest of the secret)",
                 time(|| self.signer.verify(black_box(token.as_bytes()))),
             ),
-            ("the store: the clock, find it, copy it", time(get)),
-            ("the record: its checksum, its entries, one value", time(decode)),
-            ("the header Vary", time_headers(|headers| _ = headers.insert(VARY, HeaderValue::from_static("Cookie")))),
+            ("load from the store: read the clock, find and copy the record", time(get)),
+            ("decode the record: checksum, entries, one value", time(decode)),
+            (
+                "set the header Vary",
+                time_headers(|headers| _ = headers.insert(VARY, HeaderValue::from_static("Cookie"))),
+            ),
         ]
     }
 
-    fn of_a_write(&self) -> Vec<Part> {
+    fn write(&self) -> Vec<Part> {
         let change = || {
             let change = Change::insert("d", &black_box(8_u64)).expect("a number");
             change.applied(&self.record).expect("a good change")
@@ -95,14 +97,14 @@ impl Parts {
         let replace = || version.set(put(&store, key, self.entry(), PutMode::Replace(version.get())));
         let encode = time(|| self.record.encode());
         vec![
-            ("the change: encode the value, put it among the entries", time(change)),
-            ("the record: lay it out, its checksum", encode),
-            ("the store: the clock, compare, put", time(replace) - encode),
-            ("another clock: when it was written", time(|| SystemClock.now())),
+            ("apply the change: encode the value, insert it into the entries", time(change)),
+            ("encode the record: layout, checksum", encode),
+            ("write to the store: read the clock, compare the version, put", time(replace) - encode),
+            ("read the clock for the time of the write", time(|| SystemClock.now())),
         ]
     }
 
-    fn of_a_new_session(&self) -> Vec<Part> {
+    fn new_session(&self) -> Vec<Part> {
         let mut record = Record::new(SystemClock.now(), record().lifetime, Text::new("sid"));
         record.insert("a", &[7]).expect("a good key");
         let store = ours::store();
@@ -119,13 +121,13 @@ impl Parts {
             headers.insert("cache-control", HeaderValue::from_static("no-store"));
         };
         vec![
-            ("a random id and a random secret", time(Credential::random)),
-            ("the digest of the secret: one block of SHA-256", time(|| black_box(credential()).digest())),
-            ("the token: base64, and two blocks of SHA-256", time(|| self.signer.sign(&black_box(credential())))),
-            ("the record: lay it out, its checksum", encode),
-            ("the store, which grows: the clock, a new place", time(create) - encode - keys),
-            ("the clock, twice: when it was made, when it was written", 2.0 * time(|| SystemClock.now())),
-            ("the headers Set-Cookie, Vary and Cache-Control", time_headers(set_cookie)),
+            ("create a random id and a random secret", time(Credential::random)),
+            ("digest the secret: one block of SHA-256", time(|| black_box(credential()).digest())),
+            ("sign the token: base64, two blocks of SHA-256", time(|| self.signer.sign(&black_box(credential())))),
+            ("encode the record: layout, checksum", encode),
+            ("create in the store, which grows: read the clock, add an entry", time(create) - encode - keys),
+            ("read the clock twice, for the times of creation and write", 2.0 * time(|| SystemClock.now())),
+            ("set the headers Set-Cookie, Vary and Cache-Control", time_headers(set_cookie)),
         ]
     }
 
@@ -134,19 +136,19 @@ impl Parts {
     }
 }
 
-/// The answer of the memory store, which is ready at once.
-fn at_hand<T>(reply: ampoule::store::Reply<'_, T>) -> T {
-    reply.try_now().expect("memory answers at once").expect("it works")
+/// Returns the result of the memory store, whose replies are always ready.
+fn result<T>(reply: ampoule::store::Reply<'_, T>) -> T {
+    reply.try_now().expect("the memory store does not wait").expect("no error")
 }
 
 fn put(store: &MemoryStore, key: StoreKey, entry: Entry, mode: PutMode) -> ampoule::store::Version {
-    match at_hand(store.put(key, entry, mode)) {
+    match result(store.put(key, entry, mode)) {
         PutResult::Stored(version) => version,
         PutResult::Conflict => unreachable!("there is no other writer"),
     }
 }
 
-/// Measures the edits of headers with free capacity.
+/// Measures a change of headers that have free capacity.
 fn time_headers(change: impl Fn(&mut HeaderMap)) -> f64 {
     let headers = RefCell::new(HeaderMap::with_capacity(6));
     time(|| {
@@ -157,8 +159,8 @@ fn time_headers(change: impl Fn(&mut HeaderMap)) -> f64 {
     })
 }
 
-/// An untouched session, and one that is read, without a framework around them.
-fn handles(runtime: &Runtime) -> [f64; 2] {
+/// Measures an untouched session, and one that is read, without a framework: nanoseconds of `begin` to `finish`.
+fn without_framework(runtime: &Runtime) -> [f64; 2] {
     let scenario = Scenario::named("read one of five").expect("it is known");
     let layer = ours::layer();
     let mut site = Site::axum(ours::site(layer.clone()));
@@ -168,7 +170,7 @@ fn handles(runtime: &Runtime) -> [f64; 2] {
     [false, true].map(|reads| {
         runtime.block_on(async {
             let mut rounds = Vec::new();
-            // As frameworks have them: with room for a few headers.
+            // Frameworks reserve room for a few headers too.
             let mut response = HeaderMap::with_capacity(6);
             for _ in 0..21 {
                 let started = Instant::now();

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-/// The colour of text and lines: a grey for both backgrounds, since `currentColor` does not work in an embedded image.
+/// The colour of text and lines: a grey that suits both backgrounds, since `currentColor` does not work in an embedded image.
 const INK: &str = "#7d8590";
 
-/// The colours of peers and curves: Okabe and Ito's, which are distinct also with colour blindness.
+/// The colours of peers and curves: those of Okabe and Ito, which remain distinct with colour blindness.
 const COLOURS: [&str; 5] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"];
 
 const WIDTH: f64 = 760.0;
@@ -19,12 +19,12 @@ pub fn write(path: &str, svg: &str) {
 /// The bars of a scenario: its name, its budget (0 for none), and the ratio to each peer.
 pub type Group<'a> = (&'a str, f64, Vec<(&'a str, f64)>);
 
-/// Groups of bars. One is as slow as the peer.
+/// Draws groups of bars. A ratio of 1 means as slow as the peer.
 pub fn ratios(title: &str, rows: &[Group<'_>]) -> String {
     const LEFT: f64 = 290.0;
     const BAR: f64 = 15.0;
-    let most = rows.iter().flat_map(|(_, _, bars)| bars.iter().map(|(_, ratio)| *ratio)).fold(1.0, f64::max);
-    let x = |ratio: f64| LEFT + ratio / most * (WIDTH - LEFT - 60.0);
+    let max = rows.iter().flat_map(|(_, _, bars)| bars.iter().map(|(_, ratio)| *ratio)).fold(1.0, f64::max);
+    let x = |ratio: f64| LEFT + ratio / max * (WIDTH - LEFT - 60.0);
     let mut body = String::new();
     let mut y = 70.0;
     for (name, budget, bars) in rows {
@@ -33,7 +33,7 @@ pub fn ratios(title: &str, rows: &[Group<'_>]) -> String {
         for (index, (_, ratio)) in bars.iter().enumerate() {
             let top = y + BAR * index as f64;
             let (width, colour) = (x(*ratio) - LEFT, COLOURS[index % COLOURS.len()]);
-            put(
+            push(
                 &mut body,
                 format_args!(
                     r#"<rect x="{LEFT}" y="{top:.1}" width="{width:.1}" height="{:.1}" fill="{colour}"/>"#,
@@ -53,17 +53,17 @@ pub fn ratios(title: &str, rows: &[Group<'_>]) -> String {
         y += height + 14.0;
     }
     line(&mut body, (x(1.0), 60.0), (x(1.0), y - 8.0), "");
-    text(&mut body, x(1.0), 56.0, "middle", "as the peer");
+    text(&mut body, x(1.0), 56.0, "middle", "as slow as the peer");
     let legend =
         rows.first().map(|(_, _, bars)| bars.iter().map(|(peer, _)| *peer).collect::<Vec<_>>()).unwrap_or_default();
-    keys(&mut body, LEFT, y + 10.0, &legend);
-    text(&mut body, LEFT, y + 32.0, "start", "dashed: what we allow ourselves beside the first");
+    legend_row(&mut body, LEFT, y + 10.0, &legend);
+    text(&mut body, LEFT, y + 32.0, "start", "dashed: budget, as a share of the first peer");
     page(title, y + 48.0, &body)
 }
 
-/// Curves over a logarithmic abscissa. The ordinate starts at zero, or is logarithmic where the values lie more than a
-/// factor of twenty apart.
-pub fn curves(title: &str, unit: &str, abscissa: &[u64], curves: &[(&str, Vec<f64>)]) -> String {
+/// Draws curves. The x axis is logarithmic. The y axis starts at zero, or is logarithmic if the largest value is more than
+/// 20 times the smallest.
+pub fn curves(title: &str, unit: &str, x_values: &[u64], curves: &[(&str, Vec<f64>)]) -> String {
     const LEFT: f64 = 80.0;
     const TOP: f64 = 50.0;
     const HEIGHT: f64 = 260.0;
@@ -79,7 +79,7 @@ pub fn curves(title: &str, unit: &str, abscissa: &[u64], curves: &[(&str, Vec<f6
     let share = |value: f64| {
         if lowest == 0.0 { value / highest } else { (value / lowest).log10() / (highest / lowest).log10() }
     };
-    let x = |index: usize| LEFT + 40.0 + index as f64 * (WIDTH - LEFT - 110.0) / (abscissa.len() - 1).max(1) as f64;
+    let x = |index: usize| LEFT + 40.0 + index as f64 * (WIDTH - LEFT - 110.0) / (x_values.len() - 1).max(1) as f64;
     let y = |value: f64| TOP + HEIGHT * (1.0 - share(value));
     let mut body = String::new();
     for mark in &marks {
@@ -87,14 +87,14 @@ pub fn curves(title: &str, unit: &str, abscissa: &[u64], curves: &[(&str, Vec<f6
         text(&mut body, LEFT - 8.0, y(*mark) + 4.0, "end", &thousands(mark.round() as u64));
     }
     text(&mut body, LEFT, TOP - 8.0, "middle", unit);
-    for (index, count) in abscissa.iter().enumerate() {
+    for (index, count) in x_values.iter().enumerate() {
         text(&mut body, x(index), TOP + HEIGHT + 18.0, "middle", &thousands(*count));
     }
     for (number, (_, values)) in curves.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let points: String =
             values.iter().enumerate().map(|(at, value)| format!("{:.1},{:.1} ", x(at), y(*value))).collect();
-        put(
+        push(
             &mut body,
             format_args!(
                 r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
@@ -102,18 +102,18 @@ pub fn curves(title: &str, unit: &str, abscissa: &[u64], curves: &[(&str, Vec<f6
             ),
         );
         for (at, value) in values.iter().enumerate() {
-            put(
+            push(
                 &mut body,
                 format_args!(r#"<circle cx="{:.1}" cy="{:.1}" r="3.5" fill="{colour}"/>"#, x(at), y(*value)),
             );
         }
     }
     let legend: Vec<&str> = curves.iter().map(|(name, _)| *name).collect();
-    keys(&mut body, LEFT, TOP + HEIGHT + 42.0, &legend);
+    legend_row(&mut body, LEFT, TOP + HEIGHT + 42.0, &legend);
     page(title, TOP + HEIGHT + 60.0, &body)
 }
 
-/// 1000000 as 1,000,000.
+/// Formats 1000000 as 1,000,000.
 fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::new();
@@ -126,26 +126,26 @@ fn thousands(count: u64) -> String {
     shown
 }
 
-fn keys(body: &mut String, left: f64, y: f64, names: &[&str]) {
+fn legend_row(body: &mut String, left: f64, y: f64, names: &[&str]) {
     let mut x = left;
     for (index, name) in names.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        put(body, format_args!(r#"<rect x="{x:.1}" y="{:.1}" width="11" height="11" fill="{colour}"/>"#, y - 10.0));
+        push(body, format_args!(r#"<rect x="{x:.1}" y="{:.1}" width="11" height="11" fill="{colour}"/>"#, y - 10.0));
         text(body, x + 16.0, y, "start", name);
         x += 34.0 + 7.0 * name.len() as f64;
     }
 }
 
 fn text(body: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    put(body, format_args!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#));
+    push(body, format_args!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#));
 }
 
 fn line(body: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
     let ((x1, y1), (x2, y2)) = (from, to);
-    put(body, format_args!(r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="{INK}" {style}/>"#));
+    push(body, format_args!(r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="{INK}" {style}/>"#));
 }
 
-fn put(body: &mut String, element: std::fmt::Arguments<'_>) {
+fn push(body: &mut String, element: std::fmt::Arguments<'_>) {
     // Writing into a string does not fail.
     let _ = writeln!(body, "{element}");
 }

@@ -1,4 +1,4 @@
-//! Two promises compared with the peer: the updates that 64 concurrent writers keep, and a save that is slower than a logout.
+//! Compares two promises with the peer: no lost update with 64 concurrent writers, and no resurrection by a save after a logout.
 
 use std::sync::LazyLock;
 
@@ -15,64 +15,64 @@ use tower::ServiceExt;
 use crate::sites;
 
 static LOADED: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
-static GO_ON: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
+static LOGGED_OUT: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
-/// A handler does something else between reading and writing its session, such as a query of a database.
-async fn something_else() {
+/// Waits, as a handler does that queries a database between reading and writing its session.
+async fn query_a_database() {
     for _ in 0..8 {
         yield_now().await;
     }
 }
 
-/// The late request has read its session, and continues after the response to the logout.
+/// Signals that the late request has read its session, and waits until the logout has been answered.
 async fn wait_for_the_logout() {
     LOADED.add_permits(1);
-    GO_ON.acquire().await.expect("it is never closed").forget();
+    LOGGED_OUT.acquire().await.expect("it is never closed").forget();
 }
 
 pub fn print(runtime: &Runtime) {
-    println!("| | ours | tower-sessions 0.15 |");
+    println!("| | Ampoule | tower-sessions 0.15 |");
     println!("|---|---|---|");
     let both = |row: &dyn Fn(Router) -> String| [ours(), peer()].map(row);
     let [ours, peer] = both(&|site| runtime.block_on(kept_of_64(site)));
-    println!("| 64 requests at once each write a key of their own: kept | {ours} | {peer} |");
+    println!("| 64 concurrent requests each write another key: keys that are kept | {ours} | {peer} |");
     let [ours, peer] = both(&|site| runtime.block_on(after_a_late_save(site)));
-    println!("| a request saves after the logout has been answered: the old cookie is then | {ours} | {peer} |");
+    println!("| a request saves after the logout was answered: state of the old cookie | {ours} | {peer} |");
 }
 
 async fn kept_of_64(site: Router) -> String {
-    let cookie = cookie_of(&ask(&site, "/login", "").await);
+    let cookie = cookie_of(&send(&site, "/login", "").await);
     let mut requests = JoinSet::new();
     for number in 0..64 {
         let (site, cookie) = (site.clone(), cookie.clone());
-        requests.spawn(async move { ask(&site, &format!("/set/key{number}"), &cookie).await.status() });
+        requests.spawn(async move { send(&site, &format!("/set/key{number}"), &cookie).await.status() });
     }
     requests.join_all().await;
     let mut kept = 0;
     for number in 0..64 {
-        kept += usize::from(text(ask(&site, &format!("/has/key{number}"), &cookie).await).await == "true");
+        kept += usize::from(text(send(&site, &format!("/has/key{number}"), &cookie).await).await == "true");
     }
     kept.to_string()
 }
 
 async fn after_a_late_save(site: Router) -> String {
-    let cookie = cookie_of(&ask(&site, "/login", "").await);
+    let cookie = cookie_of(&send(&site, "/login", "").await);
     let (late_site, late_cookie) = (site.clone(), cookie.clone());
-    let late = tokio::spawn(async move { ask(&late_site, "/late", &late_cookie).await.status() });
+    let late = tokio::spawn(async move { send(&late_site, "/late", &late_cookie).await.status() });
     LOADED.acquire().await.expect("it is never closed").forget();
-    assert!(ask(&site, "/logout", &cookie).await.status().is_success());
-    GO_ON.add_permits(1);
+    assert!(send(&site, "/logout", &cookie).await.status().is_success());
+    LOGGED_OUT.add_permits(1);
     let status = late.await.expect("no panic");
-    let logged_in = text(ask(&site, "/has/user", &cookie).await).await == "true";
+    let logged_in = text(send(&site, "/has/user", &cookie).await).await == "true";
     let state = if logged_in { "logged in again" } else { "logged out" };
-    format!("{state} (the late request was answered {})", status.as_u16())
+    format!("{state} (the late request got {})", status.as_u16())
 }
 
 fn ours() -> Router {
     use ampoule::{Error, Session};
     async fn set(session: Session, key: String) -> Result<&'static str, Error> {
         session.keys().await?;
-        something_else().await;
+        query_a_database().await;
         session.insert(&key, &true)?;
         session.save().await?;
         Ok("")
@@ -104,7 +104,7 @@ fn peer() -> Router {
     use tower_sessions::Session;
     async fn set(session: Session, key: String) -> &'static str {
         session.get::<bool>("user").await.expect("it loads");
-        something_else().await;
+        query_a_database().await;
         session.insert(&key, true).await.expect("it is kept");
         ""
     }
@@ -130,13 +130,13 @@ fn peer() -> Router {
         .layer(sites::tower_sessions::layer())
 }
 
-async fn ask(site: &Router, path: &str, cookie: &str) -> Response<Body> {
+async fn send(site: &Router, path: &str, cookie: &str) -> Response<Body> {
     let request = Request::get(path).header("cookie", cookie).body(Body::empty()).expect("a good request");
     site.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 fn cookie_of(response: &Response<Body>) -> String {
-    let set = response.headers().get("set-cookie").expect("a session was made").to_str().expect("it is ASCII");
+    let set = response.headers().get("set-cookie").expect("a session was created").to_str().expect("it is ASCII");
     set.split(';').next().expect("a pair").to_owned()
 }
 

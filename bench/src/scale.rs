@@ -13,15 +13,15 @@ use crate::{alloc, plot};
 
 const COUNTS: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
-/// A record of five small keys has about this size.
-const RECORD: usize = 104;
+/// The approximate size of a record of five small keys, in bytes.
+const RECORD_SIZE: usize = 104;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Row {
     bytes: f64,
     get: f64,
-    /// Of a map of the standard library behind a lock, with the same keys and values.
+    /// The same for std's `HashMap` behind a lock, with the same keys and values.
     map_get: f64,
     replace: f64,
     sweep_none: Duration,
@@ -29,10 +29,10 @@ struct Row {
     sweep_half: f64,
 }
 
-/// Draws the curves into files of a folder, if one is given.
+/// Prints the table. Draws the curves into files of the folder, if one is given.
 pub fn print(runtime: &Runtime, folder: Option<&str>) {
     println!(
-        "| sessions | bytes each | get | of a `HashMap` | replace | sweep, none expired | 1 % expired, each | half expired, each |"
+        "| sessions | bytes per session | get | get of a `HashMap` | replace | sweep, none expired | sweep per expired session, 1 % expired | sweep per expired session, half expired |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     let rows = COUNTS.map(|count| {
@@ -49,13 +49,13 @@ pub fn print(runtime: &Runtime, folder: Option<&str>) {
         ("get", of(|row| row.get)),
         ("get of a HashMap", of(|row| row.map_get)),
         ("replace", of(|row| row.replace)),
-        ("sweep, each that expired", of(|row| row.sweep_half)),
-        ("sweep of all, none expired", of(|row| row.sweep_none.as_nanos() as f64)),
+        ("sweep per expired session", of(|row| row.sweep_half)),
+        ("sweep, none expired", of(|row| row.sweep_none.as_nanos() as f64)),
     ];
-    let title = "The memory store as it grows: time of an operation by the number of sessions";
+    let title = "Memory store: time of an operation by the number of sessions";
     plot::write(&format!("{folder}/scale-times.svg"), &plot::curves(title, "ns", &COUNTS, &times));
-    let bytes = [("bytes of memory for each session", of(|row| row.bytes))];
-    let title = "The memory store as it grows: bytes for a session of five small keys";
+    let bytes = [("bytes per session", of(|row| row.bytes))];
+    let title = "Memory store: bytes per session of five small keys";
     plot::write(&format!("{folder}/scale-bytes.svg"), &plot::curves(title, "bytes", &COUNTS, &bytes));
 }
 
@@ -63,14 +63,14 @@ fn key(number: u64) -> StoreKey {
     StoreKey::digest(&number.to_le_bytes())
 }
 
-/// One in a hundred ends in an hour, one in two in two hours, and the others over a day.
+/// Of a hundred sessions, one ends in an hour, 49 end in two hours, and the others after a day or later.
 fn entry(number: u64) -> Entry {
     let lifetime = match number {
         _ if number.is_multiple_of(100) => HOUR,
         _ if number.is_multiple_of(2) => 2 * HOUR,
         _ => 24 * HOUR + Duration::from_millis(number % 86_400_000),
     };
-    Entry { value: Bytes::from(vec![7; RECORD]), lifetime, tag: None }
+    Entry { value: Bytes::from(vec![7; RECORD_SIZE]), lifetime, tag: None }
 }
 
 async fn measure(count: u64) -> Row {
@@ -87,48 +87,49 @@ async fn measure(count: u64) -> Row {
     let keys: Vec<StoreKey> = numbers.iter().map(|number| key(*number)).collect();
     let started = Instant::now();
     for key in &keys {
-        assert!(store.get(*key).await.expect("it works").is_some());
+        assert!(store.get(*key).await.expect("no error").is_some());
     }
-    let get = each(started, keys.len());
+    let get = nanoseconds_per(started, keys.len());
     let entries: Vec<Entry> = numbers.iter().map(|number| entry(*number)).collect();
     let started = Instant::now();
     for (key, entry) in keys.iter().zip(entries) {
-        let replaced = store.put(*key, entry, PutMode::Always).await.expect("it works");
+        let replaced = store.put(*key, entry, PutMode::Always).await.expect("no error");
         assert!(matches!(replaced, PutResult::Stored(_)));
     }
-    let replace = each(started, keys.len());
+    let replace = nanoseconds_per(started, keys.len());
     let started = Instant::now();
-    assert_eq!(store.sweep(usize::MAX).await.expect("it works").removed, 0);
+    assert_eq!(store.sweep(usize::MAX).await.expect("no error").removed, 0);
     let sweep_none = started.elapsed();
     clock.advance(HOUR + HOUR / 2);
     let sweep_a_hundredth = sweep(&store, count / 100).await;
     clock.advance(HOUR);
     let sweep_half = sweep(&store, count / 2 - count / 100).await;
     drop(store);
-    Row { bytes, get, map_get: of_a_map(count, &keys), replace, sweep_none, sweep_a_hundredth, sweep_half }
+    Row { bytes, get, map_get: hash_map_get(count, &keys), replace, sweep_none, sweep_a_hundredth, sweep_half }
 }
 
-/// The same for a `HashMap`: the cost of the memory itself.
-fn of_a_map(count: u64, keys: &[StoreKey]) -> f64 {
-    let map: HashMap<StoreKey, Box<[u8]>> = (0..count).map(|number| (key(number), vec![7; RECORD].into())).collect();
+/// Measures the same reads in a `HashMap`, to show the cost of the memory itself.
+fn hash_map_get(count: u64, keys: &[StoreKey]) -> f64 {
+    let map: HashMap<StoreKey, Box<[u8]>> =
+        (0..count).map(|number| (key(number), vec![7; RECORD_SIZE].into())).collect();
     let map = Mutex::new(map);
     let started = Instant::now();
     for key in keys {
         let map = map.lock().expect("nothing panics while it is held");
         assert!(black_box(map.get(key).map(|value| Bytes::copy_from_slice(value))).is_some());
     }
-    each(started, keys.len())
+    nanoseconds_per(started, keys.len())
 }
 
 async fn sweep(store: &MemoryStore, expired: u64) -> f64 {
-    // The allocator merges the small pieces that were given back before when it is next asked for a large one. That is
-    // not the sweep's doing.
+    // The next large allocation makes the allocator merge the small blocks that were freed before. It happens here, so that it
+    // is not measured as part of the sweep.
     drop(black_box(vec![0_u8; 1 << 16]));
     let started = Instant::now();
-    assert_eq!(store.sweep(usize::MAX).await.expect("it works").removed, expired);
-    each(started, expired as usize)
+    assert_eq!(store.sweep(usize::MAX).await.expect("no error").removed, expired);
+    nanoseconds_per(started, expired as usize)
 }
 
-fn each(started: Instant, count: usize) -> f64 {
+fn nanoseconds_per(started: Instant, count: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / count as f64
 }

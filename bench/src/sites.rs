@@ -1,4 +1,4 @@
-//! The same routes, bare, with our sessions and with those of the peers.
+//! The same routes without sessions, with Ampoule's, and with the peers'.
 
 #[cfg(feature = "peers")]
 mod actix;
@@ -14,13 +14,14 @@ use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response, Uri};
 use tower::{Service, ServiceExt};
 
-/// The layer around the routes.
+/// What is measured: the same routes inside different layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// Without a session.
+    /// Without a layer.
     Bare,
-    /// A layer that puts an `Arc` into each request, and handlers that extract it: the framework's cost of any such layer.
-    Floor,
+    /// A layer that puts an `Arc` into each request, and handlers that extract it: what the framework needs for any layer that
+    /// passes a value to handlers.
+    MinimalLayer,
     Ours,
     OursInCookie,
     TowerSessions,
@@ -28,7 +29,7 @@ pub enum Subject {
     TowerInCookie,
     #[cfg(feature = "peers")]
     AxumSession,
-    /// The routes of actix-web without a layer, as the base of actix-session.
+    /// Routes of actix-web without a layer, to which actix-session is compared.
     #[cfg(feature = "peers")]
     BareActix,
     #[cfg(feature = "peers")]
@@ -40,7 +41,7 @@ pub enum Subject {
 impl Subject {
     pub const ALL: &[Subject] = &[
         Subject::Bare,
-        Subject::Floor,
+        Subject::MinimalLayer,
         Subject::Ours,
         Subject::OursInCookie,
         Subject::TowerSessions,
@@ -56,7 +57,7 @@ impl Subject {
         Subject::ActixInCookie,
     ];
 
-    /// Those whose sessions are in memory.
+    /// The peers with sessions in memory.
     pub const PEERS: &[Subject] = &[
         Subject::TowerSessions,
         #[cfg(feature = "peers")]
@@ -65,7 +66,7 @@ impl Subject {
         Subject::Actix,
     ];
 
-    /// Those whose sessions are in the cookie, encrypted.
+    /// The peers with sessions in encrypted cookies.
     pub const PEERS_IN_COOKIE: &[Subject] = &[
         #[cfg(feature = "peers")]
         Subject::TowerInCookie,
@@ -73,7 +74,7 @@ impl Subject {
         Subject::ActixInCookie,
     ];
 
-    /// The subject with this name in `Debug`.
+    /// Returns the subject whose `Debug` output is this name.
     pub fn named(name: &str) -> Option<Subject> {
         Subject::ALL.iter().copied().find(|subject| format!("{subject:?}") == name)
     }
@@ -81,7 +82,7 @@ impl Subject {
     pub fn name(self) -> &'static str {
         match self {
             Subject::Bare => "bare axum",
-            Subject::Floor => "a layer that does nothing",
+            Subject::MinimalLayer => "a minimal layer",
             Subject::Ours | Subject::OursInCookie => "Ampoule",
             Subject::TowerSessions => "tower-sessions 0.15",
             #[cfg(feature = "peers")]
@@ -95,7 +96,7 @@ impl Subject {
         }
     }
 
-    /// The routes without a session that it is compared with.
+    /// Returns the routes without a layer that this subject is compared with.
     pub fn bare(self) -> Subject {
         match self {
             #[cfg(feature = "peers")]
@@ -104,15 +105,15 @@ impl Subject {
         }
     }
 
-    /// Whether there are no sessions.
+    /// Whether the subject has no sessions.
     pub fn is_plain(self) -> bool {
-        matches!(self, Subject::Bare | Subject::Floor) || self == self.bare()
+        matches!(self, Subject::Bare | Subject::MinimalLayer) || self == self.bare()
     }
 
     pub async fn site(self) -> Site {
         match self {
             Subject::Bare => Site::axum(plain::bare()),
-            Subject::Floor => Site::axum(plain::floor()),
+            Subject::MinimalLayer => Site::axum(plain::minimal_layer()),
             Subject::Ours => Site::axum(ours::site(ours::layer())),
             Subject::OursInCookie => Site::axum(ours::site(ours::in_cookie())),
             Subject::TowerSessions => Site::axum(tower_sessions::site()),
@@ -133,8 +134,8 @@ impl Subject {
 /// The response of every route.
 const TEXT: &str = "hello";
 
-/// Four small numbers and a text of the size that the path says.
-const FILL: [(&str, usize); 4] = [("/five", 5), ("/hundred", 40), ("/kilobyte", 1_000), ("/large", 3_500)];
+/// Routes that fill a session with four small numbers and a text, and the size of the text in bytes.
+const FILL_ROUTES: [(&str, usize); 4] = [("/five", 5), ("/hundred", 40), ("/kilobyte", 1_000), ("/large", 3_500)];
 
 /// The routes as a service.
 pub enum Site {
@@ -144,7 +145,7 @@ pub enum Site {
 }
 
 impl Site {
-    /// Routes as in `axum::serve`: their layers are applied once, not for each request.
+    /// Applies the layers of the routes once, not for each request, as `axum::serve` does.
     pub fn axum(routes: Router) -> Site {
         Site::Axum(routes.with_state(()))
     }
@@ -153,7 +154,7 @@ impl Site {
     pub async fn fill(&mut self, path: &str) -> String {
         let headers = match self {
             Site::Axum(router) => {
-                let response = ask(router, &shared(path), &Bytes::new()).await;
+                let response = send(router, &shared(path), &Bytes::new()).await;
                 assert_eq!(response.status(), 200, "{path}");
                 response.headers().clone()
             }
@@ -167,24 +168,24 @@ impl Site {
         headers.get_all("set-cookie").iter().map(pair).collect::<Vec<_>>().join("; ")
     }
 
-    pub async fn ask(&mut self, path: &Bytes, cookie: &Bytes) {
+    pub async fn send(&mut self, path: &Bytes, cookie: &Bytes) {
         match self {
-            Site::Axum(router) => assert_eq!(ask(router, path, cookie).await.status(), 200),
+            Site::Axum(router) => assert_eq!(send(router, path, cookie).await.status(), 200),
             #[cfg(feature = "peers")]
-            Site::Actix(app) => app.ask(str::from_utf8(path).expect("it is ASCII"), cookie).await,
+            Site::Actix(app) => app.send(str::from_utf8(path).expect("it is ASCII"), cookie).await,
         }
     }
 }
 
-/// A path or a header's value as in a server: a shared slice of the bytes that were read, not a copy.
+/// Returns a path or a header's value as a server has it: a shared slice of the bytes that were read, not a copy.
 pub fn shared(text: &str) -> Bytes {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
-    // The first clone is what makes them shared.
+    // Only the first clone makes the bytes shared.
     drop(bytes.clone());
     bytes
 }
 
-async fn ask(router: &mut Router, path: &Bytes, cookie: &Bytes) -> Response<Body> {
+async fn send(router: &mut Router, path: &Bytes, cookie: &Bytes) -> Response<Body> {
     let mut request = Request::get(Uri::from_maybe_shared(path.clone()).expect("a good path"));
     if !cookie.is_empty() {
         request = request.header(COOKIE, HeaderValue::from_maybe_shared(cookie.clone()).expect("a good value"));
@@ -195,16 +196,16 @@ async fn ask(router: &mut Router, path: &Bytes, cookie: &Bytes) -> Response<Body
     response
 }
 
-/// The headers of a response, whose types are those of `http`.
+/// Copies the headers of a response into the types of `http`.
 #[cfg(feature = "peers")]
-fn copied<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> http::HeaderMap {
+fn copy_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> http::HeaderMap {
     let parse = |(name, value): (&str, &[u8])| {
         let name: http::HeaderName = name.parse().expect("it came from a response");
         (name, http::HeaderValue::from_bytes(value).expect("it came from a response"))
     };
-    let mut copied = http::HeaderMap::new();
+    let mut copy = http::HeaderMap::new();
     for (name, value) in headers.map(parse) {
-        copied.append(name, value);
+        copy.append(name, value);
     }
-    copied
+    copy
 }

@@ -8,18 +8,18 @@ use ampoule::ManualClock;
 use ampoule::store::{self, Bytes, Entry, PutMode, Store, StoreKey, StoreOptions};
 use ampoule_test_servers::{Kind, Server};
 
-/// The number of values in one call of a sweep, as in a session layer.
+/// The maximum number of sessions that one call sweeps, as in a session layer.
 const BATCH: usize = 1_000;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// All stores, or the one of this name.
+/// Prints the table of all stores, or of the one of this name.
 pub fn print(count: u64, only: Option<&str>) {
     let wanted = |name: &str| only.is_none_or(|only| only == name);
-    println!("{count} sessions of 200 bytes in each store, half of them expired; the sweep in calls of {BATCH}.");
+    println!("{count} sessions of 200 bytes in each store, half of them expired; each call sweeps at most {BATCH}.");
     println!();
     println!(
-        "| store | filled with | swept in | longest call | read, p50 / p99, before | meanwhile | save, p50 / p99, before | meanwhile |"
+        "| store | fill | sweep | longest call | read p50 / p99, before | during | save p50 / p99, before | during |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     let folder = std::env::temp_dir().join(format!("ampoule-sweeps-{}", std::process::id()));
@@ -30,7 +30,7 @@ pub fn print(count: u64, only: Option<&str>) {
         ("sqlite", format!("sqlite:{}", folder.join("sessions.db").display())),
     ] {
         if wanted(name) {
-            line(name, &url, count);
+            print_row(name, &url, count);
         }
     }
     for (name, kind) in [("postgres", Kind::PostgresDurable), ("mariadb", Kind::MariaDbDurable)] {
@@ -38,15 +38,15 @@ pub fn print(count: u64, only: Option<&str>) {
             continue;
         }
         match Server::start(kind) {
-            Some(server) => line(name, server.url(), count),
+            Some(server) => print_row(name, server.url(), count),
             None => println!("| {name} | not installed | | | | | | |"),
         }
     }
     let _ = std::fs::remove_dir_all(folder);
-    println!("\nRedis and memcached free what has expired by themselves: a sweep there is no call to the server.");
+    println!("\nRedis and memcached remove expired values themselves: a sweep does not call the server.");
 }
 
-fn line(name: &str, url: &str, count: u64) {
+fn print_row(name: &str, url: &str, count: u64) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -59,11 +59,11 @@ fn line(name: &str, url: &str, count: u64) {
         fill(&store, count).await;
         let filled = count as f64 / started.elapsed().as_secs_f64();
         clock.advance(2 * HOUR);
-        let before = watch(&store, count, async { tokio::time::sleep(Duration::from_secs(2)).await }).await;
+        let before = request_times(&store, count, async { tokio::time::sleep(Duration::from_secs(2)).await }).await;
         let mut longest = Duration::ZERO;
         let mut removed = 0;
         let started = Instant::now();
-        let meanwhile = watch(&store, count, async {
+        let during = request_times(&store, count, async {
             loop {
                 let call = Instant::now();
                 let swept = store.sweep(BATCH).await.expect("a sweep");
@@ -72,22 +72,22 @@ fn line(name: &str, url: &str, count: u64) {
                 if !swept.more {
                     break;
                 }
-                // As a layer does, so that others have their turn.
+                // A layer waits too, so that other requests can use the store.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await;
         let took = started.elapsed();
-        assert_eq!(removed, count / 2, "what had expired, and nothing else");
+        assert_eq!(removed, count / 2, "exactly the expired sessions are removed");
         println!(
-            "| {name} | {filled:.0} a second | {:.1} s, {:.0} a second | {:.1} ms | {} | {} | {} | {} |",
+            "| {name} | {filled:.0} per second | {:.1} s, {:.0} per second | {:.1} ms | {} | {} | {} | {} |",
             took.as_secs_f64(),
             removed as f64 / took.as_secs_f64(),
             longest.as_secs_f64() * 1e3,
             before.0,
-            meanwhile.0,
+            during.0,
             before.1,
-            meanwhile.1,
+            during.1,
         );
     });
 }
@@ -96,7 +96,7 @@ fn key(number: u64) -> StoreKey {
     StoreKey::digest(&number.to_le_bytes())
 }
 
-/// Even ones live for ten hours, odd ones for one.
+/// Creates the sessions. Those with even numbers live for ten hours, the others for one.
 async fn fill(store: &Arc<dyn Store>, count: u64) {
     let next = Arc::new(AtomicU64::new(0));
     let mut writers = tokio::task::JoinSet::new();
@@ -117,10 +117,10 @@ async fn fill(store: &Arc<dyn Store>, count: u64) {
     writers.join_all().await;
 }
 
-/// Reads and saves live sessions until `work` ends, and returns the time of each.
-async fn watch(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()>) -> (String, String) {
+/// Reads and saves live sessions until `work` ends, and returns the percentiles of the times of reads and of saves.
+async fn request_times(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()>) -> (String, String) {
     let stop = Arc::new(AtomicBool::new(false));
-    let other = {
+    let requests = {
         let (store, stop) = (store.clone(), stop.clone());
         tokio::spawn(async move {
             let (mut reads, mut saves) = (Vec::new(), Vec::new());
@@ -128,7 +128,7 @@ async fn watch(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()
             while !stop.load(Ordering::Relaxed) {
                 number = (number + 7_919 * 2) % count / 2 * 2;
                 let read = Instant::now();
-                let found = store.get(key(number)).await.expect("a read").expect("it lives");
+                let found = store.get(key(number)).await.expect("a read").expect("a live session");
                 reads.push(read.elapsed());
                 let entry = Entry { value: found.value, lifetime: 10 * HOUR, tag: None };
                 let save = Instant::now();
@@ -141,7 +141,7 @@ async fn watch(store: &Arc<dyn Store>, count: u64, work: impl Future<Output = ()
     };
     work.await;
     stop.store(true, Ordering::Relaxed);
-    other.await.expect("the other requests end")
+    requests.await.expect("the other requests end")
 }
 
 fn percentiles(mut times: Vec<Duration>) -> String {

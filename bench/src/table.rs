@@ -1,4 +1,4 @@
-//! The tables of requests in one process: ours and the peers', each over its own bare routes.
+//! The tables of requests in one process: the overhead of Ampoule and of the peers over their routes without sessions.
 
 use tokio::runtime::Runtime;
 
@@ -8,17 +8,17 @@ use crate::scenario::{IN_COOKIE, IN_MEMORY, Scenario};
 use crate::sites::Subject;
 use crate::turns;
 
-/// The costs in one scenario: a layer that does nothing, ours, and each peer, all over their bare routes.
+/// The overheads in one scenario: of a minimal layer, of Ampoule, and of each peer.
 struct Row {
     scenario: Scenario,
-    floor: Cost,
+    minimal: Cost,
     ours: Cost,
     peers: Vec<(Subject, Cost)>,
 }
 
-/// Sessions in memory. Draws the ratios into a file, if one is named.
+/// Prints the table of sessions in memory. Draws the ratios into the file, if one is named.
 pub fn in_memory(runtime: &Runtime, with_instructions: bool, svg: Option<&str>) {
-    head("sessions in memory, over the bare routes", Subject::PEERS);
+    head("sessions in memory: overhead over the bare routes", Subject::PEERS);
     let rows: Vec<Row> =
         IN_MEMORY.iter().map(|scenario| row(runtime, scenario, Subject::PEERS, with_instructions)).collect();
     if let Some(path) = svg {
@@ -29,16 +29,16 @@ pub fn in_memory(runtime: &Runtime, with_instructions: bool, svg: Option<&str>) 
         plot::write(
             path,
             &plot::ratios(
-                "Time of a request over the bare routes, as a share of the peer's",
+                "Overhead of a request, as a share of the peer's",
                 &rows.iter().map(bars).collect::<Vec<_>>(),
             ),
         );
     }
 }
 
-/// Sessions in their own cookies, encrypted, beside the peers' and what the cipher and base64 take alone.
+/// Prints the tables of sessions in encrypted cookies, and of the cipher and base64 alone.
 pub fn in_cookie(runtime: &Runtime) {
-    head("sessions in encrypted cookies, over the bare routes", Subject::PEERS_IN_COOKIE);
+    head("sessions in encrypted cookies: overhead over the bare routes", Subject::PEERS_IN_COOKIE);
     for scenario in &IN_COOKIE {
         row(runtime, scenario, Subject::PEERS_IN_COOKIE, false);
     }
@@ -48,12 +48,12 @@ pub fn in_cookie(runtime: &Runtime) {
 
 fn head(what: &str, peers: &[Subject]) {
     let columns: String = peers.iter().map(|subject| format!(" {} | ratio |", subject.name())).collect();
-    println!("| {what} | a layer that does nothing | Ampoule | at most |{columns}");
+    println!("| {what} | a minimal layer | Ampoule | budget |{columns}");
     println!("|---|---|---|---|{}", "---|---|".repeat(peers.len()));
 }
 
 fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Subject], with_instructions: bool) -> Row {
-    let mut subjects = vec![Subject::Bare, Subject::Floor, scenario.subject];
+    let mut subjects = vec![Subject::Bare, Subject::MinimalLayer, scenario.subject];
     subjects.extend(peers);
     subjects.extend(peers.iter().map(|subject| subject.bare()).filter(|bare| *bare != Subject::Bare).take(1));
     let times = turns::times(scenario, &subjects);
@@ -70,7 +70,7 @@ fn row(runtime: &Runtime, scenario: &Scenario, peers: &[Subject], with_instructi
     let over = |subject: Subject| of(subject).over(of(subject.bare()));
     let row = Row {
         scenario: *scenario,
-        floor: over(Subject::Floor),
+        minimal: over(Subject::MinimalLayer),
         ours: over(scenario.subject),
         peers: peers.iter().map(|subject| (*subject, over(*subject))).collect(),
     };
@@ -85,7 +85,7 @@ fn print(row: &Row) {
     };
     let ratio = |cost: &Cost| row.ours.nanoseconds / cost.nanoseconds;
     let peers: String = row.peers.iter().map(|(_, cost)| format!(" {} | {:.2} |", show(*cost), ratio(cost))).collect();
-    println!("| {} | {} | {} | {budget} |{peers}", row.scenario.name, show(row.floor), show(row.ours));
+    println!("| {} | {} | {} | {budget} |{peers}", row.scenario.name, show(row.minimal), show(row.ours));
 }
 
 fn show(cost: Cost) -> String {
@@ -94,7 +94,7 @@ fn show(cost: Cost) -> String {
     format!("{nanoseconds:.0} ns, {allocations} allocations{counted}")
 }
 
-/// The time of the cipher and base64 for the same number of bytes, without a request.
+/// The times of the cipher and base64 for the same number of bytes, without a request.
 mod alone {
     use std::hint::black_box;
 
@@ -105,7 +105,7 @@ mod alone {
     pub fn print() {
         let secret = Secret::new("8IWvLV-gUbTWRoTt7f38wBohu5IjFbSPPi28PU_E4gw").expect("a good secret");
         let sealer = KeyRing::new(vec![secret]).expect("a secret").sealer("benchmark");
-        println!("| AES-256-GCM-SIV and base64 alone | from a cookie's text | and to one |");
+        println!("| AES-256-GCM-SIV and base64 alone | decrypt | decrypt and encrypt |");
         println!("|---|---|---|");
         for (name, bytes) in [("100 B", 100), ("1 KB", 1_060), ("3.5 KB", 3_560)] {
             let content = vec![7; bytes];

@@ -1,4 +1,4 @@
-//! Concurrency: two threads compared with one, and many writers of one session.
+//! Concurrency: two threads compared with one, and concurrent writers of one session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,28 +11,28 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::scenario::Scenario;
 use crate::sites::{Site, Subject, ours};
 
-const TIME: Duration = Duration::from_secs(2);
+const DURATION: Duration = Duration::from_secs(2);
 
 pub fn print() {
-    println!("| requests per second | one thread | two threads | times |");
+    println!("| requests per second | one thread | two threads | ratio |");
     println!("|---|---|---|---|");
-    for name in ["read one of five", "read and write one of five", "new session"] {
+    for name in ["read one of five keys", "read and write one of five keys", "new session"] {
         let [one, two] = [1, 2].map(|threads| requests(name, threads));
         println!("| {name} | {one:.0} | {two:.0} | {:.2} |", two / one);
     }
     println!();
     println!(
-        "| writers of one session | commits per second | computed again, each | conflicts in the store, each | lost | least and most of one writer |"
+        "| writers of one session | commits per second | recomputations per commit | store conflicts per commit | lost updates | fewest and most commits of a writer |"
     );
     println!("|---|---|---|---|---|---|");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime");
-    for (layers, writers) in [(1, 1), (1, 8), (1, 64), (2, 8), (2, 64)] {
-        runtime.block_on(hot(layers, writers));
+    for (processes, writers) in [(1, 1), (1, 8), (1, 64), (2, 8), (2, 64)] {
+        runtime.block_on(contended(processes, writers));
     }
 }
 
-/// Each thread has a session of its own, on one site.
+/// Measures the requests per second of threads that share a site, each with its own session.
 fn requests(name: &str, threads: u32) -> f64 {
     let scenario = Scenario::named(name).expect("it is known");
     let (done, start) = (AtomicU64::new(0), std::sync::Barrier::new(threads as usize));
@@ -43,14 +43,14 @@ fn requests(name: &str, threads: u32) -> f64 {
             let cookie = runtime.block_on(scenario.cookie(Subject::Ours, &mut Site::axum(router.clone())));
             let (done, start, router) = (&done, &start, router.clone());
             scope.spawn(move || {
-                let mut ready = scenario.over(router, &cookie);
+                let mut prepared = scenario.prepare_on(router, &cookie);
                 let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
                 start.wait();
                 let (started, mut count) = (Instant::now(), 0);
                 runtime.block_on(async {
-                    while started.elapsed() < TIME {
+                    while started.elapsed() < DURATION {
                         for _ in 0..100 {
-                            ready.ask().await;
+                            prepared.send().await;
                         }
                         count += 100;
                     }
@@ -59,14 +59,14 @@ fn requests(name: &str, threads: u32) -> f64 {
             });
         }
     });
-    done.into_inner() as f64 / TIME.as_secs_f64()
+    done.into_inner() as f64 / DURATION.as_secs_f64()
 }
 
-/// Tasks that count in one session, each as in a separate process.
-async fn hot(processes: usize, writers: usize) {
-    let store = Arc::new(Counting { inner: ours::store(), conflicts: AtomicU64::new(0) });
+/// Prints the row of concurrent writers that increment one counter. Each session layer stands in for one process.
+async fn contended(processes: usize, writers: usize) {
+    let store = Arc::new(ConflictCounter { inner: ours::store(), conflicts: AtomicU64::new(0) });
     let layers: Vec<SessionLayer> = (0..processes).map(|_| ours::over(store.clone())).collect();
-    let headers = Arc::new(begun(&layers[0]).await);
+    let headers = Arc::new(new_session(&layers[0]).await);
     let computed = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     let started = Instant::now();
@@ -74,7 +74,7 @@ async fn hot(processes: usize, writers: usize) {
         let (layer, headers, computed) = (layers[writer % processes].clone(), headers.clone(), computed.clone());
         tasks.spawn(async move {
             let mut commits = 0_u64;
-            while started.elapsed() < TIME {
+            while started.elapsed() < DURATION {
                 let (session, computed) = (layer.begin(&headers), computed.clone());
                 let count = move |count: &mut u64| {
                     computed.fetch_add(1, Ordering::Relaxed);
@@ -88,48 +88,49 @@ async fn hot(processes: usize, writers: usize) {
             commits
         });
     }
-    let each = tasks.join_all().await;
-    let commits: u64 = each.iter().sum();
+    let commits_of_each = tasks.join_all().await;
+    let commits: u64 = commits_of_each.iter().sum();
     let session = layers[0].begin(&headers);
     let counted = session.get::<u64>("count").await.expect("it loads").unwrap_or(0);
-    let again = computed.load(Ordering::Relaxed).saturating_sub(commits) as f64 / commits as f64;
+    let recomputed = computed.load(Ordering::Relaxed).saturating_sub(commits) as f64 / commits as f64;
     let conflicts = store.conflicts.load(Ordering::Relaxed) as f64 / commits as f64;
-    let (least, most) = (each.iter().min().expect("one"), each.iter().max().expect("one"));
-    let what = if processes == 1 { format!("{writers}") } else { format!("{writers}, in {processes} processes") };
+    let fewest = commits_of_each.iter().min().expect("a writer");
+    let most = commits_of_each.iter().max().expect("a writer");
+    let label = if processes == 1 { format!("{writers}") } else { format!("{writers}, in {processes} processes") };
     println!(
-        "| {what} | {:.0} | {again:.2} | {conflicts:.3} | {} | {least}, {most} |",
-        commits as f64 / TIME.as_secs_f64(),
+        "| {label} | {:.0} | {recomputed:.2} | {conflicts:.3} | {} | {fewest}, {most} |",
+        commits as f64 / DURATION.as_secs_f64(),
         commits - counted
     );
 }
 
-/// The headers of a client that has a session.
-async fn begun(layer: &SessionLayer) -> HeaderMap {
+/// Creates a session, and returns the request headers of its client.
+async fn new_session(layer: &SessionLayer) -> HeaderMap {
     let session = layer.begin(&HeaderMap::new());
     session.insert("count", &0_u64).expect("it is a number");
     session.save().await.expect("it is saved");
-    let mut answer = HeaderMap::new();
-    layer.finish(&session, StatusCode::OK, &mut answer).await.expect("it ends");
-    let cookie = answer["set-cookie"].to_str().expect("it is ASCII").split(';').next().expect("a pair").to_owned();
+    let mut response = HeaderMap::new();
+    layer.finish(&session, StatusCode::OK, &mut response).await.expect("it ends");
+    let cookie = response["set-cookie"].to_str().expect("it is ASCII").split(';').next().expect("a pair").to_owned();
     let mut headers = HeaderMap::new();
     headers.insert("cookie", HeaderValue::try_from(cookie).expect("it came from a header"));
     headers
 }
 
-/// A store that counts the writes that conflict with a faster one.
-struct Counting {
+/// A store that counts the conflicts of writes.
+struct ConflictCounter {
     inner: MemoryStore,
     conflicts: AtomicU64,
 }
 
-impl Store for Counting {
+impl Store for ConflictCounter {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         self.inner.get(key)
     }
 
     fn put(&self, key: StoreKey, entry: Entry, mode: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
-            // Between a session's load and its save others run, as they do while a real store is asked.
+            // Lets other tasks run between a load and a save, as they do while a real store works.
             tokio::task::yield_now().await;
             let result = self.inner.put(key, entry, mode).await?;
             self.conflicts.fetch_add(u64::from(result == PutResult::Conflict), Ordering::Relaxed);

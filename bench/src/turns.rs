@@ -1,4 +1,5 @@
-//! Times of requests, measured in turns by separate processes: a disturbance affects all alike, and each has a fresh heap.
+//! Measures the time of a request. Each subject runs in its own process, with a fresh heap, and the processes take turns, so
+//! that a disturbance affects all of them.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,69 +12,69 @@ use crate::scenario::Scenario;
 use crate::sites::Subject;
 
 const ROUNDS: usize = 21;
-const EACH: u32 = 5_000;
-const WARM_UP: u32 = 500;
+const REQUESTS: u32 = 5_000;
+const WARM_UP_REQUESTS: u32 = 500;
 
-/// The nanoseconds of a request to each subject, medians of rounds.
+/// Returns the nanoseconds of a request to each subject, medians of the rounds.
 pub fn times(scenario: &Scenario, subjects: &[Subject]) -> Vec<f64> {
-    let mut players: Vec<Player> = subjects.iter().map(|subject| Player::start(scenario, *subject)).collect();
+    let mut processes: Vec<Subprocess> = subjects.iter().map(|subject| Subprocess::start(scenario, *subject)).collect();
     let mut rounds = vec![Vec::new(); subjects.len()];
     for _ in 0..ROUNDS {
-        for (player, round) in players.iter_mut().zip(&mut rounds) {
-            round.push(player.turn());
+        for (process, round) in processes.iter_mut().zip(&mut rounds) {
+            round.push(process.measure());
         }
     }
     rounds.into_iter().map(median).collect()
 }
 
-/// A child process of this program with `--turns`.
-struct Player {
+/// A child process: this program with `--turns`.
+struct Subprocess {
     process: Child,
-    to: Option<ChildStdin>,
-    from: Lines<BufReader<ChildStdout>>,
+    input: Option<ChildStdin>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Player {
-    fn start(scenario: &Scenario, subject: Subject) -> Player {
-        let program = std::env::current_exe().expect("our own path");
+impl Subprocess {
+    fn start(scenario: &Scenario, subject: Subject) -> Subprocess {
+        let program = std::env::current_exe().expect("the path of this program");
         let mut command = Command::new(program);
         command.args(["--turns", scenario.name, &format!("{subject:?}")]);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts once more");
-        let to = process.stdin.take();
-        let from = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
-        Player { process, to, from }
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the child starts");
+        let input = process.stdin.take();
+        let output = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
+        Subprocess { process, input, output }
     }
 
-    fn turn(&mut self) -> f64 {
-        self.to.as_mut().expect("it is open").write_all(b"\n").expect("it listens");
-        let line = self.from.next().expect("it answers").expect("it answers in text");
+    fn measure(&mut self) -> f64 {
+        self.input.as_mut().expect("it is open").write_all(b"\n").expect("the child reads");
+        let line = self.output.next().expect("a line").expect("a line of text");
         line.parse().expect("a number of nanoseconds")
     }
 }
 
-impl Drop for Player {
+impl Drop for Subprocess {
     fn drop(&mut self) {
-        // It ends when its input does.
-        drop(self.to.take());
+        // The child ends at the end of its input.
+        drop(self.input.take());
         let _ = self.process.wait();
     }
 }
 
-/// Runs `--turns`: for each line of input, sends some requests and prints the time of one.
-pub fn play(runtime: &Runtime, scenario: &str, subject: &str) {
+/// Runs `--turns`: for each line of input, sends `REQUESTS` requests and prints the nanoseconds of one.
+pub fn run_child(runtime: &Runtime, scenario: &str, subject: &str) {
     let scenario = Scenario::named(scenario).expect("a known scenario");
     let subject = Subject::named(subject).expect("a known subject");
     runtime.block_on(async {
-        let mut ready = scenario.on(subject).await;
+        let mut prepared = scenario.prepare(subject).await;
         for _ in std::io::stdin().lines() {
-            for _ in 0..WARM_UP {
-                ready.ask().await;
+            for _ in 0..WARM_UP_REQUESTS {
+                prepared.send().await;
             }
             let started = Instant::now();
-            for _ in 0..EACH {
-                ready.ask().await;
+            for _ in 0..REQUESTS {
+                prepared.send().await;
             }
-            println!("{}", started.elapsed().as_nanos() as f64 / f64::from(EACH));
+            println!("{}", started.elapsed().as_nanos() as f64 / f64::from(REQUESTS));
         }
     });
 }

@@ -1,17 +1,20 @@
-//! Single requests, to make sessions before a measure and to count in them afterwards.
+//! Single requests, which create sessions before a measurement and read their counters afterwards.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-pub struct Answer {
-    /// The cookies that were set, as a `Cookie` header sends them back.
+/// A response with status 200.
+pub struct Response {
+    /// The cookies that the response sets, as the value of a header `Cookie`.
     pub cookie: String,
     pub body: String,
 }
 
+/// Sends a GET request on a new connection.
+///
 /// # Panics
-/// If the answer is not 200.
-pub fn get(port: u16, path: &str, cookie: Option<&str>) -> Answer {
+/// If the status is not 200.
+pub fn get(port: u16, path: &str, cookie: Option<&str>) -> Response {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
     let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{cookie}Connection: close\r\n\r\n");
@@ -19,14 +22,14 @@ pub fn get(port: u16, path: &str, cookie: Option<&str>) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("the server answers");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    assert!(head.starts_with("HTTP/1.1 200"), "{path} is answered with {head}");
-    Answer { cookie: cookies(head), body: body.to_owned() }
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: expected 200, not {head}");
+    Response { cookie: cookies(head), body: body.to_owned() }
 }
 
 fn cookies(head: &str) -> String {
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     let set = lines.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
     let pairs = set.filter_map(|(_, value)| value.split(';').next());
-    // An empty value takes a cookie back.
+    // A cookie with an empty value is being removed.
     pairs.filter(|pair| !pair.ends_with('=') || pair.contains("==")).collect::<Vec<_>>().join("; ")
 }

@@ -1,5 +1,5 @@
-//! Sessions in Redis over real HTTP: Ampoule, a handler that is written by hand, and the peers, each in a process of
-//! its own, driven by wrk over loopback.
+//! Sessions in Redis over real HTTP: Ampoule, handwritten handlers, and the peers. Each runs in its own process and receives
+//! requests from wrk over loopback.
 
 mod commands;
 mod http;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("there is only --quick: one round of one second each");
+            eprintln!("usage: ampoule-bench-http [--quick]");
             ExitCode::from(2)
         }
     }
@@ -47,7 +47,7 @@ fn run(rounds: usize, seconds: u64) -> ExitCode {
         eprintln!("wrk is not installed (Debian: wrk)");
         return ExitCode::from(2);
     }
-    // What is missing is said by what starts it.
+    // `start` prints what is missing.
     let Some(redis_server) = TestServer::start(Kind::Redis) else { return ExitCode::from(2) };
     let load = load_average();
     let mut redis = Redis::connect(redis_server.url());
@@ -56,7 +56,7 @@ fn run(rounds: usize, seconds: u64) -> ExitCode {
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for scenario in 0..Scenario::ALL.len() {
-            // Each round begins with another subject.
+            // Each round starts with another subject.
             for turn in 0..servers.len() {
                 let subject = (round + turn) % servers.len();
                 let row = &mut rows[scenario * servers.len() + subject];
@@ -74,7 +74,7 @@ fn run(rounds: usize, seconds: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Warms up everything, and creates the rows of the table: all subjects of the first scenario, then those of the next.
+/// Warms up each subject in each scenario, and creates the rows of the table, sorted by scenario.
 fn warm_up(servers: &[Server], redis: &mut Redis) -> Vec<Row> {
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
@@ -87,7 +87,7 @@ fn warm_up(servers: &[Server], redis: &mut Redis) -> Vec<Row> {
     rows
 }
 
-/// The load average of the last minute: well below 1 on an idle machine.
+/// Returns the load average of the last minute, which is well below 1 on an idle machine.
 fn load_average() -> String {
     let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split_whitespace().next().unwrap_or("unknown").to_owned()

@@ -2,7 +2,7 @@
 
 mod actix;
 mod axum_session;
-mod by_hand;
+mod handwritten;
 mod ours;
 mod tower_sessions;
 
@@ -13,19 +13,19 @@ use axum::Router;
 
 use crate::subject::Subject;
 
-/// Threads that serve requests, for each subject. One, so that wrk and Redis have the other core of a small machine.
+/// The number of threads that serve requests. One, so that wrk and Redis have the other core of a machine with two.
 const WORKERS: usize = 1;
 
-/// How long a session lives unused, for each subject: what Ampoule and actix-session have by default.
+/// The idle timeout of the sessions of each subject, which is the default of Ampoule and actix-session.
 const LIFETIME_SECONDS: u32 = 24 * 3_600;
 
-/// What signs the cookies.
+/// The secret that signs the cookies.
 const SECRET: [u8; 64] = *b"sA8vTRJnUIZXKab2zAMVtHHy6XsORT2HyhlfepTOcm6RA2QmBGreBQJNq53iZ4ed";
 
-/// The body of every answer but that of `/count`.
+/// The body of every response except that of `/count`.
 const TEXT: &str = "hello";
 
-/// Prints the port, and serves until the input ends.
+/// Runs `--serve`: prints the port, and serves until the end of the input.
 pub fn run(subject: Subject, redis: &str) {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -38,8 +38,8 @@ pub fn run(subject: Subject, redis: &str) {
     runtime.expect("a runtime").block_on(async {
         let router = router(subject, redis).await;
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        announce(listener.local_addr().expect("a port").port());
-        // axum_session signs the address of the client too.
+        print_port(listener.local_addr().expect("a port").port());
+        // axum_session also signs the client's address.
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service).await.expect("axum serves");
     });
@@ -47,17 +47,17 @@ pub fn run(subject: Subject, redis: &str) {
 
 async fn router(subject: Subject, redis: &str) -> Router {
     match subject {
-        Subject::ByHand => by_hand::router(redis, false).await,
-        Subject::ByHandComparing => by_hand::router(redis, true).await,
+        Subject::Handwritten => handwritten::router(redis, false).await,
+        Subject::HandwrittenCompareAndSet => handwritten::router(redis, true).await,
         Subject::Ours => ours::router(redis),
         Subject::TowerSessions => tower_sessions::router(redis).await,
         Subject::AxumSession => axum_session::router(redis, true).await,
         Subject::AxumSessionRedisOnly => axum_session::router(redis, false).await,
-        Subject::ActixSession => unreachable!("it has a framework of its own"),
+        Subject::ActixSession => unreachable!("actix-session has its own framework"),
     }
 }
 
-fn announce(port: u16) {
+fn print_port(port: u16) {
     let mut out = std::io::stdout();
     writeln!(out, "{port}").and_then(|()| out.flush()).expect("the parent reads");
 }

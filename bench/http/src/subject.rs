@@ -1,12 +1,15 @@
-//! The subjects and the scenarios.
+//! The subjects and the scenarios of the benchmark.
 
-/// Whose server answers.
+/// What is measured: a server with one kind of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    ByHand,
-    ByHandComparing,
+    /// Handlers without a session library.
+    Handwritten,
+    /// The same, with writes that compare and retry.
+    HandwrittenCompareAndSet,
     Ours,
     TowerSessions,
+    /// With its defaults, it also caches sessions in its process.
     AxumSession,
     AxumSessionRedisOnly,
     ActixSession,
@@ -14,8 +17,8 @@ pub enum Subject {
 
 impl Subject {
     pub const ALL: [Subject; 7] = [
-        Subject::ByHand,
-        Subject::ByHandComparing,
+        Subject::Handwritten,
+        Subject::HandwrittenCompareAndSet,
         Subject::Ours,
         Subject::TowerSessions,
         Subject::AxumSession,
@@ -23,19 +26,19 @@ impl Subject {
         Subject::ActixSession,
     ];
 
-    /// From the word behind `--serve`.
+    /// Returns the subject whose `Debug` output is this name.
     pub fn named(name: &str) -> Option<Subject> {
         Subject::ALL.into_iter().find(|subject| format!("{subject:?}") == name)
     }
 
     pub fn label(self) -> &'static str {
         match self {
-            Subject::ByHand => "by hand, axum",
-            Subject::ByHandComparing => "by hand, which loses nothing, axum",
+            Subject::Handwritten => "handwritten, axum",
+            Subject::HandwrittenCompareAndSet => "handwritten with compare-and-set, axum",
             Subject::Ours => "**Ampoule**, axum",
             Subject::TowerSessions => "tower-sessions, axum",
-            Subject::AxumSession => "axum_session, which also keeps sessions in its process",
-            Subject::AxumSessionRedisOnly => "axum_session, in Redis alone",
+            Subject::AxumSession => "axum_session, sessions also cached in its process",
+            Subject::AxumSessionRedisOnly => "axum_session, sessions only in Redis",
             Subject::ActixSession => "actix-session, actix-web",
         }
     }
@@ -44,28 +47,28 @@ impl Subject {
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// A cookie is sent, and the session is not looked at.
+    /// Sends a cookie; the handler does not use the session.
     Untouched,
-    /// One of five keys is read.
+    /// Reads one of five keys.
     Read,
-    /// A counter is read, increased and saved.
+    /// Increments a counter and saves it.
     Write,
-    /// The same, with several requests for each session at once.
-    WriteAtOnce,
-    /// No cookie is sent; one key is inserted and saved.
+    /// The same, with several concurrent requests for each session.
+    WriteContended,
+    /// Sends no cookie; inserts one key and saves.
     New,
 }
 
 impl Scenario {
     pub const ALL: [Scenario; 5] =
-        [Scenario::Untouched, Scenario::Read, Scenario::Write, Scenario::WriteAtOnce, Scenario::New];
+        [Scenario::Untouched, Scenario::Read, Scenario::Write, Scenario::WriteContended, Scenario::New];
 
     pub fn label(self) -> &'static str {
         match self {
             Scenario::Untouched => "untouched",
             Scenario::Read => "read",
             Scenario::Write => "read and write",
-            Scenario::WriteAtOnce => "read and write, 8 sessions",
+            Scenario::WriteContended => "read and write, 8 sessions",
             Scenario::New => "new",
         }
     }
@@ -74,22 +77,22 @@ impl Scenario {
         match self {
             Scenario::Untouched => "/untouched",
             Scenario::Read => "/read",
-            Scenario::Write | Scenario::WriteAtOnce => "/write",
+            Scenario::Write | Scenario::WriteContended => "/write",
             Scenario::New => "/new",
         }
     }
 
-    /// Over how many sessions the requests go round. With twice as many as there are connections, two requests seldom
-    /// meet at one session; with a quarter, they always do.
+    /// The number of sessions that the requests use in turn. With twice as many sessions as connections, concurrent requests
+    /// rarely use the same session; with a quarter as many, they always do.
     pub fn sessions(self) -> usize {
         match self {
             Scenario::New => 0,
-            Scenario::WriteAtOnce => 8,
+            Scenario::WriteContended => 8,
             _ => 64,
         }
     }
 
-    /// Whether each request adds one to a counter.
+    /// Whether each request increments a counter.
     pub fn counts(self) -> bool {
         self.path() == "/write"
     }

@@ -6,10 +6,10 @@ use crate::commands::Counts;
 use crate::measure::Sample;
 use crate::subject::{Scenario, Subject};
 
-/// Commands that are rarer than this, per request, are not listed.
-const RARE: f64 = 0.05;
+/// The table omits commands with fewer calls per request.
+const MIN_CALLS_PER_REQUEST: f64 = 0.05;
 
-/// All runs of one subject at one scenario.
+/// All runs of one subject in one scenario.
 pub struct Row {
     pub subject: Subject,
     pub scenario: Scenario,
@@ -30,7 +30,7 @@ impl Row {
         self.samples.iter().map(|sample| sample.requests).sum()
     }
 
-    /// Those that clients send, and in brackets those that scripts run.
+    /// Lists the commands that clients send, and in brackets those that scripts run.
     fn commands(&self) -> String {
         let mut all = Counts::new();
         for (name, count) in self.samples.iter().flat_map(|sample| &sample.commands) {
@@ -38,7 +38,7 @@ impl Row {
         }
         let rates = all.into_iter().map(|(name, count)| (name, count as f64 / self.requests() as f64));
         let (inner, sent): (Vec<_>, Vec<_>) = rates
-            .filter(|(_, rate)| *rate >= RARE)
+            .filter(|(_, rate)| *rate >= MIN_CALLS_PER_REQUEST)
             .map(|(name, rate)| (format!("{name} {rate:.2}"), self.run_by_scripts.contains(&name)))
             .partition(|(_, by_script)| *by_script);
         let list = |rates: Vec<(String, bool)>| rates.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(", ");
@@ -49,8 +49,8 @@ impl Row {
         }
     }
 
-    /// The share of the updates that are found again; `None` where nothing counts. The requests that were under way at
-    /// the end may have counted without being counted, so it is cut at 1.
+    /// Returns the share of the updates that the sessions contain at the end; `None` if the scenario has no counter. wrk does not
+    /// count the requests in progress at its end, but they may increment the counter, so the share is limited to 1.
     pub fn kept(&self) -> Option<f64> {
         let counted: Option<u64> = self.samples.iter().map(|sample| sample.counted).sum();
         counted.map(|counted| (counted as f64 / self.requests() as f64).min(1.0))
@@ -59,19 +59,20 @@ impl Row {
 
 pub fn print(rows: &[Row]) {
     println!(
-        "| scenario | subject | requests/s | of the hand-written | CPU per request | commands per request | updates kept |"
+        "| scenario | subject | requests/s | ratio to handwritten | CPU per request | commands per request | updates kept |"
     );
     println!("|---|---|--:|--:|--:|---|--:|");
     for scenario in Scenario::ALL {
         let of_scenario = || rows.iter().filter(move |row| row.scenario == scenario);
-        let by_hand = of_scenario().find(|row| row.subject == Subject::ByHand).map_or(f64::NAN, Row::per_second);
+        let handwritten =
+            of_scenario().find(|row| row.subject == Subject::Handwritten).map_or(f64::NAN, Row::per_second);
         for row in of_scenario() {
             println!(
                 "| {} | {} | {:.0} | {:.2} | {:.1} µs | {} | {} |",
                 scenario.label(),
                 row.subject.label(),
                 row.per_second(),
-                row.per_second() / by_hand,
+                row.per_second() / handwritten,
                 row.cpu(),
                 row.commands(),
                 row.kept().map(|kept| format!("{:.1} %", kept * 100.0)).unwrap_or_default(),

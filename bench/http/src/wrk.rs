@@ -1,4 +1,4 @@
-//! The load: `wrk`, with a script that takes the cookies in turn.
+//! Creates the load with `wrk`, and a script that sends the cookies in turn.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 /// The number of concurrent requests.
 pub const CONNECTIONS: usize = 32;
 
-/// The requests are made before the run; the first entry without cookies is a request that sends none.
+/// The script formats the requests before the run. Without cookies, it has one request, which sends no cookie.
 const SCRIPT: &str = r#"
 local cookies = { COOKIES }
 local requests, turn = {}, 0
@@ -33,10 +33,10 @@ pub fn is_installed() -> bool {
     Command::new("wrk").arg("-v").output().is_ok()
 }
 
-/// Requests the path in a loop on each connection.
+/// Requests the path repeatedly on each connection.
 ///
 /// # Panics
-/// If an answer was not 2xx, or a connection failed.
+/// If a response is not 2xx, or a connection fails.
 pub fn run(port: u16, path: &str, cookies: &[String], seconds: u64) -> Load {
     let script = Script::new(cookies);
     let out = Command::new("wrk")
@@ -45,25 +45,25 @@ pub fn run(port: u16, path: &str, cookies: &[String], seconds: u64) -> Load {
         .arg(format!("http://127.0.0.1:{port}{path}"))
         .output()
         .expect("wrk runs");
-    let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    let failed = !out.status.success() || said.contains("Non-2xx") || said.contains("Socket errors");
-    assert!(!failed, "{path}: wrk says\n{said}{}", String::from_utf8_lossy(&out.stderr));
-    let word_before = |mark: &str| said.lines().find_map(|line| line.trim().split_once(mark));
-    let requests = word_before(" requests in").and_then(|(count, _)| count.parse().ok());
-    let per_second = word_before("Requests/sec:").and_then(|(_, rate)| rate.trim().parse().ok());
+    let output = String::from_utf8_lossy(&out.stdout).into_owned();
+    let failed = !out.status.success() || output.contains("Non-2xx") || output.contains("Socket errors");
+    assert!(!failed, "{path}: wrk printed\n{output}{}", String::from_utf8_lossy(&out.stderr));
+    let split_line_at = |mark: &str| output.lines().find_map(|line| line.trim().split_once(mark));
+    let requests = split_line_at(" requests in").and_then(|(count, _)| count.parse().ok());
+    let per_second = split_line_at("Requests/sec:").and_then(|(_, rate)| rate.trim().parse().ok());
     match (requests, per_second) {
         (Some(requests), Some(per_second)) => Load { requests, per_second },
-        _ => panic!("{path}: wrk says\n{said}"),
+        _ => panic!("{path}: wrk printed\n{output}"),
     }
 }
 
-/// A file that is removed at its end.
+/// A script in a file, which `Drop` removes.
 struct Script(PathBuf);
 
 impl Script {
     fn new(cookies: &[String]) -> Script {
         let path = std::env::temp_dir().join(format!("ampoule-bench-http-{}.lua", std::process::id()));
-        // A string of Rust that is escaped is one of Lua, as long as it is ASCII.
+        // The Debug output of an ASCII string is also a string of Lua.
         let list: Vec<_> = cookies.iter().map(|cookie| format!("{cookie:?}")).collect();
         std::fs::write(&path, SCRIPT.replace("COOKIES", &list.join(", "))).expect("a temporary file");
         Script(path)

@@ -1,4 +1,4 @@
-//! The routes on actix-web: bare, with actix-session over a map in memory, and with its encrypted cookies.
+//! The routes on actix-web: without sessions, with actix-session and a map in memory, and with its encrypted cookies.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -15,12 +15,12 @@ use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::test::{self, TestRequest};
 use actix_web::web::{Bytes, ServiceConfig, get};
 
-use super::{FILL, TEXT};
+use super::{FILL_ROUTES, TEXT};
 
 /// A service whose type is too long to name.
-pub struct App(Box<dyn Fn(actix_http::Request) -> Answer>);
+pub struct App(Box<dyn Fn(actix_http::Request) -> ResponseFuture>);
 
-type Answer = Pin<Box<dyn Future<Output = ServiceResponse<actix_web::body::BoxBody>>>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = ServiceResponse<actix_web::body::BoxBody>>>>;
 
 impl App {
     fn new<S, B>(service: S) -> App
@@ -30,18 +30,18 @@ impl App {
     {
         let service = Rc::new(service);
         App(Box::new(move |request| {
-            let answer = service.call(request);
-            Box::pin(async move { answer.await.expect("it answers").map_into_boxed_body() })
+            let response = service.call(request);
+            Box::pin(async move { response.await.expect("a response").map_into_boxed_body() })
         }))
     }
 
     pub async fn fill(&self, path: &str) -> http::HeaderMap {
         let response = (self.0)(TestRequest::get().uri(path).to_request()).await;
         assert_eq!(response.status().as_u16(), 200, "{path}");
-        super::copied(response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+        super::copy_headers(response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 
-    pub async fn ask(&self, path: &str, cookie: &Bytes) {
+    pub async fn send(&self, path: &str, cookie: &Bytes) {
         let mut request = TestRequest::get().uri(path);
         if !cookie.is_empty() {
             let cookie = HeaderValue::from_maybe_shared(cookie.clone()).expect("a good value");
@@ -54,7 +54,7 @@ impl App {
 
 pub async fn bare() -> App {
     let routes = |config: &mut ServiceConfig| {
-        for path in ["/untouched", "/read", "/write", "/new"].into_iter().chain(FILL.map(|(path, _)| path)) {
+        for path in ["/untouched", "/read", "/write", "/new"].into_iter().chain(FILL_ROUTES.map(|(path, _)| path)) {
             config.route(path, get().to(async || TEXT));
         }
     };
@@ -80,7 +80,7 @@ pub async fn in_cookie() -> App {
 fn routes(config: &mut ServiceConfig) {
     config.route("/untouched", get().to(async || TEXT)).route("/read", get().to(read));
     config.route("/write", get().to(write)).route("/new", get().to(new));
-    for (path, size) in FILL {
+    for (path, size) in FILL_ROUTES {
         config.route(path, get().to(move |session: Session| fill(session, size)));
     }
 }

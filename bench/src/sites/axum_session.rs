@@ -1,23 +1,26 @@
-//! The routes with the sessions of axum_session, in memory, with the key that it signs with.
+//! The routes with the sessions of axum_session, in memory, with signed ids.
 
 use axum::Router;
 use axum::routing::get;
 use axum_session::{Key, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 
-use super::{FILL, TEXT};
+use super::{FILL_ROUTES, TEXT};
 
 type Session = axum_session::Session<SessionNullPool>;
 
 pub async fn site() -> Router {
     let config = SessionConfig::default().with_session_name("sid").with_key(Key::from(&[7; 64]));
-    let store = SessionStore::<SessionNullPool>::new(None, config).await.expect("memory is there");
+    let store = SessionStore::<SessionNullPool>::new(None, config).await.expect("a store in memory");
     let routes = Router::new()
         .route("/untouched", get(|| async { TEXT }))
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/new", get(new));
     let fill = |size| get(move |session: Session| fill(session, size));
-    FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(SessionLayer::new(store))
+    FILL_ROUTES
+        .into_iter()
+        .fold(routes, |routes, (path, size)| routes.route(path, fill(size)))
+        .layer(SessionLayer::new(store))
 }
 
 async fn fill(session: Session, size: usize) -> &'static str {

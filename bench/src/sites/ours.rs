@@ -1,4 +1,4 @@
-//! The routes with our sessions.
+//! The routes with Ampoule's sessions, in memory or in encrypted cookies.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use ampoule::{Error, MemoryBounds, MemoryStore, Options, Secret, Session, Sessio
 use axum::Router;
 use axum::routing::get;
 
-use super::{FILL, TEXT};
+use super::{FILL_ROUTES, TEXT};
 
 pub fn layer() -> SessionLayer {
     over(Arc::new(store()))
@@ -37,7 +37,7 @@ pub fn site(layer: SessionLayer) -> Router {
         .route("/write", get(write))
         .route("/new", get(new));
     let fill = |size| get(move |session: Session| fill(session, size));
-    FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer)
+    FILL_ROUTES.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size))).layer(layer)
 }
 
 async fn fill(session: Session, size: usize) -> Result<&'static str, Error> {

@@ -7,15 +7,15 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::Request;
 
-use super::{FILL, TEXT};
+use super::{FILL_ROUTES, TEXT};
 
 pub fn bare() -> Router {
-    let paths = ["/untouched", "/read", "/write", "/new"].into_iter().chain(FILL.map(|(path, _)| path));
+    let paths = ["/untouched", "/read", "/write", "/new"].into_iter().chain(FILL_ROUTES.map(|(path, _)| path));
     paths.fold(Router::new(), |routes, path| routes.route(path, get(|| async { TEXT })))
 }
 
-pub fn floor() -> Router {
-    let paths = ["/read", "/write", "/new"].into_iter().chain(FILL.map(|(path, _)| path));
+pub fn minimal_layer() -> Router {
+    let paths = ["/read", "/write", "/new"].into_iter().chain(FILL_ROUTES.map(|(path, _)| path));
     let routes = Router::new().route("/untouched", get(|| async { TEXT }));
     let routes = paths.fold(routes, |routes, path| routes.route(path, get(|_: Extension<Handle>| async { TEXT })));
     routes.layer(tower::util::MapRequestLayer::new(|mut request: Request<Body>| {
@@ -24,6 +24,6 @@ pub fn floor() -> Router {
     }))
 }
 
-/// What the floor's layer hands to its handlers.
+/// The value that the minimal layer passes to its handlers.
 #[derive(Clone)]
-struct Handle(#[allow(dead_code, reason = "it is held, as a session would be")] Arc<()>);
+struct Handle(#[allow(dead_code, reason = "a session would be held in the same way")] Arc<()>);

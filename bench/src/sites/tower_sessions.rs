@@ -6,7 +6,7 @@ use tower_sessions::cookie::Key;
 use tower_sessions::service::SignedCookie;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
-use super::{FILL, TEXT};
+use super::{FILL_ROUTES, TEXT};
 
 pub fn layer() -> SessionManagerLayer<MemoryStore, SignedCookie> {
     SessionManagerLayer::new(MemoryStore::default()).with_name("sid").with_signed(Key::from(&[7; 64]))
@@ -16,7 +16,7 @@ pub fn site() -> Router {
     routes().layer(layer())
 }
 
-/// The routes and their handlers, for the `Session` in scope: the cookie store's is another type of the same shape.
+/// Defines the routes and their handlers for the `Session` in scope: the cookie store has its own type with the same methods.
 macro_rules! routes {
     () => {
         fn routes() -> Router {
@@ -26,7 +26,7 @@ macro_rules! routes {
                 .route("/write", get(write))
                 .route("/new", get(new));
             let fill = |size| get(move |session: Session| fill(session, size));
-            FILL.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size)))
+            FILL_ROUTES.into_iter().fold(routes, |routes, (path, size)| routes.route(path, fill(size)))
         }
 
         async fn fill(session: Session, size: usize) -> &'static str {
@@ -60,16 +60,16 @@ routes!();
 #[cfg(feature = "peers")]
 pub use self::cookie_store::site as in_cookie;
 
-/// Its sessions are of tower-sessions 0.14, which is another type.
+/// The cookie store uses the `Session` of tower-sessions 0.14.
 #[cfg(feature = "peers")]
 mod cookie_store {
     use tower_sessions_cookie_store::{CookieSessionConfig, CookieSessionManagerLayer, Key, Session};
 
-    use super::super::{FILL, TEXT};
+    use super::super::{FILL_ROUTES, TEXT};
     use super::{Router, get};
 
     pub fn site() -> Router {
-        // Its limit is lifted, since it counts more characters than we for the same session.
+        // A higher limit, since its cookie for the same session is longer than Ampoule's.
         let config = CookieSessionConfig::default().with_name("sid").with_max_cookie_bytes(16_384);
         let layer = CookieSessionManagerLayer::private(Key::from(&[7; 64])).with_config(config);
         routes().layer(layer)

@@ -1,7 +1,7 @@
-"""Beaker as its users run it: its middleware around a small application, called in this process.
+"""Measures Beaker as its users run it: its middleware around a small application, called in this process.
 
-Started with a folder and the URL of a Redis (empty for none). Says which Beaker and Python it is, then answers each
-line `TYPE OPERATION COUNT` with the microseconds of one request, without those of the bare application.
+Arguments: a folder, and the URL of a Redis server (may be empty). Prints the versions of Beaker and Python. For each line
+`TYPE OPERATION COUNT` of input, it runs COUNT requests and prints the microseconds of one, without those of the application.
 """
 
 import importlib.metadata
@@ -79,7 +79,7 @@ class Site:
         requests = list(itertools.islice(itertools.cycle(self.requests), count))
         started = time.perf_counter()
         for request in requests:
-            # The middleware writes into it.
+            # A copy, since the middleware changes it.
             app(dict(request), start_response)
         return time.perf_counter() - started
 

@@ -13,26 +13,26 @@ use std::process::ExitCode;
 
 use rounds::Effort;
 
-/// What the arguments ask for.
+/// The arguments of the command line.
 #[derive(Default)]
-struct Wanted {
+struct Arguments {
     beaker: bool,
     quick: bool,
     only: Option<String>,
 }
 
 fn main() -> ExitCode {
-    let Some(wanted) = wanted(std::env::args().skip(1)) else {
+    let Some(arguments) = parse(std::env::args().skip(1)) else {
         eprintln!("usage: ampoule-bench-stores [--beaker] [--quick] [--only NAME]");
         return ExitCode::from(2);
     };
-    let effort = if wanted.quick { Effort::QUICK } else { Effort::FULL };
-    // One thread, as in one worker of a service; the task that measures runs on it, and so do the drivers' own.
+    let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    // One thread, as in one worker of a service, runs the measuring task and the drivers' tasks.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let only = wanted.only;
+    let only = arguments.only;
     let work = async move {
-        if wanted.beaker {
+        if arguments.beaker {
             return beaker::print(effort, only.as_deref()).await;
         }
         stores::print(effort, only.as_deref()).await;
@@ -41,15 +41,15 @@ fn main() -> ExitCode {
     runtime.block_on(runtime.spawn(work)).expect("nothing panics")
 }
 
-fn wanted(mut words: impl Iterator<Item = String>) -> Option<Wanted> {
-    let mut wanted = Wanted::default();
+fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
+    let mut arguments = Arguments::default();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--beaker" => wanted.beaker = true,
-            "--quick" => wanted.quick = true,
-            "--only" => wanted.only = Some(words.next()?),
+            "--beaker" => arguments.beaker = true,
+            "--quick" => arguments.quick = true,
+            "--only" => arguments.only = Some(words.next()?),
             _ => return None,
         }
     }
-    Some(wanted)
+    Some(arguments)
 }

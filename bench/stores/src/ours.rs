@@ -1,4 +1,4 @@
-//! A store of Ampoule's, opened by URL.
+//! A store of Ampoule, opened by its URL.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use ampoule::Durability;
 use ampoule::store::{self, Bytes, Entry, PutMode, PutResult, Store, StoreKey, StoreOptions, Version};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{self, COUNT, LIFETIME_SECONDS, Turn, VALUE};
+use crate::sessions::{self, COUNT, LIFETIME_SECONDS, SessionNumbers, VALUE};
 
 pub struct Ours {
     store: Arc<dyn Store>,
     versions: Vec<Version>,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 impl Ours {
     pub async fn at(url: &str, durability: Durability) -> Box<dyn Subject> {
         let options = StoreOptions { durability, ..StoreOptions::default() };
         let store = store::open(url, &options).expect("the store opens");
-        let mut ours = Ours { store, versions: Vec::new(), turn: Turn::default() };
+        let mut ours = Ours { store, versions: Vec::new(), numbers: SessionNumbers::default() };
         for number in 0..COUNT {
             let version = ours.put(number, PutMode::Create).await;
             ours.versions.push(version);
@@ -37,20 +37,20 @@ impl Ours {
         }
     }
 
-    async fn once(&mut self, operation: Operation) {
+    async fn execute(&mut self, operation: Operation) {
         match operation {
             Operation::Load => {
-                let key = StoreKey::new(sessions::key(self.turn.existing()));
-                let found = self.store.get(key).await.expect("a read").expect("it is there");
+                let key = StoreKey::new(sessions::key(self.numbers.existing()));
+                let found = self.store.get(key).await.expect("a read").expect("an existing session");
                 assert_eq!(black_box(found).value.len(), VALUE.len());
             }
             Operation::Save => {
-                let number = self.turn.existing();
+                let number = self.numbers.existing();
                 let version = self.versions[number as usize];
                 self.versions[number as usize] = self.put(number, PutMode::Replace(version)).await;
             }
             Operation::Create => {
-                let number = self.turn.new_one();
+                let number = self.numbers.unused();
                 self.put(number, PutMode::Create).await;
             }
         }
@@ -61,7 +61,7 @@ impl Subject for Ours {
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
         Box::pin(async move {
             for _ in 0..count {
-                self.once(operation).await;
+                self.execute(operation).await;
             }
         })
     }

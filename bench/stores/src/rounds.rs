@@ -1,4 +1,4 @@
-//! Rounds in which the subjects take turns, so that a disturbance affects all alike, and their medians.
+//! Measures the subjects in rounds in which they take turns, so that a disturbance affects all of them, and computes medians.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 /// The future of a turn.
 pub type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What is measured.
+/// An operation of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Gets an existing session.
     Load,
-    /// Replaces an existing session, at its version where there are versions.
+    /// Replaces an existing session, and compares its version if the store has versions.
     Save,
     /// Creates a session that did not exist.
     Create,
@@ -30,14 +30,14 @@ impl Operation {
     }
 }
 
-/// Something that keeps sessions. It has [`sessions::COUNT`](crate::sessions::COUNT) of them from the start.
+/// A store of sessions. It contains [`sessions::COUNT`](crate::sessions::COUNT) sessions at the start.
 pub trait Subject: Send {
-    /// Does this number of operations, one after the other.
+    /// Executes this number of operations, one after the other.
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_>;
 }
 
-/// The length of a run. Many short turns rather than a few long ones: the placement of threads and the load of the system
-/// change within seconds.
+/// The length of a run. Many short turns are better than a few long ones, since the placement of threads and the load of the
+/// system change within seconds.
 #[derive(Clone, Copy)]
 pub struct Effort {
     /// The number of turns of each subject.
@@ -50,31 +50,31 @@ impl Effort {
     pub const FULL: Effort = Effort { rounds: 101, turn: Duration::from_millis(8) };
     pub const QUICK: Effort = Effort { rounds: 21, turn: Duration::from_millis(5) };
 
-    /// The number of operations that fill a turn, from the time of a sample.
-    pub fn count(self, tried: u32, took: Duration) -> u32 {
-        let each = took.as_secs_f64() / f64::from(tried);
+    /// Returns the number of operations that fill a turn, from the time that `sample` operations took.
+    pub fn count(self, sample: u32, took: Duration) -> u32 {
+        let each = took.as_secs_f64() / f64::from(sample);
         (self.turn.as_secs_f64() / each).clamp(5.0, 20_000.0) as u32
     }
 }
 
-/// Microseconds of one operation for each subject.
+/// Returns the microseconds of one operation for each subject.
 pub async fn measure(subjects: &mut [Box<dyn Subject>], operation: Operation, effort: Effort) -> Vec<f64> {
-    const TRIED: u32 = 20;
+    const SAMPLE: u32 = 20;
     let mut counts = Vec::new();
     for subject in subjects.iter_mut() {
-        subject.run(operation, TRIED).await;
+        subject.run(operation, SAMPLE).await;
         let started = Instant::now();
-        subject.run(operation, TRIED).await;
-        counts.push(effort.count(TRIED, started.elapsed()));
+        subject.run(operation, SAMPLE).await;
+        counts.push(effort.count(SAMPLE, started.elapsed()));
     }
     let mut times = vec![Vec::new(); subjects.len()];
     for round in 0..effort.rounds {
-        for place in 0..subjects.len() {
+        for turn in 0..subjects.len() {
             // Each round starts with another subject.
-            let who = (place + round) % subjects.len();
+            let index = (turn + round) % subjects.len();
             let started = Instant::now();
-            subjects[who].run(operation, counts[who]).await;
-            times[who].push(started.elapsed().as_secs_f64() * 1e6 / f64::from(counts[who]));
+            subjects[index].run(operation, counts[index]).await;
+            times[index].push(started.elapsed().as_secs_f64() * 1e6 / f64::from(counts[index]));
         }
     }
     times.into_iter().map(median).collect()

@@ -1,4 +1,4 @@
-//! The stores that are measured, and what each is compared with.
+//! The stores that are measured, and the subjects with which each is compared.
 
 use std::path::Path;
 
@@ -13,28 +13,28 @@ use crate::raw::mysql::RawMySql;
 use crate::raw::postgres::RawPostgres;
 use crate::raw::sqlite::RawSqlite;
 use crate::rounds::{self, Effort, Operation, Subject};
-use crate::table::{self, Line};
+use crate::table::{self, Row};
 
-/// Where Linux keeps files in memory.
-const MEMORY: &str = "/dev/shm";
+/// A folder in memory on Linux.
+const MEMORY_FOLDER: &str = "/dev/shm";
 
-/// All stores, or those whose name has this in it.
+/// Prints the table of all stores, or of those whose names contain `only`.
 pub async fn print(effort: Effort, only: Option<&str>) {
     let only = only.unwrap_or_default().to_lowercase();
     let wanted = |name: &str| name.to_lowercase().contains(&only);
-    table::head();
+    table::print_head();
     for durability in [Durability::None, Durability::Process, Durability::Power] {
         let name = format!("SQLite, durability {}", durability.name());
         if wanted(&name) {
             sqlite(&name, durability, effort).await;
         }
     }
-    for (name, kind) in [("PostgreSQL", Kind::PostgresDurable), ("PostgreSQL that syncs nothing", Kind::Postgres)] {
+    for (name, kind) in [("PostgreSQL", Kind::PostgresDurable), ("PostgreSQL without fsync", Kind::Postgres)] {
         if wanted(name) {
             postgres(name, kind, effort).await;
         }
     }
-    for (name, kind) in [("MariaDB", Kind::MariaDbDurable), ("MariaDB that syncs nothing", Kind::MariaDb)] {
+    for (name, kind) in [("MariaDB", Kind::MariaDbDurable), ("MariaDB without fsync", Kind::MariaDb)] {
         if wanted(name) {
             mariadb(name, kind, effort).await;
         }
@@ -49,11 +49,11 @@ pub async fn print(effort: Effort, only: Option<&str>) {
     }
 }
 
-/// A folder on a disk: beside this program, since a system's temporary folder may be in memory.
+/// Creates a folder on a disk: next to this program, since the system's temporary folder may be in memory.
 pub fn folder() -> TempDir {
-    let program = std::env::current_exe().expect("our own path");
-    let beside = program.parent().unwrap_or(Path::new("."));
-    tempfile::tempdir_in(beside).expect("a temporary folder")
+    let program = std::env::current_exe().expect("the path of this program");
+    let parent = program.parent().unwrap_or(Path::new("."));
+    tempfile::tempdir_in(parent).expect("a temporary folder")
 }
 
 async fn sqlite(name: &str, durability: Durability, effort: Effort) {
@@ -66,11 +66,11 @@ async fn sqlite(name: &str, durability: Durability, effort: Effort) {
         tower_sessions::sqlite(&file("tower_sessions.db"), durability).await,
         axum_session::sqlite(&file("axum_session.db"), durability).await,
     ];
-    lines(name, &mut subjects, effort).await;
+    print_rows(name, &mut subjects, effort).await;
 }
 
 async fn postgres(name: &str, kind: Kind, effort: Effort) {
-    let Some(server) = Server::start(kind) else { return table::missing(name) };
+    let Some(server) = Server::start(kind) else { return table::print_missing(name) };
     let url = server.url();
     let mut subjects = vec![
         Ours::at(url, Durability::default()).await,
@@ -78,11 +78,11 @@ async fn postgres(name: &str, kind: Kind, effort: Effort) {
         tower_sessions::postgres(url).await,
         axum_session::postgres(url).await,
     ];
-    lines(name, &mut subjects, effort).await;
+    print_rows(name, &mut subjects, effort).await;
 }
 
 async fn mariadb(name: &str, kind: Kind, effort: Effort) {
-    let Some(server) = Server::start(kind) else { return table::missing(name) };
+    let Some(server) = Server::start(kind) else { return table::print_missing(name) };
     let url = server.url();
     let mut subjects = vec![
         Ours::at(url, Durability::default()).await,
@@ -90,20 +90,20 @@ async fn mariadb(name: &str, kind: Kind, effort: Effort) {
         tower_sessions::mysql(url).await,
         axum_session::mysql(url).await,
     ];
-    lines(name, &mut subjects, effort).await;
+    print_rows(name, &mut subjects, effort).await;
 }
 
 async fn files(name: &str, in_memory: bool, durability: Durability, effort: Effort) {
-    let folder = if in_memory { tempfile::tempdir_in(MEMORY) } else { Ok(folder()) };
-    let Ok(folder) = folder else { return table::missing(name) };
+    let folder = if in_memory { tempfile::tempdir_in(MEMORY_FOLDER) } else { Ok(folder()) };
+    let Ok(folder) = folder else { return table::print_missing(name) };
     let url = format!("file:{}", folder.path().join("ours").display());
     let mut subjects = vec![Ours::at(&url, durability).await, RawFiles::at(&folder.path().join("raw"), durability)];
-    lines(name, &mut subjects, effort).await;
+    print_rows(name, &mut subjects, effort).await;
 }
 
-async fn lines(store: &str, subjects: &mut [Box<dyn Subject>], effort: Effort) {
+async fn print_rows(store: &str, subjects: &mut [Box<dyn Subject>], effort: Effort) {
     for operation in Operation::ALL {
         let times = rounds::measure(subjects, operation, effort).await;
-        table::print(&Line { store, operation, times: &times });
+        table::print(&Row { store, operation, times: &times });
     }
 }

@@ -3,38 +3,41 @@
 use crate::rounds::Operation;
 
 /// The times of one operation of one store.
-pub struct Line<'a> {
+pub struct Row<'a> {
     pub store: &'a str,
     pub operation: Operation,
-    /// Microseconds: ours, the raw driver's, and the peers' that there are.
+    /// Microseconds of Ampoule, the raw driver, tower-sessions and axum_session; the peers may be missing.
     pub times: &'a [f64],
 }
 
-/// Our budget.
+/// The largest acceptable time.
 enum Budget {
     Microseconds(f64),
-    OfRaw(f64),
+    /// As a ratio to the raw driver's time.
+    RatioToRaw(f64),
 }
 
-pub fn head() {
-    println!("Microseconds of one operation, one after the other from one task: medians of rounds taken in turns.\n");
+pub fn print_head() {
     println!(
-        "| store | operation | ours | raw driver | ours / raw | tower-sessions | ours / it | axum_session | ours / it | at most |"
+        "Microseconds of one operation. One task executes them one after the other; medians of rounds in which the subjects take turns.\n"
+    );
+    println!(
+        "| store | operation | Ampoule | raw driver | ratio | tower-sessions | ratio | axum_session | ratio | budget |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
 }
 
-pub fn missing(store: &str) {
-    println!("| {store} | not there | | | | | | | | |");
+pub fn print_missing(store: &str) {
+    println!("| {store} | not available | | | | | | | | |");
 }
 
-pub fn print(line: &Line<'_>) {
-    let time = |place: usize| line.times.get(place).map(|time| format!("{time:.1}")).unwrap_or_default();
+pub fn print(row: &Row<'_>) {
+    let time = |index: usize| row.times.get(index).map(|time| format!("{time:.1}")).unwrap_or_default();
     let ratio =
-        |place: usize| line.times.get(place).map(|time| format!("{:.2}", line.times[0] / time)).unwrap_or_default();
+        |index: usize| row.times.get(index).map(|time| format!("{:.2}", row.times[0] / time)).unwrap_or_default();
     let cells = [
-        line.store.to_owned(),
-        line.operation.name().to_owned(),
+        row.store.to_owned(),
+        row.operation.name().to_owned(),
         time(0),
         time(1),
         ratio(1),
@@ -42,7 +45,7 @@ pub fn print(line: &Line<'_>) {
         ratio(2),
         time(3),
         ratio(3),
-        verdict(line),
+        budget_cell(row),
     ];
     println!("| {} |", cells.join(" | "));
 }
@@ -50,17 +53,17 @@ pub fn print(line: &Line<'_>) {
 fn budget(store: &str, operation: Operation) -> Option<Budget> {
     match operation {
         Operation::Load if store.starts_with("SQLite") => Some(Budget::Microseconds(4.0)),
-        Operation::Load if store.starts_with("PostgreSQL") => Some(Budget::OfRaw(1.3)),
+        Operation::Load if store.starts_with("PostgreSQL") => Some(Budget::RatioToRaw(1.3)),
         _ => None,
     }
 }
 
-fn verdict(line: &Line<'_>) -> String {
-    let (ours, raw) = (line.times[0], line.times[1]);
-    let (most, kept) = match budget(line.store, line.operation) {
-        Some(Budget::Microseconds(most)) => (format!("{most:.1}"), ours <= most),
-        Some(Budget::OfRaw(most)) => (format!("{most:.2} of raw"), ours <= most * raw),
+fn budget_cell(row: &Row<'_>) -> String {
+    let (ours, raw) = (row.times[0], row.times[1]);
+    let (budget, is_kept) = match budget(row.store, row.operation) {
+        Some(Budget::Microseconds(max)) => (format!("{max:.1}"), ours <= max),
+        Some(Budget::RatioToRaw(max)) => (format!("{max:.2} of raw"), ours <= max * raw),
         None => return String::new(),
     };
-    if kept { most } else { format!("{most}: MISSED") }
+    if is_kept { budget } else { format!("{budget}: EXCEEDED") }
 }

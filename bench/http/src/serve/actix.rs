@@ -1,5 +1,5 @@
-//! actix-session on actix-web, with its Redis store, set up as in its documentation, but with signed cookies: its
-//! default encrypts the id, and it calls signing more than enough for a Redis store.
+//! actix-session on actix-web, with its Redis store, set up as in its documentation, but with signed cookies: by default it
+//! encrypts the id, and its documentation calls signing more than enough for a Redis store.
 
 use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_session::storage::RedisSessionStore;
@@ -9,7 +9,7 @@ use actix_web::cookie::time::Duration;
 use actix_web::web::get;
 use actix_web::{App, HttpServer};
 
-use super::{LIFETIME_SECONDS, SECRET, TEXT, WORKERS, announce};
+use super::{LIFETIME_SECONDS, SECRET, TEXT, WORKERS, print_port};
 
 pub fn run(redis: &str) -> std::io::Result<()> {
     actix_web::rt::System::new().block_on(async {
@@ -30,7 +30,7 @@ pub fn run(redis: &str) -> std::io::Result<()> {
                 .route("/new", get().to(new))
         });
         let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
-        announce(server.addrs()[0].port());
+        print_port(server.addrs()[0].port());
         server.run().await
     })
 }

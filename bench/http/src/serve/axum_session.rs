@@ -1,5 +1,5 @@
-//! axum_session on axum, with its Redis pool of sixteen connections and signed ids; as it is by default, and without
-//! the copy of each session that it keeps in its process for an hour.
+//! axum_session on axum, with its Redis pool of sixteen connections and signed ids: with its defaults, and without the copy of
+//! each session that it keeps in its process for an hour.
 
 use axum::Router;
 use axum::routing::get;
@@ -10,12 +10,12 @@ use time::Duration;
 
 use super::{LIFETIME_SECONDS, SECRET, TEXT};
 
-pub async fn router(redis: &str, in_process_too: bool) -> Router {
+pub async fn router(redis: &str, caches_in_process: bool) -> Router {
     let client = redis::Client::open(redis).expect("a good URL");
     let pool = SessionRedisPool::from(RedisPool::from(client));
     let mut config =
         SessionConfig::default().with_key(Key::from(&SECRET)).with_lifetime(Duration::seconds(LIFETIME_SECONDS.into()));
-    if !in_process_too {
+    if !caches_in_process {
         config = config.with_memory_lifetime(Duration::ZERO);
     }
     let store = SessionStore::new(Some(pool), config).await.expect("Redis answers");

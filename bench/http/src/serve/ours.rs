@@ -1,4 +1,4 @@
-//! Ampoule on axum, with its Redis store; all settings are the defaults.
+//! Ampoule on axum, with its Redis store and its default settings.
 
 use ampoule::store::{self, StoreOptions};
 use ampoule::{Error, Options, Secret, Session, SessionLayer};

@@ -1,5 +1,5 @@
-//! tower-sessions on axum, with its Redis store: signed cookies, six connections as in the store's documentation, and
-//! saved only when modified, which is the default.
+//! tower-sessions on axum, with its Redis store: signed cookies, and six connections, as in the store's documentation. By default,
+//! it saves only modified sessions.
 
 use axum::Router;
 use axum::routing::get;
@@ -12,7 +12,7 @@ use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
 
 use super::{LIFETIME_SECONDS, SECRET, TEXT};
 
-/// The number in the documentation of the store.
+/// The number of connections in the store's documentation.
 const CONNECTIONS: usize = 6;
 
 pub async fn router(redis: &str) -> Router {

@@ -1,16 +1,16 @@
-//! What is measured.
+//! The operations that are measured.
 
-/// What a request does with its session.
+/// The use that a request makes of its session.
 #[derive(Clone, Copy)]
 pub enum Operation {
     /// Reads one of five keys.
     Read,
-    /// Reads one, changes it and saves.
+    /// Reads one key, changes it and saves.
     Save,
 }
 
 impl Operation {
-    /// As the table has it.
+    /// Returns the name in the table and in the script.
     pub fn name(self) -> &'static str {
         match self {
             Operation::Read => "read",

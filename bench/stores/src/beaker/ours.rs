@@ -1,4 +1,4 @@
-//! Requests to Ampoule without a framework: their headers in, the response's headers out.
+//! Requests to Ampoule without a framework: from the request's headers to the response's headers.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,18 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::operation::Operation;
 use crate::sessions::LIFETIME_SECONDS;
 
-/// As many as the script has.
+/// The number of sessions, the same as in the script.
 const SESSIONS: usize = 64;
 
 pub struct Ours {
     layer: SessionLayer,
     /// The headers of one request for each session.
     requests: Vec<HeaderMap>,
-    turn: usize,
+    next: usize,
 }
 
 impl Ours {
-    /// Sessions in the store at a URL, or in their cookies.
+    /// Creates sessions in the store at a URL, or in their cookies.
     pub async fn at(url: Option<&str>) -> Ours {
         let options = Options {
             secrets: vec![Secret::new("9BDMovIFOPL0aIjADWgcE1kmN_3mMvU-s4_H8fTNML8").expect("a good secret")],
@@ -34,7 +34,7 @@ impl Ours {
             }
             None => SessionLayer::in_cookie(options),
         };
-        let mut ours = Ours { layer: layer.expect("good options"), requests: Vec::new(), turn: 0 };
+        let mut ours = Ours { layer: layer.expect("good options"), requests: Vec::new(), next: 0 };
         for _ in 0..SESSIONS {
             let session = ours.layer.begin(&HeaderMap::new());
             fill(&session).await.expect("a session");
@@ -45,12 +45,12 @@ impl Ours {
         ours
     }
 
-    /// What a request takes, of so many.
+    /// Runs this number of requests, and returns the microseconds of one.
     pub async fn microseconds(&mut self, operation: Operation, count: u32) -> f64 {
         let started = Instant::now();
         for _ in 0..count {
-            self.turn = (self.turn + 1) % SESSIONS;
-            let session = self.layer.begin(&self.requests[self.turn]);
+            self.next = (self.next + 1) % SESSIONS;
+            let session = self.layer.begin(&self.requests[self.next]);
             match operation {
                 Operation::Read => read(&session).await.expect("a read"),
                 Operation::Save => save(&session).await.expect("a save"),
@@ -77,12 +77,12 @@ async fn read(session: &Session) -> Result<(), ampoule::Error> {
 }
 
 async fn save(session: &Session) -> Result<(), ampoule::Error> {
-    let count = session.get::<u64>("d").await?.expect("it was put there");
+    let count = session.get::<u64>("d").await?.expect("the key exists");
     session.insert("d", &(count + 1))?;
     session.save().await
 }
 
-/// What a browser sends after this response.
+/// Returns the headers of a browser's next request after this response.
 fn with_cookie(response: &HeaderMap) -> HeaderMap {
     let set = response[header::SET_COOKIE].to_str().expect("text");
     let pair = set.split(';').next().unwrap_or_default();

@@ -1,13 +1,13 @@
-//! A Python with Beaker in a temporary folder, and the script that runs there.
+//! Installs Beaker in a temporary folder, and runs the script that measures it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// What asks Beaker: see its first lines.
+/// The script; its first lines describe its input and output.
 const SCRIPT: &str = include_str!("../beaker.py");
 
-/// Beaker, its client of Redis, and the cipher of its encrypted cookies.
+/// Beaker, its Redis client, and the cipher of its encrypted cookies.
 const PACKAGES: [&str; 3] = ["Beaker", "redis", "cryptography"];
 
 pub struct Python {
@@ -18,11 +18,11 @@ pub struct Python {
 }
 
 impl Python {
-    /// Installs what is needed below `folder`, and starts the script.
+    /// Installs the packages in `folder`, and starts the script.
     pub fn start(folder: &Path, redis: &str) -> Result<Python, String> {
-        let place = folder.join("python");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&place), "python3 -m venv")?;
-        let python = place.join("bin").join("python");
+        let environment = folder.join("python");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment), "python3 -m venv")?;
+        let python = environment.join("bin").join("python");
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]).args(PACKAGES);
         run(&mut pip, "pip install")?;
@@ -49,37 +49,37 @@ impl Python {
         &self.versions
     }
 
-    /// What a request takes, of so many.
+    /// Runs this number of requests, and returns the microseconds of one.
     pub fn microseconds(&mut self, kind: &str, operation: &str, count: u32) -> f64 {
         let input = self.input.as_mut().expect("it is open");
-        writeln!(input, "{kind} {operation} {count}").expect("the script listens");
+        writeln!(input, "{kind} {operation} {count}").expect("the script reads");
         let line = self.line();
-        line.trim().parse().unwrap_or_else(|_| panic!("the script says {line:?} of {kind} {operation}"))
+        line.trim().parse().unwrap_or_else(|_| panic!("{kind} {operation}: the script printed {line:?}, not a number"))
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("the script talks");
+        self.output.read_line(&mut line).expect("the script prints");
         line
     }
 }
 
 impl Drop for Python {
     fn drop(&mut self) {
-        // The script ends with its input.
+        // The script ends at the end of its input.
         drop(self.input.take());
         let _ = self.child.wait();
     }
 }
 
-/// Runs a command; what went wrong is said in one line.
+/// Runs a command. The error is one line: the name and the last line of the output.
 fn run(command: &mut Command, name: &str) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
     Err(format!("{name}: {last}"))
 }

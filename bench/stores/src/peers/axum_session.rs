@@ -1,4 +1,4 @@
-//! The stores of axum_session, with pools as its documentation makes them.
+//! The stores of axum_session, with pools as in its documentation.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,14 +10,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{MySqlPool, PgPool, SqlitePool};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{self, COUNT, Turn, VALUE};
+use crate::sessions::{self, COUNT, SessionNumbers, VALUE};
 
 const TABLE: &str = "axum_sessions";
 
 pub struct AxumSession<P> {
     pool: P,
     saves: u64,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 pub async fn sqlite(path: &Path, durability: Durability) -> Box<dyn Subject> {
@@ -41,14 +41,14 @@ pub async fn mysql(url: &str) -> Box<dyn Subject> {
 
 async fn filled<P: DatabasePool + Send + Sync + 'static>(pool: P) -> Box<dyn Subject> {
     pool.initiate(TABLE).await.expect("the table");
-    let mut peer = AxumSession { pool, saves: 0, turn: Turn::default() };
+    let mut peer = AxumSession { pool, saves: 0, numbers: SessionNumbers::default() };
     for number in 0..COUNT {
         peer.store(number).await;
     }
     Box::new(peer)
 }
 
-/// The text of a UUID, as it makes them.
+/// Returns a UUID as text, as axum_session's ids are.
 fn id(number: u64) -> String {
     let [a, b, c, d, e, f, g, h, ..] = sessions::key(number);
     let digits = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -58,7 +58,7 @@ fn id(number: u64) -> String {
 impl<P: DatabasePool + Send + Sync> AxumSession<P> {
     async fn store(&mut self, number: u64) {
         let expires = sessions::deadline() / 1_000;
-        // Another text each time: a database does not write what is there already.
+        // Another text each time, since a database does not write a row that is unchanged.
         self.saves += 1;
         let text = format!("{:0width$}", self.saves, width = VALUE.len());
         self.pool.store(&id(number), &text, expires, TABLE).await.expect("a save");
@@ -71,15 +71,15 @@ impl<P: DatabasePool + Send + Sync> Subject for AxumSession<P> {
             for _ in 0..count {
                 match operation {
                     Operation::Load => {
-                        let found = self.pool.load(&id(self.turn.existing()), TABLE).await.expect("a read");
+                        let found = self.pool.load(&id(self.numbers.existing()), TABLE).await.expect("a read");
                         assert!(black_box(found).is_some());
                     }
                     Operation::Save => {
-                        let number = self.turn.existing();
+                        let number = self.numbers.existing();
                         self.store(number).await;
                     }
                     Operation::Create => {
-                        let number = self.turn.new_one();
+                        let number = self.numbers.unused();
                         self.store(number).await;
                     }
                 }

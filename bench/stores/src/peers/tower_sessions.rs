@@ -1,4 +1,4 @@
-//! The stores of tower-sessions, with pools as its documentation makes them.
+//! The stores of tower-sessions, with pools as in its documentation.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -13,11 +13,11 @@ use tower_sessions_sqlx_store::sqlx::{MySqlPool, PgPool, SqlitePool};
 use tower_sessions_sqlx_store::{MySqlStore, PostgresStore, SqliteStore};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{COUNT, LIFETIME_SECONDS, Turn};
+use crate::sessions::{COUNT, LIFETIME_SECONDS, SessionNumbers};
 
 pub struct TowerSessions<S> {
     store: S,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 pub async fn sqlite(path: &Path, durability: Durability) -> Box<dyn Subject> {
@@ -49,10 +49,10 @@ async fn filled<S: SessionStore>(store: S) -> Box<dyn Subject> {
     for number in 0..COUNT {
         store.create(&mut record(number)).await.expect("a session");
     }
-    Box::new(TowerSessions { store, turn: Turn::default() })
+    Box::new(TowerSessions { store, numbers: SessionNumbers::default() })
 }
 
-/// About as large as the others' when it is encoded.
+/// Creates a record whose encoded size is about that of the other subjects' sessions.
 fn record(number: u64) -> Record {
     let data = HashMap::from([("text".to_owned(), "seven ".repeat(25).into())]);
     let expiry_date = OffsetDateTime::now_utc() + Duration::seconds(LIFETIME_SECONDS.into());
@@ -69,12 +69,12 @@ impl<S: SessionStore> Subject for TowerSessions<S> {
             for _ in 0..count {
                 match operation {
                     Operation::Load => {
-                        let found = self.store.load(&id(self.turn.existing())).await.expect("a read");
+                        let found = self.store.load(&id(self.numbers.existing())).await.expect("a read");
                         assert!(black_box(found).is_some());
                     }
-                    Operation::Save => self.store.save(&record(self.turn.existing())).await.expect("a save"),
+                    Operation::Save => self.store.save(&record(self.numbers.existing())).await.expect("a save"),
                     Operation::Create => {
-                        self.store.create(&mut record(self.turn.new_one())).await.expect("a session");
+                        self.store.create(&mut record(self.numbers.unused())).await.expect("a session");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! std::fs alone: reads a file whole, and writes one under another name and renames it, on the caller's thread.
+//! std::fs alone, on the caller's thread: reads whole files; writes a file under another name and renames it.
 
 use std::fs::{self, File};
 use std::future::ready;
@@ -9,37 +9,37 @@ use std::path::{Path, PathBuf};
 use ampoule::Durability;
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{COUNT, Turn, VALUE};
+use crate::sessions::{COUNT, SessionNumbers, VALUE};
 
 pub struct RawFiles {
     folder: PathBuf,
     durability: Durability,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 impl RawFiles {
     pub fn at(folder: &Path, durability: Durability) -> Box<dyn Subject> {
         fs::create_dir_all(folder).expect("the folder");
-        let raw = RawFiles { folder: folder.to_owned(), durability, turn: Turn::default() };
+        let raw = RawFiles { folder: folder.to_owned(), durability, numbers: SessionNumbers::default() };
         for number in 0..COUNT {
             raw.write(number).expect("a session");
         }
         Box::new(raw)
     }
 
-    fn once(&mut self, operation: Operation) -> io::Result<()> {
+    fn execute(&mut self, operation: Operation) -> io::Result<()> {
         match operation {
             Operation::Load => {
-                let found = fs::read(self.folder.join(self.turn.existing().to_string()))?;
+                let found = fs::read(self.folder.join(self.numbers.existing().to_string()))?;
                 assert_eq!(black_box(found).len(), VALUE.len());
                 Ok(())
             }
             Operation::Save => {
-                let number = self.turn.existing();
+                let number = self.numbers.existing();
                 self.write(number)
             }
             Operation::Create => {
-                let number = self.turn.new_one();
+                let number = self.numbers.unused();
                 self.write(number)
             }
         }
@@ -63,7 +63,7 @@ impl RawFiles {
 impl Subject for RawFiles {
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
         for _ in 0..count {
-            self.once(operation).expect("the operation");
+            self.execute(operation).expect("the operation");
         }
         Box::pin(ready(()))
     }

@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Statement};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{self, COUNT, Turn, VALUE};
+use crate::sessions::{self, COUNT, SessionNumbers, VALUE};
 
 const SCHEMA: &str = "CREATE TABLE raw (id BINARY(32) NOT NULL PRIMARY KEY, version BIGINT NOT NULL, \
      deadline BIGINT NOT NULL, value LONGBLOB NOT NULL) ENGINE=InnoDB";
@@ -20,7 +20,7 @@ pub struct RawMySql {
     update: Statement,
     insert: Statement,
     versions: Vec<i64>,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 impl RawMySql {
@@ -33,34 +33,34 @@ impl RawMySql {
         let update = conn.prep(UPDATE).await.expect("a statement");
         let insert = conn.prep(INSERT).await.expect("a statement");
         let versions = vec![1; COUNT as usize];
-        let mut raw = RawMySql { conn, select, update, insert, versions, turn: Turn::default() };
+        let mut raw = RawMySql { conn, select, update, insert, versions, numbers: SessionNumbers::default() };
         for number in 0..COUNT {
             raw.create(number).await.expect("a session");
         }
         Box::new(raw)
     }
 
-    async fn once(&mut self, operation: Operation) -> mysql_async::Result<()> {
+    async fn execute(&mut self, operation: Operation) -> mysql_async::Result<()> {
         match operation {
             Operation::Load => self.load().await,
             Operation::Save => self.save().await,
             Operation::Create => {
-                let number = self.turn.new_one();
+                let number = self.numbers.unused();
                 self.create(number).await
             }
         }
     }
 
     async fn load(&mut self) -> mysql_async::Result<()> {
-        let key = sessions::key(self.turn.existing());
+        let key = sessions::key(self.numbers.existing());
         let found = self.conn.exec_first(&self.select, (&key[..], sessions::now())).await?;
-        let found: (Vec<u8>, i64) = found.expect("it is there");
+        let found: (Vec<u8>, i64) = found.expect("an existing session");
         assert_eq!(black_box(found).0.len(), VALUE.len());
         Ok(())
     }
 
     async fn save(&mut self) -> mysql_async::Result<()> {
-        let number = self.turn.existing();
+        let number = self.numbers.existing();
         let (key, old) = (sessions::key(number), self.versions[number as usize]);
         self.conn.exec_drop(&self.update, (old + 1, sessions::deadline(), &VALUE[..], &key[..], old)).await?;
         assert_eq!(self.conn.affected_rows(), 1);
@@ -78,7 +78,7 @@ impl Subject for RawMySql {
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
         Box::pin(async move {
             for _ in 0..count {
-                self.once(operation).await.expect("the operation");
+                self.execute(operation).await.expect("the operation");
             }
         })
     }

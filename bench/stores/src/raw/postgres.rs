@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{self, COUNT, Turn, VALUE};
+use crate::sessions::{self, COUNT, SessionNumbers, VALUE};
 
 const SCHEMA: &str = "CREATE TABLE raw (id bytea PRIMARY KEY, version bigint NOT NULL, deadline bigint NOT NULL, \
      value bytea NOT NULL)";
@@ -20,7 +20,7 @@ pub struct RawPostgres {
     update: Statement,
     insert: Statement,
     versions: Vec<i64>,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 impl RawPostgres {
@@ -32,26 +32,26 @@ impl RawPostgres {
         let update = client.prepare(UPDATE).await.expect("a statement");
         let insert = client.prepare(INSERT).await.expect("a statement");
         let versions = vec![1; COUNT as usize];
-        let raw = RawPostgres { client, select, update, insert, versions, turn: Turn::default() };
+        let raw = RawPostgres { client, select, update, insert, versions, numbers: SessionNumbers::default() };
         for number in 0..COUNT {
             raw.create(number).await.expect("a session");
         }
         Box::new(raw)
     }
 
-    async fn once(&mut self, operation: Operation) -> Result<(), tokio_postgres::Error> {
+    async fn execute(&mut self, operation: Operation) -> Result<(), tokio_postgres::Error> {
         match operation {
             Operation::Load => self.load().await,
             Operation::Save => self.save().await,
             Operation::Create => {
-                let number = self.turn.new_one();
+                let number = self.numbers.unused();
                 self.create(number).await
             }
         }
     }
 
     async fn load(&mut self) -> Result<(), tokio_postgres::Error> {
-        let key = sessions::key(self.turn.existing());
+        let key = sessions::key(self.numbers.existing());
         let row = self.client.query_one(&self.select, &[&&key[..], &sessions::now()]).await?;
         let found: (Vec<u8>, i64) = (row.try_get(0)?, row.try_get(1)?);
         assert_eq!(black_box(found).0.len(), VALUE.len());
@@ -59,7 +59,7 @@ impl RawPostgres {
     }
 
     async fn save(&mut self) -> Result<(), tokio_postgres::Error> {
-        let number = self.turn.existing();
+        let number = self.numbers.existing();
         let (key, old) = (sessions::key(number), self.versions[number as usize]);
         let deadline = sessions::deadline();
         let values: [&(dyn ToSql + Sync); 5] = [&&key[..], &(old + 1), &deadline, &&VALUE[..], &old];
@@ -78,7 +78,7 @@ impl Subject for RawPostgres {
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_> {
         Box::pin(async move {
             for _ in 0..count {
-                self.once(operation).await.expect("the operation");
+                self.execute(operation).await.expect("the operation");
             }
         })
     }

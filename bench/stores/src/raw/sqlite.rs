@@ -1,4 +1,4 @@
-//! rusqlite alone: one connection, prepared statements, no thread but the caller's.
+//! rusqlite alone: one connection, prepared statements, on the caller's thread.
 
 use std::future::ready;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use ampoule::Durability;
 use rusqlite::{Connection, params};
 
 use crate::rounds::{Operation, Subject, Work};
-use crate::sessions::{self, COUNT, Turn, VALUE};
+use crate::sessions::{self, COUNT, SessionNumbers, VALUE};
 
 const SCHEMA: &str = "CREATE TABLE raw (id BLOB PRIMARY KEY NOT NULL, version INTEGER NOT NULL, \
      deadline INTEGER NOT NULL, value BLOB NOT NULL) STRICT";
@@ -19,7 +19,7 @@ const INSERT: &str = "INSERT INTO raw (id, version, deadline, value) VALUES (?1,
 pub struct RawSqlite {
     connection: Connection,
     versions: Vec<i64>,
-    turn: Turn,
+    numbers: SessionNumbers,
 }
 
 impl RawSqlite {
@@ -28,7 +28,7 @@ impl RawSqlite {
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).expect("the mode");
         connection.pragma_update(None, "synchronous", synchronous(durability)).expect("the setting");
         connection.execute_batch(SCHEMA).expect("the table");
-        let mut raw = RawSqlite { connection, versions: vec![1; COUNT as usize], turn: Turn::default() };
+        let mut raw = RawSqlite { connection, versions: vec![1; COUNT as usize], numbers: SessionNumbers::default() };
         raw.create(0..COUNT).expect("the sessions");
         Box::new(raw)
     }
@@ -36,7 +36,7 @@ impl RawSqlite {
     fn load(&mut self, count: u32) -> rusqlite::Result<()> {
         let mut select = self.connection.prepare(SELECT)?;
         for _ in 0..count {
-            let key = sessions::key(self.turn.existing());
+            let key = sessions::key(self.numbers.existing());
             let found = select.query_row(params![key, sessions::now()], |row| {
                 Ok((row.get_ref(0)?.as_blob()?.to_vec(), row.get::<_, i64>(1)?))
             })?;
@@ -48,7 +48,7 @@ impl RawSqlite {
     fn save(&mut self, count: u32) -> rusqlite::Result<()> {
         let mut update = self.connection.prepare(UPDATE)?;
         for _ in 0..count {
-            let number = self.turn.existing();
+            let number = self.numbers.existing();
             let version = &mut self.versions[number as usize];
             let values = params![sessions::key(number), *version + 1, sessions::deadline(), VALUE, *version];
             assert_eq!(update.execute(values)?, 1);
@@ -66,7 +66,7 @@ impl RawSqlite {
     }
 }
 
-/// What Ampoule's store chooses too.
+/// Returns the value of `synchronous` that Ampoule's store uses for this durability.
 pub fn synchronous(durability: Durability) -> &'static str {
     match durability {
         Durability::None => "OFF",
@@ -81,7 +81,7 @@ impl Subject for RawSqlite {
             Operation::Load => self.load(count),
             Operation::Save => self.save(count),
             Operation::Create => {
-                let numbers: Vec<u64> = (0..count).map(|_| self.turn.new_one()).collect();
+                let numbers: Vec<u64> = (0..count).map(|_| self.numbers.unused()).collect();
                 self.create(numbers.into_iter())
             }
         };

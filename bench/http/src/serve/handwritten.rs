@@ -1,5 +1,5 @@
-//! Typical code on axum without a session library: a signed id in the cookie, JSON in Redis. And a variant for concurrent
-//! requests, which writes only if the stored value is the one that it read, and otherwise retries.
+//! Typical code on axum without a session library: a signed id in the cookie, JSON in Redis. The variant with compare-and-set
+//! writes only if the stored value is still the one that it read, and retries otherwise.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use sha2::Sha256;
 
 use super::{LIFETIME_SECONDS, SECRET, TEXT};
 
-/// What all requests share: one connection, as Ampoule's store has, and the key, ready to sign.
+/// The state of the handlers: one connection, as in Ampoule's store, and the key that signs.
 #[derive(Clone)]
 struct Site {
     redis: MultiplexedConnection,
     signer: Hmac<Sha256>,
-    /// The digest of the script that compares before it writes, for the one that compares.
-    compare: Option<Arc<str>>,
+    /// The digest of the script `COMPARE_AND_SET`; `None` for the variant that does not compare.
+    compare_and_set: Option<Arc<str>>,
 }
 
-/// KEYS[1] is the session, ARGV[1] what was read, [2] what is to be there, [3] for how many seconds.
-const COMPARE: &str = "
+/// KEYS[1] is the session, ARGV[1] the value that was read, ARGV[2] the new value, ARGV[3] its lifetime in seconds.
+const COMPARE_AND_SET: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
@@ -48,11 +48,11 @@ struct Data {
 pub async fn router(redis: &str, compares: bool) -> Router {
     let client = redis::Client::open(redis).expect("a good URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
-    let mut compare = None;
+    let mut compare_and_set = None;
     if compares {
         let digest: String =
-            redis::cmd("SCRIPT").arg("LOAD").arg(COMPARE).query_async(&mut redis).await.expect("a script");
-        compare = Some(digest.into());
+            redis::cmd("SCRIPT").arg("LOAD").arg(COMPARE_AND_SET).query_async(&mut redis).await.expect("a script");
+        compare_and_set = Some(digest.into());
     }
     let signer = Hmac::new_from_slice(&SECRET).expect("a key of any length");
     Router::new()
@@ -62,7 +62,7 @@ pub async fn router(redis: &str, compares: bool) -> Router {
         .route("/write", get(write))
         .route("/count", get(count))
         .route("/new", get(new))
-        .with_state(Site { redis, signer, compare })
+        .with_state(Site { redis, signer, compare_and_set })
 }
 
 async fn fill(State(site): State<Site>) -> Result<impl IntoResponse, StatusCode> {
@@ -78,9 +78,9 @@ async fn read(State(mut site): State<Site>, headers: HeaderMap) -> Result<&'stat
 async fn write(State(mut site): State<Site>, headers: HeaderMap) -> Result<&'static str, StatusCode> {
     let key = site.key(&headers)?;
     loop {
-        let (mut data, read) = site.load(&key).await?;
+        let (mut data, stored) = site.load(&key).await?;
         data.d += 1;
-        if site.replace(&key, &data, &read).await? {
+        if site.replace(&key, &data, &stored).await? {
             return Ok(TEXT);
         }
     }
@@ -96,7 +96,7 @@ async fn new(State(site): State<Site>) -> Result<impl IntoResponse, StatusCode> 
 }
 
 impl Site {
-    /// The name in Redis of the session whose id the cookie bears.
+    /// Verifies the cookie's signature, and returns the session's key in Redis.
     fn key(&self, headers: &HeaderMap) -> Result<String, StatusCode> {
         let cookies = headers.get(COOKIE).and_then(|cookies| cookies.to_str().ok()).unwrap_or_default();
         let value = cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix("session="));
@@ -107,7 +107,7 @@ impl Site {
         Ok(format!("session:{id}"))
     }
 
-    /// The session, and the bytes that it was read from.
+    /// Loads the session, and returns its data and its bytes in Redis.
     async fn load(&mut self, key: &str) -> Result<(Data, Vec<u8>), StatusCode> {
         let bytes: Option<Vec<u8>> = self.redis.get(key).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
         let bytes = bytes.ok_or(StatusCode::UNAUTHORIZED)?;
@@ -115,12 +115,12 @@ impl Site {
         Ok((data, bytes))
     }
 
-    /// Writes, and returns whether it succeeded; without the comparison it always does.
-    async fn replace(&mut self, key: &str, data: &Data, read: &[u8]) -> Result<bool, StatusCode> {
-        let Some(compare) = &self.compare else { return self.save(key, data).await.map(|()| true) };
+    /// Writes the session. Returns false if another request has changed it; without the comparison, it is overwritten.
+    async fn replace(&mut self, key: &str, data: &Data, stored: &[u8]) -> Result<bool, StatusCode> {
+        let Some(script) = &self.compare_and_set else { return self.save(key, data).await.map(|()| true) };
         let bytes = serde_json::to_vec(data).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&**compare).arg(1).arg(key).arg(read).arg(bytes).arg(LIFETIME_SECONDS);
+        command.arg(&**script).arg(1).arg(key).arg(stored).arg(bytes).arg(LIFETIME_SECONDS);
         command.query_async(&mut self.redis).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 
