@@ -20,7 +20,7 @@ pub(crate) fn routes() -> Router<Site> {
 
 async fn list(page: Page) -> PageResult {
     let notes = page.session.get(NOTES).await?.unwrap_or_default();
-    page.show("notes", context! { notes, most => MAX_NOTES }).await
+    page.show("notes", context! { notes, max_notes => MAX_NOTES }).await
 }
 
 #[derive(Deserialize)]

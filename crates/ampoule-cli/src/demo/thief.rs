@@ -175,8 +175,8 @@ async fn visit(session: Session) -> Result<Json<Observed>, Error> {
 /// Logs in as a unique user, so that the simulation cannot affect a visitor's sessions.
 async fn login(session: Session) -> Result<Json<Observed>, Error> {
     let id = session.id().await?.map(|id| id.to_string()).unwrap_or_default();
-    session.login(&format!("victim of a play {id}")).await?;
-    session.insert(LETTER, "only for the one who logged in".to_owned())?;
+    session.login(&format!("simulated victim {id}")).await?;
+    session.insert(LETTER, "written after the login".to_owned())?;
     session.save().await?;
     observe(&session).await
 }
