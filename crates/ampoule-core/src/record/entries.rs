@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes};
 
 /// Entries whose format was checked: by [`Entries::checked`], or by the caller that inserted them.
 ///
-/// They are a range of bytes that are held as a from_vec: of the record that came from a store, or of the entries alone.
+/// They are a range of bytes that are held as a whole: of the record that came from a store, or of the entries alone.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     bytes: Bytes,

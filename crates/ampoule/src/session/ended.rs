@@ -34,7 +34,6 @@ impl Session {
     /// |---|---|
     /// | in another process or layer, and the store reports changes, as Redis does | at once; within 30 seconds if a report was lost |
     /// | in another process or layer, and the store does not report changes | within 5 seconds |
-    /// | in another process or layer, and the store does not tell | within 5 seconds |
     /// | by the timeout | as in the two rows above |
     ///
     /// Where the future resolves, [`reload`](Session::reload) returns `false`: also for a session that was never saved,
