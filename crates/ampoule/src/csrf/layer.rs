@@ -191,7 +191,7 @@ impl CsrfLayer {
 
     /// Runs tower-http's check of the origin, if it is enabled. Since that check passes every GET, it is given a POST
     /// with the same headers.
-    fn is_same_origin(&self, request: &Request<Body>) -> bool {
+    fn is_allowed_origin(&self, request: &Request<Body>) -> bool {
         let Some(origins) = &self.origins else { return true };
         if (self.policy.exempt)(request.method(), request.uri()) {
             return true;
@@ -220,7 +220,7 @@ impl Default for CsrfLayer {
 }
 
 impl Policy {
-    /// Returns the request for its handler, if its origin and token are right.
+    /// Returns the request for its handler, if it has the session's token or needs none.
     pub(super) async fn check(&self, request: Request<Body>) -> Result<Request<Body>, CsrfRejection> {
         if request.extensions().get::<Verified>().is_some() || (self.exempt)(request.method(), request.uri()) {
             return Ok(request);
@@ -298,10 +298,10 @@ where
         if is_safe(request.method()) && !is_handshake {
             return Box::pin(inner.call(request));
         }
-        let is_same_origin = self.layer.is_same_origin(&request);
+        let is_allowed_origin = self.layer.is_allowed_origin(&request);
         let policy = self.layer.policy.clone();
         Box::pin(async move {
-            let checked = match (is_same_origin, is_handshake) {
+            let checked = match (is_allowed_origin, is_handshake) {
                 (false, _) => Err(CsrfRejection::CrossOrigin),
                 (true, true) => Ok(request),
                 (true, false) => policy.check(request).await,
