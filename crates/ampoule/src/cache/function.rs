@@ -8,7 +8,7 @@ pub fn region<T: Cacheable>(manager: &CacheManager, region: Option<&str>, namesp
     let Some(region) = region else { return Some(manager.cache(namespace)) };
     manager
         .cache_in(region, namespace)
-        .inspect_err(|error| tracing::error!(error = %error.report(), namespace, "the cache region of a function is missing; it is not cached"))
+        .inspect_err(|error| tracing::error!(error = %error.report(), namespace, "the cache region of a function is missing, so the function is not cached"))
         .ok()
 }
 

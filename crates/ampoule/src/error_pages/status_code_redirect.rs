@@ -279,7 +279,7 @@ where
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             let page = inner.call(redirect.subrequest(first, response.headers(), failed)).await?;
             if !page.status().is_success() {
-                tracing::warn!(page = %redirect.page, status = %page.status(), "the error page was not found: is the layer around the router?");
+                tracing::warn!(page = %redirect.page, status = %page.status(), "the error page was not created: is the layer around the router?");
                 return Ok(response);
             }
             Ok(merge(response, page))

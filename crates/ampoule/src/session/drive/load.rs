@@ -95,7 +95,9 @@ impl Session {
     fn report(&self, kind: EventKind, id: SessionId) {
         let shared = &self.0.shared;
         let warning = match kind {
-            EventKind::Replayed => "a request sent a token that a newer one had replaced: it may be stolen",
+            EventKind::Replayed => {
+                "a request sent a token that was replaced by a newer one, which has been used: it may be stolen"
+            }
             EventKind::Conflicting => "a request sent the tokens of two sessions, so neither counts",
             _ => "",
         };
