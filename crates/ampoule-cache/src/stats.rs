@@ -60,7 +60,7 @@ counters!(hits misses stale waits creations failures unavailable too_large);
 #[cfg(feature = "metrics")]
 #[doc(hidden)]
 pub fn describe_metrics() {
-    metrics::describe_counter!("ampoule_cache", "The lookups of a cache, and their outcomes");
+    metrics::describe_counter!("ampoule_cache", "Events of a cache: lookups by outcome, creations, failures");
 }
 
 impl Counters {

@@ -41,7 +41,7 @@
 //! | `ampoule_session_conflicts` | | saves that met another writer, and tried again |
 //! | `ampoule_sessions` | `event` | created, forked, rotated, destroyed, expired, replayed, conflicting |
 //! | `ampoule_swept` | `store` | expired values that were removed |
-//! | `ampoule_cache` | `cache`, `event` | the lookups of a cache, and their outcomes |
+//! | `ampoule_cache` | `cache`, `event` | events of a cache: lookups by outcome, creations, failures |
 //! | `ampoule_logins_refused` | `by` | logins that a throttle refused, by the count that was exceeded |
 //!
 //! Their descriptions reach a recorder that is installed before the layer is created; call `describe_metrics` after a
