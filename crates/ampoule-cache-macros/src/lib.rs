@@ -33,9 +33,9 @@ use crate::attributes::Attributes;
 /// | `caches = "self.caches"` | the expression of the `CacheManager` | the argument of that type, or a reference to one |
 ///
 /// # The key
-/// The key of a value contains all names that the function's body can see of its arguments, including `self`, and the
-/// function itself with its type arguments. For an argument that is a pattern, such as `Path(id): Path<u64>`, these are
-/// the names that the pattern binds; `_` binds none.
+/// The key of a value contains the values of all names that the function's body can see of its arguments, including
+/// `self`, and the function itself with its type arguments. For an argument that is a pattern, such as
+/// `Path(id): Path<u64>`, these are the names that the pattern binds; `_` binds none.
 ///
 /// Each must be a `CacheKey`, or the code does not compile. An argument that is none, such as a connection, a session
 /// or `&self`, is left out by `skip`, or `key` names the parts of the key. An argument that the function changes

@@ -85,9 +85,9 @@ pub enum Admission {
 /// processes together are admitted no more often than the rate allows. A refusal writes nothing. The algorithm is the
 /// generic cell rate algorithm (ITU-T I.371): the record is the moment at which the key is free again.
 ///
-/// - In a store all processes count together. In memory each process counts alone, and so does each limiter; the oldest
-///   counts are removed when more than a million keys, or 64 MiB, are in use.
-/// - The time is that of the backend's clock. If the clocks of processes differ, so do their counts.
+/// - In a store all processes count together. In memory each process counts alone, and so does each limiter; there the
+///   oldest counts are removed when more than a million keys, or 64 MiB, are in use.
+/// - The time is that of the backend's clock. Processes whose clocks differ count differently by as much.
 /// - Keys are stored as digests.
 #[derive(Clone)]
 pub struct RateLimiter {

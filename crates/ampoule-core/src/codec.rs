@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// How deep lists and maps may be nested, as in `serde_json`: decoding 1,000 levels overflows a thread's stack.
 const MAX_DEPTH: usize = 128;
 
-/// The first bytes of a 128-bit integer, which MessagePack stores as 16 bytes.
+/// The first bytes of a 128-bit integer, which rmp-serde writes as 16 bytes, since MessagePack has none.
 const INT128_HEAD: [u8; 2] = [0xc4, 16];
 
 /// Encodes a value as MessagePack, structs as maps of their field names.

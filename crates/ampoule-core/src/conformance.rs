@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Run it on a runtime of several threads. Every check uses keys of its own, so that a server may be shared. If the
-//! server keeps the time, the checks wait for it, about half a minute in all. A store with a clock of its own must be
-//! used by one check at a time, since the check counts what a sweep removes.
+//! server keeps the time, the checks wait for it, about half a minute in all. If [`Subject::clock`] is set, run
+//! one check at a time on the store, since checks then move the clock and count what a sweep removes.
 
 mod basics;
 mod cancelling;

@@ -49,13 +49,13 @@ pub enum ErrorKind {
     /// The user logged in while the request ran, and the request belongs to the session before the login; nothing was
     /// written.
     Superseded,
-    /// The principal has reached the limit of sessions; the new one was not saved.
+    /// The principal has reached the limit of sessions; the new one was not saved, or was ended.
     Limit,
     /// The operation requires a login, or a more recent one: the user must log in.
     LoginRequired,
     /// A value cannot be encoded, or the stored value is not of the requested type: the program must change.
     Value,
-    /// An argument is invalid: an empty key, a forbidden character, a write through a read-only handle.
+    /// The call is invalid: an empty key, a forbidden character, a write through a read-only handle.
     Invalid,
     /// The configuration is wrong; the message names the setting.
     Config,

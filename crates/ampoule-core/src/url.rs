@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// It is stricter than most parsers. A password with a reserved character that is not percent-encoded could make a part
 /// of the password the host, which messages name, so such a URL is refused. No error contains a part of the URL except
-/// the name of a parameter; [`Debug`](std::fmt::Debug) prints the location alone.
+/// the name of a parameter; [`Debug`](std::fmt::Debug) prints only the scheme and the location.
 ///
 /// ```
 /// use ampoule_core::internal::ServerUrl;

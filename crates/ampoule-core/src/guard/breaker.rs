@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long an open circuit refuses all operations, and how often a half-open one admits trials.
+/// The pause: how long an open circuit refuses all operations, and how often a half-open one admits trials.
 const RESET_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many operations a half-open circuit admits before the first of them has answered: as many as one request may

@@ -17,7 +17,7 @@
 //!     36    8  when the cookie was last sent
 //!              (*) no bytes: the session has its own idle timeout
 //!          32  (*) SHA-256 of the current secret
-//!          48  (*) SHA-256 of the previous secret (32), when it was rotated (8), until when it is valid (8; 0: unknown)
+//!          48  (*) SHA-256 of the previous secret (32), when it was rotated (8), until when it is valid (8; 0: not set)
 //!          16  (*) id of the device
 //!              (*) no bytes: no request has come with the token of this login
 //!          16  (*) id of the session that the login forked from
@@ -249,7 +249,7 @@ impl Reader {
             None => return Err(corrupt("it is empty")),
         }
         let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM>() else { return Err(truncated()) };
-        // A lone format byte has no body; then all four bytes are the checksum.
+        // Without a body, the format byte would be a part of the checksum.
         if body.is_empty() {
             return Err(truncated());
         }

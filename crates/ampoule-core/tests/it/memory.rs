@@ -38,7 +38,7 @@ async fn it_conforms() {
     .await;
 }
 
-/// This is a store whose server keeps the time: the checks run at once, and wait for the clock.
+/// Without a clock, as for a store whose server keeps the time: all checks run at once, and wait in real time.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_by_the_wall_clock() {
     let store = Arc::new(MemoryStore::default());

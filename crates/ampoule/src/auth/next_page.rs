@@ -123,7 +123,8 @@ fn is_local(text: &str) -> bool {
     text.len() <= MAX_LEN && text.bytes().all(is_plain) && is_normalized(text.split('?').next().unwrap_or_default())
 }
 
-/// Whether a path stays the same after any number of percent-decodings and normalizations.
+/// Whether a path has only plain segments, also after any number of percent-decodings, so that no normalization leads
+/// elsewhere.
 fn is_normalized(path: &str) -> bool {
     let mut path = Cow::Borrowed(path);
     for _ in 0..=MAX_ENCODINGS {

@@ -89,8 +89,8 @@ impl RequireLogin {
     }
 
     /// Requires a login that is not older than `at_most`, as [`Session::require_fresh`] does: for actions that a stolen
-    /// or forgotten session should not be able to do. The login page may then ask for the password alone, and calls
-    /// [`login`](Session::login) again.
+    /// or forgotten session should not be able to do. The login page may then ask for the password alone; its
+    /// handler calls [`login`](Session::login) again.
     ///
     /// ```
     /// use std::time::Duration;
@@ -103,8 +103,8 @@ impl RequireLogin {
         RequireLogin { fresh: Some(at_most), ..self }
     }
 
-    /// Admits a logged-in session only if this function returns `true`, and responds with 403 otherwise. If called
-    /// several times, all functions must agree.
+    /// Admits a logged-in session only if this function returns `Ok(true)`. `Ok(false)` is a 403, an error is its own
+    /// response. If called several times, all functions must agree.
     ///
     /// The function takes an axum extractor, or a tuple of them: the [`Session`], the [`User`](crate::User), the path's
     /// parameters. Extractors that need the router's state cannot be used.

@@ -100,7 +100,7 @@ impl Default for LoginThrottleOptions {
 /// | the client | is counted by | consequence |
 /// |---|---|---|
 /// | has never logged in as this principal | its address, and the principal together with all such clients | guesses from many addresses are slowed down like guesses from one |
-/// | has logged in before, by the signed cookie that [`succeeded`](crate::LoginAttempt::succeeded) sends | this device and principal alone | an attacker who exhausts the other counts does not lock it out |
+/// | has logged in as it before, by the signed cookie that [`succeeded`](crate::LoginAttempt::succeeded) sends | this device and principal alone | an attacker who exhausts the other counts does not lock it out |
 ///
 /// So an attacker can keep a user from logging in **on a new device**, but never on a device on which the user has
 /// logged in before. The cookie does not reveal the principal, grants no access, and lasts 400 days; each login gives

@@ -115,8 +115,9 @@ impl StoreBackend {
         }
     }
 
-    /// Refuses a login if other devices have reached the limit, and returns those devices. Sessions whose tokens no
-    /// request has sent do not count: they may never be used.
+    /// Refuses a login if other devices have reached the limit; otherwise returns these devices. Sessions whose tokens
+    /// no request has sent do not count: they may never be used. Without the policy `refuse` it admits every login, and
+    /// returns no devices.
     pub(crate) async fn check_limit(
         &self,
         limit: Limit,

@@ -90,16 +90,16 @@ type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 /// `Cache-Control` of requests is obeyed as RFC 9111 section 5.2.1 specifies, except `max-stale`: only the response can
 /// allow stale use, by `stale-while-revalidate` and `stale-if-error` (RFC 5861), within the region's `stale`. A stored
 /// response has an `ETag`; `If-None-Match` and `If-Modified-Since` are answered with 304, and HEAD is answered from the
-/// response to GET. `Age` gives the age of a response, `Cache-Status` (RFC 9211) the action of the cache. A successful
-/// request by POST, PUT, DELETE or a similar method invalidates the stored responses for its target URI (RFC 9111
-/// section 4.4).
+/// response to GET. `Age` gives the age of a response, `Cache-Status` (RFC 9211) the action of the cache. A request by
+/// POST, PUT, DELETE or a similar method invalidates the stored responses for its target URI, unless its response is an
+/// error (RFC 9111 section 4.4).
 ///
 /// # Position among the layers
 ///
 /// The position is free. Outside of [`SessionLayer`](crate::SessionLayer) it saves the most work; outside of a
 /// compression layer it stores no compressed responses, since they have no length. Inside another response cache it
 /// does nothing. A layer of your own that **rewrites the URI** and is further out must call [`TargetUri::keep`] first,
-/// unless the handler cannot see what the rewrite removes either.
+/// unless it only removes what the handler cannot see either.
 ///
 /// Clients choose paths and queries, so they determine how many responses are stored: memory is bounded, but a store is
 /// bounded only by the lifetimes.

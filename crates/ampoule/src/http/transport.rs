@@ -54,7 +54,7 @@ impl Transport {
         Transport::Function(FindId(Arc::new(find)))
     }
 
-    /// Whether browsers attach the token by themselves, or may do so for all that is known.
+    /// Whether browsers attach the token by themselves; assumed of a function, which may read cookies.
     #[cfg(feature = "forms")]
     pub(crate) fn is_ambient(&self) -> bool {
         matches!(self, Transport::Cookie | Transport::Function(_))

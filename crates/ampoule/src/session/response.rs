@@ -34,7 +34,8 @@ impl Session {
         let expired = self.scopes_to_expire(state, rules, action);
         if action != CookieAction::Nothing || !expired.is_empty() || state.is_unreachable() {
             // No cache on the way may store a response with a session's token: together with a missing Vary, this was
-            // CVE-2023-30861 (Flask). A response that was created without the session depends on no client.
+            // CVE-2023-30861 (Flask). Nor may one store a response that was created without the session because of an
+            // outage: it is wrong for other clients and at other times.
             forbid_storing(headers);
         }
         // First, since a browser that knows no partitions, or takes two scopes for one, keeps what comes last.

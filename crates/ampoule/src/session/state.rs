@@ -75,7 +75,7 @@ pub(super) struct Live {
     pub(super) digest: [u8; 32],
     /// The digest of the secret in the client's token; for a session that this request created, that of its own secret.
     pub(super) presented: [u8; 32],
-    /// Whether the client sent the current secret, not the previous one.
+    /// Whether `digest` is that of the current secret, not of the previous one.
     pub(super) is_current: bool,
     pub(super) snapshot: Snapshot,
     /// When the request loaded it.
@@ -330,7 +330,8 @@ impl State {
         self.forget(next.map_or(Status::Deleted, |next| Status::New(Arc::new(next))));
     }
 
-    /// Records that another request ended the session.
+    /// Records that the session has ended other than by this request's `delete` or `invalidate`: the response sends no
+    /// removal of the cookie, since another response may send a new one.
     pub(super) fn ended_elsewhere(&mut self, blank: Record, lineage: Lineage) {
         self.forget(Status::Ended(Arc::new(blank), Ended { lineage, forked_for: None }));
     }

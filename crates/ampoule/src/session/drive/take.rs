@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::session::state::{Live, response_begun};
 
 impl Session {
-    /// Removes the value under `key`, and returns it to exactly one of all concurrent requests: for a voucher, or the
+    /// Removes the value under `key`, and returns it to exactly one of all requests that take it: for a voucher, or the
     /// state of an OAuth login. The removal is saved at once; other changes of this request are not.
     ///
     /// ```

@@ -72,7 +72,7 @@ impl State {
         };
         let Some((_, sent)) = self.kept() else { return FinalState::Created };
         if rules.is_in_cookie {
-            // Changes are written at the end of the request, unless it only read.
+            // A renewal that was due was written at the end of the request, unless that only used a read-only view.
             return FinalState::Kept { is_due: self.wrote, renewed: true };
         }
         if live.digest != sent.token.digest {
