@@ -96,7 +96,7 @@ checks! {
     expiry::sweep_keeps_to_its_budget,
     expiry::a_clock_set_back_revives_no_deleted_key,
     tags::keys_with_tag_finds_what_was_last_put_with_it,
-    tags::keys_with_tag_omits_deleted_and_expired_keys,
+    tags::keys_with_tag_omits_expired_keys,
     tags::a_tag_holds_many_keys,
     tags::tags_follow_concurrent_writers,
     scanning::a_scan_returns_every_key,

@@ -45,7 +45,7 @@ pub(super) async fn keys_with_tag_finds_what_was_last_put_with_it(subject: Subje
     assert_eq!(keys_with_tag(&subject, other).await, HashSet::from([keys[1]]), "the other tag");
 }
 
-pub(super) async fn keys_with_tag_omits_deleted_and_expired_keys(subject: Subject) {
+pub(super) async fn keys_with_tag_omits_expired_keys(subject: Subject) {
     let tag = fresh_tag();
     let (brief, touched) = (fresh_key(), fresh_key());
     subject.create(brief, Entry { tag: Some(tag), ..subject.brief("x") }).await;

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tricks_lead_a_browser_to_another_site() {
+    fn the_browser_of_these_tests_follows_the_tricks() {
         for (trick, leads_to) in [
             ("//evil", None),
             ("/\\evil", None),
