@@ -111,7 +111,7 @@
 //! let sessions = SessionLayer::new(store::open("memory:", &Default::default())?, options)?;
 //! # Ok(()) }
 //! ```
-// What is not built here is linked to where it is.
+// Items of features that are not enabled are linked to docs.rs.
 #![cfg_attr(
     not(feature = "axum"),
     doc = "[SessionService]: https://docs.rs/ampoule/latest/ampoule/struct.SessionService.html"

@@ -268,8 +268,8 @@ where
         let first = parts.clone();
         Box::pin(async move {
             let response = inner.call(Request::from_parts(parts, body)).await?;
-            let is_drawn = response.extensions().get::<FromErrorPage>().is_some();
-            if is_drawn || !redirect.statuses.contains(&response.status()) {
+            let is_from_error_page = response.extensions().get::<FromErrorPage>().is_some();
+            if is_from_error_page || !redirect.statuses.contains(&response.status()) {
                 return Ok(response);
             }
             let (response, text) = text_of(response).await;
