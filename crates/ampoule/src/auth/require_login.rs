@@ -69,7 +69,8 @@ type Permit = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Result<bool, Respon
 ///
 /// The layer must be inside the session's layer: in axum, add it before that one. If there are several session layers,
 /// it uses the innermost around it. `Router::layer` protects the fallback too; with `Router::route_layer`, unknown
-/// paths remain a 404.
+/// paths remain a 404. If a nested router has no fallback of its own, axum uses that of the router around it, which
+/// this layer does not protect.
 #[derive(Clone)]
 pub struct RequireLogin {
     login: Arc<str>,

@@ -31,7 +31,7 @@ impl Session {
     }
 
     /// Renews the login of a user whose password has just changed, ends all other sessions of the user, and returns how
-    /// many. Saves at once.
+    /// many; the one that this client had before counts too. Saves at once.
     ///
     /// The user continues in a new session, as after any login, bound to the new [`auth_hash`](Users::auth_hash); the
     /// client gets a new cookie. Sessions in cookies cannot be ended by others: they end when a request of theirs next
@@ -42,7 +42,7 @@ impl Session {
     /// async fn change_password<U: Users>(session: Session, users: U, changed: U::User) -> Result<String, Error> {
     ///     // The new hash is in the database now; `changed` is the user with it.
     ///     let ended = session.renew_login(&users, &changed).await?;
-    ///     Ok(format!("The password is changed, and {ended} other sessions have ended."))
+    ///     Ok(format!("The password is changed, and {ended} earlier sessions have ended."))
     /// }
     /// ```
     ///
