@@ -32,8 +32,8 @@ impl Secret {
     /// A secret is refused if it is known from documentation, consists of words, counts or repeats itself. It is
     /// refused too if it contains white space, surrounding quotes, control characters or a byte order mark, which
     /// indicate a mistake in a file. Random bytes pass, and so does the output of generators in base64, base64url,
-    /// hexadecimal or decimal digits. Passing does not prove that a secret is random: words without separators cannot
-    /// be distinguished from random letters.
+    /// hexadecimal or decimal digits. Passing does not prove that a secret is random: words in mixed case and without
+    /// separators pass too.
     ///
     /// ```
     /// use ampoule_seal::{Secret, Weakness};

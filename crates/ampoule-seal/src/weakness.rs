@@ -47,7 +47,8 @@ pub enum Weakness {
     Uniform,
     /// It counts up or down, as `0123456789abcdef` and `zyxwvu` do.
     Sequence,
-    /// It consists of words with any separators: `my-secret-key-for-production`.
+    /// It consists of words with any separators, or of letters in one case: `my-secret-key-for-production`,
+    /// `mysecretkeyforproduction`. The output of generators has digits, or letters in both cases.
     Words,
     /// It contains white space, which generators do not write.
     Whitespace,
@@ -69,7 +70,9 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Weakness> {
     }
     let in_text = str::from_utf8(bytes).ok().and_then(find_in_text);
     let uniform = || is_uniform(bytes).then_some(Weakness::Uniform);
-    in_text.or_else(uniform).or_else(|| is_sequence(bytes).then_some(Weakness::Sequence))
+    let is_one_word = || str::from_utf8(bytes).is_ok_and(is_word).then_some(Weakness::Words);
+    let sequence = || is_sequence(bytes).then_some(Weakness::Sequence);
+    in_text.or_else(uniform).or_else(sequence).or_else(is_one_word)
 }
 
 fn is_known(bytes: &[u8]) -> bool {
@@ -152,7 +155,9 @@ impl fmt::Display for Weakness {
                 f.write_str("the secret is not random: it has too few different characters, or repeats itself")?
             }
             Weakness::Sequence => f.write_str("the secret is not random: its characters count up or down")?,
-            Weakness::Words => f.write_str("the secret is not random: it consists of words, which can be guessed")?,
+            Weakness::Words => f.write_str(
+                "the secret is not random: it consists of words, or of letters in one case, which can be guessed",
+            )?,
             Weakness::Whitespace => f.write_str("the secret contains white space; a random one has none")?,
             Weakness::Control => f.write_str("the secret contains a control character or an invisible one")?,
             Weakness::ByteOrderMark => {

@@ -37,7 +37,7 @@ fn weak_secrets_are_refused_with_the_reason() {
 }
 
 #[test]
-fn sentences_are_refused_with_any_separator() {
+fn sentences_are_refused_with_any_separator_or_none() {
     let cases = [
         "a secret for tests, of 40 bytes and some",
         "the old secret: with spaces, and a comma",
@@ -46,6 +46,8 @@ fn sentences_are_refused_with_any_separator() {
         "MY.SECRET.KEY.FOR.PRODUCTION.SITES",
         "Ein-längeres-Geheimnis-mit-Umlauten-Ü",
         "my/very/long/secret/for/the/session",
+        "mysecretkeyforproductionuseonlyplease",
+        "Unserlanggeheimesproduktionskennwort",
     ];
     for text in cases {
         assert_eq!(Secret::new(text).unwrap_err(), Weakness::Words, "{text}");
