@@ -15,13 +15,18 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match (builder.create(path), path.parent()) {
-        (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound && above != Path::new("") => {
-            make_private_folder(above)?;
-            make_private_folder(path)
-        }
-        (Err(error), _) if error.kind() == io::ErrorKind::AlreadyExists && path.metadata()?.is_dir() => Ok(()),
-        (made, _) => made.map(|()| inherit_owner(path)),
+    let mut made = builder.create(path);
+    if let (Err(error), Some(above)) = (&made, path.parent())
+        && error.kind() == io::ErrorKind::NotFound
+        && above != Path::new("")
+    {
+        make_private_folder(above)?;
+        // Once: a file system such as proc returns this error although the folder above exists.
+        made = builder.create(path);
+    }
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.metadata()?.is_dir() => Ok(()),
+        made => made.map(|()| inherit_owner(path)),
     }
 }
 
@@ -68,5 +73,12 @@ mod tests {
         std::fs::remove_dir_all(&root).unwrap();
         assert_eq!((mode, given_away), (0o700, is_root.then_some(65_534)));
         assert!(in_a_file.is_err() && over_a_file.is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_system_that_creates_no_folders_is_an_error() {
+        let error = make_private_folder(Path::new("/proc/ampoule/sessions")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
