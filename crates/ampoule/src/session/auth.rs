@@ -6,6 +6,7 @@ use ampoule_core::internal::Change;
 use ampoule_core::{Error, ErrorKind, Time};
 
 use super::Session;
+use super::state::unreachable;
 #[cfg(feature = "auth")]
 use crate::http::transport::Transport;
 
@@ -138,10 +139,15 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] for a visitor, which becomes a 403 response; errors of loading the session.
+    /// [`ErrorKind::LoginRequired`] for a visitor, which becomes a 403 response; [`ErrorKind::Unavailable`], a 503, if
+    /// the store could not be reached and the session continues as anonymous (`on_outage`), since its user may have
+    /// logged in; errors of loading the session.
     pub async fn require_login(&self) -> Result<String, Error> {
-        let anonymous = || Error::new(ErrorKind::LoginRequired, "no user has logged in to this session");
-        self.principal().await?.ok_or_else(anonymous)
+        match self.principal().await? {
+            Some(principal) => Ok(principal),
+            None if self.is_unreachable().await? => Err(unreachable()),
+            None => Err(Error::new(ErrorKind::LoginRequired, "no user has logged in to this session")),
+        }
     }
 
     /// Returns the principal if the login is not older than `at_most`: for actions that a stolen or forgotten session
@@ -163,7 +169,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] for a visitor, and for an older login; errors of loading the session.
+    /// [`ErrorKind::LoginRequired`] for a visitor, and for an older login; otherwise as
+    /// [`require_login`](Session::require_login).
     pub async fn require_fresh(&self, at_most: Duration) -> Result<String, Error> {
         let user = self.require_login().await?;
         let age = self.authenticated_at().await?.map(|proved| self.now().since(proved));

@@ -26,6 +26,8 @@ async fn p10_pages_are_anonymous_during_an_outage_by_option() {
     assert_eq!((page.status, page.text.as_str(), page.set_cookies().len()), (StatusCode::OK, "none", 0));
     assert!(page.headers["cache-control"] == "no-store" && page.headers["vary"] == "Cookie");
     assert_eq!(client.get("/reachable").await.text, "false");
+    // Its user has logged in, and must not be sent to the login page.
+    assert_eq!(client.get("/required").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(client.get("/info").await.text.starts_with("new=true len=0 keys= "));
     for path in ["/set/a/1", "/login/eve", "/logout", "/restart", "/count/n"] {
         let answer = client.post(path).await;
@@ -39,6 +41,7 @@ async fn p10_pages_are_anonymous_during_an_outage_by_option() {
         "the session was left alone"
     );
     assert_eq!(client.get("/reachable").await.text, "true");
+    assert_eq!(client.get("/required").await.text, "ada");
 }
 
 /// The store is back before the request ends: a request that started without the session must not overwrite it.

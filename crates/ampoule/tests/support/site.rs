@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Router {
         .route("/revoke-others", post(revoke_others))
         .route("/revoke-all", post(revoke_all))
         .route("/reachable", get(reachable))
+        .route("/required", get(|session: Session| async move { session.require_login().await }))
         .route("/info", get(info))
         .route("/id", get(id))
         .route("/principal", get(principal))
