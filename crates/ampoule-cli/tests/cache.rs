@@ -95,6 +95,7 @@ async fn invalid_arguments_and_sources_are_errors() {
         assert!(err(&output).contains(expected), "{arguments:?}: {}", err(&output));
     };
     fails(&["clear"], "--namespace");
+    fails(&["clear", "--json"], "--namespace");
     fails(&["clear", "--all", "--tag", "x"], "cannot be used with");
     fails(&["stats", "--region", "elswhere"], "there is no cache region `elswhere`; did you mean `elsewhere`?");
     fails(&["stats", "--region", "quick"], "in the memory of the serving process");

@@ -114,7 +114,9 @@ fn from_connect(cause: tokio_postgres::Error) -> Error {
         "28000" if message.contains("certificate") => {
             "PostgreSQL requires a client certificate: set sslcert to its file, and sslkey to the file of its key"
         }
-        "28000" => "PostgreSQL rejected the login: no rule of its pg_hba.conf admits this user from this host",
+        "28000" => {
+            "PostgreSQL rejected the login: the user does not exist, or no rule of its pg_hba.conf admits it from this host"
+        }
         "3D000" => "PostgreSQL has no such database: create the one that the URL names",
         "42501" => "the user in the URL may not connect to the database: GRANT CONNECT ON DATABASE",
         "53300" => "PostgreSQL has no connection left: lower max_connections here, or raise it at the server",

@@ -8,7 +8,7 @@ use crate::progress::counter;
 use crate::text::{clean_line, count, print};
 
 #[derive(clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(required = true, multiple = true, args = ["namespace", "tag", "all"])]
 pub(super) struct Clear {
     /// All values of this namespace, of every type.
     #[arg(long, conflicts_with = "all")]

@@ -236,7 +236,8 @@ fn read_secrets(raw: &mut RawOptions, option: &'static str, debug: bool, warning
             Ok(secret) => secrets.push(secret),
             Err(weak) if allow_weak => {
                 let (name, weak) = (raw.full_name(option), named(option, &weak));
-                warnings.push(format!("{name}: {weak}; allowed because of debug, never use it in production"));
+                let why = if debug { "debug" } else { "insecure_weak_secret" };
+                warnings.push(format!("{name}: {weak}; allowed because of {why}, never use it in production"));
                 secrets.extend(Secret::insecure_weak(line));
             }
             Err(weak) => {

@@ -52,8 +52,8 @@ impl Engine {
         known.map(|(_, engine)| *engine).ok_or_else(|| {
             let message = format!(
                 "expected a URL that starts with memory:, file:, sqlite:, postgres://, mysql://, redis://, \
-                 redis+sentinel://, redis+cluster:// or memcached://, found `{}`",
-                scheme_of(url).unwrap_or("no scheme")
+                 redis+sentinel://, redis+cluster:// or memcached://, found {}",
+                scheme_of(url).map_or("no scheme".to_owned(), |scheme| format!("`{scheme}`"))
             );
             Error::new(ErrorKind::Config, message)
         })
