@@ -22,7 +22,7 @@ async fn the_log_has_spans_and_no_secret() {
     client.get("/get/user").await;
     let id = client.get("/id").await.text;
     client.post("/forget/diagnosis/rheumatism").await;
-    site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
+    site.spy.set_behaviour(support::stores::StoreBehaviour::Refuses);
     client.get("/get/user").await;
     let text = log.text();
     for operation in ["operation=\"get\"", "operation=\"put\"", "session="] {

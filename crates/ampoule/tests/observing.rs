@@ -202,7 +202,7 @@ fn operations_and_events_are_counted() {
             client.post("/set/a/1").await;
             client.post("/login/ada").await;
             client.get("/get/a").await;
-            site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
+            site.spy.set_behaviour(support::stores::StoreBehaviour::Refuses);
             for _ in 0..7 {
                 client.get("/get/a").await;
             }
@@ -250,7 +250,7 @@ fn every_metric_is_documented_described_and_emitted() {
             let backend = ampoule::cache::Backend::memory(&Default::default());
             throttled(&site, &backend).await;
             ampoule::cache::CacheManager::new(backend, Default::default()).unwrap().cache::<u32>("c").get("x").await;
-            site.spy.set_mood(support::stores::StoreBehaviour::Refuses);
+            site.spy.set_behaviour(support::stores::StoreBehaviour::Refuses);
             for _ in 0..7 {
                 client.get("/get/a").await;
             }

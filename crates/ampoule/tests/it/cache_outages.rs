@@ -11,17 +11,17 @@ use ampoule::store::Store;
 
 #[tokio::test]
 async fn readers_do_not_notice_an_outage() {
-    for mood in [StoreBehaviour::Refuses, StoreBehaviour::Hangs] {
+    for behaviour in [StoreBehaviour::Refuses, StoreBehaviour::Hangs] {
         for tiers in [false, true] {
             let rig = CacheCluster::new(Place::Memory);
             let quick = BackendOptions { store_timeout: Some(SECOND / 10), ..rig.backend_options() };
             let store: Arc<dyn Store> = rig.spy.clone();
             let backend = if tiers { Backend::tiers(store, &quick) } else { Backend::store(store, &quick) };
             let manager = CacheManager::new(backend, options()).unwrap();
-            let cache = manager.cache::<usize>(&format!("{mood:?}"));
+            let cache = manager.cache::<usize>(&format!("{behaviour:?}"));
             cache.insert("there", 7).await.unwrap();
             rig.clock.advance(2 * SECOND);
-            rig.spy.set_mood(mood);
+            rig.spy.set_behaviour(behaviour);
             let creator = Creator::default();
             let asked = tokio::time::timeout(30 * SECOND, ask_in_parallel(&cache, 100, &creator)).await.unwrap();
             assert!(asked.iter().all(|value| *value == 1), "still one creator in a process");

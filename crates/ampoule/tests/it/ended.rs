@@ -127,9 +127,9 @@ async fn an_outage_does_not_end_a_stream() {
     let site = site();
     let mut client = logged_in(&site).await;
     let mut stream = open(&client).await;
-    site.spy.set_mood(StoreBehaviour::Refuses);
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert!(!ends_within(&mut stream, POLL * 20).await);
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     assert!(!ends_within(&mut stream, POLL * 20).await);
     client.post("/logout").await;
     assert!(ends_within(stream, MARGIN).await);

@@ -181,7 +181,7 @@ async fn an_outage_stays_an_outage() {
     let site = site(true);
     let mut client = site.client();
     client.post("/set/name/ada").await;
-    site.spy.set_mood(crate::support::stores::StoreBehaviour::Refuses);
+    site.spy.set_behaviour(crate::support::stores::StoreBehaviour::Refuses);
     let answer = client.post("/change-then-fail").await;
     assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(answer.text, "Your session cannot be reached at the moment. Please try again.\n");

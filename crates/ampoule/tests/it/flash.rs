@@ -138,9 +138,9 @@ async fn a_pop_that_fails_loses_no_message() {
         get(move |session: Session, flash: Flash| async move {
             session.insert("other", "value")?;
             session.len().await?;
-            refuse.set_mood(crate::support::stores::StoreBehaviour::Refuses);
+            refuse.set_behaviour(crate::support::stores::StoreBehaviour::Refuses);
             let failed = flash.pop_messages().await.unwrap_err();
-            refuse.set_mood(crate::support::stores::StoreBehaviour::Works);
+            refuse.set_behaviour(crate::support::stores::StoreBehaviour::Works);
             session.save().await?;
             Ok::<_, Error>(failed.kind().name())
         }),

@@ -123,9 +123,9 @@ async fn a_repeated_rotation_after_a_failure_gives_a_valid_token() {
     let request = Request::new(&site.layer, &cookie);
     request.regenerate_id();
     request.get::<String>("value").await.unwrap();
-    site.spy.set_mood(StoreBehaviour::Refuses);
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert_eq!(kind(request.save().await), Some(ErrorKind::Unavailable));
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     request.save().await.unwrap();
     let new = request.cookie().await;
     assert_ne!(new, cookie);

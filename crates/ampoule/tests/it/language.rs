@@ -69,7 +69,7 @@ async fn without_the_store_accept_language_is_used() {
     let site = site(Place::Memory);
     let mut client = site.client();
     client.post("/lang/ar").await;
-    site.spy.set_mood(StoreBehaviour::Refuses);
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert_eq!(ask(&client, "de").await.text, "de ltr [de en] ?");
 }
 

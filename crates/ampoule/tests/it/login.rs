@@ -409,7 +409,7 @@ async fn an_address_is_throttled_over_all_names_and_ipv6_by_network() {
 #[tokio::test]
 async fn concurrent_guesses_on_two_nodes_are_counted() {
     let spy = Arc::new(crate::support::stores::SpyStore::new(Arc::new(MemoryStore::default())));
-    spy.set_mood(crate::support::stores::StoreBehaviour::Yields);
+    spy.set_behaviour(crate::support::stores::StoreBehaviour::Yields);
     let store: Arc<dyn Store> = spy;
     let nodes = [throttled(&store, |_| {}), throttled(&store, |_| {})];
     let guesses = (0..100_u8).map(|number| {
@@ -449,7 +449,7 @@ async fn a_device_is_known_for_its_last_four_users() {
 async fn a_throttle_that_cannot_count_refuses_and_names_the_cause() {
     let spy = Arc::new(crate::support::stores::SpyStore::new(Arc::new(MemoryStore::default())));
     let site = throttled(&(spy.clone() as _), |_| {});
-    spy.set_mood(crate::support::stores::StoreBehaviour::Refuses);
+    spy.set_behaviour(crate::support::stores::StoreBehaviour::Refuses);
     let answer = attempt(&mut site.client(), "192.0.2.1", "ada", "right").await;
     assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, true));
     let unconnected = site.client().post("/in/ada/right").await;

@@ -214,9 +214,9 @@ async fn unprotected_routes_are_unchanged_and_cost_nothing() {
 async fn an_outage_is_not_a_missing_login() {
     let site = site_with(|options| options.on_outage = OutagePolicy::Anonymous);
     let ada = logged_in(&site, "ada").await;
-    site.spy.set_mood(StoreBehaviour::Refuses);
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert_eq!(open(&ada, "/account/orders").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     assert_eq!(open(&ada, "/account/orders").await.text, "orders");
 }
 

@@ -22,7 +22,7 @@ async fn p10_an_outage_is_an_explicit_error(place: Place) {
     let mut client = site.client();
     client.post("/login/ada").await;
     let cookie = client.cookie_header();
-    site.spy.set_mood(StoreBehaviour::Refuses);
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert_eq!(client.get("/").await.status, StatusCode::OK, "who needs no session notices nothing");
     for path in ["/set/a/1", "/logout", "/count/n", "/login/eve"] {
         let answer = client.post(path).await;
@@ -30,7 +30,7 @@ async fn p10_an_outage_is_an_explicit_error(place: Place) {
         assert_eq!((answer.headers["retry-after"].to_str().unwrap(), answer.set_cookies().len()), ("1", 0));
         assert!(answer.text.contains("try again"), "{}", answer.text);
     }
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     assert_eq!(client.cookie_header(), cookie);
     assert_eq!(client.value("user").await, "ada", "the session was never taken for empty");
 }
@@ -39,11 +39,11 @@ async fn p10_a_hung_store_times_out(place: Place) {
     let site = Site::with(place, |options| options.store_timeout = Some(Duration::from_secs(1)));
     let mut client = site.client();
     client.post("/login/ada").await;
-    site.spy.set_mood(StoreBehaviour::Hangs);
+    site.spy.set_behaviour(StoreBehaviour::Hangs);
     let answer = client.get("/get/user").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(client.get("/").await.status, StatusCode::OK);
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     assert_eq!(client.value("user").await, "ada");
     assert!(site.spy.gets.load(Ordering::SeqCst) >= 2);
 }
@@ -60,14 +60,14 @@ async fn release_writers_to_a_hung_store(site: &Site, name: &str) {
         writers.spawn(async move { client.ask("POST", &path, client.cookie_header()).await });
     }
     gate.loaded.acquire_many(WRITERS).await.unwrap().forget();
-    site.spy.set_mood(StoreBehaviour::Hangs);
+    site.spy.set_behaviour(StoreBehaviour::Hangs);
     site.spy.calls();
     gate.go_on.add_permits(WRITERS as usize);
     for answer in writers.join_all().await {
         assert_eq!((answer.status, answer.set_cookies()), (StatusCode::SERVICE_UNAVAILABLE, vec![]));
         assert_eq!(answer.headers["retry-after"], "1");
     }
-    site.spy.set_mood(StoreBehaviour::Works);
+    site.spy.set_behaviour(StoreBehaviour::Works);
     assert_eq!(client.value("a").await, "1");
 }
 

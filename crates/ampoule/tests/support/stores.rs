@@ -17,7 +17,7 @@ pub(crate) struct SpyStore {
     pub(crate) touches: AtomicUsize,
     pub(crate) deletes: AtomicUsize,
     pub(crate) written: Mutex<Vec<(StoreKey, Entry)>>,
-    mood: AtomicU8,
+    behaviour: AtomicU8,
 }
 
 /// The behaviour of a store.
@@ -39,7 +39,7 @@ impl SpyStore {
             touches: AtomicUsize::new(0),
             deletes: AtomicUsize::new(0),
             written: Mutex::default(),
-            mood: AtomicU8::new(StoreBehaviour::Works as u8),
+            behaviour: AtomicU8::new(StoreBehaviour::Works as u8),
         }
     }
 
@@ -48,13 +48,13 @@ impl SpyStore {
         [&self.gets, &self.puts, &self.touches, &self.deletes].map(|count| count.swap(0, Ordering::SeqCst))
     }
 
-    pub(crate) fn set_mood(&self, mood: StoreBehaviour) {
-        self.mood.store(mood as u8, Ordering::SeqCst);
+    pub(crate) fn set_behaviour(&self, behaviour: StoreBehaviour) {
+        self.behaviour.store(behaviour as u8, Ordering::SeqCst);
     }
 
     async fn in_the_mood(&self, count: &AtomicUsize) -> Result<(), Error> {
         count.fetch_add(1, Ordering::SeqCst);
-        match self.mood.load(Ordering::SeqCst) {
+        match self.behaviour.load(Ordering::SeqCst) {
             1 => Err(Error::new(ErrorKind::Unavailable, "the store is down")),
             2 => std::future::pending().await,
             3 => {

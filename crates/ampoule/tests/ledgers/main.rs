@@ -1,4 +1,4 @@
-//! Clients that keep their own books over HTTP, while several nodes serve them on one store.
+//! Clients that keep ledgers of what was acknowledged over HTTP, while several nodes serve them on one store.
 //!
 //! Each client knows which writes were acknowledged and which of its sessions have ended. During the run and at its end
 //! no acknowledged write is missing, and no cookie that an ended session ever had leads to a login. The requests of one
@@ -40,7 +40,7 @@ async fn server_process() {
     support::nodes::serve().await;
 }
 
-macro_rules! books {
+macro_rules! for_each_place {
     ($($test:ident on $($place:ident)+;)*) => {$(
         mod $test {
             $(
@@ -56,14 +56,14 @@ macro_rules! books {
     )*};
 }
 
-books! {
-    p7_books_agree_among_nodes on
+for_each_place! {
+    p7_ledgers_agree_among_nodes on
         Postgres PgBouncer PostgresTls MariaDb MariaDbTls Redis RedisTls Memcached File Sqlite;
-    p7_books_agree_where_a_node_s_clock_is_minutes_off on
+    p7_ledgers_agree_where_a_node_s_clock_is_minutes_off on
         Postgres PgBouncer PostgresTls MariaDb MariaDbTls Redis RedisTls Memcached File Sqlite;
-    p7_books_agree_where_a_node_s_clock_is_days_off on
+    p7_ledgers_agree_where_a_node_s_clock_is_days_off on
         Postgres PgBouncer PostgresTls MariaDb MariaDbTls Redis RedisTls Memcached;
-    p10_books_agree_under_a_lock on Postgres PgBouncer MariaDb Redis File Sqlite;
+    p10_ledgers_agree_under_a_lock on Postgres PgBouncer MariaDb Redis File Sqlite;
 }
 
 fn cluster(place: Place) -> Cluster {
@@ -73,48 +73,48 @@ fn cluster(place: Place) -> Cluster {
     cluster
 }
 
-/// What all clients found together, in this time, and then until it is stopped.
-async fn keep_books(nodes: &[Node], limits: Limits, time: Duration, goes_on: &Arc<AtomicBool>) -> Outcome {
+/// Runs all clients for this time and until `continues` is false, and returns the sum of their results.
+async fn run_clients(nodes: &[Node], limits: Limits, time: Duration, continues: &Arc<AtomicBool>) -> Outcome {
     let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        clients.spawn(Client::new(number, ports.clone(), limits, Arc::clone(goes_on)).work(time));
+        clients.spawn(Client::new(number, ports.clone(), limits, Arc::clone(continues)).work(time));
     }
     let outcomes = clients.join_all().await;
-    let books = WorkloadReport::sum(outcomes.iter().map(|outcome| outcome.books.clone()));
+    let report = WorkloadReport::sum(outcomes.iter().map(|outcome| outcome.report.clone()));
     let ended = outcomes.iter().map(|outcome| outcome.ended).sum();
     let faults = outcomes.into_iter().flat_map(|outcome| outcome.faults).collect();
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    println!("{test}: {books} ended={ended}");
-    Outcome { books, ended, faults }
+    println!("{test}: {report} ended={ended}");
+    Outcome { report, ended, faults }
 }
 
 impl Outcome {
     fn assert_agrees(&self) {
-        assert_eq!(self.faults, [""; 0], "{}", self.books);
+        assert_eq!(self.faults, [""; 0], "{}", self.report);
     }
 
     fn assert_nothing_was_refused(&self) {
         self.assert_agrees();
-        assert_eq!(self.books.refused, 0, "{}", self.books);
+        assert_eq!(self.report.refused, 0, "{}", self.report);
     }
 }
 
-async fn p7_books_agree_among_nodes(place: Place) {
+async fn p7_ledgers_agree_among_nodes(place: Place) {
     let cluster = cluster(place);
     let nodes = cluster.nodes(3);
     let time = lasting(Duration::from_millis(600), Duration::from_secs(60));
-    keep_books(&nodes, cluster.limits, time, &Arc::default()).await.assert_nothing_was_refused();
+    run_clients(&nodes, cluster.limits, time, &Arc::default()).await.assert_nothing_was_refused();
 }
 
-/// What is found where a third node's clock is off; `None` where there is no libfaketime.
+/// The result with a third node whose clock is off; `None` if libfaketime is not installed.
 async fn with_a_clock_off(place: Place, offset: &str) -> Option<Outcome> {
     let cluster = cluster(place);
     let mut nodes = cluster.nodes(2);
     nodes.push(cluster.node_with_clock(offset)?);
     assert!(nodes[2].clock_off > Duration::from_secs(240), "{offset}: {:?}", nodes[2].clock_off);
     let time = lasting(Duration::from_millis(600), Duration::from_secs(30));
-    Some(keep_books(&nodes, cluster.limits, time, &Arc::default()).await)
+    Some(run_clients(&nodes, cluster.limits, time, &Arc::default()).await)
 }
 
 async fn agrees_with_clocks_off(place: Place, offsets: [&str; 2]) {
@@ -125,46 +125,46 @@ async fn agrees_with_clocks_off(place: Place, offsets: [&str; 2]) {
     }
 }
 
-/// Ahead or behind; where the nodes' clocks tell what has expired, an idle time of a day bears that.
-async fn p7_books_agree_where_a_node_s_clock_is_minutes_off(place: Place) {
+/// Where the nodes' clocks determine expiry, an idle timeout of a day tolerates five minutes in both directions.
+async fn p7_ledgers_agree_where_a_node_s_clock_is_minutes_off(place: Place) {
     agrees_with_clocks_off(place, ["+5m", "-5m"]).await;
 }
 
-/// By more than the idle time of a day, which the clock of a server bears.
-async fn p7_books_agree_where_a_node_s_clock_is_days_off(place: Place) {
+/// More than the idle timeout of a day: the server's clock determines expiry, so the nodes' clocks do not matter.
+async fn p7_ledgers_agree_where_a_node_s_clock_is_days_off(place: Place) {
     agrees_with_clocks_off(place, ["+2d", "-2d"]).await;
 }
 
 /// Without a server the nodes' clocks determine expiry: a clock that is ahead by more than the idle timeout ends all
-/// sessions. The books detect it, as they would any other loss.
+/// sessions. The ledgers detect it, as they would any other loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn books_detect_sessions_that_a_node_with_a_fast_clock_swept() {
+async fn ledgers_detect_sessions_that_a_node_with_a_fast_clock_swept() {
     for place in [Place::File, Place::Sqlite] {
         let Some(outcome) = with_a_clock_off(place, "+2d").await else { return };
-        assert!(outcome.books.lost > 0 && !outcome.faults.is_empty(), "{place:?}: {}", outcome.books);
+        assert!(outcome.report.lost > 0 && !outcome.faults.is_empty(), "{place:?}: {}", outcome.report);
     }
 }
 
-/// Requests that the lock blocks wait, or fail with an error that names it.
-async fn p10_books_agree_under_a_lock(place: Place) {
+/// Requests that the lock blocks wait, or fail with an error that names the lock.
+async fn p10_ledgers_agree_under_a_lock(place: Place) {
     let mut cluster = cluster(place);
     let held = lasting(Duration::from_secs(2), Duration::from_secs(30));
     cluster.limits.store_timeout = lasting(Duration::from_millis(700), Limits::default().store_timeout);
     let nodes = cluster.nodes(2);
-    // There is a table or a folder to lock, which may take longer than a request.
+    // Waits until the table or the folder to lock exists; creating it may take longer than a request.
     while support::nodes::ask(nodes[0].port, "POST", "/set/k/v", "").await.map(|answer| answer.0) != Some(200) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let (limits, lead) = (cluster.limits, Duration::from_millis(500));
-    let goes_on = Arc::new(AtomicBool::new(true));
-    let clients = keep_books(&nodes, limits, lead, &goes_on);
+    let continues = Arc::new(AtomicBool::new(true));
+    let clients = run_clients(&nodes, limits, lead, &continues);
     let locked = async {
         tokio::time::sleep(lead).await;
         locks::hold(place, &cluster, held).await;
         tokio::time::sleep(lead).await;
-        goes_on.store(false, Ordering::SeqCst);
+        continues.store(false, Ordering::SeqCst);
     };
     let (outcome, ()) = tokio::join!(clients, locked);
     outcome.assert_agrees();
-    assert!(outcome.books.refused > 0, "the lock was in the way of no request: {}", outcome.books);
+    assert!(outcome.report.refused > 0, "the lock delayed no request: {}", outcome.report);
 }

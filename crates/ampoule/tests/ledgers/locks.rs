@@ -11,7 +11,7 @@ use ampoule::store::sqlite::rusqlite_0::Connection;
 use crate::places::Place;
 use crate::support::nodes::Cluster;
 
-/// Locks all that there is, and the places of what may come, for this time.
+/// Locks all sessions, and the creation of new ones, for this time.
 pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
     let table = &cluster.name;
     match place {

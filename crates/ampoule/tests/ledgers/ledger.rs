@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// The books of one session.
+/// The ledger of one session.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// What may be found under each key: the value that was acknowledged last, and those since whose outcome is unknown.
+    /// The values that each key may have: the one that was acknowledged last, and later ones whose outcome is unknown.
     values: BTreeMap<String, Vec<String>>,
     /// The number of acknowledged increments, and of those with an unknown outcome.
     counted: u64,
     uncounted: u64,
-    /// Every cookie that the session had, also before its login and its rotations.
+    /// Every cookie that the session has had, including those from before its login and its rotations.
     pub(crate) cookies: Vec<String>,
     /// How many of them are older than the login.
     before_login: Option<usize>,
@@ -31,15 +31,15 @@ impl Ledger {
         *(if is_acknowledged { &mut self.counted } else { &mut self.uncounted }) += 1;
     }
 
-    /// The session is a user's from now on.
+    /// Records that a login was acknowledged.
     pub(crate) fn logged_in(&mut self, user: &str) {
         self.before_login.get_or_insert(self.cookies.len());
         self.is_in_doubt = false;
         self.wrote("user", user, true);
     }
 
-    /// The books of the logins alone. What another device ends is them: the session before a login whose token was not
-    /// yet confirmed to have arrived is still there, for a client that never received it.
+    /// Drops the cookies from before the login. Another device ends only the logins: if the login's token was not yet
+    /// confirmed, the session from before it still exists, for a client that never received the token.
     pub(crate) fn without_anonymous_cookies(mut self) -> Ledger {
         self.cookies.drain(..self.before_login.unwrap_or(self.cookies.len()));
         self

@@ -20,7 +20,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Whether it can be tried: a server that is not installed cannot, as one line then says.
+    /// Whether the store can be tested. If its server is not installed, this prints a line.
     pub(crate) fn is_there(self) -> bool {
         matches!(self, Place::File | Place::Sqlite) || self.server().is_some()
     }
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Of the server itself, without pooler and TLS.
+    /// The URL of the server itself, without pooler and TLS.
     pub(crate) fn direct_url(self) -> String {
         let server = self.server().expect("it is there");
         match self {
