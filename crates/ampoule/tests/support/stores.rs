@@ -52,7 +52,7 @@ impl SpyStore {
         self.behaviour.store(behaviour as u8, Ordering::SeqCst);
     }
 
-    async fn in_the_mood(&self, count: &AtomicUsize) -> Result<(), Error> {
+    async fn count_and_behave(&self, count: &AtomicUsize) -> Result<(), Error> {
         count.fetch_add(1, Ordering::SeqCst);
         match self.behaviour.load(Ordering::SeqCst) {
             1 => Err(Error::new(ErrorKind::Unavailable, "the store is down")),
@@ -69,14 +69,14 @@ impl SpyStore {
 impl Store for SpyStore {
     fn get(&self, key: StoreKey) -> Reply<'_, Option<Stored>> {
         Reply::new(async move {
-            self.in_the_mood(&self.gets).await?;
+            self.count_and_behave(&self.gets).await?;
             self.store.get(key).await
         })
     }
 
     fn put(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
-            self.in_the_mood(&self.puts).await?;
+            self.count_and_behave(&self.puts).await?;
             self.written.lock().unwrap().push((key, entry.clone()));
             self.store.put(key, entry, when).await
         })
@@ -84,7 +84,7 @@ impl Store for SpyStore {
 
     fn put_evictable(&self, key: StoreKey, entry: Entry, when: PutMode) -> Reply<'_, PutResult> {
         Reply::new(async move {
-            self.in_the_mood(&self.puts).await?;
+            self.count_and_behave(&self.puts).await?;
             self.written.lock().unwrap().push((key, entry.clone()));
             self.store.put_evictable(key, entry, when).await
         })
@@ -92,14 +92,14 @@ impl Store for SpyStore {
 
     fn touch(&self, key: StoreKey, version: Version, lifetime: Duration) -> Reply<'_, bool> {
         Reply::new(async move {
-            self.in_the_mood(&self.touches).await?;
+            self.count_and_behave(&self.touches).await?;
             self.store.touch(key, version, lifetime).await
         })
     }
 
     fn delete(&self, key: StoreKey) -> Reply<'_, bool> {
         Reply::new(async move {
-            self.in_the_mood(&self.deletes).await?;
+            self.count_and_behave(&self.deletes).await?;
             self.store.delete(key).await
         })
     }
