@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ampoule::SystemClock;
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::StoreOptions;
-use support::Place;
+use support::BackendKind;
 use tokio::task::JoinSet;
 
 const URL: &str = "AMPOULE_TEST_CACHE_URL";
@@ -20,7 +20,7 @@ const NAME: &str = "AMPOULE_TEST_CACHE_NAME";
 /// The duration of the lease.
 const LEASE: Duration = Duration::from_secs(2);
 
-on_places! {
+on_backends! {
     four_processes_create_once on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     another_process_creates_after_a_creator_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
@@ -99,15 +99,15 @@ impl Drop for Process {
     }
 }
 
-fn processes(place: Place, count: usize) -> (Vec<Process>, tempfile::TempDir) {
+fn processes(backend: BackendKind, count: usize) -> (Vec<Process>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let name = support::store_options(Arc::new(SystemClock)).table;
-    let url = place.url(folder.path());
+    let url = backend.url(folder.path());
     ((0..count).map(|_| Process::start(&url, &name)).collect(), folder)
 }
 
-async fn four_processes_create_once(place: Place) {
-    let (mut processes, _folder) = processes(place, 4);
+async fn four_processes_create_once(backend: BackendKind) {
+    let (mut processes, _folder) = processes(backend, 4);
     for process in &mut processes {
         process.ask(250, Duration::from_millis(300));
     }
@@ -118,8 +118,8 @@ async fn four_processes_create_once(place: Place) {
     assert!(values.iter().all(|value| *value == values[0]), "{answers:?}");
 }
 
-async fn another_process_creates_after_a_creator_is_killed(place: Place) {
-    let (mut processes, _folder) = processes(place, 2);
+async fn another_process_creates_after_a_creator_is_killed(backend: BackendKind) {
+    let (mut processes, _folder) = processes(backend, 2);
     processes[0].ask(1, Duration::from_secs(600));
     processes[0].wait_for("creating");
     let waiting = Instant::now();

@@ -10,14 +10,14 @@ use std::time::Duration;
 use ampoule::store::{Entry, Page, PutMode, PutResult, Reply, Store, StoreKey, Stored, SweepReport, Tag, Version};
 use ampoule::{Error, ErrorKind, ManualClock, Options, SessionLayer, Time};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use support::{HOUR, Place, SECOND};
+use support::{BackendKind, HOUR, SECOND};
 use tokio::sync::{mpsc, oneshot};
 
 /// The number of scripts on each store. `AMPOULE_SEARCH=N` multiplies it.
 const SCRIPTS: u64 = 2_500;
 
 // Behind Sentinel the store is the same as on one server, and a sealed one as in memory.
-on_places! {
+on_backends! {
     scripts_keep_the_promises on Memory File Sqlite Postgres MySql Redis RedisCluster Memcached;
 }
 
@@ -321,10 +321,10 @@ async fn holds_all(
     }
 }
 
-async fn scripts_keep_the_promises(place: Place) {
+async fn scripts_keep_the_promises(backend: BackendKind) {
     let clock = Arc::new(ManualClock::default());
     let dir = tempfile::tempdir().unwrap();
-    let store = ampoule::store::open(&place.url(dir.path()), &support::store_options(clock.clone())).unwrap();
+    let store = ampoule::store::open(&backend.url(dir.path()), &support::store_options(clock.clone())).unwrap();
     // One after the other, since they share the clock.
     let times = std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     for script in 0..SCRIPTS * times {
@@ -333,7 +333,7 @@ async fn scripts_keep_the_promises(place: Place) {
         let world = World::new(&store, &clock).await;
         let played = play(&world, &ops, &mut random).await;
         if let Err(broken) = verdict(&world, &ops, &played).await {
-            panic!("script {script} on {place:?}: {broken}\nrequests {ops:?}\nends {:?}", played.ends);
+            panic!("script {script} on {backend:?}: {broken}\nrequests {ops:?}\nends {:?}", played.ends);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Log, Place, Site};
+use support::{BackendKind, Log, Site};
 
 #[tokio::test]
 async fn the_log_has_spans_and_no_secret() {
@@ -15,7 +15,7 @@ async fn the_log_has_spans_and_no_secret() {
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let mut client = site.client();
     client.post("/set/diagnosis/rheumatism").await;
     client.post("/login/ada").await;

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use ampoule::{Event, EventHook, EventKind};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use support::{HOUR, Log, Place, SECOND, Site};
+use support::{BackendKind, HOUR, Log, SECOND, Site};
 
 type EventLog = Arc<Mutex<Vec<(EventKind, String, Option<String>)>>>;
 
-fn listening(place: Place) -> (Site, EventLog) {
+fn listening(backend: BackendKind) -> (Site, EventLog) {
     let told = EventLog::default();
     let ear = told.clone();
     let hook = EventHook::new(move |event: &Event<'_>| {
         let principal = event.principal.map(str::to_owned);
         ear.lock().unwrap().push((event.kind, event.id.to_string(), principal));
     });
-    (Site::with(place, |options| options.on_event = Some(hook)), told)
+    (Site::with(backend, |options| options.on_event = Some(hook)), told)
 }
 
 on_each_place! {
@@ -30,8 +30,8 @@ on_each_store! {
     conflicting_tokens_are_reported_once;
 }
 
-async fn the_events_of_a_session_are_reported(place: Place) {
-    let (site, told) = listening(place);
+async fn the_events_of_a_session_are_reported(backend: BackendKind) {
+    let (site, told) = listening(backend);
     let mut client = site.client();
     client.get("/get/a").await;
     assert!(told.lock().unwrap().is_empty(), "reading makes nothing");
@@ -54,9 +54,9 @@ async fn the_events_of_a_session_are_reported(place: Place) {
     let [EventKind::Created, EventKind::Forked { from }, rest @ ..] = &kinds[..] else { panic!("{kinds:?}") };
     assert_eq!(from.to_string(), told[0].1, "the session before the login is named");
     assert_ne!(told[1].1, told[0].1, "the login has an id of its own");
-    let (rest, of_ada) = match place {
+    let (rest, of_ada) = match backend {
         // The server cannot end a cookie session, and a new token is a new cookie.
-        Place::Cookie => {
+        BackendKind::Cookie => {
             let [EventKind::Destroyed, rest @ ..] = rest else { panic!("{kinds:?}") };
             (rest, 1..3)
         }
@@ -69,7 +69,7 @@ async fn the_events_of_a_session_are_reported(place: Place) {
     };
     assert_eq!(rest, [EventKind::Created, EventKind::Expired]);
     assert!(told[of_ada.clone()].iter().all(|(_, id, _)| *id == told[1].1), "one id for the whole life: {told:?}");
-    let whose = if place == Place::Cookie { 1..3 } else { 1..4 };
+    let whose = if backend == BackendKind::Cookie { 1..3 } else { 1..4 };
     for (index, principal) in principals.iter().enumerate() {
         assert_eq!(*principal, whose.contains(&index).then_some("ada"), "{index} of {told:?}");
     }
@@ -91,8 +91,8 @@ fn count_of(log: &Log, text: &str) -> usize {
     log.text().lines().filter(|line| line.contains(text)).count()
 }
 
-async fn a_replayed_token_is_reported_once(place: Place) {
-    let (site, told) = listening(place);
+async fn a_replayed_token_is_reported_once(backend: BackendKind) {
+    let (site, told) = listening(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     let (stolen, id) = (client.cookie_header(), client.get("/id").await.text);
@@ -117,8 +117,8 @@ async fn a_replayed_token_is_reported_once(place: Place) {
     assert_eq!((of_kind(&told, EventKind::Replayed).len(), count_of(&log, "may be stolen")), (2, 2));
 }
 
-async fn conflicting_tokens_are_reported_once(place: Place) {
-    let (site, told) = listening(place);
+async fn conflicting_tokens_are_reported_once(backend: BackendKind) {
+    let (site, told) = listening(backend);
     let (mut ada, mut eve) = (site.client(), site.client());
     ada.post("/login/ada").await;
     eve.post("/login/eve").await;
@@ -154,7 +154,7 @@ async fn a_span_has_the_principal_on_request() {
         .await;
         log.text().lines().find(|line| line.contains("done")).unwrap().to_owned()
     };
-    let site = Site::with(Place::Memory, |options| options.trace_fingerprints = true);
+    let site = Site::with(BackendKind::Memory, |options| options.trace_fingerprints = true);
     let mut client = site.client();
     let line = line_of(&mut client, "/login/ada").await;
     let ada = site.layer.fingerprint("ada").unwrap();
@@ -167,7 +167,7 @@ async fn a_span_has_the_principal_on_request() {
     let mut visitor = site.client();
     let line = line_of(&mut visitor, "/set/a/1").await;
     assert!(line.contains("session=") && !line.contains("user="), "{line}");
-    let silent = Site::new(Place::Memory);
+    let silent = Site::new(BackendKind::Memory);
     let line = line_of(&mut silent.client(), "/login/ada").await;
     assert!(
         !line.contains("session=") && !line.contains("user=") && silent.layer.fingerprint("ada").is_none(),
@@ -197,7 +197,7 @@ fn operations_and_events_are_counted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let site = Site::new(Place::Memory);
+            let site = Site::new(BackendKind::Memory);
             let mut client = site.client();
             client.post("/set/a/1").await;
             client.post("/login/ada").await;
@@ -235,7 +235,7 @@ fn every_metric_is_documented_described_and_emitted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let site = Site::with(Place::Memory, |options| options.transports = vec![Transport::Cookie]);
+            let site = Site::with(BackendKind::Memory, |options| options.transports = vec![Transport::Cookie]);
             let mut client = site.client();
             client.post("/set/a/1").await;
             let [one, two] = [(); 2].map(|()| site.layer.begin(&headers(&client)));

@@ -2,11 +2,11 @@
 
 mod support;
 
-use support::Place;
+use support::BackendKind;
 use support::nodes::{Cluster, Node, ask};
 use tokio::task::JoinSet;
 
-on_places! {
+on_backends! {
     p1_no_lost_update_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     p2_no_resurrection_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
@@ -18,16 +18,16 @@ async fn server_process() {
     support::nodes::serve().await;
 }
 
-fn cluster(place: Place) -> Cluster {
-    Cluster::new(|folder| place.url(folder))
+fn cluster(backend: BackendKind) -> Cluster {
+    Cluster::new(|folder| backend.url(folder))
 }
 
 async fn log_in(port: u16) -> String {
     ask(port, "POST", "/login/ada", "").await.unwrap().1.expect("a cookie")
 }
 
-async fn p1_no_lost_update_among_processes(place: Place) {
-    let cluster = cluster(place);
+async fn p1_no_lost_update_among_processes(backend: BackendKind) {
+    let cluster = cluster(backend);
     let servers = cluster.nodes(3);
     let cookie = log_in(servers[0].port).await;
     let mut requests = JoinSet::new();
@@ -48,8 +48,8 @@ async fn p1_no_lost_update_among_processes(place: Place) {
     }
 }
 
-async fn p2_no_resurrection_among_processes(place: Place) {
-    let cluster = cluster(place);
+async fn p2_no_resurrection_among_processes(backend: BackendKind) {
+    let cluster = cluster(backend);
     let servers = cluster.nodes(2);
     for _ in 0..20 {
         let cookie = log_in(servers[0].port).await;
@@ -68,8 +68,8 @@ async fn p2_no_resurrection_among_processes(place: Place) {
     }
 }
 
-async fn p7_saved_is_saved_when_the_server_is_killed(place: Place) {
-    let cluster = cluster(place);
+async fn p7_saved_is_saved_when_the_server_is_killed(backend: BackendKind) {
+    let cluster = cluster(backend);
     let mut server = Node::start(&cluster);
     let cookie = log_in(server.port).await;
     let mut counted = 0;

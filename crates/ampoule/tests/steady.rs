@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use support::nodes::{Cluster, Limits, layer};
-use support::{Place, answer};
+use support::{BackendKind, answer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ const WORKERS: usize = 8;
 /// Requests from a login to its logout.
 const ROUND: usize = 20;
 
-on_places! {
+on_backends! {
     p9_handles_connections_and_memory_do_not_grow on Memory File Sqlite Postgres Redis;
 }
 
@@ -37,14 +37,14 @@ struct Sample {
 }
 
 impl Sample {
-    async fn take(place: Place, url: &str) -> Sample {
+    async fn take(backend: BackendKind, url: &str) -> Sample {
         let handles = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         let memory_kb = line.trim().trim_end_matches(" kB").parse().unwrap_or(0);
-        let connections = match place {
-            Place::Postgres => backends(url).await,
-            Place::Redis => clients(url).await,
+        let connections = match backend {
+            BackendKind::Postgres => backends(url).await,
+            BackendKind::Redis => clients(url).await,
             _ => 0,
         };
         Sample { handles, connections, memory_kb }
@@ -109,8 +109,8 @@ fn swept(layer: &SessionLayer, stop: Arc<AtomicBool>) -> impl Future<Output = ()
 }
 
 /// A sample for each tenth of the requests.
-async fn samples(place: Place, requests: usize) -> Vec<Sample> {
-    let cluster = Cluster::new(|folder| place.url(folder));
+async fn samples(backend: BackendKind, requests: usize) -> Vec<Sample> {
+    let cluster = Cluster::new(|folder| backend.url(folder));
     // Ended sessions leave tombstones for so long, which are to be as many at a fifth of the run as at its end.
     let limits = Limits { rotation_grace: Duration::from_millis(50), ..Limits::default() };
     let layer = layer(&cluster.url, &cluster.name, limits);
@@ -124,16 +124,16 @@ async fn samples(place: Place, requests: usize) -> Vec<Sample> {
             workers.spawn(work(app.clone(), Arc::clone(&made), requests / 10));
         }
         workers.join_all().await;
-        samples.push(Sample::take(place, &cluster.url).await);
-        println!("{place:?}: {} requests: {:?}", tenth * requests / 10, samples[tenth - 1]);
+        samples.push(Sample::take(backend, &cluster.url).await);
+        println!("{backend:?}: {} requests: {:?}", tenth * requests / 10, samples[tenth - 1]);
     }
     stop.store(true, Ordering::Relaxed);
     sweeping.await.unwrap();
-    println!("{place:?}: {requests} requests in {:.0?}", started.elapsed());
+    println!("{backend:?}: {requests} requests in {:.0?}", started.elapsed());
     samples
 }
 
-async fn p9_handles_connections_and_memory_do_not_grow(place: Place) {
+async fn p9_handles_connections_and_memory_do_not_grow(backend: BackendKind) {
     // One after another, since the handles and the memory are those of the process.
     static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = ALONE.lock().await;
@@ -142,7 +142,7 @@ async fn p9_handles_connections_and_memory_do_not_grow(place: Place) {
     // keeps memory for each.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).max_blocking_threads(16).enable_all().build().unwrap();
-    let samples = tokio::task::block_in_place(|| runtime.block_on(samples(place, 3_000 * times)));
+    let samples = tokio::task::block_in_place(|| runtime.block_on(samples(backend, 3_000 * times)));
     runtime.shutdown_background();
     let (early, last) = (samples[1], samples[9]);
     // The counts may differ by a connection that is open at the moment, and by the sweep's.

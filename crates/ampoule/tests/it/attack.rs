@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::support::{Place, SECOND, Site};
+use crate::support::{BackendKind, SECOND, Site};
 use ampoule::{Error, ErrorKind, ManualClock, Options, Session, SessionLayer, SessionLimitPolicy, Store};
 use ampoule_core::{Entry, Page, PutMode, PutResult, Reply, StoreKey, Stored, SweepReport, Tag, Time, Version};
 use http::{HeaderMap, StatusCode};
@@ -45,7 +45,7 @@ impl Request {
 }
 
 fn site(change: impl FnOnce(&mut Options)) -> Site {
-    Site::with(Place::Memory, change)
+    Site::with(BackendKind::Memory, change)
 }
 
 /// One session for each principal.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::caches::{CacheCluster, Creator, HeldCreator, ask_in_parallel, in_memory, options};
-use crate::support::{HOUR, Place, SECOND};
+use crate::support::{BackendKind, HOUR, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule::store::Store;
 use ampoule::{ErrorKind, ManualClock, MemoryBounds, MemoryStore};
@@ -19,8 +19,8 @@ on_each_store! {
     memory_tiers_see_changes_within_memory_expire;
 }
 
-async fn a_cold_key_is_created_once(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn a_cold_key_is_created_once(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let (cache, creator) = (rig.process(options()).cache("n"), Creator::default());
     let values = ask_in_parallel(&cache, 1_000, &creator).await;
     assert!(values.iter().all(|value| *value == 1));
@@ -30,8 +30,8 @@ async fn a_cold_key_is_created_once(place: Place) {
     assert_eq!(stats.hits + stats.waits, 999, "{stats:?}");
 }
 
-async fn two_processes_agree_on_one_creator(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn two_processes_agree_on_one_creator(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let creator = Creator::default();
     let caches = [(); 2].map(|()| rig.process(options()).cache("n"));
     let (one, other) =
@@ -40,8 +40,8 @@ async fn two_processes_agree_on_one_creator(place: Place) {
     assert_eq!(creator.count(), 1);
 }
 
-async fn expiry_is_exact(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn expiry_is_exact(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let stale = CacheOptions { stale: 60 * SECOND, ..options() };
     let manager = rig.process(options()).with_region("stale", stale).unwrap();
     let cache = manager.cache::<u32>("n");
@@ -69,8 +69,8 @@ async fn expiry_is_exact(place: Place) {
     assert_eq!(cache.get_or_insert_with("key", || async { 4 }).await, 4, "nothing is given out after its end");
 }
 
-async fn a_value_removed_during_its_creation_stays_removed(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn a_value_removed_during_its_creation_stays_removed(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let (one, other) = (rig.process(options()), rig.process_with_memory(options()));
     let (cache, elsewhere) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
     let mut number = 0;
@@ -99,8 +99,8 @@ async fn a_value_removed_during_its_creation_stays_removed(place: Place) {
     }
 }
 
-async fn namespaces_and_tags_are_cleared_with_one_write(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn namespaces_and_tags_are_cleared_with_one_write(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let manager = rig.process(options());
     let (users, pages) = (manager.cache::<Option<String>>("users"), manager.cache::<Vec<u8>>("pages"));
     for n in 0..20 {
@@ -127,8 +127,8 @@ async fn namespaces_and_tags_are_cleared_with_one_write(place: Place) {
     assert_eq!(users.get("4").await, Some(None));
 }
 
-async fn memory_tiers_see_changes_within_memory_expire(place: Place) {
-    let rig = CacheCluster::new(place);
+async fn memory_tiers_see_changes_within_memory_expire(backend: BackendKind) {
+    let rig = CacheCluster::new(backend);
     let bounded = CacheOptions { memory_expire: 10 * SECOND, ..options() };
     let (one, other) = (rig.process_with_memory(bounded.clone()), rig.process_with_memory(bounded));
     let (here, there) = (one.cache::<u32>("n"), other.cache::<u32>("n"));
@@ -207,7 +207,7 @@ async fn failures_are_cached_only_on_request() {
 
 #[tokio::test]
 async fn after_a_cancelled_creator_the_next_caller_creates() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options()), rig.process_with_memory(options())] {
         let cache = manager.cache::<u32>("cancelled");
         let held = HeldCreator::new();
@@ -226,7 +226,7 @@ async fn after_a_cancelled_creator_the_next_caller_creates() {
 
 #[tokio::test]
 async fn after_a_panicked_creator_the_next_caller_creates() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let cache = rig.process(options()).cache::<u32>("n");
     let panics = tokio::spawn({
         let cache = cache.clone();
@@ -238,7 +238,7 @@ async fn after_a_panicked_creator_the_next_caller_creates() {
 
 #[tokio::test]
 async fn waiting_for_a_dead_lease_holder_ends_with_the_lease() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let cache = rig.process(options()).cache::<u32>("n");
     let held = HeldCreator::new();
     let creating = held.begin(&cache, &[], 1).await;
@@ -257,7 +257,7 @@ async fn waiting_for_a_dead_lease_holder_ends_with_the_lease() {
 
 #[tokio::test]
 async fn a_key_in_demand_is_refreshed_before_it_expires() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
         let cache = manager.cache::<usize>("hot");
         let (clock, count) = (&rig.clock, AtomicUsize::new(0));
@@ -294,7 +294,7 @@ async fn a_key_in_demand_is_refreshed_before_it_expires() {
 
 #[tokio::test]
 async fn values_that_are_too_large_are_returned_but_not_stored() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let small = CacheOptions { max_value_size: 100, ..options() };
     for manager in [in_memory(&rig.clock, small.clone()), rig.process(small.clone())] {
         let cache = manager.cache::<String>("n");
@@ -341,7 +341,7 @@ async fn a_changed_type_does_not_read_old_values() {
         name: String,
         age: u8,
     }
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let manager = rig.process(options());
     let (old, new) = (manager.cache::<before::User>("users"), manager.cache::<User>("users"));
     old.insert("ada", before::User { name: "Ada".into() }).await.unwrap();
@@ -359,7 +359,7 @@ async fn a_changed_type_does_not_read_old_values() {
 
 #[tokio::test]
 async fn a_cache_that_is_off_calls_through() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let cache = rig.process(CacheOptions { enabled: false, ..options() }).cache::<u32>("n");
     for n in 0..3 {
         assert_eq!(cache.get_or_insert_with("key", || async { n }).await, n);
@@ -371,7 +371,7 @@ async fn a_cache_that_is_off_calls_through() {
 
 #[tokio::test]
 async fn a_damaged_value_is_created_again() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     let cache = rig.process(options()).cache::<String>("n");
     cache.insert("key", "right".into()).await.unwrap();
     let (key, entry) = rig.spy.written.lock().unwrap().last().cloned().unwrap();
@@ -384,12 +384,12 @@ async fn a_damaged_value_is_created_again() {
     assert_eq!(cache.get("key").await.as_deref(), Some("anew"));
 }
 
-on_places! { notifications_of_the_store_update_the_memory_tier on Redis RedisSentinel; }
+on_backends! { notifications_of_the_store_update_the_memory_tier on Redis RedisSentinel; }
 
-async fn notifications_of_the_store_update_the_memory_tier(place: Place) {
+async fn notifications_of_the_store_update_the_memory_tier(backend: BackendKind) {
     let store_options = crate::support::store_options(Arc::new(ampoule::SystemClock));
     let process = || {
-        let store = ampoule::store::open(&place.url(std::path::Path::new("")), &store_options).unwrap();
+        let store = ampoule::store::open(&backend.url(std::path::Path::new("")), &store_options).unwrap();
         let long = CacheOptions { memory_expire: HOUR, ..options() };
         CacheManager::new(Backend::tiers(store, &BackendOptions::default()), long).unwrap()
     };
@@ -454,7 +454,7 @@ async fn a_cache_sweeps_itself() {
 
 #[tokio::test]
 async fn expired_values_are_swept_from_memory_and_store() {
-    let rig = CacheCluster::new(Place::Memory);
+    let rig = CacheCluster::new(BackendKind::Memory);
     for manager in [in_memory(&rig.clock, options()), rig.process(options())] {
         let cache = manager.cache::<u32>("swept");
         for n in 0..100 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::support::caches::{CacheCluster, Creator, ask_in_parallel, options};
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Place, SECOND};
+use crate::support::{BackendKind, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager};
 use ampoule::store::Store;
 
@@ -13,7 +13,7 @@ use ampoule::store::Store;
 async fn readers_do_not_notice_an_outage() {
     for behaviour in [StoreBehaviour::Refuses, StoreBehaviour::Hangs] {
         for tiers in [false, true] {
-            let rig = CacheCluster::new(Place::Memory);
+            let rig = CacheCluster::new(BackendKind::Memory);
             let quick = BackendOptions { store_timeout: Some(SECOND / 10), ..rig.backend_options() };
             let store: Arc<dyn Store> = rig.spy.clone();
             let backend = if tiers { Backend::tiers(store, &quick) } else { Backend::store(store, &quick) };

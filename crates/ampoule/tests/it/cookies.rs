@@ -1,18 +1,18 @@
 //! Cookies of attackers and of other applications.
 
-use crate::support::{Answer, Client, Place, Site};
+use crate::support::{Answer, BackendKind, Client, Site};
 
 const NAMES: [&str; 1] = ["sid"];
 
-async fn with_session(place: Place) -> (Site, Client, String) {
-    let site = Site::new(place);
+async fn with_session(backend: BackendKind) -> (Site, Client, String) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let value = client.jar[NAMES[0]].clone();
     (site, client, value)
 }
 
-on_places! {
+on_backends! {
     flipped_bits_and_truncations_are_rejected_identically on Memory File Cookie;
     malformed_neighbours_do_not_hide_the_cookie on Memory File Cookie;
     one_verified_cookie_is_used_and_two_different_ones_are_ignored on Memory File Cookie;
@@ -27,8 +27,8 @@ fn visible(answer: &Answer) -> String {
     format!("{} {headers} {}", answer.status, answer.text)
 }
 
-async fn flipped_bits_and_truncations_are_rejected_identically(place: Place) {
-    let (_site, client, value) = with_session(place).await;
+async fn flipped_bits_and_truncations_are_rejected_identically(backend: BackendKind) {
+    let (_site, client, value) = with_session(backend).await;
     let none = visible(&client.ask("GET", "/get/a", "").await);
     assert_ne!(visible(&client.ask("GET", "/get/a", format!("sid={value}")).await), none);
     let bytes = value.as_bytes();
@@ -53,8 +53,8 @@ async fn flipped_bits_and_truncations_are_rejected_identically(place: Place) {
     }
 }
 
-async fn malformed_neighbours_do_not_hide_the_cookie(place: Place) {
-    let (_site, client, value) = with_session(place).await;
+async fn malformed_neighbours_do_not_hide_the_cookie(backend: BackendKind) {
+    let (_site, client, value) = with_session(backend).await;
     let neighbours: &[&[u8]] = &[
         b"pref={\"a\":1, \"b\":[2,\"c;d\"]}",
         b"null",
@@ -82,8 +82,8 @@ async fn malformed_neighbours_do_not_hide_the_cookie(place: Place) {
     }
 }
 
-async fn one_verified_cookie_is_used_and_two_different_ones_are_ignored(place: Place) {
-    let (site, client, value) = with_session(place).await;
+async fn one_verified_cookie_is_used_and_two_different_ones_are_ignored(backend: BackendKind) {
+    let (site, client, value) = with_session(backend).await;
     let mut other = site.client();
     other.post("/set/a/2").await;
     let planted = other.jar["sid"].clone();
@@ -123,8 +123,8 @@ async fn one_verified_cookie_is_used_and_two_different_ones_are_ignored(place: P
 }
 
 /// Not timed: were it quadratic, or did each cookie of our name cost a signature, this would not end.
-async fn a_header_of_any_size_is_read_in_linear_time(place: Place) {
-    let (_site, client, value) = with_session(place).await;
+async fn a_header_of_any_size_is_read_in_linear_time(backend: BackendKind) {
+    let (_site, client, value) = with_session(backend).await;
     let padding = "p".repeat(64 * 1024);
     assert_eq!(client.ask("GET", "/get/a", format!("a={padding}; sid={value}")).await.text, "1");
     let pairs = "a=b; ".repeat(10_000);
@@ -133,7 +133,7 @@ async fn a_header_of_any_size_is_read_in_linear_time(place: Place) {
     assert_eq!(client.ask("GET", "/get/a", format!("sid={value}; {ours}")).await.text, "1");
     let answer = client.ask("GET", "/get/a", format!("{ours}sid={value}")).await;
     // A signature costs little, so all are checked; a cipher costs more, so few sealed cookies are opened.
-    let found = if place == Place::Cookie { "none" } else { "1" };
+    let found = if backend == BackendKind::Cookie { "none" } else { "1" };
     assert_eq!(answer.text, found, "behind more cookies of its name than any browser sends");
     for spaces in [" ".repeat(64 * 1024), "\t".repeat(64 * 1024), ";".repeat(64 * 1024), "=".repeat(64 * 1024)] {
         assert_eq!(client.ask("GET", "/get/a", format!("{spaces}; sid={value}")).await.text, "1");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Answer, Client, Place, Site};
+use crate::support::{Answer, BackendKind, Client, Site};
 use ampoule::{AuthenticateForm, CsrfLayer, CsrfToken, Error, Session, Transport};
 use axum::body::Body;
 use axum::extract::Multipart;
@@ -16,7 +16,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A site that checks every unsafe request.
 fn site_with(layer: CsrfLayer) -> Site {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     site.app = crate::support::site::routes().merge(routes()).layer(layer).layer(site.layer.clone());
     site
 }
@@ -288,7 +288,7 @@ async fn the_same_token_never_appears_twice_in_the_same_form() {
 
 #[tokio::test]
 async fn a_single_handler_can_require_the_token() {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     site.app = routes().layer(site.layer.clone());
     let (client, token) = visitor(&site).await;
     assert_eq!(form(&client, "/one", "name=x".into()).await.status, 403);
@@ -302,7 +302,8 @@ async fn a_single_handler_can_require_the_token() {
 
 #[tokio::test]
 async fn a_bearer_session_needs_no_form_token() {
-    let mut site = Site::with(Place::Memory, |options| options.transports = vec![Transport::Cookie, Transport::Bearer]);
+    let mut site =
+        Site::with(BackendKind::Memory, |options| options.transports = vec![Transport::Cookie, Transport::Bearer]);
     site.app = crate::support::site::routes().merge(routes()).layer(CsrfLayer::new()).layer(site.layer.clone());
     let (client, _) = visitor(&site).await;
     let bearer = format!("Bearer {}", client.jar["sid"]);
@@ -318,7 +319,7 @@ async fn exempt_requests_pass_and_a_missing_layer_is_an_error() {
     let site = site_with(CsrfLayer::new().exempt(|_, uri| uri.path() == "/echo"));
     let stranger = site.client();
     assert_eq!(send(&stranger, "POST", "/echo", &[("sec-fetch-site", "cross-site")], Body::empty()).await.status, 200);
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     site.app = routes().layer(CsrfLayer::new());
     let answer = form(&site.client(), "/echo", String::new()).await;
     assert_eq!(answer.status, 500);

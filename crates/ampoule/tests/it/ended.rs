@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::nodes::{self, Limits};
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Client, Place, Site};
+use crate::support::{BackendKind, Client, Site};
 use ampoule::store::Store;
 use ampoule::{MemoryStore, Session, SessionLayer, testing};
 use ampoule_core::{
@@ -40,7 +40,7 @@ fn dress(mut site: Site) -> Site {
 }
 
 fn site() -> Site {
-    dress(Site::new(Place::Memory))
+    dress(Site::new(BackendKind::Memory))
 }
 
 async fn logged_in(site: &Site) -> Client {
@@ -149,7 +149,7 @@ async fn an_unsaved_session_counts_as_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_in_its_cookie_ends_at_its_deadline() {
-    let site = dress(Site::new(Place::Cookie));
+    let site = dress(Site::new(BackendKind::Cookie));
     let client = logged_in(&site).await;
     let mut stream = open(&client).await;
     assert!(!ends_within(&mut stream, POLL * 2).await);

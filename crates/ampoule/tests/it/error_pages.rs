@@ -1,6 +1,6 @@
 //! Error pages for bare statuses, panics and errors, and the session of failed requests.
 
-use crate::support::{Answer, Client, Place, Site};
+use crate::support::{Answer, BackendKind, Client, Site};
 use ampoule::{
     CsrfLayer, Error, ErrorHandler, FailedRequest, Flash, Languages, ServerError, Session, SessionLayer, Stack,
     StatusCodeRedirect,
@@ -14,11 +14,11 @@ use tower::{Layer, ServiceExt};
 
 /// The whole stack of a site.
 fn site(debug: bool) -> Site {
-    site_with(Place::Memory, debug, false)
+    site_with(BackendKind::Memory, debug, false)
 }
 
-fn site_with(place: Place, debug: bool, auto: bool) -> Site {
-    let mut site = Site::with(place, |options| options.auto_save = auto);
+fn site_with(backend: BackendKind, debug: bool, auto: bool) -> Site {
+    let mut site = Site::with(backend, |options| options.auto_save = auto);
     let stack = stack(&site.layer, debug);
     site.app = Router::new().fallback_service(stack.layer(crate::support::site::routes().merge(routes())));
     site
@@ -91,7 +91,7 @@ async fn the_error_page_sees_a_session_saved_in_the_failed_request() {
 
 #[tokio::test]
 async fn the_error_page_is_never_redirected_itself() {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     let redirect = StatusCodeRedirect::new("/nowhere").unwrap();
     site.app = Router::new().fallback_service(redirect.layer(routes().layer(site.layer.clone())));
     let answer = site.client().get("/status/404").await;
@@ -122,7 +122,7 @@ fn number_in(text: &str) -> String {
 
 #[tokio::test]
 async fn a_panic_is_a_page_with_a_number_and_no_details() {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     site.app = Router::new().fallback_service(ErrorHandler::new(false).layer(routes().layer(site.layer.clone())));
     for path in ["/panic", "/panic-late", "/fails"] {
         let answer = site.client().get(path).await;
@@ -161,9 +161,9 @@ async fn with_debug_the_page_has_all_details() {
     assert_eq!(site.client().get("/status/404").await.text, "page: 404 of GET /status/404: plainly 404");
 }
 
-async fn changes_of_a_failed_request_are_not_saved(place: Place) {
+async fn changes_of_a_failed_request_are_not_saved(backend: BackendKind) {
     for auto in [false, true] {
-        let site = site_with(place, false, auto);
+        let site = site_with(backend, false, auto);
         let mut client = site.client();
         client.post("/set/name/ada").await;
         for path in ["/change-then-panic", "/change-then-fail"] {
@@ -190,7 +190,7 @@ async fn an_outage_stays_an_outage() {
 /// Also with the error handler inside the session's layer, which is the wrong order.
 #[tokio::test]
 async fn a_failed_request_is_not_saved_in_any_order_of_layers() {
-    let mut site = Site::with(Place::Memory, |options| options.auto_save = true);
+    let mut site = Site::with(BackendKind::Memory, |options| options.auto_save = true);
     let routes = crate::support::site::routes().merge(routes()).layer(ErrorHandler::new(false));
     site.app = routes.layer(site.layer.clone());
     let mut client = site.client();
@@ -204,7 +204,7 @@ async fn a_failed_request_is_not_saved_in_any_order_of_layers() {
 /// Of two nested redirects, the inner one renders its page, and the outer one the statuses that the inner one leaves.
 #[tokio::test]
 async fn an_error_page_is_not_rendered_again() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let inner = stack(&site.layer, false).layer(routes());
     let page = async |failed: FailedRequest| format!("outer page: {}", failed.status);
     let outer = Router::new().route("/outer", get(page)).fallback_service(inner);
@@ -218,7 +218,7 @@ async fn an_error_page_is_not_rendered_again() {
 #[tokio::test]
 async fn a_session_without_its_layer_is_a_clear_error() {
     let app = Router::new().fallback_service(ErrorHandler::new(true).layer(routes()));
-    let mut client = Site::new(Place::Memory).client();
+    let mut client = Site::new(BackendKind::Memory).client();
     client.app = app;
     let answer = client.ask("GET", "/flash-then-403", "").await;
     assert_eq!(answer.status, 500);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Client, Place, Site};
+use crate::support::{BackendKind, Client, Site};
 use ampoule::{Error, ErrorKind, Flash, Session};
 use axum::body::Body;
 use axum::extract::Path;
@@ -16,14 +16,14 @@ on_each_place! {
     messages_survive_a_redirect_and_are_shown_once;
     popping_no_messages_writes_nothing;
 }
-on_places! {
+on_backends! {
     old_input_is_shown_once_and_without_secrets on Memory Cookie;
     old_input_is_bounded on Memory Cookie;
 }
 on_each_store! { each_message_goes_to_one_of_two_tabs; }
 
-fn site(place: Place) -> Site {
-    let mut site = Site::new(place);
+fn site(backend: BackendKind) -> Site {
+    let mut site = Site::new(backend);
     site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
@@ -32,8 +32,8 @@ async fn pop(client: &mut Client) -> String {
     client.get("/pop").await.text
 }
 
-async fn messages_survive_a_redirect_and_are_shown_once(place: Place) {
-    let site = site(place);
+async fn messages_survive_a_redirect_and_are_shown_once(backend: BackendKind) {
+    let site = site(backend);
     let mut client = site.client();
     let answer = client.post("/push/success/saved").await;
     assert_eq!(answer.status, 303);
@@ -43,8 +43,8 @@ async fn messages_survive_a_redirect_and_are_shown_once(place: Place) {
     assert_eq!(pop(&mut client).await, "");
 }
 
-async fn popping_no_messages_writes_nothing(place: Place) {
-    let site = site(place);
+async fn popping_no_messages_writes_nothing(backend: BackendKind) {
+    let site = site(backend);
     let mut stranger = site.client();
     let answer = stranger.get("/pop").await;
     assert!(answer.text.is_empty() && answer.set_cookies().is_empty());
@@ -56,8 +56,8 @@ async fn popping_no_messages_writes_nothing(place: Place) {
 }
 
 /// A thousand messages, popped by two tabs as fast as they can: each is shown once.
-async fn each_message_goes_to_one_of_two_tabs(place: Place) {
-    let site = site(place);
+async fn each_message_goes_to_one_of_two_tabs(backend: BackendKind) {
+    let site = site(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
@@ -82,7 +82,7 @@ async fn each_message_goes_to_one_of_two_tabs(place: Place) {
 
 #[tokio::test]
 async fn flash_queues_are_separate() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/toast/danger").await;
     client.post("/push/error/plain").await;
@@ -92,7 +92,7 @@ async fn flash_queues_are_separate() {
 
 #[tokio::test]
 async fn an_unknown_category_is_an_error_that_lists_the_known() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     let said = client.post("/push-error/sucess").await.text;
     assert_eq!(said, "unknown category `sucess` of flash messages; expected one of warning, notice, error, success");
@@ -101,7 +101,7 @@ async fn an_unknown_category_is_an_error_that_lists_the_known() {
 
 #[tokio::test]
 async fn the_same_text_may_be_kept_once() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     for category in ["notice", "error", "notice", "warning"] {
         client.post(&format!("/push-once/{category}")).await;
@@ -112,7 +112,7 @@ async fn the_same_text_may_be_kept_once() {
 
 #[tokio::test]
 async fn messages_carry_data_and_the_oldest_are_dropped_above_the_limit() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/undo").await;
     assert_eq!(
@@ -129,7 +129,7 @@ async fn messages_carry_data_and_the_oldest_are_dropped_above_the_limit() {
 /// Messages that a failed pop did not return are kept, also if the same request saves later.
 #[tokio::test]
 async fn a_pop_that_fails_loses_no_message() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/push/notice/kept").await;
     let refuse = site.spy.clone();
@@ -226,8 +226,8 @@ async fn show(flash: Flash, Path(form): Path<String>) -> Result<String, Error> {
     Ok(old.iter().map(|(name, value)| format!("{name}={value};")).collect())
 }
 
-fn forms(place: Place) -> Site {
-    let mut site = Site::new(place);
+fn forms(backend: BackendKind) -> Site {
+    let mut site = Site::new(backend);
     let routes = Router::new().route("/form/{form}", get(show).post(reject));
     site.app = crate::support::site::routes().merge(routes).layer(site.layer.clone());
     site
@@ -243,8 +243,8 @@ async fn submit(client: &mut Client, form: &str, body: String) -> StatusCode {
     answer.status
 }
 
-async fn old_input_is_shown_once_and_without_secrets(place: Place) {
-    let site = forms(place);
+async fn old_input_is_shown_once_and_without_secrets(backend: BackendKind) {
+    let site = forms(backend);
     let mut client = site.client();
     assert_eq!(client.get("/form/signup").await.text, "");
     assert!(client.jar.is_empty(), "an empty form makes no session");
@@ -256,7 +256,7 @@ async fn old_input_is_shown_once_and_without_secrets(place: Place) {
     assert_eq!(client.get("/form/signup").await.text, "name=Ada L.;topic=looms;topic=<b>;");
     assert_eq!(client.get("/form/signup").await.text, "", "once");
     assert_eq!(client.get("/form/search").await.text, "q=looms;", "each form has its own");
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         assert_eq!(old.ask("GET", "/form/signup", old.cookie_header()).await.text, "");
         let holds = |value: &[u8]| value.windows(2).any(|part| part[0] == b'p' && part[1].is_ascii_digit());
         assert!(!site.spy.written.lock().unwrap().iter().any(|(_, entry)| holds(&entry.value)), "stored nowhere");
@@ -266,8 +266,8 @@ async fn old_input_is_shown_once_and_without_secrets(place: Place) {
     assert_eq!(client.get("/form/signup").await.text, "name=Eve;");
 }
 
-async fn old_input_is_bounded(place: Place) {
-    let site = forms(place);
+async fn old_input_is_bounded(backend: BackendKind) {
+    let site = forms(backend);
     let mut client = site.client();
     let long = "x".repeat(100_000);
     assert_eq!(submit(&mut client, "post", format!("title=Looms&text={long}&tag=a")).await, 303);
@@ -275,7 +275,7 @@ async fn old_input_is_bounded(place: Place) {
     let many: String = (0..3_000).map(|n| format!("f{n}=0123456789&")).collect();
     assert_eq!(submit(&mut client, "post", many).await, 303, "no error in place of the form");
     let shown = client.get("/form/post").await.text;
-    let most = if place == Place::Cookie { 2_048 } else { 16_384 };
+    let most = if backend == BackendKind::Cookie { 2_048 } else { 16_384 };
     assert!((most - 100..most * 2).contains(&shown.len()), "{}", shown.len());
 }
 
@@ -290,7 +290,7 @@ async fn input_may_be_a_struct() {
         middle: Option<String>,
         password: &'static str,
     }
-    let session = Site::new(Place::Memory).layer.begin(&http::HeaderMap::new());
+    let session = Site::new(BackendKind::Memory).layer.begin(&http::HeaderMap::new());
     let flash = Flash::of(&session);
     let form = Form { name: "Ada", age: 36, news: true, topics: ["a", "b"], middle: None, password: "secret!" };
     flash.keep_input("f", &form).unwrap();

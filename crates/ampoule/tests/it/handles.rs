@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use ampoule::{
     Error, ErrorKind, Event, EventHook, MemoryStore, Options, Secret, Session, SessionData, SessionLayer, Typed,
 };
@@ -118,7 +118,7 @@ fn a_response_and_a_task_that_reads_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn a_repeated_rotation_after_a_failure_gives_a_valid_token() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let cookie = put(&site.layer, "", "tea").await;
     let request = Request::new(&site.layer, &cookie);
     request.regenerate_id();
@@ -134,7 +134,7 @@ async fn a_repeated_rotation_after_a_failure_gives_a_valid_token() {
 
 #[tokio::test]
 async fn a_take_keeps_a_pending_rotation() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let cookie = put(&site.layer, "", "tea").await;
     let request = Request::new(&site.layer, &cookie);
     request.regenerate_id();
@@ -147,7 +147,7 @@ async fn a_take_keeps_a_pending_rotation() {
 /// A sibling domain plants a session in its own cookie, and pieces of a cookie that never existed.
 #[tokio::test]
 async fn the_cookies_that_are_expired_are_bounded() {
-    let site = Site::with(Place::Cookie, |options| {
+    let site = Site::with(BackendKind::Cookie, |options| {
         options.cookie.secure = true;
         options.cookie.max_pieces = 9;
     });
@@ -166,7 +166,7 @@ async fn the_cookies_that_are_expired_are_bounded() {
 #[tokio::test]
 async fn the_sessions_own_cookie_comes_last() {
     for (domain, partitioned) in [(None, false), (None, true), (Some(".Site.TEST"), false)] {
-        let site = Site::with(Place::Memory, |options| {
+        let site = Site::with(BackendKind::Memory, |options| {
             options.cookie.secure = true;
             options.cookie.partitioned = partitioned;
             options.cookie.domain = domain.map(str::to_owned);
@@ -204,7 +204,7 @@ impl SessionData for Shop {
 
 #[tokio::test]
 async fn a_typed_session_loses_no_concurrent_change() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let first = Request::new(&site.layer, "");
     let mut shop: Typed<Shop> = Typed::of(&first).await.unwrap();
     assert_eq!(*shop, Shop::default());
@@ -242,7 +242,7 @@ async fn a_typed_session_loses_no_concurrent_change() {
 async fn a_typed_session_of_an_earlier_release_is_read_or_an_error_but_never_replaced() {
     use axum::Router;
     use axum::routing::get;
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     let visits = get(|mut shop: Typed<Shop>| async move {
         shop.update(|shop| shop.visits += 1).await?;
         shop.save().await?;

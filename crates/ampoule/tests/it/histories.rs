@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use ampoule::{Error, Session};
 use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
@@ -150,8 +150,8 @@ async fn contents(session: &Session) -> BTreeMap<String, u32> {
     found
 }
 
-async fn history(place: Place, steps: Vec<Step>) {
-    let site = Site::with(place, |options| options.idle_timeout = Some(Duration::from_secs(40_000)));
+async fn history(backend: BackendKind, steps: Vec<Step>) {
+    let site = Site::with(backend, |options| options.idle_timeout = Some(Duration::from_secs(40_000)));
     let mut client = site.client();
     let mut plain = Expected::default();
     let mut session = begin(&site, &client);
@@ -189,27 +189,27 @@ fn begin(site: &Site, client: &crate::support::Client) -> Session {
     site.layer.begin(&headers)
 }
 
-fn run(place: Place, steps: Vec<Step>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(history(place, steps));
+fn run(backend: BackendKind, steps: Vec<Step>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(history(backend, steps));
 }
 
 #[test]
 fn a_removal_that_found_nothing_is_not_replayed_after_another_login() {
     use Step::{Insert, Login, Next, Remove, Save};
-    for place in [Place::Memory, Place::Cookie] {
-        run(place, vec![Login("ada"), Insert(0, 7), Save, Login("bob"), Remove(0), Login("ada"), Save, Next(1)]);
+    for backend in [BackendKind::Memory, BackendKind::Cookie] {
+        run(backend, vec![Login("ada"), Insert(0, 7), Save, Login("bob"), Remove(0), Login("ada"), Save, Next(1)]);
     }
 }
 
 proptest! {
     #[test]
     fn a_session_in_memory_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..60)) {
-        run(Place::Memory, steps);
+        run(BackendKind::Memory, steps);
     }
 
     #[test]
     fn a_session_in_its_cookie_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..60)) {
-        run(Place::Cookie, steps);
+        run(BackendKind::Cookie, steps);
     }
 }
 
@@ -218,6 +218,6 @@ proptest! {
 
     #[test]
     fn a_session_in_files_behaves_as_a_map(steps in proptest::collection::vec(step(), 1..40)) {
-        run(Place::File, steps);
+        run(BackendKind::File, steps);
     }
 }

@@ -1,7 +1,7 @@
 //! The language of a session: chosen, negotiated, kept, and read without a trace.
 
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Answer, Client, Place, Site};
+use crate::support::{Answer, BackendKind, Client, Site};
 use ampoule::{Error, Language, Languages, Session};
 use axum::Router;
 use axum::body::Body;
@@ -15,8 +15,8 @@ on_each_place! {
     reading_it_writes_nothing;
 }
 
-fn site(place: Place) -> Site {
-    let mut site = Site::new(place);
+fn site(backend: BackendKind) -> Site {
+    let mut site = Site::new(backend);
     let languages = Languages::new(["en", "de", "ar"]).unwrap();
     site.app = crate::support::site::routes().merge(routes()).layer(languages).layer(site.layer.clone());
     site
@@ -27,8 +27,8 @@ async fn ask(client: &Client, accept: &str) -> Answer {
     crate::support::answer(client.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
-async fn a_chosen_language_overrides_accept_language(place: Place) {
-    let site = site(place);
+async fn a_chosen_language_overrides_accept_language(backend: BackendKind) {
+    let site = site(backend);
     let mut client = site.client();
     assert_eq!(ask(&client, "de, en;q=0.5").await.text, "de ltr [de en] -");
     assert_eq!(client.post("/lang/ar").await.text, "ar en", "from this request on");
@@ -38,8 +38,8 @@ async fn a_chosen_language_overrides_accept_language(place: Place) {
     assert_eq!(ask(&client, "de").await.text, "ar rtl [ar de en] ar");
 }
 
-async fn reading_it_writes_nothing(place: Place) {
-    let site = site(place);
+async fn reading_it_writes_nothing(backend: BackendKind) {
+    let site = site(backend);
     let stranger = site.client();
     let answer = ask(&stranger, "de").await;
     assert!(answer.set_cookies().is_empty());
@@ -50,12 +50,12 @@ async fn reading_it_writes_nothing(place: Place) {
     let answer = ask(&client, "en").await;
     assert!(answer.text.starts_with("de") && answer.set_cookies().is_empty());
     let [gets, writes @ ..] = site.spy.calls();
-    assert_eq!((gets, writes), (usize::from(place != Place::Cookie), [0; 3]), "not even the time of its use");
+    assert_eq!((gets, writes), (usize::from(backend != BackendKind::Cookie), [0; 3]), "not even the time of its use");
 }
 
 #[tokio::test]
 async fn the_response_has_vary() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let vary = |answer: &Answer| {
         let values = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap().to_owned());
         values.collect::<Vec<_>>().join(", ")
@@ -66,7 +66,7 @@ async fn the_response_has_vary() {
 
 #[tokio::test]
 async fn without_the_store_accept_language_is_used() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/lang/ar").await;
     site.spy.set_behaviour(StoreBehaviour::Refuses);
@@ -75,7 +75,7 @@ async fn without_the_store_accept_language_is_used() {
 
 #[tokio::test]
 async fn a_removed_language_is_ignored() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/set/lang/de-AT").await;
     assert_eq!(ask(&client, "ar").await.text, "de ltr [de ar en] de-AT");
@@ -85,7 +85,7 @@ async fn a_removed_language_is_ignored() {
 
 #[tokio::test]
 async fn a_missing_layer_is_an_error() {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     site.app = routes().layer(site.layer.clone());
     let answer = site.client().get("/lang").await;
     assert_eq!(answer.status, 500);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Answer, Client, HOUR, Place, Site};
+use crate::support::{Answer, BackendKind, Client, HOUR, Site};
 use ampoule::cache::{Backend, BackendOptions, Rate};
 use ampoule::{
     Clock, Error, ErrorHandler, LoginAttempts, LoginThrottle, LoginThrottleOptions, Session, Stack, StatusCodeRedirect,
@@ -26,7 +26,7 @@ on_each_place! {
     pages_of_errors_keep_the_cookie_of_a_login;
 }
 
-on_places! {
+on_backends! {
     tests_can_create_a_logged_in_client on Memory Cookie;
 }
 
@@ -34,14 +34,14 @@ on_each_store! {
     an_error_page_does_not_confirm_a_login;
 }
 
-fn site(place: Place) -> Site {
-    let mut site = Site::new(place);
+fn site(backend: BackendKind) -> Site {
+    let mut site = Site::new(backend);
     site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }
 
-async fn a_login_rotates_and_stores_principal_and_time(place: Place) {
-    let site = site(place);
+async fn a_login_rotates_and_stores_principal_and_time(backend: BackendKind) {
+    let site = site(backend);
     let mut client = site.client();
     client.post("/set/cart/tea").await;
     let before = client.jar.clone();
@@ -61,8 +61,8 @@ async fn a_login_rotates_and_stores_principal_and_time(place: Place) {
     assert_eq!(client.value("cart").await, "tea");
 }
 
-async fn a_login_over_another_user_starts_empty(place: Place) {
-    let site = site(place);
+async fn a_login_over_another_user_starts_empty(backend: BackendKind) {
+    let site = site(backend);
     let mut client = site.client();
     client.post("/log-in/ada").await;
     client.post("/set/diary/secret").await;
@@ -70,15 +70,15 @@ async fn a_login_over_another_user_starts_empty(place: Place) {
     client.post("/log-in/bob").await;
     assert_eq!(client.get("/private").await.text, "bob");
     assert_eq!(client.value("diary").await, "none");
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         assert_eq!(ada.clone().get("/private").await.status, 403, "the session has ended");
     }
 }
 
 /// A session ends after a month even if it is used; a login at its end starts a new month.
-async fn a_login_restarts_the_absolute_timeout(place: Place) {
+async fn a_login_restarts_the_absolute_timeout(backend: BackendKind) {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
-    let site = site(place);
+    let site = site(backend);
     let mut client = site.client();
     client.post("/set/cart/tea").await;
     let stay = async |client: &mut Client, span: Duration| {
@@ -102,8 +102,8 @@ async fn a_login_restarts_the_absolute_timeout(place: Place) {
 }
 
 /// The handler fails after the login is saved, and an error page replaces its response.
-async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
-    let mut site = site(place);
+async fn pages_of_errors_keep_the_cookie_of_a_login(backend: BackendKind) {
+    let mut site = site(backend);
     for debug in [false, true] {
         let redirect = StatusCodeRedirect::new("/error/document").unwrap().with_debug(debug);
         let only_pages = Stack::new(site.layer.clone()).status_code_redirect(redirect.clone());
@@ -131,8 +131,8 @@ async fn pages_of_errors_keep_the_cookie_of_a_login(place: Place) {
 }
 
 /// The error page reads and saves the session in a subrequest. The client has not received the login yet.
-async fn an_error_page_does_not_confirm_a_login(place: Place) {
-    let mut site = site(place);
+async fn an_error_page_does_not_confirm_a_login(backend: BackendKind) {
+    let mut site = site(backend);
     let stack = Stack::new(site.layer.clone()).status_code_redirect(StatusCodeRedirect::new("/page").unwrap());
     let page = get(async |session: Session| -> Result<String, Error> {
         session.insert("seen", "yes")?;
@@ -169,7 +169,7 @@ async fn an_error_page_does_not_confirm_a_login(place: Place) {
 
 #[tokio::test]
 async fn a_logout_ends_the_session_and_can_clear_the_browser() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     client.post("/log-in/ada").await;
     let copied = client.clone();
@@ -182,7 +182,7 @@ async fn a_logout_ends_the_session_and_can_clear_the_browser() {
 
 #[tokio::test]
 async fn a_visitor_was_never_authenticated() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     assert_eq!(client.get("/since").await.text, "never");
     assert_eq!(client.get("/fresh/600").await.status, 403);
@@ -198,7 +198,7 @@ async fn a_visitor_was_never_authenticated() {
 /// An attacker who planted a visitor's session may know its form token.
 #[tokio::test]
 async fn the_form_token_changes_at_login_and_survives_rotation() {
-    let site = site(Place::Memory);
+    let site = site(BackendKind::Memory);
     let mut client = site.client();
     let visitor_s = client.get("/token").await.text;
     assert_eq!(client.get(&format!("/verify/{visitor_s}")).await.text, "true");
@@ -255,7 +255,7 @@ async fn verify(session: Session, Path(token): Path<String>) -> Result<String, E
 /// the token of the previous session.
 #[tokio::test]
 async fn a_slow_first_request_of_a_login_does_not_overwrite_the_next_logins_cookie() {
-    let mut site = site(Place::Memory);
+    let mut site = site(BackendKind::Memory);
     let slow = post(|session: Session| async move {
         session.regenerate_id();
         session.save().await?;
@@ -286,8 +286,8 @@ async fn a_slow_first_request_of_a_login_does_not_overwrite_the_next_logins_cook
     assert_eq!(client.get("/private").await.text, "ada");
 }
 
-async fn tests_can_create_a_logged_in_client(place: Place) {
-    let site = site(place);
+async fn tests_can_create_a_logged_in_client(backend: BackendKind) {
+    let site = site(backend);
     let cookies = testing::logged_in(&site.layer, "ada").await.unwrap();
     let client = site.client();
     assert_eq!(client.ask("GET", "/private", &cookies).await.text, "ada");
@@ -322,7 +322,7 @@ const RATES: [Rate; 3] = [Rate::new(4, HOUR), Rate::new(12, HOUR), Rate::new(3, 
 
 /// A node of a site with a throttle whose counts are in this store.
 fn throttled(store: &Arc<dyn Store>, change: impl FnOnce(&mut LoginThrottleOptions)) -> Site {
-    let mut site = Site::new(Place::Memory);
+    let mut site = Site::new(BackendKind::Memory);
     let backend = BackendOptions { clock: site.clock.clone(), ..BackendOptions::default() };
     let [by_principal, by_address, by_known_device] = RATES;
     let mut options =

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use ampoule::OutagePolicy;
 use http::StatusCode;
 
-fn anonymous(place: Place) -> Site {
-    Site::with(place, |options| {
+fn anonymous(backend: BackendKind) -> Site {
+    Site::with(backend, |options| {
         options.on_outage = OutagePolicy::Anonymous;
         options.fail_fast_after = 0;
     })
@@ -17,7 +17,7 @@ fn anonymous(place: Place) -> Site {
 
 #[tokio::test]
 async fn p10_pages_are_anonymous_during_an_outage_by_option() {
-    let site = anonymous(Place::Memory);
+    let site = anonymous(BackendKind::Memory);
     let mut client = site.client();
     client.post("/login/ada").await;
     let cookie = client.cookie_header();
@@ -47,7 +47,7 @@ async fn p10_pages_are_anonymous_during_an_outage_by_option() {
 /// The store is back before the request ends: a request that started without the session must not overwrite it.
 #[tokio::test]
 async fn p10_a_request_that_started_without_its_session_never_overwrites_it() {
-    let site = anonymous(Place::Memory);
+    let site = anonymous(BackendKind::Memory);
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.spy.set_behaviour(StoreBehaviour::Refuses);
@@ -64,7 +64,7 @@ async fn p10_a_request_that_started_without_its_session_never_overwrites_it() {
 
 #[tokio::test]
 async fn p10_with_auto_save_a_page_is_shown_and_nothing_saved() {
-    let site = Site::with(Place::Memory, |options| {
+    let site = Site::with(BackendKind::Memory, |options| {
         options.on_outage = OutagePolicy::Anonymous;
         options.auto_save = true;
     });
@@ -79,7 +79,7 @@ async fn p10_with_auto_save_a_page_is_shown_and_nothing_saved() {
 /// Requests do not pile up while the store is down: after five that timed out, the others fail at once.
 #[tokio::test(start_paused = true)]
 async fn p10_after_repeated_failures_requests_fail_fast() {
-    let site = Site::with(Place::Memory, |options| options.store_timeout = Some(Duration::from_secs(2)));
+    let site = Site::with(BackendKind::Memory, |options| options.store_timeout = Some(Duration::from_secs(2)));
     let mut client = site.client();
     client.post("/login/ada").await;
     site.spy.calls();

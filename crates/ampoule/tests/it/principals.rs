@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::support::site::{Gate, gate};
-use crate::support::{Answer, Client, Place, SECOND, Site};
+use crate::support::{Answer, BackendKind, Client, SECOND, Site};
 use ampoule::SessionLimitPolicy;
 use http::StatusCode;
 use tokio::task::{JoinHandle, JoinSet};
@@ -84,8 +84,8 @@ fn agents(list: &[(String, String)]) -> Vec<&str> {
     list.iter().map(|(agent, _)| agent.as_str()).collect()
 }
 
-async fn a_user_sees_only_own_sessions(place: Place) {
-    let site = Site::new(place);
+async fn a_user_sees_only_own_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut phone = log_in(&site, "ada", "phone").await;
     let mut laptop = log_in(&site, "ada", "laptop").await;
     let mut other = log_in(&site, "eve", "tablet").await;
@@ -98,8 +98,8 @@ async fn a_user_sees_only_own_sessions(place: Place) {
     assert_eq!(agents(&listed(&mut log_in(&site, "ada", "new").await).await), ["new*"], "the phone's has timed out");
 }
 
-async fn a_user_ends_one_of_the_own_sessions(place: Place) {
-    let site = Site::new(place);
+async fn a_user_ends_one_of_the_own_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
     let (mut phone, mut laptop) = (log_in(&site, "ada", "phone").await, log_in(&site, "ada", "laptop").await);
     let list = listed(&mut laptop).await;
     let handle = &list.iter().find(|(agent, _)| agent == "phone").unwrap().1;
@@ -112,8 +112,8 @@ async fn a_user_ends_one_of_the_own_sessions(place: Place) {
     assert!(laptop.jar.is_empty(), "ending one's own removes the cookie");
 }
 
-async fn a_handle_does_not_end_another_users_session(place: Place) {
-    let site = Site::new(place);
+async fn a_handle_does_not_end_another_users_session(backend: BackendKind) {
+    let site = Site::new(backend);
     let (mut ada, mut eve) = (log_in(&site, "ada", "a").await, log_in(&site, "eve", "e").await);
     let handle = listed(&mut ada).await[0].1.clone();
     assert_eq!(eve.post(&format!("/revoke/{handle}")).await.text, "false");
@@ -122,8 +122,8 @@ async fn a_handle_does_not_end_another_users_session(place: Place) {
     assert_eq!(ada.ask("GET", "/get/user", format!("sid={handle}")).await.text, "none", "a handle is no id");
 }
 
-async fn a_user_ends_all_other_sessions(place: Place) {
-    let site = Site::new(place);
+async fn a_user_ends_all_other_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut here = log_in(&site, "ada", "here").await;
     let mut others = Vec::new();
     for n in 0..4 {
@@ -137,16 +137,16 @@ async fn a_user_ends_all_other_sessions(place: Place) {
     assert_eq!((here.value("user").await, eve.value("user").await), ("ada".into(), "eve".into()));
 }
 
-async fn a_user_ends_all(place: Place) {
-    let site = Site::new(place);
+async fn a_user_ends_all(backend: BackendKind) {
+    let site = Site::new(backend);
     let (mut here, mut there) = (log_in(&site, "ada", "here").await, log_in(&site, "ada", "there").await);
     assert_eq!(here.post("/revoke-all").await.text, "2");
     assert_eq!((here.value("user").await, there.value("user").await), ("none".into(), "none".into()));
     assert!(here.jar.is_empty());
 }
 
-async fn an_administrator_lists_and_ends_sessions(place: Place) {
-    let site = Site::new(place);
+async fn an_administrator_lists_and_ends_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
     let (mut one, mut two) = (log_in(&site, "ada", "one").await, log_in(&site, "ada", "two").await);
     let infos = site.layer.sessions_of("ada").await.unwrap();
     assert_eq!(infos.len(), 2);
@@ -160,8 +160,8 @@ async fn an_administrator_lists_and_ends_sessions(place: Place) {
 }
 
 /// Sessions are written and rotated while all of them are revoked (promise P2).
-async fn concurrent_writes_do_not_restore_revoked_sessions(place: Place) {
-    let site = Site::new(place);
+async fn concurrent_writes_do_not_restore_revoked_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
     for _ in 0..5 {
         let mut clients = Vec::new();
         for n in 0..4 {
@@ -189,8 +189,8 @@ async fn concurrent_writes_do_not_restore_revoked_sessions(place: Place) {
     }
 }
 
-async fn a_limit_ends_the_least_recently_used_sessions(place: Place) {
-    let site = Site::with(place, |options| options.sessions_per_principal = Some(2));
+async fn a_limit_ends_the_least_recently_used_sessions(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.sessions_per_principal = Some(2));
     let mut first = log_in(&site, "ada", "first").await;
     let mut second = log_in(&site, "ada", "second").await;
     first.post("/set/x/1").await;
@@ -203,9 +203,9 @@ async fn a_limit_ends_the_least_recently_used_sessions(place: Place) {
     assert_eq!(first.value("user").await, "ada");
 }
 
-async fn a_limit_holds_when_many_log_in_at_once(place: Place) {
+async fn a_limit_holds_when_many_log_in_at_once(backend: BackendKind) {
     for limit in [1, 3] {
-        let site = Site::with(place, |options| options.sessions_per_principal = Some(limit));
+        let site = Site::with(backend, |options| options.sessions_per_principal = Some(limit));
         let mut logins = JoinSet::new();
         for _ in 0..16 {
             let mut client = site.client();
@@ -228,12 +228,12 @@ async fn a_limit_holds_when_many_log_in_at_once(place: Place) {
     }
 }
 
-async fn a_limit_counts_a_double_click_once(place: Place) {
-    let site = Site::with(place, |options| options.sessions_per_principal = Some(1));
+async fn a_limit_counts_a_double_click_once(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.sessions_per_principal = Some(1));
     let mut client = site.client();
     client.post("/set/cart/7").await;
-    let first = start(&client, "/login-late/ada", format!("limit-click-1-{place:?}")).await;
-    let second = start(&client, "/login-late/ada", format!("limit-click-2-{place:?}")).await;
+    let first = start(&client, "/login-late/ada", format!("limit-click-1-{backend:?}")).await;
+    let second = start(&client, "/login-late/ada", format!("limit-click-2-{backend:?}")).await;
     let answers = [go_on(first).await, go_on(second).await];
     assert_eq!(answers.each_ref().map(|answer| (answer.status, answer.set_cookies().len())), [(StatusCode::OK, 1); 2]);
     for answer in &answers {
@@ -249,15 +249,15 @@ async fn a_limit_counts_a_double_click_once(place: Place) {
     assert_eq!(agents(&listed(&mut phone).await), ["phone*"]);
 }
 
-fn refusing(place: Place, limit: usize) -> Site {
-    Site::with(place, |options| {
+fn refusing(backend: BackendKind, limit: usize) -> Site {
+    Site::with(backend, |options| {
         options.sessions_per_principal = Some(limit);
         options.at_session_limit = SessionLimitPolicy::Refuse;
     })
 }
 
-async fn a_limit_can_refuse_logins(place: Place) {
-    let site = refusing(place, 2);
+async fn a_limit_can_refuse_logins(backend: BackendKind) {
+    let site = refusing(backend, 2);
     let (mut first, mut second) = (log_in(&site, "ada", "1").await, log_in(&site, "ada", "2").await);
     let mut third = site.client();
     third.post("/set/cart/7").await;
@@ -278,9 +278,9 @@ async fn a_limit_can_refuse_logins(place: Place) {
 }
 
 /// The same if they confirm one after the other: the first ones stay.
-async fn a_refusing_limit_keeps_the_first_confirmed_logins(place: Place) {
+async fn a_refusing_limit_keeps_the_first_confirmed_logins(backend: BackendKind) {
     for backwards in [false, true] {
-        let site = refusing(place, 2);
+        let site = refusing(backend, 2);
         let mut clients = Vec::new();
         for _ in 0..4 {
             let mut client = site.client();
@@ -308,9 +308,9 @@ async fn a_refusing_limit_keeps_the_first_confirmed_logins(place: Place) {
 }
 
 /// All are admitted while none is confirmed; then at most the limit stays, and at least one.
-async fn a_refusing_limit_admits_one_of_several_logins(place: Place) {
+async fn a_refusing_limit_admits_one_of_several_logins(backend: BackendKind) {
     for limit in [1, 2] {
-        let site = refusing(place, limit);
+        let site = refusing(backend, limit);
         let mut logins = JoinSet::new();
         for _ in 0..8 {
             let mut client = site.client();
@@ -342,12 +342,12 @@ async fn a_refusing_limit_admits_one_of_several_logins(place: Place) {
     }
 }
 
-async fn a_refusing_limit_counts_a_double_click_once(place: Place) {
-    let site = refusing(place, 1);
+async fn a_refusing_limit_counts_a_double_click_once(backend: BackendKind) {
+    let site = refusing(backend, 1);
     let mut client = site.client();
     client.post("/set/cart/7").await;
-    let first = start(&client, "/login-late/ada", format!("refuse-click-1-{place:?}")).await;
-    let second = start(&client, "/login-late/ada", format!("refuse-click-2-{place:?}")).await;
+    let first = start(&client, "/login-late/ada", format!("refuse-click-1-{backend:?}")).await;
+    let second = start(&client, "/login-late/ada", format!("refuse-click-2-{backend:?}")).await;
     let answers = [go_on(first).await, go_on(second).await];
     for answer in &answers {
         assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1), "{}", answer.text);
@@ -361,8 +361,8 @@ async fn a_refusing_limit_counts_a_double_click_once(place: Place) {
     log_in(&site, "ada", "next").await;
 }
 
-async fn a_refused_or_dropped_login_does_not_count(place: Place) {
-    let site = refusing(place, 1);
+async fn a_refused_or_dropped_login_does_not_count(backend: BackendKind) {
+    let site = refusing(backend, 1);
     let mut phone = log_in(&site, "ada", "phone").await;
     for fresh in [true, false] {
         let mut refused = site.client();
@@ -382,7 +382,7 @@ async fn a_refused_or_dropped_login_does_not_count(place: Place) {
         if number > 0 {
             client.clone().post("/set/cart/7").await;
         }
-        let (_gate, answer) = start(&client, "/login-slowly/ada", format!("dropped-{number}-{place:?}")).await;
+        let (_gate, answer) = start(&client, "/login-slowly/ada", format!("dropped-{number}-{backend:?}")).await;
         answer.abort();
         assert!(answer.await.unwrap_err().is_cancelled());
         if number > 1 {
@@ -396,13 +396,13 @@ async fn a_refused_or_dropped_login_does_not_count(place: Place) {
 }
 
 /// Two requests of one browser at once, each to leave a new token and no other session.
-async fn revoking_others_keeps_the_own_rotating_session(place: Place) {
-    let site = Site::new(place);
+async fn revoking_others_keeps_the_own_rotating_session(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut here = log_in(&site, "ada", "here").await;
     let mut there = log_in(&site, "ada", "there").await;
     let path = "/regenerate-and-revoke-others";
-    let first = start(&here, path, format!("rotate-1-{place:?}")).await;
-    let second = start(&here, path, format!("rotate-2-{place:?}")).await;
+    let first = start(&here, path, format!("rotate-1-{backend:?}")).await;
+    let second = start(&here, path, format!("rotate-2-{backend:?}")).await;
     let (first, second) = tokio::join!(go_on(first), go_on(second));
     assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::OK));
     let mut ended = [first.text.as_str(), second.text.as_str()];
@@ -424,8 +424,8 @@ async fn revoking_others_keeps_the_own_rotating_session(place: Place) {
 }
 
 /// A token from before a step-up does not stand for "this session".
-async fn revoking_others_includes_a_concurrent_login(place: Place) {
-    let site = Site::new(place);
+async fn revoking_others_includes_a_concurrent_login(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut here = log_in(&site, "ada", "here").await;
     let mut there = log_in(&site, "ada", "there").await;
     let before = here.clone();
@@ -440,8 +440,8 @@ async fn revoking_others_includes_a_concurrent_login(place: Place) {
 }
 
 /// A shop and its back office keep their sessions in one store, and the same people log in to both.
-async fn layers_on_one_store_are_separate(place: Place) {
-    let shop = Site::with(place, |options| {
+async fn layers_on_one_store_are_separate(backend: BackendKind) {
+    let shop = Site::with(backend, |options| {
         options.cookie.name = "shop".into();
         options.sessions_per_principal = Some(2);
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Answer, Client, Place, Site, answer};
+use crate::support::{Answer, BackendKind, Client, Site, answer};
 use ampoule::{Error, ErrorKind, NextPage, Options, OutagePolicy, RequireLogin, Session, Transport};
 use axum::Router;
 use axum::extract::Path;
@@ -46,7 +46,7 @@ fn routes() -> Router {
 }
 
 fn site_with(change: impl FnOnce(&mut Options)) -> Site {
-    let mut site = Site::with(Place::Memory, change);
+    let mut site = Site::with(BackendKind::Memory, change);
     site.app = crate::support::site::routes().merge(routes()).layer(site.layer.clone());
     site
 }

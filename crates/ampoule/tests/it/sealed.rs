@@ -1,6 +1,6 @@
 //! Records that are sealed before they reach the store: what an attacker can read in the store, and achieve by writing to it.
 
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use ampoule::{Options, Secret};
 use ampoule_core::{Entry, PutMode, Store};
 use http::StatusCode;
@@ -27,7 +27,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 #[tokio::test]
 async fn p8_a_sealed_record_contains_no_plaintext() {
-    let (plain, site) = (Site::new(Place::Memory), Site::with(Place::Memory, sealed(&[NEW])));
+    let (plain, site) = (Site::new(BackendKind::Memory), Site::with(BackendKind::Memory, sealed(&[NEW])));
     for (site, readable) in [(plain, true), (site, false)] {
         let mut client = site.client();
         client.post("/set/diagnosis/rheumatism").await;
@@ -45,7 +45,7 @@ async fn p8_a_sealed_record_contains_no_plaintext() {
 
 #[tokio::test]
 async fn p8_a_record_under_another_key_is_corrupt() {
-    let site = Site::with(Place::Memory, sealed(&[NEW]));
+    let site = Site::with(BackendKind::Memory, sealed(&[NEW]));
     let (mut ada, mut eve) = (site.client(), site.client());
     ada.post("/set/role/admin").await;
     let (_, of_ada) = site.spy.written.lock().unwrap().last().cloned().unwrap();
@@ -61,7 +61,7 @@ async fn p8_a_record_under_another_key_is_corrupt() {
 
 #[tokio::test]
 async fn keys_rotate_without_ending_logins() {
-    let old = Site::with(Place::Memory, sealed(&[OLD]));
+    let old = Site::with(BackendKind::Memory, sealed(&[OLD]));
     let mut client = old.client();
     client.post("/login/ada").await;
     assert_eq!(client.value("user").await, "ada", "the login is confirmed, which is a write");
@@ -83,7 +83,7 @@ async fn keys_rotate_without_ending_logins() {
 
 #[tokio::test]
 async fn an_unsealed_record_is_not_accepted_as_sealed() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let mut client = site.client();
     client.post("/login/ada").await;
     let mut options = crate::support::options(site.clock.clone());

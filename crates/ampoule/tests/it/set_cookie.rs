@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{HOUR, Log, Place, SECOND, Site, options};
+use crate::support::{BackendKind, HOUR, Log, SECOND, Site, options};
 use ampoule::{CookieExpires, CookiePriority, HostPrefix, SameSite, Secret, Session, SessionLayer};
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use tower::ServiceExt;
 
-on_places! {
+on_backends! {
     an_untouched_read_or_unsaved_session_sends_no_cookie on Memory File Cookie;
     saving_a_new_session_sends_a_cookie on Memory File Cookie;
     saving_again_sends_no_cookie_with_a_store on Memory File;
@@ -30,8 +30,8 @@ on_each_place! {
 }
 
 /// No cache may serve a response with a session's cookie to another client, whatever Cache-Control the handler sets.
-async fn a_handler_s_cache_control_is_kept_if_strict_enough(place: Place) {
-    let site = Site::new(place);
+async fn a_handler_s_cache_control_is_kept_if_strict_enough(backend: BackendKind) {
+    let site = Site::new(backend);
     for (said, sent) in [
         ("public", "no-store"),
         ("public, max-age=31536000, immutable", "no-store"),
@@ -46,7 +46,7 @@ async fn a_handler_s_cache_control_is_kept_if_strict_enough(place: Place) {
         let with_cookie = client.post(&path).await;
         let values: Vec<_> = with_cookie.headers.get_all("cache-control").iter().collect();
         assert_eq!((with_cookie.set_cookies().len(), values), (1, vec![&HeaderValue::from_static(sent)]), "{said}");
-        if place != Place::Cookie {
+        if backend != BackendKind::Cookie {
             let without = client.post(&path).await;
             assert_eq!(
                 (without.set_cookies().len(), &without.headers["cache-control"]),
@@ -56,8 +56,8 @@ async fn a_handler_s_cache_control_is_kept_if_strict_enough(place: Place) {
     }
 }
 
-async fn an_untouched_read_or_unsaved_session_sends_no_cookie(place: Place) {
-    let site = Site::new(place);
+async fn an_untouched_read_or_unsaved_session_sends_no_cookie(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     for path in ["/", "/get/a", "/info", "/peek/a", "/id"] {
@@ -67,8 +67,8 @@ async fn an_untouched_read_or_unsaved_session_sends_no_cookie(place: Place) {
     assert_eq!(client.value("a").await, "1");
 }
 
-async fn saving_a_new_session_sends_a_cookie(place: Place) {
-    let site = Site::new(place);
+async fn saving_a_new_session_sends_a_cookie(backend: BackendKind) {
+    let site = Site::new(backend);
     let answer = site.client().post("/set/a/1").await;
     let cookies = answer.set_cookies();
     assert_eq!(cookies.len(), 1);
@@ -82,8 +82,8 @@ async fn saving_a_new_session_sends_a_cookie(place: Place) {
     );
 }
 
-async fn saving_again_sends_no_cookie_with_a_store(place: Place) {
-    let site = Site::new(place);
+async fn saving_again_sends_no_cookie_with_a_store(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let answer = client.post("/set/a/2").await;
@@ -92,8 +92,8 @@ async fn saving_again_sends_no_cookie_with_a_store(place: Place) {
     assert_eq!(answer.headers["vary"], "Cookie");
 }
 
-async fn a_cookie_with_an_expiry_is_sent_again_after_a_tenth(place: Place) {
-    let site = Site::with(place, |options| {
+async fn a_cookie_with_an_expiry_is_sent_again_after_a_tenth(backend: BackendKind) {
+    let site = Site::with(backend, |options| {
         options.cookie.expires = CookieExpires::After(10 * HOUR);
         options.idle_timeout = Some(100 * HOUR);
     });
@@ -113,8 +113,8 @@ async fn a_cookie_with_an_expiry_is_sent_again_after_a_tenth(place: Place) {
     assert_eq!(client.post("/set/a/2").await.set_cookies().len(), 1, "also with a save");
 }
 
-async fn remember_me_sets_a_persistent_cookie(place: Place) {
-    let site = Site::new(place);
+async fn remember_me_sets_a_persistent_cookie(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let days = 60 * 24 * 3_600;
@@ -126,8 +126,8 @@ async fn remember_me_sets_a_persistent_cookie(place: Place) {
     assert_eq!(client.value("a").await, "none");
 }
 
-async fn a_deleted_session_s_cookie_is_removed_with_its_attributes(place: Place) {
-    let site = Site::with(place, |options| {
+async fn a_deleted_session_s_cookie_is_removed_with_its_attributes(backend: BackendKind) {
+    let site = Site::with(backend, |options| {
         options.cookie.domain = Some("example.com".into());
         options.cookie.path = "/app".into();
         options.cookie.samesite = SameSite::Strict;
@@ -142,8 +142,8 @@ async fn a_deleted_session_s_cookie_is_removed_with_its_attributes(place: Place)
     assert_eq!(site.client().post("/logout").await.set_cookies(), [""; 0], "who has no cookie is told of none");
 }
 
-async fn an_invalid_token_sends_no_cookie(place: Place) {
-    let site = Site::new(place);
+async fn an_invalid_token_sends_no_cookie(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let real = client.cookie_header();
@@ -160,15 +160,15 @@ async fn an_invalid_token_sends_no_cookie(place: Place) {
     }
 }
 
-async fn a_cookie_of_an_old_secret_is_sent_again(place: Place) {
+async fn a_cookie_of_an_old_secret_is_sent_again(backend: BackendKind) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secret = |text: &str| Secret::new(text).unwrap();
-    let before = Site::with(place, |options| options.secrets = vec![secret(old)]);
+    let before = Site::with(backend, |options| options.secrets = vec![secret(old)]);
     let mut client = before.client();
     client.post("/set/a/1").await;
     let old_cookie = client.cookie_header();
-    let after = Site::with(place, |options| options.secrets = vec![secret(new), secret(old)]);
-    if place != Place::Cookie {
+    let after = Site::with(backend, |options| options.secrets = vec![secret(new), secret(old)]);
+    if backend != BackendKind::Cookie {
         // Both use the same store: each finds the other's data.
         let (key, entry) = before.spy.written.lock().unwrap()[0].clone();
         let _ = ampoule_core::Store::put(&*after.spy, key, entry, ampoule_core::PutMode::Create).await.unwrap();
@@ -181,8 +181,8 @@ async fn a_cookie_of_an_old_secret_is_sent_again(place: Place) {
     assert_eq!((answer.text.as_str(), answer.set_cookies().len()), ("1", 0), "once");
 }
 
-async fn auto_save_saves_changes(place: Place) {
-    let site = Site::with(place, |options| options.auto_save = true);
+async fn auto_save_saves_changes(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.auto_save = true);
     let mut client = site.client();
     assert_eq!(client.get("/get/a").await.set_cookies(), [""; 0], "reading is no change");
     assert_eq!(client.post("/forget/a/1").await.set_cookies().len(), 1);
@@ -192,8 +192,8 @@ async fn auto_save_saves_changes(place: Place) {
     assert_eq!((client.value("user").await, client.cookie_header()), ("none".into(), cookie));
 }
 
-async fn read_only_access_writes_nothing(place: Place) {
-    let site = Site::with(place, |options| options.cookie.expires = CookieExpires::After(10 * HOUR));
+async fn read_only_access_writes_nothing(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.cookie.expires = CookieExpires::After(10 * HOUR));
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.clock.advance(9 * HOUR);
@@ -201,15 +201,15 @@ async fn read_only_access_writes_nothing(place: Place) {
     let answer = client.get("/peek/a").await;
     assert_eq!((answer.text.as_str(), answer.set_cookies().len()), ("1", 0));
     assert_eq!(answer.headers["vary"], "Cookie");
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         assert_eq!(site.spy.calls(), [1, 0, 0, 0]);
     }
     site.clock.advance(15 * HOUR);
     assert_eq!(client.value("a").await, "none", "it did not keep the session alive");
 }
 
-async fn a_use_moves_the_idle_deadline_but_not_the_absolute_one(place: Place) {
-    let site = Site::with(place, |options| {
+async fn a_use_moves_the_idle_deadline_but_not_the_absolute_one(backend: BackendKind) {
+    let site = Site::with(backend, |options| {
         options.idle_timeout = Some(10 * HOUR);
         options.absolute_timeout = Some(24 * HOUR);
     });
@@ -227,7 +227,7 @@ async fn a_use_moves_the_idle_deadline_but_not_the_absolute_one(place: Place) {
 
 #[tokio::test]
 async fn a_cookie_session_is_split_and_shrinks_again() {
-    let site = Site::new(Place::Cookie);
+    let site = Site::new(BackendKind::Cookie);
     let mut client = site.client();
     let long = "x".repeat(5_000);
     client.post(&format!("/set/a/{long}")).await;
@@ -249,18 +249,18 @@ async fn a_cookie_session_is_split_and_shrinks_again() {
 
 #[tokio::test]
 async fn the_priority_is_an_option_of_the_cookie_and_of_its_removal() {
-    let usual = Site::new(Place::Memory).client().post("/set/a/1").await.set_cookies().remove(0);
+    let usual = Site::new(BackendKind::Memory).client().post("/set/a/1").await.set_cookies().remove(0);
     assert!(!usual.contains("Priority"), "{usual}");
     for (priority, text) in [
         (CookiePriority::Low, "Priority=Low"),
         (CookiePriority::Medium, "Priority=Medium"),
         (CookiePriority::High, "Priority=High"),
     ] {
-        for place in [Place::Memory, Place::Cookie] {
-            let mut client = Site::with(place, |options| options.cookie.priority = Some(priority)).client();
+        for backend in [BackendKind::Memory, BackendKind::Cookie] {
+            let mut client = Site::with(backend, |options| options.cookie.priority = Some(priority)).client();
             for path in ["/set/a/1", "/logout"] {
                 let cookie = client.post(path).await.set_cookies().remove(0);
-                assert_eq!(cookie.split("; ").filter(|part| *part == text).count(), 1, "{place:?} {path} {cookie}");
+                assert_eq!(cookie.split("; ").filter(|part| *part == text).count(), 1, "{backend:?} {path} {cookie}");
             }
         }
     }
@@ -268,7 +268,7 @@ async fn the_priority_is_an_option_of_the_cookie_and_of_its_removal() {
 
 #[tokio::test]
 async fn prefix_and_partition_are_options() {
-    let site = Site::with(Place::Memory, |options| {
+    let site = Site::with(BackendKind::Memory, |options| {
         options.cookie.host_prefix = HostPrefix::Always;
         options.cookie.partitioned = true;
         options.cookie.samesite = SameSite::None;
@@ -289,7 +289,7 @@ async fn asked(layer: &SessionLayer, handler: impl AsyncFn(Session) -> HeaderMap
 
 #[tokio::test]
 async fn vary_is_added_once_and_a_handlers_cache_control_is_kept() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     for (before, after) in
         [("", "Cookie"), ("Accept", "Accept, Cookie"), ("accept, cookie", "accept, cookie"), ("*", "*")]
     {
@@ -312,7 +312,7 @@ async fn vary_is_added_once_and_a_handlers_cache_control_is_kept() {
 
 #[tokio::test]
 async fn domain_and_path_can_be_set_by_the_request() {
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let headers = asked(&site.layer, async |session| {
         session.set_cookie_domain(".Shop.example").unwrap();
         session.set_cookie_path("/s").unwrap();
@@ -378,7 +378,7 @@ fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
 #[tokio::test]
 async fn unsaved_changes_are_logged_once_without_values() {
     let (lines, _listening) = listen();
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let mut client = site.client();
     client.post("/forget/colour/crimson").await;
     client.post("/set/a/1").await;
@@ -395,7 +395,7 @@ async fn unsaved_changes_are_logged_once_without_values() {
 #[tokio::test]
 async fn client_errors_are_not_logged_as_server_errors() {
     let (lines, _listening) = listen();
-    let site = Site::new(Place::Memory);
+    let site = Site::new(BackendKind::Memory);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let mut late = client.clone();
@@ -407,7 +407,7 @@ async fn client_errors_are_not_logged_as_server_errors() {
 
 #[tokio::test]
 async fn a_session_is_valid_until_its_deadline() {
-    let site = Site::with(Place::Memory, |options| options.idle_timeout = Some(Duration::from_secs(10)));
+    let site = Site::with(BackendKind::Memory, |options| options.idle_timeout = Some(Duration::from_secs(10)));
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.clock.advance(10 * SECOND - Duration::from_millis(1));

@@ -1,7 +1,7 @@
 //! Sessions without cookies: by bearer token, by a header, by a function, by the application itself, and by several
 //! transports.
 
-use crate::support::{Answer, Place, SECRET, Site};
+use crate::support::{Answer, BackendKind, SECRET, Site};
 use ampoule::{Error, Options, Session, SessionLayer, Settings, Transport};
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 fn by(transports: impl IntoIterator<Item = Transport>) -> Site {
     let transports = transports.into_iter().collect();
-    with_routes(Site::with(Place::Memory, |options| options.transports = transports))
+    with_routes(Site::with(BackendKind::Memory, |options| options.transports = transports))
 }
 
 fn with_routes(mut site: Site) -> Site {
@@ -174,7 +174,7 @@ async fn the_application_can_select_the_session_itself() {
     let late = send(&site, "POST", &format!("/given-late/{}", new.text), &[]).await;
     assert_eq!(late.text, "call set_id before anything is read from the session");
     // Also where cookies are the rule: then none is sent.
-    let site = with_routes(Site::new(Place::Memory));
+    let site = with_routes(Site::new(BackendKind::Memory));
     let new = send(&site, "POST", "/given/-", &[]).await;
     assert!(new.set_cookies().is_empty());
     assert_eq!(send(&site, "POST", &format!("/given/{}", new.text), &[("cookie", "sid=x")]).await.text, "2 requests");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Client, Place, Site};
+use crate::support::{Answer, BackendKind, Client, Site};
 use ampoule::{CsrfLayer, CsrfToken};
 use ampoule_core::{MemoryBounds, Store};
 use axum::Router;
@@ -78,31 +78,31 @@ async fn p9_a_hundred_thousand_unused_forms_evict_no_session_and_lock_out_no_vis
 
 #[tokio::test]
 async fn p9_an_unused_form_lives_an_hour_until_its_first_change() {
-    for place in [Place::Memory, Place::File, Place::Sqlite, Place::Cookie] {
-        let site = with_forms(Site::new(place));
+    for backend in [BackendKind::Memory, BackendKind::File, BackendKind::Sqlite, BackendKind::Cookie] {
+        let site = with_forms(Site::new(backend));
         let ((mut late, late_token), (mut used, used_token)) = (visitor(&site).await, visitor(&site).await);
         let (mut idle, _) = visitor(&site).await;
         site.clock.advance(59 * MINUTE);
-        assert_eq!(submit(&mut used, "/set/cart/1", &used_token).await.status, StatusCode::OK, "{place:?}");
+        assert_eq!(submit(&mut used, "/set/cart/1", &used_token).await.status, StatusCode::OK, "{backend:?}");
         let again = idle.get("/form").await;
         assert_eq!(
             again.set_cookies().len(),
-            usize::from(place == Place::Cookie),
-            "{place:?}: the session is the same"
+            usize::from(backend == BackendKind::Cookie),
+            "{backend:?}: the session is the same"
         );
         site.clock.advance(2 * MINUTE);
-        assert_eq!(submit(&mut late, "/set/cart/1", &late_token).await.status, StatusCode::FORBIDDEN, "{place:?}");
+        assert_eq!(submit(&mut late, "/set/cart/1", &late_token).await.status, StatusCode::FORBIDDEN, "{backend:?}");
         // A look at the form has moved the end of that session by an hour.
         site.clock.advance(50 * MINUTE);
-        assert_eq!(submit(&mut idle, "/set/cart/1", &again.text).await.status, StatusCode::OK, "{place:?}");
+        assert_eq!(submit(&mut idle, "/set/cart/1", &again.text).await.status, StatusCode::OK, "{backend:?}");
         site.clock.advance(23 * 60 * MINUTE - 52 * MINUTE);
-        assert_eq!(used.value("cart").await, "1", "{place:?}: a session with data lives a day");
+        assert_eq!(used.value("cart").await, "1", "{backend:?}: a session with data lives a day");
     }
 }
 
 #[tokio::test]
 async fn p9_a_shorter_idle_timeout_applies_to_an_unused_form() {
-    let mut site = Site::with(Place::Memory, |options| options.idle_timeout = Some(10 * MINUTE));
+    let mut site = Site::with(BackendKind::Memory, |options| options.idle_timeout = Some(10 * MINUTE));
     site = with_forms(site);
     let (mut client, token) = visitor(&site).await;
     site.clock.advance(11 * MINUTE);
@@ -111,7 +111,7 @@ async fn p9_a_shorter_idle_timeout_applies_to_an_unused_form() {
 
 #[tokio::test]
 async fn p9_a_session_with_its_own_idle_timeout_is_not_an_unused_form() {
-    let site = with_forms(Site::new(Place::Memory));
+    let site = with_forms(Site::new(BackendKind::Memory));
     let (mut client, token) = visitor(&site).await;
     assert_eq!(submit(&mut client, "/remember/864000", &token).await.status, StatusCode::OK);
     site.clock.advance(5 * 24 * 60 * MINUTE);

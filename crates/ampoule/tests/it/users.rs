@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Client, Place, SECRET, Site};
+use crate::support::{BackendKind, Client, SECRET, Site};
 use ampoule::{
     Error, ErrorKind, Event, EventHook, EventKind, Options, RequireLogin, Secret, Session, User, UserLayer, Users,
 };
@@ -119,12 +119,12 @@ fn dress(mut site: Site, accounts: &Accounts) -> Site {
     site
 }
 
-fn site_on(place: Place) -> (Site, Accounts) {
+fn site_on(backend: BackendKind) -> (Site, Accounts) {
     let accounts = Accounts::default();
     for name in ["ada", "eve", "admin", "outage", "conflict"] {
         accounts.set(name, "first");
     }
-    (dress(Site::new(place), &accounts), accounts)
+    (dress(Site::new(backend), &accounts), accounts)
 }
 
 async fn logged_in(site: &Site, name: &str) -> Client {
@@ -139,7 +139,7 @@ async fn name(client: &mut Client) -> String {
 
 #[tokio::test]
 async fn a_user_is_loaded_once_per_request_and_only_if_needed() {
-    let (site, accounts) = site_on(Place::Memory);
+    let (site, accounts) = site_on(BackendKind::Memory);
     let mut ada = logged_in(&site, "ada").await;
     assert_eq!(accounts.loads(), 0, "a login has its user");
     assert_eq!((ada.get("/twice").await.text.as_str(), accounts.loads()), ("adaada", 1));
@@ -152,8 +152,8 @@ async fn a_user_is_loaded_once_per_request_and_only_if_needed() {
     assert_eq!(name(&mut ada).await, "nobody");
 }
 
-async fn a_changed_hash_ends_each_login_at_its_next_load(place: Place) {
-    let (site, accounts) = site_on(place);
+async fn a_changed_hash_ends_each_login_at_its_next_load(backend: BackendKind) {
+    let (site, accounts) = site_on(backend);
     let (mut one, mut two, mut eve) =
         (logged_in(&site, "ada").await, logged_in(&site, "ada").await, logged_in(&site, "eve").await);
     for client in [&mut one, &mut two, &mut eve] {
@@ -169,7 +169,7 @@ async fn a_changed_hash_ends_each_login_at_its_next_load(place: Place) {
         assert_eq!(client.get("/user").await.status, StatusCode::FORBIDDEN);
     }
     accounts.set("ada", "first");
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         assert_eq!(name(&mut one).await, "nobody", "what has ended does not come back");
         assert_eq!(one.value("cart").await, "none");
     }
@@ -177,8 +177,8 @@ async fn a_changed_hash_ends_each_login_at_its_next_load(place: Place) {
     assert_eq!(name(&mut one).await, "ada");
 }
 
-async fn a_password_change_keeps_only_its_own_session(place: Place) {
-    let (site, _) = site_on(place);
+async fn a_password_change_keeps_only_its_own_session(backend: BackendKind) {
+    let (site, _) = site_on(backend);
     let (mut own, mut other, mut eve) =
         (logged_in(&site, "ada").await, logged_in(&site, "ada").await, logged_in(&site, "eve").await);
     for client in [&mut own, &mut other] {
@@ -188,7 +188,7 @@ async fn a_password_change_keeps_only_its_own_session(place: Place) {
     let before = own.clone();
     let ended = own.post("/password/second").await;
     // Its own session from before the login, and the other.
-    assert_eq!((ended.status, &*ended.text), (StatusCode::OK, if place == Place::Cookie { "0" } else { "2" }));
+    assert_eq!((ended.status, &*ended.text), (StatusCode::OK, if backend == BackendKind::Cookie { "0" } else { "2" }));
     assert_eq!((name(&mut own).await, own.value("cart").await), ("ada".into(), "full".into()));
     assert_ne!(own.jar, before.jar, "its client has a new token");
     assert_eq!(name(&mut other).await, "nobody");
@@ -197,14 +197,14 @@ async fn a_password_change_keeps_only_its_own_session(place: Place) {
     assert_eq!((name(&mut own).await, name(&mut eve).await), ("ada".into(), "eve".into()));
 }
 
-on_places! {
+on_backends! {
     a_changed_hash_ends_each_login_at_its_next_load on Memory File Sealed Redis Cookie;
     a_password_change_keeps_only_its_own_session on Memory File Sealed Redis Cookie;
 }
 
 #[tokio::test]
 async fn an_unconfirmed_login_survives_a_late_request_of_the_previous_session() {
-    let (site, accounts) = site_on(Place::Memory);
+    let (site, accounts) = site_on(BackendKind::Memory);
     let mut ada = logged_in(&site, "ada").await;
     assert_eq!(name(&mut ada).await, "ada");
     let old = ada.clone();
@@ -217,7 +217,7 @@ async fn an_unconfirmed_login_survives_a_late_request_of_the_previous_session() 
 
 #[tokio::test]
 async fn the_store_does_not_contain_the_hash() {
-    let (site, accounts) = site_on(Place::Memory);
+    let (site, accounts) = site_on(BackendKind::Memory);
     accounts.set("ada", "a-hash-that-stands-for-itself");
     let mut ada = logged_in(&site, "ada").await;
     assert_eq!(name(&mut ada).await, "ada");
@@ -231,7 +231,7 @@ async fn the_store_does_not_contain_the_hash() {
 
 #[tokio::test]
 async fn secrets_rotate_without_ending_logins() {
-    let (site, accounts) = site_on(Place::Memory);
+    let (site, accounts) = site_on(BackendKind::Memory);
     let mut client = logged_in(&site, "ada").await;
     assert_eq!(name(&mut client).await, "ada");
     let secrets = |texts: &'static [&'static str]| {
@@ -249,7 +249,7 @@ async fn secrets_rotate_without_ending_logins() {
 
 #[tokio::test]
 async fn a_login_without_its_user_is_undone_but_a_step_up_is_not() {
-    let (site, _) = site_on(Place::Memory);
+    let (site, _) = site_on(BackendKind::Memory);
     let mut bare = site.client();
     bare.post("/login/ada").await;
     assert_eq!(name(&mut bare).await, "nobody");
@@ -270,8 +270,8 @@ async fn a_deleted_user_ends_the_session_but_an_outage_does_not() {
     let hook = EventHook::new(move |event: &Event<'_>| {
         count.fetch_add(usize::from(event.kind == EventKind::Destroyed), Ordering::SeqCst);
     });
-    let (_, accounts) = site_on(Place::Memory);
-    let site = dress(Site::with(Place::Memory, |options| options.on_event = Some(hook)), &accounts);
+    let (_, accounts) = site_on(BackendKind::Memory);
+    let site = dress(Site::with(BackendKind::Memory, |options| options.on_event = Some(hook)), &accounts);
     let mut outage = logged_in(&site, "outage").await;
     for path in ["/me", "/user", "/protected"] {
         assert_eq!(outage.get(path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -289,7 +289,7 @@ async fn a_deleted_user_ends_the_session_but_an_outage_does_not() {
 
 #[tokio::test]
 async fn permissions_are_those_of_the_user() {
-    let (site, accounts) = site_on(Place::Memory);
+    let (site, accounts) = site_on(BackendKind::Memory);
     let (mut ada, mut admin) = (logged_in(&site, "ada").await, logged_in(&site, "admin").await);
     accounts.loads();
     assert_eq!((ada.get("/admin").await.status, accounts.loads()), (StatusCode::FORBIDDEN, 1));
@@ -298,7 +298,7 @@ async fn permissions_are_those_of_the_user() {
 
 #[tokio::test]
 async fn the_error_names_the_missing_layer() {
-    let (mut site, accounts) = site_on(Place::Memory);
+    let (mut site, accounts) = site_on(BackendKind::Memory);
     let mut ada = logged_in(&site, "ada").await;
     let other = ada.get("/other").await;
     assert!(other.status == StatusCode::INTERNAL_SERVER_ERROR && other.text.contains("UserLayer"), "{other:?}");

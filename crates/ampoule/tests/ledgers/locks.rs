@@ -8,15 +8,15 @@ use ampoule::store::mysql::mysql_async_0_37::prelude::Queryable;
 use ampoule::store::mysql::mysql_async_0_37::{Conn, Opts};
 use ampoule::store::sqlite::rusqlite_0::Connection;
 
-use crate::places::Place;
+use crate::backends::BackendKind;
 use crate::support::nodes::Cluster;
 
 /// Locks all sessions, and the creation of new ones, for this time.
-pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
+pub(crate) async fn hold(backend: BackendKind, cluster: &Cluster, time: Duration) {
     let table = &cluster.name;
-    match place {
-        Place::Postgres | Place::PgBouncer | Place::PostgresTls => {
-            let url = place.direct_url();
+    match backend {
+        BackendKind::Postgres | BackendKind::PgBouncer | BackendKind::PostgresTls => {
+            let url = backend.direct_url();
             let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
             tokio::spawn(connection);
             let rows = format!("SELECT id FROM {table} FOR UPDATE");
@@ -24,16 +24,16 @@ pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
             tokio::time::sleep(time).await;
             client.batch_execute("COMMIT").await.unwrap();
         }
-        Place::MariaDb | Place::MariaDbTls => {
-            let mut conn = Conn::new(Opts::from_url(&place.direct_url()).unwrap()).await.unwrap();
+        BackendKind::MariaDb | BackendKind::MariaDbTls => {
+            let mut conn = Conn::new(Opts::from_url(&backend.direct_url()).unwrap()).await.unwrap();
             conn.query_drop("BEGIN").await.unwrap();
             conn.query_drop(format!("SELECT id FROM {table} FOR UPDATE")).await.unwrap();
             tokio::time::sleep(time).await;
             conn.query_drop("COMMIT").await.unwrap();
             conn.disconnect().await.unwrap();
         }
-        Place::Redis | Place::RedisTls => pause(&place.direct_url(), time).await,
-        Place::Sqlite => {
+        BackendKind::Redis | BackendKind::RedisTls => pause(&backend.direct_url(), time).await,
+        BackendKind::Sqlite => {
             let file = cluster.folder().join("sessions.db");
             let connection = Connection::open(file).unwrap();
             connection.busy_timeout(Duration::from_secs(20)).unwrap();
@@ -41,7 +41,7 @@ pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
             tokio::time::sleep(time).await;
             connection.execute_batch("COMMIT").unwrap();
         }
-        Place::File => {
+        BackendKind::File => {
             let records = cluster.folder().join("sessions/records");
             let lock = |first: u8| {
                 let shard = records.join(format!("{first:02x}"));
@@ -53,7 +53,7 @@ pub(crate) async fn hold(place: Place, cluster: &Cluster, time: Duration) {
             let _locked: Vec<_> = tokio::task::block_in_place(|| (0..=u8::MAX).map(lock).collect());
             tokio::time::sleep(time).await;
         }
-        Place::Memcached => panic!("memcached has no locks"),
+        BackendKind::Memcached => panic!("memcached has no locks"),
     }
 }
 

@@ -10,10 +10,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backends;
 mod client;
 mod ledger;
 mod locks;
-mod places;
 #[path = "../walks/random.rs"]
 mod random;
 
@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ampoule_core::conformance::workload::WorkloadReport;
+use backends::BackendKind;
 use client::{Client, Outcome};
-use places::Place;
 use support::nodes::{Cluster, Limits, Node};
 use tokio::task::JoinSet;
 
@@ -41,14 +41,14 @@ async fn server_process() {
 }
 
 macro_rules! for_each_place {
-    ($($test:ident on $($place:ident)+;)*) => {$(
+    ($($test:ident on $($backend:ident)+;)*) => {$(
         mod $test {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #[allow(non_snake_case)]
-                async fn $place() {
-                    if super::Place::$place.is_there() {
-                        super::$test(super::Place::$place).await;
+                async fn $backend() {
+                    if super::BackendKind::$backend.is_available() {
+                        super::$test(super::BackendKind::$backend).await;
                     }
                 }
             )+
@@ -66,8 +66,8 @@ for_each_place! {
     p10_ledgers_agree_under_a_lock on Postgres PgBouncer MariaDb Redis File Sqlite;
 }
 
-fn cluster(place: Place) -> Cluster {
-    let mut cluster = Cluster::new(|folder| place.url(folder));
+fn cluster(backend: BackendKind) -> Cluster {
+    let mut cluster = Cluster::new(|folder| backend.url(folder));
     // Short enough to pass during a run.
     cluster.limits.rotation_grace = Duration::from_millis(250);
     cluster
@@ -100,16 +100,16 @@ impl Outcome {
     }
 }
 
-async fn p7_ledgers_agree_among_nodes(place: Place) {
-    let cluster = cluster(place);
+async fn p7_ledgers_agree_among_nodes(backend: BackendKind) {
+    let cluster = cluster(backend);
     let nodes = cluster.nodes(3);
     let time = lasting(Duration::from_millis(600), Duration::from_secs(60));
     run_clients(&nodes, cluster.limits, time, &Arc::default()).await.assert_nothing_was_refused();
 }
 
 /// The result with a third node whose clock is off; `None` if libfaketime is not installed.
-async fn with_a_clock_off(place: Place, offset: &str) -> Option<Outcome> {
-    let cluster = cluster(place);
+async fn with_a_clock_off(backend: BackendKind, offset: &str) -> Option<Outcome> {
+    let cluster = cluster(backend);
     let mut nodes = cluster.nodes(2);
     nodes.push(cluster.node_with_clock(offset)?);
     assert!(nodes[2].clock_off > Duration::from_secs(240), "{offset}: {:?}", nodes[2].clock_off);
@@ -117,37 +117,37 @@ async fn with_a_clock_off(place: Place, offset: &str) -> Option<Outcome> {
     Some(run_clients(&nodes, cluster.limits, time, &Arc::default()).await)
 }
 
-async fn agrees_with_clocks_off(place: Place, offsets: [&str; 2]) {
+async fn agrees_with_clocks_off(backend: BackendKind, offsets: [&str; 2]) {
     for offset in offsets {
-        if let Some(outcome) = with_a_clock_off(place, offset).await {
+        if let Some(outcome) = with_a_clock_off(backend, offset).await {
             outcome.assert_nothing_was_refused();
         }
     }
 }
 
 /// Where the nodes' clocks determine expiry, an idle timeout of a day tolerates five minutes in both directions.
-async fn p7_ledgers_agree_where_a_node_s_clock_is_minutes_off(place: Place) {
-    agrees_with_clocks_off(place, ["+5m", "-5m"]).await;
+async fn p7_ledgers_agree_where_a_node_s_clock_is_minutes_off(backend: BackendKind) {
+    agrees_with_clocks_off(backend, ["+5m", "-5m"]).await;
 }
 
 /// More than the idle timeout of a day: the server's clock determines expiry, so the nodes' clocks do not matter.
-async fn p7_ledgers_agree_where_a_node_s_clock_is_days_off(place: Place) {
-    agrees_with_clocks_off(place, ["+2d", "-2d"]).await;
+async fn p7_ledgers_agree_where_a_node_s_clock_is_days_off(backend: BackendKind) {
+    agrees_with_clocks_off(backend, ["+2d", "-2d"]).await;
 }
 
 /// Without a server the nodes' clocks determine expiry: a clock that is ahead by more than the idle timeout ends all
 /// sessions. The ledgers detect it, as they would any other loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ledgers_detect_sessions_that_a_node_with_a_fast_clock_swept() {
-    for place in [Place::File, Place::Sqlite] {
-        let Some(outcome) = with_a_clock_off(place, "+2d").await else { return };
-        assert!(outcome.report.lost > 0 && !outcome.faults.is_empty(), "{place:?}: {}", outcome.report);
+    for backend in [BackendKind::File, BackendKind::Sqlite] {
+        let Some(outcome) = with_a_clock_off(backend, "+2d").await else { return };
+        assert!(outcome.report.lost > 0 && !outcome.faults.is_empty(), "{backend:?}: {}", outcome.report);
     }
 }
 
 /// Requests that the lock blocks wait, or fail with an error that names the lock.
-async fn p10_ledgers_agree_under_a_lock(place: Place) {
-    let mut cluster = cluster(place);
+async fn p10_ledgers_agree_under_a_lock(backend: BackendKind) {
+    let mut cluster = cluster(backend);
     let held = lasting(Duration::from_secs(2), Duration::from_secs(30));
     cluster.limits.store_timeout = lasting(Duration::from_millis(700), Limits::default().store_timeout);
     let nodes = cluster.nodes(2);
@@ -160,7 +160,7 @@ async fn p10_ledgers_agree_under_a_lock(place: Place) {
     let clients = run_clients(&nodes, limits, lead, &continues);
     let locked = async {
         tokio::time::sleep(lead).await;
-        locks::hold(place, &cluster, held).await;
+        locks::hold(backend, &cluster, held).await;
         tokio::time::sleep(lead).await;
         continues.store(false, Ordering::SeqCst);
     };

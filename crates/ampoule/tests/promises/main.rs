@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use ampoule_core::{Entry, PutMode, Store, StoreKey};
 use http::StatusCode;
 use support::site::{Gate, gate};
-use support::{Answer, Client, Place, Site};
+use support::{Answer, BackendKind, Client, Site};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A request that waits at a gate.
@@ -32,8 +32,8 @@ struct SlowRequest {
 impl SlowRequest {
     /// Starts a request and returns when it waits at its gate, whose name is appended to the path. The name contains the
     /// test, since gates are shared by the whole program.
-    async fn start(client: &Client, method: &'static str, path: &str, test: &str, place: Place) -> SlowRequest {
-        let name = format!("{test}-{place:?}");
+    async fn start(client: &Client, method: &'static str, path: &str, test: &str, backend: BackendKind) -> SlowRequest {
+        let name = format!("{test}-{backend:?}");
         let gate = gate(&name).await;
         let (client, path) = (client.clone(), format!("{path}{name}"));
         let answer = tokio::spawn(async move { client.ask(method, &path, client.cookie_header()).await });
@@ -41,12 +41,12 @@ impl SlowRequest {
         SlowRequest { gate, answer }
     }
 
-    async fn post(client: &Client, path: &str, test: &str, place: Place) -> SlowRequest {
-        SlowRequest::start(client, "POST", path, test, place).await
+    async fn post(client: &Client, path: &str, test: &str, backend: BackendKind) -> SlowRequest {
+        SlowRequest::start(client, "POST", path, test, backend).await
     }
 
-    async fn get(client: &Client, path: &str, test: &str, place: Place) -> SlowRequest {
-        SlowRequest::start(client, "GET", path, test, place).await
+    async fn get(client: &Client, path: &str, test: &str, backend: BackendKind) -> SlowRequest {
+        SlowRequest::start(client, "GET", path, test, backend).await
     }
 
     /// Opens the gate and returns the response.

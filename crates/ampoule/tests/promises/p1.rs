@@ -1,6 +1,6 @@
 //! No lost update: requests that run at once on one session lose nothing.
 
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use crate::{SlowRequest, assert_ok, at_once, on_each_store};
 use tokio::task::JoinSet;
 
@@ -12,8 +12,8 @@ on_each_store! {
     p1_only_one_of_all_requests_takes_a_value;
 }
 
-async fn p1_no_lost_update_of_different_keys(place: Place) {
-    let site = Site::new(place);
+async fn p1_no_lost_update_of_different_keys(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/first/yes").await;
     at_once(&client, (0..64).map(|n| format!("/set/key{n}/{n}"))).await;
@@ -23,29 +23,29 @@ async fn p1_no_lost_update_of_different_keys(place: Place) {
     assert_eq!(client.value("first").await, "yes");
 }
 
-async fn p1_no_lost_update_of_a_counter(place: Place) {
-    let site = Site::new(place);
+async fn p1_no_lost_update_of_a_counter(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/count/n").await;
     at_once(&client, (0..64).map(|_| "/count/n".to_owned())).await;
     assert_eq!(client.value("n").await, "65");
 }
 
-async fn p1_the_later_commit_of_one_key_wins(place: Place) {
-    let site = Site::new(place);
+async fn p1_the_later_commit_of_one_key_wins(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/0").await;
-    let slow = SlowRequest::post(&client, "/slow/a/late/", "later", place).await;
+    let slow = SlowRequest::post(&client, "/slow/a/late/", "later", backend).await;
     client.post("/set/a/early").await;
     assert_ok(&slow.finish().await);
     assert_eq!(client.value("a").await, "late");
 }
 
-async fn p1_a_slow_request_keeps_the_changes_of_others(place: Place) {
-    let site = Site::new(place);
+async fn p1_a_slow_request_keeps_the_changes_of_others(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
-    let slow = SlowRequest::post(&client, "/slow/b/2/", "keeps", place).await;
+    let slow = SlowRequest::post(&client, "/slow/b/2/", "keeps", backend).await;
     client.post("/set/c/3").await;
     assert_ok(&slow.finish().await);
     for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
@@ -54,8 +54,8 @@ async fn p1_a_slow_request_keeps_the_changes_of_others(place: Place) {
 }
 
 /// A voucher can be used once, even by concurrent requests, whose other changes are kept.
-async fn p1_only_one_of_all_requests_takes_a_value(place: Place) {
-    let site = Site::new(place);
+async fn p1_only_one_of_all_requests_takes_a_value(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/voucher/ten").await;
     client.post("/set/cart/7").await;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::on_each_store;
 use crate::support::site::gate;
 use crate::support::stores::StoreBehaviour;
-use crate::support::{Place, SECOND, Site};
+use crate::support::{BackendKind, SECOND, Site};
 
 on_each_store! {
     p10_an_outage_is_an_explicit_error;
@@ -17,8 +17,8 @@ on_each_store! {
     p10_writers_that_wait_for_each_other_share_one_limit;
 }
 
-async fn p10_an_outage_is_an_explicit_error(place: Place) {
-    let site = Site::new(place);
+async fn p10_an_outage_is_an_explicit_error(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     let cookie = client.cookie_header();
@@ -35,8 +35,8 @@ async fn p10_an_outage_is_an_explicit_error(place: Place) {
     assert_eq!(client.value("user").await, "ada", "the session was never taken for empty");
 }
 
-async fn p10_a_hung_store_times_out(place: Place) {
-    let site = Site::with(place, |options| options.store_timeout = Some(Duration::from_secs(1)));
+async fn p10_a_hung_store_times_out(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.store_timeout = Some(Duration::from_secs(1)));
     let mut client = site.client();
     client.post("/login/ada").await;
     site.spy.set_behaviour(StoreBehaviour::Hangs);
@@ -72,12 +72,12 @@ async fn release_writers_to_a_hung_store(site: &Site, name: &str) {
 }
 
 /// A second for each of them would be twenty.
-async fn p10_writers_that_wait_for_each_other_share_one_limit(place: Place) {
-    let site = Site::with(place, |options| {
+async fn p10_writers_that_wait_for_each_other_share_one_limit(backend: BackendKind) {
+    let site = Site::with(backend, |options| {
         options.store_timeout = Some(SECOND);
         options.fail_fast_after = 0;
     });
-    let name = format!("hung-{place:?}");
+    let name = format!("hung-{backend:?}");
     let done = release_writers_to_a_hung_store(&site, &name);
     tokio::time::timeout(10 * SECOND, done).await.expect("every writer is answered in about a second");
     let [_, puts, ..] = site.spy.calls();
@@ -88,7 +88,7 @@ async fn p10_writers_that_wait_for_each_other_share_one_limit(place: Place) {
 /// The same with a clock that only advances when all tasks are idle: exact to the millisecond.
 #[tokio::test(start_paused = true)]
 async fn p10_no_writer_waits_longer_than_the_limit() {
-    let site = Site::with(Place::Memory, |options| {
+    let site = Site::with(BackendKind::Memory, |options| {
         options.store_timeout = Some(SECOND);
         options.fail_fast_after = 0;
     });

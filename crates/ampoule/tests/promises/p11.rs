@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::support::browser::{Browser, Cookie};
 use crate::support::site::routes;
-use crate::support::{Client, Place, SECOND, Site};
+use crate::support::{BackendKind, Client, SECOND, Site};
 use crate::{assert_ok, assert_too_late, damage_last, on_each_place, on_each_store};
 
 on_each_store! {
@@ -42,9 +42,9 @@ fn domains(browser: &Browser) -> Vec<Option<&str>> {
 }
 
 /// Both cookies are of one session, or of a session and its login.
-async fn p11_a_changed_domain_keeps_the_session(place: Place) {
+async fn p11_a_changed_domain_keeps_the_session(backend: BackendKind) {
     for (change, user) in [("/regenerate", "none"), ("/login/ada", "ada")] {
-        let before = Site::new(place);
+        let before = Site::new(backend);
         let mut browser = Browser::new(&before.app, HOST);
         browser.post("/set/a/1").await;
         let after = with_domain(&before);
@@ -69,10 +69,10 @@ async fn p11_a_changed_domain_keeps_the_session(place: Place) {
     }
 }
 
-async fn p11_a_changed_domain_and_a_dead_cookie(place: Place) {
+async fn p11_a_changed_domain_and_a_dead_cookie(backend: BackendKind) {
     for wait in [0, 6] {
         for (first, user) in [("/set/b/2", "none"), ("/login/ada", "ada")] {
-            let before = Site::new(place);
+            let before = Site::new(backend);
             let mut ended = session(&before, "old").await;
             let mut browser = Browser::new(&before.app, HOST);
             browser.plant(Cookie::new(&ended.jar["sid"], None, "/"));
@@ -102,9 +102,9 @@ async fn p11_a_changed_domain_and_a_dead_cookie(place: Place) {
 }
 
 /// One for the host, one for the domain, of different sessions.
-async fn p11_cookies_of_two_sessions_are_ignored_and_expired(place: Place) {
+async fn p11_cookies_of_two_sessions_are_ignored_and_expired(backend: BackendKind) {
     for (method, path) in [("GET", "/get/a"), ("GET", "/a/b/c/d/e/get/a"), ("GET", "/info")] {
-        let site = with_domain(&Site::new(place));
+        let site = with_domain(&Site::new(backend));
         let (mut one, mut other) = (session(&site, "one").await, session(&site, "other").await);
         let mut browser = Browser::new(&site.app, HOST);
         browser.plant(Cookie::new(&one.jar["sid"], None, "/"));
@@ -124,7 +124,7 @@ async fn p11_cookies_of_two_sessions_are_ignored_and_expired(place: Place) {
         );
     }
     // The first request may be the login itself.
-    let site = with_domain(&Site::new(place));
+    let site = with_domain(&Site::new(backend));
     let (one, other) = (session(&site, "one").await, session(&site, "other").await);
     let mut browser = Browser::new(&site.app, HOST);
     browser.plant(Cookie::new(&one.jar["sid"], None, "/"));
@@ -136,8 +136,8 @@ async fn p11_cookies_of_two_sessions_are_ignored_and_expired(place: Place) {
     assert_eq!(browser.value("a").await, "none", "nothing of either came along");
 }
 
-async fn p11_garbage_does_not_hide_the_session(place: Place) {
-    let site = with_domain(&Site::new(place));
+async fn p11_garbage_does_not_hide_the_session(backend: BackendKind) {
+    let site = with_domain(&Site::new(backend));
     let mut browser = Browser::new(&site.app, HOST);
     let forged = "A".repeat(64);
     for (value, domain, path) in [
@@ -180,9 +180,9 @@ async fn with_dead(site: &Site, count: usize) -> Browser {
     browser
 }
 
-async fn p11_dead_tokens_do_not_hide_a_live_one(place: Place) {
+async fn p11_dead_tokens_do_not_hide_a_live_one(backend: BackendKind) {
     for count in 1..=3 {
-        let site = with_domain(&Site::new(place));
+        let site = with_domain(&Site::new(backend));
         let mut browser = with_dead(&site, count).await;
         assert_eq!(browser.header("/a/b/c/d/e/get/a").matches("sid=").count(), count + 1);
         let answer = browser.get("/a/b/c/d/e/get/a").await;
@@ -194,9 +194,9 @@ async fn p11_dead_tokens_do_not_hide_a_live_one(place: Place) {
 }
 
 /// Tokens of more than four sessions, one of them live.
-async fn p11_many_dead_tokens_do_not_prevent_a_login(place: Place) {
+async fn p11_many_dead_tokens_do_not_prevent_a_login(backend: BackendKind) {
     for count in [4, 5] {
-        let site = with_domain(&Site::new(place));
+        let site = with_domain(&Site::new(backend));
         let mut browser = with_dead(&site, count).await;
         assert_eq!(browser.header("/a/b/c/d/e/get/a").matches("sid=").count(), count + 1);
         let mut other = browser.clone();
@@ -211,9 +211,9 @@ async fn p11_many_dead_tokens_do_not_prevent_a_login(place: Place) {
 }
 
 /// In a path with more scopes than one response expires, so that some cookies stay before the login's.
-async fn p11_dead_tokens_of_deep_paths_do_not_prevent_a_login(place: Place) {
+async fn p11_dead_tokens_of_deep_paths_do_not_prevent_a_login(backend: BackendKind) {
     const DEPTH: &str = "/1/2/3/4/5/6/7/8/9";
-    let site = with_domain(&Site::new(place));
+    let site = with_domain(&Site::new(backend));
     let app = Router::new().nest(DEPTH, routes()).layer(site.layer.clone());
     let mut browser = Browser::new(&app, HOST);
     for end in [12, 14, 16, 18] {
@@ -228,10 +228,10 @@ async fn p11_dead_tokens_of_deep_paths_do_not_prevent_a_login(place: Place) {
     assert_eq!(answer.text, "ada", "{:?}", browser.cookies);
 }
 
-async fn p11_a_damaged_session_does_not_lock_out_its_client(place: Place) {
+async fn p11_a_damaged_session_does_not_lock_out_its_client(backend: BackendKind) {
     for over in ["/logout", "/restart", "/login/eve", "/delete"] {
         for user in ["", "/login/ada"] {
-            let site = Site::new(place);
+            let site = Site::new(backend);
             let mut client = session(&site, "1").await;
             if !user.is_empty() {
                 client.post(user).await;
@@ -250,8 +250,8 @@ async fn p11_a_damaged_session_does_not_lock_out_its_client(place: Place) {
     }
 }
 
-async fn p11_a_lost_response_to_a_logout(place: Place) {
-    let site = Site::new(place);
+async fn p11_a_lost_response_to_a_logout(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = session(&site, "1").await;
     client.post("/login/ada").await;
     assert_ok(&client.ask("POST", "/logout", client.cookie_header()).await);

@@ -1,6 +1,6 @@
 //! No resurrection: after a session has ended, no slower request restores it.
 
-use crate::support::{Place, SECOND, Site};
+use crate::support::{BackendKind, SECOND, Site};
 use crate::{SlowRequest, assert_ok, assert_too_late, live_keys, on_each_place, on_each_store};
 
 on_each_store! {
@@ -20,15 +20,15 @@ on_each_place! {
 }
 
 /// Also after the grace, when the tombstone is gone.
-async fn p2_no_resurrection_by_a_slow_request(place: Place) {
+async fn p2_no_resurrection_by_a_slow_request(backend: BackendKind) {
     let cases = [(0, "/slow/b/2/"), (6, "/slow/b/2/"), (0, "/regenerate-late/"), (6, "/regenerate-late/")];
     for (index, (wait, path)) in cases.into_iter().enumerate() {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut client = site.client();
         client.post("/login/ada").await;
         let stolen = client.cookie_header();
-        let slow = SlowRequest::post(&client, path, &format!("raise-{index}"), place).await;
-        let reading = SlowRequest::get(&client, "/get-slowly/user/", &format!("reads-{index}"), place).await;
+        let slow = SlowRequest::post(&client, path, &format!("raise-{index}"), backend).await;
+        let reading = SlowRequest::get(&client, "/get-slowly/user/", &format!("reads-{index}"), backend).await;
         client.post("/logout").await;
         site.clock.advance(wait * SECOND);
         assert_too_late(&slow.finish().await);
@@ -41,13 +41,14 @@ async fn p2_no_resurrection_by_a_slow_request(place: Place) {
 }
 
 /// A step-up, or the login of another user, runs while the session is logged out.
-async fn p2_no_resurrection_by_a_slow_step_up(place: Place) {
+async fn p2_no_resurrection_by_a_slow_step_up(backend: BackendKind) {
     for user in ["ada", "eve"] {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut client = site.client();
         client.post("/login/ada").await;
         let before = client.cookie_header();
-        let slow = SlowRequest::post(&client, &format!("/login-late/{user}/"), &format!("step-up-{user}"), place).await;
+        let slow =
+            SlowRequest::post(&client, &format!("/login-late/{user}/"), &format!("step-up-{user}"), backend).await;
         client.post("/logout").await;
         assert_too_late(&slow.finish().await);
         assert_eq!(client.ask("GET", "/get/user", &before).await.text, "none");
@@ -56,12 +57,12 @@ async fn p2_no_resurrection_by_a_slow_step_up(place: Place) {
     }
 }
 
-async fn p2_a_login_from_a_session_that_ends_meanwhile_has_none_of_its_data(place: Place) {
-    let site = Site::new(place);
+async fn p2_a_login_from_a_session_that_ends_meanwhile_has_none_of_its_data(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let before = client.cookie_header();
-    let slow = SlowRequest::post(&client, "/login-late/ada/", "slow-login", place).await;
+    let slow = SlowRequest::post(&client, "/login-late/ada/", "slow-login", backend).await;
     client.post("/logout").await;
     let answer = slow.finish().await;
     assert_ok(&answer);
@@ -74,9 +75,9 @@ async fn p2_a_login_from_a_session_that_ends_meanwhile_has_none_of_its_data(plac
 }
 
 /// Before and after the login is confirmed; also for the step-up of a logged-in user.
-async fn p2_a_logout_with_the_token_from_before_a_login_does_not_end_the_login(place: Place) {
+async fn p2_a_logout_with_the_token_from_before_a_login_does_not_end_the_login(backend: BackendKind) {
     for (first, confirms) in [("/set/a/1", false), ("/set/a/1", true), ("/login/ada", false), ("/login/ada", true)] {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut client = site.client();
         client.post(first).await;
         let old = client.cookie_header();
@@ -94,13 +95,13 @@ async fn p2_a_logout_with_the_token_from_before_a_login_does_not_end_the_login(p
     }
 }
 
-async fn p2_a_revoked_session_stays_revoked(place: Place) {
-    let site = Site::new(place);
+async fn p2_a_revoked_session_stays_revoked(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     client.get("/info").await;
-    let saves = SlowRequest::post(&client, "/slow/b/2/", "revoked-saves", place).await;
-    let logs_in = SlowRequest::post(&client, "/login-late/ada/", "revoked-logs-in", place).await;
+    let saves = SlowRequest::post(&client, "/slow/b/2/", "revoked-saves", backend).await;
+    let logs_in = SlowRequest::post(&client, "/login-late/ada/", "revoked-logs-in", backend).await;
     let id = site.layer.sessions_of("ada").await.unwrap()[0].id();
     assert!(site.layer.revoke(id).await.unwrap());
     assert_too_late(&saves.finish().await);
@@ -109,8 +110,8 @@ async fn p2_a_revoked_session_stays_revoked(place: Place) {
     assert_eq!(site.layer.sessions_of("ada").await.unwrap().len(), 0);
 }
 
-async fn p2_logout_ends_every_session_whose_token_was_sent(place: Place) {
-    let site = Site::new(place);
+async fn p2_logout_ends_every_session_whose_token_was_sent(backend: BackendKind) {
+    let site = Site::new(backend);
     // Two sessions that have nothing to do with each other.
     let (mut one, mut other) = (site.client(), site.client());
     one.post("/login/ada").await;
@@ -140,9 +141,9 @@ async fn p2_logout_ends_every_session_whose_token_was_sent(place: Place) {
 }
 
 /// The response to the logout is lost, and the client keeps using its cookie.
-async fn p2_a_login_after_a_logout_works_at_once(place: Place) {
+async fn p2_a_login_after_a_logout_works_at_once(backend: BackendKind) {
     for user in ["ada", "eve"] {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut client = site.client();
         client.post("/login/ada").await;
         client.post("/set/diary/secret").await;
@@ -157,27 +158,27 @@ async fn p2_a_login_after_a_logout_works_at_once(place: Place) {
     }
 }
 
-async fn p2_a_long_request_gets_an_error_about_the_end(place: Place) {
-    let site = Site::new(place);
+async fn p2_a_long_request_gets_an_error_about_the_end(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
-    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-lives", place).await;
+    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-lives", backend).await;
     client.post("/set/a/1").await;
     assert_eq!(reloads.finish().await.text, "true 1", "with what others have saved meanwhile");
     for (index, end) in ["/regenerate", "/login/ada", "/logout"].iter().enumerate() {
-        let reloads = SlowRequest::get(&client, "/reload/a/", &format!("reload-{index}"), place).await;
+        let reloads = SlowRequest::get(&client, "/reload/a/", &format!("reload-{index}"), backend).await;
         assert_ok(&client.post(end).await);
         client.get("/info").await;
         let told = reloads.finish().await;
         assert_eq!(told.text, if index == 0 { "true 1" } else { "false none" }, "{end}");
         assert_eq!(told.set_cookies(), [""; 0]);
     }
-    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-none", place).await;
+    let reloads = SlowRequest::get(&client, "/reload/a/", "reload-none", backend).await;
     assert_eq!(reloads.finish().await.text, "false none");
 }
 
-async fn p2_a_copied_cookie_is_invalid_after_logout(place: Place) {
-    let site = Site::new(place);
+async fn p2_a_copied_cookie_is_invalid_after_logout(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     let copied = client.cookie_header();
@@ -187,15 +188,15 @@ async fn p2_a_copied_cookie_is_invalid_after_logout(place: Place) {
     assert_eq!(client.ask("GET", "/get/user", &copied).await.text, "none");
 }
 
-async fn p2_invalidate_ends_the_old_session_and_starts_a_new_one(place: Place) {
-    let site = Site::new(place);
+async fn p2_invalidate_ends_the_old_session_and_starts_a_new_one(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     let old = client.cookie_header();
     client.post("/restart").await;
     assert_ne!(client.cookie_header(), old);
     assert_eq!((client.value("fresh").await, client.value("user").await), ("yes".into(), "none".into()));
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         assert_eq!(client.ask("GET", "/get/user", &old).await.text, "none");
     }
 }

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use crate::support::{Client, HOUR, Place, SECOND, Site};
+use crate::support::{BackendKind, Client, HOUR, SECOND, Site};
 use crate::{SlowRequest, assert_ok, assert_too_late, on_each_place, on_each_store};
 
 on_each_store! {
@@ -20,12 +20,12 @@ on_each_place! {
     p3_login_changes_the_id;
 }
 
-async fn p3_no_fixation_by_an_unknown_or_forged_id(place: Place) {
-    let site = Site::new(place);
-    let elsewhere = Site::with(place, |options| {
+async fn p3_no_fixation_by_an_unknown_or_forged_id(backend: BackendKind) {
+    let site = Site::new(backend);
+    let elsewhere = Site::with(backend, |options| {
         options.secrets = vec![ampoule::Secret::new("zwMmCJC16_dHx-cFtv37VWU9GaVCNblpuC1nuJH18II").unwrap()];
     });
-    let unknown = Site::new(place);
+    let unknown = Site::new(backend);
     let (mut forger, mut stranger) = (elsewhere.client(), unknown.client());
     forger.post("/set/a/forged").await;
     stranger.post("/set/a/unknown").await;
@@ -42,8 +42,8 @@ async fn p3_no_fixation_by_an_unknown_or_forged_id(place: Place) {
     }
 }
 
-async fn p3_an_expired_id_is_not_adopted(place: Place) {
-    let site = Site::new(place);
+async fn p3_an_expired_id_is_not_adopted(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let old = client.cookie_header();
@@ -55,15 +55,15 @@ async fn p3_an_expired_id_is_not_adopted(place: Place) {
     assert_eq!(client.ask("GET", "/get/b", &old).await.text, "none");
 }
 
-async fn p3_login_changes_the_id(place: Place) {
-    let site = Site::new(place);
+async fn p3_login_changes_the_id(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/cart/7").await;
     let planted = client.cookie_header();
     client.post("/login/ada").await;
     assert_ne!(client.cookie_header(), planted);
     assert_eq!((client.value("user").await, client.value("cart").await), ("ada".into(), "7".into()));
-    if place != Place::Cookie {
+    if backend != BackendKind::Cookie {
         site.clock.advance(6 * SECOND);
         assert_eq!(client.ask("GET", "/get/user", &planted).await.text, "none", "the old id is dead after its grace");
     }
@@ -89,8 +89,8 @@ async fn assert_sees_no_login(client: &Client, token: &str, when: &str) {
     }
 }
 
-async fn p3_a_planted_token_reveals_nothing_of_a_login(place: Place) {
-    let site = Site::new(place);
+async fn p3_a_planted_token_reveals_nothing_of_a_login(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut attacker = site.client();
     attacker.post("/set/a/planted").await;
     let token = attacker.cookie_header();
@@ -99,7 +99,7 @@ async fn p3_a_planted_token_reveals_nothing_of_a_login(place: Place) {
     assert_sees_no_login(&attacker, &token, "before the login").await;
 
     // The login is in the store, and its response is not yet sent.
-    let login = SlowRequest::post(&victim, "/login-slowly/ada/", "planted", place).await;
+    let login = SlowRequest::post(&victim, "/login-slowly/ada/", "planted", backend).await;
     assert_sees_no_login(&attacker, &token, "during the login").await;
     assert_too_late(&attacker.ask("POST", "/set/a/worse", &token).await);
     let answer = login.finish().await;
@@ -131,8 +131,8 @@ async fn p3_a_planted_token_reveals_nothing_of_a_login(place: Place) {
 }
 
 /// The victim never sends the new token, and the attacker keeps the old session alive by polling.
-async fn p3_a_planted_token_reveals_nothing_if_the_response_is_lost(place: Place) {
-    let site = Site::new(place);
+async fn p3_a_planted_token_reveals_nothing_if_the_response_is_lost(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut attacker = site.client();
     attacker.post("/set/a/planted").await;
     let token = attacker.cookie_header();
@@ -154,8 +154,8 @@ async fn p3_a_planted_token_reveals_nothing_if_the_response_is_lost(place: Place
     assert_eq!((victim.value("user").await, victim.value("diary").await), ("ada".into(), "secret".into()));
 }
 
-async fn p3_a_token_from_before_a_step_up_reveals_nothing_of_it(place: Place) {
-    let site = Site::new(place);
+async fn p3_a_token_from_before_a_step_up_reveals_nothing_of_it(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut ada = site.client();
     ada.post("/login/ada").await;
     assert_eq!(ada.get("/principal").await.text, "ada 0");
@@ -176,17 +176,17 @@ async fn p3_a_token_from_before_a_step_up_reveals_nothing_of_it(place: Place) {
 }
 
 /// Attacker and victim log in concurrently with one planted token.
-async fn p3_two_logins_on_one_planted_session_are_separate(place: Place) {
+async fn p3_two_logins_on_one_planted_session_are_separate(backend: BackendKind) {
     for (index, order) in [["mallory", "ada"], ["ada", "mallory"]].into_iter().enumerate() {
         for confirms_between in [false, true] {
-            let site = Site::new(place);
+            let site = Site::new(backend);
             let mut attacker = site.client();
             attacker.post("/set/a/planted").await;
             let token = attacker.cookie_header();
             let mut logins = Vec::new();
             for user in order {
                 let name = format!("strangers-{user}-{index}-{confirms_between}");
-                logins.push(SlowRequest::post(&attacker, &format!("/login-late/{user}/"), &name, place).await);
+                logins.push(SlowRequest::post(&attacker, &format!("/login-late/{user}/"), &name, backend).await);
             }
             let mut clients = Vec::new();
             for (login, user) in logins.into_iter().zip(order) {
@@ -206,9 +206,9 @@ async fn p3_two_logins_on_one_planted_session_are_separate(place: Place) {
     }
 }
 
-async fn p3_two_concurrent_logins_are_separate(place: Place) {
+async fn p3_two_concurrent_logins_are_separate(backend: BackendKind) {
     for _ in 0..5 {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut attacker = site.client();
         attacker.post("/set/a/planted").await;
         let token = attacker.cookie_header();

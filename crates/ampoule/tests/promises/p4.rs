@@ -1,15 +1,15 @@
 //! Zero cost until used: no store call, no signature check, no Set-Cookie.
 
 use crate::on_each_place;
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 
 on_each_place! {
     p4_an_untouched_session_costs_nothing;
     p4_reading_a_new_session_stores_nothing;
 }
 
-async fn p4_an_untouched_session_costs_nothing(place: Place) {
-    let site = Site::new(place);
+async fn p4_an_untouched_session_costs_nothing(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.spy.calls();
@@ -22,8 +22,8 @@ async fn p4_an_untouched_session_costs_nothing(place: Place) {
     }
 }
 
-async fn p4_reading_a_new_session_stores_nothing(place: Place) {
-    let site = Site::new(place);
+async fn p4_reading_a_new_session_stores_nothing(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     for path in ["/get/a", "/info", "/peek/a", "/id"] {
         let answer = client.get(path).await;

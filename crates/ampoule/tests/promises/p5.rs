@@ -1,6 +1,6 @@
 //! One trip: at most one round trip to load and one to save, and what a login costs beyond that.
 
-use crate::support::{HOUR, Place, Site};
+use crate::support::{BackendKind, HOUR, Site};
 use crate::{assert_ok, on_each_store};
 
 on_each_store! {
@@ -8,8 +8,8 @@ on_each_store! {
     p5_trips_of_a_rotation_and_a_login;
 }
 
-async fn p5_one_trip_to_load_and_one_to_save(place: Place) {
-    let site = Site::new(place);
+async fn p5_one_trip_to_load_and_one_to_save(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     assert_eq!(site.spy.calls(), [0, 1, 0, 0], "a new session is one put");
@@ -28,8 +28,8 @@ async fn p5_one_trip_to_load_and_one_to_save(place: Place) {
     assert_eq!(site.spy.calls(), [1, 0, 0, 0], "and not again at once");
 }
 
-async fn p5_trips_of_a_rotation_and_a_login(place: Place) {
-    let site = Site::new(place);
+async fn p5_trips_of_a_rotation_and_a_login(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     site.spy.calls();

@@ -6,7 +6,7 @@ use ampoule::{CookieExpires, Secret};
 use http::StatusCode;
 use tokio::task::JoinSet;
 
-use crate::support::{Client, HOUR, Place, SECOND, Site};
+use crate::support::{BackendKind, Client, HOUR, SECOND, Site};
 use crate::{SlowRequest, assert_ok, assert_too_late, on_each_place, on_each_store};
 
 on_each_store! {
@@ -28,13 +28,13 @@ on_each_place! {
     p6_a_login_survives_a_failed_response;
 }
 
-async fn p6_requests_in_progress_survive_a_rotation(place: Place) {
-    let site = Site::new(place);
+async fn p6_requests_in_progress_survive_a_rotation(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let id = client.get("/id").await.text;
     let old = client.clone();
-    let slow = SlowRequest::post(&client, "/slow/late/2/", "rotated", place).await;
+    let slow = SlowRequest::post(&client, "/slow/late/2/", "rotated", backend).await;
     assert_eq!(client.post("/regenerate").await.set_cookies().len(), 1);
     assert_ne!(client.jar, old.jar);
     let answer = slow.finish().await;
@@ -52,14 +52,14 @@ async fn p6_requests_in_progress_survive_a_rotation(place: Place) {
     assert_eq!((client.value("a").await, client.value("grace").await), ("1".into(), "4".into()));
 }
 
-async fn p6_requests_in_progress_get_an_error_about_a_login(place: Place) {
-    let site = Site::new(place);
+async fn p6_requests_in_progress_get_an_error_about_a_login(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let old = client.clone();
     let with_old = async |method: &str, path: &str| old.ask(method, path, old.cookie_header()).await;
-    let saves = SlowRequest::post(&client, "/slow/late/2/", "login-saves", place).await;
-    let reads = SlowRequest::get(&client, "/get-slowly/a/", "login-reads", place).await;
+    let saves = SlowRequest::post(&client, "/slow/late/2/", "login-saves", backend).await;
+    let reads = SlowRequest::get(&client, "/get-slowly/a/", "login-reads", backend).await;
     client.post("/login/ada").await;
     let answer = saves.finish().await;
     assert_too_late(&answer);
@@ -80,8 +80,8 @@ async fn p6_requests_in_progress_get_an_error_about_a_login(place: Place) {
     }
 }
 
-async fn p6_a_lost_rotation_response_loses_nothing(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_lost_rotation_response_loses_nothing(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let lost = client.ask("POST", "/regenerate", client.cookie_header()).await;
@@ -102,8 +102,8 @@ async fn p6_a_lost_rotation_response_loses_nothing(place: Place) {
     assert_eq!(client.value("a").await, "none", "the secret that was never used is of before the login");
 }
 
-async fn p6_two_rotations_at_once_leave_one_token(place: Place) {
-    let site = Site::new(place);
+async fn p6_two_rotations_at_once_leave_one_token(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let mut rotations = JoinSet::new();
@@ -123,18 +123,18 @@ async fn p6_two_rotations_at_once_leave_one_token(place: Place) {
     assert_eq!(client.value("a").await, "1");
 }
 
-async fn p6_a_rotation_while_the_secret_is_rotated(place: Place) {
+async fn p6_a_rotation_while_the_secret_is_rotated(backend: BackendKind) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(text).unwrap()).collect::<Vec<_>>();
     for lost in [false, true] {
-        let before = Site::with(place, |options| options.secrets = secrets(&[old]));
+        let before = Site::with(backend, |options| options.secrets = secrets(&[old]));
         let between = before.beside(|options| options.secrets = secrets(&[new, old]));
         let after = before.beside(|options| options.secrets = secrets(&[new]));
         let mut client = before.client();
         client.post("/set/a/1").await;
         let token = client.cookie_header();
         client.app = between.app.clone();
-        let slow = SlowRequest::post(&client, "/slow/b/2/", &format!("keys-{lost}"), place).await;
+        let slow = SlowRequest::post(&client, "/slow/b/2/", &format!("keys-{lost}"), backend).await;
         let answer = client.ask("POST", "/regenerate", &token).await;
         assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1));
         if lost {
@@ -154,8 +154,8 @@ async fn p6_a_rotation_while_the_secret_is_rotated(place: Place) {
     }
 }
 
-async fn p6_a_lost_login_response_loses_nothing(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_lost_login_response_loses_nothing(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/cart/7").await;
     let lost = client.ask("POST", "/login/ada", client.cookie_header()).await;
@@ -178,8 +178,8 @@ async fn p6_a_lost_login_response_loses_nothing(place: Place) {
 }
 
 /// The client gets no response and clicks again within the grace.
-async fn p6_a_login_can_be_repeated_at_once(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_login_can_be_repeated_at_once(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/cart/7").await;
     for _ in 0..3 {
@@ -195,11 +195,11 @@ async fn p6_a_login_can_be_repeated_at_once(place: Place) {
     assert_eq!(client.get("/sessions").await.text.lines().count(), 1);
 }
 
-async fn p6_a_login_survives_a_dropped_request(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_login_survives_a_dropped_request(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
-    SlowRequest::post(&client, "/login-slowly/ada/", "dropped", place).await.drop().await;
+    SlowRequest::post(&client, "/login-slowly/ada/", "dropped", backend).await.drop().await;
     site.clock.advance(60 * SECOND);
     assert_eq!(
         (client.value("a").await, client.value("user").await),
@@ -213,8 +213,8 @@ async fn p6_a_login_survives_a_dropped_request(place: Place) {
     }
 }
 
-async fn p6_a_login_survives_a_failed_response(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_login_survives_a_failed_response(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let answer = client.post("/login-fails/ada").await;
@@ -234,7 +234,7 @@ async fn p6_a_login_survives_a_failed_response(place: Place) {
 
 /// A background request of a page, whose cookie must be renewed because of its age or its old key, runs while another request
 /// logs in or rotates.
-async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(place: Place) {
+async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(backend: BackendKind) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(text).unwrap()).collect::<Vec<_>>();
     let mut case = 0;
@@ -242,7 +242,7 @@ async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(place: Place) {
         for (between, confirms) in [("", false), ("/regenerate", false), ("/login/ada", false), ("/login/ada", true)] {
             for (method, path) in [("GET", "/get-slowly/a/"), ("POST", "/slow/b/2/")] {
                 case += 1;
-                let made = Site::with(place, |options| {
+                let made = Site::with(backend, |options| {
                     options.secrets = secrets(&[old]);
                     options.cookie.expires = CookieExpires::After(10 * HOUR);
                 });
@@ -256,7 +256,7 @@ async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(place: Place) {
                 client.post("/set/a/1").await;
                 client.app = used.app.clone();
                 made.clock.advance(if by_age { 2 * HOUR } else { SECOND });
-                let slow = SlowRequest::start(&client, method, path, &format!("due-{case}"), place).await;
+                let slow = SlowRequest::start(&client, method, path, &format!("due-{case}"), backend).await;
                 if !between.is_empty() {
                     assert_eq!(client.post(between).await.set_cookies().len(), 1);
                 }
@@ -276,13 +276,13 @@ async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(place: Place) {
 }
 
 /// Both requests have the token of the visit, and the browser keeps the cookie that arrives last.
-async fn p6_a_double_click_leaves_one_device(place: Place) {
+async fn p6_a_double_click_leaves_one_device(backend: BackendKind) {
     for last in [0, 1] {
-        let site = Site::new(place);
+        let site = Site::new(backend);
         let mut client = site.client();
         client.post("/set/cart/7").await;
-        let first = SlowRequest::post(&client, "/login-late/ada/", &format!("click-1-{last}"), place).await;
-        let second = SlowRequest::post(&client, "/login-late/ada/", &format!("click-2-{last}"), place).await;
+        let first = SlowRequest::post(&client, "/login-late/ada/", &format!("click-1-{last}"), backend).await;
+        let second = SlowRequest::post(&client, "/login-late/ada/", &format!("click-2-{last}"), backend).await;
         let answers = [first.finish().await, second.finish().await];
         for answer in &answers {
             assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1), "{}", answer.text);
@@ -303,11 +303,11 @@ async fn p6_a_double_click_leaves_one_device(place: Place) {
 }
 
 /// The browser has received and used one login before the other request is processed.
-async fn p6_a_late_click_gets_an_error(place: Place) {
-    let site = Site::new(place);
+async fn p6_a_late_click_gets_an_error(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/cart/7").await;
-    let under_way = SlowRequest::post(&client, "/login-late/ada/", "late-click", place).await;
+    let under_way = SlowRequest::post(&client, "/login-late/ada/", "late-click", backend).await;
     let old = client.clone();
     client.post("/login/ada").await;
     assert_eq!(client.value("user").await, "ada");
@@ -326,8 +326,8 @@ async fn p6_a_late_click_gets_an_error(place: Place) {
     assert_eq!(client.value("cart").await, "7");
 }
 
-async fn p6_without_grace_the_old_token_is_invalid_at_once(place: Place) {
-    let site = Site::with(place, |options| options.rotation_grace = Duration::ZERO);
+async fn p6_without_grace_the_old_token_is_invalid_at_once(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.rotation_grace = Duration::ZERO);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let old: Client = client.clone();

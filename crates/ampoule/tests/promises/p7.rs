@@ -3,7 +3,7 @@
 use ampoule_core::{PutMode, Store};
 use http::StatusCode;
 
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 use crate::{assert_ok, damage_last, on_each_place, on_each_store};
 
 on_each_store! {
@@ -15,8 +15,8 @@ on_each_place! {
     p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error;
 }
 
-async fn p7_saved_data_survives_and_damage_is_an_error(place: Place) {
-    let site = Site::new(place);
+async fn p7_saved_data_survives_and_damage_is_an_error(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let (key, entry) = damage_last(&site).await;
@@ -33,8 +33,8 @@ async fn p7_saved_data_survives_and_damage_is_an_error(place: Place) {
 }
 
 /// A body that is streamed saves while it is sent.
-async fn p7_a_save_after_the_response_has_started(place: Place) {
-    let site = Site::new(place);
+async fn p7_a_save_after_the_response_has_started(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     client.post("/login/ada").await;
     client.get("/info").await;
@@ -56,8 +56,8 @@ async fn p7_a_save_after_the_response_has_started(place: Place) {
     assert_ok(&client.post("/set/b/1").await);
 }
 
-async fn p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error(place: Place) {
-    let site = Site::new(place);
+async fn p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error(backend: BackendKind) {
+    let site = Site::new(backend);
     for what in ["a", "login", "rotate"] {
         let answer = site.client().post(&format!("/stream/{what}")).await;
         assert_eq!((answer.text.as_str(), answer.set_cookies().len()), ("invalid", 0), "a new session: {what}");
@@ -68,7 +68,7 @@ async fn p7_a_save_that_needs_a_cookie_after_the_headers_is_an_error(place: Plac
         let answer = client.post(&format!("/stream/{what}")).await;
         assert_eq!((answer.text.as_str(), answer.set_cookies().len()), ("invalid", 0), "{what}");
     }
-    if place == Place::Cookie {
+    if backend == BackendKind::Cookie {
         // Every save of it needs a cookie.
         for what in ["a", "take"] {
             let answer = client.post(&format!("/stream/{what}")).await;

@@ -3,14 +3,14 @@
 use ampoule_core::{Entry, StoreKey};
 
 use crate::on_each_store;
-use crate::support::{Place, Site};
+use crate::support::{BackendKind, Site};
 
 on_each_store! {
     p8_a_leaked_store_opens_no_session;
 }
 
-async fn p8_a_leaked_store_opens_no_session(place: Place) {
-    let site = Site::new(place);
+async fn p8_a_leaked_store_opens_no_session(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     let mut tokens = Vec::new();
     for path in ["/set/a/1", "/login/ada", "/set/a/2", "/regenerate", "/set/a/3"] {

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use crate::support::{HOUR, Place, SECOND, Site};
-use crate::{live_keys, on_each_place, on_each_store, on_places};
+use crate::support::{BackendKind, HOUR, SECOND, Site};
+use crate::{live_keys, on_backends, on_each_place, on_each_store};
 
 on_each_place! {
     p9_a_session_is_bounded;
@@ -13,12 +13,12 @@ on_each_store! {
     p9_ended_sessions_leave_no_records;
 }
 
-on_places! {
+on_backends! {
     p9_expired_sessions_are_removed on Memory File Sealed Sqlite Postgres MySql;
 }
 
-async fn p9_a_session_is_bounded(place: Place) {
-    let site = Site::with(place, |options| options.max_record_size = 10_000);
+async fn p9_a_session_is_bounded(backend: BackendKind) {
+    let site = Site::with(backend, |options| options.max_record_size = 10_000);
     let mut client = site.client();
     client.post("/set/a/1").await;
     let long = "x".repeat(12_000);
@@ -33,8 +33,8 @@ async fn p9_a_session_is_bounded(place: Place) {
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-async fn p9_expired_sessions_are_removed(place: Place) {
-    let site = Site::new(place);
+async fn p9_expired_sessions_are_removed(backend: BackendKind) {
+    let site = Site::new(backend);
     for _ in 0..20 {
         site.client().post("/set/a/1").await;
     }
@@ -55,8 +55,8 @@ async fn p9_expired_sessions_are_removed(place: Place) {
 }
 
 /// Tombstones, unconfirmed logins and frozen sessions expire.
-async fn p9_ended_sessions_leave_no_records(place: Place) {
-    let site = Site::new(place);
+async fn p9_ended_sessions_leave_no_records(backend: BackendKind) {
+    let site = Site::new(backend);
     let mut client = site.client();
     for path in ["/set/a/1", "/login/ada", "/set/a/2", "/login/ada", "/regenerate", "/set/a/3", "/logout"] {
         client.post(path).await;

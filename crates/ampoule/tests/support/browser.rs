@@ -46,7 +46,7 @@ impl Cookie {
 
 impl Browser {
     pub(crate) fn new(app: &Router, host: &'static str) -> Browser {
-        let client = Client { app: app.clone(), jar: Default::default(), place: format!("http://{host}") };
+        let client = Client { app: app.clone(), jar: Default::default(), base_url: format!("http://{host}") };
         Browser { client, host, cookies: Vec::new() }
     }
 

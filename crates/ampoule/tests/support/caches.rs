@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::stores::SpyStore;
-use super::{HOUR, Place, SECOND};
+use super::{BackendKind, HOUR, SECOND};
 
 /// A store, and caches on it as of different processes.
 pub(crate) struct CacheCluster {
@@ -21,10 +21,10 @@ pub(crate) struct CacheCluster {
 }
 
 impl CacheCluster {
-    pub(crate) fn new(place: Place) -> CacheCluster {
+    pub(crate) fn new(backend: BackendKind) -> CacheCluster {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
-        let store = ampoule::store::open(&place.url(folder.path()), &super::store_options(clock.clone())).unwrap();
+        let store = ampoule::store::open(&backend.url(folder.path()), &super::store_options(clock.clone())).unwrap();
         CacheCluster { spy: Arc::new(SpyStore::new(store)), clock, _folder: folder }
     }
 

@@ -24,9 +24,9 @@ use tower::ServiceExt;
 
 pub(crate) const SECRET: &str = "GZPWqTzRUawYl5M_ZajECnzkm2OsL-ET6-7Z6M4JxwE";
 
-/// The places where tests keep sessions: each store, and the cookie.
+/// The backends of the tests: each store, and the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum BackendKind {
     Memory,
     File,
     Cookie,
@@ -41,37 +41,44 @@ pub(crate) enum Place {
     Memcached,
 }
 
-impl Place {
-    /// Whether it can be tried: a server that is not installed cannot, as one line then says.
-    pub(crate) fn is_there(self) -> bool {
+impl BackendKind {
+    /// Whether the backend can be tested. If its server is not installed, this prints a line.
+    pub(crate) fn is_available(self) -> bool {
         self.server().is_none_or(|kind| shared(kind).is_some())
     }
 
-    /// Whether sweeping is the store's own work, rather than its engine's.
+    /// Whether the store removes expired sessions itself, not its server.
     pub(crate) fn sweeps(self) -> bool {
-        !matches!(self, Place::Redis | Place::RedisSentinel | Place::RedisCluster | Place::Memcached)
+        !matches!(
+            self,
+            BackendKind::Redis | BackendKind::RedisSentinel | BackendKind::RedisCluster | BackendKind::Memcached
+        )
     }
 
     fn server(self) -> Option<Kind> {
         match self {
-            Place::Memory | Place::File | Place::Cookie | Place::Sealed | Place::Sqlite => None,
-            Place::Postgres => Some(Kind::Postgres),
-            Place::MySql => Some(Kind::MariaDb),
-            Place::Redis => Some(Kind::Redis),
-            Place::RedisSentinel => Some(Kind::RedisSentinel),
-            Place::RedisCluster => Some(Kind::RedisCluster),
-            Place::Memcached => Some(Kind::Memcached),
+            BackendKind::Memory
+            | BackendKind::File
+            | BackendKind::Cookie
+            | BackendKind::Sealed
+            | BackendKind::Sqlite => None,
+            BackendKind::Postgres => Some(Kind::Postgres),
+            BackendKind::MySql => Some(Kind::MariaDb),
+            BackendKind::Redis => Some(Kind::Redis),
+            BackendKind::RedisSentinel => Some(Kind::RedisSentinel),
+            BackendKind::RedisCluster => Some(Kind::RedisCluster),
+            BackendKind::Memcached => Some(Kind::Memcached),
         }
     }
 
-    /// Where the store is; files are in this folder.
+    /// The URL of the store; files are in this folder.
     pub(crate) fn url(self, folder: &Path) -> String {
         match self {
-            Place::Memory | Place::Sealed | Place::Cookie => "memory:".to_owned(),
-            Place::File => format!("file:{}", folder.join("sessions").display()),
-            Place::Sqlite => format!("sqlite:{}", folder.join("sessions.db").display()),
-            place => {
-                let server = place.server().and_then(shared).expect("the test asked whether it is there");
+            BackendKind::Memory | BackendKind::Sealed | BackendKind::Cookie => "memory:".to_owned(),
+            BackendKind::File => format!("file:{}", folder.join("sessions").display()),
+            BackendKind::Sqlite => format!("sqlite:{}", folder.join("sessions.db").display()),
+            backend => {
+                let server = backend.server().and_then(shared).expect("the test checks is_available first");
                 server.url().to_owned()
             }
         }
@@ -91,28 +98,28 @@ pub(crate) struct Site {
     pub(crate) layer: SessionLayer,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) spy: Arc<stores::SpyStore>,
-    place: Place,
+    backend: BackendKind,
     _dir: Arc<tempfile::TempDir>,
 }
 
 impl Site {
-    pub(crate) fn new(place: Place) -> Site {
-        Site::with(place, |_| {})
+    pub(crate) fn new(backend: BackendKind) -> Site {
+        Site::with(backend, |_| {})
     }
 
-    pub(crate) fn with(place: Place, change: impl FnOnce(&mut Options)) -> Site {
+    pub(crate) fn with(backend: BackendKind, change: impl FnOnce(&mut Options)) -> Site {
         let dir = tempfile::tempdir().unwrap();
-        let url = place.url(dir.path());
-        Site::build(place, &url, dir, |_| {}, change)
+        let url = backend.url(dir.path());
+        Site::build(backend, &url, dir, |_| {}, change)
     }
 
     /// A site on the test's own server, with short limits.
     pub(crate) fn at(url: &str, store: impl FnOnce(&mut StoreOptions), change: impl FnOnce(&mut Options)) -> Site {
-        Site::build(Place::Memory, url, tempfile::tempdir().unwrap(), store, change)
+        Site::build(BackendKind::Memory, url, tempfile::tempdir().unwrap(), store, change)
     }
 
     fn build(
-        place: Place,
+        backend: BackendKind,
         url: &str,
         dir: tempfile::TempDir,
         change_store: impl FnOnce(&mut StoreOptions),
@@ -123,43 +130,43 @@ impl Site {
         change_store(&mut store);
         let store = ampoule::store::open(url, &store).unwrap();
         let spy = Arc::new(stores::SpyStore::new(store));
-        Site::over(place, spy, clock, Arc::new(dir), change)
+        Site::over(backend, spy, clock, Arc::new(dir), change)
     }
 
     /// Another layer on the same store, as another process or another part of a site has it.
     pub(crate) fn beside(&self, change: impl FnOnce(&mut Options)) -> Site {
-        Site::over(self.place, self.spy.clone(), self.clock.clone(), self._dir.clone(), change)
+        Site::over(self.backend, self.spy.clone(), self.clock.clone(), self._dir.clone(), change)
     }
 
     fn over(
-        place: Place,
+        backend: BackendKind,
         spy: Arc<stores::SpyStore>,
         clock: Arc<ManualClock>,
         dir: Arc<tempfile::TempDir>,
         change: impl FnOnce(&mut Options),
     ) -> Site {
         let mut options = options(clock.clone());
-        if place == Place::Sealed {
+        if backend == BackendKind::Sealed {
             options.encryption_keys = vec![Secret::new("ANUiVxQnaEz6x9-5YJj2fwT7dTKUWXAsbWjhLBNIyt4").unwrap()];
         }
         change(&mut options);
-        let layer = match place {
-            Place::Cookie => SessionLayer::in_cookie(options).unwrap(),
+        let layer = match backend {
+            BackendKind::Cookie => SessionLayer::in_cookie(options).unwrap(),
             _ => SessionLayer::new(spy.clone(), options).unwrap(),
         };
-        Site { app: site::routes().layer(layer.clone()), layer, clock, spy, place, _dir: dir }
+        Site { app: site::routes().layer(layer.clone()), layer, clock, spy, backend, _dir: dir }
     }
 
     /// A client without cookies.
     pub(crate) fn client(&self) -> Client {
-        Client { app: self.app.clone(), jar: BTreeMap::new(), place: "http://site.test".into() }
+        Client { app: self.app.clone(), jar: BTreeMap::new(), base_url: "http://site.test".into() }
     }
 }
 
 pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
     let cookie = CookieOptions { name: "sid".into(), host_prefix: HostPrefix::Never, ..CookieOptions::default() };
     let secrets = vec![Secret::new(SECRET).unwrap()];
-    // Tests say when it is swept.
+    // Tests call the sweep themselves.
     Options { secrets, cookie, clock, sweep_interval: None, ..Options::default() }
 }
 
@@ -168,10 +175,10 @@ pub(crate) fn options(clock: Arc<ManualClock>) -> Options {
 pub(crate) struct Client {
     pub(crate) app: Router,
     pub(crate) jar: BTreeMap<String, String>,
-    place: String,
+    base_url: String,
 }
 
-/// What came back.
+/// The response to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -204,9 +211,9 @@ impl Client {
         self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    /// A request with this Cookie header, whatever the jar holds.
+    /// Sends a request with this Cookie header instead of the cookies of the jar.
     pub(crate) async fn ask(&self, method: &str, path: &str, cookie: impl AsRef<[u8]>) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.place));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base_url));
         if !cookie.as_ref().is_empty() {
             request = request.header("cookie", cookie.as_ref());
         }
@@ -262,19 +269,19 @@ impl std::io::Write for Log {
     }
 }
 
-/// One test for each of the places that are named.
+/// Defines a test for each of the named backends.
 #[macro_export]
-macro_rules! on_places {
-    ($($test:ident on $($place:ident)+;)*) => {$(
+macro_rules! on_backends {
+    ($($test:ident on $($backend:ident)+;)*) => {$(
         mod $test {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 #[allow(non_snake_case)]
-                async fn $place() {
-                    if !$crate::support::Place::$place.is_there() {
+                async fn $backend() {
+                    if !$crate::support::BackendKind::$backend.is_available() {
                         return;
                     }
-                    super::$test($crate::support::Place::$place).await;
+                    super::$test($crate::support::BackendKind::$backend).await;
                 }
             )+
         }
@@ -284,7 +291,7 @@ macro_rules! on_places {
 /// One test for each store.
 #[macro_export]
 macro_rules! on_each_store {
-    ($($test:ident;)*) => { $crate::on_places! {$(
+    ($($test:ident;)*) => { $crate::on_backends! {$(
         $test on Memory File Sealed Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     )*} };
 }
@@ -292,7 +299,7 @@ macro_rules! on_each_store {
 /// One test for each place where a session can be kept: every store, and the cookie.
 #[macro_export]
 macro_rules! on_each_place {
-    ($($test:ident;)*) => { $crate::on_places! {$(
+    ($($test:ident;)*) => { $crate::on_backends! {$(
         $test on Memory File Sealed Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached Cookie;
     )*} };
 }

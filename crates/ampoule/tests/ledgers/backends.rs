@@ -5,7 +5,7 @@ use std::path::Path;
 use ampoule_test_servers::{Kind, Server, TlsServer, shared, shared_tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum BackendKind {
     Postgres,
     /// Behind a PgBouncer in transaction mode.
     PgBouncer,
@@ -19,17 +19,17 @@ pub(crate) enum Place {
     Sqlite,
 }
 
-impl Place {
+impl BackendKind {
     /// Whether the store can be tested. If its server is not installed, this prints a line.
-    pub(crate) fn is_there(self) -> bool {
-        matches!(self, Place::File | Place::Sqlite) || self.server().is_some()
+    pub(crate) fn is_available(self) -> bool {
+        matches!(self, BackendKind::File | BackendKind::Sqlite) || self.server().is_some()
     }
 
     pub(crate) fn url(self, folder: &Path) -> String {
         match self {
-            Place::File => format!("file:{}", folder.join("sessions").display()),
-            Place::Sqlite => format!("sqlite:{}", folder.join("sessions.db").display()),
-            Place::PostgresTls | Place::MariaDbTls | Place::RedisTls => {
+            BackendKind::File => format!("file:{}", folder.join("sessions").display()),
+            BackendKind::Sqlite => format!("sqlite:{}", folder.join("sessions.db").display()),
+            BackendKind::PostgresTls | BackendKind::MariaDbTls | BackendKind::RedisTls => {
                 self.tls().expect("it is there").url().to_owned()
             }
             _ => self.server().expect("it is there").url().to_owned(),
@@ -40,15 +40,15 @@ impl Place {
     pub(crate) fn direct_url(self) -> String {
         let server = self.server().expect("it is there");
         match self {
-            Place::PgBouncer => format!("postgres://ampoule@127.0.0.1:{}/ampoule", server.nodes()[1].port),
+            BackendKind::PgBouncer => format!("postgres://ampoule@127.0.0.1:{}/ampoule", server.nodes()[1].port),
             _ => server.url().to_owned(),
         }
     }
 
     fn server(self) -> Option<&'static Server> {
         match self {
-            Place::PgBouncer => shared(Kind::PgBouncerTransaction),
-            Place::Memcached => shared(Kind::Memcached),
+            BackendKind::PgBouncer => shared(Kind::PgBouncerTransaction),
+            BackendKind::Memcached => shared(Kind::Memcached),
             _ => self.tls().map(|tls| &tls.server),
         }
     }
@@ -56,9 +56,9 @@ impl Place {
     /// The same server listens with and without TLS.
     fn tls(self) -> Option<&'static TlsServer> {
         match self {
-            Place::Postgres | Place::PostgresTls => shared_tls(Kind::Postgres),
-            Place::MariaDb | Place::MariaDbTls => shared_tls(Kind::MariaDb),
-            Place::Redis | Place::RedisTls => shared_tls(Kind::Redis),
+            BackendKind::Postgres | BackendKind::PostgresTls => shared_tls(Kind::Postgres),
+            BackendKind::MariaDb | BackendKind::MariaDbTls => shared_tls(Kind::MariaDb),
+            BackendKind::Redis | BackendKind::RedisTls => shared_tls(Kind::Redis),
             _ => None,
         }
     }
