@@ -1,6 +1,7 @@
 //! `ampoule cache clear`: invalidates values.
 
 use ampoule::cache::{Backend, CacheManager, CacheOptions};
+use clap::ArgGroup;
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -8,16 +9,16 @@ use crate::progress::counter;
 use crate::text::{clean_line, count, print};
 
 #[derive(clap::Args)]
-#[group(required = true, multiple = true, args = ["namespace", "tag", "all"])]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
 pub(super) struct Clear {
     /// All values of this namespace, of every type.
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, group = "which", conflicts_with = "all")]
     namespace: Vec<String>,
     /// All values that carry this tag, in every namespace.
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, group = "which", conflicts_with = "all")]
     tag: Vec<String>,
     /// Everything that the stores hold of caches, but nothing else; frees its space too.
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// Print the result as JSON, a line for each store and namespace or tag.
     #[arg(long)]
