@@ -21,7 +21,7 @@ pub struct InvalidOption {
 ///
 /// ```
 /// let error = ampoule::Settings::parse([("session.type", "memory")]).unwrap_err();
-/// assert!(format!("{error:?}").starts_with("session.secret: it is missing; set it, or AMPOULE_SESSION_SECRET"));
+/// assert!(format!("{error:?}").starts_with("secret: it is missing; set it, or AMPOULE_SESSION_SECRET"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BadOptions(pub Vec<InvalidOption>);
