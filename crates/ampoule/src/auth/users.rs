@@ -134,8 +134,8 @@ impl<U: Users> Users for Arc<U> {
     }
 }
 
-/// The user of the request, of the application's own type, as an extractor. A request without a user gets a 403, or the
-/// login page if [`RequireLogin`](crate::RequireLogin) is around the route; `Option<User<T>>` is for pages that
+/// The user of the request, of the application's own type, as an extractor. A request without a user gets a 403 (a 503 if
+/// the store could not be reached), or the login page if [`RequireLogin`](crate::RequireLogin) is around the route; `Option<User<T>>` is for pages that
 /// visitors may see too. It dereferences to the user.
 ///
 /// ```
@@ -168,8 +168,10 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequestParts<S> for User<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<User<T>, Response> {
-        let none = || Error::new(ErrorKind::LoginRequired, "no user has logged in to this session").into_response();
-        of_request(parts).await?.ok_or_else(none)
+        match of_request(parts).await? {
+            Some(user) => Ok(user),
+            None => Err(session_of(parts)?.missing_login().await.into_response()),
+        }
     }
 }
 
@@ -182,10 +184,14 @@ impl<S: Sync, T: Send + Sync + 'static> OptionalFromRequestParts<S> for User<T> 
 }
 
 async fn of_request<T: Send + Sync + 'static>(parts: &Parts) -> Result<Option<User<T>>, Response> {
-    let session = parts.extensions.get::<Session>().ok_or_else(|| MissingLayer.into_response())?;
+    let session = session_of(parts)?;
     let Some(current) = CurrentUser::of(&parts.extensions) else { return Err(missing_layer()) };
     let Some(user) = current.load(session).await.map_err(IntoResponse::into_response)? else { return Ok(None) };
     user.downcast().map(|user| Some(User(user))).map_err(|_| missing_layer())
+}
+
+fn session_of(parts: &Parts) -> Result<&Session, Response> {
+    parts.extensions.get().ok_or_else(|| MissingLayer.into_response())
 }
 
 fn missing_layer() -> Response {

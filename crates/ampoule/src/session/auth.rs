@@ -145,8 +145,16 @@ impl Session {
     pub async fn require_login(&self) -> Result<String, Error> {
         match self.principal().await? {
             Some(principal) => Ok(principal),
-            None if self.is_unreachable().await? => Err(unreachable()),
-            None => Err(Error::new(ErrorKind::LoginRequired, "no user has logged in to this session")),
+            None => Err(self.missing_login().await),
+        }
+    }
+
+    /// Returns the error for a request without a login. If the store could not be reached, its user may have logged in.
+    pub(crate) async fn missing_login(&self) -> Error {
+        match self.is_unreachable().await {
+            Ok(true) => unreachable(),
+            Ok(false) => Error::new(ErrorKind::LoginRequired, "no user has logged in to this session"),
+            Err(error) => error,
         }
     }
 

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::stores::StoreBehaviour;
 use crate::support::{BackendKind, Client, SECRET, Site};
 use ampoule::{
-    Error, ErrorKind, Event, EventHook, EventKind, Options, RequireLogin, Secret, Session, User, UserLayer, Users,
+    Error, ErrorKind, Event, EventHook, EventKind, Options, OutagePolicy, RequireLogin, Secret, Session, User,
+    UserLayer, Users,
 };
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -135,6 +137,19 @@ async fn logged_in(site: &Site, name: &str) -> Client {
 
 async fn name(client: &mut Client) -> String {
     client.get("/me").await.text
+}
+
+#[tokio::test]
+async fn an_outage_is_not_a_missing_user() {
+    let (site, accounts) = site_on(BackendKind::Memory);
+    let site = dress(site.beside(|options| options.on_outage = OutagePolicy::Anonymous), &accounts);
+    let mut ada = logged_in(&site, "ada").await;
+    site.spy.set_behaviour(StoreBehaviour::Refuses);
+    assert_eq!(ada.get("/user").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ada.get("/protected").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(name(&mut ada).await, "nobody", "a page that visitors may see");
+    site.spy.set_behaviour(StoreBehaviour::Works);
+    assert_eq!(ada.get("/user").await.text, "ada");
 }
 
 #[tokio::test]
