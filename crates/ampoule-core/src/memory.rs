@@ -156,7 +156,7 @@ impl MemoryStore {
         entries <= self.bounds.entries && bytes <= self.bounds.bytes
     }
 
-    /// Makes room for a value under `key`: removes expired values or, if there are none, the oldest evictable value of
+    /// Makes room for a value under `key`: removes expired values; without any, the oldest evictable value of
     /// another key. Returns whether it removed any. The caller must hold no lock.
     fn make_room(&self, key: StoreKey, now: Time) -> bool {
         self.shards.iter().any(|shard| self.reclaim(&mut lock(shard), now)) || self.evict(key)

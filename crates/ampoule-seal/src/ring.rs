@@ -33,7 +33,7 @@ impl KeyRing {
     /// Creates a ring of these secrets, the current one first.
     ///
     /// # Errors
-    /// [`EmptyRing`] if there are none.
+    /// [`EmptyRing`] without a secret.
     pub fn new(secrets: Vec<Secret>) -> Result<KeyRing, EmptyRing> {
         if secrets.is_empty() { Err(EmptyRing) } else { Ok(KeyRing(secrets)) }
     }

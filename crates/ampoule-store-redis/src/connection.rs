@@ -263,7 +263,7 @@ impl Connection {
             .set_connection_timeout(Some(self.limits.connect_timeout))
             .set_response_timeout(None);
         if self.address.is_tls {
-            // The driver uses the default provider, and panics if there is none and both are compiled in.
+            // The driver uses the default provider, and panics if no default is set and both are compiled in.
             ensure_provider();
         }
         match &self.address.target {

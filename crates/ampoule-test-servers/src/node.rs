@@ -217,7 +217,7 @@ fn state(folder: &Path) -> Option<String> {
     stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)
 }
 
-/// Returns a port that nothing listens on; 0 if there is none.
+/// Returns a port that nothing listens on, or 0 if no port can be bound.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     listener.map_or(0, |address| address.port())

@@ -25,7 +25,7 @@ pub struct FlashMessage {
     pub category: String,
     /// Plain text, which a template escapes.
     pub text: String,
-    /// Data of the message, such as a link that undoes the action; `Null` if there are none.
+    /// Data of the message, such as a link that undoes the action; `Null` for a message without data.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }

@@ -49,7 +49,7 @@ pub enum State {
     Damaged(String),
 }
 
-/// Reads the session with this id. `None` if there is none, or if it has ended.
+/// Reads the session with this id. `None` if it does not exist or has ended.
 ///
 /// # Errors
 /// Errors of the store; a damaged session is not an error.

@@ -14,7 +14,7 @@ impl TouchProbe {
         extensions.get().cloned()
     }
 
-    /// Without the response cache there is none.
+    /// Returns `None`: only the response cache places a probe.
     #[cfg(all(feature = "axum", not(feature = "cache")))]
     pub(crate) fn of(_: &http::Extensions) -> Option<TouchProbe> {
         None
