@@ -170,7 +170,7 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequestParts<S> for User<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<User<T>, Response> {
         match of_request(parts).await? {
             Some(user) => Ok(user),
-            None => Err(session_of(parts)?.missing_login().await.into_response()),
+            None => Err(session_of(parts).map_err(IntoResponse::into_response)?.missing_login().await.into_response()),
         }
     }
 }
@@ -184,14 +184,14 @@ impl<S: Sync, T: Send + Sync + 'static> OptionalFromRequestParts<S> for User<T> 
 }
 
 async fn of_request<T: Send + Sync + 'static>(parts: &Parts) -> Result<Option<User<T>>, Response> {
-    let session = session_of(parts)?;
+    let session = session_of(parts).map_err(IntoResponse::into_response)?;
     let Some(current) = CurrentUser::of(&parts.extensions) else { return Err(missing_layer()) };
     let Some(user) = current.load(session).await.map_err(IntoResponse::into_response)? else { return Ok(None) };
     user.downcast().map(|user| Some(User(user))).map_err(|_| missing_layer())
 }
 
-fn session_of(parts: &Parts) -> Result<&Session, Response> {
-    parts.extensions.get().ok_or_else(|| MissingLayer.into_response())
+fn session_of(parts: &Parts) -> Result<&Session, MissingLayer> {
+    parts.extensions.get().ok_or(MissingLayer)
 }
 
 fn missing_layer() -> Response {
