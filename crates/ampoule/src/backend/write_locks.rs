@@ -1,7 +1,7 @@
 //! Locks that serialize the writers of one session in one process, instead of letting them conflict.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ampoule_core::{Record, StoreKey, Time, Version};
 use tokio::sync::{Mutex, MutexGuard};
@@ -11,8 +11,9 @@ use super::snapshot::Snapshot;
 /// The number of locks. Two sessions that share one wait for each other's writes and lose nothing else.
 const LOCK_COUNT: usize = 1_024;
 
+/// The locks. Each is created at its first use, so that a layer whose sessions are not written costs no memory for them.
 #[derive(Clone)]
-pub(super) struct WriteLocks(Arc<[WriteLock]>);
+pub(super) struct WriteLocks(Arc<[OnceLock<Box<WriteLock>>; LOCK_COUNT]>);
 
 #[derive(Default)]
 struct WriteLock {
@@ -24,7 +25,7 @@ struct WriteLock {
 
 impl WriteLocks {
     pub(super) fn new() -> WriteLocks {
-        WriteLocks((0..LOCK_COUNT).map(|_| WriteLock::default()).collect())
+        WriteLocks(Arc::new([const { OnceLock::new() }; LOCK_COUNT]))
     }
 
     /// How many writes this process has made under this session's lock. A writer that finds more of them than when it
@@ -48,7 +49,7 @@ impl WriteLocks {
 
     fn of(&self, key: StoreKey) -> &WriteLock {
         let [first, second, ..] = *key.as_bytes();
-        &self.0[usize::from(u16::from_le_bytes([first, second])) % LOCK_COUNT]
+        self.0[usize::from(u16::from_le_bytes([first, second])) % LOCK_COUNT].get_or_init(Box::default)
     }
 }
 
