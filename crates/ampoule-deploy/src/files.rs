@@ -39,6 +39,16 @@ impl Files {
         Ok(ini)
     }
 
+    /// Whether a file sets an option of this name, or refers to one by `%(name)s` or `get`.
+    pub(crate) fn mention(&self, name: &str) -> bool {
+        let reference = format!("%({name})s");
+        let names = |option: &Opt| {
+            let is_copy = || option.name.starts_with("get ") && option.value == name;
+            option.name == name || option.value.contains(&reference) || is_copy()
+        };
+        self.files.values().flat_map(|ini| &ini.sections).flat_map(|section| &section.options).any(names)
+    }
+
     /// The values that `%(name)s` in a file's sections may refer to beside their own options, not yet interpolated. The
     /// caller's overrides win over `[DEFAULT]`, and `[DEFAULT]` over the options of the file and section that use this file.
     /// In Paste, `[DEFAULT]` wins over the overrides.

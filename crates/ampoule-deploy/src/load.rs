@@ -64,7 +64,7 @@ pub fn load_with_environment(
     };
     let Loader { resolver, artifacts: mut made, .. } = loader;
     made.warnings.extend(unused::sections(&ini, path, &resolver));
-    made.warnings.extend(unused::globals(&globals, &made));
+    made.warnings.extend(unused::globals(&globals, &resolver.files, &made));
     if server.as_ref().is_none_or(|server| server.proxies.is_empty()) {
         made.warnings.append(&mut made.trusting_filters);
     }

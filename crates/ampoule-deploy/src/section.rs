@@ -240,7 +240,7 @@ impl SectionReader<'_> {
 /// Warns that an option overrides a global one: Paste ignores it, so a file written for Paste may rely on that.
 fn note_shadow(conf: &Conf, names: &Variables, setting: &Setting) {
     let name = &setting.name;
-    let same = conf.global(name) == Some(&setting.value);
+    let same = conf.global.get(name).is_some_and(|global| global.value == setting.value);
     let Some(Setting { location, .. }) = names.0.get(name).filter(|_| !same) else { return };
     let other = match (&*location.section, location.line) {
         ("DEFAULT", line) if line > 0 => format!("line {line} of [DEFAULT]"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::artifacts::Artifacts;
 use crate::error::Fault;
 use crate::family::{CACHE, Family, SESSION, is_ours};
+use crate::files::Files;
 use crate::find::{is_known, nearest};
 use crate::ini::Ini;
 use crate::section::Resolver;
@@ -49,7 +50,7 @@ pub(crate) fn sections(ini: &Ini, path: &Path, resolver: &Resolver) -> Vec<Fault
 }
 
 /// The warnings about global options without effect: of `[DEFAULT]`, the environment and the command line.
-pub(crate) fn globals(globals: &Globals, made: &Artifacts) -> Vec<Fault> {
+pub(crate) fn globals(globals: &Globals, files: &Files, made: &Artifacts) -> Vec<Fault> {
     let family = |family: &Family, is_there: bool, what: &str| {
         let unused = move |setting: &&Setting| !is_there && (family.option_of)(&setting.name).is_some();
         let message = format!("ignored: this file has no {what}");
@@ -64,5 +65,14 @@ pub(crate) fn globals(globals: &Globals, made: &Artifacts) -> Vec<Fault> {
             first.location.fault(&names.join(", "), "ignored: options of a Python framework, which no app here uses"),
         );
     }
+    let is_read =
+        |name: &str| is_ours(name) || python::is_option(name) || made.read.contains(name) || files.mention(name);
+    let unread = globals.values().filter(|one| one.location.is_command_line() && !is_read(&one.name));
+    warnings.extend(unread.map(|setting| {
+        setting.fault(
+            "ignored: nothing in this file reads it; it sets an option of [DEFAULT], and those of sessions and caches start \
+             with beaker.session. and beaker.cache.",
+        )
+    }));
     warnings
 }

@@ -107,6 +107,22 @@ fn variables_without_a_session_or_cache_cause_warnings() {
 }
 
 #[test]
+fn an_override_that_nothing_reads_causes_a_warning() {
+    let own = format!("session.type = %(kind)s\nget session.key = name\nsession.secret = {SECRET}\n");
+    let text = session(&own).replace("egg:echo", "egg:cached");
+    let named = [("kind", "memory"), ("name", "shop"), ("debug", "true"), ("session.timeout", "60")];
+    assert_eq!(warnings(&load(&text, &[], &named).unwrap()), [""; 0]);
+    let deployment = load(&text, &[], &[&named[..], &[("timeout", "5")]].concat()).unwrap();
+    assert_eq!(
+        warnings(&deployment),
+        [
+            "command line: timeout: ignored: nothing in this file reads it; it sets an option of [DEFAULT], and those of \
+          sessions and caches start with beaker.session. and beaker.cache."
+        ]
+    );
+}
+
+#[test]
 fn a_cache_reads_its_own_variables() {
     let text = "[filter-app:main]\nuse = egg:Beaker#beaker_cache\nnext = egg:echo\nbeaker.cache.expire = soon\n";
     assert!(load(text, &[("AMPOULE_CACHE_EXPIRE", "5")], &[]).is_ok());
