@@ -189,7 +189,9 @@ impl CookieOptions {
                 faults.push((option, error.report()));
             }
         };
-        check("key", self.check_name(&self.sent_name()));
+        check("key", self.check_name(&self.name));
+        let is_unbound = matches!(self.host_prefix, HostPrefix::Always) && !self.is_host_only();
+        check("host_prefix", if is_unbound { Err(invalid(HOST_PREFIX_NEEDS)) } else { Ok(()) });
         check("cookie_domain", self.domain.as_deref().map_or(Ok(()), |text| domain(text).map(drop)));
         check("cookie_path", path(&self.path).map(drop));
         let needs_secure = self.samesite == SameSite::None || self.partitioned;
@@ -209,7 +211,7 @@ impl CookieOptions {
             return Err(invalid("a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"));
         }
         if has_prefix(name, "__Host-") && !self.is_host_only() {
-            return Err(invalid("a name that starts with __Host- needs secure, the path / and no domain"));
+            return Err(invalid(HOST_PREFIX_NEEDS));
         }
         if has_prefix(name, "__Secure-") && !self.secure {
             return Err(invalid("a name that starts with __Secure- needs secure"));
@@ -217,6 +219,8 @@ impl CookieOptions {
         Ok(())
     }
 }
+
+const HOST_PREFIX_NEEDS: &str = "a name that starts with __Host- needs secure, the path / and no domain";
 
 /// Browsers compare the prefixes of names without regard to case.
 fn has_prefix(name: &str, prefix: &str) -> bool {
@@ -333,7 +337,15 @@ mod tests {
         assert_eq!(with_domain("__hOST-sid").validate()[0].0, "key");
         assert!(with_domain("__Secure-sid").validate().is_empty());
         let insecure = CookieOptions { secure: false, samesite: SameSite::None, ..named("__Secure-sid") };
-        assert_eq!(insecure.validate().iter().map(|fault| fault.0).collect::<Vec<_>>(), ["key", "secure"]);
+        let options_of = |options: CookieOptions| options.validate().iter().map(|fault| fault.0).collect::<Vec<_>>();
+        assert_eq!(options_of(insecure), ["key", "secure"]);
+        let always = |path: &str| CookieOptions {
+            host_prefix: HostPrefix::Always,
+            path: path.into(),
+            ..CookieOptions::default()
+        };
+        assert_eq!(options_of(always("/")), [""; 0]);
+        assert_eq!(options_of(always("/shop")), ["host_prefix"], "the name itself is valid");
     }
 
     #[test]
