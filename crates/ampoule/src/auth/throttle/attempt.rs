@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::LoginThrottle;
-use super::known_device::Marks;
+use super::known_device::DeviceTokens;
 use crate::observe;
 
 /// The login attempts of a request's client, as an extractor. It needs a [`LoginThrottle`](crate::LoginThrottle) around
@@ -23,7 +23,7 @@ use crate::observe;
 pub struct LoginAttempts {
     throttle: LoginThrottle,
     address: Option<IpAddr>,
-    marks: Marks,
+    tokens: DeviceTokens,
 }
 
 /// A login attempt that was counted. Without a call of [`succeeded`](LoginAttempt::succeeded) it stays counted.
@@ -62,8 +62,8 @@ impl LoginAttempts {
     /// [`LoginRefused`], which is a response: 429 after too many attempts, 503 while the store is down.
     pub async fn begin(&self, principal: &str) -> Result<LoginAttempt, LoginRefused> {
         let mut attempt = LoginAttempt { attempts: self.clone(), principal: principal.to_owned(), counted: Vec::new() };
-        match self.throttle.0.devices.number(&self.marks, principal) {
-            Some(number) => attempt.count(Count::KnownDevice, number).await?,
+        match self.throttle.0.devices.device_id(&self.tokens, principal) {
+            Some(device_id) => attempt.count(Count::KnownDevice, device_id).await?,
             None => {
                 if let Some(address) = self.address {
                     // First, so that a client whose address is refused does not fill the counts of principals.
@@ -109,7 +109,7 @@ impl LoginAttempt {
                 tracing::warn!(by = count.name(), error = %error.report(), "a successful login stays counted");
             }
         }
-        let cookie = self.attempts.throttle.0.devices.remember(&self.attempts.marks, &self.principal);
+        let cookie = self.attempts.throttle.0.devices.remember(&self.attempts.tokens, &self.principal);
         KnownDevice(cookie.inspect_err(|error| tracing::error!(error = %error.report(), "a device stays unknown")).ok())
     }
 }
@@ -198,8 +198,8 @@ impl<S: Sync> FromRequestParts<S> for LoginAttempts {
         if address.is_none() && throttle.0.is_connected {
             return Err(mistake(NO_ADDRESS));
         }
-        let marks = throttle.0.devices.marks(&parts.headers);
-        Ok(LoginAttempts { throttle, address, marks })
+        let tokens = throttle.0.devices.tokens(&parts.headers);
+        Ok(LoginAttempts { throttle, address, tokens })
     }
 }
 
