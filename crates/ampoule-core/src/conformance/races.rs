@@ -48,7 +48,7 @@ pub(super) async fn one_deleter_wins(subject: Subject) {
 }
 
 pub(super) async fn concurrent_increments_are_all_counted(subject: Subject) {
-    const EACH: usize = 20;
+    const EACH: usize = 5;
     let key = fresh_key();
     subject.create(key, subject.entry("0")).await;
     let mut tasks = JoinSet::new();

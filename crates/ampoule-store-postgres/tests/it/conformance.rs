@@ -17,7 +17,8 @@ async fn conforms(prefix: &str, clock: impl Fn() -> Option<Arc<ManualClock>>) {
         let table = format!("{prefix}_{}", count.fetch_add(1, Ordering::Relaxed));
         let store_clock = clock.clone().map(|clock| clock as Arc<dyn Clock>);
         let options = PostgresOptions { table, clock: store_clock, ..PostgresOptions::default() };
-        Subject::new(Arc::new(PostgresStore::connect(server.url(), options).unwrap()), clock)
+        let store = Arc::new(PostgresStore::connect(server.url(), options).unwrap());
+        Subject { many_keys: 2_000, ..Subject::new(store, clock) }
     })
     .await;
 }

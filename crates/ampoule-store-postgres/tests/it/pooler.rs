@@ -32,7 +32,8 @@ async fn conforms(kind: Kind) {
         let store_clock = Some(Arc::clone(&clock) as Arc<dyn Clock>);
         let table = format!("kit_{}", count.fetch_add(1, Ordering::Relaxed));
         let options = PostgresOptions { clock: store_clock, ..options(&table) };
-        Subject::new(Arc::new(PostgresStore::connect(server.url(), options).unwrap()), Some(clock))
+        let store = Arc::new(PostgresStore::connect(server.url(), options).unwrap());
+        Subject { many_keys: 2_000, ..Subject::new(store, Some(clock)) }
     })
     .await;
 }
