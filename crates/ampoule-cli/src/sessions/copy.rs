@@ -235,7 +235,7 @@ impl std::fmt::Display for Counts {
         let number = |number: usize| indicatif::HumanCount(number as u64);
         writeln!(f, "{} copied and verified by reading back", count(self.copied, "session"))?;
         writeln!(f, "{} already in the target", indicatif::HumanCount(self.already))?;
-        writeln!(f, "{} expired meanwhile", indicatif::HumanCount(self.expired))?;
+        writeln!(f, "{} ended before they were copied", indicatif::HumanCount(self.expired))?;
         if !self.unverified.is_empty() {
             writeln!(f, "{} read back differently than written", number(self.unverified.len()))?;
         }

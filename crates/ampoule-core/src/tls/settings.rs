@@ -22,7 +22,7 @@ pub enum TlsMode {
 /// Files in PEM for a connection by TLS, each optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificates of the trusted CAs, instead of the system's.
+    /// The certificates of the trusted CAs. Default: those of the system, and for MySQL those of Mozilla's list.
     pub ca: Option<PathBuf>,
     /// The client's own certificate, followed by those between it and its CA.
     pub cert: Option<PathBuf>,
