@@ -48,6 +48,7 @@ impl Apps<'_> {
     /// # Errors
     /// The faults of that app, or the fault that the option is missing.
     pub fn app(&mut self, option: &str) -> Result<App, Faults> {
+        self.conf.mark_read([option]);
         match self.conf.setting(option) {
             Some(setting) => (self.load)(setting),
             None => Err(self.conf.missing(option, "expected the name of an app").into()),

@@ -86,7 +86,7 @@ impl Conf {
         self.artifacts.borrow_mut().warnings.push(fault);
     }
 
-    fn mark_read<'a>(&self, options: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn mark_read<'a>(&self, options: impl IntoIterator<Item = &'a str>) {
         self.artifacts.borrow_mut().read.extend(options.into_iter().map(str::to_owned));
     }
 

@@ -8,16 +8,20 @@ use crate::error::Fault;
 use crate::family::{Family, is_ours};
 use crate::setting::Setting;
 
+/// The options without a prefix that sessions and caches read too.
+const SHARED: [&str; 2] = ["debug", "cache_dir"];
+
 /// The settings by name, as [`ampoule::Settings::parse`] receives them.
 pub(crate) struct RawOptions(BTreeMap<String, Setting>);
 
 impl RawOptions {
     pub(crate) fn of(conf: &Conf, family: &Family) -> RawOptions {
+        conf.mark_read(SHARED);
         let of_file = |setting: &&Setting| !setting.location.is_environment() && !setting.location.is_command_line();
         // A `secret = …` without a prefix belongs to another program.
         let is_meant = |setting: &&Setting| {
             let name = setting.name.as_str();
-            name.contains('.') || ["debug", "cache_dir"].contains(&name) || (family.option_of)(name).is_some()
+            name.contains('.') || SHARED.contains(&name) || (family.option_of)(name).is_some()
         };
         // The section's own option wins over a global one, whichever prefixes they have.
         let is_own = |setting: &&Setting| {
@@ -75,8 +79,8 @@ impl RawOptions {
     pub(crate) fn origins(&self, family: &Family) -> String {
         let ours = self.0.iter().filter_map(|(name, setting)| {
             let option = match name.as_str() {
-                "debug" | "cache_dir" => Some(Cow::Borrowed(name.as_str())),
-                _ => (family.option_of)(name),
+                name if SHARED.contains(&name) => Some(Cow::Borrowed(name)),
+                name => (family.option_of)(name),
             };
             Some(format!("{} from {}", option?, setting.location.origin(&setting.name)))
         });
