@@ -86,6 +86,8 @@
 // On docs.rs each item shows the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
+// Without TLS the connector is `NoTls`, which is `Copy`.
+#![cfg_attr(not(feature = "tls"), allow(clippy::clone_on_copy))]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod connect;
