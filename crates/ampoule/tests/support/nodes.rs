@@ -65,8 +65,8 @@ pub(crate) async fn serve() {
     axum::serve(listener, super::site::routes().layer(layer).merge(gates())).await.unwrap();
 }
 
-/// The gates of this node, for a test in another process: it waits until a slow request has loaded its session, and lets it
-/// go on.
+/// The gates of this node, for a test in another process: it waits until a slow request has loaded its session, and lets
+/// it continue.
 fn gates() -> Router {
     let loaded = async |UrlPath(name): UrlPath<String>| gate(&name).await.loaded.acquire().await.unwrap().forget();
     let open = async |UrlPath(name): UrlPath<String>| gate(&name).await.go_on.add_permits(1);
