@@ -17,6 +17,7 @@ mod paths;
 mod prose;
 mod rust;
 mod sizes;
+mod test_names;
 mod tree;
 mod whitespace;
 
@@ -41,7 +42,7 @@ pub(crate) fn check(folder: &Path) -> Result<Report, Failure> {
     let tree = Tree::read(metadata.workspace_root.as_std_path())?;
     let (rust, mut findings) = rust::parse(&tree);
     let functions = functions::list(&rust);
-    findings.extend(commands::check(&metadata, &tree));
+    findings.extend(commands::check(&metadata, &tree, &rust));
     findings.extend(defaults::check(&metadata, &tree));
     findings.extend(floors::check(&metadata, &tree));
     findings.extend(manifests::check(&metadata, &tree));

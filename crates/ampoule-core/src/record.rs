@@ -314,11 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_bounded() {
+    fn p9_keys_and_principals_are_bounded() {
         let mut record = record();
         assert_eq!(record.insert("", b"").unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(record.insert(&"k".repeat(256), b"").unwrap_err().kind(), ErrorKind::Invalid);
         assert!(record.insert(&"k".repeat(255), b"").is_ok());
         assert!(record.set_principal(Some("")).is_err());
+        assert_eq!(record.set_principal(Some(&"u".repeat(256))).unwrap_err().kind(), ErrorKind::Invalid);
+        assert!(record.set_principal(Some(&"u".repeat(255))).is_ok());
     }
 }

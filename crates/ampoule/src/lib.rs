@@ -2,7 +2,7 @@
 //!
 //! A session is data that the server keeps for one client between its requests, found by a cookie. Ampoule's are loaded
 //! only when they are touched, written only when they are saved, and kept in a store that can be exchanged. It descends
-//! from Beaker, the session library of Pylons, and keeps promises that Beaker did not:
+//! from Beaker, the session library of Pylons, and keeps promises that Beaker did not. The README lists the exceptions.
 //!
 //! | | promise |
 //! |---|---|
@@ -11,10 +11,10 @@
 //! | P3 | **no fixation**: no token issued before a login reads or writes anything of after it |
 //! | P4 | **zero cost until used**: no store call, no signature check, no Set-Cookie |
 //! | P5 | **one round trip**: at most one to load and one to save |
-//! | P6 | **safe rotation**: nothing is lost whatever happens to the response that carries a new token |
+//! | P6 | **safe rotation**: no data is lost whatever happens to the response that carries a new token |
 //! | P7 | **saved is saved**: it survives the process; damage is an error, never an empty session |
 //! | P8 | **a leaked store is useless**: it cannot be used to hijack sessions |
-//! | P9 | **bounded**: memory, ids, keys, cookies, headers and sweeps |
+//! | P9 | **bounded**: memory, keys, principals, cookies, headers and sweeps |
 //! | P10 | **explicit outages**: a clear error within a time limit, only where the session is needed |
 //! | P11 | **no lock-out**: a client that continues with what it holds reaches a working session |
 //!

@@ -155,3 +155,63 @@ fn log(session: &Session, error: &Error, what: &str) {
         _ => tracing::error!(?session, error = %error.report(), "{what}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use ampoule_core::MemoryStore;
+    use ampoule_seal::Secret;
+    use futures_util::FutureExt;
+    use http::{HeaderMap, StatusCode};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::http::cookies::steps;
+    use crate::http::transport::Transport;
+    use crate::options::Options;
+
+    /// The cookie and the token of a session with a value.
+    async fn saved(layer: &SessionLayer) -> (String, String) {
+        let (session, mut headers) = (layer.begin(&HeaderMap::new()), HeaderMap::new());
+        session.insert("a", 1).unwrap();
+        session.save().await.unwrap();
+        layer.finish(&session, StatusCode::OK, &mut headers).await.unwrap();
+        let cookie = headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
+        (cookie.to_owned(), cookie.split_once('=').unwrap().1.to_owned())
+    }
+
+    /// The bytes of the request's tokens that are searched for, decrypted or verified, if its handler reads the session,
+    /// or does not.
+    fn steps(layer: &SessionLayer, header: &(&str, String), reads: bool) -> usize {
+        let handler = service_fn(move |request: Request<()>| async move {
+            if reads {
+                let session = request.extensions().get::<Session>().unwrap();
+                assert_eq!(session.get::<i32>("a").await.unwrap(), Some(1));
+            }
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let request = Request::builder().header(header.0, &header.1).body(()).unwrap();
+        let answer = layer.layer(handler).oneshot(request);
+        steps::of(|| assert_eq!(answer.now_or_never().unwrap().unwrap().status(), StatusCode::OK))
+    }
+
+    #[tokio::test]
+    async fn p4_an_untouched_session_verifies_no_token() {
+        let options = || Options { secrets: vec![Secret::new(Secret::generate()).unwrap()], ..Options::default() };
+        let transports = vec![Transport::Cookie, Transport::Bearer];
+        let in_store = Options { transports, ..options() };
+        let in_store = SessionLayer::new(MemoryStore::default(), in_store).unwrap();
+        let in_cookie = SessionLayer::in_cookie(options()).unwrap();
+        let (cookie, token) = saved(&in_store).await;
+        let (sealed, _) = saved(&in_cookie).await;
+        for (layer, header) in [
+            (&in_store, ("cookie", cookie)),
+            (&in_store, ("authorization", format!("Bearer {token}"))),
+            (&in_cookie, ("cookie", sealed)),
+        ] {
+            assert_eq!(steps(layer, &header, false), 0, "{layer:?} {header:?}");
+            assert!(steps(layer, &header, true) >= token.len(), "{layer:?} {header:?}");
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::BackendKind;
 use support::nodes::{Cluster, Node, ask};
 use tokio::task::JoinSet;
@@ -9,6 +11,7 @@ use tokio::task::JoinSet;
 on_backends! {
     p1_no_lost_update_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     p2_no_resurrection_among_processes on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
+    p2_a_late_save_of_another_process_is_refused on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
     p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
@@ -68,6 +71,33 @@ async fn p2_no_resurrection_among_processes(backend: BackendKind) {
     }
 }
 
+/// One process has loaded the session, another ends it, and then the first saves: during the grace, and after it, when the
+/// tombstone is gone.
+async fn p2_a_late_save_of_another_process_is_refused(backend: BackendKind) {
+    for (grace, wait) in
+        [(5_000, 0), (100, 2_000)].map(|(grace, wait)| (Duration::from_millis(grace), Duration::from_millis(wait)))
+    {
+        let mut cluster = cluster(backend);
+        cluster.limits.rotation_grace = grace;
+        let servers = cluster.nodes(2);
+        let (here, there) = (servers[0].port, servers[1].port);
+        let cookie = log_in(here).await;
+        let late = tokio::spawn({
+            let cookie = cookie.clone();
+            async move { ask(here, "POST", "/slow/b/2/late", &cookie).await.unwrap() }
+        });
+        assert_eq!(ask(here, "GET", "/gate/late/loaded", "").await.unwrap().0, 200);
+        assert_eq!(ask(there, "POST", "/logout", &cookie).await.unwrap().0, 200);
+        tokio::time::sleep(wait).await;
+        assert_eq!(ask(here, "POST", "/gate/late/open", "").await.unwrap().0, 200);
+        let (status, set, text) = late.await.unwrap();
+        assert_eq!((status, set), (409, None), "{text}");
+        for server in &servers {
+            assert_eq!(ask(server.port, "GET", "/get/user", &cookie).await.unwrap().2, "none");
+        }
+    }
+}
+
 async fn p7_saved_is_saved_when_the_server_is_killed(backend: BackendKind) {
     let cluster = cluster(backend);
     let mut server = Node::start(&cluster);
@@ -86,7 +116,7 @@ async fn p7_saved_is_saved_when_the_server_is_killed(backend: BackendKind) {
                 done
             });
         }
-        tokio::time::sleep(std::time::Duration::from_millis(30 + 10 * round)).await;
+        tokio::time::sleep(Duration::from_millis(30 + 10 * round)).await;
         server.kill();
         counted += writers.join_all().await.into_iter().sum::<u64>();
         server = Node::start(&cluster);

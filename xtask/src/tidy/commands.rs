@@ -5,19 +5,22 @@ use std::path::Path;
 use cargo_metadata::{Metadata, Package};
 use pulldown_cmark::{Event, Options, Parser};
 
-use super::{Finding, TextFile, Tree};
+use super::rust::RustFile;
+use super::{Finding, TextFile, Tree, test_names};
 
 const COMMAND: &str = "cargo test";
 
 /// Checks the commands in the code of every Markdown page. cargo runs no test for a filter that selects none, and succeeds,
 /// so that a command whose test was renamed would still seem to prove something.
-pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
+pub(crate) fn check(metadata: &Metadata, tree: &Tree, rust: &[RustFile<'_>]) -> Vec<Finding> {
+    let macros = test_names::test_macros(rust);
+    let tests: Vec<Tests<'_>> = rust.iter().map(|rust| (rust.file, test_names::of(&rust.syntax, &macros))).collect();
     let mut findings = Vec::new();
     for page in tree.of_kind("md") {
         for (event, place) in Parser::new_ext(&page.text, Options::all()).into_offset_iter() {
             let (Event::Code(text) | Event::Text(text)) = event else { continue };
             for line in text.lines().filter_map(|line| line.trim_start_matches(['$', ' ']).strip_prefix(COMMAND)) {
-                if let Some(missing) = Command::parse(line).missing(metadata, tree) {
+                if let Some(missing) = Command::parse(line).missing(metadata, &tests) {
                     let number = page.text[..place.start].matches('\n').count() + 1;
                     let what = format!("`{COMMAND}{line}` names no {missing}");
                     findings.push(Finding::new(&page.path, number, what, "name one that exists"));
@@ -27,6 +30,9 @@ pub(crate) fn check(metadata: &Metadata, tree: &Tree) -> Vec<Finding> {
     }
     findings
 }
+
+/// A Rust file, and the names of its tests.
+type Tests<'a> = (&'a TextFile, Vec<String>);
 
 /// The arguments of a command that select tests.
 #[derive(Default)]
@@ -56,7 +62,7 @@ impl<'a> Command<'a> {
     }
 
     /// The part of the command that does not exist, if any.
-    fn missing(&self, metadata: &Metadata, tree: &Tree) -> Option<&'static str> {
+    fn missing(&self, metadata: &Metadata, tests: &[Tests<'_>]) -> Option<&'static str> {
         let packages: Vec<_> = metadata.workspace_packages().into_iter().filter(|found| self.is_of(found)).collect();
         if packages.is_empty() {
             return Some("package");
@@ -72,7 +78,10 @@ impl<'a> Command<'a> {
         let filter = self.filter?;
         let is_selected = targets.any(|target| {
             let root = target.src_path.strip_prefix(&metadata.workspace_root).unwrap_or(&target.src_path).as_std_path();
-            tree.of_kind("rs").any(|file| module(file, root).is_some_and(|module| selects(filter, &module, file)))
+            tests.iter().any(|(file, names)| {
+                module(file, root)
+                    .is_some_and(|module| names.iter().any(|name| (module.clone() + name).contains(filter)))
+            })
         });
         if is_selected { None } else { Some("test") }
     }
@@ -97,20 +106,9 @@ fn module(file: &TextFile, root: &Path) -> Option<String> {
     Some(names.map(|name| format!("{name}::")).collect())
 }
 
-/// Whether the filter is a part of the name of a function or module of the file.
-fn selects(filter: &str, module: &str, file: &TextFile) -> bool {
-    let name = |line: &str| {
-        let rest = line.trim_start().trim_start_matches("pub ").trim_start_matches("async ");
-        let rest = rest.strip_prefix("fn ").or_else(|| rest.strip_prefix("mod "))?;
-        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
-        Some(format!("{module}{}", &rest[..end]))
-    };
-    file.lines().filter_map(|(_, line)| name(line)).any(|name| name.contains(filter))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{metadata, tree::tests::sample};
+    use super::super::{metadata, rust, tree::tests::sample};
     use super::*;
 
     /// What is reported of a page with this text.
@@ -120,11 +118,12 @@ mod tests {
             ("src/lib.rs", "mod one;\n"),
             ("src/one.rs", "#[test]\nfn p1_adds() {}\n"),
             ("tests/it/main.rs", "mod two;\n"),
-            ("tests/it/two.rs", "#[tokio::test]\nasync fn it_holds() {}\n"),
-            ("tests/alone.rs", "mod inner {\n    fn is_kept() {}\n}\n"),
+            ("tests/it/two.rs", "#[tokio::test]\nasync fn it_holds() {}\nfn session() {}\n"),
+            ("tests/alone.rs", "mod inner {\n    #[test]\n    fn is_kept() {}\n}\nmod empty {}\n"),
             ("page.md", page),
         ]);
-        check(&metadata(folder.path()).unwrap(), &tree).into_iter().map(|finding| finding.to_string()).collect()
+        let (rust, _) = rust::parse(&tree);
+        check(&metadata(folder.path()).unwrap(), &tree, &rust).into_iter().map(|finding| finding.to_string()).collect()
     }
 
     #[test]
@@ -142,6 +141,8 @@ mod tests {
             ("cargo test p2_", "test"),
             ("cargo test --test it p1_", "test"),
             ("cargo test --test alone two::", "test"),
+            ("cargo test --test it session", "test"),
+            ("cargo test --test alone empty::", "test"),
         ] {
             let findings = found(&format!("# A page\n\nProof: `{command}`.\n"));
             assert_eq!(findings.len(), 1, "{command}");

@@ -8,7 +8,7 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use crate::support::{ask, load_text, registry};
+use crate::support::{ask, load_text, registry, write};
 
 #[tokio::test]
 async fn the_seeds_composite_loads_unchanged() {
@@ -160,4 +160,43 @@ fn seed() -> PathBuf {
 
 fn debug() -> [(String, String); 1] {
     [("debug".to_owned(), "true".to_owned())]
+}
+
+/// Counts in the session whose token is the query, and answers with the count and the token.
+async fn count_by_query(session: ampoule::Session, uri: http::Uri) -> Result<String, ampoule::Error> {
+    if let Some(token) = uri.query() {
+        session.set_id(token)?;
+    }
+    let count = session.update("count", |count: &mut u32| *count += 1).await?;
+    session.save().await?;
+    let token = session.token().await?;
+    Ok(format!("{count} {}", token.as_ref().map_or("", |token| token.as_str())))
+}
+
+#[tokio::test]
+async fn use_cookies_false_leaves_the_token_to_the_application() {
+    let mut registry = registry();
+    registry.app("egg:count", |_| Ok(app(Router::new().fallback(count_by_query))));
+    for (use_cookies, by_cookie) in [("False", "1"), ("True", "2")] {
+        let text = format!(
+            "[filter-app:main]\nuse = egg:Beaker#beaker_session\nnext = egg:count\nbeaker.session.type = memory\n\
+             beaker.session.key = sid\nbeaker.session.secret = PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E\n\
+             beaker.session.use_cookies = {use_cookies}\n"
+        );
+        let (_dir, path) = write(&[("site.ini", &text)]);
+        let deployment = load(&path, "main", &[], &registry).unwrap();
+        let ask = async |uri: &str, cookie: &str| {
+            let request = http::Request::get(uri).header("cookie", cookie).body(Body::empty()).unwrap();
+            let response = deployment.app.clone().oneshot(request).await.unwrap();
+            let sets_cookie = response.headers().contains_key("set-cookie");
+            let text = response.into_body().collect().await.unwrap().to_bytes();
+            let (count, token) = std::str::from_utf8(&text).unwrap().split_once(' ').unwrap();
+            (sets_cookie, count.to_owned(), token.to_owned())
+        };
+        let (sets_cookie, _, token) = ask("/", "").await;
+        assert_eq!(sets_cookie, use_cookies == "True");
+        assert_eq!(ask("/", &format!("sid={token}")).await.1, by_cookie, "use_cookies = {use_cookies}");
+        let (sets_cookie, count, _) = ask(&format!("/?{token}"), "").await;
+        assert!(!sets_cookie && count != "1", "the application's token counts, and no cookie is sent: {count}");
+    }
 }

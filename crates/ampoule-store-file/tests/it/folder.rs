@@ -126,12 +126,15 @@ async fn all_files_and_folders_are_private() {
 #[tokio::test]
 async fn p9_a_deleted_session_leaves_no_file() {
     let folder = Folder::new();
+    let files = || tree(&folder.path()).into_iter().filter(|(_, _, is_folder)| !is_folder).count();
     for number in 0..1_000 {
         folder.put(number, 60, None).await;
+        if number % 100 == 0 {
+            assert_eq!(files(), 2, "the marker and the record, and no lock");
+        }
         assert!(folder.store.delete(key(number)).await.unwrap());
     }
-    let files = tree(&folder.path()).into_iter().filter(|(_, _, is_folder)| !is_folder).count();
-    assert_eq!(files, 1, "only the marker remains");
+    assert_eq!(files(), 1, "only the marker remains");
 }
 
 #[tokio::test]

@@ -300,4 +300,40 @@ mod tests {
     fn the_options_of_the_place_end_with_sweep_interval() {
         assert_eq!((PLACE.first(), PLACE.last()), (Some(&"type"), Some(&"sweep_interval")));
     }
+
+    /// All that is known of the top level, and of a region that has one option of its own.
+    fn top_and_region(option: Option<(&str, &str)>) -> [String; 2] {
+        // Both levels say the same here, so that any difference is another option's.
+        let own = if option.is_some_and(|(name, _)| name == "stale") { "lease" } else { "stale" };
+        let mut pairs = vec![("cache.regions".to_owned(), "region"), ("cache.type".to_owned(), "file")];
+        pairs.extend([("cache.data_dir".to_owned(), "folder"), (format!("cache.{own}"), "9")]);
+        pairs.push((format!("cache.region.{own}"), "9"));
+        if let Some((name, value)) = option {
+            pairs.retain(|(known, _)| *known != format!("cache.{name}"));
+            pairs.push((format!("cache.{name}"), value));
+        }
+        let settings = CacheSettings::parse(pairs).unwrap();
+        [&settings.top, &settings.regions[0].1].map(|region| {
+            let Region { memory_tier, place, .. } = region;
+            format!("{region:?} {memory_tier} {place:?}")
+        })
+    }
+
+    #[test]
+    fn regions_inherit_every_option() {
+        let [without, _] = top_and_region(None);
+        for option in OPTIONS {
+            let value = match option {
+                "type" => "sqlite",
+                "url" => "file:other",
+                "durability" => "power",
+                "memory_tier" => "true",
+                "migrate" | "prepared_statements" | "enabled" | "shared_lease" => "false",
+                _ => "7",
+            };
+            let [top, region] = top_and_region(Some((option, value)));
+            assert_ne!(top, without, "{option} has an effect");
+            assert_eq!(region, top, "{option}");
+        }
+    }
 }

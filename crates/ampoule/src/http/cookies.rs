@@ -99,19 +99,19 @@ fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// Counts the bytes that are compared or copied, for tests that relate them to the header's length.
+/// Counts the bytes that are compared, copied or verified, for tests that relate them to the header's length.
 #[cfg(test)]
-pub(super) mod steps {
+pub(crate) mod steps {
     use std::cell::Cell;
 
     thread_local!(static STEPS: Cell<usize> = const { Cell::new(0) });
 
-    pub(in crate::http) fn add(bytes: usize) {
+    pub(crate) fn add(bytes: usize) {
         STEPS.set(STEPS.get() + bytes);
     }
 
     /// The number of bytes that `work` counts.
-    pub(in crate::http) fn of(work: impl FnOnce()) -> usize {
+    pub(crate) fn of(work: impl FnOnce()) -> usize {
         let before = STEPS.get();
         work();
         STEPS.get() - before

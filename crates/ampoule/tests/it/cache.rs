@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::caches::{CacheCluster, Creator, HeldCreator, ask_in_parallel, in_memory, options};
 use crate::support::{BackendKind, HOUR, SECOND};
 use ampoule::cache::{Backend, BackendOptions, CacheManager, CacheOptions};
-use ampoule::store::Store;
+use ampoule::store::{Entry, PutMode, PutResult, Store, StoreKey};
 use ampoule::{ErrorKind, ManualClock, MemoryBounds, MemoryStore};
 
 on_each_store! {
@@ -103,6 +103,13 @@ async fn namespaces_and_tags_are_cleared_with_one_write(backend: BackendKind) {
     let rig = CacheCluster::new(backend);
     let manager = rig.process(options());
     let (users, pages) = (manager.cache::<Option<String>>("users"), manager.cache::<Vec<u8>>("pages"));
+    // Other data: in the same store, and of another application on its server.
+    let others: [(Arc<dyn Store>, _); 2] =
+        [(rig.spy.clone(), StoreKey::new([1; 32])), (rig.neighbour(), StoreKey::new([2; 32]))];
+    for (store, key) in &others {
+        let entry = Entry { value: "other".into(), lifetime: HOUR, tag: None };
+        assert!(matches!(store.put(*key, entry, PutMode::Create).await.unwrap(), PutResult::Stored(_)));
+    }
     for n in 0..20 {
         let name = (n % 2 == 0).then(|| format!("user {n}"));
         users.entry(&n.to_string()).tags([format!("user:{n}")]).insert(name).await.unwrap();
@@ -123,6 +130,9 @@ async fn namespaces_and_tags_are_cleared_with_one_write(backend: BackendKind) {
         assert!(users.get(&n.to_string()).await.is_none());
     }
     assert!(pages.get("6").await.is_some(), "other namespaces stay");
+    for (store, key) in &others {
+        assert_eq!(store.get(*key).await.unwrap().expect("other data stays").value, "other");
+    }
     users.insert("4", None).await.unwrap();
     assert_eq!(users.get("4").await, Some(None));
 }
@@ -237,7 +247,7 @@ async fn after_a_panicked_creator_the_next_caller_creates() {
 }
 
 #[tokio::test]
-async fn waiting_for_a_dead_lease_holder_ends_with_the_lease() {
+async fn waiting_for_a_dead_creator_ends_with_the_lease() {
     let rig = CacheCluster::new(BackendKind::Memory);
     let cache = rig.process(options()).cache::<u32>("n");
     let held = HeldCreator::new();
@@ -377,8 +387,8 @@ async fn a_damaged_value_is_created_again() {
     let (key, entry) = rig.spy.written.lock().unwrap().last().cloned().unwrap();
     let mut damaged = entry.value.to_vec();
     *damaged.last_mut().unwrap() ^= 1;
-    let entry = ampoule_core::Entry { value: damaged.into(), ..entry };
-    let _ = rig.spy.put(key, entry, ampoule::store::PutMode::Always).await.unwrap();
+    let entry = Entry { value: damaged.into(), ..entry };
+    let _ = rig.spy.put(key, entry, PutMode::Always).await.unwrap();
     assert_eq!(cache.get("key").await, None);
     assert_eq!(cache.get_or_insert_with("key", || async { "anew".into() }).await, "anew");
     assert_eq!(cache.get("key").await.as_deref(), Some("anew"));

@@ -174,6 +174,22 @@ fn regions_inherit_the_top_level_options() {
 }
 
 #[test]
+fn regions_inherit_the_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| format!("file:{}", folder.path().join(name).display()));
+    let manager = parse(&[
+        ("cache.url", &one),
+        ("cache.regions", "same, other"),
+        ("cache.same.expire", "60"),
+        ("cache.other.url", &other),
+    ]);
+    let manager = manager.unwrap().manager().unwrap();
+    assert_eq!(manager.backends().len(), 2);
+    let described = manager.describe();
+    assert!(described.contains("other: ") && !described.contains("same: "), "{described}");
+}
+
+#[test]
 fn all_faults_are_reported_at_once_by_name() {
     let wrong = parse(&[
         ("cache.type", "fill"),

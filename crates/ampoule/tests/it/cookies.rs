@@ -13,10 +13,10 @@ async fn with_session(backend: BackendKind) -> (Site, Client, String) {
 }
 
 on_backends! {
-    flipped_bits_and_truncations_are_rejected_identically on Memory File Cookie;
+    p8_flipped_bits_and_truncations_are_rejected_identically on Memory File Cookie;
     malformed_neighbours_do_not_hide_the_cookie on Memory File Cookie;
     one_verified_cookie_is_used_and_two_different_ones_are_ignored on Memory File Cookie;
-    a_header_of_any_size_is_read_in_linear_time on Memory Cookie;
+    p9_a_header_of_any_size_is_read_in_linear_time on Memory Cookie;
 }
 
 /// Everything by which a client can distinguish two responses.
@@ -27,7 +27,7 @@ fn visible(answer: &Answer) -> String {
     format!("{} {headers} {}", answer.status, answer.text)
 }
 
-async fn flipped_bits_and_truncations_are_rejected_identically(backend: BackendKind) {
+async fn p8_flipped_bits_and_truncations_are_rejected_identically(backend: BackendKind) {
     let (_site, client, value) = with_session(backend).await;
     let none = visible(&client.ask("GET", "/get/a", "").await);
     assert_ne!(visible(&client.ask("GET", "/get/a", format!("sid={value}")).await), none);
@@ -123,7 +123,7 @@ async fn one_verified_cookie_is_used_and_two_different_ones_are_ignored(backend:
 }
 
 /// Not timed: were it quadratic, or did each cookie of our name cost a signature, this would not end.
-async fn a_header_of_any_size_is_read_in_linear_time(backend: BackendKind) {
+async fn p9_a_header_of_any_size_is_read_in_linear_time(backend: BackendKind) {
     let (_site, client, value) = with_session(backend).await;
     let padding = "p".repeat(64 * 1024);
     assert_eq!(client.ask("GET", "/get/a", format!("a={padding}; sid={value}")).await.text, "1");

@@ -146,7 +146,7 @@ async fn a_take_keeps_a_pending_rotation() {
 
 /// A sibling domain plants a session in its own cookie, and pieces of a cookie that never existed.
 #[tokio::test]
-async fn the_cookies_that_are_expired_are_bounded() {
+async fn p9_the_cookies_that_are_expired_are_bounded() {
     let site = Site::with(BackendKind::Cookie, |options| {
         options.cookie.secure = true;
         options.cookie.max_pieces = 9;

@@ -108,7 +108,7 @@ fn random_walks_keep_the_promises() {
     println!("{runs} walks");
 }
 
-/// With one rule left out, the same search finds a violation: so each rule is needed, and each assertion can fail.
+/// With one of these nine rules left out, the same search finds a violation: so each is needed, and each assertion can fail.
 #[test]
 fn each_rule_is_needed_and_each_assertion_can_fail() {
     for (left_out, expected) in [

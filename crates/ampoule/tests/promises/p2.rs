@@ -1,5 +1,7 @@
 //! No resurrection: after a session has ended, no slower request restores it.
 
+use ampoule_core::Store;
+
 use crate::support::{BackendKind, SECOND, Site};
 use crate::{SlowRequest, assert_ok, assert_too_late, live_keys, on_each_place, on_each_store};
 
@@ -19,24 +21,44 @@ on_each_place! {
     p2_invalidate_ends_the_old_session_and_starts_a_new_one;
 }
 
-/// Also after the grace, when the tombstone is gone.
+const DIARY: &str = "dear-diary";
+
+/// Whether a record contains this text. A sealed one shows none.
+async fn is_in_store(site: &Site, text: &str) -> bool {
+    for key in live_keys(site).await {
+        let stored = Store::get(&*site.spy, key).await.unwrap();
+        let value = stored.map(|stored| stored.value).unwrap_or_default();
+        if value.windows(text.len()).any(|part| part == text.as_bytes()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// After each way to end a session: its data are gone at once, and its record after the grace. A slow request is too late
+/// during the grace, and after it, when the tombstone is gone.
 async fn p2_no_resurrection_by_a_slow_request(backend: BackendKind) {
     let cases = [(0, "/slow/b/2/"), (6, "/slow/b/2/"), (0, "/regenerate-late/"), (6, "/regenerate-late/")];
-    for (index, (wait, path)) in cases.into_iter().enumerate() {
+    let ends = ["/logout", "/delete", "/restart"];
+    let cases = ends.iter().flat_map(|end| cases.map(|(wait, path)| (*end, wait, path)));
+    for (index, (end, wait, path)) in cases.enumerate() {
         let site = Site::new(backend);
         let mut client = site.client();
         client.post("/login/ada").await;
+        client.post(&format!("/set/diary/{DIARY}")).await;
+        assert!(backend == BackendKind::Sealed || is_in_store(&site, DIARY).await);
         let stolen = client.cookie_header();
         let slow = SlowRequest::post(&client, path, &format!("raise-{index}"), backend).await;
         let reading = SlowRequest::get(&client, "/get-slowly/user/", &format!("reads-{index}"), backend).await;
-        client.post("/logout").await;
+        assert_ok(&client.post(end).await);
+        assert!(!is_in_store(&site, DIARY).await, "{end} removes the data at once");
         site.clock.advance(wait * SECOND);
         assert_too_late(&slow.finish().await);
         assert_eq!(reading.finish().await.set_cookies(), [""; 0]);
         assert_eq!(client.ask("GET", "/get/user", &stolen).await.text, "none");
         assert_eq!(client.ask("GET", "/info", &stolen).await.text.split(' ').next(), Some("new=true"));
         site.clock.advance(6 * SECOND);
-        assert_eq!(live_keys(&site).await, []);
+        assert_eq!(live_keys(&site).await.len(), usize::from(end == "/restart"), "{end}: its new session alone");
     }
 }
 

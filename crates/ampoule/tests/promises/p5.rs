@@ -1,5 +1,7 @@
 //! One trip: at most one round trip to load and one to save, and what a login costs beyond that.
 
+use std::time::Duration;
+
 use crate::support::{BackendKind, HOUR, Site};
 use crate::{assert_ok, on_each_store};
 
@@ -21,7 +23,11 @@ async fn p5_one_trip_to_load_and_one_to_save(backend: BackendKind) {
     assert_eq!(site.spy.calls(), [1, 0, 0, 0], "saving what did not change writes nothing");
     client.post("/count/n").await;
     assert_eq!(site.spy.calls(), [1, 1, 0, 0]);
-    site.clock.advance(3 * HOUR);
+    let tenth = 24 * HOUR / 10;
+    site.clock.advance(tenth - Duration::from_millis(1));
+    client.get("/get/a").await;
+    assert_eq!(site.spy.calls(), [1, 0, 0, 0], "less than a tenth of the idle time, which is a day, has gone");
+    site.clock.advance(Duration::from_millis(1));
     client.get("/get/a").await;
     assert_eq!(site.spy.calls(), [1, 0, 1, 0], "a tenth of the idle time has gone: its end moves");
     client.get("/get/a").await;

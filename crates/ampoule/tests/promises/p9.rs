@@ -1,4 +1,4 @@
-//! Bounded: memory, ids, keys, cookies and sweeps.
+//! Bounded: memory, keys, values and sweeps.
 
 use http::StatusCode;
 

@@ -396,6 +396,7 @@ async fn echo(plans: Option<Arc<Mutex<Random>>>, request: Request) -> Response {
         if plan.writes_session {
             session.insert("seen", 1).unwrap();
             let _ = session.save().await;
+            seen.push(("session", "written".to_owned()));
         }
     }
     for name in &plan.tells {

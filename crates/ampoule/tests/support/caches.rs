@@ -17,6 +17,7 @@ use super::{BackendKind, HOUR, SECOND};
 pub(crate) struct CacheCluster {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) spy: Arc<SpyStore>,
+    url: String,
     _folder: tempfile::TempDir,
 }
 
@@ -24,8 +25,14 @@ impl CacheCluster {
     pub(crate) fn new(backend: BackendKind) -> CacheCluster {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
-        let store = ampoule::store::open(&backend.url(folder.path()), &super::store_options(clock.clone())).unwrap();
-        CacheCluster { spy: Arc::new(SpyStore::new(store)), clock, _folder: folder }
+        let url = backend.url(folder.path());
+        let store = ampoule::store::open(&url, &super::store_options(clock.clone())).unwrap();
+        CacheCluster { spy: Arc::new(SpyStore::new(store)), clock, url, _folder: folder }
+    }
+
+    /// The store of another application: on the same server, with a table and a prefix of its own.
+    pub(crate) fn neighbour(&self) -> Arc<dyn Store> {
+        ampoule::store::open(&self.url, &super::store_options(self.clock.clone())).unwrap()
     }
 
     pub(crate) fn backend_options(&self) -> BackendOptions {

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use ampoule::store::StoreOptions;
 use ampoule::{Clock, Options, PoolOptions, SessionLayer, SystemClock};
+use axum::Router;
+use axum::extract::Path as UrlPath;
+use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::site::gate;
 
 /// The environment variables that make a process of this test binary a node: the store, the name of its data, the limits.
 const URL: &str = "AMPOULE_TEST_SERVER_URL";
@@ -57,7 +62,15 @@ pub(crate) async fn serve() {
     let layer = layer(&url, &std::env::var(NAME).unwrap(), Limits { store_timeout, rotation_grace });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nport {} at {}", listener.local_addr().unwrap().port(), SystemClock.now().as_millis());
-    axum::serve(listener, super::site::routes().layer(layer)).await.unwrap();
+    axum::serve(listener, super::site::routes().layer(layer).merge(gates())).await.unwrap();
+}
+
+/// The gates of this node, for a test in another process: it waits until a slow request has loaded its session, and lets
+/// it continue.
+fn gates() -> Router {
+    let loaded = async |UrlPath(name): UrlPath<String>| gate(&name).await.loaded.acquire().await.unwrap().forget();
+    let open = async |UrlPath(name): UrlPath<String>| gate(&name).await.go_on.add_permits(1);
+    Router::new().route("/gate/{name}/loaded", get(loaded)).route("/gate/{name}/open", post(open))
 }
 
 /// The nodes of one test. Each test binary that starts them has a test `server_process` that calls [`serve`].
@@ -123,7 +136,7 @@ impl Node {
         Node { child, _output: lines, port: port.parse().unwrap(), clock_off: Duration::from_millis(clock_off) }
     }
 
-    /// Kills the node, as a power failure does.
+    /// Kills the node with SIGKILL; the machine keeps what was written.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
