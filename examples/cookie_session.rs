@@ -1,7 +1,7 @@
 //! A session in an encrypted cookie, without a store. Open http://127.0.0.1:3000/ and reload.
 //!
-//! The client keeps the data, so concurrent requests overwrite each other's changes, and a cookie that was copied before the
-//! logout still opens the session. That is fine for a language or a theme; use a store for logins.
+//! The client keeps the data, so concurrent requests overwrite each other's changes, and a cookie that was copied
+//! before the logout still opens the session. That is fine for a language or a theme; use a store for logins.
 
 use ampoule::{CookieOptions, Error, Options, Secret, Session, SessionLayer};
 use axum::Router;

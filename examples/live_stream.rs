@@ -1,5 +1,5 @@
-//! A stream of events that ends when its session ends, on any node and device. Open http://127.0.0.1:3000/ in two tabs, log
-//! in, and log out in one of them: the other shows it.
+//! A stream of events that ends when its session ends, on any node and device. Open http://127.0.0.1:3000/ in two tabs,
+//! log in, and log out in one of them: the other shows it.
 //!
 //! A WebSocket is closed in the same way: see the example `web_socket`.
 

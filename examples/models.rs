@@ -1,5 +1,5 @@
-//! A database row in a session, merged with the current row: SeaORM with SQLite. Open http://127.0.0.1:3000/keep/1, change
-//! the row at http://127.0.0.1:3000/change/1, and see http://127.0.0.1:3000/
+//! A database row in a session, merged with the current row: SeaORM with SQLite. Open http://127.0.0.1:3000/keep/1,
+//! change the row at http://127.0.0.1:3000/change/1, and see http://127.0.0.1:3000/
 
 use ampoule::{CookieOptions, MemoryStore, Merged, Options, Secret, ServerError, Session, SessionLayer, merge};
 use axum::Router;

@@ -1,6 +1,7 @@
 //! A WebSocket that is closed when its session ends, on any node and device. It serves two nodes of one site: open
-//! http://127.0.0.1:3000/ and http://127.0.0.1:3001/ in two tabs, log in, and log out in one of them. The socket of the other
-//! is closed within five seconds, since the file store does not notify of changes; with Redis it is closed at once.
+//! http://127.0.0.1:3000/ and http://127.0.0.1:3001/ in two tabs, log in, and log out in one of them. The socket of the
+//! other is closed within five seconds, since the file store does not notify of changes; with Redis it is closed at
+//! once.
 
 use std::path::Path;
 use std::pin::pin;

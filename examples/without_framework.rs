@@ -1,4 +1,5 @@
-//! The request cycle without a framework: `begin` with the request's headers, `finish` with the response's. It prints both.
+//! The request cycle without a framework: `begin` with the request's headers, `finish` with the response's. It prints
+//! both.
 #![allow(clippy::print_stdout)]
 
 use ampoule::{MemoryStore, Options, Secret, SessionLayer};

@@ -60,9 +60,9 @@ pub fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Counts the instructions of one request with callgrind, from two runs that differ by 200 requests. The count does not depend
-/// on the load of the machine. valgrind does not emulate the SHA instructions, so hashes are counted as on a processor without
-/// them.
+/// Counts the instructions of one request with callgrind, from two runs that differ by 200 requests. The count does not
+/// depend on the load of the machine. valgrind does not emulate the SHA instructions, so hashes are counted as on a
+/// processor without them.
 pub fn instructions(scenario: &Scenario, subject: Subject) -> u64 {
     let run = |count: u64| {
         let program = std::env::current_exe().expect("the path of this program");

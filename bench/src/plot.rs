@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// The colour of text and lines: a grey that suits both backgrounds, since `currentColor` does not work in an embedded image.
+/// The colour of text and lines: a grey that suits both backgrounds, since `currentColor` does not work in an embedded
+/// image.
 const INK: &str = "#7d8590";
 
 /// The colours of peers and curves: those of Okabe and Ito, which remain distinct with colour blindness.
@@ -61,8 +62,8 @@ pub fn ratios(title: &str, rows: &[Group<'_>]) -> String {
     page(title, y + 48.0, &body)
 }
 
-/// Draws curves. The x axis is logarithmic. The y axis starts at zero, or is logarithmic if the largest value is more than
-/// 20 times the smallest.
+/// Draws curves. The x axis is logarithmic. The y axis starts at zero, or is logarithmic if the largest value is more
+/// than 20 times the smallest.
 pub fn curves(title: &str, unit: &str, x_values: &[u64], curves: &[(&str, Vec<f64>)]) -> String {
     const LEFT: f64 = 80.0;
     const TOP: f64 = 50.0;

@@ -1,4 +1,5 @@
-//! Compares two promises with the peer: no lost update with 64 concurrent writers, and no resurrection by a save after a logout.
+//! Compares two promises with the peer: no lost update with 64 concurrent writers, and no resurrection by a save after
+//! a logout.
 
 use std::sync::LazyLock;
 

@@ -122,8 +122,8 @@ fn hash_map_get(count: u64, keys: &[StoreKey]) -> f64 {
 }
 
 async fn sweep(store: &MemoryStore, expired: u64) -> f64 {
-    // The next large allocation makes the allocator merge the small blocks that were freed before. It happens here, so that it
-    // is not measured as part of the sweep.
+    // The next large allocation makes the allocator merge the small blocks that were freed before. It happens here, so
+    // that it is not measured as part of the sweep.
     drop(black_box(vec![0_u8; 1 << 16]));
     let started = Instant::now();
     assert_eq!(store.sweep(usize::MAX).await.expect("no error").removed, expired);

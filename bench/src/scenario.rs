@@ -17,7 +17,8 @@ pub struct Scenario {
     pub subject: Subject,
     /// The budget, as a share of the first peer's overhead; 0 if there is no budget.
     pub budget: f64,
-    /// The ceilings of the overhead in allocations and instructions: the counts when they were set, with a small margin.
+    /// The ceilings of the overhead in allocations and instructions: the counts when they were set, with a small
+    /// margin.
     pub ceilings: (u64, u64),
 }
 

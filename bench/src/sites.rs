@@ -19,8 +19,8 @@ use tower::{Service, ServiceExt};
 pub enum Subject {
     /// Without a layer.
     Bare,
-    /// A layer that puts an `Arc` into each request, and handlers that extract it: what the framework needs for any layer that
-    /// passes a value to handlers.
+    /// A layer that puts an `Arc` into each request, and handlers that extract it: what the framework needs for any
+    /// layer that passes a value to handlers.
     MinimalLayer,
     Ours,
     OursInCookie,

@@ -1,5 +1,5 @@
-//! Measures the time of a request. Each subject runs in its own process, with a fresh heap, and the processes take turns, so
-//! that a disturbance affects all of them.
+//! Measures the time of a request. Each subject runs in its own process, with a fresh heap, and the processes take
+//! turns, so that a disturbance affects all of them.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

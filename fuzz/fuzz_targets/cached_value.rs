@@ -1,5 +1,5 @@
-//! Reads any bytes from a store as a cached value: nothing panics, no value is returned that a cache did not write, and a
-//! new value is created instead.
+//! Reads any bytes from a store as a cached value: nothing panics, no value is returned that a cache did not write, and
+//! a new value is created instead.
 #![no_main]
 
 use std::sync::Arc;

@@ -39,7 +39,8 @@ fn is_new(layer: &SessionLayer, value: &[u8]) -> Option<bool> {
     Some(RUNTIME.block_on(session.is_new()).expect("a cookie is never an error"))
 }
 
-// Each pair of bytes of the input is a position in the valid value and its new byte. The whole input is read as a value too.
+// Each pair of bytes of the input is a position in the valid value and its new byte. The whole input is read as a value
+// too.
 fuzz_target!(|data: &[u8]| {
     for (layer, valid) in &*SITES {
         let mut changed = valid.clone().into_bytes();

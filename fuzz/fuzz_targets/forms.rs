@@ -1,4 +1,5 @@
-//! Reads any bytes as a form: without the session's token it is refused, and with it the handler receives the whole body.
+//! Reads any bytes as a form: without the session's token it is refused, and with it the handler receives the whole
+//! body.
 #![no_main]
 
 use std::convert::Infallible;

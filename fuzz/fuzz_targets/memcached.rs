@@ -1,5 +1,5 @@
-//! Sends any bytes to the memcached store as a server's responses: the store returns values or errors, but does not panic
-//! and does not hang.
+//! Sends any bytes to the memcached store as a server's responses: the store returns values or errors, but does not
+//! panic and does not hang.
 //!
 //! The first byte of the input is how many parts of a valid handshake precede the rest of the input.
 #![no_main]
@@ -42,8 +42,8 @@ async fn serve(listener: &UnixListener, responses: &[u8]) {
     }
 }
 
-/// Waits for an operation up to a limit, since the store repeats it while the server is busy, or while each attempt of a
-/// write loses a conflict.
+/// Waits for an operation up to a limit, since the store repeats it while the server is busy, or while each attempt of
+/// a write loses a conflict.
 async fn with_timeout<T>(operation: impl Future<Output = Result<T, Error>>) -> Option<T> {
     tokio::time::timeout(Duration::from_millis(100), operation).await.ok()?.ok()
 }

@@ -1,4 +1,5 @@
-//! Decodes any bytes as a record: nothing panics, and a decoded record is the same after it is encoded and decoded again.
+//! Decodes any bytes as a record: nothing panics, and a decoded record is the same after it is encoded and decoded
+//! again.
 #![no_main]
 
 use ampoule_core::internal::Content;

@@ -40,8 +40,8 @@ impl Redis {
         counts.filter(|(name, _)| !matches!(name.as_str(), "CONFIG|RESETSTAT" | "INFO")).collect()
     }
 
-    /// Returns the names of the commands that scripts run during `action`. Redis counts them like commands of clients, in
-    /// `commandstats` and in `total_commands_processed`; only MONITOR distinguishes them.
+    /// Returns the names of the commands that scripts run during `action`. Redis counts them like commands of clients,
+    /// in `commandstats` and in `total_commands_processed`; only MONITOR distinguishes them.
     pub fn run_by_scripts(&self, action: impl FnOnce()) -> BTreeSet<String> {
         let mut stream = TcpStream::connect(&self.address).expect("Redis listens");
         stream.write_all(b"MONITOR\r\n").expect("Redis reads");

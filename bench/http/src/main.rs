@@ -1,5 +1,5 @@
-//! Sessions in Redis over real HTTP: Ampoule, handwritten handlers, and the peers. Each runs in its own process and receives
-//! requests from wrk over loopback.
+//! Sessions in Redis over real HTTP: Ampoule, handwritten handlers, and the peers. Each runs in its own process and
+//! receives requests from wrk over loopback.
 
 mod commands;
 mod http;

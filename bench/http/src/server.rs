@@ -14,7 +14,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts this program with `--serve`. The child ends at the end of its input, and so at the latest with this process.
+    /// Starts this program with `--serve`. The child ends at the end of its input, and so at the latest with this
+    /// process.
     pub fn start(subject: Subject, redis: &str) -> Server {
         let program = std::env::current_exe().expect("the path of this program");
         let mut process = Command::new(program)

@@ -82,8 +82,8 @@ impl Scenario {
         }
     }
 
-    /// The number of sessions that the requests use in turn. With twice as many sessions as connections, concurrent requests
-    /// rarely use the same session; with a quarter as many, they always do.
+    /// The number of sessions that the requests use in turn. With twice as many sessions as connections, concurrent
+    /// requests rarely use the same session; with a quarter as many, they always do.
     pub fn sessions(self) -> usize {
         match self {
             Scenario::New => 0,

@@ -49,8 +49,9 @@ impl Row {
         }
     }
 
-    /// Returns the share of the updates that the sessions contain at the end; `None` if the scenario has no counter. wrk does not
-    /// count the requests in progress at its end, but they may increment the counter, so the share is limited to 1.
+    /// Returns the share of the updates that the sessions contain at the end; `None` if the scenario has no counter.
+    /// wrk does not count the requests in progress at its end, but they may increment the counter, so the share is
+    /// limited to 1.
     pub fn kept(&self) -> Option<f64> {
         let counted: Option<u64> = self.samples.iter().map(|sample| sample.counted).sum();
         counted.map(|counted| (counted as f64 / self.requests() as f64).min(1.0))

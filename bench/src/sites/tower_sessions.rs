@@ -16,7 +16,8 @@ pub fn site() -> Router {
     routes().layer(layer())
 }
 
-/// Defines the routes and their handlers for the `Session` in scope: the cookie store has its own type with the same methods.
+/// Defines the routes and their handlers for the `Session` in scope: the cookie store has its own type with the same
+/// methods.
 macro_rules! routes {
     () => {
         fn routes() -> Router {

@@ -25,8 +25,8 @@ struct SessionType {
     url: Option<String>,
 }
 
-/// Prints the table of all types, or of the one with this name in the script: `memory`, `file`, `redis`, `cookie-signed`,
-/// `cookie-encrypted`.
+/// Prints the table of all types, or of the one with this name in the script: `memory`, `file`, `redis`,
+/// `cookie-signed`, `cookie-encrypted`.
 pub async fn print(effort: Effort, only: Option<&str>) -> ExitCode {
     let folder = stores::folder();
     let redis = Server::start(Kind::Redis);

@@ -1,4 +1,5 @@
-//! Measures the subjects in rounds in which they take turns, so that a disturbance affects all of them, and computes medians.
+//! Measures the subjects in rounds in which they take turns, so that a disturbance affects all of them, and computes
+//! medians.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,8 +37,8 @@ pub trait Subject: Send {
     fn run(&mut self, operation: Operation, count: u32) -> Work<'_>;
 }
 
-/// The length of a run. Many short turns are better than a few long ones, since the placement of threads and the load of the
-/// system change within seconds.
+/// The length of a run. Many short turns are better than a few long ones, since the placement of threads and the load
+/// of the system change within seconds.
 #[derive(Clone, Copy)]
 pub struct Effort {
     /// The number of turns of each subject.

@@ -37,9 +37,9 @@ use crate::attributes::Attributes;
 /// `self`, and the function itself with its type arguments. For an argument that is a pattern, such as
 /// `Path(id): Path<u64>`, these are the names that the pattern binds; `_` binds none.
 ///
-/// Each must be a `CacheKey`, or the code does not compile. An argument of another type, such as a connection, a session
-/// or `&self`, is left out by `skip`, or `key` names the parts of the key. An argument that the function changes
-/// (`&mut`) must always be left out: a cached value does not change it.
+/// Each must be a `CacheKey`, or the code does not compile. An argument of another type, such as a connection, a
+/// session or `&self`, is left out by `skip`, or `key` names the parts of the key. An argument that the function
+/// changes (`&mut`) must always be left out: a cached value does not change it.
 ///
 /// What a function reads from elsewhere, such as a task-local variable, is not in the key: pass it as an argument.
 /// Functions and types are distinguished by their paths, as `std::any::type_name` returns them: two functions of one

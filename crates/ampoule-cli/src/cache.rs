@@ -22,8 +22,8 @@ pub(crate) struct Cache {
 enum Command {
     /// Counts what the stores hold, by reading all of it.
     Stats(stats::Stats),
-    /// Clears a namespace, the values of a tag, or everything, for every process that uses the store. It takes effect at
-    /// once, except that a process with a memory tier that is not notified of changes keeps its values for up to
+    /// Clears a namespace, the values of a tag, or everything, for every process that uses the store. It takes effect
+    /// at once, except that a process with a memory tier that is not notified of changes keeps its values for up to
     /// `memory_expire`.
     Clear(clear::Clear),
 }

@@ -12,8 +12,8 @@ use crate::{Failure, clocks, serve};
 pub(crate) struct Check {
     #[command(flatten)]
     site: Site,
-    /// Print the result as one JSON document, also if there are faults: {"file", "app", "is_good", "listen", "sessions",
-    /// "notes", "options", "warnings", "faults"}.
+    /// Print the result as one JSON document, also if there are faults: {"file", "app", "is_good", "listen",
+    /// "sessions", "notes", "options", "warnings", "faults"}.
     #[arg(long)]
     json: bool,
 }
@@ -48,8 +48,8 @@ struct Ping {
     answer: Result<Option<String>, String>,
 }
 
-/// Pings the store of each layer, which connects to its server. Stores write warnings to the log, such as about a server that
-/// evicts sessions.
+/// Pings the store of each layer, which connects to its server. Stores write warnings to the log, such as about a
+/// server that evicts sessions.
 fn ping(deployment: &Deployment) -> Result<Vec<Ping>, Failure> {
     serve::log("warn");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

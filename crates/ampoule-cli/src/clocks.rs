@@ -10,8 +10,8 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 /// memcached's clock has a resolution of a second, and lags by up to two more.
 const TOLERANCE_OF_MEMCACHED: Duration = Duration::from_secs(4);
 
-/// Returns a warning if the clock of the layer's store differs from this machine's: a server that keeps the time determines
-/// when sessions end.
+/// Returns a warning if the clock of the layer's store differs from this machine's: a server that keeps the time
+/// determines when sessions end.
 pub(crate) fn difference(layer: &SessionLayer, store: Time) -> Option<String> {
     let here = SystemClock.now();
     let (difference, way) = if store > here { (store.since(here), "ahead of") } else { (here.since(store), "behind") };

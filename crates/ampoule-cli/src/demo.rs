@@ -9,11 +9,11 @@
 //!
 //! Each of the first three has secure forms, flash messages, three languages and error pages.
 //!
-//! In this program `egg:Beaker#beaker_session` is [`instruments::filter`], which has the same options and provides what some
-//! pages show. Under another session filter those pages say that it is missing.
+//! In this program `egg:Beaker#beaker_session` is [`instruments::filter`], which has the same options and provides what
+//! some pages show. Under another session filter those pages say that it is missing.
 //!
-//! They have the options `home`, `notes` and `inspector`: the paths at which the three are mounted, for the links between
-//! them.
+//! They have the options `home`, `notes` and `inspector`: the paths at which the three are mounted, for the links
+//! between them.
 
 mod api;
 mod devices;

@@ -27,8 +27,8 @@ impl Front {
         Front { proxies, is_https, warned: Once::new() }
     }
 
-    /// Warns once that browsers drop a cookie: it is `Secure`, and the request apparently came over plain http from another
-    /// machine.
+    /// Warns once that browsers drop a cookie: it is `Secure`, and the request apparently came over plain http from
+    /// another machine.
     fn warn_about_secure_cookie(&self, info: &RequestInfo, response: &Response) {
         let is_plain = info.scheme != Some(Scheme::HTTPS) && !self.is_https && !info.claims_https && !info.is_local;
         if is_plain && response.headers().get_all(SET_COOKIE).iter().any(is_secure) {

@@ -1,5 +1,5 @@
-//! The `ampoule` command: serves and checks ini files, writes one with a fresh secret, creates projects and their modules,
-//! and manages sessions and caches.
+//! The `ampoule` command: serves and checks ini files, writes one with a fresh secret, creates projects and their
+//! modules, and manages sessions and caches.
 //!
 //! A program with apps of its own gets the same commands:
 //!
@@ -70,7 +70,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Creates a small project that builds: login, a layout, secure forms, error pages, an ini file, a Dockerfile, tests.
+    /// Creates a small project that builds: login, a layout, secure forms, error pages, an ini file, a Dockerfile,
+    /// tests.
     New {
         /// The name of the project and of its folder, such as shop.
         name: String,
@@ -107,8 +108,8 @@ enum Command {
 
 /// Runs the command that this process's arguments name, with these factories.
 ///
-/// The exit code is 0 for success, 1 for an error, which standard error describes, and 2 for invalid arguments. Wrong usage,
-/// `--help` and `--version` end the process without returning.
+/// The exit code is 0 for success, 1 for an error, which standard error describes, and 2 for invalid arguments. Wrong
+/// usage, `--help` and `--version` end the process without returning.
 pub fn main(registry: &Registry) -> ExitCode {
     let done = match Arguments::parse().command {
         Some(Command::Serve(site)) => serve::serve(&site, registry),

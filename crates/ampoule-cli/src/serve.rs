@@ -30,8 +30,8 @@ pub(crate) fn serve(site: &Site, registry: &Registry) -> Result<(), Failure> {
     runtime.block_on(async { listen_and_serve(site.load(registry)?).await })
 }
 
-/// Writes the log to stderr, at the levels of `RUST_LOG` or else at these: `debug`, or `warn,ampoule=debug`. Filters by span
-/// are not supported: they need regular expressions, which take a tenth of the build time.
+/// Writes the log to stderr, at the levels of `RUST_LOG` or else at these: `debug`, or `warn,ampoule=debug`. Filters by
+/// span are not supported: they need regular expressions, which take a tenth of the build time.
 pub(crate) fn log(levels: &str) {
     let asked = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse::<Targets>().ok());
     let filter = asked.or_else(|| levels.parse().ok()).unwrap_or_default();
@@ -41,8 +41,8 @@ pub(crate) fn log(levels: &str) {
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
-/// Pings the store, and logs a warning if it does not answer or its clock differs. The server keeps running, since the store
-/// may answer later.
+/// Pings the store, and logs a warning if it does not answer or its clock differs. The server keeps running, since the
+/// store may answer later.
 async fn check_store(layer: &SessionLayer) {
     match layer.ping().await {
         Ok(time) => clocks::difference(layer, time).into_iter().for_each(|difference| tracing::warn!("{difference}")),
@@ -92,7 +92,8 @@ async fn listeners(server: &Server) -> Result<Vec<(Listener, String)>, Failure> 
     try_join_all(server.listen.iter().map(bind)).await
 }
 
-/// Serves until the first signal, then until all connections are closed, the time limit passes, or a second signal arrives.
+/// Serves until the first signal, then until all connections are closed, the time limit passes, or a second signal
+/// arrives.
 async fn serve_until_signal(
     listeners: Vec<Listener>,
     app: Router,

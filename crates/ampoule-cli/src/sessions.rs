@@ -42,7 +42,8 @@ enum Command {
     Show(show::Show),
     /// Ends sessions at once: no request in progress brings them back.
     Revoke(revoke::Revoke),
-    /// Removes expired records: sessions, the marks that ended sessions leave for seconds, cached values in the same store.
+    /// Removes expired records: sessions, the marks that ended sessions leave for seconds, cached values in the same
+    /// store.
     Sweep(sweep::Sweep),
     /// Counts the sessions of the store, by reading all of them.
     Stats(stats::Stats),

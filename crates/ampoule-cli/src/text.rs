@@ -12,7 +12,8 @@ use crate::Failure;
 /// The width if it is not known.
 const DEFAULT_WIDTH: usize = 80;
 
-/// Prints a line, and returns whether the output is still read: a pipe that was closed, as by `| head`, is not an error.
+/// Prints a line, and returns whether the output is still read: a pipe that was closed, as by `| head`, is not an
+/// error.
 pub(crate) fn print(text: &str) -> Result<bool, Failure> {
     match writeln!(std::io::stdout().lock(), "{}", clean(text)) {
         Ok(()) => Ok(true),
@@ -21,8 +22,8 @@ pub(crate) fn print(text: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Escapes characters that could move the cursor or reverse the text: principals and values are user input. The escapes are
-/// JSON's, so JSON stays valid.
+/// Escapes characters that could move the cursor or reverse the text: principals and values are user input. The escapes
+/// are JSON's, so JSON stays valid.
 pub(crate) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c != '\n'

@@ -26,8 +26,8 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// Runs cargo in a project, with this build's target folder. The project's own crates are compiled through clippy, if it is
-/// installed: `cargo clippy` would check all dependencies again.
+/// Runs cargo in a project, with this build's target folder. The project's own crates are compiled through clippy, if
+/// it is installed: `cargo clippy` would check all dependencies again.
 fn cargo(project: &Path, args: &[&str]) -> CommandOutput {
     let target = Path::new(env!("CARGO_BIN_EXE_ampoule")).ancestors().nth(2).unwrap().to_owned();
     let mut cargo = Command::new(env!("CARGO"));

@@ -1,5 +1,5 @@
-//! Two cookies of one name in a real browser: of the host and of a domain, of two paths, partitioned and not. With each pair
-//! the browser reaches its session again, and the obstructing cookie is expired (promise P11).
+//! Two cookies of one name in a real browser: of the host and of a domain, of two paths, partitioned and not. With each
+//! pair the browser reaches its session again, and the obstructing cookie is expired (promise P11).
 
 mod support;
 

@@ -119,15 +119,15 @@ use crate::reply::Reply;
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(map_store_conforms());
 /// ```
 ///
-/// [`assert_conforms`](https://docs.rs/ampoule-core/latest/ampoule_core/conformance/fn.assert_conforms.html) prints the name of
-/// each rule that is broken.
+/// [`assert_conforms`](https://docs.rs/ampoule-core/latest/ampoule_core/conformance/fn.assert_conforms.html) prints the
+/// name of each rule that is broken.
 ///
 /// # The contract
 ///
 /// - **One writer wins.** [`PutMode::Create`] and [`PutMode::Replace`] compare and write in one step: of any number of
 ///   callers in any number of processes that replace one version, exactly one succeeds.
-/// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again, so that
-///   a slow writer can never replace a value that it has not read.
+/// - **Versions never come back.** No version of a key is used twice, even when the key is deleted and created again,
+///   so that a slow writer can never replace a value that it has not read.
 /// - **The store's clock decides.** Callers give a lifetime, never a point in time. The deadline is the store's current
 ///   time plus the lifetime; from then on the value is absent for every method, swept or not. A value that is put with
 ///   a lifetime of less than a millisecond is absent at once, and so is the value that it replaces: a caller removes

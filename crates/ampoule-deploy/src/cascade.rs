@@ -22,8 +22,8 @@ struct Cascade {
     catch: Arc<[StatusCode]>,
 }
 
-/// The factory of `egg:Paste#cascade`: `app1`, `app2`, … are tried in the order of their names; `catch` lists the statuses
-/// after which the next app is tried, 404 by default.
+/// The factory of `egg:Paste#cascade`: `app1`, `app2`, … are tried in the order of their names; `catch` lists the
+/// statuses after which the next app is tried, 404 by default.
 pub(crate) fn factory(conf: &Conf, apps: &mut Apps<'_>) -> Result<App, Faults> {
     let mut faults = Faults::default();
     let mut names: Vec<&str> = conf.local.iter().map(|local| local.name.as_str()).collect();

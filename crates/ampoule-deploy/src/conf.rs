@@ -80,8 +80,8 @@ impl Conf {
         self.artifacts.borrow_mut().notes.push(line.into());
     }
 
-    /// Adds a warning: something that the operator should know or change, although the file is served. In a strict check it
-    /// is an error. Make it with [`fault`](Conf::fault), which adds the line.
+    /// Adds a warning: something that the operator should know or change, although the file is served. In a strict
+    /// check it is an error. Make it with [`fault`](Conf::fault), which adds the line.
     pub fn warn(&self, fault: Fault) {
         self.artifacts.borrow_mut().warnings.push(fault);
     }
@@ -90,8 +90,8 @@ impl Conf {
         self.artifacts.borrow_mut().read.extend(options.into_iter().map(str::to_owned));
     }
 
-    /// Creates the fault of an option, with the line that sets it: in this section, in one that this section uses, or in
-    /// `[DEFAULT]`. An option that is not set gets the fault of [`missing`](Conf::missing).
+    /// Creates the fault of an option, with the line that sets it: in this section, in one that this section uses, or
+    /// in `[DEFAULT]`. An option that is not set gets the fault of [`missing`](Conf::missing).
     ///
     /// The message should say what was expected. It may contain the value only if that cannot be a secret.
     pub fn fault(&self, option: &str, message: impl AsRef<str>) -> Fault {
@@ -109,8 +109,8 @@ impl Conf {
     /// Returns a fault for each option of the section that is not among the known ones, with the known option that is
     /// spelt most like it.
     ///
-    /// An app's section may also have options of a session and a cache, which put filters around the app, and options of
-    /// Pylons and similar frameworks, such as `full_stack`, which are ignored with a warning. They are not faults.
+    /// An app's section may also have options of a session and a cache, which put filters around the app, and options
+    /// of Pylons and similar frameworks, such as `full_stack`, which are ignored with a warning. They are not faults.
     pub fn unknown(&self, known: &[&str]) -> Vec<Fault> {
         let unknown = self.local.iter().filter(|local| !known.contains(&local.name.as_str()));
         let unknown = unknown.filter(|local| !self.is_foreign(&local.name));
@@ -126,8 +126,9 @@ impl Conf {
         self.is_of_app && (is_ours(name) || name == "cache_dir" || python::is_option(name))
     }
 
-    /// Returns a boolean option of the section, or `default` if the section does not set it. As in Beaker, `true`, `yes`,
-    /// `on`, `y`, `t` and `1` are true, and `false`, `no`, `off`, `n`, `f` and `0` are false, in upper or lower case.
+    /// Returns a boolean option of the section, or `default` if the section does not set it. As in Beaker, `true`,
+    /// `yes`, `on`, `y`, `t` and `1` are true, and `false`, `no`, `off`, `n`, `f` and `0` are false, in upper or lower
+    /// case.
     ///
     /// # Errors
     /// A fault that names the option, if it has any other value.
@@ -152,8 +153,8 @@ impl Conf {
         }
     }
 
-    /// Returns an option of the section that is a whole number, or `default` if the section does not set it. As in Beaker,
-    /// it is written in digits only, without a sign.
+    /// Returns an option of the section that is a whole number, or `default` if the section does not set it. As in
+    /// Beaker, it is written in digits only, without a sign.
     ///
     /// # Errors
     /// The fault of the option if its value is not a whole number in this range.

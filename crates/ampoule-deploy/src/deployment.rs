@@ -18,8 +18,8 @@ pub struct Deployment {
     pub server: Option<Server>,
     /// What the factories report to the operator, from the outermost section inwards, each line once.
     pub notes: Vec<String>,
-    /// What the operator should know or change, although the file is served, in the order of the lines: ignored options, a
-    /// weak secret in debug.
+    /// What the operator should know or change, although the file is served, in the order of the lines: ignored
+    /// options, a weak secret in debug.
     pub warnings: Vec<Fault>,
     /// Where each option of a session or cache comes from: the file with its line, the environment, the command line.
     pub origins: Vec<String>,
@@ -49,8 +49,8 @@ impl Deployment {
         self.is_https || self.server.as_ref().is_some_and(|server| server.is_https)
     }
 
-    /// Returns a warning if browsers would drop a session's cookie: it is `Secure`, and the server sends it over plain http
-    /// from an address that other machines can reach.
+    /// Returns a warning if browsers would drop a session's cookie: it is `Secure`, and the server sends it over plain
+    /// http from an address that other machines can reach.
     pub fn secure_over_http(&self) -> Option<Fault> {
         let server = self.server.as_ref()?;
         let reached: Vec<String> = server.reachable().map(Listen::to_string).collect();

@@ -53,8 +53,8 @@ impl Faults {
         if self.0.is_empty() { Ok(make()) } else { Err(self) }
     }
 
-    /// Removes duplicates, since a section that is used twice reports its faults twice, and sorts by file, in the order in
-    /// which the files were read, and line.
+    /// Removes duplicates, since a section that is used twice reports its faults twice, and sorts by file, in the order
+    /// in which the files were read, and line.
     pub(crate) fn in_order(self) -> Faults {
         let mut files: Vec<Arc<str>> = Vec::new();
         let mut faults: Vec<Fault> = Vec::new();

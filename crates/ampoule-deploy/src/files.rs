@@ -50,8 +50,8 @@ impl Files {
     }
 
     /// The values that `%(name)s` in a file's sections may refer to beside their own options, not yet interpolated. The
-    /// caller's overrides win over `[DEFAULT]`, and `[DEFAULT]` over the options of the file and section that use this file.
-    /// In Paste, `[DEFAULT]` wins over the overrides.
+    /// caller's overrides win over `[DEFAULT]`, and `[DEFAULT]` over the options of the file and section that use this
+    /// file. In Paste, `[DEFAULT]` wins over the overrides.
     pub(crate) fn variables(&self, path: &Arc<Path>, ini: &Ini, outer: &Globals) -> Variables {
         let mut names = Variables(outer.clone());
         names.0.values_mut().for_each(|setting| setting.value = escape(&setting.value));

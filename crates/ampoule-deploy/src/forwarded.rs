@@ -35,8 +35,8 @@ fn element(text: &str) -> Element {
     element
 }
 
-/// The elements of the three `X-Forwarded-…` lists, aligned at their ends: the last entry of each is the last proxy's. A
-/// list that is shorter than the others lacks the entries of the first proxies.
+/// The elements of the three `X-Forwarded-…` lists, aligned at their ends: the last entry of each is the last proxy's.
+/// A list that is shorter than the others lacks the entries of the first proxies.
 pub(crate) fn from_lists(clients: &str, schemes: &str, hosts: &str) -> Vec<Element> {
     let (clients, schemes, hosts) = (plain(clients, ','), plain(schemes, ','), plain(hosts, ','));
     let length = clients.len().max(schemes.len()).max(hosts.len());
@@ -78,8 +78,8 @@ fn plain(text: &str, separator: char) -> Vec<&str> {
     text.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// The parts between separators outside quotes. If a quote is still open at the end, all quotes are ignored: otherwise a
-/// client could send an open quote to hide the element that a proxy appends.
+/// The parts between separators outside quotes. If a quote is still open at the end, all quotes are ignored: otherwise
+/// a client could send an open quote to hide the element that a proxy appends.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut start, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in text.char_indices() {

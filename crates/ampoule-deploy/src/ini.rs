@@ -36,8 +36,8 @@ pub(crate) struct Opt {
 ///
 /// Keys are case-sensitive and end at the first `=` or `:`. A line that is indented deeper than its option continues
 /// the option's value; blank lines between such lines belong to the value. Lines that start with `#` or `;` are
-/// comments; a `;` inside a line belongs to the value. White space around a value is not part of it. A duplicate section or
-/// option is an error, as in Python; so is a second `[DEFAULT]`, which Python merges with the first.
+/// comments; a `;` inside a line belongs to the value. White space around a value is not part of it. A duplicate
+/// section or option is an error, as in Python; so is a second `[DEFAULT]`, which Python merges with the first.
 ///
 /// ```
 /// let ini = ampoule_deploy::parse("[DEFAULT]\ndebug = true\n", "site.ini")?;

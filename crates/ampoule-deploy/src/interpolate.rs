@@ -6,8 +6,8 @@ const MAX_DEPTH: usize = 10;
 /// Replaces every `%(name)s` by the value that `lookup` returns, recursively, and every `%%` by `%`.
 ///
 /// # Errors
-/// What was expected, for an unknown name, a lone `%`, or values that contain each other. The message never contains the
-/// value: the likely cause is a secret with a `%` in it.
+/// What was expected, for an unknown name, a lone `%`, or values that contain each other. The message never contains
+/// the value: the likely cause is a secret with a `%` in it.
 pub(crate) fn interpolate(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     to_depth(value, lookup, 0)
 }

@@ -1,5 +1,5 @@
-//! Paste Deploy for tower services: an ini file describes the apps that a process serves, the filters around them, and the
-//! address.
+//! Paste Deploy for tower services: an ini file describes the apps that a process serves, the filters around them, and
+//! the address.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -45,40 +45,40 @@
 //! `[app:main]`, and `[NAME]` without a prefix is an app or filter of that name.
 //!
 //! A reference to an app or filter is the name of a section, `config:other.ini#name` for a section of another file
-//! (`#main` by default; the path is relative to the file that contains the reference), or `egg:Dist#entry` for a factory
-//! without options. `use` takes the same references; a section inherits the options of the section that it uses.
-//! `set x = v` sets a global option for this section and those below it, `get x = y` copies one. `filter-with = NAME` puts a
-//! filter around the app. `%(name)s` is the value of another option, of this section or else of `[DEFAULT]`, and `%%` is a
-//! percent sign.
+//! (`#main` by default; the path is relative to the file that contains the reference), or `egg:Dist#entry` for a
+//! factory without options. `use` takes the same references; a section inherits the options of the section that it
+//! uses. `set x = v` sets a global option for this section and those below it, `get x = y` copies one. `filter-with =
+//! NAME` puts a filter around the app. `%(name)s` is the value of another option, of this section or else of
+//! `[DEFAULT]`, and `%%` is a percent sign.
 //!
 //! A urlmap's options are `/path = app`, `domain HOST /path = app`, `domain HOST port N /path = app` and
-//! `not_found_app`. Entries with a host and port are tried first, then those with a host, then the others; of these, the
-//! longest path first. The app sees the path after its mount point, which is in the request's extensions as [`MountPath`].
-//! Paths are compared as sent, without percent-decoding, as axum's router does.
+//! `not_found_app`. Entries with a host and port are tried first, then those with a host, then the others; of these,
+//! the longest path first. The app sees the path after its mount point, which is in the request's extensions as
+//! [`MountPath`]. Paths are compared as sent, without percent-decoding, as axum's router does.
 //!
 //! # Sessions
 //!
-//! The filter `egg:Beaker#beaker_session`, or `egg:ampoule#session`, gives all apps below it one session. Its options are
-//! those of [`ampoule::Settings`]. An app whose section has such options is wrapped in a session of its own, as `make_app`
-//! of a Pylons project did. Its factory may call [`session_layer`] instead. A filter of the program's own calls
-//! [`session_filter`].
+//! The filter `egg:Beaker#beaker_session`, or `egg:ampoule#session`, gives all apps below it one session. Its options
+//! are those of [`ampoule::Settings`]. An app whose section has such options is wrapped in a session of its own, as
+//! `make_app` of a Pylons project did. Its factory may call [`session_layer`] instead. A filter of the program's own
+//! calls [`session_filter`].
 //!
 //! The filter `egg:Beaker#beaker_cache`, or `egg:ampoule#cache`, gives all apps below it one cache, with the options of
-//! [`ampoule::cache::CacheSettings`]. Beaker had no such filter; programs added its `CacheMiddleware` themselves. An app
-//! whose section has such options is wrapped in a cache of its own. Its factory may call [`cache_manager`] instead.
+//! [`ampoule::cache::CacheSettings`]. Beaker had no such filter; programs added its `CacheMiddleware` themselves. An
+//! app whose section has such options is wrapped in a cache of its own. Its factory may call [`cache_manager`] instead.
 //!
 //! [`load_with_environment`] also reads options from the environment, which win over those of the file; options of the
 //! command line win over both.
 //!
 //! # Where we differ from Paste
 //!
-//! - An option of a section overrides the one of `[DEFAULT]` for that section, with a warning. Paste silently ignores it
-//!   unless it is written with `set`.
+//! - An option of a section overrides the one of `[DEFAULT]` for that section, with a warning. Paste silently ignores
+//!   it unless it is written with `set`.
 //! - `%(name)s` finds an option of the command line even if `[DEFAULT]` has one of the same name.
-//! - References in a section of another file are looked up in that file. Paste looks up those of a composite in the file
-//!   that uses it.
-//! - Duplicate sections and options are errors, and so are sections that refer to themselves. Each error has its line, and
-//!   all are reported at once, in the order of the lines.
+//! - References in a section of another file are looked up in that file. Paste looks up those of a composite in the
+//!   file that uses it.
+//! - Duplicate sections and options are errors, and so are sections that refer to themselves. Each error has its line,
+//!   and all are reported at once, in the order of the lines.
 //! - A `;` after white space in a value is an error: Python 2 starts a comment there, and Python 3 does not.
 //! - Options, sections and filters that have a meaning only in Python are ignored, each with a warning
 //!   ([`Deployment::warnings`]).

@@ -9,14 +9,15 @@ use crate::error::Faults;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The maximum number of open connections (`connection_limit`); further ones wait until one closes. Default 800: together
-    /// with the files that a store opens, this stays below 1024, the usual limit on a process's open files.
+    /// The maximum number of open connections (`connection_limit`); further ones wait until one closes. Default 800:
+    /// together with the files that a store opens, this stays below 1024, the usual limit on a process's open files.
     pub max_connections: usize,
-    /// The time limit for the head of a request (`channel_timeout`, in seconds), counted from the start of the connection or
-    /// the end of the previous request, so it limits idle connections too. Default 30 seconds, as hyper's.
+    /// The time limit for the head of a request (`channel_timeout`, in seconds), counted from the start of the
+    /// connection or the end of the previous request, so it limits idle connections too. Default 30 seconds, as
+    /// hyper's.
     pub header_timeout: Duration,
-    /// The maximum size of a request's head in bytes (`max_request_header_size`). Default 64 KiB: the cookies that a browser
-    /// sends to one site rarely take more than half of that.
+    /// The maximum size of a request's head in bytes (`max_request_header_size`). Default 64 KiB: the cookies that a
+    /// browser sends to one site rarely take more than half of that.
     pub max_header_size: usize,
 }
 

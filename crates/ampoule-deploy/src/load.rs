@@ -24,8 +24,8 @@ use crate::unused;
 /// The docs of the [crate](crate) have an example.
 ///
 /// # Errors
-/// All faults of the file, each with file and line. A section with a fault does not stop the check of the others, except
-/// of those that only it refers to.
+/// All faults of the file, each with file and line. A section with a fault does not stop the check of the others,
+/// except of those that only it refers to.
 pub fn load(
     path: &Path,
     name: &str,
@@ -36,8 +36,8 @@ pub fn load(
 }
 
 /// Does what [`load`] does, with options from the environment, such as `std::env::vars()`: the variables
-/// `AMPOULE_SESSION_…` and `AMPOULE_CACHE_…` apply to every session and every cache of the file. They win over the file's
-/// options, and `overrides` win over them.
+/// `AMPOULE_SESSION_…` and `AMPOULE_CACHE_…` apply to every session and every cache of the file. They win over the
+/// file's options, and `overrides` win over them.
 ///
 /// # Errors
 /// The same as of [`load`]; also a variable whose name is a misspelt option.

@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::ini::{Ini, parse};
 use crate::python::is_logging;
 
-/// Returns the levels of `[logger_root]` and the other loggers as a filter for `tracing`, such as `warn,my_project=debug`.
-/// Returns `None` if the file has no `[loggers]` or cannot be read; [`load`](crate::load) reports the latter.
+/// Returns the levels of `[logger_root]` and the other loggers as a filter for `tracing`, such as
+/// `warn,my_project=debug`. Returns `None` if the file has no `[loggers]` or cannot be read; [`load`](crate::load)
+/// reports the latter.
 ///
 /// The level of a Python module applies to the Rust crate of the same name.
 ///

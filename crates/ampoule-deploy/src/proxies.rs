@@ -31,8 +31,8 @@ const FORGEABLE: [HeaderName; 8] = [
 ///
 /// `trusted_proxies = 127.0.0.1 10.0.0.0/8` lists addresses and networks; `unix` stands for all connections by a Unix
 /// socket, and `*` for all connections. `trusted_proxy_headers` lists the headers that are trusted, by default
-/// `x-forwarded-for x-forwarded-proto x-forwarded-host`; otherwise some of these, or `forwarded` alone. Each proxy must set
-/// or remove every trusted header.
+/// `x-forwarded-for x-forwarded-proto x-forwarded-host`; otherwise some of these, or `forwarded` alone. Each proxy must
+/// set or remove every trusted header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -57,9 +57,9 @@ impl TrustedProxies {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Applies the headers of a trusted proxy to the request and returns the client: the host replaces `Host`, scheme and
-    /// host replace those of the URI, and the [`Client`] is added to the extensions. If any proxy is trusted, untrusted
-    /// headers are removed. `peer` is the address of the connection's other end; `None` for a Unix socket.
+    /// Applies the headers of a trusted proxy to the request and returns the client: the host replaces `Host`, scheme
+    /// and host replace those of the URI, and the [`Client`] is added to the extensions. If any proxy is trusted,
+    /// untrusted headers are removed. `peer` is the address of the connection's other end; `None` for a Unix socket.
     ///
     /// ```
     /// use ampoule_deploy::TrustedProxies;
@@ -100,8 +100,8 @@ impl TrustedProxies {
             false => forwarded::from_lists(&believed(&FOR), &believed(&PROTO), &believed(&X_HOST)),
         };
         let mut said = Element { ip: peer, ..Element::default() };
-        // The peer added the last element. Each element before it was added by the proxy that the next one names, and counts
-        // only if that proxy is trusted.
+        // The peer added the last element. Each element before it was added by the proxy that the next one names, and
+        // counts only if that proxy is trusted.
         for element in elements.into_iter().rev() {
             let names_a_proxy = element.ip.is_some_and(|ip| self.trusts(ip));
             said = Element {
@@ -139,8 +139,8 @@ pub(crate) fn set_origin<B>(request: &mut Request<B>, scheme: Option<Scheme>, ho
     }
 }
 
-/// Reads the options of a server's section. With waitress's option `trusted_proxy`, only `X-Forwarded-Proto` is trusted by
-/// default, as in waitress.
+/// Reads the options of a server's section. With waitress's option `trusted_proxy`, only `X-Forwarded-Proto` is trusted
+/// by default, as in waitress.
 pub(crate) fn read_proxies(conf: &Conf) -> Result<TrustedProxies, Faults> {
     let mut faults = Faults::default();
     let mut proxies = TrustedProxies::default();

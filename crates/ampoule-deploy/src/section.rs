@@ -210,8 +210,8 @@ impl SectionReader<'_> {
             }
         }
         conf.global.extend(sets.clone());
-        // As in Paste, `get` applies after every `set` and overrides a plain option of the name, in whatever order the lines
-        // are.
+        // As in Paste, `get` applies after every `set` and overrides a plain option of the name, in whatever order the
+        // lines are.
         for setting in gets.iter().filter_map(|setting| faults.keep(get(setting, &conf.global))) {
             conf.local.retain(|local| local.name != setting.name);
             conf.local.push(setting);

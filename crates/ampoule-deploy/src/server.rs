@@ -25,7 +25,8 @@ pub struct Server {
 /// An address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// A host or address, and a port. Port 0 lets the system choose one. `0.0.0.0` is all IPv4 addresses, `::` all addresses.
+    /// A host or address, and a port. Port 0 lets the system choose one. `0.0.0.0` is all IPv4 addresses, `::` all
+    /// addresses.
     Tcp {
         /// The host or address; an IPv6 address without brackets.
         host: String,

@@ -36,8 +36,8 @@ pub fn session_layer(conf: &Conf) -> Result<SessionLayer, Faults> {
 /// Creates the session filter of a section. `make` gets the section's settings, and returns the layer and a filter that
 /// applies it.
 ///
-/// `egg:Beaker#beaker_session` calls this with [`Settings::layer`]. A program that puts a store of its own between a layer
-/// and its store adds its filter to the [`Registry`](crate::Registry), under the same name or another.
+/// `egg:Beaker#beaker_session` calls this with [`Settings::layer`]. A program that puts a store of its own between a
+/// layer and its store adds its filter to the [`Registry`](crate::Registry), under the same name or another.
 ///
 /// ```
 /// use ampoule_deploy::{Registry, app, session_filter};

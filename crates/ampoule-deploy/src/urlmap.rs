@@ -17,9 +17,9 @@ use crate::app::{App, Apps, app};
 use crate::conf::Conf;
 use crate::error::Faults;
 
-/// The path at which an app is mounted, in the extensions of its requests; WSGI calls it `SCRIPT_NAME`. It is empty at the
-/// root, otherwise such as `/shop`, without a trailing slash. The app sees the rest of the path; it prefixes links to its own
-/// pages with the mount path.
+/// The path at which an app is mounted, in the extensions of its requests; WSGI calls it `SCRIPT_NAME`. It is empty at
+/// the root, otherwise such as `/shop`, without a trailing slash. The app sees the rest of the path; it prefixes links
+/// to its own pages with the mount path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountPath(pub String);
 
@@ -132,8 +132,8 @@ impl Service<Request<Body>> for UrlMap {
     }
 }
 
-/// The host in lower case and the port, from the URI (HTTP/2) or the Host header. The default port is that of the scheme,
-/// and the default scheme is `http`, as in HTTP/1.
+/// The host in lower case and the port, from the URI (HTTP/2) or the Host header. The default port is that of the
+/// scheme, and the default scheme is `http`, as in HTTP/1.
 fn host_of(request: &Request<Body>) -> (String, Option<u16>) {
     let header = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let Some(authority) = request.uri().authority().or(header.as_ref()) else { return (String::new(), None) };

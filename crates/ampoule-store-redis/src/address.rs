@@ -123,7 +123,8 @@ fn tls_files(url: &mut ServerUrl, files: &TlsFiles) -> TlsFiles {
     TlsFiles { ca: ca.or(other_ca), cert: cert.or(other_cert), key: key.or(other_key) }
 }
 
-/// Returns the error for settings that the driver rejects. Its detail may contain a part of the login, so it is omitted.
+/// Returns the error for settings that the driver rejects. Its detail may contain a part of the login, so it is
+/// omitted.
 pub(crate) fn rejected_by_driver(cause: RedisError) -> Error {
     invalid_url(cause.category())
 }

@@ -57,8 +57,8 @@ impl CommandError {
     }
 }
 
-/// Returns what is wrong with the login, the permissions or TLS, if the error is about one of them. The server's own text
-/// may contain the user's name, so it is not shown.
+/// Returns what is wrong with the login, the permissions or TLS, if the error is about one of them. The server's own
+/// text may contain the user's name, so it is not shown.
 fn access_problem(cause: &RedisError) -> Option<String> {
     if let Some(advice) = explain_tls(cause) {
         return Some(format!("Redis cannot be reached over TLS: {advice}"));
@@ -97,8 +97,8 @@ fn explain_tls(cause: &RedisError) -> Option<String> {
     explain(&**inner)
 }
 
-/// Returns the message for an error such as "User app has no permissions to run the 'zadd' command", "The user executing
-/// the script can't run this command" or "No permissions to access a key".
+/// Returns the message for an error such as "User app has no permissions to run the 'zadd' command", "The user
+/// executing the script can't run this command" or "No permissions to access a key".
 fn missing_permission(text: &str) -> String {
     let command = || text.split('\'').nth(1).map(|command| format!("+{}", command.to_ascii_lowercase()));
     let missing = if text.contains("can't") { scripts::permissions_in_line(text) } else { command() };

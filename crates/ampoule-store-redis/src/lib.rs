@@ -15,8 +15,8 @@
 //! | `redis+cluster://user:password@host:6379,host2:6379` | a Cluster, through any of these nodes |
 //!
 //! `rediss`, `rediss+sentinel` and `rediss+cluster` connect by TLS. `sentinel`, `cluster` and TLS (`tls-ring` or
-//! `tls-aws-lc-rs`) are cargo features, none of which is on by default. Each scheme can also be written with `valkey` in
-//! place of `redis`.
+//! `tls-aws-lc-rs`) are cargo features, none of which is on by default. Each scheme can also be written with `valkey`
+//! in place of `redis`.
 //!
 //! A read is one GET. Creating a session without a principal is one SET; any other write is one Lua script on one key,
 //! after another one on the set of its tag if it has one. So all of them work in a Cluster. The store connects when it
@@ -25,8 +25,8 @@
 //! A write whose connection breaks before the answer arrives is sent once more. Each put contains its version, so the
 //! second attempt detects a first one that succeeded. If it finds neither its own version nor the expected one, another
 //! client may have replaced the value meanwhile; the outcome is unknown, and the error is
-//! [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). A delete that is sent twice returns what the second attempt
-//! found.
+//! [`ErrorKind::Timeout`](ampoule_core::ErrorKind::Timeout). A delete that is sent twice returns what the second
+//! attempt found.
 //!
 //! # The clock
 //!
@@ -263,8 +263,8 @@ impl RedisStore {
         self.0.options.clock.as_ref().map(|clock| clock.now())
     }
 
-    /// Returns the time that the deadline of every live value is after. By the server's clock that is the earliest time,
-    /// since every value that exists is live.
+    /// Returns the time that the deadline of every live value is after. By the server's clock that is the earliest
+    /// time, since every value that exists is live.
     fn live_after(&self) -> Time {
         self.test_time().unwrap_or(Time::ZERO)
     }
@@ -346,8 +346,8 @@ impl Store for RedisStore {
         format!("Redis at {}, keys {}*", self.0.connection.location(), self.0.options.prefix)
     }
 
-    /// Uses Redis's tracking of keys, over a connection of its own. `None` for a Cluster, each of whose nodes tracks only
-    /// its own keys, and for a connection of the application.
+    /// Uses Redis's tracking of keys, over a connection of its own. `None` for a Cluster, each of whose nodes tracks
+    /// only its own keys, and for a connection of the application.
     fn watch(&self) -> Option<Box<dyn Watcher>> {
         self.0
             .connection

@@ -16,12 +16,12 @@ use ampoule_core::{Clock, Error, ErrorKind, PoolOptions, TlsFiles};
 /// ```
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// The prefix of the names of all keys: `ampoule:` by default. At most 100 bytes. Applications that share a database
-    /// need different prefixes.
+    /// The prefix of the names of all keys: `ampoule:` by default. At most 100 bytes. Applications that share a
+    /// database need different prefixes.
     pub prefix: String,
     /// How many replicas must receive a put or a delete before it succeeds, on a single server or behind Sentinel: 0 by
-    /// default. If fewer confirm it within three quarters of `command_timeout`, the error is [`ErrorKind::Timeout`]: the
-    /// server has the value, and may lose it in a failover.
+    /// default. If fewer confirm it within three quarters of `command_timeout`, the error is [`ErrorKind::Timeout`]:
+    /// the server has the value, and may lose it in a failover.
     pub replicas: usize,
     /// The CAs that TLS trusts, and the client's own certificate. The URL's `tls_ca_file`, `tls_cert_file` and
     /// `tls_key_file` take precedence. Not used with the application's own client or connection.

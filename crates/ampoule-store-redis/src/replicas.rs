@@ -70,8 +70,8 @@ impl PooledConnection<'_> {
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
     }
 
-    /// Returns whether enough replicas have received the write. A write that was sent twice may have changed nothing the
-    /// second time, and newer servers then do not wait; so a marker is written after it.
+    /// Returns whether enough replicas have received the write. A write that was sent twice may have changed nothing
+    /// the second time, and newer servers then do not wait; so a marker is written after it.
     pub(crate) async fn wait(&self, written: &Response) -> Result<bool, CommandError> {
         if written.resent {
             self.connection.send_after(written, &self.pool.marker_command).await?;

@@ -10,8 +10,8 @@ use crate::RedisStore;
 use crate::format::corrupt;
 
 impl RedisStore {
-    /// A cursor is Redis's own, in a Cluster preceded by the master's address. While slots move between masters, a scan may
-    /// miss keys, as Redis's own scans may.
+    /// A cursor is Redis's own, in a Cluster preceded by the master's address. While slots move between masters, a scan
+    /// may miss keys, as Redis's own scans may.
     pub(crate) async fn page(&self, cursor: Option<&str>, budget: usize) -> Result<Page, Error> {
         #[cfg(feature = "cluster")]
         if self.0.connection.is_cluster() {

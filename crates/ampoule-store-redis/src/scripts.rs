@@ -1,7 +1,7 @@
 //! The scripts. Each uses one key, is executed whole or not at all, and has the same effect if it is sent twice.
 //!
-//! By the server's clock every value that exists is live. The time that a script compares deadlines with is then 0, which
-//! is before all of them.
+//! By the server's clock every value that exists is live. The time that a script compares deadlines with is then 0,
+//! which is before all of them.
 
 use std::fmt::Display;
 use std::sync::LazyLock;
@@ -13,9 +13,10 @@ use redis::{Arg, Cmd, RedisWrite, ToRedisArgs};
 use crate::format;
 
 /// Puts a value. ARGV[1] is the time, [2] the first bytes of the value to replace, or `create` or `always`, [3] the new
-/// value, empty to remove the key, [4] its time to live, absent for ever. The usual case comes first and needs the fewest
-/// commands: the value has the expected version and is live. If the value has the new version already, the same call has
-/// written it before its connection broke; it is not written again, since a touch may have prolonged it meanwhile.
+/// value, empty to remove the key, [4] its time to live, absent for ever. The usual case comes first and needs the
+/// fewest commands: the value has the expected version and is live. If the value has the new version already, the same
+/// call has written it before its connection broke; it is not written again, since a touch may have prolonged it
+/// meanwhile.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
@@ -45,8 +46,8 @@ return 1
 });
 
 /// Prolongs a value. ARGV[1] is the time, [2] the first bytes of the value, [3] the new deadline, [4] the time to live,
-/// empty for ever, [5] empty unless the tag's set lives as long already. If it is empty, the value has a tag, and the time
-/// to live would be raised, the script changes nothing and returns the tag. Time to live and deadline are raised
+/// empty for ever, [5] empty unless the tag's set lives as long already. If it is empty, the value has a tag, and the
+/// time to live would be raised, the script changes nothing and returns the tag. Time to live and deadline are raised
 /// independently, and never lowered; a time to live of -1 is for ever. Numbers are passed as text, which saves Redis
 /// their conversion. PEXPIRE comes first: if Redis is full (`maxmemory`), it refuses SETRANGE, except after the first
 /// write of a script.
@@ -84,9 +85,10 @@ return live and 1 or 0
 /// Sets `now` to ARGV[1], or if that is empty to the server's time, in milliseconds.
 const LUA_NOW: &str = "local now = ARGV[1] ~= '' and ARGV[1] or redis.call('TIME')[1] .. '000'";
 
-/// Adds a key to the set of a tag, and returns the size of the set. KEYS[1] is the set, ARGV[1] the time or empty, [2] the
-/// key, [3] the time to live that the set needs, empty for ever. Neither the time of a key in the set nor the time to live
-/// of the set is ever lowered. If a set that existed before has no time to live, it may have a value that lives for ever.
+/// Adds a key to the set of a tag, and returns the size of the set. KEYS[1] is the set, ARGV[1] the time or empty, [2]
+/// the key, [3] the time to live that the set needs, empty for ever. Neither the time of a key in the set nor the time
+/// to live of the set is ever lowered. If a set that existed before has no time to live, it may have a value that lives
+/// for ever.
 static ADD_TO_TAG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "
@@ -103,9 +105,9 @@ return size
     ))
 });
 
-/// Removes keys from the set of a tag, unless they were added lately. KEYS[1] is the set, ARGV[1] the time or empty, [2] the
-/// age from which a key is removed, in milliseconds, the others are the keys. A key that another process adds meanwhile
-/// stays, since the script is atomic.
+/// Removes keys from the set of a tag, unless they were added lately. KEYS[1] is the set, ARGV[1] the time or empty,
+/// [2] the age from which a key is removed, in milliseconds, the others are the keys. A key that another process adds
+/// meanwhile stays, since the script is atomic.
 static REMOVE_FROM_TAG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "
@@ -131,8 +133,8 @@ impl Script {
     }
 }
 
-/// Returns the permissions for the commands in the line of a script that an error is about. Redis 7.0 and older report the
-/// script and the line, but not the command that the user may not run.
+/// Returns the permissions for the commands in the line of a script that an error is about. Redis 7.0 and older report
+/// the script and the line, but not the command that the user may not run.
 pub(crate) fn permissions_in_line(error: &str) -> Option<String> {
     let scripts = [&PUT, &TOUCH, &DELETE, &ADD_TO_TAG, &REMOVE_FROM_TAG];
     let script = scripts.into_iter().find(|script| error.contains(&script.digest))?;
@@ -176,7 +178,8 @@ impl ScriptCall {
         &self.evalsha
     }
 
-    /// Returns the command that runs the script by its text, for a server that does not know it, such as after a restart.
+    /// Returns the command that runs the script by its text, for a server that does not know it, such as after a
+    /// restart.
     pub(crate) fn eval(&self) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.script.text);
@@ -206,8 +209,8 @@ pub(crate) fn get(key: impl Display) -> Cmd {
     command
 }
 
-/// Returns the command that puts a value if the key is absent, without a script: that takes Redis a third of the time. If
-/// the key is not absent, only [`put`] can tell whether its value is expired or this very write.
+/// Returns the command that puts a value if the key is absent, without a script: that takes Redis a third of the time.
+/// If the key is not absent, only [`put`] can tell whether its value is expired or this very write.
 pub(crate) fn create(key: impl Display, value: &[u8], ttl: Option<u64>) -> Cmd {
     let mut command = Cmd::with_capacity(6, 192 + value.len());
     command.arg("SET").write_arg_fmt(key);

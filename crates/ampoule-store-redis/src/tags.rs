@@ -18,8 +18,8 @@ const CLEANING_THRESHOLD: i64 = 64;
 /// One write in this many cleans the set, by a byte of its random key.
 const WRITES_PER_CLEANING: u8 = 16;
 
-/// How many random keys a cleaning examines. So a write costs the same at any size of the set. In the long run at most a
-/// quarter of the keys has no value, since they are then removed as fast as keys are added.
+/// How many random keys a cleaning examines. So a write costs the same at any size of the set. In the long run at most
+/// a quarter of the keys has no value, since they are then removed as fast as keys are added.
 const SAMPLE_SIZE: usize = 64;
 
 /// How many keys are examined, or removed, in one round trip.
@@ -71,7 +71,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Cleans the set at some writes, which bounds the set of a user who often logs in and is never listed (promise P9).
+    /// Cleans the set at some writes, which bounds the set of a user who often logs in and is never listed (promise
+    /// P9).
     pub(crate) async fn clean_occasionally(&self, tag: Tag, key: StoreKey, size: i64) {
         if size >= CLEANING_THRESHOLD && key.as_bytes()[0].is_multiple_of(WRITES_PER_CLEANING) {
             // The write itself has succeeded; a later write cleans the set.

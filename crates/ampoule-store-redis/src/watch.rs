@@ -1,4 +1,5 @@
-//! Reports changes by others, which Redis itself tracks for client-side caching: broadcast for our prefix (Redis 6, RESP3).
+//! Reports changes by others, which Redis itself tracks for client-side caching: broadcast for our prefix (Redis 6,
+//! RESP3).
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -51,8 +51,8 @@ impl RedisStore {
         }
     }
 
-    /// Writes and waits over a connection of the pool. If that breaks before the replicas have confirmed, both commands are
-    /// sent again over a new one.
+    /// Writes and waits over a connection of the pool. If that breaks before the replicas have confirmed, both commands
+    /// are sent again over a new one.
     async fn write_and_wait(&self, pool: &ReplicaPool, write: &Write) -> Result<Response, Error> {
         let pooled = pool.acquire().await?;
         let mut resent = false;

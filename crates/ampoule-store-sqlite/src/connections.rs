@@ -72,8 +72,8 @@ fn connect(
     Ok(connection)
 }
 
-/// Switches the database to WAL mode. If several connections do so at once, each holds a lock that another needs, and SQLite
-/// refuses some of them without waiting; so this retries.
+/// Switches the database to WAL mode. If several connections do so at once, each holds a lock that another needs, and
+/// SQLite refuses some of them without waiting; so this retries.
 fn enable_wal(connection: &Connection) -> rusqlite::Result<()> {
     let start = Instant::now();
     loop {

@@ -43,8 +43,8 @@ impl DatabaseFile {
         }
     }
 
-    /// Removes the files that SQLite kept beside it. If another database replaces it at the path, SQLite would apply them
-    /// to that one.
+    /// Removes the files that SQLite kept beside it. If another database replaces it at the path, SQLite would apply
+    /// them to that one.
     pub(crate) fn remove_companions(&self) -> io::Result<()> {
         let _lock = lock_folder(&self.path);
         for (suffix, id) in COMPANIONS.into_iter().zip(self.companions) {
@@ -71,7 +71,8 @@ pub(crate) fn create_private_file(path: &Path) -> Result<(), Error> {
         if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
             make_private_folder(folder)?;
         }
-        // An existing file is not opened here: closing it would release the locks that SQLite holds on it in this process.
+        // An existing file is not opened here: closing it would release the locks that SQLite holds on it in this
+        // process.
         if !path.try_exists()? {
             create_file(path)?;
         }
@@ -83,8 +84,8 @@ pub(crate) fn create_private_file(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Creates the file, and removes the companions that an earlier database has left. The lock ensures that only one process
-/// does so.
+/// Creates the file, and removes the companions that an earlier database has left. The lock ensures that only one
+/// process does so.
 fn create_file(path: &Path) -> io::Result<()> {
     let _lock = lock_folder(path);
     if path.try_exists()? {
@@ -105,8 +106,9 @@ fn create_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the folder, so that only one of our processes creates and removes files in it. Returns `None` if the folder cannot
-/// be locked, or another program keeps it locked; processes that create the database at the same moment can then interfere.
+/// Locks the folder, so that only one of our processes creates and removes files in it. Returns `None` if the folder
+/// cannot be locked, or another program keeps it locked; processes that create the database at the same moment can then
+/// interfere.
 fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let folder = File::open(folder).ok()?;

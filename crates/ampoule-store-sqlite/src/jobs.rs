@@ -73,8 +73,8 @@ impl Inner {
         }
     }
 
-    /// Opens the database again for later operations. The operation that detected the removal always gets an error, since
-    /// the sessions in the removed file are lost and the operator must know.
+    /// Opens the database again for later operations. The operation that detected the removal always gets an error,
+    /// since the sessions in the removed file are lost and the operator must know.
     fn reopen<T>(&self, old: &Arc<Connections>) -> Result<T, Error> {
         let gone = old.file.as_ref().map(file::DatabaseFile::gone_error);
         let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the session database was removed"));

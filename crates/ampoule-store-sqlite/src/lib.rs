@@ -9,9 +9,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The database is in WAL mode, so readers do not wait for writers. A read runs on the caller's thread: if the page is in
-//! memory, it takes a few microseconds, less than a switch to another thread and back. Writes run on tokio's threads for
-//! blocking work, one at a time in this process. Do not use it on network file systems, where WAL does not work.
+//! The database is in WAL mode, so readers do not wait for writers. A read runs on the caller's thread: if the page is
+//! in memory, it takes a few microseconds, less than a switch to another thread and back. Writes run on tokio's threads
+//! for blocking work, one at a time in this process. Do not use it on network file systems, where WAL does not work.
 //!
 //! # The table
 //!
@@ -30,12 +30,13 @@
 //! ```
 //!
 //! Each process reads the machine's clock to decide what has expired; all processes that share the file are on one
-//! machine, so they agree. If the clock is set forward by an hour, sessions end an hour early. If it is set back, they end
-//! an hour late; this includes a session that had expired by the clock before its user logged out, since that logout found
-//! no session to end.
+//! machine, so they agree. If the clock is set forward by an hour, sessions end an hour early. If it is set back, they
+//! end an hour late; this includes a session that had expired by the clock before its user logged out, since that
+//! logout found no session to end.
 //!
-//! A sweep finds expired rows by the index on the deadline, so its cost depends only on their number. It deletes them in
-//! batches of about a millisecond, between which others can write, and then returns the freed pages to the file system.
+//! A sweep finds expired rows by the index on the deadline, so its cost depends only on their number. It deletes them
+//! in batches of about a millisecond, between which others can write, and then returns the freed pages to the file
+//! system.
 //!
 //! # If the file is removed
 //!
@@ -99,7 +100,8 @@ struct Inner {
 }
 
 impl SqliteStore {
-    /// Opens the database. Creates the file (mode 0600), the folders above it (0700) and the table if they do not exist.
+    /// Opens the database. Creates the file (mode 0600), the folders above it (0700) and the table if they do not
+    /// exist.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -131,9 +133,9 @@ impl SqliteStore {
         SqliteStore::build(Box::new(move || rusqlite::Connection::open(&file)), Some(path), &description, options)
     }
 
-    /// Creates a store on connections that the application opens itself, for example with extensions, an encryption key or
-    /// other settings. `open` is called once for the writer and once for each reader, and again for all of them after the
-    /// database's file was removed. All connections must be to the same database.
+    /// Creates a store on connections that the application opens itself, for example with extensions, an encryption key
+    /// or other settings. `open` is called once for the writer and once for each reader, and again for all of them
+    /// after the database's file was removed. All connections must be to the same database.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

@@ -129,8 +129,8 @@ impl Statements {
         changes(sql, &self.touch, params![key.as_bytes(), version, millis(deadline), millis(now)])
     }
 
-    /// Deletes the row, and returns whether it was live. An expired row is deleted too, since it would live again if the
-    /// clock is set back.
+    /// Deletes the row, and returns whether it was live. An expired row is deleted too, since it would live again if
+    /// the clock is set back.
     pub(crate) fn delete(&self, sql: &Connection, key: StoreKey, now: Time) -> rusqlite::Result<bool> {
         let mut statement = sql.prepare_cached(&self.delete)?;
         let deleted = statement.query_row(params![key.as_bytes(), millis(now)], |row| row.get(0));

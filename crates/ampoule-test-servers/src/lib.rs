@@ -46,7 +46,8 @@ impl Server {
         Server::start_with(kind, &Setup::default())
     }
 
-    /// Starts a server with more settings. PostgreSQL, MariaDB and a single Redis use them; the other kinds ignore them.
+    /// Starts a server with more settings. PostgreSQL, MariaDB and a single Redis use them; the other kinds ignore
+    /// them.
     ///
     /// # Panics
     /// As [`start`](Server::start).
@@ -65,8 +66,8 @@ impl Server {
     }
 }
 
-/// Returns the server of this kind that all tests of this process share; `None` if it is not installed. Each test must use
-/// keys of its own.
+/// Returns the server of this kind that all tests of this process share; `None` if it is not installed. Each test must
+/// use keys of its own.
 ///
 /// # Panics
 /// As [`Server::start`].

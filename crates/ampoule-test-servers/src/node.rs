@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The shell script that runs a server. It prints the server's process id and waits for input. At the end of the input it
-/// stops the server and removes its folder; after a line of input it keeps the folder.
+/// The shell script that runs a server. It prints the server's process id and waits for input. At the end of the input
+/// it stops the server and removes its folder; after a line of input it keeps the folder.
 const SUPERVISOR: &str = r#"
 exec 3<&0
 "$@" </dev/null >>"$NODE_FOLDER/log" 2>&1 3<&- &
@@ -111,7 +111,8 @@ impl Node {
         self.run().unwrap_or_else(|why| panic!("the server does not start again: {why}"));
     }
 
-    /// Pauses the process and its children (SIGSTOP). Once this returns, connections are still open and nothing responds.
+    /// Pauses the process and its children (SIGSTOP). Once this returns, connections are still open and nothing
+    /// responds.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
         self.signal_children(Signal::STOP);
@@ -210,8 +211,8 @@ fn has_running_threads(pid: &str) -> bool {
     threads.filter_map(|thread| state(&thread.path())).any(|state| state != "T")
 }
 
-/// Returns the letter of the state of a process or thread, from its folder under `/proc`. It follows the name, which may
-/// contain any character.
+/// Returns the letter of the state of a process or thread, from its folder under `/proc`. It follows the name, which
+/// may contain any character.
 fn state(folder: &Path) -> Option<String> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)

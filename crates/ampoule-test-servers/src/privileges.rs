@@ -4,8 +4,8 @@ use std::process::Command;
 
 use crate::tools::{find_program, is_root, report_missing};
 
-/// Returns the same command without root's capabilities, by which root ignores the modes of files. Returns `None` if this
-/// process runs as root and `setpriv` is not installed.
+/// Returns the same command without root's capabilities, by which root ignores the modes of files. Returns `None` if
+/// this process runs as root and `setpriv` is not installed.
 ///
 /// # Panics
 /// If `setpriv` is needed and not installed, and `AMPOULE_TEST_REQUIRE_ALL` is set.

@@ -40,8 +40,8 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Truncates one in this many responses from now on: half of its packet is forwarded, and its connection is closed. 0
-    /// for none.
+    /// Truncates one in this many responses from now on: half of its packet is forwarded, and its connection is closed.
+    /// 0 for none.
     pub fn cut_every(&self, responses: u64) {
         self.state.every.store(responses, Ordering::Relaxed);
     }
@@ -69,8 +69,8 @@ fn connect(client: TcpStream, server: TcpStream, state: &Arc<State>) {
     });
 }
 
-/// Forwards bytes until one side closes. `cut` returns to how many bytes a packet is truncated, if it is; then both sides
-/// are closed.
+/// Forwards bytes until one side closes. `cut` returns to how many bytes a packet is truncated, if it is; then both
+/// sides are closed.
 fn forward(mut from: TcpStream, mut to: TcpStream, cut: impl Fn(usize) -> Option<usize>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {

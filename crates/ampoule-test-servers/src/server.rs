@@ -14,8 +14,8 @@ impl Server {
         &self.url
     }
 
-    /// Returns the processes: one; for a Cluster its three masters; for Sentinel the master, the replica and the sentinel;
-    /// for PgBouncer itself and its PostgreSQL.
+    /// Returns the processes: one; for a Cluster its three masters; for Sentinel the master, the replica and the
+    /// sentinel; for PgBouncer itself and its PostgreSQL.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

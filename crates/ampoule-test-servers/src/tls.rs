@@ -8,8 +8,8 @@ use crate::node::free_port;
 use crate::server::Server;
 use crate::tools::Setup;
 
-/// A PostgreSQL, MariaDB or Redis with a certificate for `localhost`. It also accepts connections without TLS, at the URL of
-/// [`server`](TlsServer::server).
+/// A PostgreSQL, MariaDB or Redis with a certificate for `localhost`. It also accepts connections without TLS, at the
+/// URL of [`server`](TlsServer::server).
 pub struct TlsServer {
     /// The server.
     pub server: Server,

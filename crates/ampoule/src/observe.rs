@@ -23,7 +23,8 @@ pub(crate) fn login_refused(by: &'static str) {
     metrics::counter!("ampoule_logins_refused", "by" => by).increment(1);
 }
 
-/// Describes all metrics of Ampoule to the recorder of the crate `metrics`: those of sessions, of their store and of caches.
+/// Describes all metrics of Ampoule to the recorder of the crate `metrics`: those of sessions, of their store and of
+/// caches.
 ///
 /// Each [`SessionLayer`](crate::SessionLayer) does so when it is created. A program that installs its recorder later
 /// calls this function then; calling it again has no effect.

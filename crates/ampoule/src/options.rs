@@ -74,14 +74,14 @@ pub struct Options {
     pub store_timeout: Option<Duration>,
     /// How often expired sessions are removed from the store, by a task that the first session of this process starts
     /// and that ends with the layer: every 60 seconds by default, at random up to half more or less, so that several
-    /// processes do not coincide. `None` leaves it to another process, or to `ampoule sessions sweep`: if nothing sweeps,
-    /// they stay in the store. Needs a tokio runtime with a timer, as `store_timeout` does: without that limit there is
-    /// no task.
+    /// processes do not coincide. `None` leaves it to another process, or to `ampoule sessions sweep`: if nothing
+    /// sweeps, they stay in the store. Needs a tokio runtime with a timer, as `store_timeout` does: without that limit
+    /// there is no task.
     pub sweep_interval: Option<Duration>,
     /// What a request that needs its session gets while the store is down: an error, by default (promise P10).
     pub on_outage: OutagePolicy,
-    /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: requests that need
-    /// the store then fail at once instead of waiting for it. 0 disables it.
+    /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: requests
+    /// that need the store then fail at once instead of waiting for it. 0 disables it.
     pub fail_fast_after: usize,
     /// How many sessions of one principal may live at once; `None`, the default, sets no limit. They are counted when a
     /// session gets a principal or a new id; concurrent logins are counted correctly.

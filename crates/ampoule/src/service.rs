@@ -181,8 +181,8 @@ mod tests {
         (cookie.to_owned(), cookie.split_once('=').unwrap().1.to_owned())
     }
 
-    /// The bytes of the request's tokens that are searched for, decrypted or verified, if its handler reads the session,
-    /// or does not.
+    /// The bytes of the request's tokens that are searched for, decrypted or verified, if its handler reads the
+    /// session, or does not.
     fn steps(layer: &SessionLayer, header: &(&str, String), reads: bool) -> usize {
         let handler = service_fn(move |request: Request<()>| async move {
             if reads {

@@ -25,9 +25,11 @@ on_backends! {
     another_process_creates_after_a_creator_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at once.
+/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at
+/// once.
 ///
-/// It reads commands: `ask COUNT MILLISECONDS` sends COUNT concurrent requests for a value that takes MILLISECONDS to create.
+/// It reads commands: `ask COUNT MILLISECONDS` sends COUNT concurrent requests for a value that takes MILLISECONDS to
+/// create.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_process() {
     let Ok(url) = std::env::var(URL) else { return };

@@ -1,5 +1,5 @@
-//! Faults under load: eight clients count in their sessions while the store's server is killed, paused, cut off or full.
-//! Afterwards all acknowledged increments exist, none was counted twice, and nothing had to be restarted.
+//! Faults under load: eight clients count in their sessions while the store's server is killed, paused, cut off or
+//! full. Afterwards all acknowledged increments exist, none was counted twice, and nothing had to be restarted.
 
 mod support;
 
@@ -177,7 +177,8 @@ async fn paused(kind: Kind) {
     assert!(tally.uncertain > 0, "no client noticed");
 }
 
-/// Of every seventh reply only half arrives, and its connection is reset: the writer cannot know whether the write was done.
+/// Of every seventh reply only half arrives, and its connection is reset: the writer cannot know whether the write was
+/// done.
 async fn cut_off_in_mid_reply(kind: Kind) {
     let Some(server) = Server::start(kind) else { return };
     let port = server.node().port;

@@ -1,6 +1,6 @@
 //! Thousands of scripts on each store: two or three requests on one session, each as in a separate process, run one
-//! operation of the store at a time, in an order that the script's number determines. In some scripts the session expires
-//! meanwhile. After each the promises must hold.
+//! operation of the store at a time, in an order that the script's number determines. In some scripts the session
+//! expires meanwhile. After each the promises must hold.
 
 mod support;
 

@@ -15,7 +15,8 @@ on_backends! {
     p7_saved_is_saved_when_the_server_is_killed on File Sqlite Postgres MySql Redis RedisSentinel RedisCluster Memcached;
 }
 
-/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at once.
+/// Not a test, but the main function of the processes that the tests start. Without their environment it returns at
+/// once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_process() {
     support::nodes::serve().await;
@@ -71,8 +72,8 @@ async fn p2_no_resurrection_among_processes(backend: BackendKind) {
     }
 }
 
-/// One process has loaded the session, another ends it, and then the first saves: during the grace, and after it, when the
-/// tombstone is gone.
+/// One process has loaded the session, another ends it, and then the first saves: during the grace, and after it, when
+/// the tombstone is gone.
 async fn p2_a_late_save_of_another_process_is_refused(backend: BackendKind) {
     for (grace, wait) in
         [(5_000, 0), (100, 2_000)].map(|(grace, wait)| (Duration::from_millis(grace), Duration::from_millis(wait)))

@@ -138,8 +138,8 @@ async fn p9_handles_connections_and_memory_do_not_grow(backend: BackendKind) {
     static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = ALONE.lock().await;
     let times: usize = std::env::var("AMPOULE_SEARCH").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
-    // On a machine that is busy with other work tokio starts threads for blocking work by the hundred, and the allocator
-    // keeps memory for each.
+    // On a machine that is busy with other work tokio starts threads for blocking work by the hundred, and the
+    // allocator keeps memory for each.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).max_blocking_threads(16).enable_all().build().unwrap();
     let samples = tokio::task::block_in_place(|| runtime.block_on(samples(backend, 3_000 * times)));

@@ -140,8 +140,8 @@ async fn p5_trips_to_redis() {
     count(server, Box::new(move || monitor.count()), [1, 0, 1, 2, 3, 2, 1, 4, 5, 1, 2, 3, 1]).await;
 }
 
-/// Sixteen requests have loaded one session and save it concurrently: each queued writer continues from the record that the
-/// previous one wrote, without reading it again.
+/// Sixteen requests have loaded one session and save it concurrently: each queued writer continues from the record that
+/// the previous one wrote, without reading it again.
 #[tokio::test]
 async fn p5_queued_writers_reuse_the_previous_writers_record() {
     let Some(server) = Server::start(Kind::Redis) else { return };
@@ -177,8 +177,8 @@ async fn p5_trips_to_memcached() {
         // Each connection of the store begins with a read; when a second one is opened depends on the scheduler.
         commands + own_connections.get() + 100 - number_after(&text, "total_connections ")
     };
-    // A value with a tag takes a second command, which goes along; the first save of a login takes three. memcached counts a
-    // touch that moves nothing as the read that it is.
+    // A value with a tag takes a second command, which goes along; the first save of a login takes three. memcached
+    // counts a touch that moves nothing as the read that it is.
     count(server, Box::new(counter), [1, 0, 1, 2, 3, 2, 1, 5, 5, 1, 3, 3, 1]).await;
 }
 

@@ -1,7 +1,7 @@
 //! A login by OpenID Connect: the code flow with PKCE, state and nonce, and a response by `form_post`.
 //!
-//! `form_post` keeps the code out of URLs, histories and logs. But the response is a POST from the provider's site, and with
-//! it browsers do not send `SameSite=Lax` cookies, such as the session's. So there are two session layers:
+//! `form_post` keeps the code out of URLs, histories and logs. But the response is a POST from the provider's site, and
+//! with it browsers do not send `SameSite=Lax` cookies, such as the session's. So there are two session layers:
 //!
 //! | cookie | `SameSite` | contents | lifetime |
 //! |---|---|---|---|
@@ -9,14 +9,14 @@
 //! | `signin` | `None` | only logins in progress | ten minutes |
 //!
 //! 1. `GET /login` keeps state, nonce and PKCE verifier in `signin`, and redirects to the provider.
-//! 2. `POST /callback` arrives only with `signin`. It takes the login of this state, which works once, exchanges the code,
-//!    verifies the ID token, stores the identity in `signin`, and redirects to the site itself.
-//! 3. `GET /login/done` arrives with both. It takes the identity, which works once, and logs it in to the visitor's session, so
-//!    that the cart is kept.
+//! 2. `POST /callback` arrives only with `signin`. It takes the login of this state, which works once, exchanges the
+//!    code, verifies the ID token, stores the identity in `signin`, and redirects to the site itself.
+//! 3. `GET /login/done` arrives with both. It takes the identity, which works once, and logs it in to the visitor's
+//!    session, so that the cart is kept.
 //!
-//! A login in step 2 would not have the visitor's session, and would lose the cart. Instead of the second cookie, a page
-//! could submit the form again from the site itself, but only with a script. A `CsrfLayer` must exempt `/callback`: the state
-//! proves that the POST belongs to a login of this browser.
+//! A login in step 2 would not have the visitor's session, and would lose the cart. Instead of the second cookie, a
+//! page could submit the form again from the site itself, but only with a script. A `CsrfLayer` must exempt
+//! `/callback`: the state proves that the POST belongs to a login of this browser.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,8 @@ impl Provider {
         Ok(Provider { client, http })
     }
 
-    /// Returns the identity of the user: exchanges the code, and verifies the ID token, its nonce and its access token hash.
+    /// Returns the identity of the user: exchanges the code, and verifies the ID token, its nonce and its access token
+    /// hash.
     async fn identify(&self, code: String, nonce: &Nonce, verifier: PkceCodeVerifier) -> Result<String, BoxError> {
         let request = self.client.exchange_code(AuthorizationCode::new(code))?.set_pkce_verifier(verifier);
         let tokens = request.request_async(&self.http).await?;

@@ -10,8 +10,8 @@ use super::{Finding, TextFile, Tree, test_names};
 
 const COMMAND: &str = "cargo test";
 
-/// Checks the commands in the code of every Markdown page. cargo runs no test for a filter that selects none, and succeeds,
-/// so that a command whose test was renamed would still seem to prove something.
+/// Checks the commands in the code of every Markdown page. cargo runs no test for a filter that selects none, and
+/// succeeds, so that a command whose test was renamed would still seem to prove something.
 pub(crate) fn check(metadata: &Metadata, tree: &Tree, rust: &[RustFile<'_>]) -> Vec<Finding> {
     let macros = test_names::test_macros(rust);
     let tests: Vec<Tests<'_>> = rust.iter().map(|rust| (rust.file, test_names::of(&rust.syntax, &macros))).collect();

@@ -1,4 +1,5 @@
-//! Imports point one way: the files of a crate have no cycles, and import from the defining module, not through the root.
+//! Imports point one way: the files of a crate have no cycles, and import from the defining module, not through the
+//! root.
 
 mod cycles;
 mod reader;

@@ -6,7 +6,8 @@ use super::{Finding, TextFile, Tree};
 const FOLDERS: [&str; 2] = [concat!("/ro", "ot/"), concat!("/wo", "rk/")];
 const HOME: &str = concat!("/ho", "me/");
 
-/// The path of a URL (`/home/about`) is not a finding: below the home folder, a user's name and a further part are required.
+/// The path of a URL (`/home/about`) is not a finding: below the home folder, a user's name and a further part are
+/// required.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     tree.files.iter().flat_map(in_file).collect()
 }

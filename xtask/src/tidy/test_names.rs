@@ -30,8 +30,8 @@ pub(crate) fn test_macros(rust: &[RustFile<'_>]) -> BTreeSet<String> {
     }
 }
 
-/// The names of the file's tests: functions with a test attribute, and all words in the calls of a macro that makes tests,
-/// since a test is named by one or two of them.
+/// The names of the file's tests: functions with a test attribute, and all words in the calls of a macro that makes
+/// tests, since a test is named by one or two of them.
 pub(crate) fn of(file: &syn::File, test_macros: &BTreeSet<String>) -> Vec<String> {
     let mut reader = Reader { test_macros, module: String::new(), names: Vec::new() };
     reader.visit_file(file);

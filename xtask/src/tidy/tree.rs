@@ -56,8 +56,8 @@ impl TextFile {
         self.text.split('\n').enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// Returns the number of the first line that starts with `start`, or 1 if no line does, so that a finding still points
-    /// into the file.
+    /// Returns the number of the first line that starts with `start`, or 1 if no line does, so that a finding still
+    /// points into the file.
     pub(crate) fn line_starting(&self, start: &str) -> usize {
         self.lines().find(|(_, line)| line.starts_with(start)).map_or(1, |(number, _)| number)
     }

@@ -1,5 +1,5 @@
-//! actix-session on actix-web, with its Redis store, set up as in its documentation, but with signed cookies: by default it
-//! encrypts the id, and its documentation calls signing more than enough for a Redis store.
+//! actix-session on actix-web, with its Redis store, set up as in its documentation, but with signed cookies: by
+//! default it encrypts the id, and its documentation calls signing more than enough for a Redis store.
 
 use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_session::storage::RedisSessionStore;

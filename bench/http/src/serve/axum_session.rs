@@ -1,5 +1,5 @@
-//! axum_session on axum, with its Redis pool of sixteen connections and signed ids: with its defaults, and without the copy of
-//! each session that it keeps in its process for an hour.
+//! axum_session on axum, with its Redis pool of sixteen connections and signed ids: with its defaults, and without the
+//! copy of each session that it keeps in its process for an hour.
 
 use axum::Router;
 use axum::routing::get;

@@ -1,5 +1,5 @@
-//! Typical code on axum without a session library: a signed id in the cookie, JSON in Redis. The variant with compare-and-set
-//! writes only if the stored value is still the one that it read, and retries otherwise.
+//! Typical code on axum without a session library: a signed id in the cookie, JSON in Redis. The variant with
+//! compare-and-set writes only if the stored value is still the one that it read, and retries otherwise.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! tower-sessions on axum, with its Redis store: signed cookies, and six connections, as in the store's documentation. By default,
-//! it saves only modified sessions.
+//! tower-sessions on axum, with its Redis store: signed cookies, and six connections, as in the store's documentation.
+//! By default, it saves only modified sessions.
 
 use axum::Router;
 use axum::routing::get;

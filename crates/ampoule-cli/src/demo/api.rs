@@ -36,8 +36,8 @@ impl Problem {
         Problem { status, detail: detail.into(), challenge: None, is_transient: false }
     }
 
-    /// Converts a session's error. A missing login is a 401 with the challenge of RFC 6750 section 3, since a program can
-    /// send a token; the challenge has an error if the request had a token.
+    /// Converts a session's error. A missing login is a 401 with the challenge of RFC 6750 section 3, since a program
+    /// can send a token; the challenge has an error if the request had a token.
     fn of(error: &Error, headers: &HeaderMap) -> Problem {
         let (status, text) = error.kind().for_client();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -64,8 +64,8 @@ async fn user_of(parts: &mut Parts) -> Option<String> {
 
 /// The values for a form, if the page has one.
 ///
-/// A form that was sent without a session creates no new one: another site's page may have sent it without the visitor's
-/// cookie, which the new session would replace.
+/// A form that was sent without a session creates no new one: another site's page may have sent it without the
+/// visitor's cookie, which the new session would replace.
 async fn forms(session: &Session, frame: &Frame, reason: &str) -> Value {
     let offers_forms = match reason {
         "login" => true,

@@ -73,8 +73,8 @@ async fn login(page: Page, headers: HeaderMap, Form(form): Form<Login>) -> PageR
 /// Separates a name from the random tag that makes it unique.
 const TAG_SEPARATOR: char = '#';
 
-/// The principal of a login. With debug it is the name. Without, a bare name becomes a new user with an unguessable tag:
-/// otherwise visitors who enter the same name could sign out each other.
+/// The principal of a login. With debug it is the name. Without, a bare name becomes a new user with an unguessable
+/// tag: otherwise visitors who enter the same name could sign out each other.
 fn principal(name: &str, debug: bool) -> String {
     let has_tag = name.split_once(TAG_SEPARATOR).is_some_and(|(_, tag)| tag.len() >= 11);
     if debug || has_tag {

@@ -33,7 +33,8 @@ async fn show(page: Page) -> PageResult {
     if is_new { page.show_plain("inspector", values).await } else { page.show("inspector", values).await }
 }
 
-/// The values as JSON, which works for all types, since they are stored self-describing. Keys with a `_` are Ampoule's own.
+/// The values as JSON, which works for all types, since they are stored self-describing. Keys with a `_` are Ampoule's
+/// own.
 async fn entries(session: &Session) -> Result<Vec<Value>, Error> {
     let mut entries = Vec::new();
     for key in session.keys().await?.into_iter().filter(|key| !key.starts_with('_')) {

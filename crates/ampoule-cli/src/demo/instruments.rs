@@ -1,8 +1,8 @@
 //! The demo's session filter, which records events and trips to the store, and simulates outages.
 //!
-//! It replaces `egg:Beaker#beaker_session` and has the same options. Beside the layer that the file describes, it has two
-//! whose store is unavailable, one for each [`OutagePolicy`]. A cookie selects the layer for a visitor's requests, so an
-//! outage affects no other visitor, and opens no circuit breaker.
+//! It replaces `egg:Beaker#beaker_session` and has the same options. Beside the layer that the file describes, it has
+//! two whose store is unavailable, one for each [`OutagePolicy`]. A cookie selects the layer for a visitor's requests,
+//! so an outage affects no other visitor, and opens no circuit breaker.
 
 mod events;
 mod outage;
@@ -153,8 +153,8 @@ impl Instruments {
         TRIPS.try_with(Trips::so_far).unwrap_or_default()
     }
 
-    /// Returns the attributes of the cookie that the layer sends for a new session, in order; with `timeout`, for a session
-    /// with a timeout of its own.
+    /// Returns the attributes of the cookie that the layer sends for a new session, in order; with `timeout`, for a
+    /// session with a timeout of its own.
     ///
     /// # Errors
     /// Saving a session in memory fails, which only a bug causes.

@@ -40,7 +40,8 @@ where
 }
 
 impl Page {
-    /// Redirects to an app's first page. Every form is answered with a redirect, so that reloading does not submit it again.
+    /// Redirects to an app's first page. Every form is answered with a redirect, so that reloading does not submit it
+    /// again.
     pub(crate) fn back_to(&self, app: &str) -> PageResult {
         Ok(Redirect::to(self.frame.site.mount_path(app)).into_response())
     }

@@ -1,7 +1,7 @@
 //! Sends 64 concurrent requests that change one session: once with `update`, once with a naive read, change and write.
 //!
-//! The server makes the requests itself, without the network, but each has the visitor's cookie and passes the layer around
-//! the site. Each loads the session, waits, changes it and saves it.
+//! The server makes the requests itself, without the network, but each has the visitor's cookie and passes the layer
+//! around the site. Each loads the session, waits, changes it and saves it.
 
 use std::time::{Duration, Instant};
 

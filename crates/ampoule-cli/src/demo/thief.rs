@@ -1,8 +1,8 @@
 //! Simulates a thief with copied cookies, and shows the server's answers.
 //!
-//! The server plays a victim, whose sessions exist only for the simulation, and the thief. Their requests pass the layer
-//! around the site. A second button makes the first attempt with the visitor's own cookie, which is copied for that one
-//! request, and never stored or shown.
+//! The server plays a victim, whose sessions exist only for the simulation, and the thief. Their requests pass the
+//! layer around the site. A second button makes the first attempt with the visitor's own cookie, which is copied for
+//! that one request, and never stored or shown.
 
 use ampoule::{Error, EventKind, Key, Session, SessionId};
 use axum::body::{Body, to_bytes};

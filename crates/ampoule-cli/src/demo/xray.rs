@@ -1,4 +1,5 @@
-//! The internals of a session: its record, this request's trips, its last events, the reasons for its cookie's attributes.
+//! The internals of a session: its record, this request's trips, its last events, the reasons for its cookie's
+//! attributes.
 
 use std::time::Duration;
 

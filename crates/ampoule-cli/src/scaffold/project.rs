@@ -64,8 +64,8 @@ pub(crate) fn new(name: &str, is_published: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The folder of crates that this command was built from, if it is a checkout that still exists. In cargo's registry folder
-/// the crates have their versions in their names.
+/// The folder of crates that this command was built from, if it is a checkout that still exists. In cargo's registry
+/// folder the crates have their versions in their names.
 fn checkout() -> Option<PathBuf> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     crates.join("ampoule/Cargo.toml").is_file().then(|| crates.to_owned())

@@ -12,7 +12,8 @@ const ROUTES_MARKER: &str = "// `ampoule controller` and `restcontroller` add ro
 /// The file of the routes.
 const ROUTES: &str = "src/lib.rs";
 
-/// Declares the module of this path, such as `admin/users`, and its parents. Returns the files that were changed or written.
+/// Declares the module of this path, such as `admin/users`, and its parents. Returns the files that were changed or
+/// written.
 pub(super) fn declare(folder: &Path, path: &[String]) -> Result<Vec<PathBuf>, Failure> {
     let mut changed = Vec::new();
     for (depth, module) in path.iter().enumerate() {

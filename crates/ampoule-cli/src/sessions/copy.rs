@@ -135,9 +135,9 @@ struct Endpoint<'a> {
 
 impl<'a> Endpoint<'a> {
     /// Determines the store's clock. A database computes deadlines by its own clock, which `ping` returns. Redis and
-    /// memcached return the deadline that the writer computed by its own clock, which agrees with this machine's if both are
-    /// set by NTP. A store without a server uses this machine's clock. So only a database is pinged, which also allows
-    /// copying from a read-only folder.
+    /// memcached return the deadline that the writer computed by its own clock, which agrees with this machine's if
+    /// both are set by NTP. A store without a server uses this machine's clock. So only a database is pinged, which
+    /// also allows copying from a read-only folder.
     async fn of(store: &'a dyn Store) -> Result<Endpoint<'a>, Error> {
         let at_start = if has_own_clock(store) { store.ping().await? } else { SystemClock.now() };
         Ok(Endpoint { store, started: Instant::now(), at_start })

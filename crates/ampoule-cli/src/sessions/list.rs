@@ -34,14 +34,14 @@ pub(super) struct List {
     /// Continue at the cursor that an earlier list in the order of the store printed.
     #[arg(long, value_name = "CURSOR")]
     from: Option<String>,
-    /// Print one JSON object per line, with exact times. In the order of the store, if more follow, the last is {"next":
-    /// CURSOR}.
+    /// Print one JSON object per line, with exact times. In the order of the store, if more follow, the last is
+    /// {"next": CURSOR}.
     #[arg(long)]
     json: bool,
 }
 
-/// The position at which a list continues: a page of the scan, and the last session of it that was printed, since a page may
-/// be longer than a list.
+/// The position at which a list continues: a page of the scan, and the last session of it that was printed, since a
+/// page may be longer than a list.
 struct Cursor {
     page: Option<String>,
     after: Option<String>,
@@ -108,8 +108,8 @@ impl List {
         text::print(&out).map(drop)
     }
 
-    /// Calls `each` for every entry until it returns false, and in the order of the store up to the limit. Returns the cursor
-    /// if more follow.
+    /// Calls `each` for every entry until it returns false, and in the order of the store up to the limit. Returns the
+    /// cursor if more follow.
     async fn walk(
         &self,
         source: &Selection,

@@ -98,7 +98,8 @@ async fn end_everything(source: &Selection, counts: &mut Counts, json: bool) -> 
 
 async fn end_of_principal(source: &Selection, principal: &str, counts: &mut Counts) -> Result<(), Error> {
     let mut principal = source.principal(principal).await?;
-    // Repeats until none is found, not until none was ended: a session that was found may have ended for a login meanwhile.
+    // Repeats until none is found, not until none was ended: a session that was found may have ended for a login
+    // meanwhile.
     for _ in 0..MAX_ROUNDS {
         let found = principal.sessions().await?;
         if found.is_empty() {

@@ -32,8 +32,8 @@ pub(super) struct Source {
     /// The app of the file: [app:NAME].
     #[arg(long, global = true, default_value = "main")]
     name: String,
-    /// Only the sessions of the layer with this cookie name; sweep ignores it. With --url, a principal's sessions are then
-    /// found without reading all sessions.
+    /// Only the sessions of the layer with this cookie name; sweep ignores it. With --url, a principal's sessions are
+    /// then found without reading all sessions.
     #[arg(long, global = true, value_name = "COOKIE")]
     session: Option<String>,
     /// The URL of the store, such as file:data/sessions or postgres://user@host/database.
@@ -101,8 +101,9 @@ impl Selection {
         Ok(Principal { store: &*self.store, name, layers, ended: HashSet::new() })
     }
 
-    /// Returns the layers of all sessions. A session that ended between being listed and being read may have been replaced by
-    /// a login whose session the scan missed. So the scan is repeated once, and again until a layer is found.
+    /// Returns the layers of all sessions. A session that ended between being listed and being read may have been
+    /// replaced by a login whose session the scan missed. So the scan is repeated once, and again until a layer is
+    /// found.
     async fn all_layers(&self) -> Result<Vec<String>, Error> {
         let (mut layers, mut ended) = (BTreeSet::new(), HashSet::new());
         for round in 0..MAX_ROUNDS {
@@ -138,8 +139,8 @@ impl Principal<'_> {
     /// Returns the principal's sessions. Different principals may share a tag, so each record is read; a damaged one is
     /// included.
     ///
-    /// A session that ended between being listed and being read may have been replaced by a login that the list misses, so
-    /// the list is repeated.
+    /// A session that ended between being listed and being read may have been replaced by a login that the list misses,
+    /// so the list is repeated.
     pub(super) async fn sessions(&mut self) -> Result<Vec<SessionId>, Error> {
         for _ in 0..MAX_ROUNDS {
             let listed = self.tagged().await?;
@@ -248,7 +249,8 @@ impl Source {
     }
 }
 
-/// Refuses the URL of a file that does not exist. A store would create it, which is right for a site but not for a tool.
+/// Refuses the URL of a file that does not exist. A store would create it, which is right for a site but not for a
+/// tool.
 pub(crate) fn check_exists(url: &str) -> Result<(), Failure> {
     let Some(path) = store::file_path(url)? else { return Ok(()) };
     let (there, path) = (path.try_exists(), path.display());

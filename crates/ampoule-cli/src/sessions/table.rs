@@ -1,5 +1,5 @@
-//! A table of sessions that fits the terminal, with one line for each: first columns are left out, then ids and names are
-//! shortened.
+//! A table of sessions that fits the terminal, with one line for each: first columns are left out, then ids and names
+//! are shortened.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 /// The maximum nesting of values: deeper than programs nest them, shallow enough for the stack.
 const MAX_DEPTH: usize = 100;
 
-/// Converts MessagePack to JSON. Bytes become `{"$bytes": base64}`, extensions `{"$ext": type, "$bytes": …}`, and undecodable
-/// bytes `{"$undecodable": base64, "$why": …}`.
+/// Converts MessagePack to JSON. Bytes become `{"$bytes": base64}`, extensions `{"$ext": type, "$bytes": …}`, and
+/// undecodable bytes `{"$undecodable": base64, "$why": …}`.
 pub(super) fn to_json(bytes: &[u8]) -> Value {
     let mut rest = bytes;
     match rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH) {

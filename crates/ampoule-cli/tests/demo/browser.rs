@@ -1,5 +1,5 @@
-//! The main scenario in a real browser: a login survives a restart of the server, and after the logout a copied cookie is
-//! invalid.
+//! The main scenario in a real browser: a login survives a restart of the server, and after the logout a copied cookie
+//! is invalid.
 
 use crate::support::browser::{Driver, assert_usable, fill, open, picture, submit, text};
 use crate::support::{Served, development_ini};

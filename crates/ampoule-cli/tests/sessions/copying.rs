@@ -20,8 +20,8 @@ fn id(number: usize) -> SessionId {
     SessionId::new(*StoreKey::digest(&number.to_le_bytes()).as_bytes().first_chunk().unwrap())
 }
 
-/// Writes this number of records: sessions of a hundred principals with lifetimes of one to three hours, one in ten without
-/// end; and in each fifty records the mark of an ended session, and a record of a cache.
+/// Writes this number of records: sessions of a hundred principals with lifetimes of one to three hours, one in ten
+/// without end; and in each fifty records the mark of an ended session, and a record of a cache.
 async fn fill(store: &dyn Store, count: usize) {
     let now = Time::from(std::time::SystemTime::now());
     for number in 0..count {

@@ -29,7 +29,8 @@ async fn sessions_end_by_id_and_by_principal() {
     assert_eq!(site.out(&["revoke", "--", &id.to_string()]), "1 session ended\n", "it starts with `-`");
 }
 
-/// With the name of a cookie, only the sessions of that layer are revoked; without it, those of all layers of the store.
+/// With the name of a cookie, only the sessions of that layer are revoked; without it, those of all layers of the
+/// store.
 #[tokio::test]
 async fn a_principal_may_have_sessions_in_several_layers() {
     let site = Site::new();
@@ -103,8 +104,8 @@ async fn a_damaged_session_can_be_revoked() {
     assert_eq!(site.ids().await, []);
 }
 
-/// A client saves in a loop, and sometimes rotates its secret or logs in. After a save has returned that the session is gone,
-/// no token must open it again.
+/// A client saves in a loop, and sometimes rotates its secret or logs in. After a save has returned that the session is
+/// gone, no token must open it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_concurrent_writer_restores_a_revoked_session() {
     for round in 0..5 {

@@ -1,5 +1,5 @@
-//! A real browser, driven: Debian's packages chromium and chromium-driver. Without them a test prints that and passes, unless
-//! `AMPOULE_TEST_REQUIRE_ALL` is set. With `AMPOULE_SCREENSHOTS=folder` it leaves pictures there.
+//! A real browser, driven: Debian's packages chromium and chromium-driver. Without them a test prints that and passes,
+//! unless `AMPOULE_TEST_REQUIRE_ALL` is set. With `AMPOULE_SCREENSHOTS=folder` it leaves pictures there.
 
 use std::io::Write;
 use std::net::TcpListener;

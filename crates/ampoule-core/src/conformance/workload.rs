@@ -67,9 +67,9 @@ struct TrackedKey {
     expected: Option<(Bytes, Version)>,
 }
 
-/// Reads and writes keys of its own for this `time`, in an order that depends on the seed. Compares every answer with the
-/// acknowledged writes, and reads all keys again at the end. A key is dropped from the comparison when an operation on it
-/// returns an error, since a write may still be done later.
+/// Reads and writes keys of its own for this `time`, in an order that depends on the seed. Compares every answer with
+/// the acknowledged writes, and reads all keys again at the end. A key is dropped from the comparison when an operation
+/// on it returns an error, since a write may still be done later.
 pub async fn run_workload<S: Store + ?Sized>(store: &S, seed: u64, time: Duration) -> WorkloadReport {
     let (mut report, mut random, started) = (WorkloadReport::default(), Random(seed | 1), Instant::now());
     let mut keys: Vec<TrackedKey> = Vec::new();

@@ -8,8 +8,8 @@ use crate::support::{ask, given_to, load_all, load_text, load_with, registry, te
 
 const E: &str = "use = egg:echo\n";
 
-/// A file, and the options of `[app:main]`: its own before the bar, the global ones after it. Each was compared with Paste
-/// Deploy 3.1, except where the name says that we differ.
+/// A file, and the options of `[app:main]`: its own before the bar, the global ones after it. Each was compared with
+/// Paste Deploy 3.1, except where the name says that we differ.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("values name each other", "[app:main]\nuse = egg:echo\na = %(b)s%%\nb = %(c)s!\nc = 1\n", "[a=1!%,b=1!,c=1|]"),
     ("a default", "[DEFAULT]\nm = d\n[app:main]\nuse = egg:echo\na = %(m)s\n", "[a=d|m=d]"),

@@ -115,8 +115,8 @@ fn the_fault_of_a_session_option_of_default_or_the_command_line_names_its_origin
     assert_eq!(said, "command line: debug: expected true or false, found `perhaps`");
 }
 
-/// An indented line below a secret is a second secret, for rotation; an option that is indented by mistake is a fault, in
-/// debug too.
+/// An indented line below a secret is a second secret, for rotation; an option that is indented by mistake is a fault,
+/// in debug too.
 #[test]
 fn an_indented_line_below_a_secret_is_a_second_secret_and_never_an_option() {
     let (new, old) = ("PYWHDovxtvP9CHXHw-kJmyYzbenDwnaOAHX0hG7Jg1E", "lnP1yJowU7OmW6CMQv9Qh_cDuy_3mJgQFqKNfdpEY8E");

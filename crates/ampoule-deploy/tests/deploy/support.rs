@@ -21,8 +21,8 @@ pub(crate) fn given(conf: &Conf) -> String {
     format!("[{}|{}]", options.join(","), global.join(","))
 }
 
-/// `egg:echo` answers with its name and the request that it sees, `egg:cached` with the request, through a cache that its
-/// apps share; `egg:sign` is a filter that signs responses, and `egg:other` is a server.
+/// `egg:echo` answers with its name and the request that it sees, `egg:cached` with the request, through a cache that
+/// its apps share; `egg:sign` is a filter that signs responses, and `egg:other` is a server.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::new();
     for name in ["egg:echo", "egg:my_project", "egg:Appcelerator#service_broker", "egg:Appcelerator#cross_domain_proxy"]

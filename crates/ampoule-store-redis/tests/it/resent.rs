@@ -1,4 +1,5 @@
-//! A write whose connection breaks before the response arrives is sent again: it is done once, or its outcome is unknown.
+//! A write whose connection breaks before the response arrives is sent again: it is done once, or its outcome is
+//! unknown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

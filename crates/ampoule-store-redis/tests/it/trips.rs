@@ -9,7 +9,8 @@ use ampoule_test_servers::{Kind, Server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Returns the commands that one operation makes the server run, including those of its scripts: `evalsha getrange set`.
+/// Returns the commands that one operation makes the server run, including those of its scripts: `evalsha getrange
+/// set`.
 async fn commands<T>(server: &Server, operation: impl Future<Output = T>) -> (String, T) {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

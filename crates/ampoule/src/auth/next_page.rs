@@ -38,8 +38,8 @@ const MAX_ENCODINGS: usize = 4;
 ///
 /// - starts with one `/`, and has no space, control character, backslash, quote or non-ASCII character;
 /// - has no segment that is empty, blank, `.` or `..`, except an empty one at the end, and no backslash or control
-///   character: neither as it is written nor after any number of percent-decodings, since proxies and servers decode and
-///   normalize paths;
+///   character: neither as it is written nor after any number of percent-decodings, since proxies and servers decode
+///   and normalize paths;
 /// - has at most 2,048 bytes.
 ///
 /// If there are several parameters `next`, none is accepted.

@@ -65,8 +65,8 @@ pub trait Users: Send + Sync + 'static {
     /// Returns bytes whose change ends the user's sessions: the hash of the password, a role, a number that "sign out
     /// everywhere" increments. Django calls it `get_session_auth_hash`.
     ///
-    /// A session keeps a keyed digest of it (HMAC-SHA-256, by the first of [`Options::secrets`](crate::Options::secrets)),
-    /// never the bytes themselves.
+    /// A session keeps a keyed digest of it (HMAC-SHA-256, by the first of
+    /// [`Options::secrets`](crate::Options::secrets)), never the bytes themselves.
     fn auth_hash(&self, user: &Self::User) -> impl AsRef<[u8]>;
 }
 
@@ -134,9 +134,9 @@ impl<U: Users> Users for Arc<U> {
     }
 }
 
-/// The user of the request, of the application's own type, as an extractor. A request without a user gets a 403 (a 503 if
-/// the store could not be reached), or the login page if [`RequireLogin`](crate::RequireLogin) is around the route; `Option<User<T>>` is for pages that
-/// visitors may see too. It dereferences to the user.
+/// The user of the request, of the application's own type, as an extractor. A request without a user gets a 403 (a 503
+/// if the store could not be reached), or the login page if [`RequireLogin`](crate::RequireLogin) is around the route;
+/// `Option<User<T>>` is for pages that visitors may see too. It dereferences to the user.
 ///
 /// ```
 /// use ampoule::User;

@@ -11,7 +11,8 @@ use super::snapshot::Snapshot;
 /// The number of locks. Two sessions that share one wait for each other's writes and lose nothing else.
 const LOCK_COUNT: usize = 1_024;
 
-/// The locks. Each is created at its first use, so that a layer whose sessions are not written costs no memory for them.
+/// The locks. Each is created at its first use, so that a layer whose sessions are not written costs no memory for
+/// them.
 #[derive(Clone)]
 pub(super) struct WriteLocks(Arc<[OnceLock<Box<WriteLock>>; LOCK_COUNT]>);
 

@@ -72,8 +72,8 @@ type Tags = Arc<dyn Fn(&Parts) -> Vec<String> + Send + Sync>;
 /// - one with `Set-Cookie`, or `Vary: Cookie` or `*`; `private`, `no-store` or `no-cache`; a `Cache-Control` that
 ///   cannot be parsed unambiguously;
 /// - one to a request with `Authorization` or another header that commonly has credentials (`X-Api-Key`,
-///   `X-Session-Id`, `X-Remote-User`), a body, `Range`, `Upgrade`, `If-Match` or a header that overrides the method; such
-///   a request is not answered from stored responses either;
+///   `X-Session-Id`, `X-Remote-User`), a body, `Range`, `Upgrade`, `If-Match` or a header that overrides the method;
+///   such a request is not answered from stored responses either;
 /// - a partial response (206), a switch of protocols (101), an error page's response, a body of unknown length (such as
 ///   a stream), and one larger than the region's `max_value_size`.
 ///

@@ -140,9 +140,9 @@ impl Session {
     /// # Ok(()) }
     /// ```
     ///
-    /// A session that holds nothing but this token ends after an hour without use, or after the session's idle timeout if
-    /// that is shorter, and a full memory store may remove it: a client without cookies creates one with each form that
-    /// it is shown. The first other change gives the session its full lifetime.
+    /// A session that holds nothing but this token ends after an hour without use, or after the session's idle timeout
+    /// if that is shorter, and a full memory store may remove it: a client without cookies creates one with each form
+    /// that it is shown. The first other change gives the session its full lifetime.
     ///
     /// # Errors
     /// Errors of loading the session, and of [`save`](Session::save) for a new token.

@@ -146,7 +146,8 @@ impl Flash {
     /// values that are neither a text, a number, a boolean nor a list of these, are left out too.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if `input` cannot be encoded; [`ErrorKind::Invalid`] if the form's name is longer than 200 bytes.
+    /// [`ErrorKind::Value`] if `input` cannot be encoded; [`ErrorKind::Invalid`] if the form's name is longer than 200
+    /// bytes.
     pub fn keep_input(&self, form: &str, input: &(impl Serialize + ?Sized)) -> Result<(), Error> {
         self.keep_input_without(&[], form, input)
     }

@@ -56,8 +56,8 @@ pub(crate) fn held(cookies: &Cookies, name: &str) -> usize {
     cookies.pieces(name).map(|(index, _)| index).filter(|index| *index < MAX_PIECES).max().map_or(0, |last| last + 1)
 }
 
-/// The values that the client's pieces can be joined to, at most [`MAX_COMBINATIONS`]. One combination of each first piece
-/// comes before the second of any, so that a planted piece does not use up the bound.
+/// The values that the client's pieces can be joined to, at most [`MAX_COMBINATIONS`]. One combination of each first
+/// piece comes before the second of any, so that a planted piece does not use up the bound.
 pub(crate) fn joined<'a>(cookies: &'a Cookies, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let held = SentPieces::of(cookies, name);
     let mut turns = 0..held.firsts.len * MAX_COMBINATIONS;

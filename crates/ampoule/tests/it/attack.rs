@@ -238,8 +238,8 @@ async fn an_old_token_cannot_list_or_revoke_a_login() {
     assert_eq!(user_of(layer, &new).await, "ada");
 }
 
-/// P2, P3, P11: neither ends a step-up with the token from before it, nor the owner's session with a token that the owner has
-/// just revoked.
+/// P2, P3, P11: neither ends a step-up with the token from before it, nor the owner's session with a token that the
+/// owner has just revoked.
 #[tokio::test]
 async fn an_ended_or_frozen_session_cannot_revoke_others() {
     let mut wrong = Vec::new();

@@ -1,4 +1,5 @@
-//! The key of a cached function contains everything that the function can see: no caller gets the value of other arguments.
+//! The key of a cached function contains everything that the function can see: no caller gets the value of other
+//! arguments.
 
 use std::fmt;
 use std::marker::PhantomData;

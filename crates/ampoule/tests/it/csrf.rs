@@ -130,7 +130,8 @@ async fn a_websocket_of_another_site_is_refused() {
     assert_eq!(tunnel.status, 403, "a CONNECT that is no handshake needs a token, as every unsafe method");
 }
 
-/// The extended CONNECT of HTTP/2, as hyper passes it to a service: with an absolute URI, and the protocol in an extension.
+/// The extended CONNECT of HTTP/2, as hyper passes it to a service: with an absolute URI, and the protocol in an
+/// extension.
 async fn connect(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method("CONNECT").uri(uri).version(http::Version::HTTP_2);
     request = request.header("cookie", client.cookie_header());

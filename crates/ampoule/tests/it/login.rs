@@ -251,8 +251,8 @@ async fn verify(session: Session, Path(token): Path<String>) -> Result<String, E
     session.verify_csrf_token(&token).await.map(|right| right.to_string())
 }
 
-/// The first request of a login rotates slowly, while its user logs in again: its response arrives last, and must not contain
-/// the token of the previous session.
+/// The first request of a login rotates slowly, while its user logs in again: its response arrives last, and must not
+/// contain the token of the previous session.
 #[tokio::test]
 async fn a_slow_first_request_of_a_login_does_not_overwrite_the_next_logins_cookie() {
     let mut site = site(BackendKind::Memory);

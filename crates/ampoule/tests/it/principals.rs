@@ -53,7 +53,8 @@ async fn go_on((gate, answer): (Gate, JoinHandle<Answer>)) -> Answer {
     answer.await.unwrap()
 }
 
-/// All clients send their new cookies concurrently, and then once more; returns each response, and which are still logged in.
+/// All clients send their new cookies concurrently, and then once more; returns each response, and which are still
+/// logged in.
 async fn come_back(clients: Vec<Client>, user: &str) -> (Vec<StatusCode>, Vec<Client>) {
     let mut first = JoinSet::new();
     for mut client in clients {

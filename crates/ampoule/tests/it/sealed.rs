@@ -1,4 +1,5 @@
-//! Records that are sealed before they reach the store: what an attacker can read in the store, and achieve by writing to it.
+//! Records that are sealed before they reach the store: what an attacker can read in the store, and achieve by writing
+//! to it.
 
 use crate::support::{BackendKind, Site};
 use ampoule::{Options, Secret};

@@ -235,8 +235,8 @@ impl Client {
         true
     }
 
-    /// Checks that an ended session's cookie shows nothing, and a write with it restores nothing; returns whether it was
-    /// answered.
+    /// Checks that an ended session's cookie shows nothing, and a write with it restores nothing; returns whether it
+    /// was answered.
     async fn check_ended(&mut self, cookie: &str) -> bool {
         let (method, path) = if self.random.one_in(4) { ("POST", "/count/n") } else { ("GET", "/get/user") };
         let port = self.port();
@@ -311,7 +311,8 @@ impl Client {
     }
 }
 
-/// Sends a request. Each of three operations of the store may take its time limit; a request that takes much longer hangs.
+/// Sends a request. Each of three operations of the store may take its time limit; a request that takes much longer
+/// hangs.
 async fn send(
     limits: Limits,
     port: u16,

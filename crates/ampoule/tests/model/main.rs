@@ -1,20 +1,21 @@
 //! The orders in which requests, responses, crashes and time can meet, searched on the real code.
 //!
 //! Requests are futures, and each operation of the store is a point at which another may run. A browser keeps the last
-//! cookie that it received; an attacker holds the token that the browser had first, as one that planted it would. Between
-//! any two operations a request may be dropped, the answer of a write may be lost, a response may arrive or never arrive,
-//! and the grace may pass. After each run five things must hold:
+//! cookie that it received; an attacker holds the token that the browser had first, as one that planted it would.
+//! Between any two operations a request may be dropped, the answer of a write may be lost, a response may arrive or
+//! never arrive, and the grace may pass. After each run five things must hold:
 //!
 //! - **no elevation**: no token that was issued before a login reads or writes anything that is saved after it;
-//! - **no loss**: no acknowledged change is missing from what the browser's token leads to, unless that session was ended;
+//! - **no loss**: no acknowledged change is missing from what the browser's token leads to, unless that session was
+//!   ended;
 //! - **no lock-out**: with the tokens that it has, the browser reaches a working session, and a login succeeds;
 //! - **no return**: after an acknowledged end neither the session nor its data comes back;
 //! - **one truth**: the token that the browser received last leads to the session that it was told of.
 //!
 //! Each assertion is shown to fail: with one rule of the protocol left out, the same search finds the violation.
 //!
-//! Not checked, since the protocol cannot prevent it: responses that overtake each other on the wire, and delays beyond the
-//! grace.
+//! Not checked, since the protocol cannot prevent it: responses that overtake each other on the wire, and delays beyond
+//! the grace.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -108,7 +109,8 @@ fn random_walks_keep_the_promises() {
     println!("{runs} walks");
 }
 
-/// With one of these nine rules left out, the same search finds a violation: so each is needed, and each assertion can fail.
+/// With one of these nine rules left out, the same search finds a violation: so each is needed, and each assertion can
+/// fail.
 #[test]
 fn each_rule_is_needed_and_each_assertion_can_fail() {
     for (left_out, expected) in [

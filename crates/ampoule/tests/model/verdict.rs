@@ -17,7 +17,8 @@ pub(crate) fn verdict(world: &World) -> Result<(), String> {
     run.no_elevation()?;
     run.no_response_undoes_a_login()?;
     run.no_return("within the grace")?;
-    // From here on the requests of the verdict itself change the world; each part continues from the state that the last one left.
+    // From here on the requests of the verdict itself change the world; each part continues from the state that the
+    // last one left.
     world.pass_grace();
     run.one_truth_and_no_loss()?;
     run.no_return("after the grace")?;

@@ -30,8 +30,8 @@ struct SlowRequest {
 }
 
 impl SlowRequest {
-    /// Starts a request and returns when it waits at its gate, whose name is appended to the path. The name contains the
-    /// test, since gates are shared by the whole program.
+    /// Starts a request and returns when it waits at its gate, whose name is appended to the path. The name contains
+    /// the test, since gates are shared by the whole program.
     async fn start(client: &Client, method: &'static str, path: &str, test: &str, backend: BackendKind) -> SlowRequest {
         let name = format!("{test}-{backend:?}");
         let gate = gate(&name).await;
@@ -73,7 +73,8 @@ async fn at_once(client: &Client, paths: impl Iterator<Item = String>) {
     }
 }
 
-/// Asserts that a request was refused since it came too late, and that the response does not change the client's cookie.
+/// Asserts that a request was refused since it came too late, and that the response does not change the client's
+/// cookie.
 #[track_caller]
 fn assert_too_late(answer: &Answer) {
     assert_eq!((answer.status, answer.set_cookies()), (StatusCode::CONFLICT, vec![]), "{}", answer.text);

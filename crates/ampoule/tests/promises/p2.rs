@@ -35,8 +35,8 @@ async fn is_in_store(site: &Site, text: &str) -> bool {
     false
 }
 
-/// After each way to end a session: its data are gone at once, and its record after the grace. A slow request is too late
-/// during the grace, and after it, when the tombstone is gone.
+/// After each way to end a session: its data are gone at once, and its record after the grace. A slow request is too
+/// late during the grace, and after it, when the tombstone is gone.
 async fn p2_no_resurrection_by_a_slow_request(backend: BackendKind) {
     let cases = [(0, "/slow/b/2/"), (6, "/slow/b/2/"), (0, "/regenerate-late/"), (6, "/regenerate-late/")];
     let ends = ["/logout", "/delete", "/restart"];

@@ -1,5 +1,5 @@
-//! No fixation: a live session only has ids that this server created, and no token that was issued before a login reads or
-//! writes anything that is saved after it.
+//! No fixation: a live session only has ids that this server created, and no token that was issued before a login reads
+//! or writes anything that is saved after it.
 
 use http::StatusCode;
 

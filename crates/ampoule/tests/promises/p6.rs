@@ -232,8 +232,8 @@ async fn p6_a_login_survives_a_failed_response(backend: BackendKind) {
     }
 }
 
-/// A background request of a page, whose cookie must be renewed because of its age or its old key, runs while another request
-/// logs in or rotates.
+/// A background request of a page, whose cookie must be renewed because of its age or its old key, runs while another
+/// request logs in or rotates.
 async fn p6_a_renewed_cookie_does_not_overwrite_a_login_s(backend: BackendKind) {
     let (old, new) = ("TuUkmI_riSAnpiUjIWvjKprNwdXYWAe5BeRK-XLzx8", "20qUqO1DxdGufG0f_B_ET39Xt68F2kY6kDl3RHczmng");
     let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(text).unwrap()).collect::<Vec<_>>();

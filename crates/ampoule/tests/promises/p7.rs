@@ -1,4 +1,5 @@
-//! Saved is saved: data survives, damage is an error and not an empty session, and a save that cannot be found is an error.
+//! Saved is saved: data survives, damage is an error and not an empty session, and a save that cannot be found is an
+//! error.
 
 use ampoule_core::{PutMode, Store};
 use http::StatusCode;

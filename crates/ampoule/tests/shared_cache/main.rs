@@ -1,9 +1,9 @@
-//! Attacks on the response cache: random handlers, nestings and orders of layers, and requests of two users, a visitor and an
-//! attacker who chooses every byte.
+//! Attacks on the response cache: random handlers, nestings and orders of layers, and requests of two users, a visitor
+//! and an attacker who chooses every byte.
 //!
-//! Each answer contains what its handler saw. Assertion: **no answer contains anything that its own request did not have,
-//! unless the response explicitly allowed it for a shared cache**. `verdict.rs` has the rules for an answer that was made for
-//! another request. The answer to the own request comes from the same site without a cache.
+//! Each answer contains what its handler saw. Assertion: **no answer contains anything that its own request did not
+//! have, unless the response explicitly allowed it for a shared cache**. `verdict.rs` has the rules for an answer that
+//! was made for another request. The answer to the own request comes from the same site without a cache.
 
 mod request;
 mod site;

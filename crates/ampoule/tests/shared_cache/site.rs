@@ -303,7 +303,8 @@ fn rewritten(inner: Router, keeps: bool) -> App {
     }))
 }
 
-/// What a handler does and says; drawn anew for each request, so that a later response varies by more than an earlier one.
+/// What a handler does and says; drawn anew for each request, so that a later response varies by more than an earlier
+/// one.
 struct Plan {
     reads_session: bool,
     writes_session: bool,

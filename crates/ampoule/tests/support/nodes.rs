@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 
 use super::site::gate;
 
-/// The environment variables that make a process of this test binary a node: the store, the name of its data, the limits.
+/// The environment variables that make a process of this test binary a node: the store, the name of its data, the
+/// limits.
 const URL: &str = "AMPOULE_TEST_SERVER_URL";
 const NAME: &str = "AMPOULE_TEST_SERVER_NAME";
 const LIMITS: &str = "AMPOULE_TEST_SERVER_LIMITS";
@@ -65,8 +66,8 @@ pub(crate) async fn serve() {
     axum::serve(listener, super::site::routes().layer(layer).merge(gates())).await.unwrap();
 }
 
-/// The gates of this node, for a test in another process: it waits until a slow request has loaded its session, and lets
-/// it continue.
+/// The gates of this node, for a test in another process: it waits until a slow request has loaded its session, and
+/// lets it continue.
 fn gates() -> Router {
     let loaded = async |UrlPath(name): UrlPath<String>| gate(&name).await.loaded.acquire().await.unwrap().forget();
     let open = async |UrlPath(name): UrlPath<String>| gate(&name).await.go_on.add_permits(1);

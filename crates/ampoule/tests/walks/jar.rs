@@ -105,7 +105,8 @@ impl Jar {
         }
     }
 
-    /// The cookies that go with a request: those of longer paths first, then those that were there first (section 5.8.3).
+    /// The cookies that go with a request: those of longer paths first, then those that were there first (section
+    /// 5.8.3).
     pub(crate) fn sent(&self, host: &str, path: &str, now: Time) -> Vec<&Cookie> {
         let is_fresh = |cookie: &&Cookie| cookie.expires.is_none_or(|expires| expires > now);
         let mut cookies: Vec<&Cookie> =

@@ -118,7 +118,8 @@ impl<'a> Lineage<'a> {
         self.is_of_device(own, other) && (self.are_twins(other, own) || self.logged_in(other) < self.logged_in(own))
     }
 
-    /// Whether another session is of a login that came from the same one a moment later, so that its token may be on its way.
+    /// Whether another session is of a login that came from the same one a moment later, so that its token may be on
+    /// its way.
     pub(crate) fn is_later_twin(&self, other: SessionId, own: SessionId) -> bool {
         self.are_twins(other, own) && self.logged_in(other) >= self.logged_in(own)
     }

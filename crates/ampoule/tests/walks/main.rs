@@ -1,21 +1,21 @@
 //! Random walks over HTTP: what browsers, attackers, proxies and operators do to sessions, in any order.
 //!
-//! A browser with two tabs and a jar that follows RFC 6265bis sends requests to two hosts of one domain, and several paths.
-//! An attacker on a sibling domain has its own sessions and plants their cookies. Requests interleave at every operation of
-//! the store; some are dropped, and some responses and some answers to writes are lost. Between the rounds time passes, from
-//! seconds to more than the idle timeout, secrets are rotated, and the cookie's domain is changed. Two processes share the
-//! store. Assertions after each round, and more at the end of each walk:
+//! A browser with two tabs and a jar that follows RFC 6265bis sends requests to two hosts of one domain, and several
+//! paths. An attacker on a sibling domain has its own sessions and plants their cookies. Requests interleave at every
+//! operation of the store; some are dropped, and some responses and some answers to writes are lost. Between the rounds
+//! time passes, from seconds to more than the idle timeout, secrets are rotated, and the cookie's domain is changed.
+//! Two processes share the store. Assertions after each round, and more at the end of each walk:
 //!
 //! - **no elevation**: a token opens the session that it was issued for, and shows nothing of a later login;
-//! - **no loss**: no acknowledged change is missing from what the browser's token leads to, and no response takes a session
-//!   from the browser that has not ended;
+//! - **no loss**: no acknowledged change is missing from what the browser's token leads to, and no response takes a
+//!   session from the browser that has not ended;
 //! - **once**: a flash message and a voucher go to one request each;
 //! - **no return**: after an acknowledged logout neither the session, nor its siblings, nor its old tokens live;
 //! - **no lock-out**: with its cookies, the browser reaches a working session, and can log in.
 //!
-//! Not checked, since the protocol cannot prevent it: responses with cookies that overtake each other on the wire (some walks
-//! have them, and the other assertions must still hold), delays beyond the grace, and the cookies that are expired when a
-//! request has those of two sessions.
+//! Not checked, since the protocol cannot prevent it: responses with cookies that overtake each other on the wire (some
+//! walks have them, and the other assertions must still hold), delays beyond the grace, and the cookies that are
+//! expired when a request has those of two sessions.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -171,11 +171,12 @@ impl World {
             let is_kept =
                 held.iter().any(|other| lineage.descends(*other, session) || lineage.is_of_device(*other, session));
             // A request of another session that was under way when the browser got this one: two that began without a
-            // common session are two, of which the browser keeps the last. A request that came with the session before a
-            // login or a restart is none of them, unless it is a login or a logout itself.
+            // common session are two, of which the browser keeps the last. A request that came with the session before
+            // a login or a restart is none of them, unless it is a login or a logout itself.
             let sent: BTreeSet<SessionId> = report.tokens.iter().map(|sent| self.issued[sent]).collect();
             let came = report.id.map_or(sent.clone(), |id| BTreeSet::from([id]));
-            // A session that went on after the login, whose response was late or went to another host, is one of its own.
+            // A session that went on after the login, whose response was late or went to another host, is one of its
+            // own.
             let is_its_own = |before| lineage.went_on(before, lineage.made(session));
             let mut sources = came.iter().chain(&report.left);
             let is_before = sources.any(|before| {
@@ -296,7 +297,8 @@ impl World {
     pub(crate) async fn judge_way_out(&mut self) -> Result<(), String> {
         let hosts = self.hosts();
         for (host, path) in hosts.iter().flat_map(|host| PATHS.map(|path| (*host, path))) {
-            // What the other host ended has ended a grace ago. Cookies of two sessions are out of the way after a request.
+            // What the other host ended has ended a grace ago. Cookies of two sessions are out of the way after a
+            // request.
             self.clock.advance(GRACE + Duration::from_secs(1));
             for _ in 0..2 {
                 self.ask(Op::Read, host, path).await?;

@@ -1,8 +1,8 @@
 //! Sessions in a server of Dioxus: a counter of visits, and a login, in server functions.
 //!
-//! A server function has the session among its extractors, like any handler of axum. Write the session only in functions that
-//! a script calls: their response starts after they return. Code that renders a page may only read it: a streamed page has
-//! sent its headers already, so the cookie of a new session could not be sent any more.
+//! A server function has the session among its extractors, like any handler of axum. Write the session only in
+//! functions that a script calls: their response starts after they return. Code that renders a page may only read it: a
+//! streamed page has sent its headers already, so the cookie of a new session could not be sent any more.
 //!
 //! This is only the server. In a `dx` project, where WebAssembly handles the buttons, it is the part behind the feature
 //! `server`, which the macros of server functions need.

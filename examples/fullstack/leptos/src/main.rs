@@ -2,12 +2,13 @@
 //!
 //! A server function gets the session by `leptos_axum::extract`. Two rules:
 //!
-//! - Write the session in server functions that a form or a script calls, as below: their response starts after they return.
+//! - Write the session in server functions that a form or a script calls, as below: their response starts after they
+//!   return.
 //! - Code that renders a page may only read it. Leptos streams pages, so the cookie of a session that is created during
 //!   rendering could not be sent any more: `save` returns an error.
 //!
-//! The forms work without WebAssembly, so the example is only the server. In a cargo-leptos project this is the part behind
-//! the feature `ssr`.
+//! The forms work without WebAssembly, so the example is only the server. In a cargo-leptos project this is the part
+//! behind the feature `ssr`.
 
 use ampoule::{MemoryStore, Options, Secret, Session, SessionLayer};
 use axum::Router;

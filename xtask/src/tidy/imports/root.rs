@@ -6,8 +6,8 @@ use super::super::finding::Finding;
 use super::reader::Import;
 use super::source::{Source, Sources};
 
-/// Finds `crate::Name`, in declarations and in the code, if the root only imports the name. Items that the root defines are
-/// allowed. The tests of a module are checked too.
+/// Finds `crate::Name`, in declarations and in the code, if the root only imports the name. Items that the root defines
+/// are allowed. The tests of a module are checked too.
 pub(super) fn check(sources: &Sources<'_>) -> Vec<Finding> {
     let Some(root) = sources.root() else { return Vec::new() };
     let names = names(sources, root);

@@ -38,7 +38,8 @@ impl Policy {
         }
     }
 
-    /// The cookie that starts an outage. It contains the end, so it has no effect later even if the browser still sends it.
+    /// The cookie that starts an outage. It contains the end, so it has no effect later even if the browser still sends
+    /// it.
     pub(crate) fn cookie(self) -> HeaderValue {
         let (name, until, seconds) = (self.name(), now() + OUTAGE_DURATION.as_secs(), OUTAGE_DURATION.as_secs());
         let text = format!("{NAME}={name}.{until}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax");

@@ -1,4 +1,5 @@
-//! A store around the site's store that records each request's trips, and during a simulated outage refuses all operations.
+//! A store around the site's store that records each request's trips, and during a simulated outage refuses all
+//! operations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -14,8 +14,8 @@ const MAX_PRINCIPALS: usize = 4;
 /// The length of the device's id in a token; the rest is its digest.
 const DEVICE_ID_LEN: usize = 22;
 
-/// Creates and reads the cookie. It holds a token for each principal that has logged in on the device: a random id of the
-/// device, and the keyed digest of this id and the principal.
+/// Creates and reads the cookie. It holds a token for each principal that has logged in on the device: a random id of
+/// the device, and the keyed digest of this id and the principal.
 pub(super) struct KnownDevices {
     signer: Signer,
     cookie: String,
