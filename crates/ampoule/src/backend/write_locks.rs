@@ -32,7 +32,7 @@ impl WriteLocks {
     /// How many writes this process has made under this session's lock. A writer that finds more of them than when it
     /// loaded need not try a put that would conflict.
     pub(super) fn writes(&self, key: StoreKey) -> u64 {
-        self.of(key).writes.load(Ordering::Acquire)
+        self.slot(key).get().map_or(0, |lock| lock.writes.load(Ordering::Acquire))
     }
 
     /// Waits for the lock. It is released when the returned guard is dropped, also by a cancelled request.
@@ -49,8 +49,12 @@ impl WriteLocks {
     }
 
     fn of(&self, key: StoreKey) -> &WriteLock {
+        self.slot(key).get_or_init(Box::default)
+    }
+
+    fn slot(&self, key: StoreKey) -> &OnceLock<Box<WriteLock>> {
         let [first, second, ..] = *key.as_bytes();
-        self.0[usize::from(u16::from_le_bytes([first, second])) % LOCK_COUNT].get_or_init(Box::default)
+        &self.0[usize::from(u16::from_le_bytes([first, second])) % LOCK_COUNT]
     }
 }
 
