@@ -582,6 +582,32 @@ async fn an_aborted_confirmation_is_repaired_by_the_next_request() {
     }
 }
 
+/// A login first confirms the login that its token came from; it also works if that fails.
+#[tokio::test]
+async fn a_login_whose_session_could_not_be_confirmed_ends_all_sessions_before_it() {
+    for failure in FaultyStore::all_cuts() {
+        let site = site(|_| {});
+        let (rig, layer) = FaultyStore::layer(&site);
+        let old = arrive(&layer, "", "ada").await;
+        let new = log_in(&layer, &old, "bob").await.unwrap();
+        let newest = match rig.run(failure, log_in(&layer, &new, "eve")).await {
+            Some(Ok(newest)) => newest,
+            _ => {
+                assert_eq!(user_of(&layer, &new).await, "bob", "{failure:?}");
+                site.clock.advance(AFTER_GRACE);
+                log_in(&layer, &new, "eve").await.unwrap()
+            }
+        };
+        assert_eq!(user_of(&layer, &newest).await, "eve", "{failure:?}");
+        site.clock.advance(AFTER_GRACE);
+        let mut users = Vec::new();
+        for token in [&old, &new, &newest] {
+            users.push(user_of(&layer, token).await);
+        }
+        assert_eq!(users, ["-", "-", "eve"], "{failure:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_request_restores_no_ended_session_without_a_tombstone() {
     let site = site(|_| {});
