@@ -190,10 +190,11 @@ impl StoreBackend {
         base: &Snapshot,
         edit: &Edit<'_>,
     ) -> Result<Snapshot, Error> {
-        // The previous writer left its record after this request had loaded and before it acquired the lock.
-        let was_written = guard.writes() != base.writes;
-        let mut latest = guard.latest.take().filter(|_| was_written);
-        let mut is_fresh = latest.is_some() || !was_written;
+        // A writer under this lock was faster. If it wrote this session, its record may be here. If it wrote another
+        // one, which shares the lock, this one is loaded again in vain.
+        let may_be_stale = guard.writes() != base.writes;
+        let mut latest = guard.latest.take().filter(|_| may_be_stale);
+        let mut is_fresh = latest.is_some() || !may_be_stale;
         for attempt in 0..MAX_ATTEMPTS {
             let put = match first.take() {
                 Some(first) => first,
@@ -242,7 +243,7 @@ impl StoreBackend {
         Ok(PendingPut { record, result })
     }
 
-    /// Puts a record, and returns its version, or `None` on a conflict.
+    /// Puts a record, if it is not too large.
     pub(super) async fn put_record(
         &self,
         id: SessionId,

@@ -12,14 +12,14 @@ pub(super) enum FinalState {
     /// The client's own session, with a token that this request rotated.
     Rotated {
         /// Whether a write after the handler verified that the new token is still current.
-        renewed: bool,
+        is_verified: bool,
     },
     /// The client's own session, with the token that the client sent.
     Kept {
         /// Whether the token should be sent to the client again.
         is_due: bool,
         /// Whether a write after the handler verified that the token is still valid.
-        renewed: bool,
+        is_verified: bool,
     },
 }
 
@@ -38,8 +38,8 @@ pub(super) enum CookieAction {
 pub(super) fn cookie_action(session: FinalState, holds_cookie: impl FnOnce() -> bool) -> CookieAction {
     match session {
         FinalState::Created
-        | FinalState::Rotated { renewed: true }
-        | FinalState::Kept { is_due: true, renewed: true } => CookieAction::Send,
+        | FinalState::Rotated { is_verified: true }
+        | FinalState::Kept { is_due: true, is_verified: true } => CookieAction::Send,
         FinalState::Ended if holds_cookie() => CookieAction::Remove,
         FinalState::Absent | FinalState::Ended | FinalState::Rotated { .. } | FinalState::Kept { .. } => {
             CookieAction::Nothing
@@ -54,13 +54,13 @@ mod tests {
     #[test]
     fn the_cookie_follows_from_the_final_state() {
         use CookieAction::{Nothing, Remove, Send};
-        let kept = |is_due, renewed| FinalState::Kept { is_due, renewed };
+        let kept = |is_due, is_verified| FinalState::Kept { is_due, is_verified };
         for (session, with_cookie, without) in [
             (FinalState::Absent, Nothing, Nothing),
             (FinalState::Ended, Remove, Nothing),
             (FinalState::Created, Send, Send),
-            (FinalState::Rotated { renewed: true }, Send, Send),
-            (FinalState::Rotated { renewed: false }, Nothing, Nothing),
+            (FinalState::Rotated { is_verified: true }, Send, Send),
+            (FinalState::Rotated { is_verified: false }, Nothing, Nothing),
             (kept(false, false), Nothing, Nothing),
             (kept(false, true), Nothing, Nothing),
             (kept(true, false), Nothing, Nothing),

@@ -38,7 +38,7 @@ pub(super) struct State {
     /// Whether the changes may have been saved already, by a save whose outcome is not known.
     is_in_doubt: bool,
     /// After the handler, a conditional write of this request verified that the client's token is still current.
-    renewed: bool,
+    is_verified: bool,
 }
 
 /// The session whose token the client sent, as the request found it.
@@ -315,13 +315,13 @@ impl State {
     }
 
     /// Records that a write after the handler found the client's token to be current.
-    pub(super) fn renewed(&mut self) {
-        self.renewed = true;
+    pub(super) fn verified(&mut self) {
+        self.is_verified = true;
     }
 
-    /// Records that the token was last verified before the end of the handler.
-    pub(super) fn not_renewed(&mut self) {
-        self.renewed = false;
+    /// Records that the client's token must be verified again after the handler.
+    pub(super) fn verify_again(&mut self) {
+        self.is_verified = false;
     }
 
     /// Records that this request ended its session: later changes start from `next`, or are errors.

@@ -114,7 +114,7 @@ impl Session {
         };
         let mut state = self.state();
         state.refreshed(confirmed.clone())?;
-        state.renewed();
+        state.verified();
         Ok(Some(confirmed))
     }
 
@@ -193,7 +193,7 @@ impl Session {
         let mut state = self.state();
         state.saved_as(Live { snapshot, ..live.clone() }, false)?;
         if is_still_good {
-            state.renewed();
+            state.verified();
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Session {
             if store.touch(&live.snapshot, self.now()).await? {
                 let mut state = self.state();
                 state.refreshed(live.snapshot)?;
-                state.renewed();
+                state.verified();
                 return Ok(());
             }
             // The newer version may be a save of this request whose answer was lost.

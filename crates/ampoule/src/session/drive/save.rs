@@ -1,4 +1,33 @@
-//! Saves a session. A request that is dropped at any await loses nothing.
+//! Saves a session. If a save is dropped at any await, its changes return to the session.
+//!
+//! 1. The session's I/O lock lets one save, load or end of this request run at a time.
+//! 2. An untouched session is loaded. If the request is the first with the token of a login, a save that logs in or
+//!    rotates confirms that login first: a tombstone for the session before it, then a put. If this fails, the save
+//!    continues: the first request with the new token ends all sessions before it. Other saves leave the confirmation
+//!    to the end of the request.
+//! 3. The state takes the changes out of the session, and decides (`session/state/save.rs`). It may refuse without a
+//!    store call: `Gone` if the session has ended, `Superseded` if a login of its user replaced it, `Unavailable` if
+//!    the request continued without the store, `Invalid` if a cookie were needed and the response has begun.
+//! 4. It writes. Entries larger than `max_size` are refused before each put (`TooLarge`). A session in its cookie is
+//!    only checked for its size: it has no lock, version or conflict.
+//!    - *Nothing*: a live session without changes.
+//!    - *Create*: one put in the mode `Create`, also for a login without a session before it.
+//!    - *Commit*: one put with the version; none if the record would stay the same. If another writer of this process
+//!      was faster, the lock can hand over its record, and the edit is replayed on that without a load. Otherwise each
+//!      conflict costs a load, from the fourth on after a pause, in up to 64 attempts (`Conflict`). A commit that has to
+//!      wait for the lock has one `store_timeout` for the wait and its attempts together.
+//!    - A rotation is part of a commit. It has no effect if the request's secret is not the current one, or an earlier
+//!      one is still valid (`backend/edit.rs`).
+//!    - *Fork*, a login from a session: `backend/fork.rs` puts the new record, then freezes the old one by a put with
+//!      the old one's version. After a conflict it loads the old one, puts the new one again with its data, and repeats
+//!      the freeze. If it fails, it removes the new record, except after a `Timeout`.
+//!    - With `sessions_per_principal`, a login first reads its user's sessions, and ends one or is refused (`Limit`).
+//! 5. After a `Timeout` of a commit, or if its future was dropped, the session is in doubt: the next commit puts with
+//!    the same version, once, and is `Timeout` again if the session has changed meanwhile. `reload` and `revert` end
+//!    the doubt. A create or a fork is repeated under a new id instead.
+//! 6. On success the state has the new record. After an error the changes are back in the session, before any later
+//!    ones. No save sends a cookie: the end of the request does. It always sends the token of a new session or a login;
+//!    a rotated one only if a write after the handler found it to be current.
 
 use std::sync::Arc;
 
@@ -32,25 +61,26 @@ impl Session {
     /// P7). A [login](Session::login) is saved as a new session, whose token the response sends to the client.
     ///
     /// # Errors
-    /// Changes that were not written are kept, and a later save tries again.
+    /// Changes that were not written are kept, and a later save tries again. [`ErrorKind::for_client`] gives the status
+    /// that each error is as a response.
     ///
     /// | kind | when |
     /// |---|---|
-    /// | [`Gone`](crate::ErrorKind::Gone) | another request ended the session; it is not created again |
+    /// | [`Gone`](crate::ErrorKind::Gone) | the session was ended, by another request or by `delete`; it is not created again |
     /// | [`Superseded`](crate::ErrorKind::Superseded) | its user logged in after this request had loaded it |
     /// | [`Conflict`](crate::ErrorKind::Conflict) | 64 attempts met other writers |
     /// | [`TooLarge`](crate::ErrorKind::TooLarge) | the entries exceed [`max_record_size`](crate::Options::max_record_size), or the cookie its bound |
     /// | [`Limit`](crate::ErrorKind::Limit) | a login beyond [`sessions_per_principal`](crate::Options::sessions_per_principal) |
     /// | [`Invalid`](crate::ErrorKind::Invalid) | after the response has begun, a session that is new, rotates, logs in or is kept in its own cookie: its cookie can no longer be sent |
-    /// | [`Timeout`](crate::ErrorKind::Timeout) | the store did not answer in time, so the changes may have been written. A later save writes them if the session is unchanged, and is `Timeout` again otherwise, until [`reload`](Session::reload) or [`revert`](Session::revert) |
+    /// | [`Timeout`](crate::ErrorKind::Timeout) | the store did not answer in time, so the changes may have been written. A later save writes a new session or a login under another id; it writes other changes if the session is unchanged, and is `Timeout` again otherwise, until [`reload`](Session::reload) or [`revert`](Session::revert) |
     /// | other errors of the store | |
     pub async fn save(&self) -> Result<(), Error> {
         self.note_use();
         let _io = self.io().await;
         if self.load_under().await?.is_to_confirm_first() {
             Box::pin(self.confirm()).await?;
-            // A login may freeze the session before the response begins, so the token must be verified again.
-            self.state().not_renewed();
+            // Another request's login may freeze the session while this handler still runs.
+            self.state().verify_again();
         }
         let (pending, unsaved) = {
             let mut state = self.state();

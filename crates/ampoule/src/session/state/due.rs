@@ -42,13 +42,13 @@ impl State {
     pub(in crate::session) fn to_renew(&self, rules: &Renewal<'_>) -> Option<&Live> {
         let (live, sent) = self.kept()?;
         let is_rotated = live.digest != sent.token.digest;
-        (!self.renewed && (is_rotated || self.is_due(live, sent, rules)) && live.may_be_sent()).then_some(live)
+        (!self.is_verified && (is_rotated || self.is_due(live, sent, rules)) && live.may_be_sent()).then_some(live)
     }
 
     /// The session, if its idle deadline is to be moved.
     pub(in crate::session) fn to_touch(&self, rules: &Renewal<'_>) -> Option<&Live> {
         let (live, sent) = self.kept()?;
-        let may_be_due = rules.moves_deadline && !self.wrote && !self.renewed && !live.is_frozen();
+        let may_be_due = rules.moves_deadline && !self.wrote && !self.is_verified && !live.is_frozen();
         let is_due = || live.snapshot.record.effective_lifetime().is_touch_due(sent.last_use, rules.clock.now());
         (may_be_due && is_due()).then_some(live)
     }
@@ -73,13 +73,13 @@ impl State {
         let Some((_, sent)) = self.kept() else { return FinalState::Created };
         if rules.is_in_cookie {
             // A renewal that was due was written at the end of the request, unless that only used a read-only view.
-            return FinalState::Kept { is_due: self.wrote, renewed: true };
+            return FinalState::Kept { is_due: self.wrote, is_verified: true };
         }
         if live.digest != sent.token.digest {
-            return FinalState::Rotated { renewed: self.renewed };
+            return FinalState::Rotated { is_verified: self.is_verified };
         }
-        let renewed = self.renewed && live.may_be_sent();
-        FinalState::Kept { is_due: renewed && self.is_due(live, sent, rules), renewed }
+        let is_verified = self.is_verified && live.may_be_sent();
+        FinalState::Kept { is_due: is_verified && self.is_due(live, sent, rules), is_verified }
     }
 }
 
