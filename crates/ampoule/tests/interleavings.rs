@@ -14,7 +14,7 @@ use support::{BackendKind, HOUR, SECOND};
 use tokio::sync::{mpsc, oneshot};
 
 /// The number of scripts on each store. `AMPOULE_SEARCH=N` multiplies it.
-const SCRIPTS: u64 = 2_500;
+const SCRIPTS: u64 = 1_500;
 
 // Behind Sentinel the store is the same as on one server, and a sealed one as in memory.
 on_backends! {
