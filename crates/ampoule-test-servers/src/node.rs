@@ -1,10 +1,13 @@
 //! One process of a server, which can be killed, paused and started again.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -218,8 +221,34 @@ fn state(folder: &Path) -> Option<String> {
     stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)
 }
 
-/// Returns a port that nothing listens on, or 0 if no port can be bound.
+/// The ports of servers. They are below those that the system gives to outgoing connections (from 32,768 on Linux), of which
+/// one could otherwise take a port before its server does.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// Returns a port that nothing listens on, or 0 if no port can be bound. A process gets each port once, and processes start
+/// at random ones.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    listener.map_or(0, |address| address.port())
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(()) >> 1));
+    let count = u64::from(PORTS.end - PORTS.start);
+    let mut ports = PORTS.map(|_| PORTS.start + (NEXT.fetch_add(1, Ordering::Relaxed) % count) as u16);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_given_once_and_not_to_outgoing_connections() {
+        let ports: HashSet<u16> = (0..500).map(|_| free_port()).collect();
+        assert_eq!(ports.len(), 500);
+        assert!(ports.iter().all(|port| PORTS.contains(port)));
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).unwrap();
+        let taken_port = taken.local_addr().unwrap().port();
+        for _ in PORTS {
+            assert_ne!(free_port(), taken_port, "a port that is listened on");
+        }
+    }
 }
