@@ -156,6 +156,7 @@ impl Fault {
             "cookie_path" => "cookie.path",
             "cookie_expires" => "cookie.expires",
             "cookie_max_pieces" => "cookie.max_pieces",
+            "host_prefix" => "cookie.host_prefix",
             "secure" => "cookie.secure",
             "key" => "cookie.name",
             "secret" => "secrets",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ampoule::{
-    CookieOptions, ErrorKind, Key, ManualClock, MemoryBounds, MemoryStore, Options, Secret, Session, SessionLayer,
-    store,
+    CookieOptions, ErrorKind, HostPrefix, Key, ManualClock, MemoryBounds, MemoryStore, Options, Secret, Session,
+    SessionLayer, store,
 };
 use axum::Router;
 use axum::body::Body;
@@ -210,9 +210,10 @@ fn errors_name_fields_in_code_and_options_in_settings() {
     let mut wrong = Options::default();
     wrong.cookie.path = "shop".to_owned();
     wrong.cookie.max_pieces = 0;
+    wrong.cookie.host_prefix = HostPrefix::Always;
     let error = SessionLayer::new(MemoryStore::default(), wrong).unwrap_err().to_string();
-    for expected in ["Options::cookie.path: ", "Options::cookie.max_pieces: ", "Options::secrets: ", "Secret::generate"]
-    {
+    let fields = ["path", "max_pieces", "host_prefix"].map(|field| format!("Options::cookie.{field}: "));
+    for expected in fields.iter().map(String::as_str).chain(["Options::secrets: ", "Secret::generate"]) {
         assert!(error.contains(expected), "{expected} is missing in {error}");
     }
     assert!(!error.contains("make-config"), "{error}");
