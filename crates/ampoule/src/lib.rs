@@ -231,5 +231,5 @@ pub use self::session::typed::{SessionData, Typed};
 
 /// Compiles the code of the README with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The development file of the repository, moved to a port that the system chooses.
 pub(crate) fn development_ini() -> String {
-    let text = include_str!("../../../../development.ini");
+    let text = include_str!("../development.ini");
     assert!(text.contains("port = 5000"));
     text.replace("port = 5000", "port = 0")
 }

@@ -9,6 +9,10 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 #[test]
 fn no_secret_in_the_documentation_is_accepted() {
+    if !Path::new(ROOT).join("guide").exists() {
+        println!("skipped: this crate was unpacked from its package, without the pages of the repository");
+        return;
+    }
     let mut files = Vec::new();
     for folder in ["crates", "examples", "guide"] {
         walk(&Path::new(ROOT).join(folder), &mut files);
