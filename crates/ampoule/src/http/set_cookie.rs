@@ -189,9 +189,10 @@ impl CookieOptions {
                 faults.push((option, error.report()));
             }
         };
-        check("key", self.check_name(&self.name));
         let is_unbound = matches!(self.host_prefix, HostPrefix::Always) && !self.is_host_only();
         check("host_prefix", if is_unbound { Err(invalid(HOST_PREFIX_NEEDS)) } else { Ok(()) });
+        let name = if is_unbound { self.name.clone() } else { self.sent_name() };
+        check("key", self.check_name(&name));
         check("cookie_domain", self.domain.as_deref().map_or(Ok(()), |text| domain(text).map(drop)));
         check("cookie_path", path(&self.path).map(drop));
         let needs_secure = self.samesite == SameSite::None || self.partitioned;
@@ -346,6 +347,9 @@ mod tests {
         };
         assert_eq!(options_of(always("/")), [""; 0]);
         assert_eq!(options_of(always("/shop")), ["host_prefix"], "the name itself is valid");
+        let of_length = |length| CookieOptions { name: "n".repeat(length), ..CookieOptions::default() };
+        assert_eq!(options_of(of_length(121)), [""; 0], "128 with the prefix");
+        assert_eq!(options_of(of_length(122)), ["key"]);
     }
 
     #[test]
