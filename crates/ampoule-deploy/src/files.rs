@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// Whether a file sets an option of this name, or refers to one by `%(name)s` or `get`.
-    pub(crate) fn mention(&self, name: &str) -> bool {
+    pub(crate) fn mentions(&self, name: &str) -> bool {
         let reference = format!("%({name})s");
         let names = |option: &Opt| {
             let is_copy = || option.name.starts_with("get ") && option.value == name;

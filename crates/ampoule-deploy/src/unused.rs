@@ -66,7 +66,7 @@ pub(crate) fn globals(globals: &Globals, files: &Files, made: &Artifacts) -> Vec
         );
     }
     let is_read =
-        |name: &str| is_ours(name) || python::is_option(name) || made.read.contains(name) || files.mention(name);
+        |name: &str| is_ours(name) || python::is_option(name) || made.read.contains(name) || files.mentions(name);
     let unread = globals.values().filter(|one| one.location.is_command_line() && !is_read(&one.name));
     warnings.extend(unread.map(|setting| {
         setting.fault(

@@ -221,12 +221,12 @@ fn state(folder: &Path) -> Option<String> {
     stat.rsplit(')').next()?.split_whitespace().next().map(str::to_owned)
 }
 
-/// The ports of servers. They are below those that the system gives to outgoing connections (from 32,768 on Linux), of which
-/// one could otherwise take a port before its server does.
+/// The ports of servers. They are below those that the system gives to outgoing connections (from 32,768 on Linux), of
+/// which one could otherwise take a port before its server does.
 const PORTS: Range<u16> = 10_000..32_000;
 
-/// Returns a port that nothing listens on, or 0 if no port can be bound. A process gets each port once, and processes start
-/// at random ones.
+/// Returns a port that nothing listens on, or 0 if no port can be bound. A process gets each port once, and processes
+/// start at random ones.
 pub fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(()) >> 1));
     let count = u64::from(PORTS.end - PORTS.start);

@@ -91,7 +91,7 @@ async fn change_password(
 }
 
 async fn me(user: Option<User<Account>>) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| user.name.clone())
+    user.map_or_else(|| "no user".to_owned(), |user| user.name.clone())
 }
 
 async fn after_logout(session: Session, before: User<Account>) -> Result<String, Error> {
@@ -147,7 +147,7 @@ async fn an_outage_is_not_a_missing_user() {
     site.spy.set_behaviour(StoreBehaviour::Refuses);
     assert_eq!(ada.get("/user").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ada.get("/protected").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(name(&mut ada).await, "nobody", "a page that visitors may see");
+    assert_eq!(name(&mut ada).await, "no user", "a page that visitors may see");
     site.spy.set_behaviour(StoreBehaviour::Works);
     assert_eq!(ada.get("/user").await.text, "ada");
 }
@@ -161,10 +161,10 @@ async fn a_user_is_loaded_once_per_request_and_only_if_needed() {
     site.spy.calls();
     assert_eq!((ada.get("/").await.text.as_str(), accounts.loads(), site.spy.calls()), ("untouched", 0, [0; 4]));
     let mut visitor = site.client();
-    assert_eq!((name(&mut visitor).await.as_str(), accounts.loads()), ("nobody", 0));
+    assert_eq!((name(&mut visitor).await.as_str(), accounts.loads()), ("no user", 0));
     assert_eq!(visitor.get("/user").await.status, StatusCode::FORBIDDEN);
     assert_eq!(ada.post("/out").await.text, "ada");
-    assert_eq!(name(&mut ada).await, "nobody");
+    assert_eq!(name(&mut ada).await, "no user");
 }
 
 async fn a_changed_hash_ends_each_login_at_its_next_load(backend: BackendKind) {
@@ -177,7 +177,7 @@ async fn a_changed_hash_ends_each_login_at_its_next_load(backend: BackendKind) {
     }
     accounts.set("ada", "second");
     // Neither asks for the user itself: one by its extractor, one by the protected route.
-    assert_eq!(name(&mut one).await, "nobody");
+    assert_eq!(name(&mut one).await, "no user");
     assert_eq!(two.get("/protected").await.status, StatusCode::FORBIDDEN);
     assert_eq!(name(&mut eve).await, "eve");
     for client in [&mut one, &mut two] {
@@ -185,7 +185,7 @@ async fn a_changed_hash_ends_each_login_at_its_next_load(backend: BackendKind) {
     }
     accounts.set("ada", "first");
     if backend != BackendKind::Cookie {
-        assert_eq!(name(&mut one).await, "nobody", "what has ended does not come back");
+        assert_eq!(name(&mut one).await, "no user", "what has ended does not come back");
         assert_eq!(one.value("cart").await, "none");
     }
     assert_eq!(one.post("/in/ada").await.text, "ada");
@@ -206,9 +206,9 @@ async fn a_password_change_keeps_only_its_own_session(backend: BackendKind) {
     assert_eq!((ended.status, &*ended.text), (StatusCode::OK, if backend == BackendKind::Cookie { "0" } else { "2" }));
     assert_eq!((name(&mut own).await, own.value("cart").await), ("ada".into(), "full".into()));
     assert_ne!(own.jar, before.jar, "its client has a new token");
-    assert_eq!(name(&mut other).await, "nobody");
+    assert_eq!(name(&mut other).await, "no user");
     let late = before.ask("GET", "/me", before.cookie_header()).await;
-    assert_eq!((&*late.text, late.set_cookies()), ("nobody", vec![]), "a late answer leaves the new cookie");
+    assert_eq!((&*late.text, late.set_cookies()), ("no user", vec![]), "a late answer leaves the new cookie");
     assert_eq!((name(&mut own).await, name(&mut eve).await), ("ada".into(), "eve".into()));
 }
 
@@ -226,7 +226,7 @@ async fn an_unconfirmed_login_survives_a_late_request_of_the_previous_session() 
     accounts.set("ada", "second");
     ada.post("/in/ada").await;
     let late = old.ask("GET", "/me", old.cookie_header()).await;
-    assert_eq!((&*late.text, late.set_cookies()), ("nobody", vec![]));
+    assert_eq!((&*late.text, late.set_cookies()), ("no user", vec![]));
     assert_eq!(name(&mut ada).await, "ada");
 }
 
@@ -238,7 +238,7 @@ async fn the_store_does_not_contain_the_hash() {
     assert_eq!(name(&mut ada).await, "ada");
     let mut eve = logged_in(&site, "eve").await;
     accounts.set("eve", "a-hash-that-stands-for-itself");
-    assert_eq!(name(&mut eve).await, "nobody");
+    assert_eq!(name(&mut eve).await, "no user");
     let written = site.spy.written.lock().unwrap();
     let holds = |value: &[u8]| value.windows(6).any(|part| part == b"a-hash");
     assert!(written.len() > 1 && !written.iter().any(|(_, entry)| holds(&entry.value)));
@@ -259,7 +259,7 @@ async fn secrets_rotate_without_ending_logins() {
     client.app = new.app.clone();
     assert_eq!(name(&mut client).await, "ada", "the digest was made again, as the token was signed again");
     accounts.set("ada", "second");
-    assert_eq!(name(&mut client).await, "nobody");
+    assert_eq!(name(&mut client).await, "no user");
 }
 
 #[tokio::test]
@@ -267,12 +267,12 @@ async fn a_login_without_its_user_is_undone_but_a_step_up_is_not() {
     let (site, _) = site_on(BackendKind::Memory);
     let mut bare = site.client();
     bare.post("/login/ada").await;
-    assert_eq!(name(&mut bare).await, "nobody");
+    assert_eq!(name(&mut bare).await, "no user");
     let mut ada = logged_in(&site, "ada").await;
     ada.post("/login/ada").await;
     assert_eq!(name(&mut ada).await, "ada", "the hash goes along");
     ada.post("/login/eve").await;
-    assert_eq!(name(&mut ada).await, "nobody", "ada's hash is not eve's");
+    assert_eq!(name(&mut ada).await, "no user", "ada's hash is not eve's");
     let mut cleared = logged_in(&site, "ada").await;
     cleared.post("/clear").await;
     assert_eq!(name(&mut cleared).await, "ada", "the hash is no value of the session");
@@ -296,7 +296,7 @@ async fn a_deleted_user_ends_the_session_but_an_outage_does_not() {
     assert_eq!((ended.load(Ordering::SeqCst), outage.get("/principal").await.text.as_str()), (0, "outage 0"));
     let mut ada = logged_in(&site, "ada").await;
     accounts.0.rows.lock().unwrap().remove("ada");
-    assert_eq!(name(&mut ada).await, "nobody");
+    assert_eq!(name(&mut ada).await, "no user");
     assert_eq!(ended.load(Ordering::SeqCst), 1);
     site.clock.advance(Duration::from_secs(10));
     assert_eq!(ada.get("/principal").await.text, "none never");

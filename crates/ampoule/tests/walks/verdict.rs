@@ -170,9 +170,9 @@ impl World {
             let session = self.issued[token];
             let is_kept =
                 held.iter().any(|other| lineage.descends(*other, session) || lineage.is_of_device(*other, session));
-            // A request of another session that was under way when the browser got this one: two that began without a
-            // common session are two, of which the browser keeps the last. A request that came with the session before
-            // a login or a restart is none of them, unless it is a login or a logout itself.
+            // A request of another session that was in progress when the browser got this session: two requests without
+            // a common session make two sessions, of which the browser keeps the last. This does not excuse a request
+            // that came with the session before a login or a restart, unless the request itself is a login or a logout.
             let sent: BTreeSet<SessionId> = report.tokens.iter().map(|sent| self.issued[sent]).collect();
             let came = report.id.map_or(sent.clone(), |id| BTreeSet::from([id]));
             // A session that went on after the login, whose response was late or went to another host, is one of its
