@@ -49,7 +49,7 @@ pub const IN_MEMORY: [Scenario; 7] = [
         .with_other_cookies()
         .at_most(6, 18_700),
     scenario("read and write one of five keys", "/five", "/write", 0.35).at_most(9, 23_200),
-    scenario("new session", "", "/new", 0.40).at_most(10, 22_000),
+    scenario("new session", "", "/new", 0.40).at_most(10, 22_400),
     scenario("read one key of 3.5 KB", "/large", "/read", 0.0).at_most(6, 20_500),
 ];
 

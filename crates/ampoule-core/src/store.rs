@@ -211,7 +211,8 @@ pub trait Watcher: Send {
 /// What a [`Watcher`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreEvent {
-    /// This key was written or removed, or has expired.
+    /// This key was written or removed, or its expired value was. A store may find an expired value long after it
+    /// expired, so a copy needs an expiry time of its own.
     Key(StoreKey),
     /// The watcher is connected, for the first time or again: earlier changes may not have been reported.
     Unknown,
