@@ -75,7 +75,7 @@ fn entry(number: u64) -> Entry {
 
 async fn measure(count: u64) -> Row {
     let clock = Arc::new(ManualClock::default());
-    let bounds = MemoryBounds { entries: usize::MAX, bytes: usize::MAX };
+    let bounds = MemoryBounds { entries: usize::MAX, bytes: usize::MAX, ..MemoryBounds::default() };
     let store = MemoryStore::new(bounds, clock.clone());
     let before = alloc::bytes();
     for number in 0..count {

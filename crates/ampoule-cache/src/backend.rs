@@ -286,14 +286,3 @@ impl std::fmt::Debug for Backend {
         write!(f, "Backend({})", self.describe())
     }
 }
-
-impl std::fmt::Debug for BackendOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BackendOptions")
-            .field("bounds", &self.bounds)
-            .field("store_timeout", &self.store_timeout)
-            .field("fail_fast_after", &self.fail_fast_after)
-            .field("sweep_interval", &self.sweep_interval)
-            .finish_non_exhaustive()
-    }
-}

@@ -104,12 +104,13 @@ impl CacheOptions {
 /// The options of a [`Backend`](crate::Backend).
 ///
 /// End a literal with `..BackendOptions::default()`: a later version may add options.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct BackendOptions {
     /// The bounds of memory, if the backend has memory: 100,000 values and 64 MiB by default. Beyond them the least
     /// used values are removed.
     pub bounds: MemoryBounds,
-    /// The time limit on each operation of the store: a second by default. `None` disables it.
+    /// The time limit on each operation of the store: a second by default. `None` disables it; with zero, only a store
+    /// in memory answers.
     pub store_timeout: Option<Duration>,
     /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: the store
     /// is not called meanwhile. Reads and writes have a circuit each. 0 disables it.
@@ -119,7 +120,7 @@ pub struct BackendOptions {
     /// or not, but they take space: in memory until its bounds are reached, and in files, SQLite, PostgreSQL and MySQL
     /// until they are swept. Redis and memcached remove them by themselves. With `None`, call
     /// [`CacheManager::sweep`](crate::CacheManager::sweep). No task runs without a
-    /// [`store_timeout`](Self::store_timeout).
+    /// [`store_timeout`](Self::store_timeout). At least 10 milliseconds; a shorter one counts as that.
     pub sweep_interval: Option<Duration>,
     /// The clock; the system's by default.
     pub clock: Arc<dyn Clock>,
@@ -130,7 +131,7 @@ pub struct BackendOptions {
 impl Default for BackendOptions {
     fn default() -> BackendOptions {
         BackendOptions {
-            bounds: MemoryBounds { entries: 100_000, bytes: 64 << 20 },
+            bounds: MemoryBounds { entries: 100_000, bytes: 64 << 20, ..MemoryBounds::default() },
             store_timeout: Some(Duration::from_secs(1)),
             fail_fast_after: 5,
             sweep_interval: Some(Duration::from_secs(60)),

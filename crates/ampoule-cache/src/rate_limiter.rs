@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ampoule_core::internal::NonExhaustive;
 use ampoule_core::{
     Bytes, Entry, Error, ErrorKind, MemoryBounds, MemoryStore, PutMode, PutResult, Store, StoreKey, Time, Version,
 };
@@ -19,7 +20,8 @@ const EXTRA_ATTEMPTS: u32 = 64;
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The bounds of a limiter in memory: beyond them the oldest counts are removed.
-const DEFAULT_BOUNDS: MemoryBounds = MemoryBounds { entries: 1_000_000, bytes: 64 << 20 };
+const DEFAULT_BOUNDS: MemoryBounds =
+    MemoryBounds { entries: 1_000_000, bytes: 64 << 20, __non_exhaustive: NonExhaustive::NEW };
 
 /// The most ended counts that a write removes from memory.
 const MAX_SWEPT: usize = 8;

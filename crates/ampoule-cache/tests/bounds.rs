@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 const MIB: usize = 1 << 20;
-const BOUNDS: MemoryBounds = MemoryBounds { entries: 100_000, bytes: MIB };
+fn bounds() -> MemoryBounds {
+    MemoryBounds { entries: 100_000, bytes: MIB, ..MemoryBounds::default() }
+}
 
 /// With `AMPOULE_SEARCH=N`, N times as many.
 fn many() -> usize {
@@ -27,7 +29,7 @@ fn manager(backend: Backend) -> CacheManager {
 }
 
 fn in_memory() -> CacheManager {
-    manager(Backend::memory(&BackendOptions { bounds: BOUNDS, ..BackendOptions::default() }))
+    manager(Backend::memory(&BackendOptions { bounds: bounds(), ..BackendOptions::default() }))
 }
 
 #[tokio::test]

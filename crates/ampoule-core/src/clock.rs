@@ -87,6 +87,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
 }
 
+impl fmt::Debug for dyn Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({:?})", self.now())
+    }
+}
+
 /// The operating system's wall clock, since several processes that share a store need a common time.
 ///
 /// If the clock is set back, sessions live longer by as much; if it is set forward, they end sooner. On Linux it is the

@@ -2,8 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind};
 
 /// The key of a value in a store: 32 opaque bytes, never text from a client.
 ///
@@ -63,8 +68,11 @@ const SESSION_SUFFIX: &[u8; 16] = b"ampoule session.";
 /// let id = SessionId::new([7; 16]);
 /// assert_eq!(id.to_string(), "BwcHBwcHBwcHBwcHBwcHBw");
 /// assert_eq!(SessionId::parse("BwcHBwcHBwcHBwcHBwcHBw"), Some(id));
+/// assert_eq!("BwcHBwcHBwcHBwcHBwcHBw".parse::<SessionId>().unwrap(), id);
 /// assert_eq!(StoreKey::from(id).session_id(), Some(id));
 /// ```
+///
+/// It is text for `serde`, so a handler can take it from its path: `Path(id): Path<SessionId>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; 16]);
 
@@ -82,6 +90,30 @@ impl SessionId {
     /// Parses the output of [`Display`](fmt::Display); `None` for any other text.
     pub fn parse(text: &str) -> Option<SessionId> {
         base64url::decode(text.as_bytes()).map(SessionId)
+    }
+}
+
+/// As [`parse`](SessionId::parse), with an error of the kind [`ErrorKind::Invalid`].
+impl FromStr for SessionId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<SessionId, Error> {
+        // The text is not shown: it may be a token.
+        let message = "expected a session's id: 22 characters, as it is displayed";
+        SessionId::parse(text).ok_or_else(|| Error::new(ErrorKind::Invalid, message))
+    }
+}
+
+/// As text, so that an id can be a part of a path or of JSON.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

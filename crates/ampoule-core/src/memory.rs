@@ -5,6 +5,7 @@ mod evictable;
 mod shard;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use self::shard::{Shard, Slot};
 use crate::clock::{Clock, SystemClock, Time};
 use crate::error::{Error, ErrorKind};
 use crate::key::{StoreKey, Tag};
+use crate::non_exhaustive::NonExhaustive;
 use crate::reply::Reply;
 use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, write_and_read_back};
 
@@ -58,6 +60,8 @@ pub struct MemoryStore {
 }
 
 /// The bounds of a [`MemoryStore`].
+///
+/// End a literal with `..MemoryBounds::default()`: a later version may add bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBounds {
     /// The most values. One million by default.
@@ -65,11 +69,19 @@ pub struct MemoryBounds {
     /// The most bytes. Each value counts with 128 bytes of overhead, and with 384 more if it has a tag, such as a
     /// session with a principal, for the index of tags. 512 MiB by default.
     pub bytes: usize,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for MemoryBounds {
     fn default() -> MemoryBounds {
-        MemoryBounds { entries: 1_000_000, bytes: 512 << 20 }
+        MemoryBounds { entries: 1_000_000, bytes: 512 << 20, __non_exhaustive: NonExhaustive::NEW }
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("bounds", &self.bounds).finish_non_exhaustive()
     }
 }
 
@@ -181,7 +193,7 @@ impl MemoryStore {
     }
 
     fn full_error(&self) -> Error {
-        let MemoryBounds { entries, bytes } = self.bounds;
+        let MemoryBounds { entries, bytes, .. } = self.bounds;
         Error::new(
             ErrorKind::Full,
             format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes"),

@@ -4,6 +4,7 @@ mod entries;
 mod format;
 mod identity;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,9 @@ pub struct Tombstone {
     pub forked_for: Option<String>,
 }
 
-/// A session's data, as `ampoule::inspect` returns it. Values stay encoded until they are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session's data, as `ampoule::inspect` returns it. Values stay encoded until they are read. `{:?}` prints their
+/// sizes, and no secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// When the session was created.
     pub created: Time,
@@ -228,8 +230,24 @@ impl Record {
     }
 }
 
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("layer", &self.layer)
+            .field("principal", &self.principal)
+            .field("created", &self.created)
+            .field("accessed", &self.accessed)
+            .field("lifetime", &self.lifetime)
+            .field("authenticated_at", &self.authenticated_at)
+            .field("has_form_token", &self.form_token.is_some())
+            .field("has_auth_hash", &self.auth_hash.is_some())
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A short text. Most names of layers and principals need no heap allocation.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Text(SmallVec<[u8; 23]>);
 
 impl Clone for Text {
@@ -262,6 +280,12 @@ impl Text {
     }
 }
 
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 /// Checks that a key of a session has 1 to 255 bytes of UTF-8; any characters are allowed.
 pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     if (1..=MAX_KEY).contains(&key.len()) {
@@ -273,7 +297,10 @@ pub(crate) fn check_key(key: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::store::{Entry, Stored, Version};
 
     fn record() -> Record {
         Record::new(Time::from_millis(5), Lifetime::default(), Text::new("sid"))
@@ -287,6 +314,21 @@ mod tests {
         }
         record.remove("b");
         assert_eq!(record.keys().collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn debug_output_has_sizes_and_no_secret() {
+        let mut record = record();
+        record.insert("card", b"4711").unwrap();
+        record.form_token = Some([0xa7; 32]);
+        record.auth_hash = Some([0xa7; 32]);
+        let text = format!("{record:?}");
+        assert!(text.contains(r#""card": "4 bytes""#) && text.contains("has_form_token: true"), "{text}");
+        assert!(!text.contains("167") && !text.contains("4711") && !text.contains("52, 55"), "{text}");
+        let stored = Stored { value: Bytes::from_static(b"4711"), version: Version(1), deadline: Time::MAX };
+        let entry = Entry { value: stored.value.clone(), lifetime: Duration::MAX, tag: None };
+        let text = format!("{stored:?} {entry:?}");
+        assert!(text.matches("4 bytes").count() == 2 && !text.contains("4711") && !text.contains("52, 55"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The contract of a store: the smallest one that can keep the promises.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -220,8 +221,8 @@ pub enum StoreEvent {
     Lost,
 }
 
-/// A value to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value to write. `{:?}` prints the value's size.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Opaque bytes.
     pub value: Bytes,
@@ -232,8 +233,8 @@ pub struct Entry {
     pub tag: Option<Tag>,
 }
 
-/// A value as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value as it was read. `{:?}` prints the value's size.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The bytes that were put.
     pub value: Bytes,
@@ -242,6 +243,24 @@ pub struct Stored {
     /// The moment from which the value is absent, in milliseconds, as last put or touched. It may be by the server's
     /// clock, which can differ from the caller's: use it only to compute how long ago the value was used.
     pub deadline: Time,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entry { value, lifetime, tag } = self;
+        let mut entry = f.debug_struct("Entry");
+        entry.field("value", &format_args!("{} bytes", value.len()));
+        entry.field("lifetime", lifetime).field("tag", tag).finish()
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stored { value, version, deadline } = self;
+        let mut stored = f.debug_struct("Stored");
+        stored.field("value", &format_args!("{} bytes", value.len()));
+        stored.field("version", version).field("deadline", deadline).finish()
+    }
 }
 
 /// Identifies one write of one key. Versions are compared for equality only.

@@ -61,7 +61,9 @@ impl Sweeper {
 async fn sweep_all<S: Sweep>(running: Running<S>, interval: Duration) {
     loop {
         let jitter = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
-        tokio::time::sleep(interval.mul_f64(0.5 + jitter)).await;
+        // Never without a pause, and without an overflow.
+        let wait = Duration::try_from_secs_f64(interval.as_secs_f64() * (0.5 + jitter)).unwrap_or(interval);
+        tokio::time::sleep(wait.max(PAUSE)).await;
         let mut removed = 0;
         loop {
             let Some(owner) = running.0.upgrade() else { return };

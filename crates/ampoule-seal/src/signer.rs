@@ -66,8 +66,8 @@ impl Mac {
 
 /// A credential and its signature: 64 characters of base64url (RFC 4648 section 5, without padding).
 ///
-/// A token gives access to its session, so `{:?}` does not print it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A token gives access to its session: `{:?}` does not print it, and two tokens are compared in constant time.
+#[derive(Clone, Copy)]
 pub struct Token([u8; TOKEN_TEXT_LEN]);
 
 /// The content of a token whose signature was verified.
@@ -165,6 +165,14 @@ impl Token {
         &self.0
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Token) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@ use ampoule_core::{Clock, Durability, SystemClock};
 ///
 /// let options = FileOptions { durability: Durability::Power, ..FileOptions::default() };
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct FileOptions {
     /// Which failures a save survives once it has returned. [`Durability::Process`] by default.
     pub durability: Durability,

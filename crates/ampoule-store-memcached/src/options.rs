@@ -8,7 +8,7 @@ use ampoule_core::{Clock, PoolOptions};
 /// Options for a [`MemcachedStore`](crate::MemcachedStore).
 ///
 /// End a literal with `..MemcachedOptions::default()`: a later version may add options.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MemcachedOptions {
     /// The prefix of all item names: `ampoule:` by default. At most 100 printable ASCII characters without spaces.
     /// Applications that share a server need different prefixes.

@@ -119,6 +119,7 @@ fn ssl(url: &mut ServerUrl, options: &MySqlOptions, is_socket: bool) -> Result<O
         ca: file(url.take(&CA_NAMES), &options.tls.ca),
         cert: file(url.take(&CERT_NAMES), &options.tls.cert),
         key: file(url.take(&KEY_NAMES), &options.tls.key),
+        ..TlsFiles::default()
     };
     let mode_of_flags = mode_of_flags(url)?;
     let mode = match url.take(&MODE_NAMES) {

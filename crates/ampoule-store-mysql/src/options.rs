@@ -19,7 +19,7 @@ use ampoule_core::{Clock, PoolOptions, TlsFiles};
 ///     ..MySqlOptions::default()
 /// };
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MySqlOptions {
     /// The table's name: 1 to 64 ASCII letters, digits and underscores. `ampoule_sessions` by default. If the table is
     /// not in the URL's database, its own precedes it: `other.sessions`.

@@ -19,7 +19,7 @@ use ampoule_core::{Clock, PoolOptions, TlsFiles};
 ///     ..PostgresOptions::default()
 /// };
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// The table's name: 1 to 50 ASCII letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,

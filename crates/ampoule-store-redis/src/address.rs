@@ -119,8 +119,8 @@ pub(crate) fn invalid_url(why: &str) -> Error {
 /// Returns the files of the URL, and those of the options that the URL does not set.
 fn tls_files(url: &mut ServerUrl, files: &TlsFiles) -> TlsFiles {
     let [ca, cert, key] = TLS_PARAMETERS.map(|names| url.take(&names).map(PathBuf::from));
-    let TlsFiles { ca: other_ca, cert: other_cert, key: other_key } = files.clone();
-    TlsFiles { ca: ca.or(other_ca), cert: cert.or(other_cert), key: key.or(other_key) }
+    let TlsFiles { ca: other_ca, cert: other_cert, key: other_key, .. } = files.clone();
+    TlsFiles { ca: ca.or(other_ca), cert: cert.or(other_cert), key: key.or(other_key), ..TlsFiles::default() }
 }
 
 /// Returns the error for settings that the driver rejects. Its detail may contain a part of the login, so it is

@@ -14,7 +14,7 @@ use ampoule_core::{Clock, Error, ErrorKind, PoolOptions, TlsFiles};
 ///
 /// let options = RedisOptions { prefix: "shop:".to_owned(), replicas: 1, ..RedisOptions::default() };
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// The prefix of the names of all keys: `ampoule:` by default. At most 100 bytes. Applications that share a
     /// database need different prefixes.

@@ -15,7 +15,7 @@ use ampoule_core::{Clock, Durability, SystemClock};
 ///
 /// let options = SqliteOptions { durability: Durability::Power, readers: 8, ..SqliteOptions::default() };
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SqliteOptions {
     /// The table's name: 1 to 63 ASCII letters, digits and underscores. `ampoule_sessions` by default.
     pub table: String,

@@ -210,7 +210,7 @@ pub use self::flash::old_input::OldInput;
 pub use self::flash::{Flash, FlashMessage};
 pub use self::http::error_response::error_response;
 pub use self::http::set_cookie::{CookieExpires, CookieOptions, CookiePriority, CookieScope, HostPrefix, SameSite};
-pub use self::http::transport::{FindId, Transport};
+pub use self::http::transport::{FindToken, Transport};
 #[cfg(feature = "language")]
 pub use self::language::{Language, LanguageService, Languages, MissingLanguages};
 pub use self::layer::SessionLayer;

@@ -61,7 +61,7 @@ pub struct Options {
     /// and gives the client a new session. Beaker's middleware has `true`.
     pub invalidate_corrupt: bool,
     /// How tokens travel: only in the cookie, by default. Several transports are tried in order. With an empty list the
-    /// application selects the session by [`set_id`](crate::Session::set_id).
+    /// application selects the session by [`set_token`](crate::Session::set_token).
     pub transports: Vec<Transport>,
     /// The cookie's name and attributes.
     pub cookie: CookieOptions,
@@ -245,6 +245,7 @@ impl Options {
         check(too_short(self.idle_timeout), "timeout", "expected at least a second");
         check(too_short(self.absolute_timeout), "absolute_timeout", "expected at least a second");
         check(self.sweep_interval == Some(Duration::ZERO), "sweep_interval", "expected more than 0 seconds, or none");
+        check(self.store_timeout == Some(Duration::ZERO), "store_timeout", "expected more than 0 seconds, or none");
         check(self.rotation_grace > Duration::from_secs(300), "rotation_grace", "expected at most 300 seconds");
         check(self.sessions_per_principal == Some(0), "sessions_per_principal", "expected at least 1, or none");
         check(self.max_record_size < 1_024, "max_size", "expected at least 1024 bytes");

@@ -65,7 +65,7 @@ use crate::shared::Shared;
 /// | read without keeping it alive | [`read_only`](Session::read_only) |
 /// | follow it in a stream or a WebSocket | [`reload`](Session::reload) |
 /// | protect forms | [`csrf_token`](Session::csrf_token), [`verify_csrf_token`](Session::verify_csrf_token) |
-/// | hand tokens out without a cookie | [`token`](Session::token), [`set_id`](Session::set_id) |
+/// | hand tokens out without a cookie | [`token`](Session::token), [`set_token`](Session::set_token) |
 /// | choose the cookie's scope for one response | [`set_cookie_domain`](Session::set_cookie_domain), [`set_cookie_path`](Session::set_cookie_path) |
 /// | keep one struct of your own | [`Typed`](crate::Typed) |
 /// | reach another layer's session | [`named`](Session::named) |
@@ -599,7 +599,7 @@ impl Session {
     /// # let session = layer.begin(&http::HeaderMap::new());
     /// # struct Message { token: String, text: String }
     /// # let message = Message { token: String::new(), text: "hello".into() };
-    /// session.set_id(&message.token)?;
+    /// session.set_token(&message.token)?;
     /// session.insert("last_message", &message.text)?;
     /// session.save().await?;
     /// if session.is_new().await? {
@@ -614,7 +614,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the session was touched before, or is kept in its own cookie.
-    pub fn set_id(&self, token: &str) -> Result<(), Error> {
+    #[doc(alias = "set_id")]
+    pub fn set_token(&self, token: &str) -> Result<(), Error> {
         if self.0.shared.backend.is_cookie() {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -622,7 +623,7 @@ impl Session {
             ));
         }
         if self.state().is_loaded() {
-            return Err(Error::new(ErrorKind::Invalid, "call set_id before anything is read from the session"));
+            return Err(Error::new(ErrorKind::Invalid, "call set_token before anything is read from the session"));
         }
         self.chosen().token = Some(token.to_owned());
         Ok(())
@@ -668,7 +669,9 @@ impl Session {
         Ok(self.load().await?.last_accessed())
     }
 
-    /// Returns when the session ends if it is not used after this request.
+    /// Returns when the session ends if it is not used after this request, to a tenth of its idle timeout: a request
+    /// that writes nothing moves the deadline only after that time, and not at all if
+    /// [`save_accessed_time`](crate::Options::save_accessed_time) is `false`.
     ///
     /// ```
     /// # use ampoule::*;
@@ -688,6 +691,10 @@ impl Session {
     /// # Errors
     /// Errors of loading the session.
     pub async fn expires(&self) -> Result<Time, Error> {
+        let is_moved = self.load().await?.is_changed() || self.0.shared.options.save_accessed_time;
+        if !is_moved {
+            return self.peek_deadline().await;
+        }
         let now = self.now();
         self.read(|record| record.effective_lifetime().deadline(now)).await
     }

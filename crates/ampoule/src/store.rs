@@ -35,8 +35,11 @@ mod open;
 mod path;
 
 pub use ampoule_core::{
-    Bytes, Entry, Page, PutMode, PutResult, Record, Reply, Store, StoreKey, Stored, SweepReport, Tag, Time, Version,
+    Bytes, Entry, Lifetime, Page, PutMode, PutResult, Record, Reply, Store, StoreEvent, StoreKey, Stored, SweepReport,
+    Tag, Time, Version, Watcher, write_and_read_back,
 };
+#[cfg(feature = "file")]
+pub use ampoule_store_file as file;
 
 #[cfg(feature = "memcached")]
 pub use ampoule_store_memcached as memcached;

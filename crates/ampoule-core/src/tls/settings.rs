@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind};
+use crate::non_exhaustive::NonExhaustive;
 
 /// Whether a connection is encrypted, and how far the server's certificate is verified: `sslmode`, as in libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,9 @@ pub enum TlsMode {
 }
 
 /// Files in PEM for a connection by TLS, each optional.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// End a literal with `..TlsFiles::default()`: a later version may add files.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificates of the trusted CAs. Default: those of the system, and for MySQL those of Mozilla's list.
     pub ca: Option<PathBuf>,
@@ -28,6 +31,14 @@ pub struct TlsFiles {
     pub cert: Option<PathBuf>,
     /// The key of the client's certificate.
     pub key: Option<PathBuf>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
+}
+
+impl Default for TlsFiles {
+    fn default() -> TlsFiles {
+        TlsFiles { ca: None, cert: None, key: None, __non_exhaustive: NonExhaustive::NEW }
+    }
 }
 
 impl TlsMode {

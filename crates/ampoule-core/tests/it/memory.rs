@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 fn bounded(entries: usize, bytes: usize) -> (MemoryStore, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
-    (MemoryStore::new(MemoryBounds { entries, bytes }, clock.clone()), clock)
+    (MemoryStore::new(MemoryBounds { entries, bytes, ..MemoryBounds::default() }, clock.clone()), clock)
 }
 
 fn key(number: u64) -> StoreKey {

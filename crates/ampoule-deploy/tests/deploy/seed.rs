@@ -165,7 +165,7 @@ fn debug() -> [(String, String); 1] {
 /// Counts in the session whose token is the query, and answers with the count and the token.
 async fn count_by_query(session: ampoule::Session, uri: http::Uri) -> Result<String, ampoule::Error> {
     if let Some(token) = uri.query() {
-        session.set_id(token)?;
+        session.set_token(token)?;
     }
     let count = session.update("count", |count: &mut u32| *count += 1).await?;
     session.save().await?;

@@ -82,7 +82,7 @@ impl RequireLogin {
     /// Creates a layer that sends browsers to this login page: a path, or an address on another site.
     ///
     /// # Panics
-    /// If the address cannot be sent in a header, or has a fragment.
+    /// If the address is empty, has a fragment, or cannot be sent in a header.
     pub fn new(login: &str) -> RequireLogin {
         let is_valid = HeaderValue::from_str(login).is_ok() && login.is_ascii() && !login.contains('#');
         assert!(is_valid && !login.is_empty(), "expected the path of a login page, such as /login; found {login:?}");

@@ -1,6 +1,7 @@
 //! A cache's settings as text: from an ini file, a map or the environment.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ampoule_cache::{Backend, BackendOptions, CacheManager, CacheOptions};
 use ampoule_core::{Durability, Error};
@@ -232,6 +233,11 @@ impl Region {
         raw.seconds_or_none("store_timeout", &mut backend.store_timeout);
         raw.number("fail_fast_after", &mut backend.fail_fast_after);
         raw.seconds_or_none("sweep_interval", &mut backend.sweep_interval);
+        for (option, time) in [("store_timeout", backend.store_timeout), ("sweep_interval", backend.sweep_interval)] {
+            if time == Some(Duration::ZERO) {
+                raw.fault(option, "expected more than 0 seconds, or none");
+            }
+        }
         let mut memory_tier = false;
         raw.bool("memory_tier", &mut memory_tier);
         if memory_tier && url == "memory:" {

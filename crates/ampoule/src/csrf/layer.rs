@@ -124,13 +124,13 @@ impl CsrfLayer {
     /// # Errors
     /// [`ErrorKind::Config`] if the text is not an origin.
     pub fn trusted_origin(mut self, origin: &str) -> Result<CsrfLayer, Error> {
-        let bad =
-            |cause| Error::new(ErrorKind::Config, "expected an origin such as https://shop.example").because(cause);
-        let added = self
-            .origins
-            .take()
-            .map(|origins| origins.add_trusted_origin(origin).map_err(|error| bad(error.to_string())));
-        self.origins = added.transpose()?;
+        let bad = |cause: String| {
+            let message = format!("trusted_origin: expected an origin such as https://shop.example, found {origin:?}");
+            Error::new(ErrorKind::Config, message).because(cause)
+        };
+        let origins = self.origins.clone().unwrap_or_else(OriginLayer::new);
+        let origins = origins.add_trusted_origin(origin).map_err(|error| bad(error.to_string()))?;
+        self.origins = self.origins.map(|_| origins);
         Ok(self)
     }
 

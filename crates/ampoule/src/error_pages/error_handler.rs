@@ -57,7 +57,7 @@ impl ErrorHandler {
         let bytes: [u8; 5] = ampoule_seal::internal::random_bytes();
         let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, message, location) = (caught.kind, &caught.message, caught.location());
-        tracing::error!(id, kind, method = %request.method, path = request.path, location, message, "a request failed");
+        tracing::error!(id, kind, method = %request.method, path = request.path, location, error = %message, "a request failed");
         let details = self.debug.then(|| details(caught, request));
         let mut response = if request.wants_html { html(&id, details) } else { text(&id, details) };
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -89,6 +89,7 @@ const DROPPED_HEADERS: [HeaderName; 11] = [
 pub struct StatusCodeRedirect {
     page: PathAndQuery,
     statuses: Arc<[StatusCode]>,
+    debug: bool,
 }
 
 impl StatusCodeRedirect {
@@ -99,7 +100,7 @@ impl StatusCodeRedirect {
     pub fn new(page: &str) -> Result<StatusCodeRedirect, Error> {
         let bad = || Error::new(ErrorKind::Config, format!("expected a path such as /error/document, not `{page}`"));
         let page = page.parse().ok().filter(|_| page.starts_with('/')).ok_or_else(bad)?;
-        Ok(StatusCodeRedirect { page, statuses: Arc::new([]) }.with_statuses([400, 401, 403, 404, 500]))
+        Ok(StatusCodeRedirect { page, statuses: Arc::new([]), debug: false }.with_statuses([400, 401, 403, 404, 500]))
     }
 
     /// With debug, 500 is not handled, so that the page of [`ErrorHandler`](crate::ErrorHandler) is sent, which then
@@ -114,9 +115,11 @@ impl StatusCodeRedirect {
     /// ```
     #[must_use]
     pub fn with_debug(self, debug: bool) -> StatusCodeRedirect {
-        let is_kept = |status: &&StatusCode| !debug || **status != StatusCode::INTERNAL_SERVER_ERROR;
-        let statuses = self.statuses.iter().filter(is_kept).copied().collect();
-        StatusCodeRedirect { statuses, ..self }
+        StatusCodeRedirect { debug, ..self }
+    }
+
+    fn handles(&self, status: StatusCode) -> bool {
+        self.statuses.contains(&status) && !(self.debug && status == StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Sets the statuses that are handled, in place of the default ones. A number that is not a status is ignored.
@@ -269,7 +272,7 @@ where
         Box::pin(async move {
             let response = inner.call(Request::from_parts(parts, body)).await?;
             let is_from_error_page = response.extensions().get::<FromErrorPage>().is_some();
-            if is_from_error_page || !redirect.statuses.contains(&response.status()) {
+            if is_from_error_page || !redirect.handles(response.status()) {
                 return Ok(response);
             }
             let (response, text) = text_of(response).await;

@@ -35,7 +35,7 @@ pub enum Transport {
     /// rotates its token carries the header too.
     Header(HeaderName),
     /// A function of the application that finds the token in the request's headers. The response carries no token.
-    Function(FindId),
+    Function(FindToken),
 }
 
 impl Transport {
@@ -51,7 +51,7 @@ impl Transport {
     /// });
     /// ```
     pub fn function(find: impl Fn(&HeaderMap) -> Option<String> + Send + Sync + 'static) -> Transport {
-        Transport::Function(FindId(Arc::new(find)))
+        Transport::Function(FindToken(Arc::new(find)))
     }
 
     /// Whether browsers attach the token by themselves; assumed of a function, which may read cookies.
@@ -92,24 +92,24 @@ fn bearer(value: &[u8]) -> Option<Vec<u8>> {
 
 /// A function that finds a session's token in a request. See [`Transport::function`].
 #[derive(Clone)]
-pub struct FindId(Arc<Find>);
+pub struct FindToken(Arc<Find>);
 
 type Find = dyn Fn(&HeaderMap) -> Option<String> + Send + Sync;
 
-impl fmt::Debug for FindId {
+impl fmt::Debug for FindToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FindId")
+        f.write_str("FindToken")
     }
 }
 
 /// Equal if both are the same function object.
-impl PartialEq for FindId {
-    fn eq(&self, other: &FindId) -> bool {
+impl PartialEq for FindToken {
+    fn eq(&self, other: &FindToken) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for FindId {}
+impl Eq for FindToken {}
 
 /// Reads transports from settings: `cookie, bearer, header X-Session-Id`.
 pub(crate) fn parse(text: &str) -> Option<Vec<Transport>> {

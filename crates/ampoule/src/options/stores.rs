@@ -64,6 +64,11 @@ fn read_type(raw: &mut RawOptions, is_session: bool) -> Option<StoreType> {
             }
         }
     }
+    if text.contains([':', '@', '/']) {
+        // It is not shown, since a URL may have a password.
+        raw.fault("type", "expected the name of a store, found a URL or a path; set it as url");
+        return None;
+    }
     let others: &[&str] = if is_session { &["cookie", "ext:database"] } else { &["ext:database"] };
     let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(others.iter().copied()).collect();
     let hint = nearest(&text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();

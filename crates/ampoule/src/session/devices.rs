@@ -243,7 +243,8 @@ impl Session {
         self.unless_ended(revoked, own.as_ref())
     }
 
-    /// Ends all sessions of the same principal, this one too, and returns how many: "sign out everywhere".
+    /// Ends all sessions of the same principal, this one too, and returns how many: "sign out everywhere". A session
+    /// without a principal ends alone.
     ///
     /// ```
     /// # use ampoule::*;
@@ -259,12 +260,12 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`sessions`](Session::sessions).
+    /// As [`revoke_others`](Session::revoke_others): the others are ended first, so this session then still lives.
     pub async fn revoke_all(&self) -> Result<usize, Error> {
-        let is_saved = self.load().await?.live().is_some();
-        let others = if is_saved { self.revoke_others().await? } else { 0 };
+        let others = self.revoke_others().await?;
+        let is_saved = self.state().live().is_some();
         self.delete().await?;
-        Ok(others + 1)
+        Ok(others + usize::from(is_saved))
     }
 
     /// Records that the session has ended, so that the response sends no token of it.

@@ -12,7 +12,7 @@ use super::path::FileUrl;
 /// The options of a store that is opened by URL. Each engine uses those that apply to it.
 ///
 /// End a literal with `..StoreOptions::default()`: a later version may add options.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The table, in databases: `ampoule_sessions` by default.
     pub table: String,
@@ -155,14 +155,4 @@ fn redis(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, Error> {
     let StoreOptions { prefix, replicas, tls, pool, clock, .. } = options.clone();
     let options = RedisOptions { prefix, replicas, tls, pool, clock, ..RedisOptions::default() };
     Ok(Arc::new(RedisStore::connect(url, options)?))
-}
-
-impl std::fmt::Debug for StoreOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreOptions")
-            .field("table", &self.table)
-            .field("prefix", &self.prefix)
-            .field("durability", &self.durability)
-            .finish_non_exhaustive()
-    }
 }

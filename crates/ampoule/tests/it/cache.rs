@@ -323,7 +323,7 @@ async fn values_that_are_too_large_are_returned_but_not_stored() {
 
 #[tokio::test]
 async fn memory_is_bounded() {
-    let bounds = ampoule::MemoryBounds { entries: 100, bytes: 100_000 };
+    let bounds = ampoule::MemoryBounds { entries: 100, bytes: 100_000, ..Default::default() };
     let manager =
         CacheManager::new(Backend::memory(&BackendOptions { bounds, ..BackendOptions::default() }), options());
     let cache = manager.unwrap().cache::<String>("n");

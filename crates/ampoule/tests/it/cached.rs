@@ -196,6 +196,8 @@ fn all_faults_are_reported_at_once_by_name() {
         ("cache.expire", "soon"),
         ("cache.expires", "60"),
         ("cache.key_length", "250"),
+        ("cache.store_timeout", "0"),
+        ("cache.sweep_interval", "0"),
         ("cache.early", "-1"),
         ("cache.regions", "short_term"),
         ("cache.short_trem.expire", "60"),
@@ -211,12 +213,14 @@ fn all_faults_are_reported_at_once_by_name() {
         "cache.expires: there is no such option; did you mean `expire`?",
         "cache.key_length: an option of Beaker's that Ampoule does not have: remove it: keys may be of any length",
         "cache.early: expected a number from 0 (never early) to 100",
+        "cache.store_timeout: expected more than 0 seconds, or none",
+        "cache.sweep_interval: expected more than 0 seconds, or none",
         "cache.short_term.expire: expected from a millisecond to a year",
         "cache.short_term.exprie: there is no such option; did you mean `expire`?",
     ] {
         assert!(wrong.contains(line), "{line}\n--\n{wrong}");
     }
-    assert_eq!(wrong.lines().count(), 8, "each once:\n{wrong}");
+    assert_eq!(wrong.lines().count(), 10, "each once:\n{wrong}");
     let lonely = parse(&[("cache.memory_tier", "true")]).unwrap_err();
     assert!(lonely.contains("set a type or url"), "{lonely}");
     assert!(parse(&[("cache.type", "cookie")]).unwrap_err().contains("expected one of memory"));

@@ -215,6 +215,20 @@ async fn an_error_page_is_not_rendered_again() {
     assert_eq!(client.get("/status/409").await.text, "outer page: 409 Conflict");
 }
 
+/// With debug, 500 is left to the page with the details, also if the statuses are set afterwards.
+#[tokio::test]
+async fn debug_leaves_500_out_of_the_statuses_in_either_order() {
+    let page = async |failed: FailedRequest| format!("page: {}", failed.status);
+    let new = || StatusCodeRedirect::new("/error/document").unwrap();
+    for layer in [new().with_debug(true).with_statuses([404, 500]), new().with_statuses([404, 500]).with_debug(true)] {
+        let app = routes().route("/error/document", get(page));
+        let mut client = Site::new(BackendKind::Memory).client();
+        client.app = Router::new().fallback_service(layer.layer(app));
+        assert_eq!(client.get("/status/404").await.text, "page: 404 Not Found");
+        assert_eq!(client.get("/status/500").await.text, "plainly 500");
+    }
+}
+
 #[tokio::test]
 async fn a_session_without_its_layer_is_a_clear_error() {
     let app = Router::new().fallback_service(ErrorHandler::new(true).layer(routes()));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::support::site::{Gate, gate};
 use crate::support::{Answer, BackendKind, Client, SECOND, Site};
-use ampoule::SessionLimitPolicy;
+use ampoule::{ErrorKind, SessionLimitPolicy};
 use http::StatusCode;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -14,6 +14,7 @@ on_each_store! {
     a_handle_does_not_end_another_users_session;
     a_user_ends_all_other_sessions;
     a_user_ends_all;
+    an_unsaved_login_ends_no_sessions;
     an_administrator_lists_and_ends_sessions;
     concurrent_writes_do_not_restore_revoked_sessions;
     a_limit_ends_the_least_recently_used_sessions;
@@ -144,6 +145,21 @@ async fn a_user_ends_all(backend: BackendKind) {
     assert_eq!(here.post("/revoke-all").await.text, "2");
     assert_eq!((here.value("user").await, there.value("user").await), ("none".into(), "none".into()));
     assert!(here.jar.is_empty());
+}
+
+/// A login that is not saved belongs to no session yet: to end "all" of its user's would leave the others alive.
+async fn an_unsaved_login_ends_no_sessions(backend: BackendKind) {
+    let site = Site::new(backend);
+    let mut there = log_in(&site, "ada", "there").await;
+    let session = site.layer.begin(&http::HeaderMap::new());
+    assert_eq!(session.revoke_all().await.unwrap(), 0, "it was never saved");
+    let session = site.layer.begin(&http::HeaderMap::new());
+    session.login("ada").await.unwrap();
+    assert_eq!(session.revoke_all().await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(there.value("user").await, "ada");
+    session.save().await.unwrap();
+    assert_eq!(session.revoke_all().await.unwrap(), 2);
+    assert_eq!(there.value("user").await, "none");
 }
 
 async fn an_administrator_lists_and_ends_sessions(backend: BackendKind) {

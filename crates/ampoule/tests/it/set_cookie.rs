@@ -405,6 +405,28 @@ async fn client_errors_are_not_logged_as_server_errors() {
     assert!(log.contains(" INFO ") && !log.contains(" ERROR ") && !log.contains(" WARN "), "{log}");
 }
 
+/// Without `save_accessed_time` a use moves no deadline, and `expires` says so.
+#[tokio::test]
+async fn a_session_whose_uses_are_not_saved_ends_on_time() {
+    for (save_accessed_time, expected) in [(true, 1_000_000), (false, 600_000)] {
+        let site = Site::with(BackendKind::Memory, |options| {
+            options.idle_timeout = Some(Duration::from_secs(600));
+            options.save_accessed_time = save_accessed_time;
+        });
+        let mut client = site.client();
+        client.post("/set/a/1").await;
+        site.clock.advance(400 * SECOND);
+        let info = client.get("/info").await.text;
+        let millis = |name: &str| {
+            let text = info.split(' ').find_map(|part| part.strip_prefix(name)).unwrap();
+            text.parse::<u64>().unwrap()
+        };
+        assert_eq!(millis("expires=") - millis("created="), expected, "{info}");
+        site.clock.advance(300 * SECOND);
+        assert_eq!(client.value("a").await, if save_accessed_time { "1" } else { "none" });
+    }
+}
+
 #[tokio::test]
 async fn a_session_is_valid_until_its_deadline() {
     let site = Site::with(BackendKind::Memory, |options| options.idle_timeout = Some(Duration::from_secs(10)));

@@ -307,6 +307,12 @@ fn each_invalid_option_has_its_message() {
             "99999999999999999999",
             "session.timeout: expected a whole number of seconds, or none, found `99999999999999999999`",
         ),
+        ("session.store_timeout", "0", "session.store_timeout: expected more than 0 seconds, or none"),
+        (
+            "session.type",
+            "postgres://shop:hunter2@db/shop",
+            "session.type: expected the name of a store, found a URL or a path; set it as url",
+        ),
         ("session.secure", "maybe", "session.secure: expected true or false, found `maybe`"),
         ("session.key", "a b", "session.key: a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"),
         ("session.key", " ", "session.key: it is empty; remove the line to get the default"),

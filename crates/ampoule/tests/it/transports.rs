@@ -172,7 +172,7 @@ async fn the_application_can_select_the_session_itself() {
     assert_eq!(new.headers["cache-control"], "no-store");
     assert_eq!(send(&site, "POST", &format!("/given/{}", new.text), &[]).await.text, "2 requests");
     let late = send(&site, "POST", &format!("/given-late/{}", new.text), &[]).await;
-    assert_eq!(late.text, "call set_id before anything is read from the session");
+    assert_eq!(late.text, "call set_token before anything is read from the session");
     // Also where cookies are the rule: then none is sent.
     let site = with_routes(Site::new(BackendKind::Memory));
     let new = send(&site, "POST", "/given/-", &[]).await;
@@ -219,7 +219,7 @@ fn a_cookie_session_has_no_other_transport() {
 
 /// As the seed has it: the application finds the id, uses the session, and hands a new id out.
 async fn given(session: Session, Path(token): Path<String>) -> Result<String, Error> {
-    session.set_id(&token)?;
+    session.set_token(&token)?;
     let count = session.update("requests", |count: &mut u32| *count += 1).await?;
     session.save().await?;
     if !session.is_new().await? {
@@ -230,7 +230,7 @@ async fn given(session: Session, Path(token): Path<String>) -> Result<String, Er
 
 async fn given_late(session: Session, Path(token): Path<String>) -> Result<String, Error> {
     session.is_new().await?;
-    Ok(session.set_id(&token).unwrap_err().to_string())
+    Ok(session.set_token(&token).unwrap_err().to_string())
 }
 
 /// The token that an application returns; with `save`, also a new session's.

@@ -22,7 +22,7 @@ fn with_forms(mut site: Site) -> Site {
 }
 
 fn small_site(entries: usize) -> Site {
-    let bounds = MemoryBounds { entries, bytes: 64 << 20 };
+    let bounds = MemoryBounds { entries, bytes: 64 << 20, ..MemoryBounds::default() };
     with_forms(Site::at("memory:", |options| options.bounds = bounds, |_| {}))
 }
 
