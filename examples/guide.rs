@@ -15,6 +15,8 @@ pages! {
     first_session: "first-session.md",
     login: "login.md",
     protected_routes: "protected-routes.md",
+    forms: "forms.md",
+    caching: "caching.md",
     secure_cookies: "secure-cookies.md",
     stores: "stores.md",
     background: "background.md",

@@ -5,7 +5,7 @@
 //! | How do I add a session to an axum app? | `cargo run -p ampoule-examples --example counter` |
 //! | How do I log users in and out, with passwords and secure forms? | `cargo run -p ampoule-examples --example login` |
 //! | How does a stream of events end at logout? | `cargo run -p ampoule-examples --example live_stream` |
-//! | How is a WebSocket closed at logout, on all nodes? | `cargo run -p ampoule-examples --example web_socket` |
+//! | How is a WebSocket closed at logout, in all processes? | `cargo run -p ampoule-examples --example web_socket` |
 //! | How does an API do without cookies? | `cargo run -p ampoule-examples --example bearer_api` |
 //! | How do I cache a slow function? | `cargo run -p ampoule-examples --example cached_function` |
 //! | How do I keep a row of a database in a session? | `cargo run -p ampoule-examples --example models` |

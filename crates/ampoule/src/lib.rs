@@ -13,7 +13,7 @@
 //! | P5 | **one round trip**: at most one to load and one to save |
 //! | P6 | **safe rotation**: no data is lost whatever happens to the response that carries a new token |
 //! | P7 | **saved is saved**: it survives the process; damage is an error, never an empty session |
-//! | P8 | **a leaked store is useless**: it cannot be used to hijack sessions |
+//! | P8 | **a leaked store cannot be used to hijack sessions**: it holds digests of the tokens' secrets, not the secrets |
 //! | P9 | **bounded**: memory, keys, principals, cookies, headers and sweeps |
 //! | P10 | **explicit outages**: a clear error within a time limit, only where the session is needed |
 //! | P11 | **no lock-out**: a client that continues with what it holds reaches a working session |
