@@ -81,6 +81,7 @@ impl Settings {
         options.secrets = read_secrets(&mut raw, "secret", debug, &mut warnings);
         options.encryption_keys = read_secrets(&mut raw, "encrypt_key", debug, &mut warnings);
         let kind = stores::read_kind(&mut raw, cache_dir);
+        warnings.extend(stores::ignored(&raw, &kind));
         let of_secret = |name: &str| name.ends_with("secret") || name.ends_with("secret_file");
         let bad_secret = raw.faults.iter().any(|fault| of_secret(&fault.name.to_ascii_lowercase()));
         for fault in options.validate() {

@@ -17,6 +17,38 @@ enum StoreType {
     Store(Engine),
 }
 
+/// The options that only some stores have, and these stores.
+const OPTIONS_OF_STORES: [(&[&str], &[Engine]); 9] = [
+    (&["durability"], &[Engine::File, Engine::Sqlite]),
+    (&["max_entries", "max_bytes"], &[Engine::Memory]),
+    (&["table_name"], &[Engine::Sqlite, Engine::Postgres, Engine::MySql]),
+    (&["schema_name", "prepared_statements"], &[Engine::Postgres]),
+    (&["migrate"], &[Engine::Postgres, Engine::MySql]),
+    (&["tls_ca_file", "tls_cert_file", "tls_key_file"], &[Engine::Postgres, Engine::MySql, Engine::Redis]),
+    (&["prefix"], &[Engine::Redis, Engine::Memcached]),
+    (&["replicas"], &[Engine::Redis]),
+    (
+        &["max_connections", "connect_timeout", "pool_timeout", "command_timeout"],
+        &[Engine::Postgres, Engine::MySql, Engine::Redis, Engine::Memcached],
+    ),
+];
+
+/// Warns of each given option that the store of these sessions does not have.
+pub(super) fn ignored(raw: &RawOptions, kind: &Kind) -> Vec<String> {
+    let engine = match kind {
+        Kind::Cookie => None,
+        Kind::Store { url, .. } => Engine::of_url(url).ok(),
+    };
+    let names = OPTIONS_OF_STORES.iter().filter(|(_, engines)| !engine.is_some_and(|engine| engines.contains(&engine)));
+    let mut names: Vec<&str> = names.flat_map(|(names, _)| names.iter().copied()).collect();
+    if engine.is_some() {
+        names.push("cookie_max_pieces");
+    }
+    let given = names.into_iter().filter(|name| raw.text(name).is_some());
+    let store = engine.map_or("cookie", Engine::name);
+    given.map(|name| format!("{}: ignored: a store of type {store} has no such option", raw.full_name(name))).collect()
+}
+
 /// The differences between sessions and caches.
 pub(crate) struct StoreContext {
     /// The folder in `cache_dir`, and the name of a database in a folder.

@@ -167,7 +167,9 @@ async fn a_trusted_origin_with_the_token_is_accepted() {
     assert_eq!(send(&client, "POST", "/echo", &trusted, Body::empty()).await.status, 200);
     assert_eq!(send(&client, "POST", "/echo", &trusted[..2], Body::empty()).await.status, 403);
     let error = CsrfLayer::new().trusted_origin("partner.test/").unwrap_err();
-    assert!(error.to_string().starts_with("expected an origin such as https://shop.example"), "{error}");
+    let expected = "trusted_origin: expected an origin such as https://shop.example, found \"partner.test/\"";
+    assert_eq!(error.to_string(), expected);
+    assert!(CsrfLayer::new().without_origin_check().trusted_origin("partner.test/").is_err());
 }
 
 #[tokio::test]

@@ -218,13 +218,12 @@ async fn an_error_page_is_not_rendered_again() {
 /// With debug, 500 is left to the page with the details, also if the statuses are set afterwards.
 #[tokio::test]
 async fn debug_leaves_500_out_of_the_statuses_in_either_order() {
-    let page = async |failed: FailedRequest| format!("page: {}", failed.status);
     let new = || StatusCodeRedirect::new("/error/document").unwrap();
     for layer in [new().with_debug(true).with_statuses([404, 500]), new().with_statuses([404, 500]).with_debug(true)] {
-        let app = routes().route("/error/document", get(page));
-        let mut client = Site::new(BackendKind::Memory).client();
-        client.app = Router::new().fallback_service(layer.layer(app));
-        assert_eq!(client.get("/status/404").await.text, "page: 404 Not Found");
+        let site = Site::new(BackendKind::Memory);
+        let mut client = site.client();
+        client.app = Router::new().fallback_service(layer.layer(routes().layer(site.layer.clone())));
+        assert_eq!(client.get("/status/404").await.text, "page: 404 of GET /status/404: plainly 404");
         assert_eq!(client.get("/status/500").await.text, "plainly 500");
     }
 }

@@ -182,6 +182,23 @@ fn every_option_of_stores_and_principals_takes_effect() {
 }
 
 #[test]
+fn an_option_that_the_store_does_not_have_is_a_warning() {
+    let given = [("session.durability", "power"), ("session.replicas", "1"), ("session.cookie_max_pieces", "3")];
+    let ignored =
+        |name: &str, store: &str| format!("session.{name}: ignored: a store of type {store} has no such option");
+    for (pairs, store, ignored_names) in [
+        (&[("session.type", "memory")][..], "memory", &["durability", "replicas", "cookie_max_pieces"][..]),
+        (&[("session.type", "cookie")], "cookie", &["durability", "replicas"]),
+        (&[("session.url", "file:/srv/data")], "file", &["replicas", "cookie_max_pieces"]),
+        (&[("session.url", "redis://cache")], "redis", &["durability", "cookie_max_pieces"]),
+    ] {
+        let settings = parse(&[pairs, &given].concat()).unwrap();
+        let expected: Vec<String> = ignored_names.iter().map(|name| ignored(name, store)).collect();
+        assert_eq!(settings.warnings, expected);
+    }
+}
+
+#[test]
 fn redis_uses_the_tls_files() {
     let options = ampoule::store::StoreOptions {
         tls: TlsFiles { ca: Some("/nowhere.pem".into()), ..TlsFiles::default() },
