@@ -71,6 +71,9 @@ impl<M> Merged<M> {
 /// ([`ErrorKind::Value`](crate::ErrorKind)). Keep the model if it matters what the user saw, as in an order that is
 /// about to be confirmed.
 ///
+/// It compiles with SeaORM 1.1.12 and later, and with 2. If Cargo chooses another major version for Ampoule than the
+/// application's, the types differ: `cargo update sea-orm@CHOSEN --precise OWN` makes both the application's.
+///
 /// # Errors
 /// Errors of the database.
 pub async fn merge<M, C>(stored: M, db: &C) -> Result<Merged<M>, DbErr>
