@@ -242,8 +242,9 @@ impl SessionLayer {
     }
 
     /// Writes a value to the store, reads it back and removes it: for a health check, or before an application starts
-    /// to serve. Returns the store's present time: if it differs from this machine's by more than a second, one of the
-    /// two clocks is wrong. With sessions in cookies there is nothing to reach, and the result is this machine's time.
+    /// to serve. Returns the store's present time: if it differs from this machine's by more than a second, or by more
+    /// than three with memcached, whose time lags up to two seconds, one of the two clocks is wrong. With sessions in
+    /// cookies there is nothing to reach, and the result is this machine's time.
     ///
     /// ```
     /// # use ampoule::*;
