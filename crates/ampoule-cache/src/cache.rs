@@ -613,7 +613,7 @@ impl<T: Cacheable> Entry<'_, T> {
     }
 
     fn check_tags(&self) -> Result<(), Error> {
-        let message = || format!("a cached value has {MAX_TAGS} tags at most");
+        let message = || format!("a value with {} tags, where {MAX_TAGS} are allowed", self.tags.len());
         (self.tags.len() <= MAX_TAGS).then_some(()).ok_or_else(|| Error::new(ErrorKind::TooLarge, message()))
     }
 }
