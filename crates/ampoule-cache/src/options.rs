@@ -105,6 +105,14 @@ impl CacheOptions {
 
 /// The options of a [`Backend`](crate::Backend).
 ///
+/// ```
+/// use ampoule_cache::{Backend, BackendOptions};
+/// use ampoule_core::MemoryBounds;
+///
+/// let bounds = MemoryBounds { entries: 10_000, ..MemoryBounds::default() };
+/// let backend = Backend::memory(&BackendOptions { bounds, ..BackendOptions::default() });
+/// ```
+///
 /// End a literal with `..BackendOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct BackendOptions {

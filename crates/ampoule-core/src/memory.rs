@@ -58,6 +58,14 @@ pub struct MemoryStore {
 }
 
 /// The bounds of a [`MemoryStore`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use ampoule_core::{MemoryBounds, MemoryStore, SystemClock};
+///
+/// let bounds = MemoryBounds { entries: 10_000, ..MemoryBounds::default() };
+/// let store = MemoryStore::new(bounds, Arc::new(SystemClock));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBounds {
     /// The most values. One million by default.

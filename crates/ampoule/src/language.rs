@@ -108,6 +108,21 @@ impl Languages {
 ///
 /// It is an extractor. It writes nothing and does not keep the session alive. If the session's store cannot be reached,
 /// the browser's header decides.
+///
+/// ```
+/// use ampoule::{Language, Languages};
+/// use axum::{Router, routing::get};
+///
+/// async fn hello(language: Language) -> &'static str {
+///     match language.tag().as_str() {
+///         "de" => "Guten Tag!",
+///         _ => "Hello!",
+///     }
+/// }
+///
+/// let app: Router = Router::new().route("/", get(hello)).layer(Languages::new(["en", "de"])?);
+/// # Ok::<(), ampoule::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Language {
     chain: Vec<LanguageIdentifier>,

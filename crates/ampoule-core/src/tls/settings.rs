@@ -20,6 +20,12 @@ pub enum TlsMode {
 }
 
 /// Files in PEM for a connection by TLS, each optional.
+///
+/// ```
+/// use ampoule_core::TlsFiles;
+///
+/// let tls = TlsFiles { ca: Some("ca.pem".into()), ..TlsFiles::default() };
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificates of the trusted CAs. Default: those of the system, and for MySQL those of Mozilla's list.

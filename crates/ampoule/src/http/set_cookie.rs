@@ -17,6 +17,18 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 /// The defaults are for production: the cookie is sent only over TLS, is hidden from scripts, is not sent with requests
 /// that other sites start, and is removed when the browser closes.
 ///
+/// ```
+/// use std::time::Duration;
+/// use ampoule::{CookieExpires, CookieOptions, SameSite};
+///
+/// let cookie = CookieOptions {
+///     name: "shop".into(),
+///     expires: CookieExpires::After(Duration::from_secs(30 * 24 * 3_600)),
+///     samesite: SameSite::Strict,
+///     ..CookieOptions::default()
+/// };
+/// ```
+///
 /// End a literal with `..CookieOptions::default()`: a later version may add options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieOptions {
