@@ -62,7 +62,7 @@ impl Session {
         // The request succeeded without it, so a failure is only logged.
         match self.renew().await {
             Err(error) if error.kind() != ErrorKind::Superseded => {
-                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline of a session could not be moved");
+                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline or the cookie of a session could not be renewed");
             }
             _ => {}
         }
