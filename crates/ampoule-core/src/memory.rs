@@ -190,10 +190,7 @@ impl MemoryStore {
 
     fn full_error(&self) -> Error {
         let MemoryBounds { entries, bytes } = self.bounds;
-        Error::new(
-            ErrorKind::Full,
-            format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes"),
-        )
+        Error::new(ErrorKind::Full, format!("the memory store is full: it may hold {entries} values in {bytes} bytes"))
     }
 
     fn insert(&self, shard: &mut Shard, slot: Slot) {

@@ -118,6 +118,6 @@ impl Files {
 
 fn timeout(limit: Duration) -> Error {
     let message =
-        format!("another process has held a lock of the session folder, or kept removing the folder, for {limit:?}");
+        format!("another process has held a lock of the store's folder, or kept removing the folder, for {limit:?}");
     Error::new(ErrorKind::Timeout, message)
 }

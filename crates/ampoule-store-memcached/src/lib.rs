@@ -112,7 +112,7 @@ impl MemcachedStore {
     /// use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
     ///
     /// let store = MemcachedStore::connect("memcached://cache1,cache2:11212", MemcachedOptions::default())?;
-    /// assert_eq!(store.describe(), "memcached at cache1:11211,cache2:11212, keys ampoule:* (may evict sessions)");
+    /// assert_eq!(store.describe(), "memcached at cache1:11211,cache2:11212, keys ampoule:* (may evict values)");
     ///
     /// let error = MemcachedStore::connect("memcached://user:secret@cache1", MemcachedOptions::default()).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
@@ -233,7 +233,7 @@ impl Store for MemcachedStore {
 
     fn describe(&self) -> String {
         let servers: Vec<&str> = self.0.servers.iter().map(Server::address).collect();
-        format!("memcached at {}, keys {}* (may evict sessions)", servers.join(","), self.0.options.prefix)
+        format!("memcached at {}, keys {}* (may evict values)", servers.join(","), self.0.options.prefix)
     }
 }
 
