@@ -29,8 +29,7 @@ const MAX_RECLAIMED: usize = 64;
 /// It is bounded by entries and by bytes. A full store first removes expired values, then the values that were written
 /// with [`Store::put_evictable`], oldest first: sessions that contain only a form token. After that it refuses new
 /// values with [`ErrorKind::Full`]. It evicts no other live value, since that would end a user's session. An index by
-/// deadline finds expired values, so that a sweep costs as much as has expired, however many values are live (promise
-/// P9).
+/// deadline finds expired values, so that a sweep costs as much as has expired, however many values are live.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
