@@ -233,7 +233,9 @@ impl StoreBackend {
     fn put(&self, id: SessionId, record: Arc<Record>, mode: PutMode, now: Time) -> Result<PendingPut<'_>, Error> {
         let (size, most) = (record.data_len(), self.rules.max_size);
         if size > most {
-            let message = format!("a session of {size} bytes, where {most} are allowed (max_size)");
+            let message = format!(
+                "a session of {size} bytes, where {most} are allowed (Options::max_record_size, `max_size` in settings)"
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let lifetime = record.effective_lifetime().remaining(now);

@@ -74,7 +74,11 @@ impl Session {
         let state = self.state();
         if state.is_changed() && !status.is_client_error() && !status.is_server_error() {
             let (session, changes) = (&self.0.shared.name, state.changes());
-            tracing::warn!(session, ?changes, "a session was changed and never saved: call save(), or set auto");
+            tracing::warn!(
+                session,
+                ?changes,
+                "a session was changed and never saved: call save(), or set Options::auto_save (`auto` in settings)"
+            );
         }
     }
 
