@@ -254,6 +254,7 @@ impl Language {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the application does not have the language; the message lists those that it has.
+    /// [`ErrorKind::Config`] if an outer layer has the session's cookie.
     pub fn set_lang(&mut self, session: &Session, tag: &str) -> Result<(), Error> {
         let chosen = tag.parse::<LanguageIdentifier>().ok().filter(|chosen| self.known.0.contains(chosen));
         let Some(chosen) = chosen else {
