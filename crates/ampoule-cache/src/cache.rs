@@ -285,8 +285,8 @@ impl<T: Cacheable> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] if the encoded value exceeds [`max_value_size`](crate::CacheOptions::max_value_size),
-    /// [`ErrorKind::Value`] if it cannot be encoded; errors of the store.
+    /// [`ErrorKind::TooLarge`] if the encoded value exceeds [`max_value_size`](crate::CacheOptions::max_value_size), or
+    /// if its [`Entry`] has more than 64 tags; [`ErrorKind::Value`] if it cannot be encoded; errors of the store.
     pub async fn insert(&self, key: &str, value: T) -> Result<(), Error> {
         self.entry(key).insert(value).await
     }
@@ -356,6 +356,9 @@ impl<V: Cacheable, E: Cacheable> Cache<Result<V, E>> {
     ///
     /// # Errors
     /// Those of a creator: this caller's, or the one whose failure is kept.
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Cache::get_or_insert_with).
     pub async fn get_or_insert_result_with<F, Fut>(&self, key: &str, create: F) -> Result<V, E>
     where
         F: FnOnce() -> Fut,
@@ -493,6 +496,9 @@ impl<T: Cacheable> Entry<'_, T> {
     /// assert_eq!(names.entry_for(&7_u64).get_or_insert_with(|| async { "Ada".to_owned() }).await, "Ada");
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Panics
+    /// As [`Cache::get_or_insert_with`].
     pub async fn get_or_insert_with<F, Fut>(self, create: F) -> T
     where
         F: FnOnce() -> Fut,
@@ -522,6 +528,9 @@ impl<T: Cacheable> Entry<'_, T> {
     ///
     /// # Errors
     /// Those of `create`, and no others.
+    ///
+    /// # Panics
+    /// As [`Cache::get_or_insert_with`].
     pub async fn get_or_try_insert_with<E, F, Fut>(self, create: F) -> Result<T, E>
     where
         F: FnOnce() -> Fut,
@@ -550,6 +559,9 @@ impl<T: Cacheable> Entry<'_, T> {
     ///
     /// # Errors
     /// Those of `create`, and no others.
+    ///
+    /// # Panics
+    /// As [`Cache::get_or_insert_with`].
     pub async fn get_or_try_create_with<E, F, Fut>(self, create: F) -> Result<T, E>
     where
         F: FnOnce() -> Fut,
@@ -601,7 +613,7 @@ impl<T: Cacheable> Entry<'_, T> {
     }
 
     fn check_tags(&self) -> Result<(), Error> {
-        let message = || format!("a cached value has {MAX_TAGS} tags at most");
+        let message = || format!("a value with {} tags, where {MAX_TAGS} are allowed", self.tags.len());
         (self.tags.len() <= MAX_TAGS).then_some(()).ok_or_else(|| Error::new(ErrorKind::TooLarge, message()))
     }
 }
@@ -622,6 +634,9 @@ impl<V: Cacheable, E: Cacheable> Entry<'_, Result<V, E>> {
     ///
     /// # Errors
     /// As [`Cache::get_or_insert_result_with`].
+    ///
+    /// # Panics
+    /// As [`Cache::get_or_insert_with`].
     pub async fn get_or_insert_result_with<F, Fut>(self, create: F) -> Result<V, E>
     where
         F: FnOnce() -> Fut,

@@ -6,9 +6,9 @@
 //! It has the regions of Beaker's cache, with an expiry each, and keeps these promises among callers in many processes:
 //!
 //! - **One creator.** Of any number of callers that miss a value, one creates it: in a process and, by a lease in the
-//!   store, among all processes that share the store. If the holder of the lease dies, the others wait no longer than
-//!   [`lease`](CacheOptions::lease). If a creator is cancelled or fails, the next caller creates. A creator that asks
-//!   for its own value panics at once instead of waiting for itself.
+//!   store, among all processes that share the store. If the process that acquired the lease is killed, another one
+//!   creates the value after [`lease`](CacheOptions::lease). If a creator is cancelled or fails, the next caller
+//!   creates. A creator that asks for its own value panics at once instead of waiting for itself.
 //! - **Removed is removed.** If a value is removed, cleared or invalidated by its tag while a caller creates it from
 //!   older data, the created value is not kept, in this process or in any other. Each of these operations is one
 //!   command, on every store.
@@ -33,7 +33,8 @@
 //! - A value that takes more than five minutes to create is returned but not kept in a store, since the store no longer
 //!   knows whether it was removed meanwhile.
 //! - Values are stored unencrypted: do not cache what a reader of the store must not see.
-//! - While a creator takes longer than [`lease`](CacheOptions::lease), a second one may start.
+//! - While a creator takes longer than [`lease`](CacheOptions::lease), a second one may start in another process, and
+//!   in its own after twice that time.
 //! - The bounds limit what the cache keeps, not its callers: each waiting caller holds its own future, and each live
 //!   [`Cache`] holds its namespace. A process remembers the last 7,168 removed keys, cleared namespaces and invalidated
 //!   tags each; values in memory that are older than the oldest of them are not used.

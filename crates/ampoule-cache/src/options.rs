@@ -20,27 +20,29 @@ use ampoule_core::{Clock, Error, ErrorKind, MemoryBounds, SystemClock};
 pub struct CacheOptions {
     /// Whether the region caches at all: `true` by default. With `false` every call runs its creator.
     pub enabled: bool,
-    /// How long a value is fresh: an hour by default. (Beaker's default was to never expire.)
+    /// How long a value is fresh: an hour by default, from a millisecond to a year. (Beaker's default was to never
+    /// expire.)
     pub expire: Duration,
     /// How long an expired value may still be returned while one caller creates the next, or when creating it fails.
-    /// Zero by default: all callers wait for the new value. (`stale-while-revalidate` and `stale-if-error` of RFC 5861;
-    /// Beaker always did the first, without a bound.)
+    /// Zero by default, at most a year: with zero, all callers wait for the new value. (`stale-while-revalidate` and
+    /// `stale-if-error` of RFC 5861; Beaker always did the first, without a bound.)
     pub stale: Duration,
     /// How early a value that is in demand is created again before it expires: the factor β of XFetch (Vattani,
-    /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). 1 by default. Near the
-    /// end of a value's life, one caller creates the next value while the others get the present one. Each call is
-    /// chosen at random; the probability grows with the time that creating takes, and as the end comes near. 0 disables
-    /// it.
+    /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). 1 by default, at most
+    /// 100. Near the end of a value's life, one caller creates the next value while the others get the present one.
+    /// Each call is chosen at random; the probability grows with the time that creating takes, and as the end comes
+    /// near. 0 disables it.
     pub early: f64,
-    /// How long callers wait for a creator before they create the value themselves: 10 seconds by default. The lease in
-    /// a shared store, by which the processes agree on one creator, lasts as long; if its holder dies, the next creator
-    /// starts after this time.
+    /// How long the lease lasts by which the processes that share a store agree on one creator: 10 seconds by default,
+    /// from a millisecond to an hour. If the process that acquired it is killed, another one creates the value after
+    /// this time. A caller waits for a creator in its own process for up to twice as long, then creates the value
+    /// itself.
     pub lease: Duration,
     /// Whether the processes that share a store agree on one creator, which takes three short commands for each created
     /// value: `true` by default. With `false` each process has one creator at a time.
     pub shared_lease: bool,
     /// How long [`get_or_insert_result_with`](crate::Cache::get_or_insert_result_with) keeps the failure of a creator:
-    /// a second by default. All other methods keep no failures.
+    /// a second by default, at most [`expire`](CacheOptions::expire). All other methods keep no failures.
     pub failure_expire: Duration,
     /// The largest value that is kept, in encoded bytes: 1 MiB by default. A larger one is returned to its caller and
     /// not kept.
@@ -102,6 +104,14 @@ impl CacheOptions {
 }
 
 /// The options of a [`Backend`](crate::Backend).
+///
+/// ```
+/// use ampoule_cache::{Backend, BackendOptions};
+/// use ampoule_core::MemoryBounds;
+///
+/// let bounds = MemoryBounds { entries: 10_000, ..MemoryBounds::default() };
+/// let backend = Backend::memory(&BackendOptions { bounds, ..BackendOptions::default() });
+/// ```
 ///
 /// End a literal with `..BackendOptions::default()`: a later version may add options.
 #[derive(Clone, Debug)]

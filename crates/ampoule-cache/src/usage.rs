@@ -119,7 +119,7 @@ impl Backend {
 
     fn required_store(&self) -> Result<Arc<dyn Store>, Error> {
         self.inner_store().ok_or_else(|| {
-            let message = "a cache in memory cannot be reached from another process than the one that serves";
+            let message = "this backend keeps values in memory and has no store";
             Error::new(ErrorKind::Invalid, message)
         })
     }

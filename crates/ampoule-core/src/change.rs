@@ -48,7 +48,7 @@ pub struct Pair {
 /// The changes of a request, in order.
 ///
 /// A save applies them to the record that was loaded. If another request commits first, they are replayed on top of its
-/// record, so that neither loses anything (promise P1): different keys all survive, an update counts exactly, and of
+/// record, so that neither loses anything: different keys all survive, an update counts exactly, and of
 /// two values for one key the later commit's stays.
 ///
 /// ```

@@ -38,7 +38,7 @@ pub enum ErrorKind {
     Timeout,
     /// A record is damaged, or in a format that this version does not know: the operator must act.
     Corrupt,
-    /// A key, value, record or cookie exceeds its bound: store less (HTTP 413).
+    /// A value, record or cookie exceeds its bound: store less (HTTP 413).
     TooLarge,
     /// The store has reached its bounds: the operator must raise them, or sweep it.
     Full,
@@ -142,8 +142,8 @@ impl Error {
         self
     }
 
-    /// Returns the message and those of all causes in one line, each once: for a log or an operator, never for a
-    /// client.
+    /// Returns the message and those of all causes, separated by colons, each once: for a log or an operator, never for
+    /// a client. An error of the configuration has a line for each fault.
     pub fn report(&self) -> String {
         let mut line = self.to_string();
         let mut next = self.source();

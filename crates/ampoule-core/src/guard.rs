@@ -20,7 +20,8 @@ use crate::key::{StoreKey, Tag};
 use crate::reply::Reply;
 use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, Watcher};
 
-/// A store with a time limit, a circuit breaker, spans and counters around each operation (promise P10).
+/// A store with a time limit, a circuit breaker, spans and counters around each operation: an outage becomes an error
+/// within the limit.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -62,7 +62,7 @@ impl Lifetime {
     /// Returns when a session with this deadline was last used, the inverse of [`Lifetime::deadline`]; `None` if the
     /// deadline does not show it.
     ///
-    /// A use moves the deadline in the store and does not write the record, so only the deadline knows the last use.
+    /// A use moves the deadline in the store and does not write the record, so only the deadline shows the last use.
     pub fn last_use(&self, deadline: Time) -> Option<Time> {
         let idle = self.idle?;
         let clipped = self.absolute.is_some_and(|absolute| deadline >= absolute);

@@ -31,8 +31,7 @@ const MAX_RECLAIMED: usize = 64;
 /// It is bounded by entries and by bytes. A full store first removes expired values, then the values that were written
 /// with [`Store::put_evictable`], oldest first: sessions that contain only a form token. After that it refuses new
 /// values with [`ErrorKind::Full`]. It evicts no other live value, since that would end a user's session. An index by
-/// deadline finds expired values, so that a sweep costs as much as has expired, however many values are live (promise
-/// P9).
+/// deadline finds expired values, so that a sweep costs as much as has expired, however many values are live.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -60,6 +59,14 @@ pub struct MemoryStore {
 }
 
 /// The bounds of a [`MemoryStore`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use ampoule_core::{MemoryBounds, MemoryStore, SystemClock};
+///
+/// let bounds = MemoryBounds { entries: 10_000, ..MemoryBounds::default() };
+/// let store = MemoryStore::new(bounds, Arc::new(SystemClock));
+/// ```
 ///
 /// End a literal with `..MemoryBounds::default()`: a later version may add bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,10 +201,7 @@ impl MemoryStore {
 
     fn full_error(&self) -> Error {
         let MemoryBounds { entries, bytes, .. } = self.bounds;
-        Error::new(
-            ErrorKind::Full,
-            format!("the memory store is full: it may hold {entries} sessions in {bytes} bytes"),
-        )
+        Error::new(ErrorKind::Full, format!("the memory store is full: it may hold {entries} values in {bytes} bytes"))
     }
 
     fn insert(&self, shard: &mut Shard, slot: Slot) {

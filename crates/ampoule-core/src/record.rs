@@ -29,7 +29,7 @@ pub const FORM_LIFETIME: Duration = Duration::from_secs(3_600);
 pub enum Content {
     /// A session.
     Session(Arc<Record>),
-    /// The remains of an ended session, kept for a few seconds so that concurrent requests learn of the end.
+    /// The remains of an ended session, kept for a few seconds so that concurrent requests can read that it ended.
     Ended(Tombstone),
 }
 

@@ -13,7 +13,8 @@ use crate::key::{StoreKey, Tag};
 use crate::reply::Reply;
 use crate::store::{Entry, Page, PutMode, PutResult, Store, Stored, SweepReport, Version, Watcher};
 
-/// A store whose values are encrypted with a key ring, each bound to its [`StoreKey`] (promise P8).
+/// A store whose values are encrypted with a key ring, each bound to its [`StoreKey`]: a leaked store
+/// reveals no value.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

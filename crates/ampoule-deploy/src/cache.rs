@@ -12,7 +12,7 @@ use crate::session::{STORE_OPTIONS, without_prefix};
 
 /// Opens the cache that a section's options and the global ones describe, as in [`CacheSettings`].
 ///
-/// A note tells the operator where the values are stored. The program that serves the deployment sweeps the cache.
+/// Adds a note for the operator: where the values are stored. The program that serves the deployment sweeps the cache.
 ///
 /// ```
 /// use ampoule_deploy::{Registry, app, cache_manager};

@@ -14,7 +14,7 @@ pub(crate) const STORE_OPTIONS: [&str; 5] = ["url", "data_dir", "cache_dir", "ty
 
 /// Creates the session layer that a section's options and the global ones describe, as in [`Settings`].
 ///
-/// A note tells the operator where the sessions are stored. The program that serves the deployment sweeps them.
+/// Adds a note for the operator: where the sessions are stored. The program that serves the deployment sweeps them.
 ///
 /// ```
 /// use ampoule_deploy::{Registry, app, session_layer};

@@ -54,7 +54,7 @@ impl Credential {
     }
 
     /// Returns the digest of the secret, which a store may keep: the SHA-256 of a fixed prefix and the secret. The
-    /// secret has 128 random bits, so it cannot be found from the digest by trying (promise P8).
+    /// secret has 128 random bits, so it cannot be found from the digest by trying.
     pub fn digest(&self) -> [u8; 32] {
         let mut message = *b"ampoule session secret v1:................";
         message[26..].copy_from_slice(&self.secret);

@@ -96,7 +96,7 @@ impl Files {
             }
             lock = self.relock(lock)?;
         }
-        Err(Error::new(ErrorKind::Unavailable, "another program keeps removing the session folder while it is written"))
+        Err(Error::new(ErrorKind::Unavailable, "another program keeps removing the store's folder while it is written"))
     }
 
     /// Returns `None` if the folder was removed before the record was in it.

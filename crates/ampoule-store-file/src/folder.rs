@@ -39,7 +39,7 @@ impl Folder {
             folder.has_other_owner = folder.probe().map_err(unavailable("cannot be written"))?;
             Ok(folder)
         };
-        open().map_err(|error| error.about(format_args!("sessions in {}", path.display())))
+        open().map_err(|error| error.about(format_args!("values in {}", path.display())))
     }
 
     fn claim(&self) -> Result<(), Error> {
@@ -48,8 +48,7 @@ impl Folder {
         }
         // Another process may just have claimed it, and created folders in it.
         if self.contains_other_than(&[]).map_err(unavailable("cannot be read"))? && !self.is_marked_ours()? {
-            let message =
-                "the folder is not empty and contains no `ampoule-store`: choose an empty folder for sessions";
+            let message = "the folder is not empty and contains no `ampoule-store`: choose an empty folder";
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.write_marker().map_err(unavailable("cannot be written"))
@@ -239,6 +238,6 @@ pub(crate) fn unavailable(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |cause| {
         let full = matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let kind = if full { ErrorKind::Full } else { ErrorKind::Unavailable };
-        Error::new(kind, format!("the session folder {what}")).because(cause)
+        Error::new(kind, format!("the store's folder {what}")).because(cause)
     }
 }

@@ -134,7 +134,7 @@ pub(crate) fn decode_value(bytes: Vec<u8>) -> Result<Bytes, Error> {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("a session's file is damaged: {what}"))
+    Error::new(ErrorKind::Corrupt, format!("a file of the store is damaged: {what}"))
 }
 
 #[cfg(test)]

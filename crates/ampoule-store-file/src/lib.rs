@@ -28,7 +28,7 @@
 //!   inspected until then.
 //!
 //! A file's name is derived from the session's id, which is not a secret. No text from a client reaches the file
-//! system, and nothing in the folder can be used as a cookie (promise P8). Folders have mode 0700 and files 0600.
+//! system, and nothing in the folder can be used as a cookie. Folders have mode 0700 and files 0600.
 //!
 //! All files belong to the owner of the folder, even if root creates them, as a tool does that an operator runs before
 //! the site has started. A folder that root creates gets the owner of the folder above it. A folder that is removed

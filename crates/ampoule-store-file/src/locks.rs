@@ -27,7 +27,7 @@ impl Files {
 
     /// Waits until no other process writes in this folder.
     ///
-    /// A process that was stopped while it held a lock must not hang all others for ever (promise P10). The time limit
+    /// A process that was stopped while it held a lock must not hang all others for ever. The time limit
     /// starts when the process lock was requested, so that all writers that queue behind a hanging one give up with it,
     /// rather than one after another.
     pub(crate) fn lock(&self, guard: ProcessGuard) -> Result<Lock, Error> {
@@ -118,6 +118,6 @@ impl Files {
 
 fn timeout(limit: Duration) -> Error {
     let message =
-        format!("another process has held a lock of the session folder, or kept removing the folder, for {limit:?}");
+        format!("another process has held a lock of the store's folder, or kept removing the folder, for {limit:?}");
     Error::new(ErrorKind::Timeout, message)
 }

@@ -94,7 +94,7 @@ async fn max_item_size(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<usize
     })
     .await?;
     if !has_tokens {
-        let message = "it was started with -C, but sessions require its tokens: start it without";
+        let message = "it was started with -C, but the store requires its tokens: start it without";
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(usize::saturating_sub(largest, ITEM_OVERHEAD))

@@ -1,5 +1,5 @@
-//! Ampoule sessions in memcached, **which may evict a session, and forgets all of them when it restarts**: it cannot
-//! keep promise P7, and a user may be logged out at any time. Where that matters, use Redis or a database.
+//! Ampoule sessions in memcached, **which may evict a session, and forgets all of them when it restarts**: a saved
+//! session may be lost, and a user may be logged out at any time. Where that matters, use Redis or a database.
 //!
 //! ```no_run
 //! use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
@@ -13,10 +13,10 @@
 //! | `memcached://host:11211,host2` | these servers, each of which is one process; the default port is 11211 |
 //! | `memcached+unix:///run/memcached.sock` | one server on this machine |
 //!
-//! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. It keeps the other promises: no
-//! lost update, no resurrection. A read is one command, as is saving or deleting what this process has read; a touch is
-//! two. A value with a tag takes a second command in the same round trip. Three round trips are needed for the first
-//! save of a login, and for about one save in a quarter of a lifetime.
+//! It needs memcached 1.6.13 or later, with its tokens (not `-C`), and no password. No update is lost, and no ended
+//! session comes back. A read is one command, as is saving or deleting what this process has read; a touch is two. A
+//! value with a tag takes a second command in the same round trip. Three round trips are needed for the first save of a
+//! login, and for about one save in a quarter of a lifetime.
 //!
 //! A write is sent once. If its connection breaks before the answer arrives, the error is [`ErrorKind::Timeout`], since
 //! it may have been done. A read is sent again.
@@ -112,7 +112,7 @@ impl MemcachedStore {
     /// use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
     ///
     /// let store = MemcachedStore::connect("memcached://cache1,cache2:11212", MemcachedOptions::default())?;
-    /// assert_eq!(store.describe(), "memcached at cache1:11211,cache2:11212, keys ampoule:* (may evict sessions)");
+    /// assert_eq!(store.describe(), "memcached at cache1:11211,cache2:11212, keys ampoule:* (may evict values)");
     ///
     /// let error = MemcachedStore::connect("memcached://user:secret@cache1", MemcachedOptions::default()).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
@@ -233,7 +233,7 @@ impl Store for MemcachedStore {
 
     fn describe(&self) -> String {
         let servers: Vec<&str> = self.0.servers.iter().map(Server::address).collect();
-        format!("memcached at {}, keys {}* (may evict sessions)", servers.join(","), self.0.options.prefix)
+        format!("memcached at {}, keys {}* (may evict values)", servers.join(","), self.0.options.prefix)
     }
 }
 

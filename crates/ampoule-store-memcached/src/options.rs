@@ -7,6 +7,14 @@ use ampoule_core::{Clock, PoolOptions};
 
 /// Options for a [`MemcachedStore`](crate::MemcachedStore).
 ///
+/// ```
+/// use ampoule_store_memcached::{MemcachedOptions, MemcachedStore};
+///
+/// let options = MemcachedOptions { prefix: "shop:".into(), ..MemcachedOptions::default() };
+/// let store = MemcachedStore::connect("memcached://cache1.example", options)?;
+/// # Ok::<(), ampoule_core::Error>(())
+/// ```
+///
 /// End a literal with `..MemcachedOptions::default()`: a later version may add options.
 #[derive(Clone, Debug)]
 pub struct MemcachedOptions {

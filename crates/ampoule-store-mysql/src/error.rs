@@ -85,8 +85,8 @@ fn from_server(server: &ServerError) -> Error {
     let (kind, what) = match server.code {
         1153 | 1406 => return too_large(),
         1021 | 1114 => (ErrorKind::Full, "MySQL's disk is full"),
-        1194 | 1712 => (ErrorKind::Corrupt, "the sessions' table is damaged"),
-        1205 | 1213 | 3101 => (ErrorKind::Timeout, "other writers kept the sessions' rows locked"),
+        1194 | 1712 => (ErrorKind::Corrupt, "the store's table is damaged"),
+        1205 | 1213 | 3101 => (ErrorKind::Timeout, "other writers kept the store's rows locked"),
         1317 | 1969 | 3024 => {
             (ErrorKind::Timeout, "MySQL cancelled a statement that exceeded its time limit (command_timeout)")
         }
@@ -99,7 +99,7 @@ fn from_server(server: &ServerError) -> Error {
         1049 => (ErrorKind::Unavailable, "MySQL has no such database: create the one that the URL names"),
         1142 | 1143 => (
             ErrorKind::Unavailable,
-            "permission denied: GRANT SELECT, INSERT, UPDATE, DELETE on the sessions' table to the application's user, \
+            "permission denied: GRANT SELECT, INSERT, UPDATE, DELETE on the store's table to the application's user, \
              and CREATE, INDEX, or create the table beforehand",
         ),
         1130 => (ErrorKind::Unavailable, "MySQL accepts no connections from this host"),
@@ -148,7 +148,7 @@ pub(crate) fn unknown_outcome() -> Error {
 }
 
 pub(crate) fn corrupt() -> Error {
-    Error::new(ErrorKind::Corrupt, "the sessions' table is damaged: a column has an unexpected value")
+    Error::new(ErrorKind::Corrupt, "the store's table is damaged: a column has an unexpected value")
 }
 
 pub(crate) fn no_time() -> Error {

@@ -61,15 +61,15 @@ pub(crate) fn is_of_statement(cause: &tokio_postgres::Error) -> bool {
 pub(crate) fn from(cause: tokio_postgres::Error) -> Error {
     let Some(db_error) = cause.as_db_error() else { return without_code(cause) };
     let (kind, what) = match db_error.code().code() {
-        "42P01" | "3F000" => (ErrorKind::Config, "the sessions' table is missing"),
+        "42P01" | "3F000" => (ErrorKind::Config, "the store's table is missing"),
         "42501" => (
             ErrorKind::Unavailable,
-            "permission denied: GRANT SELECT, INSERT, UPDATE, DELETE on the sessions' table to the application's role, \
+            "permission denied: GRANT SELECT, INSERT, UPDATE, DELETE on the store's table to the application's role, \
              and CREATE on its schema, or create the table beforehand",
         ),
         "53100" => (ErrorKind::Full, "PostgreSQL's disk is full"),
         "54000" => (ErrorKind::TooLarge, "a value is larger than PostgreSQL supports"),
-        "XX001" | "XX002" => (ErrorKind::Corrupt, "the sessions' table is damaged"),
+        "XX001" | "XX002" => (ErrorKind::Corrupt, "the store's table is damaged"),
         "57014" | "55P03" => {
             (ErrorKind::Timeout, "PostgreSQL cancelled a statement that exceeded its time limit (command_timeout)")
         }

@@ -39,7 +39,7 @@
 //!
 //! Redis answers a write before it is on a disk or a replica. **With Redis's default settings a crash loses all saves
 //! since its last snapshot, which may be an hour old, and a failover loses what the replica had not received; sessions
-//! that had ended may then live again** (promises P2 and P7). With `appendonly yes` a crash loses about the last second
+//! that had ended may then live again**. With `appendonly yes` a crash loses about the last second
 //! of saves, and with `appendfsync always` in addition no acknowledged write. For failovers set
 //! `min-replicas-to-write`, and [`RedisOptions::replicas`], which waits for replicas after each put and delete. Even
 //! then Redis gives no guarantee (see its documentation of `WAIT`).

@@ -71,8 +71,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Cleans the set at some writes, which bounds the set of a user who often logs in and is never listed (promise
-    /// P9).
+    /// Cleans the set at some writes, which bounds the set of a user who often logs in and is never listed.
     pub(crate) async fn clean_occasionally(&self, tag: Tag, key: StoreKey, size: i64) {
         if size >= CLEANING_THRESHOLD && key.as_bytes()[0].is_multiple_of(WRITES_PER_CLEANING) {
             // The write itself has succeeded; a later write cleans the set.

@@ -7,15 +7,15 @@ use rusqlite::ErrorCode;
 pub(crate) fn from(cause: rusqlite::Error) -> Error {
     let (kind, what) = match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (ErrorKind::Timeout, "another process keeps the session database locked")
+            (ErrorKind::Timeout, "another process keeps the store's database locked")
         }
-        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk of the session database is full"),
+        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk of the store's database is full"),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (ErrorKind::Corrupt, "the session database is damaged")
+            (ErrorKind::Corrupt, "the store's database is damaged")
         }
         Some(ErrorCode::TooBig) => (ErrorKind::TooLarge, "a value is larger than SQLite supports"),
-        None => (ErrorKind::Corrupt, "the sessions' table contains data that this store did not write"),
-        _ => (ErrorKind::Unavailable, "the session database cannot be used"),
+        None => (ErrorKind::Corrupt, "the store's table contains data that this store did not write"),
+        _ => (ErrorKind::Unavailable, "the store's database cannot be used"),
     };
     Error::new(kind, what).because(cause)
 }
@@ -25,7 +25,7 @@ pub(crate) fn on_open(cause: rusqlite::Error) -> Error {
     match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Error::new(
             ErrorKind::Config,
-            "the file of the session database is not an SQLite database: choose another path",
+            "the file of the store's database is not an SQLite database: choose another path",
         )
         .because(cause),
         _ => from(cause),

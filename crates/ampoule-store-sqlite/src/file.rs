@@ -59,7 +59,7 @@ impl DatabaseFile {
     /// Returns the error for the operation that detected the removal.
     pub(crate) fn gone_error(&self) -> Error {
         let path = self.path.display();
-        let message = format!("the session database {path} was removed or replaced while it was in use");
+        let message = format!("the store's database {path} was removed or replaced while it was in use");
         Error::new(ErrorKind::Unavailable, message)
     }
 }
@@ -79,7 +79,7 @@ pub(crate) fn create_private_file(path: &Path) -> Result<(), Error> {
         Ok(())
     };
     create().map_err(|cause| {
-        let message = format!("the session database {} cannot be opened", path.display());
+        let message = format!("the store's database {} cannot be opened", path.display());
         Error::new(ErrorKind::Unavailable, message).because(cause)
     })
 }

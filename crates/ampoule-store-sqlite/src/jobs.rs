@@ -77,7 +77,7 @@ impl Inner {
     /// since the sessions in the removed file are lost and the operator must know.
     fn reopen<T>(&self, old: &Arc<Connections>) -> Result<T, Error> {
         let gone = old.file.as_ref().map(file::DatabaseFile::gone_error);
-        let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the session database was removed"));
+        let gone = gone.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the store's database was removed"));
         // Opening may take seconds. Operations that detect the removal meanwhile fail immediately.
         let _guard = match self.reopening.try_lock() {
             Ok(guard) => guard,

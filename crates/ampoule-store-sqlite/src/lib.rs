@@ -124,7 +124,7 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, Error> {
         let path = path.as_ref().to_owned();
         if path.as_os_str() == ":memory:" || path.as_os_str().is_empty() {
-            let message = "an SQLite database without a file differs in each connection: expected a path; for sessions in memory use `MemoryStore`, or the URL `memory:`";
+            let message = "an SQLite database without a file differs in each connection: expected a path; for values in memory use `MemoryStore`, or the URL `memory:`";
             return Err(Error::new(ErrorKind::Config, message));
         }
         file::create_private_file(&path)?;

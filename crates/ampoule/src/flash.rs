@@ -237,7 +237,8 @@ impl Flash {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an unknown category; the message lists the known ones.
+    /// [`ErrorKind::Invalid`] for an unknown category; the message lists the known ones. [`ErrorKind::Config`] if an
+    /// outer layer has the same cookie.
     pub fn push(&self, category: &str, text: impl Into<String>) -> Result<(), Error> {
         self.push_with(category, text, Value::Null)
     }

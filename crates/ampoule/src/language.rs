@@ -108,6 +108,21 @@ impl Languages {
 ///
 /// It is an extractor. It writes nothing and does not keep the session alive. If the session's store cannot be reached,
 /// the browser's header decides.
+///
+/// ```
+/// use ampoule::{Language, Languages};
+/// use axum::{Router, routing::get};
+///
+/// async fn hello(language: Language) -> &'static str {
+///     match language.tag().as_str() {
+///         "de" => "Guten Tag!",
+///         _ => "Hello!",
+///     }
+/// }
+///
+/// let app: Router = Router::new().route("/", get(hello)).layer(Languages::new(["en", "de"])?);
+/// # Ok::<(), ampoule::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Language {
     chain: Vec<LanguageIdentifier>,
@@ -239,6 +254,7 @@ impl Language {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if the application does not have the language; the message lists those that it has.
+    /// [`ErrorKind::Config`] if an outer layer has the session's cookie.
     pub fn set_lang(&mut self, session: &Session, tag: &str) -> Result<(), Error> {
         let chosen = tag.parse::<LanguageIdentifier>().ok().filter(|chosen| self.known.0.contains(chosen));
         let Some(chosen) = chosen else {

@@ -12,6 +12,7 @@ use crate::endings::Endings;
 use crate::http::set_cookie;
 use crate::http::transport::Transport;
 use crate::options::Options;
+use crate::options::invalid::{BadOptions, InvalidOption};
 use crate::session::Session;
 use crate::session::devices::SessionInfo;
 use crate::session::fingerprint::fingerprint;
@@ -96,8 +97,10 @@ impl SessionLayer {
     /// [`ErrorKind::Config`], naming every option that is wrong.
     pub fn in_cookie(options: Options) -> Result<SessionLayer, Error> {
         if options.transports != [Transport::Cookie] {
-            let message = "Options::transports: expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies";
-            return Err(Error::new(ErrorKind::Config, message));
+            let message = "expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies";
+            let fault = InvalidOption { name: "Options::transports".to_owned(), message: message.to_owned() };
+            let others = options.check().err().map_or_else(Vec::new, |bad| bad.0);
+            return Err(BadOptions([vec![fault], others].concat()).into());
         }
         SessionLayer::build(options, |name, ring, options| {
             let sealer = encryption(options).as_ref().unwrap_or(ring).sealer(&format!("session cookie {name}"));
@@ -242,8 +245,9 @@ impl SessionLayer {
     }
 
     /// Writes a value to the store, reads it back and removes it: for a health check, or before an application starts
-    /// to serve. Returns the store's present time: if it differs from this machine's by more than a second, one of the
-    /// two clocks is wrong. With sessions in cookies there is nothing to reach, and the result is this machine's time.
+    /// to serve. Returns the store's present time: if it differs from this machine's by more than a second, or by more
+    /// than three with memcached, whose time lags up to two seconds, one of the two clocks is wrong. With sessions in
+    /// cookies there is nothing to reach, and the result is this machine's time.
     ///
     /// ```
     /// # use ampoule::*;

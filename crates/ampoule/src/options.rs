@@ -44,12 +44,12 @@ pub struct Options {
     /// The secrets: the first signs, all verify. To rotate, put a new secret before the old one, and remove the old one
     /// when its cookies have expired. At least one is required.
     pub secrets: Vec<Secret>,
-    /// How long a session lives without being used: 24 hours by default. A use moves the deadline, at most once per
-    /// tenth of the timeout. A session that holds nothing but a form's token lives for at most an hour. `None` disables
-    /// the idle timeout (Beaker's default, with which abandoned sessions fill the disk).
+    /// How long a session lives without being used: 24 hours by default, at least a second. A use moves the deadline,
+    /// at most once per tenth of the timeout. A session that holds nothing but a form's token lives for at most an
+    /// hour. `None` disables the idle timeout (Beaker's default, with which abandoned sessions fill the disk).
     pub idle_timeout: Option<Duration>,
-    /// How long a session lives at most, used or not: 30 days by default. It limits for how long a stolen token can be
-    /// used. `None` disables it.
+    /// How long a session lives at most, used or not: 30 days by default, at least a second. It limits for how long a
+    /// stolen token can be used. `None` disables it.
     pub absolute_timeout: Option<Duration>,
     /// Whether changes are saved without a call of [`save`](crate::Session::save), when the handler has answered with
     /// any status but a 5xx. `false` by default, as in Beaker.
@@ -74,20 +74,23 @@ pub struct Options {
     pub store_timeout: Option<Duration>,
     /// How often expired sessions are removed from the store, by a task that the first session of this process starts
     /// and that ends with the layer: every 60 seconds by default, at random up to half more or less, so that several
-    /// processes do not coincide. `None` leaves it to another process, or to `ampoule sessions sweep`: if nothing
-    /// sweeps, they stay in the store. Needs a tokio runtime with a timer, as `store_timeout` does: without that limit
-    /// there is no task.
+    /// processes do not coincide. Zero is an error. `None` leaves it to another process, or to `ampoule sessions
+    /// sweep`: if nothing sweeps, they stay in the store. Needs a tokio runtime with a timer, as `store_timeout` does:
+    /// without that limit there is no task.
     pub sweep_interval: Option<Duration>,
     /// What a request that needs its session gets while the store is down: an error, by default (promise P10).
     pub on_outage: OutagePolicy,
     /// The circuit opens for a second after this number of consecutive failures of the store, 5 by default: requests
     /// that need the store then fail at once instead of waiting for it. 0 disables it.
     pub fail_fast_after: usize,
-    /// How many sessions of one principal may live at once; `None`, the default, sets no limit. They are counted when a
-    /// session gets a principal or a new id; concurrent logins are counted correctly.
+    /// How many devices may be logged in as one principal at once, at least 1; `None`, the default, sets no limit. The
+    /// sessions of one device count once, such as those of a double click on a login's button. A login does not count
+    /// before the client has sent its token; with [`SessionLimitPolicy::EndOldest`], for the time of
+    /// [`rotation_grace`](Options::rotation_grace) only. They are counted when a session gets a principal or a new id;
+    /// concurrent logins are counted correctly.
     pub sessions_per_principal: Option<usize>,
-    /// What happens beyond [`sessions_per_principal`](Options::sessions_per_principal): by default the sessions that
-    /// were unused longest end.
+    /// What happens beyond [`sessions_per_principal`](Options::sessions_per_principal): by default the sessions of the
+    /// devices that were unused longest end.
     pub at_session_limit: SessionLimitPolicy,
     /// Keys that encrypt records before they reach the store, for a store whose readers are not trusted: the first
     /// encrypts, all decrypt. None by default: the store then holds values unencrypted, and only digests of tokens. A
@@ -106,8 +109,8 @@ pub struct Options {
     ///
     /// [`SessionLayer::fingerprint`]: crate::SessionLayer::fingerprint
     pub trace_fingerprints: bool,
-    /// The most bytes that a session's entries take, encoded: 1 MiB by default. Each request that uses a session reads
-    /// all of it.
+    /// The most bytes that a session's entries take, encoded: 1 MiB by default, at least 1024. Each request that uses a
+    /// session reads all of it.
     pub max_record_size: usize,
     /// The clock: the system's by default. Tests can set a [`ManualClock`](crate::ManualClock).
     pub clock: Arc<dyn Clock>,
@@ -129,12 +132,12 @@ pub enum OutagePolicy {
     Anonymous,
 }
 
-/// What happens when a principal has more sessions than
+/// What happens when a principal logs in on more devices than
 /// [`sessions_per_principal`](Options::sessions_per_principal) allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionLimitPolicy {
-    /// The sessions that were unused longest end.
+    /// The sessions of the devices that were unused longest end.
     #[default]
     EndOldest,
     /// The new session is refused: its save returns [`ErrorKind::Limit`](crate::ErrorKind::Limit).
@@ -178,7 +181,8 @@ impl Limit {
     /// The error of a login beyond the limit.
     pub(crate) fn reached(self) -> Error {
         let most = self.most;
-        let message = format!("the principal has {most} sessions, as many as it may (sessions_per_principal)");
+        let message =
+            format!("the principal is logged in on {most} devices, as many as allowed (sessions_per_principal)");
         Error::new(ErrorKind::Limit, message)
     }
 }

@@ -57,7 +57,7 @@ where
         let probe = TouchProbe::of(request.extensions());
         let session = Session::begin(shared, request.headers(), Some(request.uri()), outer, is_of_client, probe);
         if let Err(error) = session.check_cookie() {
-            log(&session, &error, "no request passes two session layers with one cookie");
+            log(&session, &error, "a request was refused: it passed two session layers with one cookie");
             return SessionFuture { state: State::Refused { response: Some(error_response(&error)) } };
         }
         request.extensions_mut().insert(session.clone());

@@ -56,6 +56,7 @@ use crate::shared::Shared;
 /// | use a value exactly once | [`take`](Session::take), [`Flash`](crate::Flash) |
 /// | store the changes, or drop them | [`save`](Session::save), [`revert`](Session::revert) |
 /// | log a user in and out | [`login`](Session::login), [`logout`](Session::logout) |
+/// | end a user's sessions when the password changes (feature `auth`) | `login_user`, `renew_login` |
 /// | ask who is logged in | [`principal`](Session::principal), [`require_login`](Session::require_login), [`require_fresh`](Session::require_fresh), [`authenticated_at`](Session::authenticated_at) |
 /// | keep a user logged in for longer | [`set_timeout`](Session::set_timeout) |
 /// | end the session | [`delete`](Session::delete), [`invalidate`](Session::invalidate), [`clear_site_data`](Session::clear_site_data) |
@@ -63,9 +64,10 @@ use crate::shared::Shared;
 /// | replace the token | [`regenerate_id`](Session::regenerate_id) |
 /// | learn about the session | [`id`](Session::id), [`is_new`](Session::is_new), [`created`](Session::created), [`last_accessed`](Session::last_accessed), [`expires`](Session::expires), [`is_unreachable`](Session::is_unreachable) |
 /// | read without keeping it alive | [`read_only`](Session::read_only) |
-/// | follow it in a stream or a WebSocket | [`reload`](Session::reload) |
+/// | follow it in a stream or a WebSocket | [`reload`](Session::reload), [`ended`](Session::ended) |
 /// | protect forms | [`csrf_token`](Session::csrf_token), [`verify_csrf_token`](Session::verify_csrf_token) |
 /// | hand tokens out without a cookie | [`token`](Session::token), [`set_token`](Session::set_token) |
+/// | ask for the language that was chosen (feature `language`) | `get_lang` |
 /// | choose the cookie's scope for one response | [`set_cookie_domain`](Session::set_cookie_domain), [`set_cookie_path`](Session::set_cookie_path) |
 /// | keep one struct of your own | [`Typed`](crate::Typed) |
 /// | reach another layer's session | [`named`](Session::named) |
@@ -73,6 +75,9 @@ use crate::shared::Shared;
 /// Concurrent requests on one session lose no update: different keys all survive, an [`update`](Session::update) counts
 /// exactly, and of two [`insert`](Session::insert)s under one key the later commit's value stays (promise P1; a session
 /// that is kept in its own cookie cannot promise this).
+///
+/// Errors of loading the session are those of its store, and [`ErrorKind::Config`] if an outer layer has the same
+/// cookie.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -215,8 +220,8 @@ impl Session {
     /// where they differ, store a `Vec` of at most one element, or an enum.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes. [`ErrorKind::Value`] if the value cannot be
-    /// encoded, or could not be read back:
+    /// [`ErrorKind::Invalid`] if the key is empty or longer than 255 bytes. [`ErrorKind::Config`] if an outer layer has
+    /// the same cookie. [`ErrorKind::Value`] if the value cannot be encoded, or could not be read back:
     ///
     /// - lists and maps that are nested more than 128 deep, as in `serde_json`;
     /// - a 128-bit integer in an enum with `#[serde(tag)]` or a struct with `#[serde(flatten)]`, which serde cannot
@@ -324,7 +329,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// None today.
+    /// [`ErrorKind::Config`] if an outer layer has the same cookie.
     pub fn clear(&self) -> Result<(), Error> {
         self.change(Change::Clear)
     }
@@ -454,13 +459,14 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes.
+    /// [`ErrorKind::Invalid`] if the text is empty or longer than 255 bytes; [`ErrorKind::Config`] if an outer layer
+    /// has the same cookie.
     pub fn set_principal(&self, principal: Option<&str>) -> Result<(), Error> {
         self.change(Change::Principal(principal.map(str::to_owned)))
     }
 
-    /// Gives this session its own idle timeout, and its cookie an expiry of the same length: "remember me". If the
-    /// absolute timeout would end the session earlier, it is extended.
+    /// Gives this session its own idle timeout, and its cookie an expiry of the same length, but of 400 days at most,
+    /// as browsers allow: "remember me". If the absolute timeout would end the session earlier, it is extended.
     ///
     /// ```
     /// # use ampoule::*;
@@ -478,7 +484,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] if it is less than a millisecond.
+    /// [`ErrorKind::Invalid`] if it is less than a millisecond; [`ErrorKind::Config`] if an outer layer has the same
+    /// cookie.
     pub fn set_timeout(&self, idle: Duration) -> Result<(), Error> {
         if idle < Duration::from_millis(1) {
             return Err(Error::new(

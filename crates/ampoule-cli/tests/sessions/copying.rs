@@ -200,7 +200,7 @@ async fn an_error_of_the_target_names_the_cursor() {
     std::fs::write(&middle, "").unwrap();
     let failed = site.run(&["copy", "--to", "file:target"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(err(&failed).starts_with("error: the session folder "), "{}", err(&failed));
+    assert!(err(&failed).starts_with("error: the store's folder "), "{}", err(&failed));
     let cursor = cursor(&err(&failed)).expect("more than a page was copied");
     std::fs::remove_file(middle).unwrap();
     assert!(site.run(&["copy", "--to", "file:target", "--from", &cursor]).status.success());

@@ -62,7 +62,7 @@ pub(super) async fn put_always_writes(subject: Subject) {
     }
 }
 
-/// A wrapper that forgets to forward the method loses the mode, or the value.
+/// A wrapper that does not forward the method loses the mode, or the value.
 pub(super) async fn an_evictable_put_keeps_to_its_mode(subject: Subject) {
     let key = fresh_key();
     let put = async |value: &'static str, mode| {

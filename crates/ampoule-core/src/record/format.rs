@@ -1,7 +1,7 @@
 //! The format of a record.
 //!
 //! All integers are little-endian; times are milliseconds since 1970 in UTC. Every record ends with a CRC-32 (IEEE
-//! 802.3) of all bytes before it, so that a torn or damaged record is detected and never read in part (promise P7).
+//! 802.3) of all bytes before it, so that a torn or damaged record is detected and never read in part.
 //!
 //! ```text
 //! offset size

@@ -98,7 +98,8 @@ fn advice(error: &rustls::Error) -> String {
     let advice = match error {
         rustls::Error::InvalidCertificate(cause) => match cause {
             CertificateError::UnknownIssuer => {
-                "the server's certificate is not signed by a trusted CA: set the file of its CA (tls_ca_file)"
+                "the server's certificate is not signed by a trusted CA: set the file of its CA (TlsFiles::ca; \
+                 tls_ca_file in settings and in the URL of Redis, sslrootcert in that of a database)"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is not for this host: connect by a name that it contains"
@@ -119,8 +120,9 @@ fn advice(error: &rustls::Error) -> String {
             | Alert::HandshakeFailure
             | Alert::AccessDenied,
         ) => {
-            "the server does not accept this client's certificate: set one that its CA has signed (tls_cert_file, \
-             tls_key_file)"
+            "the server does not accept this client's certificate: set one that its CA has signed (TlsFiles::cert \
+             and key; tls_cert_file and tls_key_file in settings and in the URL of Redis, sslcert and sslkey in that of a \
+             database)"
         }
         _ => return format!("the TLS handshake failed: {error}"),
     };
@@ -153,7 +155,8 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {
     }
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        let message = "the system has no trusted certificates: set the file of the server's CA (tls_ca_file)";
+        let message = "the system has no trusted certificates: set the file of the server's CA (TlsFiles::ca; \
+                       tls_ca_file in settings and in the URL of Redis, sslrootcert in that of a database)";
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(roots)

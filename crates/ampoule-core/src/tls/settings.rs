@@ -22,6 +22,12 @@ pub enum TlsMode {
 
 /// Files in PEM for a connection by TLS, each optional.
 ///
+/// ```
+/// use ampoule_core::TlsFiles;
+///
+/// let tls = TlsFiles { ca: Some("ca.pem".into()), ..TlsFiles::default() };
+/// ```
+///
 /// End a literal with `..TlsFiles::default()`: a later version may add files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -54,8 +60,7 @@ impl TlsMode {
             "verify-ca" => Ok(TlsMode::VerifyCa),
             "verify-full" | "verify-identity" => Ok(TlsMode::VerifyFull),
             _ => {
-                let message =
-                    "unknown TLS mode in the URL: expected disable, prefer, require, verify-ca or verify-full";
+                let message = "unknown sslmode in the URL: expected disable, prefer, require, verify-ca or verify-full";
                 Err(Error::new(ErrorKind::Config, message))
             }
         }
@@ -68,7 +73,9 @@ impl TlsFiles {
         if self.cert.is_some() == self.key.is_some() {
             return Ok(());
         }
-        let message = "a client's certificate requires its key, and the key its certificate: set both files";
+        let message = "a client's certificate requires its key, and the key its certificate: set both files \
+                       (TlsFiles::cert and key; tls_cert_file and tls_key_file in settings and in the URL of Redis, \
+                       sslcert and sslkey in that of a database)";
         Err(Error::new(ErrorKind::Config, message))
     }
 }

@@ -59,7 +59,7 @@ async fn p9_a_full_store_returns_an_error_and_evicts_no_session() {
     }
     let error = store.put(key(10), entry(60, 10), PutMode::Create).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
-    assert_eq!(error.to_string(), "the memory store is full: it may hold 10 sessions in 1048576 bytes");
+    assert_eq!(error.to_string(), "the memory store is full: it may hold 10 values in 1048576 bytes");
     for number in 0..10 {
         assert!(store.get(key(number)).await.unwrap().is_some());
         assert!(matches!(store.put(key(number), entry(60, 20), PutMode::Always).await.unwrap(), PutResult::Stored(_)));

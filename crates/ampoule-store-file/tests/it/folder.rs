@@ -305,7 +305,7 @@ fn a_folder_of_something_else_is_refused() {
     let file = dir.path().join("holiday.jpg/sessions");
     let error = FileStore::open(&file, FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.report().contains("holiday.jpg/sessions: the session folder cannot be created"), "{error}");
+    assert!(error.report().contains("holiday.jpg/sessions: the store's folder cannot be created"), "{error}");
 }
 
 #[tokio::test]
@@ -351,7 +351,7 @@ async fn p10_all_writers_give_up_on_a_lock_that_is_held_for_ever() {
     for error in waiting.join_all().await {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         let report = error.report();
-        assert!(report.starts_with("another process has held a lock of the session folder"), "{report}");
+        assert!(report.starts_with("another process has held a lock of the store's folder"), "{report}");
         assert!(report.ends_with("for 300ms"), "{report}");
     }
     assert!(started.elapsed() < Duration::from_secs(5), "they gave up one after another: {:?}", started.elapsed());
@@ -382,7 +382,7 @@ async fn a_damaged_record_is_found_by_its_tag_and_can_be_deleted() {
     let folder = Folder::new();
     folder.put(1, 60, Some(Tag::of("ada"))).await;
     fs::write(folder.record(1), "").unwrap();
-    assert_eq!(folder.store.get(key(1)).await.unwrap_err().report(), "a session's file is damaged: it is empty");
+    assert_eq!(folder.store.get(key(1)).await.unwrap_err().report(), "a file of the store is damaged: it is empty");
     assert_eq!(folder.store.keys_with_tag(Tag::of("ada")).await.unwrap(), [key(1)]);
     assert!(folder.store.delete(key(1)).await.unwrap());
     assert_eq!(folder.store.get(key(1)).await.unwrap(), None);
@@ -399,7 +399,7 @@ fn process_that_may_not_write() {
     let error = FileStore::open(&folder, FileOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let text = error.report();
-    assert!(text.contains(": the session folder cannot be written: Permission denied"), "{text}");
+    assert!(text.contains(": the store's folder cannot be written: Permission denied"), "{text}");
 }
 
 /// This needs a process of its own that drops its privileges, since root may write everywhere.

@@ -26,6 +26,20 @@ pub type FindAddress = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
 /// How many logins may fail. Successful logins are not counted.
 ///
+/// ```
+/// # use ampoule::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let options = Options { secrets: vec![Secret::new(Secret::generate())?], ..Options::default() };
+/// # let sessions = SessionLayer::new(MemoryStore::default(), options)?;
+/// use std::time::Duration;
+/// use ampoule::cache::{Backend, Rate};
+///
+/// let by_principal = Rate::new(5, Duration::from_secs(3_600)); // 5 at once, and per hour
+/// let options = LoginThrottleOptions { by_principal, ..LoginThrottleOptions::default() };
+/// let throttle = LoginThrottle::new(&sessions, &Backend::memory(&Default::default()), options)?;
+/// # Ok(()) }
+/// ```
+///
 /// End a literal with `..LoginThrottleOptions::default()`: a later version may add options.
 #[derive(Clone)]
 pub struct LoginThrottleOptions {

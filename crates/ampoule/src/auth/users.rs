@@ -59,7 +59,7 @@ pub trait Users: Send + Sync + 'static {
 
     /// Loads the user of this principal; `None` if the user is gone or locked, and the session then ends.
     ///
-    /// An error becomes [`ErrorKind::Unavailable`] for the request, unless it is an [`Error`] of ours.
+    /// An error becomes [`ErrorKind::Unavailable`] for the request, unless it is an [`ampoule::Error`](Error).
     fn load(&self, principal: &str) -> impl Future<Output = Result<Option<Self::User>, BoxError>> + Send;
 
     /// Returns bytes whose change ends the user's sessions: the hash of the password, a role, a number that "sign out

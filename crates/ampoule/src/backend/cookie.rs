@@ -65,7 +65,10 @@ impl CookieBackend {
     pub(super) fn keep(&self, credential: Credential, record: Arc<Record>) -> Result<Snapshot, Error> {
         let (size, most) = (ampoule_seal::internal::sealed_text_len(ID_LEN + record.encoded_len()), self.max_size);
         if size > most {
-            let message = format!("a session of {size} characters in its cookie, where {most} are allowed");
+            let message = format!(
+                "a session of {size} characters in its cookie, where {most} are allowed (Options::cookie.max_pieces, \
+                 `cookie_max_pieces` in settings)"
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(snapshot(credential.id(), record))

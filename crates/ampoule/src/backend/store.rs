@@ -111,7 +111,7 @@ impl StoreBackend {
         put.result.map(move |result| match result? {
             PutResult::Stored(version) => Ok(Snapshot { id, version, deadline: record.deadline(), record, writes }),
             // The probability is 1 in 2^128, so the random generator is broken, and to continue would be fixation.
-            PutResult::Conflict => Err(Error::new(ErrorKind::Invalid, "a fresh random id was already in use")),
+            PutResult::Conflict => Err(Error::new(ErrorKind::Conflict, "a fresh random id was already in use")),
         })
     }
 
@@ -177,7 +177,9 @@ impl StoreBackend {
     pub(super) async fn within_limit<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(limit) = self.rules.limit else { return work.await };
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            let message = format!("other writers of this session took {limit:?} (store_timeout)");
+            let message = format!(
+                "writing the session took longer than {limit:?}, with the wait for other writers (store_timeout)"
+            );
             Err(Error::new(ErrorKind::Timeout, message))
         })
     }
@@ -231,7 +233,9 @@ impl StoreBackend {
     fn put(&self, id: SessionId, record: Arc<Record>, mode: PutMode, now: Time) -> Result<PendingPut<'_>, Error> {
         let (size, most) = (record.data_len(), self.rules.max_size);
         if size > most {
-            let message = format!("a session of {size} bytes, where {most} are allowed (max_size)");
+            let message = format!(
+                "a session of {size} bytes, where {most} are allowed (Options::max_record_size, `max_size` in settings)"
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let lifetime = record.effective_lifetime().remaining(now);

@@ -132,8 +132,8 @@ impl ResponseCacheLayer {
         ResponseCacheLayer(Arc::new(Inner { manager: manager.clone(), responses, tags }))
     }
 
-    /// Sets the function that returns the tags of a response from the head of its request, at most 63.
-    /// [`CacheManager::invalidate_tag`] removes the responses with a tag.
+    /// Sets the function that returns the tags of a response from the head of its request, at most 63: a response
+    /// with more is not cached. [`CacheManager::invalidate_tag`] removes the responses with a tag.
     #[must_use]
     pub fn tags(mut self, tags: impl Fn(&Parts) -> Vec<String> + Send + Sync + 'static) -> ResponseCacheLayer {
         Arc::make_mut(&mut self.0).tags = Arc::new(tags);

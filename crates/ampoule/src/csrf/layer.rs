@@ -161,8 +161,9 @@ impl CsrfLayer {
         self
     }
 
-    /// Limits how many bytes of a body are searched for the token: 2 MiB by default. In a multipart form, reading stops
-    /// at the token's field, so put that field first.
+    /// Limits how many bytes of a body are read to find the token: 2 MiB by default. An urlencoded form is read whole,
+    /// so a longer one is refused (413), wherever its token is. In a multipart form, reading stops at the token's
+    /// field, so put that field first: what follows it does not count. A body whose token is in the header is not read.
     ///
     /// ```
     /// use ampoule::CsrfLayer;

@@ -18,7 +18,8 @@ pub enum CsrfRejection {
     Wrong,
     /// `Sec-Fetch-Site` or `Origin` says that a page of another site made the request: 403.
     CrossOrigin,
-    /// The token was not found within the part of the body that may be searched: 413.
+    /// The form is longer than [`max_body`](crate::CsrfLayer::max_body) allows (of a multipart form, the part up to the
+    /// token's field): 413.
     TooLarge,
     /// The body does not match its `Content-Type`: 400.
     Malformed,
@@ -52,14 +53,16 @@ impl fmt::Display for CsrfRejection {
                 f,
                 "This request was refused: its token belongs to another session, or to one that has ended. {again}"
             ),
-            CsrfRejection::CrossOrigin => {
-                f.write_str("This request was refused: a page of another site made it. Open this site itself, and try there.")
-            }
-            CsrfRejection::TooLarge => f.write_str(
-                "This request was refused: it is too long to be searched for its token. Put the hidden field first, or send \
-                 the token in the header X-CSRF-Token.",
+            CsrfRejection::CrossOrigin => f.write_str(
+                "This request was refused: a page of another site made it. Open this site itself, and try there.",
             ),
-            CsrfRejection::Malformed => f.write_str("This request was refused: its body is not what its Content-Type says."),
+            CsrfRejection::TooLarge => f.write_str(
+                "This request was refused: it is too long to be searched for its token. Send the token in the header \
+                 X-CSRF-Token, or put the hidden field first in a form of the type multipart/form-data.",
+            ),
+            CsrfRejection::Malformed => {
+                f.write_str("This request was refused: its body is not what its Content-Type says.")
+            }
             CsrfRejection::NoSession(error) => error.fmt(f),
             CsrfRejection::Session(error) => error.fmt(f),
         }

@@ -17,18 +17,30 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 /// The defaults are for production: the cookie is sent only over TLS, is hidden from scripts, is not sent with requests
 /// that other sites start, and is removed when the browser closes.
 ///
+/// ```
+/// use std::time::Duration;
+/// use ampoule::{CookieExpires, CookieOptions, SameSite};
+///
+/// let cookie = CookieOptions {
+///     name: "shop".into(),
+///     expires: CookieExpires::After(Duration::from_secs(30 * 24 * 3_600)),
+///     samesite: SameSite::Strict,
+///     ..CookieOptions::default()
+/// };
+/// ```
+///
 /// End a literal with `..CookieOptions::default()`: a later version may add options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieOptions {
     /// The cookie's name, without the prefix that [`host_prefix`](CookieOptions::host_prefix) may add. `session` by
-    /// default.
+    /// default. With the prefix, it has 1 to 128 ASCII letters, digits or signs of ``!#$%&'*+-.^_`|~``.
     pub name: String,
     /// When the cookie expires; [`CookieExpires::Session`] by default, as in Beaker.
     pub expires: CookieExpires,
     /// The domain that gets the cookie, with its subdomains. `None`, the default, is this host alone: a subdomain often
     /// belongs to another application.
     pub domain: Option<String>,
-    /// The path below which the cookie is sent. `/` by default.
+    /// The path below which the cookie is sent, which starts with `/`. `/` by default.
     pub path: String,
     /// Whether the cookie is sent only over TLS, and to loopback. `true` by default; Beaker's is false.
     pub secure: bool,
@@ -107,7 +119,8 @@ pub enum CookieExpires {
     Session,
     /// As late as browsers allow: after 400 days without use.
     Never,
-    /// This long after it was sent; it is sent again when a tenth of the time has passed and the session is used.
+    /// This long after it was sent, at least a second; more than 400 days count as 400, the most that browsers allow.
+    /// It is sent again when a tenth of the time has passed and the session is used.
     After(Duration),
 }
 

@@ -62,11 +62,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given.
+    /// Reads pairs of name and value. Names outside the prefixes are ignored, so a whole section can be given; but one
+    /// that looks like a misspelt prefix, such as `beaker.sesion.key`, is an error.
     ///
     /// # Errors
-    /// Returns all invalid options: unknown ones with the nearest known name, and invalid values with what was
-    /// expected.
+    /// Returns all invalid options: unknown ones with the nearest known name, misspelt prefixes with the right ones,
+    /// and invalid values with what was expected.
     pub fn parse(
         pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<Settings, BadOptions> {

@@ -163,11 +163,11 @@ fn default_url(
             Some(format!("sqlite:{}", folder.join(context.folder).with_extension("db").display()))
         }
         (Engine::File | Engine::Sqlite, None) => {
-            raw.fault("type", format!("{} needs data_dir or cache_dir, to know where", engine.name()));
+            raw.fault("type", format!("{} needs a folder: set data_dir or cache_dir", engine.name()));
             None
         }
         _ => {
-            raw.fault("type", format!("{} needs url, to know where: {}", engine.name(), engine.example()));
+            raw.fault("type", format!("{} needs a server: set url, such as {}", engine.name(), engine.example()));
             None
         }
     }

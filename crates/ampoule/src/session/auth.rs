@@ -74,7 +74,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Errors of the store; the session then still lives.
+    /// Errors of the store; the session may then still live.
     pub async fn logout(&self) -> Result<(), Error> {
         self.invalidate().await
     }

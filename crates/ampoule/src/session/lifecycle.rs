@@ -62,7 +62,7 @@ impl Session {
     /// [`invalidate`](Session::invalidate).
     ///
     /// # Errors
-    /// Errors of the store; the session then still lives.
+    /// Errors of the store; the session may then still live.
     pub async fn delete(&self) -> Result<(), Error> {
         self.end(None).await
     }
@@ -87,7 +87,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Errors of the store; the session then still lives.
+    /// Errors of the store; the session may then still live.
     pub async fn invalidate(&self) -> Result<(), Error> {
         self.end(Some(self.0.shared.blank(self.now()))).await
     }

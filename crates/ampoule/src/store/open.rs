@@ -11,6 +11,15 @@ use super::path::FileUrl;
 
 /// The options of a store that is opened by URL. Each engine uses those that apply to it.
 ///
+/// ```
+/// use ampoule::MemoryBounds;
+/// use ampoule::store::{self, StoreOptions};
+///
+/// let bounds = MemoryBounds { entries: 10_000, ..MemoryBounds::default() };
+/// let store = store::open("memory:", &StoreOptions { bounds, ..StoreOptions::default() })?;
+/// # Ok::<(), ampoule::Error>(())
+/// ```
+///
 /// End a literal with `..StoreOptions::default()`: a later version may add options.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {

@@ -315,7 +315,7 @@ async fn values_that_are_too_large_are_returned_but_not_stored() {
         assert_eq!(cache.insert("key", large).await.unwrap_err().kind(), ErrorKind::TooLarge);
         let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
         let error = cache.entry("key").tags(&many).insert("x".into()).await.unwrap_err();
-        assert_eq!(error.to_string(), "a cached value has 64 tags at most");
+        assert_eq!(error.to_string(), "a value with 65 tags, where 64 are allowed");
         assert_eq!(cache.entry("key").tags(&many).get_or_insert_with(|| async { "x".into() }).await, "x");
         assert_eq!(cache.get("key").await, None);
     }

@@ -220,7 +220,7 @@ async fn an_upload_is_passed_on_whole_and_read_only_up_to_its_token() {
     let late = multipart(&[("file", &long), ("_authentication_token", &token)]);
     let refused = send(&client, "POST", "/upload", &kind, late).await;
     assert_eq!(refused.status, 413);
-    assert!(refused.text.contains("Put the hidden field first"), "{}", refused.text);
+    assert!(refused.text.contains("put the hidden field first"), "{}", refused.text);
     let none = send(&client, "POST", "/upload", &kind, multipart(&[("file", "x")])).await;
     assert_eq!(none.status, 403);
     let broken = send(&client, "POST", "/upload", &kind, "--limit\r\nnonsense").await;

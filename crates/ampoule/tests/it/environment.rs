@@ -32,7 +32,7 @@ fn variables_without_the_prefix_change_nothing() {
     assert!(said(&weak).starts_with("AMPOULE_SESSION_SECRET: the secret has 5 bytes"), "{}", said(&weak));
     let cache = [("AMPOULE_CACHE_TYPE", "file"), ("cache_dir", "/srv")];
     let fault = CacheSettings::parse(cache).unwrap_err().to_string();
-    assert!(fault.starts_with("AMPOULE_CACHE_TYPE: file needs data_dir"), "{fault}");
+    assert!(fault.starts_with("AMPOULE_CACHE_TYPE: file needs a folder: set data_dir"), "{fault}");
 }
 
 #[test]

@@ -107,9 +107,9 @@ fn beakers_names_of_stores_are_accepted() {
 fn a_store_without_its_location_is_a_fault() {
     let fault = |pairs: &[(&str, &str)]| kept(pairs).unwrap_err().join("\n");
     let faults = [
-        (&[("session.type", "redis")][..], "session.type: redis needs url, to know where: redis://host:6379"),
+        (&[("session.type", "redis")][..], "session.type: redis needs a server: set url, such as redis://host:6379"),
         (&[("session.type", "ext:database")], "session.type: ext:database needs url, such as postgres://"),
-        (&[("session.type", "sqlite")], "session.type: sqlite needs data_dir or cache_dir, to know where"),
+        (&[("session.type", "sqlite")], "session.type: sqlite needs a folder: set data_dir or cache_dir"),
         (
             &[("session.type", "redis"), ("session.url", "mysql://h/d")],
             "session.url: it is a URL of mysql, not of the store that `type` names",
@@ -354,8 +354,8 @@ fn each_invalid_option_has_its_message() {
             "urgent",
             "session.cookie_priority: expected one of low, medium, high, found `urgent`",
         ),
-        ("session.type", "ext:redis", "session.type: redis needs url, to know where: redis://host:6379"),
-        ("session.type", "file", "session.type: file needs data_dir or cache_dir, to know where"),
+        ("session.type", "ext:redis", "session.type: redis needs a server: set url, such as redis://host:6379"),
+        ("session.type", "file", "session.type: file needs a folder: set data_dir or cache_dir"),
         ("session.use_cookies", "maybe", "session.use_cookies: expected true or false, found `maybe`"),
         (
             "session.lock_dir",

@@ -209,12 +209,15 @@ fn settings_choose_transports() {
 
 #[test]
 fn a_cookie_session_has_no_other_transport() {
-    let options = Options { transports: vec![Transport::Bearer], ..crate::support::options(std::sync::Arc::default()) };
+    let mut options = crate::support::options(std::sync::Arc::default());
+    options.transports = vec![Transport::Bearer];
+    let transports =
+        "Options::transports: expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies";
+    let error = SessionLayer::in_cookie(options.clone()).unwrap_err();
+    assert_eq!(error.to_string(), transports);
+    options.max_record_size = 0;
     let error = SessionLayer::in_cookie(options).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Options::transports: expected `vec![Transport::Cookie]`, since a session in its own cookie travels in cookies"
-    );
+    assert_eq!(error.to_string(), format!("{transports}\nOptions::max_record_size: expected at least 1024 bytes"));
 }
 
 /// As the seed has it: the application finds the id, uses the session, and hands a new id out.

@@ -110,7 +110,10 @@ impl LoginAttempt {
             }
         }
         let cookie = self.attempts.throttle.0.devices.remember(&self.attempts.tokens, &self.principal);
-        KnownDevice(cookie.inspect_err(|error| tracing::error!(error = %error.report(), "a device stays unknown")).ok())
+        if let Err(error) = &cookie {
+            tracing::error!(error = %error.report(), "the cookie of a known device could not be made");
+        }
+        KnownDevice(cookie.ok())
     }
 }
 

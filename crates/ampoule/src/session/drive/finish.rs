@@ -62,7 +62,7 @@ impl Session {
         // The request succeeded without it, so a failure is only logged.
         match self.renew().await {
             Err(error) if error.kind() != ErrorKind::Superseded => {
-                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline of a session could not be moved");
+                tracing::warn!(session = %self.0.shared.name, error = %error.report(), "the idle deadline or the cookie of a session could not be renewed");
             }
             _ => {}
         }
@@ -74,7 +74,11 @@ impl Session {
         let state = self.state();
         if state.is_changed() && !status.is_client_error() && !status.is_server_error() {
             let (session, changes) = (&self.0.shared.name, state.changes());
-            tracing::warn!(session, ?changes, "a session was changed and never saved: call save(), or set auto");
+            tracing::warn!(
+                session,
+                ?changes,
+                "a session was changed and never saved: call save(), or set Options::auto_save (`auto` in settings)"
+            );
         }
     }
 

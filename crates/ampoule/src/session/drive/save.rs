@@ -68,7 +68,7 @@ impl Session {
     /// |---|---|
     /// | [`Gone`](crate::ErrorKind::Gone) | the session was ended, by another request or by `delete`; it is not created again |
     /// | [`Superseded`](crate::ErrorKind::Superseded) | its user logged in after this request had loaded it |
-    /// | [`Conflict`](crate::ErrorKind::Conflict) | 64 attempts met other writers |
+    /// | [`Conflict`](crate::ErrorKind::Conflict) | 64 attempts met other writers, or the random id of a new session was in use |
     /// | [`TooLarge`](crate::ErrorKind::TooLarge) | the entries exceed [`max_record_size`](crate::Options::max_record_size), or the cookie its bound |
     /// | [`Limit`](crate::ErrorKind::Limit) | a login beyond [`sessions_per_principal`](crate::Options::sessions_per_principal) |
     /// | [`Invalid`](crate::ErrorKind::Invalid) | after the response has begun, a session that is new, rotates, logs in or is kept in its own cookie: its cookie can no longer be sent |
