@@ -260,7 +260,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`revoke_others`](Session::revoke_others): the others are ended first, so this session then still lives.
+    /// As [`revoke_others`](Session::revoke_others): the others are ended first, so this session may then still live.
     pub async fn revoke_all(&self) -> Result<usize, Error> {
         let others = self.revoke_others().await?;
         let is_saved = self.state().live().is_some();
