@@ -21,7 +21,10 @@ pub fn in_cookie() -> SessionLayer {
 }
 
 pub fn store() -> MemoryStore {
-    MemoryStore::new(MemoryBounds { entries: 20_000_000, bytes: 16 << 30, ..MemoryBounds::default() }, Arc::new(SystemClock))
+    MemoryStore::new(
+        MemoryBounds { entries: 20_000_000, bytes: 16 << 30, ..MemoryBounds::default() },
+        Arc::new(SystemClock),
+    )
 }
 
 fn options() -> Options {

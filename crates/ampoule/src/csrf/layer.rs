@@ -128,7 +128,7 @@ impl CsrfLayer {
             let message = format!("trusted_origin: expected an origin such as https://shop.example, found {origin:?}");
             Error::new(ErrorKind::Config, message).because(cause)
         };
-        let origins = self.origins.clone().unwrap_or_else(OriginLayer::new);
+        let origins = self.origins.clone().unwrap_or_default();
         let origins = origins.add_trusted_origin(origin).map_err(|error| bad(error.to_string()))?;
         self.origins = self.origins.map(|_| origins);
         Ok(self)
