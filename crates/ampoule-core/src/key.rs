@@ -330,6 +330,21 @@ mod base64url {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error as ValueError, StrDeserializer};
+
+    /// A text that is no id may be a token, so the error does not show it.
+    #[test]
+    fn a_session_id_is_text_for_serde() {
+        let read = |text: &str| {
+            let text: StrDeserializer<'_, ValueError> = text.into_deserializer();
+            SessionId::deserialize(text).map_err(|error| error.to_string())
+        };
+        let id = SessionId::new([7; 16]);
+        assert_eq!(read(&id.to_string()), Ok(id));
+        let error = read("not-an-id").unwrap_err();
+        assert_eq!(error, "expected a session's id: 22 characters, as it is displayed");
+    }
 
     proptest! {
         #[test]
