@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ampoule::ManualClock;
 use ampoule::cache::{Backend, BackendOptions, Cache, CacheManager, CacheOptions};
-use ampoule::store::Store;
+use ampoule::store::{Store, StoreOptions};
+use ampoule::{ManualClock, PoolOptions};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -26,13 +26,13 @@ impl CacheCluster {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         let url = backend.url(folder.path());
-        let store = ampoule::store::open(&url, &super::store_options(clock.clone())).unwrap();
-        CacheCluster { spy: Arc::new(SpyStore::new(store)), clock, url, _folder: folder }
+        let spy = Arc::new(SpyStore::new(open(&url, &clock)));
+        CacheCluster { spy, clock, url, _folder: folder }
     }
 
     /// The store of another application: on the same server, with a table and a prefix of its own.
     pub(crate) fn neighbour(&self) -> Arc<dyn Store> {
-        ampoule::store::open(&self.url, &super::store_options(self.clock.clone())).unwrap()
+        open(&self.url, &self.clock)
     }
 
     pub(crate) fn backend_options(&self) -> BackendOptions {
@@ -49,6 +49,13 @@ impl CacheCluster {
         let store: Arc<dyn Store> = self.spy.clone();
         CacheManager::new(Backend::tiers(store, &self.backend_options()), options).unwrap()
     }
+}
+
+/// A store at which 1,000 callers may wait for one of 16 connections, also on a busy machine.
+fn open(url: &str, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
+    let pool = PoolOptions { pool_timeout: 5 * SECOND, ..PoolOptions::default() };
+    let options = StoreOptions { pool, ..super::store_options(clock.clone()) };
+    ampoule::store::open(url, &options).unwrap()
 }
 
 pub(crate) fn options() -> CacheOptions {
