@@ -1,4 +1,4 @@
-//! Ampoule sessions in memcached, **which may evict a session, and forgets all of them when it restarts**: a saved
+//! Ampoule sessions in memcached, **which may evict a session, and loses all of them when it restarts**: a saved
 //! session may be lost, and a user may be logged out at any time. Where that matters, use Redis or a database.
 //!
 //! ```no_run

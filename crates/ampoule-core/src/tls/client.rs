@@ -14,8 +14,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::settings::{TlsFiles, TlsMode};
+use super::settings::{CERT_NAMES, TlsFiles, TlsMode};
 use crate::error::{Error, ErrorKind};
+
+/// The names of the file of trusted CAs, in code, settings and URLs.
+const CA_NAMES: &str =
+    "TlsFiles::ca; tls_ca_file in settings and in the URL of Redis, sslrootcert in that of a database";
 
 impl TlsFiles {
     /// Checks that the files exist, and that a certificate has its key.
@@ -98,8 +102,9 @@ fn advice(error: &rustls::Error) -> String {
     let advice = match error {
         rustls::Error::InvalidCertificate(cause) => match cause {
             CertificateError::UnknownIssuer => {
-                "the server's certificate is not signed by a trusted CA: set the file of its CA (TlsFiles::ca; \
-                 tls_ca_file in settings and in the URL of Redis, sslrootcert in that of a database)"
+                return format!(
+                    "the server's certificate is not signed by a trusted CA: set the file of its CA ({CA_NAMES})"
+                );
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is not for this host: connect by a name that it contains"
@@ -120,9 +125,9 @@ fn advice(error: &rustls::Error) -> String {
             | Alert::HandshakeFailure
             | Alert::AccessDenied,
         ) => {
-            "the server does not accept this client's certificate: set one that its CA has signed (TlsFiles::cert \
-             and key; tls_cert_file and tls_key_file in settings and in the URL of Redis, sslcert and sslkey in that of a \
-             database)"
+            return format!(
+                "the server does not accept this client's certificate: set one that its CA has signed ({CERT_NAMES})"
+            );
         }
         _ => return format!("the TLS handshake failed: {error}"),
     };
@@ -155,8 +160,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {
     }
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        let message = "the system has no trusted certificates: set the file of the server's CA (TlsFiles::ca; \
-                       tls_ca_file in settings and in the URL of Redis, sslrootcert in that of a database)";
+        let message = format!("the system has no trusted certificates: set the file of the server's CA ({CA_NAMES})");
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(roots)

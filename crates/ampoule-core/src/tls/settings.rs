@@ -47,6 +47,10 @@ impl Default for TlsFiles {
     }
 }
 
+/// The names of the client's certificate and its key.
+pub(super) const CERT_NAMES: &str = "TlsFiles::cert and key; tls_cert_file and tls_key_file in settings and in the URL of \
+                                     Redis, sslcert and sslkey in that of a database";
+
 impl TlsMode {
     /// Parses the words of libpq and of MySQL.
     ///
@@ -73,9 +77,9 @@ impl TlsFiles {
         if self.cert.is_some() == self.key.is_some() {
             return Ok(());
         }
-        let message = "a client's certificate requires its key, and the key its certificate: set both files \
-                       (TlsFiles::cert and key; tls_cert_file and tls_key_file in settings and in the URL of Redis, \
-                       sslcert and sslkey in that of a database)";
+        let message = format!(
+            "a client's certificate requires its key, and the key its certificate: set both files ({CERT_NAMES})"
+        );
         Err(Error::new(ErrorKind::Config, message))
     }
 }

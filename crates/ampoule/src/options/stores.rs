@@ -33,6 +33,10 @@ const OPTIONS_OF_STORES: [(&[&str], &[Engine]); 9] = [
     ),
 ];
 
+/// The options that a session in its cookie does not have: it has no store, and its user's sessions cannot be counted.
+const NOT_OF_COOKIES: [&str; 6] =
+    ["sessions_per_principal", "at_session_limit", "store_timeout", "fail_fast_after", "on_outage", "sweep_interval"];
+
 /// Warns of each given option that the store of these sessions does not have.
 pub(super) fn ignored(raw: &RawOptions, kind: &Kind) -> Vec<String> {
     let engine = match kind {
@@ -41,8 +45,9 @@ pub(super) fn ignored(raw: &RawOptions, kind: &Kind) -> Vec<String> {
     };
     let names = OPTIONS_OF_STORES.iter().filter(|(_, engines)| !engine.is_some_and(|engine| engines.contains(&engine)));
     let mut names: Vec<&str> = names.flat_map(|(names, _)| names.iter().copied()).collect();
-    if engine.is_some() {
-        names.push("cookie_max_pieces");
+    match engine {
+        Some(_) => names.push("cookie_max_pieces"),
+        None => names.extend(NOT_OF_COOKIES),
     }
     let given = names.into_iter().filter(|name| raw.text(name).is_some());
     let store = engine.map_or("cookie", Engine::name);
@@ -96,7 +101,7 @@ fn read_type(raw: &mut RawOptions, is_session: bool) -> Option<StoreType> {
             }
         }
     }
-    if text.contains([':', '@', '/']) {
+    if text.contains(['@', '/']) {
         // It is not shown, since a URL may have a password.
         raw.fault("type", "expected the name of a store, found a URL or a path; set it as url");
         return None;

@@ -189,6 +189,11 @@ fn an_option_that_the_store_does_not_have_is_a_warning() {
     for (pairs, store, ignored_names) in [
         (&[("session.type", "memory")][..], "memory", &["durability", "replicas", "cookie_max_pieces"][..]),
         (&[("session.type", "cookie")], "cookie", &["durability", "replicas"]),
+        (
+            &[("session.type", "cookie"), ("session.sessions_per_principal", "3")],
+            "cookie",
+            &["durability", "replicas", "sessions_per_principal"],
+        ),
         (&[("session.url", "file:/srv/data")], "file", &["replicas", "cookie_max_pieces"]),
         (&[("session.url", "redis://cache")], "redis", &["durability", "cookie_max_pieces"]),
     ] {
@@ -329,6 +334,12 @@ fn each_invalid_option_has_its_message() {
             "session.type",
             "postgres://shop:hunter2@db/shop",
             "session.type: expected the name of a store, found a URL or a path; set it as url",
+        ),
+        (
+            "session.type",
+            "ext:rediss",
+            "session.type: expected one of memory, file, sqlite, postgres, postgresql, mysql, mariadb, redis, valkey, \
+             memcached, ext:redis, ext:memcached, cookie, ext:database, found `ext:rediss`; did you mean `ext:redis`?",
         ),
         ("session.secure", "maybe", "session.secure: expected true or false, found `maybe`"),
         ("session.key", "a b", "session.key: a cookie's name has 1 to 128 letters, digits or signs of !#$%&'*+-.^_`|~"),
